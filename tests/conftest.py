@@ -1,0 +1,119 @@
+"""What all tests share: the engines, the slow ones, and a vmdbg to start as a user would."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HAVE_NUMBA = importlib.util.find_spec("numba") is not None
+ENGINES = {
+    "interpreted": ["interpreted"],
+    "compiled": ["compiled"],
+    "both": ["interpreted", "compiled"],
+}
+
+# A run that fails on one machine has to fail on the next: CI draws the same examples each time.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, database=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run the slow tests too")
+    parser.addoption(
+        "--engine", choices=sorted(ENGINES), help="engines of the run loop (default: both, if numba is there)"
+    )
+    parser.addoption(
+        "--update-transcripts",
+        action="store_true",
+        help="write what vmdbg prints into docs instead of comparing",
+    )
+
+
+def engines(config: pytest.Config) -> list[str]:
+    """The engines that this run of the tests covers."""
+    chosen = config.getoption("--engine") or ("both" if HAVE_NUMBA else "interpreted")
+    if chosen != "interpreted" and not HAVE_NUMBA:
+        raise pytest.UsageError(f"--engine={chosen} needs numba, which is not installed")
+    return ENGINES[chosen]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"engines: {', '.join(engines(config))}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `engine` runs once in each engine."""
+    if "engine" in metafunc.fixturenames:
+        names = engines(metafunc.config)
+        metafunc.parametrize("engine", [pytest.param(name, marks=pytest.mark.engine) for name in names])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--all"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: runs with --all"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home folder, so that nobody's init file or history takes part."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def user_environment(home: Path) -> dict[str, str]:
+    """The environment of a user on an 80x24 terminal without colours, with an empty home folder.
+
+    Compiled code is still looked for where this session's other tests put it.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VMDBG_", "PYTEST"))}
+    kept.pop("NO_COLOR", None)
+    cache = os.environ.get("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))
+    bin_folder = str(Path(sys.executable).parent)
+    path = os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)])
+    return {**kept, "HOME": str(home), "XDG_CACHE_HOME": cache, "PATH": path} | {
+        "COLUMNS": "80",
+        "LINES": "24",
+        "TERM": "dumb",
+    }
+
+
+@pytest.fixture
+def run_vmdbg(
+    user_environment: dict[str, str], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Start vmdbg as a process: `run_vmdbg("-batch", "-ex", "print 1", input="", cwd=folder)`.
+
+    stdout and stderr come back apart; a run longer than `timeout` seconds (60) is an error.
+    """
+
+    def run(
+        *arguments: str, input: str = "", cwd: Path = tmp_path, timeout: float = 60, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "vmdbg", *arguments]
+        environment = {**user_environment, "PYTHONPATH": str(ROOT), **more}
+        return subprocess.run(
+            command,
+            input=input,
+            cwd=cwd,
+            timeout=timeout,
+            env=environment,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+
+    return run
