@@ -74,21 +74,21 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def user_environment(home: Path) -> dict[str, str]:
-    """The environment of a user on an 80x24 terminal without colours, with an empty home folder.
+def user_environment(home: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment of a user with an empty home folder, 80x24, and this tree's `vmdbg` on the PATH.
 
     Compiled code is still looked for where this session's other tests put it.
     """
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    starter = programs / "vmdbg"
+    starter.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -P -m vmdbg "$@"\n')
+    starter.chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VMDBG_", "PYTEST"))}
     kept.pop("NO_COLOR", None)
-    cache = os.environ.get("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))
-    bin_folder = str(Path(sys.executable).parent)
-    path = os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)])
-    return {**kept, "HOME": str(home), "XDG_CACHE_HOME": cache, "PATH": path} | {
-        "COLUMNS": "80",
-        "LINES": "24",
-        "TERM": "dumb",
-    }
+    kept.setdefault("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))
+    path = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
+    return {**kept, "HOME": str(home), "PATH": path, "COLUMNS": "80", "LINES": "24", "TERM": "dumb"}
 
 
 @pytest.fixture
@@ -103,14 +103,12 @@ def run_vmdbg(
     def run(
         *arguments: str, input: str = "", cwd: Path = tmp_path, timeout: float = 60, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "vmdbg", *arguments]
-        environment = {**user_environment, "PYTHONPATH": str(ROOT), **more}
         return subprocess.run(
-            command,
+            [str(tmp_path / "bin" / "vmdbg"), *arguments],
             input=input,
             cwd=cwd,
             timeout=timeout,
-            env=environment,
+            env={**user_environment, **more},
             text=True,
             capture_output=True,
             check=False,
