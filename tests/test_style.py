@@ -179,13 +179,14 @@ def architecture_facts(source: str) -> list[tuple[int, str]]:
     allowed = {line for line, text in comments(source).items() if re.search(r"# Architecture: \S", text)}
     found = []
     for node in ast.walk(tree):
-        if getattr(node, "lineno", 0) in allowed or id(node) in free:
+        first = getattr(node, "lineno", 0)
+        if id(node) in free or allowed & {first, getattr(node, "end_lineno", first)}:
             continue
         if isinstance(node, ast.Constant) and type(node.value) is int and node.value in PAGE_NUMBERS:
             found.append((node.lineno, str(node.value)))
         for name in names_in(node):
             if ARCHITECTURE.search(name):
-                found.append((getattr(node, "lineno", 0), name))
+                found.append((first, name))
     return found
 
 
@@ -220,6 +221,11 @@ def test_architectures_live_in_the_formats() -> None:
 def test_an_architecture_fact_is_found(code: str) -> None:
     assert len(architecture_facts(code)) == 1
     assert architecture_facts(f"{code}  # Architecture: of the tests") == []
+
+
+def test_a_text_of_many_lines_is_excused_at_its_end() -> None:
+    assert len(architecture_facts('HELP = """\nsv39\n"""')) == 1
+    assert architecture_facts('HELP = """\nsv39\n"""  # Architecture: of the tests') == []
 
 
 def test_nothing_names_places_outside_the_project() -> None:
