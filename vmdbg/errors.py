@@ -1,0 +1,52 @@
+"""The errors of vmdbg.  A fault of the simulated machine is a value, never one of these.
+
+    VmdbgError
+     +-- UserError            the user asked for something impossible: one line, nothing changed
+     |    +-- InputError      a file is wrong: says file, line, column, what was expected
+     |    +-- LimitError      `--restricted` or a setting forbids it
+     +-- Quit                 Ctrl-C at the prompt, `q` at the pager: the command ends
+
+Anything else that escapes is a bug of vmdbg.
+"""
+
+from __future__ import annotations
+
+
+class VmdbgError(Exception):
+    """Base of all errors that vmdbg raises on purpose."""
+
+
+class UserError(VmdbgError):
+    """A mistake of the user.  `str()` is GDB's sentence; `hint` is our own second line or empty."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InputError(UserError):
+    """A file that cannot be read as what it should be.
+
+    `str()` is `FILE:LINE:COLUMN: message` with the parts that are known; lines and columns count
+    from 1.  `excerpt` is the line with a caret row below it, or empty.
+    """
+
+    def __init__(
+        self, message: str, file: str = "", line: int = 0, column: int = 0, source: str = "", width: int = 1
+    ) -> None:
+        self.message = message
+        self.file, self.line, self.column = file, line, column
+        place = ":".join(str(part) for part in (file, line, column) if part)
+        super().__init__(f"{place}: {message}" if place else message)
+        self.excerpt = ""
+        if source:
+            text = source.rstrip("\n").replace("\t", " ")
+            self.excerpt = f"  {text}\n  {' ' * (column - 1)}{'^' * max(1, width)}"
+
+
+class LimitError(UserError):
+    """Refused by `--restricted` or by a limit that was set."""
+
+
+class Quit(VmdbgError):
+    """The user interrupted a command: GDB prints `Quit` and goes on."""

@@ -1,0 +1,129 @@
+"""What a format gives the hot code: functions and constants that fill these holes.
+
+An entry is a 64-bit word as the tables keep it (signed); narrower entries are zero-extended.  A depth
+counts from the root, 0.  Rights are a nibble: r 1, w 2, x 4, u 8 (without u: kernel only).
+"""
+
+from __future__ import annotations
+
+from vmdbg.hot import slot
+
+RIGHT_R, RIGHT_W, RIGHT_X, RIGHT_U = 1, 2, 4, 8
+ALL_RIGHTS = 15
+
+# What an entry is.
+ENTRY_TABLE = 0  # points to the next level
+ENTRY_LEAF = 1  # maps a page
+ENTRY_EMPTY = 2  # maps nothing
+ENTRY_SWAPPED = 3  # maps nothing; the kernel keeps a slot in it
+ENTRY_RESERVED = 4  # a bit is set that the manual reserves
+ENTRY_BUS = 5  # lies outside every bank of memory
+ENTRY_KINDS = ("table", "leaf", "empty", "swapped", "reserved", "bus")
+
+# Kinds of access.
+ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH = 0, 1, 2
+ACCESS_LETTERS = "rwx"
+
+# Kinds of fault.
+FAULT_NONE = 0
+FAULT_NOT_PRESENT = 1
+FAULT_PROTECTION = 2
+FAULT_RESERVED = 3
+FAULT_NON_CANONICAL = 4
+FAULT_BUS = 5
+FAULT_BOUNDS = 6
+FAULT_REFILL = 7  # software-filled TLB: no translation cached
+FAULT_KINDS = ("none", "not-present", "protection", "reserved", "non-canonical", "bus", "bounds", "refill")
+
+# Constants of the format that is bound (overlaid at build).
+LEVELS = 0  # levels of a walk
+SHIFTS = 0  # byte d: lowest bit of the virtual address that depth d translates
+BITS = 0  # byte d: number of index bits at depth d
+SIZES = 0  # byte s: shift of page size s (0 = base page)
+PAGE_BITS = 0  # shift of a base page
+ENTRY_BYTES = 0
+VPN_MASK = 0  # of a virtual address shifted right by PAGE_BITS
+SIGN_SHIFT = 0  # bits from here up must be equal (canonical), or 0: they must be clear
+SOFTWARE_WALK = 0  # 1: the kernel fills the TLB
+ROOT_MASK = 0  # of a root register: the bits that are the table's address
+VA_BITS = 0
+
+
+@slot
+def classify(entry: int, depth: int) -> int:
+    """One of the ENTRY_ constants."""
+
+
+@slot
+def combine(rights: int, entry: int, kind: int) -> int:
+    """The rights so far, after an entry of that kind, given the rights before it."""
+
+
+@slot
+def next_table(entry: int) -> int:
+    """Physical address of the table that a table entry points to."""
+
+
+@slot
+def leaf_frame(entry: int, depth: int) -> int:
+    """Physical address of the page that a leaf entry maps."""
+
+
+@slot
+def marked(entry: int, dirty: int) -> int:
+    """The leaf or table entry with A set, and D too if `dirty`."""
+
+
+@slot
+def marked_table(entry: int) -> int:
+    """The table entry as the walker leaves it (A set where the architecture has it)."""
+
+
+@slot
+def is_accessed(entry: int) -> int:
+    """1 if A is set in a leaf."""
+
+
+@slot
+def is_dirty(entry: int) -> int:
+    """1 if D is set in a leaf."""
+
+
+@slot
+def is_global(entry: int) -> int:
+    """1 if a leaf is global."""
+
+
+@slot
+def aged(entry: int) -> int:
+    """The leaf with A clear."""
+
+
+@slot
+def cleaned(entry: int) -> int:
+    """The leaf with D clear."""
+
+
+@slot
+def make_leaf(address: int, rights: int, depth: int) -> int:
+    """A present leaf for the page at physical `address`; A and D clear."""
+
+
+@slot
+def make_table(address: int) -> int:
+    """A table entry that points to the table at physical `address`, as the kernel writes it."""
+
+
+@slot
+def make_swapped(slot: int) -> int:
+    """An absent leaf that keeps a slot."""
+
+
+@slot
+def swapped_slot(entry: int) -> int:
+    """The slot that an absent leaf keeps."""
+
+
+@slot
+def fault_code(fault: int, access: int, mode: int) -> int:
+    """The error code (x86 #PF) or cause (RISC-V) of a fault."""

@@ -1,0 +1,138 @@
+"""A format as a record: what the manuals tabulate, and the few functions of its family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vmdbg.units import WORD_MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Field:
+    """A field of an entry: bits `low` to `low + width - 1`.  `where` says in which entries it exists.
+
+    `where`: any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.
+    """
+
+    __slots__ = ("help", "low", "name", "where", "width")
+
+    def __init__(self, name: str, low: int, width: int = 1, where: str = "tlh", help: str = "") -> None:
+        self.name, self.low, self.width, self.where, self.help = name, low, width, where, help
+
+    def get(self, entry: int) -> int:
+        """The field's value in an entry."""
+        return (entry & WORD_MASK) >> self.low & ((1 << self.width) - 1)
+
+    def put(self, entry: int, value: int) -> int:
+        """The entry (unsigned) with the field set to `value`."""
+        mask = ((1 << self.width) - 1) << self.low
+        return (entry & WORD_MASK & ~mask) | (value << self.low & mask)
+
+
+class Level:
+    """One level of the tables: its name in the manual and in Linux, and its index bits."""
+
+    __slots__ = ("bits", "leaf", "linux", "name", "shift")
+
+    def __init__(self, name: str, linux: str, shift: int, bits: int, leaf: bool) -> None:
+        self.name, self.linux, self.shift, self.bits, self.leaf = name, linux, shift, bits, leaf
+
+
+class Register:
+    """A control register or a bit of one: `cr0.wp` is bit 16 of `control0`."""
+
+    __slots__ = ("help", "initial", "low", "name", "width", "word")
+
+    def __init__(self, name: str, word: int, low: int, width: int, initial: int, help: str) -> None:
+        self.name, self.word, self.low, self.width = name, word, low, width
+        self.initial, self.help = initial, help
+
+
+class Format:
+    """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits."""
+
+    def __init__(
+        self,
+        name: str,
+        manual: str,
+        va_bits: int,
+        levels: tuple[Level, ...],
+        entry_bytes: int,
+        fields: tuple[Field, ...],
+        functions: tuple[Callable[..., Any], ...],
+        allowed: Callable[[list[int]], tuple[int, int, int]],
+        registers: tuple[Register, ...] = (),
+        root_register: str = "root",
+        fault_register: str = "address",
+        sign_extended: bool = False,
+        software_walk: bool = False,
+        code_bits: tuple[tuple[int, str], ...] = (),
+        rules: dict[str, tuple[str, str]] | None = None,
+        constants: dict[str, int] | None = None,
+    ) -> None:
+        self.name, self.manual, self.va_bits, self.levels = name, manual, va_bits, levels
+        self.entry_bytes, self.fields, self.functions = entry_bytes, fields, functions
+        self.allowed, self.registers = allowed, registers
+        self.root_register, self.fault_register = root_register, fault_register
+        self.sign_extended, self.software_walk = sign_extended, software_walk
+        self.code_bits, self.rules = code_bits, rules or {}
+        self.constants = constants or {}
+
+    @property
+    def page_bits(self) -> int:
+        """Shift of a base page."""
+        return self.levels[-1].shift
+
+    @property
+    def page_size(self) -> int:
+        """Bytes of a base page."""
+        return 1 << self.page_bits
+
+    @property
+    def page_shifts(self) -> list[int]:
+        """Shifts of all page sizes, base page first; sizes without leaves are included as depths are."""
+        return [level.shift for level in reversed(self.levels)]
+
+    def size_index(self, size: int) -> int:
+        """The page-size index of a size in bytes; ValueError if the format has no such page."""
+        for index, level in enumerate(reversed(self.levels)):
+            if size == 1 << level.shift and level.leaf:
+                return index
+        raise ValueError(size)
+
+    def table_bytes(self, depth: int) -> int:
+        """Bytes of a table at a depth."""
+        return (1 << self.levels[depth].bits) * self.entry_bytes
+
+    def index(self, va: int, depth: int) -> int:
+        """The index that a walk of `va` uses at a depth."""
+        level = self.levels[depth]
+        return (va & WORD_MASK) >> level.shift & ((1 << level.bits) - 1)
+
+    def bindings(self) -> dict[str, Any]:
+        """What fills the holes of `formats.contract`."""
+
+        def packed(values: list[int]) -> int:
+            return sum(value << 8 * place for place, value in enumerate(values))
+
+        bound: dict[str, Any] = {function.__name__: function for function in self.functions}
+        bound |= {
+            "LEVELS": len(self.levels),
+            "SHIFTS": packed([level.shift for level in self.levels]),
+            "BITS": packed([level.bits for level in self.levels]),
+            "SIZES": packed(self.page_shifts),
+            "PAGE_BITS": self.page_bits,
+            "ENTRY_BYTES": self.entry_bytes,
+            "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
+            "SIGN_SHIFT": self.va_bits - 1 if self.sign_extended else 0,
+            "VA_BITS": self.va_bits,
+            "ROOT_MASK": ((1 << 52) - 1) & ~(self.entry_bytes - 1),
+            "SOFTWARE_WALK": int(self.software_walk),
+        }
+        return bound | self.constants
+
+    def flags(self, entry: int, where: str) -> list[str]:
+        """Names of the one-bit fields that are set, lowest bit first."""
+        return [f.name for f in self.fields if f.width == 1 and where in f.where and f.get(entry)]

@@ -1,0 +1,1 @@
+"""What silicon does: memory, walks, translation caches.  It knows no process."""

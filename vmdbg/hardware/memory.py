@@ -1,0 +1,104 @@
+"""Physical memory: a table of banks.  `load` and `store` are the only doors to its content."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import PAGE_BITS
+from vmdbg.hot import reads, writes
+from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE
+
+
+@reads
+def ram_offset(m, pa, width):
+    """Where `width` bytes at physical address `pa` lie in the memory buffer; -1 outside every bank."""
+    at = pa - m.bank[BANK_BASE]
+    if at >= 0 and at <= m.bank[BANK_SIZE] - width:
+        return at + m.bank[BANK_OFFSET]
+    return far_offset(m, pa, width)
+
+
+@reads(cold=True)
+def far_offset(m, pa, width):
+    """`ram_offset` for the banks after the first."""
+    row = BANK
+    while row < len(m.bank):
+        at = pa - m.bank[row + BANK_BASE]
+        if at >= 0 and at <= m.bank[row + BANK_SIZE] - width:
+            return at + m.bank[row + BANK_OFFSET]
+        row += BANK
+    return -1
+
+
+@reads
+def load(m, pa, width):
+    """The word of `width` bytes (1, 2, 4 or 8) at `pa`; 8 bytes are signed.  -1 outside every bank.
+
+    An address that is no multiple of `width` is read byte by byte, little-endian.
+    """
+    at = ram_offset(m, pa, width)
+    if at < 0:
+        return -1
+    if at & (width - 1):
+        return load_bytes(m, at, width)
+    if width == 8:
+        return int(m.ram8[at >> 3])
+    if width == 4:
+        return int(m.ram4[at >> 2]) + 0
+    if width == 2:
+        return int(m.ram2[at >> 1]) + 0
+    return int(m.ram1[at]) + 0
+
+
+@reads(cold=True)
+def load_bytes(m, at, width):
+    """A misaligned word from the memory buffer."""
+    value = 0
+    place = width - 1
+    if width == 8:  # the top byte with its sign, so that nothing exceeds 64 bits
+        value = (int(m.ram1[at + 7]) ^ 128) - 128
+        place = 6
+    while place >= 0:
+        value = (value << 8) | m.ram1[at + place]
+        place -= 1
+    return value
+
+
+@writes
+def store(m, pa, width, value):
+    """Write a word of `width` bytes at `pa`; its upper bits are ignored.  False outside every bank."""
+    at = ram_offset(m, pa, width)
+    if at < 0:
+        return False
+    m.dirty[at >> PAGE_BITS] = 1
+    if at & (width - 1):
+        store_bytes(m, at, width, value)
+    elif width == 8:
+        m.ram8[at >> 3] = value
+    elif width == 4:
+        m.ram4[at >> 2] = value & 0xFFFFFFFF
+    elif width == 2:
+        m.ram2[at >> 1] = value & 0xFFFF
+    else:
+        m.ram1[at] = value & 0xFF
+    return True
+
+
+@writes(cold=True)
+def store_bytes(m, at, width, value):
+    """A misaligned word into the memory buffer."""
+    place = 0
+    while place < width:
+        m.ram1[at + place] = value & 0xFF
+        m.dirty[(at + place) >> PAGE_BITS] = 1
+        value >>= 8
+        place += 1
+
+
+@writes
+def zero_words(m, at, size):
+    """Clear `size` bytes (a multiple of 8) at offset `at` of the memory buffer."""
+    m.dirty[at >> PAGE_BITS] = 1
+    word = at >> 3
+    end = (at + size) >> 3
+    while word < end:
+        m.ram8[word] = 0
+        word += 1

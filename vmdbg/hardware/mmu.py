@@ -1,0 +1,149 @@
+"""The memory management unit: TLB first, else the walk (or, software-filled, a trap); then rights, A, D."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import (
+    ACCESS_WRITE,
+    ENTRY_LEAF,
+    FAULT_NON_CANONICAL,
+    FAULT_NONE,
+    FAULT_PROTECTION,
+    FAULT_REFILL,
+    LEVELS,
+    PAGE_BITS,
+    SOFTWARE_WALK,
+    VPN_MASK,
+    is_dirty,
+    is_global,
+    leaf_frame,
+)
+from vmdbg.hardware.paging import canonical, mark, tell_steps, walk, walk_fault
+from vmdbg.hardware.tlb import (
+    KEY_ASID,
+    KEY_SIZE,
+    KEY_TAG,
+    SECOND,
+    WORD_DIRTY,
+    WORD_GLOBAL,
+    WORD_PFN,
+    WORD_RIGHTS,
+    first_array,
+    size_shift,
+    tlb_find,
+    tlb_holds,
+    tlb_insert,
+    tlb_touch,
+    word_address,
+)
+from vmdbg.hot import reads, writes
+from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, WALK_STEP, emit
+from vmdbg.state.tables import (
+    CONTROL_FAULT,
+    CONTROL_RIGHTS,
+    CONTROL_STEPS,
+    CPU,
+    CPU_ASID,
+    CPU_READ,
+    CPU_ROOT,
+    PATH,
+    PATH_ENTRY,
+    TLB_KEY,
+    TLB_WORD,
+)
+
+
+@reads
+def allowed(m, cpu, rights, access):
+    """May the CPU, in its mode and with its control registers, make this access with these rights?"""
+    return (m.cpu[cpu * CPU + CPU_READ + access] >> rights) & 1
+
+
+@reads
+def path_word(m, va):
+    """The TLB word of the leaf at the end of `path`."""
+    depth = m.control[CONTROL_STEPS] - 1
+    entry = m.path[depth * PATH + PATH_ENTRY]
+    word = ((leaf_frame(entry, depth) >> PAGE_BITS) << WORD_PFN) | m.control[CONTROL_RIGHTS]
+    if is_dirty(entry):
+        word |= WORD_DIRTY
+    if is_global(entry):
+        word |= WORD_GLOBAL
+    return word
+
+
+@writes
+def tlb_fill(m, cpu, va, access):
+    """Put the translation at the end of `path` into the arrays that serve `access`; returns its word."""
+    word = path_word(m, va)
+    size = LEVELS - m.control[CONTROL_STEPS]
+    tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
+    key = (tag << KEY_TAG) | size
+    if word & WORD_GLOBAL == 0:
+        key |= m.cpu[cpu * CPU + CPU_ASID] << KEY_ASID
+    array = first_array(access)
+    if array >= 0 and tlb_holds(m, array, size):
+        tlb_insert(m, array, cpu, key, word)
+    if SECOND >= 0 and tlb_holds(m, SECOND, size):
+        tlb_insert(m, SECOND, cpu, key, word)
+    emit(m, TLB_FILL, va, key, word)
+    return word
+
+
+@writes
+def walk_and_fill(m, cpu, va, access):
+    """What the walker does after a TLB miss: a physical address, or -1 and CONTROL_FAULT."""
+    kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
+    fault = walk_fault(kind)
+    if fault == FAULT_NONE and not allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
+        fault = FAULT_PROTECTION
+    if fault:
+        tell_steps(m, WALK_STEP)
+        m.control[CONTROL_FAULT] = fault
+        return -1
+    mark(m, access == ACCESS_WRITE)
+    word = tlb_fill(m, cpu, va, access)
+    return word_address(word, LEVELS - m.control[CONTROL_STEPS], va)
+
+
+@writes
+def translate(m, cpu, va, access):
+    """One access by a CPU: a physical address, or -1 and CONTROL_FAULT."""
+    if not canonical(va):
+        m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
+        return -1
+    asid = m.cpu[cpu * CPU + CPU_ASID]
+    array = first_array(access)
+    row = -1
+    if array >= 0:
+        row = tlb_find(m, array, cpu, va, asid)
+    if row >= 0:
+        key = m.tlb[row + TLB_KEY]
+        word = m.tlb[row + TLB_WORD]
+        emit(m, TLB_HIT, va, row, word)
+        tlb_touch(m, array, cpu, row)
+    else:
+        if SECOND >= 0:
+            row = tlb_find(m, SECOND, cpu, va, asid)
+        if row < 0:
+            emit(m, TLB_MISS, va, asid, 0)
+            if SOFTWARE_WALK:
+                m.control[CONTROL_FAULT] = FAULT_REFILL
+                return -1
+            return walk_and_fill(m, cpu, va, access)
+        key = m.tlb[row + TLB_KEY]
+        word = m.tlb[row + TLB_WORD]
+        emit(m, TLB_L2_HIT, va, row, word)
+        tlb_touch(m, SECOND, cpu, row)
+        if array >= 0 and tlb_holds(m, array, key & KEY_SIZE):
+            tlb_insert(m, array, cpu, key, word)
+    if not allowed(m, cpu, word & WORD_RIGHTS, access):
+        m.control[CONTROL_FAULT] = FAULT_PROTECTION
+        return -1
+    if access == ACCESS_WRITE and word & WORD_DIRTY == 0:
+        # The cached entry is clean: D must be set in the table first (SDM 3A, 4.8).
+        if SOFTWARE_WALK:
+            m.control[CONTROL_FAULT] = FAULT_REFILL
+            return -1
+        return walk_and_fill(m, cpu, va, access)
+    return word_address(word, key & KEY_SIZE, va)
+

@@ -1,0 +1,131 @@
+"""The walk: from the root to a leaf, in the order of the manuals, for every format.
+
+`walk` only reads; it fills the scratch table `path`.  `mark` sets A and D along that path.
+"""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import (
+    ALL_RIGHTS,
+    BITS,
+    ENTRY_BUS,
+    ENTRY_BYTES,
+    ENTRY_LEAF,
+    ENTRY_RESERVED,
+    ENTRY_TABLE,
+    FAULT_BUS,
+    FAULT_NOT_PRESENT,
+    FAULT_RESERVED,
+    LEVELS,
+    ROOT_MASK,
+    SHIFTS,
+    SIGN_SHIFT,
+    VA_BITS,
+    classify,
+    combine,
+    marked,
+    marked_table,
+    next_table,
+)
+from vmdbg.hardware.memory import load, ram_offset, store
+from vmdbg.hot import reads, writes
+from vmdbg.state.events import WALK_STEP, emit
+from vmdbg.state.tables import (
+    CONTROL_RIGHTS,
+    CONTROL_STEPS,
+    PATH,
+    PATH_ADDRESS,
+    PATH_ENTRY,
+    PATH_INDEX,
+    PATH_KIND,
+    PATH_RIGHTS,
+    PATH_TABLE,
+)
+
+STEP_A, STEP_D = 1 << 40, 1 << 41  # in the first argument of walk-step: the walker set A, D
+
+
+@reads
+def canonical(va):
+    """Is `va` an address of this format?  (Intel SDM 1, 3.3.7.1: upper bits copy the sign bit.)"""
+    if SIGN_SHIFT:
+        high = va >> SIGN_SHIFT
+        return high == 0 or high == -1
+    return va >> VA_BITS == 0
+
+
+@reads
+def walk(m, root, va):
+    """Read the tables for `va`; fills `path`, CONTROL_STEPS and CONTROL_RIGHTS.
+
+    Returns the kind of the last entry: one of the ENTRY_ constants, ENTRY_TABLE never.
+    """
+    table = root & ROOT_MASK
+    rights = ALL_RIGHTS
+    depth = 0
+    kind = ENTRY_TABLE
+    while depth < LEVELS:
+        at = depth << 3
+        index = (va >> ((SHIFTS >> at) & 255)) & ((1 << ((BITS >> at) & 255)) - 1)
+        address = table + index * ENTRY_BYTES
+        entry = load(m, address, ENTRY_BYTES)
+        kind = classify(entry, depth)
+        if entry == -1 and ram_offset(m, address, ENTRY_BYTES) < 0:
+            kind = ENTRY_BUS
+        rights = combine(rights, entry, kind)
+        row = depth * PATH
+        m.path[row + PATH_TABLE] = table
+        m.path[row + PATH_INDEX] = index
+        m.path[row + PATH_ADDRESS] = address
+        m.path[row + PATH_ENTRY] = entry
+        m.path[row + PATH_KIND] = kind
+        m.path[row + PATH_RIGHTS] = rights
+        depth += 1
+        if kind != ENTRY_TABLE:
+            break
+        table = next_table(entry)
+    m.control[CONTROL_STEPS] = depth
+    m.control[CONTROL_RIGHTS] = rights
+    return kind
+
+
+@reads
+def walk_fault(kind):
+    """The fault of a walk that ended in an entry of that kind."""
+    if kind == ENTRY_BUS:
+        return FAULT_BUS
+    if kind == ENTRY_TABLE or kind == ENTRY_LEAF:
+        return 0
+    if kind == ENTRY_RESERVED:
+        return FAULT_RESERVED
+    return FAULT_NOT_PRESENT
+
+
+@writes
+def mark(m, dirty):
+    """Set A along `path`, and D in its leaf if `dirty`; emit a walk-step for each row."""
+    last = (m.control[CONTROL_STEPS] - 1) * PATH
+    row = 0
+    while row <= last:
+        old = m.path[row + PATH_ENTRY]
+        if row == last:
+            new = marked(old, dirty)
+        else:
+            new = marked_table(old)
+        step = (row // PATH) | (m.path[row + PATH_INDEX] << 8)
+        if new != old:
+            store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+            m.path[row + PATH_ENTRY] = new
+            step |= STEP_A
+        emit(m, WALK_STEP, step, m.path[row + PATH_ADDRESS], new)
+        row += PATH
+
+
+@writes(cold=True)
+def tell_steps(m, event):
+    """Emit `event` (walk-step or table-read) for each row of `path`, as it was read."""
+    row = 0
+    while row < m.control[CONTROL_STEPS] * PATH:
+        step = (row // PATH) | (m.path[row + PATH_INDEX] << 8)
+        emit(m, event, step, m.path[row + PATH_ADDRESS], m.path[row + PATH_ENTRY])
+        row += PATH

@@ -1,0 +1,227 @@
+"""The frame allocator and the reverse map (Linux: mm/page_alloc.c, mm/rmap.c).
+
+Free frames are a stack, lowest first at boot, so that the frame freed last is given next.  With
+`kernel.user_frames` user pages have a pool of their own.  A frame number counts pages from the start
+of the memory buffer, whatever the bank.
+"""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import BITS, ENTRY_BYTES, PAGE_BITS
+from vmdbg.hardware.memory import ram_offset, zero_words
+from vmdbg.hot import reads, writes
+from vmdbg.state.events import FRAME_FREE, TABLE_ALLOC, emit
+from vmdbg.state.tables import (
+    BANK,
+    BANK_BASE,
+    BANK_OFFSET,
+    BANK_SIZE,
+    FRAME,
+    FRAME_DEPTH,
+    FRAME_MAPS,
+    FRAME_NEXT,
+    FRAME_PID,
+    FRAME_PREVIOUS,
+    FRAME_RMAP,
+    FRAME_SLOT,
+    FRAME_STATE,
+    KERNEL_FREE,
+    KERNEL_RMAP_COUNT,
+    KERNEL_RMAP_FREE,
+    KERNEL_USER_END,
+    KERNEL_USER_FIRST,
+    KERNEL_USER_POOL,
+    PROCESS,
+    PROCESS_TABLES,
+    RMAP,
+    RMAP_ENTRY,
+    RMAP_NEXT,
+    RMAP_PID,
+    RMAP_VA,
+)
+
+# What a frame holds.
+FRAME_IS_FREE, FRAME_IS_RESERVED, FRAME_IS_TABLE, FRAME_IS_USER, FRAME_IS_TAIL = 0, 1, 2, 3, 4
+FRAME_STATES = ("free", "reserved", "table", "user", "tail")
+
+
+@reads
+def frame_address(m, frame):
+    """Physical address of a frame."""
+    at = frame << PAGE_BITS
+    row = 0
+    while row + BANK < len(m.bank) and at >= m.bank[row + BANK_OFFSET] + m.bank[row + BANK_SIZE]:
+        row += BANK
+    return m.bank[row + BANK_BASE] + at - m.bank[row + BANK_OFFSET]
+
+
+@reads
+def frame_at(m, pa):
+    """The frame that holds physical address `pa`; -1 outside every bank."""
+    return ram_offset(m, pa, 1) >> PAGE_BITS
+
+
+@reads
+def user_frames_free(m):
+    """Free frames for user pages."""
+    return m.kernel[m.kernel[KERNEL_USER_POOL] + 1]
+
+
+@writes
+def pool_take(m, pool):
+    """A free frame of the pool at column `pool` of `kernel`; -1 if there is none."""
+    frame = m.kernel[pool]
+    if frame >= 0:
+        m.kernel[pool] = m.frame[frame * FRAME + FRAME_NEXT]
+        m.kernel[pool + 1] -= 1
+        m.frame[frame * FRAME + FRAME_NEXT] = -1
+    return frame
+
+
+@writes
+def pool_give(m, pool, frame):
+    """Give a frame back to a pool; its row is cleared."""
+    row = frame * FRAME
+    m.frame[row + FRAME_STATE] = FRAME_IS_FREE
+    m.frame[row + FRAME_PREVIOUS] = -1
+    m.frame[row + FRAME_RMAP] = 0
+    m.frame[row + FRAME_MAPS] = 0
+    m.frame[row + FRAME_SLOT] = 0
+    m.frame[row + FRAME_PID] = 0
+    m.frame[row + FRAME_DEPTH] = 0
+    m.frame[row + FRAME_NEXT] = m.kernel[pool]
+    m.kernel[pool] = frame
+    m.kernel[pool + 1] += 1
+    emit(m, FRAME_FREE, frame_address(m, frame) >> PAGE_BITS, 0, 0)
+
+
+@writes
+def rmap_add(m, frame, entry, pid, va):
+    """Note that the entry at physical address `entry` maps a frame at `va` in process `pid`."""
+    new = m.kernel[KERNEL_RMAP_FREE]
+    row = new * RMAP
+    m.kernel[KERNEL_RMAP_FREE] = m.rmap[row + RMAP_NEXT]
+    m.kernel[KERNEL_RMAP_COUNT] -= 1
+    m.rmap[row + RMAP_ENTRY] = entry
+    m.rmap[row + RMAP_PID] = pid
+    m.rmap[row + RMAP_VA] = va
+    m.rmap[row + RMAP_NEXT] = m.frame[frame * FRAME + FRAME_RMAP]
+    m.frame[frame * FRAME + FRAME_RMAP] = new
+    m.frame[frame * FRAME + FRAME_MAPS] += 1
+
+
+@writes
+def rmap_remove(m, frame, entry):
+    """Forget that the entry at `entry` maps a frame."""
+    previous = 0
+    current = m.frame[frame * FRAME + FRAME_RMAP]
+    while current and m.rmap[current * RMAP + RMAP_ENTRY] != entry:
+        previous = current
+        current = m.rmap[current * RMAP + RMAP_NEXT]
+    if current:
+        row = current * RMAP
+        following = m.rmap[row + RMAP_NEXT]
+        if previous:
+            m.rmap[previous * RMAP + RMAP_NEXT] = following
+        else:
+            m.frame[frame * FRAME + FRAME_RMAP] = following
+        m.rmap[row + RMAP_ENTRY] = 0
+        m.rmap[row + RMAP_PID] = 0
+        m.rmap[row + RMAP_VA] = 0
+        m.rmap[row + RMAP_NEXT] = m.kernel[KERNEL_RMAP_FREE]
+        m.kernel[KERNEL_RMAP_FREE] = current
+        m.kernel[KERNEL_RMAP_COUNT] += 1
+        m.frame[frame * FRAME + FRAME_MAPS] -= 1
+
+
+@reads
+def table_frames(depth):
+    """Frames of one table at a depth."""
+    size = ENTRY_BYTES << ((BITS >> (depth << 3)) & 255)
+    return ((size - 1) >> PAGE_BITS) + 1
+
+
+@reads(cold=True)
+def run_of_free(m, count):
+    """The lowest run of `count` free frames of the kernel's pool, as its first frame; -1 if none."""
+    run = 0
+    frame = 0
+    frames = len(m.frame) // FRAME
+    while frame < frames:
+        if m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_FREE and not of_user_pool(m, frame):
+            run += 1
+            if run == count:
+                return frame - count + 1
+        else:
+            run = 0
+        frame += 1
+    return -1
+
+
+@reads
+def of_user_pool(m, frame):
+    """Is the frame of a pool that only user pages come from?"""
+    if m.kernel[KERNEL_USER_POOL] == KERNEL_FREE:
+        return False
+    return m.kernel[KERNEL_USER_FIRST] <= frame and frame < m.kernel[KERNEL_USER_END]
+
+
+@writes(cold=True)
+def take_run(m, frame, count):
+    """Take the free frames `frame .. frame + count - 1` out of the kernel's pool."""
+    previous = -1
+    current = m.kernel[KERNEL_FREE]
+    left = count
+    while current >= 0 and left > 0:
+        following = m.frame[current * FRAME + FRAME_NEXT]
+        if frame <= current and current < frame + count:
+            if previous < 0:
+                m.kernel[KERNEL_FREE] = following
+            else:
+                m.frame[previous * FRAME + FRAME_NEXT] = following
+            m.frame[current * FRAME + FRAME_NEXT] = -1
+            m.kernel[KERNEL_FREE + 1] -= 1
+            left -= 1
+        else:
+            previous = current
+        current = following
+
+
+@writes
+def table_take(m, pid, depth, entry):
+    """A zeroed table for a process at a depth; `entry` is where the pointer to it will be written.
+
+    Returns its physical address, -1 if there are no frames.
+    """
+    count = table_frames(depth)
+    if count == 1:
+        frame = pool_take(m, KERNEL_FREE)
+    else:
+        frame = run_of_free(m, count)
+        if frame >= 0:
+            take_run(m, frame, count)
+    if frame < 0:
+        return -1
+    tail = 0
+    while tail < count:
+        row = (frame + tail) * FRAME
+        m.frame[row + FRAME_STATE] = FRAME_IS_TABLE if tail == 0 else FRAME_IS_TAIL
+        m.frame[row + FRAME_PID] = pid
+        m.frame[row + FRAME_DEPTH] = depth
+        zero_words(m, (frame + tail) << PAGE_BITS, 1 << PAGE_BITS)
+        tail += 1
+    m.process[pid * PROCESS + PROCESS_TABLES] += count
+    address = frame_address(m, frame)
+    emit(m, TABLE_ALLOC, address >> PAGE_BITS, depth, entry)
+    return address
+
+
+@writes(cold=True)
+def table_give(m, pid, pa, depth):
+    """Give the frames of one table back."""
+    frame = frame_at(m, pa)
+    count = table_frames(depth)
+    while count > 0:
+        count -= 1
+        pool_give(m, KERNEL_FREE, frame + count)
+        m.process[pid * PROCESS + PROCESS_TABLES] -= 1

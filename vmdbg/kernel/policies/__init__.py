@@ -1,0 +1,41 @@
+"""Page replacement: one file a policy, three functions each.
+
+`policy_load(m, frame)` a user page came into the frame · `policy_unload(m, frame)` it leaves ·
+`victim(m)` the frame to evict next, -1 if there is none (it may age pages: it writes).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmdbg.hot import slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+#: Name of the policy -> module beside this one.
+POLICIES = ("clock", "fifo")
+
+
+@slot
+def policy_load(m: object, frame: int) -> None:
+    """A user page came into the frame."""
+
+
+@slot
+def policy_unload(m: object, frame: int) -> None:
+    """The page in the frame leaves it."""
+
+
+@slot
+def victim(m: object) -> int:
+    """The frame to evict next; -1 if no user page can leave."""
+
+
+def bindings(name: str) -> dict[str, Callable[..., Any]]:
+    """The functions of a policy, by slot."""
+    from importlib import import_module
+
+    module = import_module(f"vmdbg.kernel.policies.{name}")
+    return {hole: getattr(module, hole) for hole in ("policy_load", "policy_unload", "victim")}

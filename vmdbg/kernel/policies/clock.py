@@ -1,0 +1,79 @@
+"""Clock, exact: a hand passes over the frames, clears A where it is set and takes the first clear one.
+
+Clearing A is followed by a shoot-down of the TLB entry, so the next use sets A again; without it (as
+real kernels do) a page that stays cached looks unused.  A page comes in with A set, because the
+access that faulted is repeated.  (Corbato 1968; Tanenbaum, Modern Operating Systems, 3.4.5.)
+"""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, aged, is_accessed
+from vmdbg.hardware.memory import load, store
+from vmdbg.hot import writes
+from vmdbg.kernel.frames import FRAME_IS_USER, frame_address
+from vmdbg.kernel.shootdown import shoot_down
+from vmdbg.state.events import AGE, emit
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_DEPTH,
+    FRAME_RMAP,
+    FRAME_STATE,
+    KERNEL_HAND,
+    KERNEL_USER_END,
+    KERNEL_USER_FIRST,
+    RMAP,
+    RMAP_ENTRY,
+    RMAP_NEXT,
+    RMAP_PID,
+    RMAP_VA,
+)
+
+
+@writes(fills=True)
+def policy_load(m, frame):
+    pass
+
+
+@writes(fills=True)
+def policy_unload(m, frame):
+    pass
+
+
+@writes(fills=True)
+def victim(m):
+    first = m.kernel[KERNEL_USER_FIRST]
+    end = m.kernel[KERNEL_USER_END]
+    frame = m.kernel[KERNEL_HAND]
+    if frame < first or frame >= end:
+        frame = first
+    chances = 2 * (end - first)
+    while chances > 0:
+        chances -= 1
+        this = frame
+        frame += 1
+        if frame == end:
+            frame = first
+        row = this * FRAME
+        if m.frame[row + FRAME_STATE] == FRAME_IS_USER and m.frame[row + FRAME_DEPTH] == 0:
+            if not age(m, this):
+                m.kernel[KERNEL_HAND] = frame
+                return this
+    return -1
+
+
+@writes
+def age(m, frame):
+    """Clear A in every entry that maps the frame; True if it was set in one of them."""
+    used = False
+    row = m.frame[frame * FRAME + FRAME_RMAP]
+    while row:
+        at = row * RMAP
+        address = m.rmap[at + RMAP_ENTRY]
+        entry = load(m, address, ENTRY_BYTES)
+        if is_accessed(entry):
+            used = True
+            store(m, address, ENTRY_BYTES, aged(entry))
+            emit(m, AGE, frame_address(m, frame) >> PAGE_BITS, m.rmap[at + RMAP_VA], 0)
+            shoot_down(m, m.rmap[at + RMAP_PID], m.rmap[at + RMAP_VA])
+        row = m.rmap[at + RMAP_NEXT]
+    return used

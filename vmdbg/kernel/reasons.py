@@ -1,0 +1,10 @@
+"""Why hot code hands over to the run loop; cold work follows, in plain Python over the same tables."""
+
+from __future__ import annotations
+
+REASON_NONE = 0
+REASON_SYSCALL = 1  # the operation is a system call
+REASON_SIGNAL = 2  # the current process is to be killed: PROCESS_STATUS says by which signal
+REASON_MEMORY = 3  # memory and swap are full
+REASON_IDLE = 4  # no process is left that could run
+REASON_GROW = 5  # a pool is too small for the next operation

@@ -1,0 +1,308 @@
+"""Who runs: one operation at a time, CPUs in turn, processes round robin (Linux: kernel/sched)."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, PAGE_BITS
+from vmdbg.hardware.memory import load, load_bytes, ram_offset, store, store_bytes
+from vmdbg.hardware.mmu import translate
+from vmdbg.hardware.tlb import tlb_flush
+from vmdbg.hot import reads, writes
+from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
+from vmdbg.kernel.reasons import REASON_GROW, REASON_IDLE, REASON_SYSCALL
+from vmdbg.kernel.swap import PAYLOAD
+from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, SWITCH, WRITE, emit
+from vmdbg.state.tables import (
+    CONTROL_COUNTERS,
+    CONTROL_EVENTS,
+    CONTROL_LIMIT,
+    CONTROL_VALUE,
+    CPU,
+    CPU_ASID,
+    CPU_PID,
+    CPU_QUANTUM,
+    CPU_ROOT,
+    KERNEL_CPU,
+    KERNEL_OPERATIONS,
+    KERNEL_QUANTUM,
+    KERNEL_READY_FIRST,
+    KERNEL_READY_LAST,
+    KERNEL_RMAP_COUNT,
+    PROCESS,
+    PROCESS_ASID,
+    PROCESS_CURSOR,
+    PROCESS_DEPTH,
+    PROCESS_LAST,
+    PROCESS_LOOP0,
+    PROCESS_NEXT,
+    PROCESS_PC,
+    PROCESS_ROOT,
+    PROCESS_STATE,
+)
+
+# States of a process.
+PROCESS_IS_FREE, PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_ENDED = 0, 1, 2, 3
+PROCESS_STATES = ("free", "ready", "running", "ended")
+
+# Kinds of operation, in the low byte of an op row; the first three are the ACCESS_ constants.
+OP_READ, OP_WRITE, OP_FETCH, OP_MODIFY = 0, 1, 2, 3
+OP_LOOP, OP_END, OP_EXIT = 8, 9, 16  # from OP_EXIT on: system calls
+OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next row
+OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
+OP_LINE = 16  # shift of the line in the program's source
+OP = 4  # words of a row
+
+CPUS = 1  # bound at build
+ASIDS = 1  # 1: the TLB distinguishes spaces; bound at build
+KINDS_SHIFT = 6
+
+
+@writes
+def ready_put(m, pid):
+    """Queue a process that waits for a CPU."""
+    m.process[pid * PROCESS + PROCESS_STATE] = PROCESS_IS_READY
+    m.process[pid * PROCESS + PROCESS_NEXT] = 0
+    last = m.kernel[KERNEL_READY_LAST]
+    if last:
+        m.process[last * PROCESS + PROCESS_NEXT] = pid
+    else:
+        m.kernel[KERNEL_READY_FIRST] = pid
+    m.kernel[KERNEL_READY_LAST] = pid
+
+
+@writes
+def ready_take(m):
+    """The process that has waited longest; 0 if none waits."""
+    pid = m.kernel[KERNEL_READY_FIRST]
+    if pid:
+        following = m.process[pid * PROCESS + PROCESS_NEXT]
+        m.process[pid * PROCESS + PROCESS_NEXT] = 0
+        m.kernel[KERNEL_READY_FIRST] = following
+        if following == 0:
+            m.kernel[KERNEL_READY_LAST] = 0
+    return pid
+
+
+@writes(cold=True)
+def switch_to(m, cpu, pid):
+    """Load a process's root and address-space number into a CPU; pid 0 leaves the CPU idle."""
+    c = cpu * CPU
+    old = m.cpu[c + CPU_PID]
+    root = 0
+    asid = 0
+    if pid:
+        p = pid * PROCESS
+        root = m.process[p + PROCESS_ROOT]
+        asid = m.process[p + PROCESS_ASID]
+        m.process[p + PROCESS_STATE] = PROCESS_IS_RUNNING
+    m.cpu[c + CPU_PID] = pid
+    m.cpu[c + CPU_ROOT] = root
+    m.cpu[c + CPU_ASID] = asid
+    m.cpu[c + CPU_QUANTUM] = m.kernel[KERNEL_QUANTUM]
+    m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT
+    emit(m, SWITCH, old, pid, root)
+    if ASIDS == 0 and pid:
+        tlb_flush(m, cpu, -1, 1)
+
+
+@writes(cold=True)
+def dispatch(m, cpu):
+    """Give a CPU without a process the next one that waits; 0 if none does."""
+    pid = ready_take(m)
+    if pid:
+        switch_to(m, cpu, pid)
+    return pid
+
+
+@writes
+def reach(m, cpu, pid, va, access):
+    """The physical address of an access, after every fault on the way is served; -reason if not."""
+    while True:
+        pa = translate(m, cpu, va, access)
+        if pa >= 0:
+            if ram_offset(m, pa, 1) >= 0:
+                return pa
+            emit(m, BUS_ERROR, pa, va, 0)
+            return -signal(m, pid, SIGBUS, 0, va)
+        reason = handle_fault(m, cpu, va, access)
+        if reason:
+            return -reason
+        emit(m, RETRY, va, access, 0)
+
+
+@writes
+def access(m, cpu, pid, va, how, width, value):
+    """Fetch, read or write `width` bytes.  0 or a reason.
+
+    An access that crosses into the next page is made in two parts, the lower one first.
+    """
+    while True:
+        part = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
+        if part >= width:
+            part = width
+        pa = reach(m, cpu, pid, va, how)
+        if pa < 0:
+            return -pa
+        if how == ACCESS_WRITE:
+            old = 0
+            if PAYLOAD:
+                old = exchange(m, pa, part, value)
+            else:
+                m.dirty[ram_offset(m, pa, 1) >> PAGE_BITS] = 1
+            m.control[CONTROL_VALUE] = old
+            emit(m, WRITE, pa, old, value)
+        else:
+            seen = 0
+            if PAYLOAD:
+                seen = content(m, pa, part)
+            m.control[CONTROL_VALUE] = seen
+            if how == ACCESS_FETCH:
+                emit(m, FETCH, pa, seen, 0)
+            else:
+                emit(m, READ, pa, seen, 0)
+        if part == width:
+            return 0
+        va += part
+        width -= part
+        value >>= part << 3
+
+
+@reads
+def content(m, pa, width):
+    """`width` bytes (0 to 8) at `pa`, inside one page."""
+    if width == 8 or width == 4 or width == 2 or width == 1:
+        return load(m, pa, width)
+    return load_bytes(m, ram_offset(m, pa, 1), width)
+
+
+@writes
+def exchange(m, pa, width, value):
+    """Write `width` bytes (0 to 8) at `pa`, inside one page; returns what was there."""
+    old = content(m, pa, width)
+    if width == 8 or width == 4 or width == 2 or width == 1:
+        store(m, pa, width, value)
+    else:
+        store_bytes(m, ram_offset(m, pa, 1), width, value)
+    return old
+
+
+@writes
+def next_operation(m, p):
+    """The row of the next operation of the process with offset `p`, after loop ends before it."""
+    row = m.process[p + PROCESS_PC]
+    kind = m.op[row * OP] & OP_KIND
+    while kind == OP_LOOP or kind == OP_END:
+        depth = m.process[p + PROCESS_DEPTH]
+        if kind == OP_LOOP:
+            m.process[p + PROCESS_LOOP0 + depth] = m.op[row * OP + 1]
+            m.process[p + PROCESS_DEPTH] = depth + 1
+            row += 1
+        else:
+            left = m.process[p + PROCESS_LOOP0 + depth - 1] - 1
+            m.process[p + PROCESS_LOOP0 + depth - 1] = left
+            if left > 0:
+                row = m.op[row * OP + 1]
+            else:
+                m.process[p + PROCESS_DEPTH] = depth - 1
+                row += 1
+        kind = m.op[row * OP] & OP_KIND
+    m.process[p + PROCESS_PC] = row
+    return row
+
+
+@writes
+def operate(m, cpu, pid):
+    """Execute the next operation of a process.  0 or a reason; the program counter moves on success."""
+    p = pid * PROCESS
+    row = m.process[p + PROCESS_PC]
+    word = m.op[row * OP]
+    if word & OP_KIND >= OP_LOOP:
+        row = next_operation(m, p)
+        word = m.op[row * OP]
+        if word & OP_KIND >= OP_EXIT:
+            return REASON_SYSCALL
+    how = word & 3
+    if how == OP_MODIFY:
+        how = ACCESS_WRITE
+    va = m.op[row * OP + 1]
+    if word & OP_RANGED:
+        va += m.process[p + PROCESS_CURSOR] * m.op[row * OP + 5]
+    m.process[p + PROCESS_LAST] = va
+    reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + 2])
+    if reason:
+        return reason
+    if word & OP_RANGED:
+        done = m.process[p + PROCESS_CURSOR] + 1
+        if done < m.op[row * OP + 4]:
+            m.process[p + PROCESS_CURSOR] = done
+            return 0
+        m.process[p + PROCESS_CURSOR] = 0
+        row += 1
+    m.process[p + PROCESS_PC] = row + 1
+    return 0
+
+
+@writes
+def end_operation(m, cpu):
+    """Count an executed operation, and let time pass: quantum, next CPU."""
+    m.kernel[KERNEL_OPERATIONS] += 1
+    c = cpu * CPU
+    left = m.cpu[c + CPU_QUANTUM] - 1
+    if left >= 0:
+        m.cpu[c + CPU_QUANTUM] = left
+        if left == 0:
+            expire(m, cpu)
+    if CPUS > 1:
+        following = cpu + 1
+        if following == CPUS:
+            following = 0
+        m.kernel[KERNEL_CPU] = following
+
+
+@writes(cold=True)
+def expire(m, cpu):
+    """The process on a CPU has used its quantum: the next one that waits has its turn."""
+    c = cpu * CPU
+    pid = m.cpu[c + CPU_PID]
+    if pid and m.kernel[KERNEL_READY_FIRST]:
+        ready_put(m, pid)
+        switch_to(m, cpu, ready_take(m))
+    else:
+        m.cpu[c + CPU_QUANTUM] = m.kernel[KERNEL_QUANTUM]
+
+
+@reads
+def anyone_runs(m):
+    """Is there a CPU with a process?"""
+    c = 0
+    while c < len(m.cpu):
+        if m.cpu[c + CPU_PID]:
+            return True
+        c += CPU
+    return False
+
+
+@writes
+def run(m):
+    """Execute operations until CONTROL_LIMIT of them are executed.  0, or the reason for stopping."""
+    while m.kernel[KERNEL_OPERATIONS] < m.control[CONTROL_LIMIT]:
+        cpu = m.kernel[KERNEL_CPU]
+        pid = m.cpu[cpu * CPU + CPU_PID]
+        m.control[CONTROL_EVENTS] = 0
+        if pid == 0:
+            pid = dispatch(m, cpu)
+            if pid == 0:
+                if not anyone_runs(m):
+                    return REASON_IDLE
+                cpu += 1
+                if cpu == CPUS:
+                    cpu = 0
+                m.kernel[KERNEL_CPU] = cpu
+                continue
+        if m.kernel[KERNEL_RMAP_COUNT] < 2:
+            return REASON_GROW
+        m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT
+        reason = operate(m, cpu, pid)
+        if reason:
+            return reason
+        end_operation(m, cpu)
+    return 0

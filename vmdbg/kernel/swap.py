@@ -1,0 +1,70 @@
+"""The swap area: slots, and the copies to and from them (Linux: mm/swapfile.c)."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import PAGE_BITS
+from vmdbg.hot import writes
+from vmdbg.state.tables import (
+    KERNEL_SLOT_COUNT,
+    KERNEL_SLOT_FREE,
+    SLOT,
+    SLOT_NEXT,
+    SLOT_PID,
+    SLOT_REFS,
+    SLOT_VA,
+)
+
+PAYLOAD = 0  # 1: frames and slots carry bytes; bound at build
+
+
+@writes
+def slot_take(m, pid, va):
+    """A free slot with one reference, for the page `va` of a process; 0 if the area is full."""
+    slot = m.kernel[KERNEL_SLOT_FREE]
+    if slot:
+        row = slot * SLOT
+        m.kernel[KERNEL_SLOT_FREE] = m.slot[row + SLOT_NEXT]
+        m.kernel[KERNEL_SLOT_COUNT] -= 1
+        m.slot[row + SLOT_NEXT] = 0
+        m.slot[row + SLOT_REFS] = 1
+        m.slot[row + SLOT_PID] = pid
+        m.slot[row + SLOT_VA] = va
+    return slot
+
+
+@writes
+def slot_release(m, slot):
+    """Give up one reference to a slot; without references it is free."""
+    row = slot * SLOT
+    m.slot[row + SLOT_REFS] -= 1
+    if m.slot[row + SLOT_REFS] == 0:
+        m.slot[row + SLOT_PID] = 0
+        m.slot[row + SLOT_VA] = 0
+        m.slot[row + SLOT_NEXT] = m.kernel[KERNEL_SLOT_FREE]
+        m.kernel[KERNEL_SLOT_FREE] = slot
+        m.kernel[KERNEL_SLOT_COUNT] += 1
+
+
+@writes
+def copy_out(m, frame, slot):
+    """Write the content of a frame to a slot."""
+    if PAYLOAD:
+        m.swapdirty[slot] = 1
+        copy_words(m.swap8, slot << (PAGE_BITS - 3), m.ram8, frame << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3))
+
+
+@writes
+def copy_in(m, frame, slot):
+    """Read the content of a slot into a frame."""
+    if PAYLOAD:
+        m.dirty[frame] = 1
+        copy_words(m.ram8, frame << (PAGE_BITS - 3), m.swap8, slot << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3))
+
+
+@writes
+def copy_words(target, to, source, start, count):
+    """Copy `count` words between two buffers of words."""
+    word = 0
+    while word < count:
+        target[to + word] = source[start + word]
+        word += 1

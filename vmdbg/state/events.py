@@ -1,0 +1,163 @@
+"""Events: the only way in which the machine tells what it does.
+
+Each kind is declared once, below; counters, `catch`, `info stats`, costs, completion and the docs
+derive from these declarations.  `emit` counts, and calls `note` for the kinds whose mask byte is set.
+"""
+
+from __future__ import annotations
+
+from vmdbg.hot import reads, slot, writes
+from vmdbg.state.tables import (
+    CONTROL_COUNTERS,
+    CONTROL_EVENTS,
+    CONTROL_LIMIT,
+    CONTROL_LOGGED,
+    CONTROL_STOP,
+    CONTROL_STOP_AT,
+    CONTROL_STOPPED_KIND,
+    CONTROL_STOPS,
+    KERNEL_CPU,
+    KERNEL_OPERATIONS,
+    LOG,
+    LOG_A,
+    LOG_B,
+    LOG_C,
+    LOG_CPU,
+    LOG_EVENT,
+    LOG_KIND,
+    LOG_OPERATION,
+    LOG_PID,
+    CPU,
+    CPU_PID,
+    STOP,
+    STOP_ACTION,
+    STOP_CPU,
+    STOP_HIGH,
+    STOP_HITS,
+    STOP_KIND,
+    STOP_LOW,
+    STOP_PID,
+    STOP_VALUE,
+)
+
+
+class Event:
+    """One kind of event.  `arguments` names what `a`, `b`, `c` are; `cost` is a key of the costs."""
+
+    __slots__ = ("arguments", "cost", "help", "kind", "name")
+
+    def __init__(self, kind: int, name: str, arguments: tuple[str, ...], cost: str, help: str) -> None:
+        self.kind, self.name, self.arguments, self.cost, self.help = kind, name, arguments, cost, help
+
+
+EVENTS: list[Event] = []
+
+
+def event(name: str, arguments: str, cost: str, help: str) -> int:
+    """Declare a kind; returns its number."""
+    EVENTS.append(Event(len(EVENTS), name, tuple(arguments.split()), cost, help))
+    return len(EVENTS) - 1
+
+
+# What the program does.
+FETCH = event("fetch", "pa value", "memory", "an instruction was fetched from memory")
+READ = event("read", "pa value", "memory", "a program read memory")
+WRITE = event("write", "pa old new", "memory", "a program wrote memory")
+# What the hardware does.
+TLB_HIT = event("tlb-hit", "va row word", "l1", "a first-level TLB array had the translation")
+TLB_L2_HIT = event("tlb-l2-hit", "va row word", "l1+l2", "the second-level TLB had the translation")
+TLB_MISS = event("tlb-miss", "va asid", "l1+l2", "no TLB array had the translation")
+TLB_FILL = event("tlb-fill", "va key word", "", "a translation was put into the TLB arrays")
+TLB_EVICT = event("tlb-evict", "key word row", "", "a translation was pushed out of a TLB array")
+TLB_DROP = event("tlb-drop", "key word row", "", "a translation was invalidated")
+TLB_FLUSH = event("tlb-flush", "asid count", "", "many translations were invalidated at once")
+WALK_STEP = event("walk-step", "step address entry", "memory", "the hardware walker read an entry")
+TABLE_READ = event("table-read", "step address entry", "memory", "the kernel's TLB handler read an entry")
+TRAP = event("trap", "fault code va", "trap", "the CPU entered the kernel")
+RETRY = event("retry", "va kind", "", "the operation is executed again")
+BUS_ERROR = event("bus-error", "pa va", "", "an access outside every bank of memory")
+# What the kernel does.
+LIMIT_CHECK = event("limit-check", "held limit allowed", "", "the process's memory limit was compared")
+FRAME_ALLOC = event("frame-alloc", "pfn va", "", "a frame was given to a page, zeroed")
+FRAME_FREE = event("frame-free", "pfn", "", "a frame was given back")
+TABLE_ALLOC = event("table-alloc", "pfn depth address", "", "a frame was made a page table")
+ENTRY_WRITE = event("entry-write", "address old new", "", "the kernel wrote a page-table entry")
+FAULT_MINOR = event("fault-minor", "va region reason", "minor", "a fault was served from memory")
+FAULT_MAJOR = event("fault-major", "va region slot", "major", "a fault was served from swap")
+SIGNAL = event("signal", "number code va", "", "a process was sent a signal")
+RECLAIM = event("reclaim", "free wanted", "", "no frame is free: the kernel looks for a victim")
+AGE = event("age", "pfn va", "", "the policy cleared an accessed bit and passed the page by")
+EVICT = event("evict", "pfn va dirty", "", "the policy chose a page to leave memory")
+SWAP_OUT = event("swap-out", "slot pfn va", "", "a page was written to the swap area")
+SWAP_DROP = event("swap-drop", "slot pfn va", "", "a clean page left memory; its slot is still valid")
+SWAP_IN = event("swap-in", "slot pfn va", "", "a page was read from the swap area")
+SWITCH = event("switch", "from to root", "", "a CPU changed to another process")
+EXIT = event("exit", "pid status", "", "a process ended")
+OOM = event("oom", "pid score", "", "memory and swap are full: a process is killed")
+
+KINDS = 64  # room for kinds in the count table; a power of two
+
+BY_NAME = {declared.name: declared for declared in EVENTS}
+
+MASK_STOPS = 1  # a row of the stop table names this kind
+MASK_LOG = 2  # the log is on, or single events are stepped
+
+
+@slot
+def halt(m: object) -> None:
+    """Leave the current operation at once (interpreted engine only: it raises)."""
+
+
+@writes
+def emit(m, kind, a, b, c):
+    """Tell that `kind` happened on the current CPU, to its current process."""
+    m.count[m.control[CONTROL_COUNTERS] + kind] += 1
+    if m.mask[kind]:
+        note(m, kind, a, b, c)
+
+
+@writes(cold=True)
+def note(m, kind, a, b, c):
+    """Number the event inside its operation, log it, and test the stop rows."""
+    control = m.control
+    number = control[CONTROL_EVENTS] + 1
+    control[CONTROL_EVENTS] = number
+    cpu = m.kernel[KERNEL_CPU]
+    pid = m.cpu[cpu * CPU + CPU_PID]
+    if m.mask[kind] & MASK_LOG:
+        row = control[CONTROL_LOGGED] * LOG
+        if row + LOG <= len(m.log):
+            m.log[row + LOG_KIND] = kind
+            m.log[row + LOG_OPERATION] = m.kernel[KERNEL_OPERATIONS]
+            m.log[row + LOG_EVENT] = number
+            m.log[row + LOG_CPU] = cpu
+            m.log[row + LOG_PID] = pid
+            m.log[row + LOG_A] = a
+            m.log[row + LOG_B] = b
+            m.log[row + LOG_C] = c
+        control[CONTROL_LOGGED] += 1
+    if m.mask[kind] & MASK_STOPS:
+        row = 0
+        end = control[CONTROL_STOPS] * STOP
+        while row < end:
+            if m.stop[row + STOP_KIND] == kind and stop_matches(m, row, cpu, pid, a):
+                m.stop[row + STOP_HITS] += 1
+                if m.stop[row + STOP_ACTION] == 0 and control[CONTROL_STOP] == 0:
+                    control[CONTROL_STOP] = number
+                    control[CONTROL_STOPPED_KIND] = kind
+                    control[CONTROL_LIMIT] = 0
+            row += STOP
+    if number == control[CONTROL_STOP_AT]:
+        halt(m)
+
+
+@reads(cold=True)
+def stop_matches(m, row, cpu, pid, a):
+    """Does stop row `row` (an offset) want an event of CPU `cpu`, process `pid`, first argument `a`?"""
+    if m.stop[row + STOP_PID] >= 0 and m.stop[row + STOP_PID] != pid:
+        return False
+    if m.stop[row + STOP_CPU] >= 0 and m.stop[row + STOP_CPU] != cpu:
+        return False
+    if m.stop[row + STOP_VALUE] == 0:
+        return True
+    return m.stop[row + STOP_LOW] <= a and a <= m.stop[row + STOP_HIGH]

@@ -1,0 +1,293 @@
+"""Every array of the machine, one line a column: name, meaning, unit.
+
+A table is one flat buffer of 64-bit signed words (a few are bytes); a row has a fixed width and a
+column is an offset into it, so `m.frame[pfn * FRAME + FRAME_SLOT]` is the swap slot of a frame.
+The widths and offsets are made from the declarations below as constants of this module (`FRAME`,
+`FRAME_SLOT`).  Few wide buffers instead of one for each column: compiled code passes all of them
+with every call.
+
+The interpreted engine sees the buffers as `memoryview`s (plain Python ints, an overflow raises), the
+compiled one as NumPy arrays over the same memory.  Two groups: STATE is what the machine is (in
+digests, snapshots, saved files); CONTROL is what watches it.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import namedtuple
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> int:
+        """The constants that `table` makes."""
+
+
+STATE, CONTROL = "state", "control"
+
+
+class Table:
+    """One buffer: `rows` names the number of rows in the shape; `code` is a struct type code."""
+
+    __slots__ = ("code", "columns", "group", "name", "rows", "width")
+
+    def __init__(self, name: str, group: str, rows: str, columns: dict[str, str], code: str, width: int) -> None:
+        self.name, self.group, self.rows, self.code, self.width = name, group, rows, code, width
+        self.columns = columns
+
+
+TABLES: dict[str, Table] = {}
+
+
+def table(name: str, group: str, rows: str, text: str, code: str = "q") -> None:
+    """Declare a table; each line of `text` is a column and its meaning.
+
+    Rows of more than one word are rounded up to a power of two.
+    """
+    columns = {}
+    for line in text.strip().splitlines():
+        column, _, meaning = line.strip().partition(" ")
+        columns[column] = meaning.strip()
+    width = 1
+    while width < len(columns):
+        width *= 2
+    TABLES[name] = Table(name, group, rows, columns, code, width)
+    globals()[name.upper()] = width
+    for offset, column in enumerate(columns):
+        globals()[f"{name}_{column}".upper()] = offset
+
+
+# --- hardware ---------------------------------------------------------------------------------
+table("ram1", STATE, "ram", "byte    physical memory, all banks one after the other, as bytes", "B")
+table("bank", STATE, "banks", """
+    base      first physical address
+    size      bytes
+    offset    where the bank starts in the memory buffer
+    """)
+table("cpu", STATE, "cpus", """
+    pid       process that runs here; 0 = none
+    root      physical address of the root table (CR3, satp, TTBR)
+    asid      address-space number that tags TLB entries; 1 if the machine has none
+    mode      0 user, 1 kernel: of the accesses that programs make
+    address   address of the last fault (CR2, stval, FAR)
+    code      error code of the last fault
+    quantum   operations left before the scheduler looks
+    control0  control registers, as the format declares them
+    control1
+    control2
+    control3
+    read      allowed rights of a read: bit i set = the rights nibble i is allowed
+    write     the same for a write
+    fetch     the same for a fetch
+    """)
+table("array", STATE, "arrays", """
+    level     1 or 2
+    base      first row of CPU 0 in the table tlb
+    sets      number of sets, a power of two
+    ways      rows of one set; way 0 is the most recently used
+    fetches   1 if it serves fetches
+    data      1 if it serves loads and stores
+    sizes     bit i set: may hold pages of size i (0 = base pages)
+    present   bit i set: a page of size i was put in since the last flush of everything
+    stride    rows of all arrays of one CPU
+    """)
+table("tlb", STATE, "cpus * tlb_rows", """
+    key       tag << 18 | asid << 2 | size of page; asid 0 = global; -1 = empty
+    word      pfn << 6 | global << 5 | dirty << 4 | rights
+    """)
+# --- kernel -----------------------------------------------------------------------------------
+table("kernel", STATE, "one", """
+    operations  executed since the machine started
+    cpu         CPU that executes the next operation
+    random      state of the random numbers, 31 bits
+    free        first free frame of the pool for everything (or for tables); -1 = none
+    free_count  frames in it
+    user_free   first free frame of the pool for user pages; -1 = none, or no such pool
+    user_count  frames in it
+    user_pool   column of the pool that user pages come from: KERNEL_FREE or KERNEL_USER_FREE
+    user_first  first frame that can hold user pages
+    user_end    one past the last
+    oldest      first frame in the policy's queue; -1 = none
+    newest      last frame in it
+    hand        frame at which the clock hand stands
+    resident    frames that hold user pages
+    slot_free   first free slot of the swap area; 0 = none
+    slot_count  free slots
+    rmap_free   first free row of the reverse map; 0 = none
+    rmap_count  free rows
+    region_free first free row of the regions; 0 = none
+    ready_first first process that waits for a CPU; 0 = none
+    ready_last  last one
+    quantum     operations a process may run before the next one's turn; 0 = no limit
+    live        processes that have not ended
+    over_limit  what a process over its limit gets: 0 a signal, 1 one of its own pages leaves
+    """)
+table("frame", STATE, "frames", """
+    state     what the frame holds: FREE, RESERVED, TABLE, USER, TAIL
+    next      next frame of its list (free list or policy's queue); -1 = none
+    previous  previous frame of the policy's queue; -1 = none
+    rmap      first row of the reverse map; 0 = none
+    maps      number of entries that map it
+    slot      swap slot with a copy of the content; 0 = none
+    pid       process that a table belongs to, or that first mapped the page
+    depth     depth of the table (0 = root), or page-size index of a user page
+    """)
+table("rmap", STATE, "rmaps", """
+    entry     physical address of the entry that maps the frame
+    pid       process
+    va        virtual address of the page
+    next      next row of the same frame, or next free row; 0 = none
+    """)
+table("region", STATE, "regions", """
+    pid       process; 0 = free row
+    start     first virtual address
+    end       one past the last
+    rights    r 1, w 2, x 4, u 8
+    kind      text, data, heap, anon, stack, ... (index into REGION_KINDS)
+    size      page-size index
+    next      next region of the process by address, or next free row; 0 = none
+    flags     1 = populated when mapped
+    """)
+table("process", STATE, "processes", """
+    state     FREE, READY, RUNNING, ENDED
+    asid      address-space number
+    root      physical address of the root table
+    pc        row of the program's next operation
+    end       one past the last row
+    cursor    accesses done of the range at pc
+    limit     user frames it may hold; 0 = no limit
+    rss       user frames that it has mapped
+    swapped   entries that hold a slot
+    tables    frames that hold its page tables
+    region    first region by address; 0 = none
+    next      next process that waits for a CPU; 0 = none
+    minor     minor faults
+    major     major faults
+    depth     loops that it is inside of
+    status    exit status; a signal's number + 128 if it was killed
+    parent    process that made it; 0 = none
+    name0     up to 16 bytes of name, little-endian
+    name1
+    loop0     rounds left of each open loop, outermost first
+    loop1
+    loop2
+    loop3
+    loop4
+    loop5
+    loop6
+    loop7
+    last      address of its last access, for diagnostics
+    """)
+table("slot", STATE, "slots", """
+    refs      entries and cached frames that refer to it; 0 = free
+    pid       process that it was written for
+    va        virtual address of the page
+    next      next free slot; 0 = none
+    """)
+table("swap8", STATE, "swap // 8", "word    content of the slots")
+table("op", STATE, "ops * 4", "word    rows of programs: kind | width << 8 | line << 16, va, value, (range follows)")
+table("count", STATE, "processes * cpus * 64", "events  of each process, CPU and kind")
+# --- what watches ------------------------------------------------------------------------------
+table("dirty", CONTROL, "frames", "mark    the frame was stored to since the last snapshot", "B")
+table("swapdirty", CONTROL, "slots", "mark    the slot was written since the last snapshot", "B")
+table("mask", CONTROL, "kinds", "bits    1: a stop row names this kind; 2: log it", "B")
+table("stop", CONTROL, "stops", """
+    kind      kind of event
+    pid       process, or -1
+    cpu       CPU, or -1
+    value     1: compare the first argument
+    low       lowest first argument
+    high      highest
+    action    0 stop, 1 count
+    hits      matches so far
+    """)
+table("control", CONTROL, "one", """
+    limit     run until so many operations are executed
+    counters  row of the count table for the current CPU and process
+    events    events inside the current operation, while some are masked
+    stop      number of the event that asked to stop; 0 = none
+    stopped_kind  its kind
+    stop_at   leave the operation at this event; 0 = do not
+    stops     rows of the stop table
+    logged    events logged (may exceed the rows of the log)
+    steps     rows of path
+    rights    rights so far at the end of path
+    fault     fault of the last access: one of the FAULT_ constants
+    value     value that the last access read, or that it overwrote
+    reason    why the run loop stopped
+    """)
+table("log", CONTROL, "log", """
+    kind      kind of event
+    operation operations executed before it
+    event     number inside its operation, from 1
+    cpu       CPU
+    pid       process
+    a         arguments of the event
+    b
+    c
+    """)
+table("path", CONTROL, "path", """
+    table     physical address of the table
+    index     index into it
+    address   physical address of the entry
+    entry     the entry
+    kind      ENTRY_TABLE, ENTRY_LEAF, ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_RESERVED, ENTRY_BUS
+    rights    rights so far
+    """)
+
+#: Extra views of the memory: the same bytes as wider words.
+RAM_VIEWS = {"ram2": "H", "ram4": "I", "ram8": "q"}
+FIELDS = (*TABLES, *RAM_VIEWS)
+
+Machine = namedtuple("Machine", FIELDS)  # type: ignore[misc]
+Machine.__doc__ = "All tables as the compiled engine takes them."
+
+PAGE = mmap.PAGESIZE
+
+
+class Views:
+    """All tables as the interpreted engine takes them: the same names, memoryviews."""
+
+    __slots__ = FIELDS
+
+
+def allocate(shape: dict[str, int]) -> dict[str, Any]:
+    """Zeroed buffers for all tables.  `shape` gives a number for each name used as `rows` above."""
+    buffers = {}
+    for declared in TABLES.values():
+        rows = eval_rows(declared.rows, shape)
+        size = max(1, rows) * declared.width * (1 if declared.code == "B" else 8)
+        buffers[declared.name] = mmap.mmap(-1, size) if size >= PAGE * 4 else bytearray(size)
+    return buffers
+
+
+def eval_rows(rows: str, shape: dict[str, int]) -> int:
+    """The number of rows: a name of the shape, a number, or a product or quotient of them."""
+    total = 1
+    for index, term in enumerate(rows.replace("//", "*/").split("*")):
+        name = term.strip()
+        divide = name.startswith("/")
+        name = name.lstrip("/ ")
+        value = int(name) if name.isdigit() else shape[name]
+        total = total // value if divide else (value if index == 0 else total * value)
+    return total
+
+
+def views(buffers: dict[str, Any]) -> Views:
+    """The interpreted engine's view of the buffers."""
+    seen = Views()
+    for declared in TABLES.values():
+        setattr(seen, declared.name, memoryview(buffers[declared.name]).cast(declared.code))
+    for name, code in RAM_VIEWS.items():
+        setattr(seen, name, memoryview(buffers["ram1"]).cast("B").cast(code))
+    return seen
+
+
+def arrays(buffers: dict[str, Any]) -> Any:
+    """The compiled engine's view of the buffers; imports NumPy."""
+    import numpy
+
+    kinds = {"B": numpy.uint8, "H": numpy.uint16, "I": numpy.uint32, "q": numpy.int64}
+    columns = [numpy.frombuffer(buffers[t.name], kinds[t.code]) for t in TABLES.values()]
+    columns += [numpy.frombuffer(buffers["ram1"], kinds[code]) for code in RAM_VIEWS.values()]
+    return Machine(*columns)
