@@ -1,0 +1,325 @@
+"""The command line of vmdbg: GDB's options, its order of start-up, its exit statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vmdbg.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.interpreter import Interpreter
+
+HELP = """\
+This is vmdbg, a debugger for virtual memory.  Usage:
+
+    vmdbg [options] [program-file]
+    vmdbg [options] --args program-file [program-arguments ...]
+
+Selection of the machine and its program:
+
+  -m NAME|FILE.toml  Boot that machine ("help machine").
+  --args             Arguments after program-file are passed to the program.
+
+Initial commands and command files:
+
+  --command=FILE, -x Execute commands from FILE.
+  --init-command=FILE, -ix
+                     Like -x but before the machine boots.
+  --eval-command=COMMAND, -ex
+                     Execute a single command.  May be used several times and
+                     mixed with --command; they run in the order given.
+  --init-eval-command=COMMAND, -iex
+                     Like -ex but before the machine boots.
+  --nh               Do not read ~/.vmdbginit.
+  --nx               Do not read any .vmdbginit files.
+
+Output and exit:
+
+  --batch            Exit after processing the options; status 1 if the last
+                     command failed.
+  --batch-silent     Like --batch, but print nothing on stdout.
+  --strict           The first error anywhere ends the run with status 1; a
+                     missing script is an error.
+  --restricted       For scripts from strangers: no shell, no pipe, no file
+                     outside the working folder, bounds on what is run.
+  --color=WHEN       always, never or auto (the default: on a terminal).
+  --tap              Print the results of "expect" as TAP.
+  --quiet, -q        Do not print the banner.
+  --cd=DIR           Change current directory to DIR.
+  --version, -v      Print version information and then exit.
+  --help, -h         Print this message and then exit.
+"""
+
+FLAGS = {
+    "batch": "batch",
+    "batch-silent": "batch_silent",
+    "q": "quiet",
+    "quiet": "quiet",
+    "silent": "quiet",
+    "nx": "nx",
+    "n": "nx",
+    "nh": "nh",
+    "strict": "strict",
+    "restricted": "restricted",
+    "tap": "tap",
+    "version": "version",
+    "v": "version",
+    "help": "help",
+    "h": "help",
+    "args": "args",
+}
+VALUES = {
+    "x": "x",
+    "command": "x",
+    "ex": "ex",
+    "eval-command": "ex",
+    "ix": "ix",
+    "init-command": "ix",
+    "iex": "iex",
+    "init-eval-command": "iex",
+    "m": "machine",
+    "machine": "machine",
+    "cd": "cd",
+    "color": "color",
+}
+
+
+class UsageError(Exception):
+    """The command line itself is wrong."""
+
+
+class Options:
+    """The parsed command line."""
+
+    def __init__(self) -> None:
+        self.flags: set[str] = set()
+        self.early: list[tuple[str, str]] = []
+        self.commands: list[tuple[str, str]] = []
+        self.machine, self.color, self.folder = "", "auto", ""
+        self.program: list[str] = []
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Options may have one dash or two, `=VALUE` or the next word, and be abbreviated."""
+    options = Options()
+    position = 0
+    while position < len(arguments):
+        word = arguments[position]
+        position += 1
+        if not word.startswith("-") or word == "-":
+            options.program.append(word)
+            continue
+        if word == "--":
+            options.program += arguments[position:]
+            break
+        name, equals, value = word.lstrip("-").partition("=")
+        name = full_name(word, name)
+        if name in FLAGS:
+            if equals:
+                raise UsageError(f"option '{word.partition('=')[0]}' doesn't allow an argument")
+            if FLAGS[name] == "args":
+                options.program += arguments[position:]
+                break
+            options.flags.add(FLAGS[name])
+            continue
+        if not equals:
+            if position >= len(arguments):
+                raise UsageError(f"option '{word}' requires an argument")
+            value = arguments[position]
+            position += 1
+        keep(options, VALUES[name], value)
+    if "batch_silent" in options.flags:
+        options.flags.add("batch")
+    return options
+
+
+def full_name(word: str, name: str) -> str:
+    """The option that `name` is or abbreviates."""
+    known = [*FLAGS, *VALUES]
+    if name in known:
+        return name
+    found = [option for option in known if len(name) > 1 and option.startswith(name)]
+    meanings = {FLAGS.get(option) or VALUES.get(option) for option in found}
+    if len(meanings) != 1:
+        problem = "unrecognized option" if not found else "ambiguous option:"
+        raise UsageError(f"{problem} '{word.partition('=')[0]}'")
+    return found[0]
+
+
+def keep(options: Options, name: str, value: str) -> None:
+    """Stores an option with a value."""
+    if name in ("ix", "iex"):
+        options.early.append((name[1:], value))
+    elif name in ("x", "ex"):
+        options.commands.append((name, value))
+    elif name == "machine":
+        options.machine = value
+    elif name == "cd":
+        options.folder = value
+    else:
+        if value not in ("always", "never", "auto"):
+            raise UsageError(f"invalid value '{value}' of --color: always, never or auto expected")
+        options.color = value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs vmdbg; the exit status."""
+    try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+    except UsageError as error:
+        sys.stderr.write(f"vmdbg: {error}\nUse `vmdbg --help' for a complete list of options.\n")
+        return 1
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape")
+    try:
+        return run_guarded(options)
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+
+
+def run_guarded(options: Options) -> int:
+    """Texts that need no session, or the session."""
+    if "help" in options.flags:
+        sys.stdout.write(HELP)
+        status = 0
+    elif "version" in options.flags:
+        from vmdbg.shell.version import version_text
+
+        sys.stdout.write(version_text() + "\n")
+        status = 0
+    else:
+        status = run(options)
+    sys.stdout.flush()
+    return status
+
+
+def run(options: Options) -> int:
+    """Start-up in GDB's order, then the prompt unless `-batch`; the exit status."""
+    from vmdbg.debugger.session import Policy
+    from vmdbg.shell.startup import make_session
+
+    session = make_session(policy=Policy("restricted" in options.flags), color=options.color)
+    session.batch, session.strict = "batch" in options.flags, "strict" in options.flags
+    session.output.silent = "batch_silent" in options.flags
+    session.extras["tap"] = "tap" in options.flags
+    try:
+        status = start_up(session, options)
+        if status is None:
+            status = converse(session, options)
+    except SystemExit as leave:
+        status = leave.code if isinstance(leave.code, int) else 0
+    return finish(session, status)
+
+
+def finish(session: Session, status: int) -> int:
+    """Calls what waits for the end; the final exit status."""
+    for action in session.at_exit:
+        action()
+    if session.settings.flag("logging enabled"):
+        session.from_tty = False
+        session.settings.set("logging enabled", False)
+    session.output.flush()
+    if session.batch and session.extras.get("bugs"):
+        status = status or 1
+    return status or session.exit_code or 0
+
+
+def start_up(session: Session, options: Options) -> int | None:
+    """Init files, machine, program and the commands of the command line.  The exit status, or None
+    if a conversation follows."""
+    from vmdbg.shell.startup import folder_init, home_init, stdin_is_terminal
+
+    interpreter: Interpreter = session.interpreter
+    quiet_home = {"nx", "nh", "restricted"} & options.flags
+    if options.folder:
+        change_folder(session, options.folder)
+    if not quiet_home and (path := home_init(session)):
+        step(session, "x", path)
+    for kind, text in options.early:
+        step(session, kind, text)
+    session.program_arguments = options.program[1:]
+    talk = not session.batch and stdin_is_terminal()
+    open_machine(session, options, at_once=talk)
+    if not {"nx", "restricted"} & options.flags and (path := folder_init(session)):
+        step(session, "x", path)
+    if talk and "quiet" not in options.flags:
+        from vmdbg.shell.version import banner
+
+        session.output.line(banner())
+        greeting = getattr(session.target, "greeting", None)
+        if greeting is not None:
+            session.output.lines(greeting())
+    worked = True
+    for kind, text in options.commands:
+        worked = step(session, kind, text)
+    del interpreter
+    if session.batch:
+        return 0 if worked else 1
+    return None
+
+
+def step(session: Session, kind: str, text: str) -> bool:
+    """One `-x` or `-ex`.  Whether it worked; with --strict a failure ends the run."""
+    from vmdbg.shell.piped import piped_source
+    from vmdbg.shell.sourcing import source_file
+
+    interpreter: Interpreter = session.interpreter
+    interpreter.sources.append(piped_source(session))
+    try:
+        if kind == "ex":
+            worked = interpreter.try_line(text, from_tty=not session.batch)
+        else:
+            worked = interpreter.attempt(lambda: source_file(session, text))
+    finally:
+        interpreter.sources.pop()
+    if not worked and session.strict:
+        raise SystemExit(1)
+    return worked
+
+
+def change_folder(session: Session, folder: str) -> None:
+    """`-cd`."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        session.output.error(f"{folder}: {error.strerror}.")
+
+
+def open_machine(session: Session, options: Options, at_once: bool) -> None:
+    """Boots the machine that was asked for, or arranges that the first command that needs one boots
+    the default.  One that cannot boot ends the run: nothing was started."""
+    try:
+        from vmdbg.shell.boot import open_target
+    except ModuleNotFoundError:
+        return
+    program = options.program[0] if options.program else ""
+    session.open_target = lambda: open_target(session, options.machine, program)
+    if at_once or options.machine or program:
+        try:
+            session.target  # noqa: B018  (opens it)
+        except UserError as error:
+            from vmdbg.shell.report import report
+
+            report(session, error)
+            raise SystemExit(1) from None
+
+
+def converse(session: Session, options: Options) -> int:
+    """The prompt of a person, or lines from a pipe."""
+    from vmdbg.shell.startup import stdin_is_terminal
+
+    if stdin_is_terminal():
+        from vmdbg.shell.repl import run_terminal
+
+        return run_terminal(session)
+    from vmdbg.shell.piped import run_piped
+
+    return run_piped(session)

@@ -1,0 +1,1 @@
+"""Session, time, stops, expressions and the settings of the shell."""

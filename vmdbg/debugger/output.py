@@ -1,0 +1,181 @@
+"""The only place that writes: results to stdout, diagnostics to stderr, both to the log.
+
+A line is a `str` without its newline, or a list of fragments `(style, text)`; `paint` turns
+fragments into text (with colour or without) and is given by the shell.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from vmdbg.errors import Quit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TextIO
+
+    Fragments = Sequence[tuple[str, str]]
+    Line = str | Fragments
+
+
+def plain(fragments: Fragments) -> str:
+    """Fragments without their styles."""
+    return "".join([text for _, text in fragments])
+
+
+class Output:
+    """Where a session writes.  `pager`, if set, is asked at each full page and answers `q`, `c` or
+    anything else; it is None unless stdout is a terminal."""
+
+    def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self.paint: Callable[[Fragments], str] = plain
+        self.silent = False
+        self.pager: Callable[[], str] | None = None
+        self.height: int | None = None
+        self.width: int | None = None
+        self._lines = 0
+        self._column = 0
+        self._unpaged = False
+        self._captures: list[list[str]] = []
+        self.log: TextIO | None = None
+        self.log_only = False
+        self.limit: int | None = None
+
+    @property
+    def stdout(self) -> TextIO:
+        """The stream of results."""
+        return self._stdout or sys.stdout
+
+    @property
+    def stderr(self) -> TextIO:
+        """The stream of diagnostics."""
+        return self._stderr or sys.stderr
+
+    def line(self, line: Line = "") -> None:
+        """One line of a result."""
+        if not isinstance(line, str):
+            line = plain(line) if self._captures else self.paint(line)
+        self.write(line + "\n")
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """The lines of a result, each written as it comes."""
+        for line in lines:
+            self.line(line)
+
+    def write(self, text: str) -> None:
+        """A piece of a result."""
+        if self._captures:
+            self._captures[-1].append(text)
+            return
+        if self.limit is not None:
+            self.limit -= len(text)
+            if self.limit < 0:
+                raise SystemExit(self.limit_reached())
+        if self.log is not None:
+            self.log.write(text)
+            if self.log_only:
+                return
+        if self.silent:
+            return
+        if self.pager is None:
+            self.stdout.write(text)
+        else:
+            self._write_paged(text)
+
+    def limit_reached(self) -> int:
+        """Says that the bound on output is reached; the exit status."""
+        self.limit = None
+        self.error("Output limit reached.")
+        return 1
+
+    def _write_paged(self, text: str) -> None:
+        for piece in text.splitlines(keepends=True):
+            if self.height and not self._unpaged and self._lines >= self.height - 1:
+                self._ask()
+            self.stdout.write(piece)
+            if piece.endswith("\n"):
+                columns = self._column + len(piece) - 1
+                self._lines += 1 + (max(0, columns - 1) // self.width if self.width else 0)
+                self._column = 0
+            else:
+                self._column += len(piece)
+
+    def _ask(self) -> None:
+        self.stdout.flush()
+        answer = self.pager() if self.pager is not None else "c"
+        self._lines = 0
+        if answer == "q":
+            raise Quit
+        self._unpaged = answer == "c"
+
+    def new_page(self) -> None:
+        """A prompt was shown: the pager counts from here."""
+        self._lines = self._column = 0
+        self._unpaged = False
+
+    def error(self, text: str) -> None:
+        """One diagnostic line, after everything that was written before."""
+        self.flush()
+        if self.log is not None:
+            self.log.write(text + "\n")
+            if self.log_only:
+                return
+        self.stderr.write(text + "\n")
+        self.stderr.flush()
+        self._column = 0
+
+    def warning(self, text: str) -> None:
+        """A warning, as GDB begins it."""
+        self.error(f"warning: {text}")
+
+    def flush(self) -> None:
+        """Everything written so far is out."""
+        self.stdout.flush()
+
+    def capture(self) -> Capture:
+        """`with output.capture() as text:` keeps results from stdout; `text()` is what came."""
+        return Capture(self._captures)
+
+    def redirect(self, stream: TextIO) -> Redirection:
+        """`with output.redirect(stream):` sends results to another stream, unpaged and plain."""
+        return Redirection(self, stream)
+
+    @property
+    def captured(self) -> bool:
+        """Results go to a capture, not to a person."""
+        return bool(self._captures)
+
+
+class Redirection:
+    """Results go to another stream while it is entered."""
+
+    def __init__(self, output: Output, stream: TextIO) -> None:
+        self._output, self._stream = output, stream
+
+    def __enter__(self) -> None:
+        output = self._output
+        self._kept = (output._stdout, output.paint, output.pager, output._captures, output.silent)
+        output._stdout, output.paint, output.pager = self._stream, plain, None
+        output._captures, output.silent = [], False
+
+    def __exit__(self, *_: object) -> None:
+        output = self._output
+        output._stdout, output.paint, output.pager, output._captures, output.silent = self._kept
+
+
+class Capture:
+    """Collects the results written while it is entered."""
+
+    def __init__(self, stack: list[list[str]]) -> None:
+        self._stack = stack
+        self._parts: list[str] = []
+
+    def __enter__(self) -> Callable[[], str]:
+        self._stack.append(self._parts)
+        return lambda: "".join(self._parts)
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.pop()

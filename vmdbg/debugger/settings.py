@@ -1,0 +1,323 @@
+"""The settings of the shell, under GDB's names, and the store in which all settings live.
+
+Machine settings are declared elsewhere with the same class and join by `Settings.attach`.
+"""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.machine.setting import (
+    BOOLEAN,
+    ENUM,
+    FILENAME,
+    INTEGER,
+    OPTIONAL_FILENAME,
+    STRING,
+    UINTEGER,
+    ZUINTEGER_UNLIMITED,
+    Setting,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Protocol
+
+    class Source(Protocol):
+        """Whoever keeps the values of further settings, such as a machine."""
+
+        @property
+        def settings(self) -> Sequence[Setting]: ...
+
+        def get(self, name: str) -> object: ...
+
+        def set(self, name: str, value: object) -> None: ...
+
+
+PAGE_HELP = "number of lines in a page for the pager"
+SHELL_SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "confirm",
+        BOOLEAN,
+        True,
+        "whether to confirm potentially dangerous operations",
+    ),
+    Setting(
+        "pagination",
+        BOOLEAN,
+        True,
+        "state of output pagination",
+        sentence="State of pagination is {}.",
+        details="When on, the output of a command pauses at the end of each screenful and asks\n"
+        'whether to go on.  Off is the same as "set height unlimited".\n'
+        "There is no pager when the output is not a terminal.",
+    ),
+    Setting(
+        "height",
+        UINTEGER,
+        None,
+        PAGE_HELP,
+        sentence="Number of lines vmdbg thinks are in a page is {}.",
+        details='"unlimited" or zero: never pause during output.',
+    ),
+    Setting(
+        "width",
+        UINTEGER,
+        None,
+        "number of characters where output wraps",
+        sentence="Number of characters vmdbg thinks are in a line is {}.",
+        details='"unlimited" or zero: lines are never counted as wrapped.',
+    ),
+    Setting("editing", BOOLEAN, False, "editing of command lines as they are typed"),
+    Setting(
+        "prompt",
+        STRING,
+        "(vmdbg) ",
+        "the prompt",
+        sentence='The prompt is "{}".',
+        details="Backslash escapes are understood; end the line with a backslash and a space to\n"
+        "keep a blank at the end of the prompt.",
+    ),
+    Setting(
+        "verbose",
+        BOOLEAN,
+        False,
+        "verbosity",
+        sentence="Verbosity is on.|Verbosity is off.",
+    ),
+    Setting(
+        "trace-commands",
+        BOOLEAN,
+        False,
+        "state of CLI command tracing",
+        details="When on, each command is echoed before it runs, with one + for every level of\n"
+        "nesting.",
+    ),
+    Setting(
+        "max-user-call-depth",
+        UINTEGER,
+        1024,
+        "the max call depth for user-defined commands",
+    ),
+    Setting(
+        "listsize",
+        ZUINTEGER_UNLIMITED,
+        10,
+        "number of program lines to list by default",
+    ),
+    Setting(
+        "history save",
+        BOOLEAN,
+        False,
+        "saving of the history record on exit",
+    ),
+    Setting("history size", ZUINTEGER_UNLIMITED, 256, "the size of the command history"),
+    Setting(
+        "history filename",
+        OPTIONAL_FILENAME,
+        ".vmdbg_history",
+        "the filename in which to record the command history",
+    ),
+    Setting(
+        "history expansion",
+        BOOLEAN,
+        False,
+        "history expansion on command input",
+        details="When on, a line that starts with ! stands for an earlier one: !! the last,\n"
+        "!TEXT the last that starts with TEXT, !N line N, !-N the Nth before.",
+    ),
+    Setting(
+        "history remove-duplicates",
+        ZUINTEGER_UNLIMITED,
+        0,
+        "the number of history entries to look back at for duplicates",
+    ),
+    Setting(
+        "style enabled",
+        BOOLEAN,
+        True,
+        "whether output to a terminal is coloured",
+        sentence="CLI output styling is enabled.|CLI output styling is disabled.",
+    ),
+    Setting(
+        "style sources",
+        BOOLEAN,
+        True,
+        "whether typed commands and listed programs are coloured",
+        sentence="Source code styling is enabled.|Source code styling is disabled.",
+    ),
+    Setting(
+        "logging enabled",
+        BOOLEAN,
+        False,
+        "whether logging is enabled",
+        sentence="on: Logging is enabled.|off: Logging is disabled.",
+    ),
+    Setting(
+        "logging file",
+        FILENAME,
+        "vmdbg.txt",
+        "the current logfile",
+    ),
+    Setting(
+        "logging overwrite",
+        BOOLEAN,
+        False,
+        "whether logging overwrites or appends to the log file",
+        sentence="on: Logging overwrites the log file.|off: Logging appends to the log file.",
+    ),
+    Setting(
+        "logging redirect",
+        BOOLEAN,
+        False,
+        "the logging output mode",
+        sentence="on: Output will go only to the log file."
+        "|off: Output will go to both the screen and the log file.",
+    ),
+    Setting(
+        "print elements",
+        UINTEGER,
+        200,
+        "limit on string chars or array elements to print",
+    ),
+    Setting("print repeats", UINTEGER, 10, "threshold for repeated print elements"),
+    Setting(
+        "print symbol",
+        BOOLEAN,
+        True,
+        "printing of symbol names when printing pointers",
+        sentence="Printing of symbols when printing pointers is {}.",
+    ),
+    Setting("print pretty", BOOLEAN, False, "pretty formatting of structures"),
+    Setting(
+        "output-radix",
+        INTEGER,
+        10,
+        "default output radix for printing of values",
+        low=2,
+        high=16,
+        details="10, 16 or 8: what `print` does without a format letter.",
+    ),
+    Setting(
+        "json addresses",
+        ENUM,
+        "number",
+        "how addresses are written in JSON",
+        choices=("number", "hex"),
+        details="number: non-negative integers.  hex: strings such as \"0x401000\", for tools that lose\n"
+        "precision above 2^53.",
+    ),
+    Setting("json indent", UINTEGER, None, "the indentation of JSON", sentence="The indentation of JSON is {}."),
+    Setting(
+        "auto-load safe-path",
+        OPTIONAL_FILENAME,
+        "",
+        "list of directories from which it is safe to auto-load files",
+        sentence="List of directories from which it is safe to auto-load files is {}.",
+        details='Directories are separated by colons; "/" trusts all.  A .vmdbginit in the working\n'
+        "folder is read only if its folder is on this list (set it in ~/.vmdbginit or with -iex).",
+    ),
+    Setting(
+        "exceptions verbose",
+        BOOLEAN,
+        False,
+        "printing of the full traceback of an internal error",
+    ),
+)
+
+
+class Settings:
+    """Every setting of a session with its value.  The first attached source that declares a name
+    keeps its value; the shell's own are kept here."""
+
+    def __init__(self, declared: Sequence[Setting] = SHELL_SETTINGS) -> None:
+        self._own = {setting.name: setting for setting in declared}
+        self._values: dict[str, object] = {name: setting.default for name, setting in self._own.items()}
+        self._sources: list[Source] = []
+        self._watchers: dict[str, Callable[[object], None]] = {}
+
+    def attach(self, source: Source) -> None:
+        """Settings of `source` are shown and set from now on."""
+        self._sources.append(source)
+
+    def detach(self, source: Source) -> None:
+        """They are gone again."""
+        self._sources.remove(source)
+
+    def watch(self, name: str, changed: Callable[[object], None]) -> None:
+        """`changed(value)` is called after each change of the shell's setting `name`; if it raises,
+        the old value is put back."""
+        self._watchers[name] = changed
+
+    def __iter__(self) -> Iterator[Setting]:
+        yield from self._own.values()
+        for source in self._sources:
+            yield from source.settings
+
+    def find(self, name: str) -> Setting | None:
+        """The setting of that full name; blanks and dots between its words are the same."""
+        own = self._own.get(name)
+        if own is not None:
+            return own
+        words = tuple(name.replace(".", " ").split())
+        return next((setting for setting in self if setting.words == words), None)
+
+    def declared(self, name: str) -> Setting:
+        """As `find`; UserError where there is none."""
+        setting = self.find(name)
+        if setting is None:
+            raise UserError(f'First argument of $_gdb_setting must be a valid setting of the "show" command: "{name}".')
+        return setting
+
+    def get(self, name: str) -> object:
+        """The value of a setting by its full name."""
+        if name in self._values:
+            return self._values[name]
+        setting = self.declared(name)
+        if setting.name in self._values:
+            return self._values[setting.name]
+        return self._source(setting).get(setting.name)
+
+    def set(self, name: str, value: object) -> None:
+        """Gives a parsed value to a setting."""
+        setting = self.declared(name)
+        if setting.readonly:
+            raise UserError(f'Setting "{setting.name}" cannot be changed.')
+        if setting.name not in self._own:
+            self._source(setting).set(setting.name, value)
+            return
+        before = self._values[setting.name]
+        self._values[setting.name] = value
+        watcher = self._watchers.get(setting.name)
+        if watcher is not None:
+            try:
+                watcher(value)
+            except BaseException:
+                self._values[setting.name] = before
+                raise
+
+    def flag(self, name: str) -> bool:
+        """A boolean setting of the shell."""
+        return bool(self._values[name])
+
+    def number(self, name: str) -> int | None:
+        """An integer setting of the shell; None is unlimited."""
+        value = self._values[name]
+        return value if isinstance(value, int) else None
+
+    def string(self, name: str) -> str:
+        """A string or enum setting of the shell."""
+        return str(self._values[name])
+
+    def values(self) -> dict[str, object]:
+        """A copy of the shell's own values, to be put back by `restore`."""
+        return dict(self._values)
+
+    def restore(self, values: dict[str, object]) -> None:
+        """Puts back what `values` gave."""
+        for name, value in values.items():
+            if self._values.get(name) != value:
+                self.set(name, value)
+
+    def _source(self, setting: Setting) -> Source:
+        return next(source for source in self._sources if setting in source.settings)

@@ -1,0 +1,1 @@
+"""The whole simulated computer: configuration, boot, run loop."""

@@ -1,0 +1,138 @@
+"""quit, history, logging, and the showing of what the session holds."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import NO_REPEAT, REPEAT, Argument, command, prefix
+from vmdbg.shell.kinds import REST, REST_EXPRESSION
+from vmdbg.views.result import Lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+INFO = prefix(
+    "info",
+    aliases=("i", "inf"),
+    group="status",
+    summary="Generic command for showing things about the machine and its program.",
+)
+HISTORY_PAGE = 10
+
+
+@command(
+    "quit",
+    aliases=("q", "exit"),
+    group="support",
+    arguments=[Argument("status", REST_EXPRESSION, optional=True)],
+    usage="quit [EXPR]",
+    summary="Exit vmdbg.",
+    help="The optional expression is evaluated and becomes the exit status.",
+    repeat=NO_REPEAT,
+)
+def quit_command(session: Session, args: Args) -> object:
+    status = session.integer(args.status) & 0xFF if args.status else None
+    question = getattr(session.target, "quit_question", None)
+    text = question() if question is not None and not session.interpreter.isolated else ""
+    if text and not session.query(text + "Quit anyway? "):
+        raise UserError("Not confirmed.")
+    raise SystemExit(status)
+
+
+@command("show version", group="status", summary="Show what version of vmdbg this is.")
+def show_version(session: Session, args: Args) -> object:
+    from vmdbg.shell.version import version_text
+
+    return version_text()
+
+
+@command(
+    "show commands",
+    group="status",
+    arguments=[Argument("position", REST_EXPRESSION, optional=True)],
+    usage="show commands [+|NUMBER]",
+    summary="Show the history of commands you typed.",
+    help='"show commands N" shows ten around number N, "show commands +" the ten after the last shown.',
+    repeat=REPEAT,
+)
+def show_commands(session: Session, args: Args) -> object:
+    history = session.interpreter.history
+    text = args.position or ""
+    if text == "+":
+        start = session.extras.get("history_shown", 0)
+    elif text:
+        start = session.integer(text) - 1 - HISTORY_PAGE // 2
+    else:
+        start = len(history) - HISTORY_PAGE
+    start = max(0, start)
+    session.extras["history_shown"] = start + HISTORY_PAGE
+    if args.from_tty and text:
+        session.interpreter.repeat_line = "show commands +"
+    return Lines(f"{number + 1:5d}  {history[number]}" for number in range(start, min(len(history), start + HISTORY_PAGE)))
+
+
+@command("history", group="status", summary="Show all commands you typed, numbered.", examples=["history"])
+def history_command(session: Session, args: Args) -> object:
+    return Lines(f"{number:5d}  {line}" for number, line in enumerate(session.interpreter.history, 1))
+
+
+@command(
+    "show user",
+    group="status",
+    arguments=[Argument("name", REST, optional=True)],
+    usage="show user [COMMAND]",
+    summary="Show definitions of non-python/scheme user defined commands.",
+    help="Argument is the name of the user defined command.  With no argument, show definitions of all\n"
+    "user defined commands.",
+)
+def show_user(session: Session, args: Args) -> object:
+    registry = session.interpreter.registry
+    if args.name:
+        node, rest = registry.resolve(args.name)
+        if not node.user or rest.strip():
+            raise UserError("Not a user command.")
+        if node.path not in registry.bodies:
+            return None
+        return Lines(definition(session, node.path))
+    return Lines(line for path in sorted(registry.bodies) for line in definition(session, path))
+
+
+def definition(session: Session, path: tuple[str, ...]) -> Iterator[str]:
+    """The body of a user-defined command as it would be typed."""
+    yield f'User command "{" ".join(path)}":'
+    for statement in session.interpreter.registry.bodies[path]:
+        yield from statement.lines(1)
+    yield ""
+
+
+@command(
+    "set logging on",
+    group="support",
+    summary="Enable logging (deprecated).",
+    help='Use "set logging enabled on".',
+    hidden=True,
+)
+def logging_on(session: Session, args: Args) -> object:
+    return deprecated_logging(session, "on")
+
+
+@command(
+    "set logging off",
+    group="support",
+    summary="Disable logging (deprecated).",
+    help='Use "set logging enabled off".',
+    hidden=True,
+)
+def logging_off(session: Session, args: Args) -> object:
+    return deprecated_logging(session, "off")
+
+
+def deprecated_logging(session: Session, word: str) -> None:
+    """GDB's warning, then the setting."""
+    session.output.line(f"Warning: 'set logging {word}', an alias for the command 'set logging enabled', is deprecated.")
+    session.output.line(f"Use 'set logging enabled {word}'.")
+    session.output.line("")
+    session.settings.set("logging enabled", word == "on")

@@ -1,0 +1,190 @@
+"""set, show, with: settings of the shell and of the machine."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import NO_REPEAT, Argument, command
+from vmdbg.shell.kinds import COMMAND_LINE, REST_EXPRESSION
+from vmdbg.views.result import FLAG, Column, Lines, Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.machine.setting import Setting
+    from vmdbg.shell.command import Args
+    from vmdbg.shell.registry import Node
+
+
+def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
+    """The node below `set` or `show` that the words name, and the rest; a dotted name is one word.
+
+    The node is that of the verb itself if no word was known.
+    """
+    registry = session.interpreter.registry
+    registry.adopt_settings(session.settings)
+    root = registry.find((verb,))
+    head, _, rest = text.strip().partition(" ")
+    if "." in head:
+        setting = session.settings.find(head)
+        node = registry.find((verb, *setting.words)) if setting else None
+        if node is not None:
+            return node, rest.strip()
+    node, rest = registry.resolve(text, root)
+    return node, rest
+
+
+@command(
+    "set",
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True, help="expression to compute")],
+    usage=("set SETTING [VALUE]", "set VAR = EXPR"),
+    allow_unknown=True,
+    summary="Evaluate expression EXP and assign result to variable VAR, or change a setting.",
+    help="""
+"set $name = EXPR" gives a convenience variable a value; what is not the name of a setting is taken
+for an expression.  Use "set variable" where a name could be both.  A boolean setting without a
+value is turned on.  "help set" lists the settings; "show" says what they are.""",
+    examples=["set $size = 4096", "set confirm off", "set history size 1000"],
+)
+def set_command(session: Session, args: Args) -> object:
+    node, rest = resolve_setting(session, "set", args.text)
+    if node.path == ("set",):
+        return assign(session, args.text)
+    setting = node.target.setting
+    if setting is None:
+        if rest.strip():
+            raise session.interpreter.registry.undefined(node, rest.split()[0])
+        session.interpreter.list_prefix(node, "")
+        return None
+    session.settings.set(setting.name, setting.parse(rest, session.integer))
+    return None
+
+
+def assign(session: Session, text: str) -> None:
+    """`set EXPR`: evaluated for its effect."""
+    if not text.strip():
+        raise UserError("Argument required (expression to compute).")
+    assigns = getattr(session.evaluator, "assigns", None)
+    value = session.evaluate(text)
+    if assigns is not None and not assigns(text):
+        session.output.warning("Expression is not an assignment (and might have no effect)")
+    del value
+
+
+@command(
+    "set variable",
+    aliases=("set var",),
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    usage="set variable VAR = EXPR",
+    summary="Evaluate expression EXP and assign result to variable VAR.",
+    help='The same as "set VAR = EXPR", for names that are settings as well.',
+    examples=["set variable $height = 3"],
+)
+def set_variable(session: Session, args: Args) -> object:
+    assign(session, args.expression or "")
+    return None
+
+
+@command(
+    "show",
+    group="status",
+    arguments=[Argument("setting", REST_EXPRESSION, optional=True)],
+    usage="show[/json|/csv] [SETTING]",
+    forms=("json", "csv"),
+    summary="Generic command for showing things about the debugger and the machine.",
+    help='Without a name: all settings.  A name of several settings ("show history") shows them all.',
+    examples=["show", "show confirm", "show history", "show/j json"],
+)
+def show_command(session: Session, args: Args) -> object:
+    node, rest = resolve_setting(session, "show", args.text)
+    if node.target.setting is None and rest.strip():
+        raise session.interpreter.registry.undefined(node, rest.split()[0])
+    setting = node.target.setting
+    found = [setting] if setting is not None else settings_below(node)
+    if args.form:
+        return settings_table(session, found)
+    if setting is not None:
+        return Lines(setting.sentence(session.settings.get(setting.name)).split("\n"))
+    return Lines(show_lines(session, found))
+
+
+def settings_below(node: Node) -> list[Setting]:
+    """The settings at and below a node of `show`, by name."""
+    found = [node.target.setting] if node.target.setting is not None else []
+    for name in sorted(node.target.children):
+        child = node.target.children[name]
+        if child.alias_of is None:
+            found += settings_below(child)
+    return found
+
+
+def show_lines(session: Session, settings: list[Setting]) -> Iterator[str]:
+    """`history size:  The size of the command history is 256.`"""
+    for setting in settings:
+        yield f"{' '.join(setting.words)}:  {setting.sentence(session.settings.get(setting.name))}"
+
+
+def settings_table(session: Session, settings: list[Setting]) -> Table:
+    """Settings as rows for JSON and CSV."""
+    columns = [
+        Column("name"),
+        Column("value"),
+        Column("default"),
+        Column("kind"),
+        Column("unit"),
+        Column("readonly", kind=FLAG),
+        Column("help"),
+    ]
+    rows = (
+        (s.name, session.settings.get(s.name), s.default, s.kind, s.unit, s.readonly, s.help) for s in settings
+    )
+    return Table(columns, rows)
+
+
+@command(
+    "with",
+    aliases=("w",),
+    group="data",
+    arguments=[Argument("line", COMMAND_LINE, optional=True)],
+    usage="with SETTING [VALUE] [-- COMMAND]",
+    summary="Temporarily set SETTING to VALUE, run COMMAND using the setting, and restore it.",
+    help="COMMAND runs with the setting changed; without COMMAND the last command runs again.",
+    examples=["with confirm off -- show confirm"],
+    repeat=NO_REPEAT,
+)
+def with_command(session: Session, args: Args) -> object:
+    text = args.line or ""
+    if not text:
+        raise UserError("Missing arguments.")
+    interpreter = session.interpreter
+    before, divider, line = split_at_dashes(text)
+    if not divider:
+        line = interpreter.previous_line
+        if not line:
+            raise UserError("No previous command to relaunch")
+    node, rest = resolve_setting(session, "set", before)
+    setting = node.target.setting
+    if setting is None:
+        what = "" if node.path == ("set",) else node.name + " "
+        raise UserError(f'Undefined set {what}command: "{before.split()[0]}".  Try "help set".')
+    name, old = setting.name, session.settings.get(setting.name)
+    session.settings.set(name, setting.parse(rest, session.integer))
+    try:
+        interpreter.execute(line)
+    finally:
+        session.settings.set(name, old)
+    return None
+
+
+def split_at_dashes(text: str) -> tuple[str, bool, str]:
+    """`history size 5 -- show history` at its `--`: before, whether it was there, after."""
+    position = text.find("--")
+    while position >= 0:
+        before, after = text[position - 1 : position], text[position + 2 : position + 3]
+        if before in ("", " ", "\t") and after in ("", " ", "\t"):
+            return text[:position].strip(), True, text[position + 2 :].strip()
+        position = text.find("--", position + 1)
+    return text.strip(), False, ""

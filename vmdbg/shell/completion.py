@@ -1,0 +1,146 @@
+"""Completion, derived from the declarations: command words, settings, options, arguments."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.grammar import looks_like_option, split_words, word_length
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.shell.command import Command
+    from vmdbg.shell.registry import Node, Registry
+
+
+def complete_line(session: Any, text: str) -> list[str]:
+    """Every full line that may continue `text`, sorted."""
+    start, words = complete_word(session, text)
+    return sorted({text[:start] + word for word in words})
+
+
+def complete_word(session: Any, text: str) -> tuple[int, list[str]]:
+    """Where the word at the end of `text` starts, and the words that may stand there."""
+    registry: Registry = session.interpreter.registry
+    registry.load_all()
+    registry.adopt_settings(session.settings)
+    node, position = registry.root, len(text) - len(text.lstrip(" \t"))
+    while True:
+        length = word_length(text, position)
+        if position + length == len(text) and has_children(node):
+            words = child_words(node, text[position:])
+            if words or node is registry.root or length == 0 and not takes_words(node):
+                return position, words
+            break
+        if not has_children(node) or not length:
+            break
+        found = node.matches(text[position : position + length])
+        if len(found) != 1:
+            if node is registry.root or len(found) > 1 or not takes_words(node):
+                return len(text), []
+            break
+        node = found[0]
+        position += length
+        if text[position : position + 1] == "/":
+            return complete_form(node, text, position)
+        while text[position : position + 1] in (" ", "\t") and position < len(text):
+            position += 1
+    return complete_arguments(session, node, text, position)
+
+
+def has_children(node: Node) -> bool:
+    """Whether further command words may follow."""
+    return bool(node.target.children)
+
+
+def takes_words(node: Node) -> bool:
+    """Whether something else than a subcommand may follow."""
+    command = node.declared()
+    return command is not None and (command.allow_unknown or bool(command.arguments or command.options))
+
+
+def child_words(node: Node, word: str) -> list[str]:
+    """Names below a node that start with `word`; short forms of the same name are left out."""
+    out = []
+    for name, child in node.target.children.items():
+        if not name.startswith(word) or not name[0].isalnum():
+            continue
+        command = child.command
+        if command is not None and command.hidden:
+            continue
+        if child.alias_of is not None and not child.user and is_short(name, child.target.path[-1]):
+            continue
+        out.append(name)
+    return sorted(out)
+
+
+def is_short(alias: str, name: str) -> bool:
+    """A fixed short alias, which needs no completion."""
+    return len(alias) <= 2 or name.startswith(alias)
+
+
+def complete_form(node: Node, text: str, slash: int) -> tuple[int, list[str]]:
+    """Forms after the slash."""
+    command = node.declared()
+    typed = text[slash + 1 :]
+    if command is None or isinstance(command.forms, str) or " " in typed:
+        return complete_rest(command, text, slash)
+    return slash + 1, [name for name in command.forms if name.startswith(typed)]
+
+
+def complete_rest(command: Command | None, text: str, slash: int) -> tuple[int, list[str]]:
+    """Nothing is known about format letters."""
+    return len(text), []
+
+
+def complete_arguments(session: Any, node: Node, text: str, position: int) -> tuple[int, list[str]]:
+    """Options and arguments of a command whose words end at `position`."""
+    target = node.target
+    if target.setting is not None and target.command is None:
+        if target.path[0] == "set":
+            return position, target.setting.complete(text[position:])
+        return len(text), []
+    command = target.declared()
+    if command is None:
+        return len(text), []
+    rest = text[position:]
+    words = [word for _, word in split_words(rest, " \t,")]
+    last_start = len(text) if not rest or rest[-1] in " \t," else position + rest.rfind(words[-1])
+    last = text[last_start:]
+    done = words if last_start == len(text) else words[:-1]
+    if last.startswith("-") and command.options:
+        return last_start, [option.name for option in command.options if option.name.startswith(last)]
+    if done and looks_like_option(done[-1]):
+        option = safe_option(command, done[-1])
+        if option is not None and option.kind is not None:
+            return last_start, option.kind.complete(session, last)
+    if not command.arguments:
+        return len(text), []
+    if command.raw:
+        return position, command.arguments[0].kind.complete(session, rest)
+    count = count_plain(command, done)
+    argument = command.arguments[min(count, len(command.arguments) - 1)]
+    if count >= len(command.arguments) and not argument.many:
+        return len(text), []
+    return last_start, argument.kind.complete(session, last)
+
+
+def safe_option(command: Command, word: str) -> Any:
+    """The option that a word names, or None."""
+    try:
+        return command.option(word)
+    except UserError:
+        return None
+
+
+def count_plain(command: Command, words: list[str]) -> int:
+    """How many of the words are arguments, not options or their values."""
+    count, value = 0, False
+    for word in words:
+        if value:
+            value = False
+        elif looks_like_option(word) and (option := safe_option(command, word)):
+            value = option.kind is not None
+        else:
+            count += 1
+    return count

@@ -1,0 +1,319 @@
+"""Executes command lines: look-up, trace, hooks, arguments, the command, its result; and blocks."""
+
+from __future__ import annotations
+
+import sys
+
+from vmdbg.errors import Quit, UserError
+from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
+from vmdbg.shell.grammar import is_comment, parse_arguments
+from vmdbg.shell.script import (
+    BadBlock,
+    Block,
+    LoopBreak,
+    LoopContinue,
+    Source,
+    Statement,
+    UserArguments,
+    read_block,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.registry import Node, Registry
+
+NOT_TOP_LEVEL = "This command cannot be used at the top level."
+FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
+MAX_SOURCE_DEPTH = 256
+
+
+class Interpreter:
+    """Executes lines for one session.  `sources` is the stack of what lines are read from."""
+
+    def __init__(self, session: Session, registry: Registry) -> None:
+        self.session, self.registry = session, registry
+        session.interpreter = self
+        self.sources: list[Source] = []
+        self.arguments: list[UserArguments] = []
+        self.depth = 0
+        self.verbose = False
+        self.loops = 0
+        self.repeat_line = ""
+        self.previous_line = ""
+        self.isolated = False
+        self.history: list[str] = []
+        self._hooks: set[str] = set()
+
+    # -- lines
+
+    def command_line(self, line: str) -> bool:
+        """A line typed at the prompt or piped in: blank repeats the last one.  Whether it worked."""
+        if not line.strip():
+            line = self.repeat_line
+            if not line.strip():
+                return True
+        else:
+            self.previous_line, self.repeat_line = self.repeat_line, line
+        if is_comment(line):
+            self.repeat_line = ""
+            return True
+        return self.try_line(line, from_tty=True)
+
+    def remember(self, line: str) -> None:
+        """Adds a typed line to the history of commands, within its size."""
+        if not line.strip():
+            return
+        settings = self.session.settings
+        look_back = settings.number("history remove-duplicates")
+        start = 0 if look_back is None else max(0, len(self.history) - look_back)
+        for index in range(len(self.history) - 1, start - 1, -1):
+            if self.history[index] == line:
+                del self.history[index]
+        self.history.append(line)
+        size = settings.number("history size")
+        if size is not None and len(self.history) > size:
+            del self.history[: len(self.history) - size]
+
+    def try_line(self, line: str, from_tty: bool = False) -> bool:
+        """Executes a line; errors are printed.  Whether it worked."""
+        return self.attempt(lambda: self.execute(line, from_tty))
+
+    def attempt(self, action: Any) -> bool:
+        """Runs `action()`; whatever it raises is reported in the way of a top level."""
+        from vmdbg.shell.report import report
+
+        depth, loops, hooks = self.depth, self.loops, set(self._hooks)
+        sources, arguments, verbose = list(self.sources), list(self.arguments), self.verbose
+        try:
+            action()
+        except (UserError, Quit, KeyboardInterrupt, Exception) as error:
+            report(self.session, error)
+            self.session.errors += 1
+            return False
+        finally:
+            self.depth, self.loops, self._hooks, self.verbose = depth, loops, hooks, verbose
+            self.sources[:], self.arguments[:] = sources, arguments
+        return True
+
+    def execute(self, line: str, from_tty: bool = False) -> None:
+        """Executes one line; block commands read on from the innermost source."""
+        text = line.lstrip(" \t")
+        if is_comment(text):
+            return
+        self.session.from_tty = from_tty
+        node, rest = self.registry.resolve(text)
+        command = node.declared()
+        if command is not None and command.block and not node.user:
+            self.open_block(command, node, text, rest)
+            return
+        self.trace(text)
+        self.invoke(node, rest, from_tty=from_tty)
+
+    def trace(self, text: str) -> None:
+        """Echoes a command if `set trace-commands on` or `source -v` asks for it."""
+        if self.verbose or self.session.settings.flag("trace-commands"):
+            self.session.output.line("+" * (self.depth + 1) + text)
+
+    # -- commands
+
+    def invoke(self, node: Node, rest: str, body: list[list[Statement]] | None = None, from_tty: bool = False) -> None:
+        """Runs the command of a node with its hooks."""
+        target = node.target
+        command = target.declared()
+        rest = rest if command is not None and command.name == "set" else rest.rstrip(" \t")
+        if node.arguments:
+            rest = f" {node.arguments} {rest.strip()}"
+        if command is None or command.function is None:
+            self.list_prefix(target, rest)
+            return
+        self.run_hook(target, "hook-")
+        self.run_command(command, rest, node.name, body, from_tty)
+        self.run_hook(target, "hookpost-")
+
+    def run_command(
+        self, command: Command, rest: str, invoked: str, body: list[list[Statement]] | None, from_tty: bool
+    ) -> None:
+        """Parses the arguments, runs the function, shows its result."""
+        self.check_needs(command)
+        args = parse_arguments(self.session, command, rest, invoked)
+        if from_tty and command.repeat == NO_REPEAT:
+            self.repeat_line = ""
+        elif from_tty and command.repeat == CONTINUE:
+            self.repeat_line = command.name
+        args.__dict__["from_tty"] = from_tty
+        args.__dict__["body"] = body
+        function = command.function
+        assert function is not None
+        self.show(function(self.session, args), args)
+
+    def check_needs(self, command: Command) -> None:
+        """UserError if the target cannot do what the command needs."""
+        if not command.needs:
+            return
+        target = self.session.target
+        if target is None:
+            raise UserError("No machine.", 'Use "machine NAME" to boot one.')
+        if not command.needs <= frozenset(target.capabilities):
+            raise UserError(f"Target {target.name} does not support this command.")
+
+    def show(self, result: Any, args: Args) -> None:
+        """Writes what a command returned, in the form that was asked for."""
+        if result is None:
+            return
+        output = self.session.output
+        if isinstance(result, str):
+            output.write(result + "\n")
+            return
+        from vmdbg.views.result import Result, joined, render
+
+        settings = self.session.settings
+        if not isinstance(result, Result):
+            if args.form != "json":
+                for part in result:
+                    self.show(part, args)
+                return
+            result = joined(result)
+        hexadecimal = settings.string("json addresses") == "hex"
+        output.lines(render(result, args.form, hex_addresses=hexadecimal, indent=settings.number("json indent")))
+
+    def list_prefix(self, node: Node, rest: str) -> None:
+        """A prefix alone lists what may follow it."""
+        from vmdbg.shell.helping import list_subcommands
+
+        if node.user:
+            self.session.output.line(f'"{node.name}" must be followed by the name of a subcommand.')
+        self.session.output.lines(list_subcommands(self, node))
+
+    def run_hook(self, node: Node, kind: str) -> None:
+        """Runs `hook-NAME` or `hookpost-NAME` if the user defined it, but not inside itself."""
+        if not node.path:
+            return
+        name = (*node.path[:-1], kind + node.path[-1])
+        hook = self.registry.find(name)
+        key = " ".join(name)
+        if hook is None or hook.command is None or key in self._hooks:
+            return
+        self._hooks.add(key)
+        try:
+            self.invoke(hook, "")
+        finally:
+            self._hooks.discard(key)
+
+    # -- blocks
+
+    def open_block(self, command: Command, node: Node, text: str, rest: str) -> None:
+        """A line that opens a block: reads the rest of it from the source, then runs it."""
+        if command.name in ("if", "while"):
+            if not rest.strip():
+                raise UserError("if/while commands require arguments.")
+            bodies = self.read_bodies(command.name, 1)
+            if bodies is not None:
+                self.run_statement(Block(command.name, text, bodies))
+            return
+        self.trace(text)
+        self.invoke(node, rest, from_tty=bool(self.sources and self.sources[-1].interactive))
+
+    def read_bodies(self, keyword: str, depth: int = 0) -> list[list[Statement]] | None:
+        """The bodies of a block from the innermost source; None if it was malformed (warned)."""
+        if not self.sources:
+            raise UserError("No input to read the block from.")
+        try:
+            return read_block(self.sources[-1], self.registry, keyword, depth)
+        except BadBlock:
+            self.session.output.warning("Error reading in canned sequence of commands.")
+            return None
+
+    def run(self, statements: Sequence[Statement]) -> None:
+        """Runs the statements of a body."""
+        for statement in statements:
+            self.run_statement(statement)
+
+    def run_statement(self, statement: Statement) -> None:
+        """Runs a line, an `if`, a `while` or a command with a body."""
+        text = self.arguments[-1].insert(statement.text) if self.arguments else statement.text
+        if not isinstance(statement, Block):
+            self.execute(text)
+            return
+        node, rest = self.registry.resolve(text)
+        if statement.keyword == "if":
+            self.trace(f"if {rest.strip()}")
+            self.nest(self.run_if, rest, statement.bodies)
+        elif statement.keyword == "while":
+            self.trace(f"while {rest.strip()}")
+            self.nest(self.run_while, rest, statement.text, statement.bodies[0])
+        else:
+            self.trace(text)
+            self.invoke(node, rest, body=statement.bodies)
+
+    def nest(self, action: Any, *parameters: Any) -> None:
+        """Runs `action` one level deeper for the trace."""
+        self.depth += 1
+        try:
+            action(*parameters)
+        finally:
+            self.depth -= 1
+
+    def run_if(self, condition: str, bodies: list[list[Statement]]) -> None:
+        """The body that the condition chooses."""
+        if self.session.integer(condition):
+            self.run(bodies[0])
+        elif len(bodies) > 1:
+            self.run(bodies[1])
+
+    def run_while(self, condition: str, source: str, body: list[Statement]) -> None:
+        """The body as long as the condition holds."""
+        self.loops += 1
+        try:
+            while self.session.integer(condition):
+                try:
+                    self.run(body)
+                except LoopContinue:
+                    pass
+        except LoopBreak:
+            pass
+        finally:
+            self.loops -= 1
+
+    def call_user(self, name: str, body: Sequence[Statement], text: str) -> None:
+        """Runs a user-defined command with its arguments."""
+        limit = self.session.settings.number("max-user-call-depth")
+        if limit is not None and len(self.arguments) >= limit:
+            raise UserError("Max user call depth exceeded -- command aborted.")
+        needed = (len(self.arguments) + 8) * FRAMES_PER_CALL + 1000
+        if sys.getrecursionlimit() < needed:
+            sys.setrecursionlimit(needed * 2)
+        self.arguments.append(UserArguments(text))
+        loops, self.loops = self.loops, 0
+        try:
+            self.nest(self.run, body)
+        finally:
+            self.arguments.pop()
+            self.loops = loops
+
+    # -- files
+
+    def run_lines(self, name: str, lines: Sequence[str], verbose: bool = False) -> None:
+        """Runs the lines of a script; an error stops it and gets its place in front."""
+        if sum(type(source) is Source for source in self.sources) >= MAX_SOURCE_DEPTH:
+            raise UserError("Too many nested scripts -- command aborted.")
+        needed = (len(self.sources) + 8) * FRAMES_PER_CALL + 1000
+        if sys.getrecursionlimit() < needed:
+            sys.setrecursionlimit(needed * 2)
+        source = Source(name, lines)
+        self.sources.append(source)
+        before, self.verbose = self.verbose, self.verbose or verbose
+        arguments, self.arguments = self.arguments, []
+        try:
+            while (line := source.read()) is not None:
+                self.execute(line)
+        except UserError as error:
+            place = f"{name}:{source.line_number}: Error in sourced command file:\n"
+            wrapped = UserError(place + str(error), error.hint)
+            raise wrapped from error
+        finally:
+            self.sources.pop()
+            self.verbose, self.arguments = before, arguments

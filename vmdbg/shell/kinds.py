@@ -1,0 +1,202 @@
+"""Kinds of arguments: each knows how to parse a word and how to complete one.
+
+`parse(session, text)` gives the value or raises UserError; `complete(session, text)` gives the full
+words that may stand there.  `rest=True` takes the line as it stands.  `label` is the usage word.
+"""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.units import parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    Complete = Callable[[Any, str], Iterable[str]]
+
+
+class Kind:
+    """One kind of argument.  `matches(text)` says whether a word could be one: used to leave an
+    optional argument out when the word belongs to a later one."""
+
+    __slots__ = ("_complete", "_parse", "expression", "label", "matches", "name", "rest")
+
+    def __init__(
+        self,
+        name: str,
+        parse: Callable[[Any, str], Any],
+        complete: Complete | None = None,
+        *,
+        label: str = "",
+        rest: bool = False,
+        expression: bool = False,
+        matches: Callable[[str], bool] | None = None,
+    ) -> None:
+        self.name, self._parse, self._complete = name, parse, complete
+        self.label, self.rest, self.expression, self.matches = label, rest, expression, matches
+
+    def parse(self, session: Any, text: str) -> Any:
+        """The value of `text`."""
+        return self._parse(session, text)
+
+    def complete(self, session: Any, text: str) -> list[str]:
+        """Words that start with `text` and may stand here."""
+        return sorted(self._complete(session, text)) if self._complete else []
+
+
+def _text(session: Any, text: str) -> str:
+    return text
+
+
+def _integer(session: Any, text: str) -> int:
+    return int(session.integer(text))
+
+
+def _size(session: Any, text: str) -> int:
+    try:
+        return parse_size(text)
+    except UserError:
+        return int(session.integer(text))
+
+
+def _address(session: Any, text: str) -> int:
+    return int(session.address(text))
+
+
+def complete_expression(session: Any, text: str) -> list[str]:
+    """Convenience variables, registers, functions and symbols for the word at the end of `text`."""
+    start = len(text)
+    while start and (text[start - 1].isalnum() or text[start - 1] in "_$."):
+        start -= 1
+    word = text[start:]
+    return [text[:start] + name for name in session.names() if word and name.startswith(word)]
+
+
+def complete_file(session: Any, text: str) -> list[str]:
+    """Files and folders (these end with a slash)."""
+    import os
+
+    folder, _, start = text.rpartition("/")
+    place = os.path.expanduser(folder + "/") if "/" in text else "."
+    try:
+        entries = list(os.scandir(place))
+    except OSError:
+        return []
+    names = [e.name + "/" if e.is_dir() else e.name for e in entries if e.name.startswith(start)]
+    lead = folder + "/" if "/" in text else ""
+    return [lead + name for name in names if start.startswith(".") or not name.startswith(".")]
+
+
+def complete_command(session: Any, text: str) -> list[str]:
+    """A whole command line."""
+    from vmdbg.shell.completion import complete_line
+
+    return complete_line(session, text)
+
+
+def _setting_path(session: Any, text: str) -> list[str]:
+    return [
+        " ".join(setting.words)
+        for setting in session.settings
+        if " ".join(setting.words).startswith(text) or setting.name.startswith(text)
+    ]
+
+
+def _from_target(what: str) -> Complete:
+    """Completion by the target: `target.complete(what)` gives all words of that sort."""
+
+    def complete(session: Any, text: str) -> list[str]:
+        offered = getattr(session.target, "complete", None)
+        return [str(word) for word in offered(what) if str(word).startswith(text)] if offered else []
+
+    return complete
+
+
+def choice(*words: str, label: str = "") -> Kind:
+    """One of a few words, by a unique prefix."""
+
+    def parse(session: Any, text: str) -> str:
+        found = [text] if text in words else [word for word in words if word.startswith(text)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(f'Ambiguous item "{text}".')
+        raise UserError(f'Undefined item: "{text}".', f"Valid arguments are {', '.join(words)}.")
+
+    def complete(session: Any, text: str) -> Iterable[str]:
+        return [word for word in words if word.startswith(text)]
+
+    def matches(text: str) -> bool:
+        return any(word.startswith(text) for word in words)
+
+    return Kind("choice", parse, complete, label=label or "|".join(words), matches=matches)
+
+
+def letters(allowed: Sequence[str], name: str, label: str) -> Kind:
+    """One of a few exact words, such as r, w, x."""
+
+    def parse(session: Any, text: str) -> str:
+        if text not in allowed:
+            raise UserError(f'Undefined item: "{text}".', f"Valid arguments are {', '.join(allowed)}.")
+        return text
+
+    return Kind(
+        name,
+        parse,
+        lambda session, text: [word for word in allowed if word.startswith(text)],
+        label=label,
+        matches=lambda text: text in allowed,
+    )
+
+
+def _event(session: Any, text: str) -> str:
+    kinds = getattr(session.target, "event_kinds", None)
+    if kinds is None:
+        return text
+    names = [str(kind) for kind in kinds]
+    found = [text] if text in names else [name for name in names if name.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f'Ambiguous event "{text}": {", ".join(found)}.')
+    raise UserError(f'Undefined event: "{text}".', near_hint(text, names))
+
+
+def near_hint(word: str, names: Iterable[str]) -> str:
+    """`Did you mean "translate"?` if a name is near, else nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(names), n=1, cutoff=0.7)
+    return f'Did you mean "{near[0]}"?' if near else ""
+
+
+def _setting(session: Any, text: str) -> str:
+    setting = session.settings.find(text)
+    if setting is None:
+        raise UserError(f'Undefined set command: "{text}".  Try "help set".')
+    return str(setting.name)
+
+
+EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", expression=True)
+ADDRESS = Kind("address", _address, complete_expression, label="ADDRESS", expression=True)
+PHYSICAL = Kind("physical address", _integer, complete_expression, label="PA", expression=True)
+NUMBER = Kind("number", _integer, complete_expression, label="", expression=True)
+SIZE = Kind("size", _size, None, label="SIZE", expression=True)
+WORD = Kind("word", _text)
+TIME = Kind("time", _text, _from_target("times"), label="TIME")
+EVENT = Kind("event", _event, _from_target("events"), label="EVENT")
+PROCESS = Kind("process", _integer, _from_target("pids"), label="PID", expression=True)
+CPU = Kind("cpu", _integer, _from_target("cpus"), label="CPU", expression=True)
+ASID = Kind("asid", _integer, _from_target("asids"), label="ASID", expression=True)
+STOPS = Kind("stop numbers", _text, _from_target("stops"), label="NUMBER")
+MACHINE = Kind("machine", _text, _from_target("machines"), label="NAME|FILE")
+ACCESS = letters(("r", "w", "x"), "access", "r|w|x")
+FILE = Kind("file", _text, complete_file, label="FILE")
+SETTING = Kind("setting", _setting, _setting_path, label="SETTING")
+COMMAND_NAME = Kind("command name", _text, complete_command, label="COMMAND", rest=True)
+COMMAND_LINE = Kind("command line", _text, complete_command, label="COMMAND", rest=True)
+REST = Kind("text", _text, rest=True)
+REST_EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", rest=True)
+REST_FILE = Kind("file", _text, complete_file, label="FILE", rest=True)

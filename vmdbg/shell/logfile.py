@@ -1,0 +1,53 @@
+"""`set logging`: what is written also goes to a file, or only there."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+
+
+def watch_logging(session: Session) -> None:
+    """Lets the logging settings act."""
+    session.settings.watch("logging enabled", lambda value: start(session) if value else stop(session))
+    for name in ("logging file", "logging overwrite", "logging redirect"):
+        session.settings.watch(name, lambda value: warn(session))
+
+
+def start(session: Session) -> None:
+    """Opens the log file."""
+    output = session.output
+    if output.log is not None:
+        raise UserError(f"Already logging to {session.extras['log_name']}.")
+    name = session.settings.string("logging file")
+    overwrite, only = session.settings.flag("logging overwrite"), session.settings.flag("logging redirect")
+    try:
+        log = open(session.policy.path(name), "w" if overwrite else "a", encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UserError(f"set logging: {error.strerror}.") from None
+    if session.from_tty:
+        output.line(f"{'Redirecting' if only else 'Copying'} output to {name}.")
+    session.extras["log_name"] = name
+    output.log, output.log_only = log, only
+
+
+def stop(session: Session) -> None:
+    """Closes the log file."""
+    output = session.output
+    if output.log is None:
+        return
+    output.log.close()
+    output.log, output.log_only = None, False
+    if session.from_tty:
+        output.line(f"Done logging to {session.extras['log_name']}.")
+
+
+def warn(session: Session) -> None:
+    """A change while logging has no effect yet."""
+    if session.output.log is not None:
+        session.output.warning(
+            f"Currently logging to {session.extras['log_name']}.  "
+            "Turn the logging off and on to make the new setting effective."
+        )

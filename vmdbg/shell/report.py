@@ -1,0 +1,46 @@
+"""How errors reach the user: GDB's sentence and our hint; anything else is a bug of ours."""
+
+from __future__ import annotations
+
+from vmdbg.errors import InputError, Quit, UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+
+
+def report(session: Session, error: BaseException) -> None:
+    """Writes an error to stderr: one line, and the hint or excerpt on lines of their own."""
+    output = session.output
+    if isinstance(error, UserError):
+        output.error(str(error))
+        if isinstance(error, InputError) and error.excerpt:
+            output.error(error.excerpt)
+        if error.hint:
+            output.error(error.hint)
+    elif isinstance(error, (Quit, KeyboardInterrupt)):
+        output.error("Quit")
+    elif isinstance(error, BrokenPipeError):
+        raise error
+    elif isinstance(error, RecursionError):
+        output.error("Recursion too deep -- command aborted.")
+    else:
+        output.error(bug_line(session, error))
+
+
+def bug_line(session: Session, error: BaseException) -> str:
+    """Writes the traceback to a file; the one line that names it."""
+    import tempfile
+    import traceback
+
+    session.extras["bugs"] = session.extras.get("bugs", 0) + 1
+    text = "".join(traceback.format_exception(error))
+    if session.settings.flag("exceptions verbose"):
+        session.output.error(text.rstrip("\n"))
+    what = f"{type(error).__name__}: {error}".split("\n")[0]
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="vmdbg-bug-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return f"Internal error: {what}.  This is a bug of vmdbg."
+    return f"Internal error: {what}.  This is a bug of vmdbg; the traceback is in {file.name}."

@@ -1,0 +1,57 @@
+"""Reading command files: `source`, `-x`, init files."""
+
+from __future__ import annotations
+
+import os
+
+from vmdbg.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+
+
+def read_script(session: Session, name: str) -> list[str]:
+    """The lines of a script.  FileNotFoundError and its like for one that cannot be read."""
+    path = session.policy.path(name)
+    if os.path.isdir(path):
+        raise IsADirectoryError(21, "Is a directory", name)
+    with open(path, encoding="utf-8", errors="surrogateescape", newline=None) as file:
+        text = file.read()
+    return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n") if text else []
+
+
+def source_file(session: Session, name: str, verbose: bool = False, must_exist: bool = False) -> None:
+    """Runs a script.  One that cannot be opened is a warning, as in GDB, or an error if the session
+    is strict."""
+    try:
+        lines = read_script(session, name)
+    except OSError as error:
+        message = f"{name}: {error.strerror}"
+        if session.strict or must_exist:
+            raise UserError(f"{message}.") from None
+        session.output.warning(message)
+        return
+    session.interpreter.run_lines(name, lines, verbose)
+
+
+def source_isolated(session: Session, name: str) -> None:
+    """Runs a stranger's script: only what it does to the machine remains."""
+    try:
+        lines = read_script(session, name)
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}.") from None
+    interpreter = session.interpreter
+    commands, settings = interpreter.registry.snapshot(), session.settings.values()
+    variables = session.keep_values()
+    before, interpreter.isolated = interpreter.isolated, True
+    try:
+        with session.output.capture():
+            interpreter.run_lines(name, lines)
+    except SystemExit:
+        pass
+    finally:
+        interpreter.isolated = before
+        interpreter.registry.restore(commands)
+        session.settings.restore(settings)
+        session.put_values(variables)

@@ -1,0 +1,99 @@
+"""Makes a session that is ready to execute lines, and reads what it reads at its start."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vmdbg.debugger.output import Output
+from vmdbg.debugger.session import Policy, Session
+from vmdbg.shell.interpreter import Interpreter
+from vmdbg.shell.logfile import watch_logging
+from vmdbg.shell.registry import Registry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+INIT_FILE = ".vmdbginit"
+UNSAFE = """\
+File "{path}" auto-loading has been declined by your `auto-load safe-path' set to "{safe}".
+To enable execution of this file add
+	add-auto-load-safe-path {path}
+line to your configuration file "{home}".
+To completely disable this security protection add
+	set auto-load safe-path /
+line to your configuration file "{home}"."""
+
+
+def make_session(
+    stdout: TextIO | None = None, stderr: TextIO | None = None, policy: Policy | None = None, color: str = "auto"
+) -> Session:
+    """A session with all commands, no target, and settings for output that is not a terminal."""
+    session = Session(Output(stdout, stderr), policy)
+    registry = Registry()
+    registry.index()
+    Interpreter(session, registry)
+    watch_logging(session)
+    watch_output(session, color)
+    return session
+
+
+def watch_output(session: Session, color: str) -> None:
+    """Lets the settings of page, width and style act on the output."""
+    output, settings = session.output, session.settings
+
+    def page(_: object) -> None:
+        output.height = settings.number("height") if settings.flag("pagination") else None
+        output.width = settings.number("width")
+
+    def style(_: object) -> None:
+        from vmdbg.debugger.output import plain
+
+        if settings.flag("style enabled") and color != "never":
+            from vmdbg.views.theme import paint, wants_colour
+
+            output.paint = paint if wants_colour(output.stdout, color) else plain
+        else:
+            output.paint = plain
+
+    for name in ("height", "width", "pagination"):
+        settings.watch(name, page)
+    settings.watch("style enabled", style)
+    if color == "always" or output.stdout.isatty():
+        style(None)
+
+
+def home_init(session: Session) -> str:
+    """The init file of the home folder, if there is one."""
+    path = os.path.join(os.path.expanduser("~"), INIT_FILE)
+    return path if os.path.isfile(path) else ""
+
+
+def folder_init(session: Session) -> str:
+    """The init file of the working folder if it may be read; a warning if it may not."""
+    path = os.path.join(os.getcwd(), INIT_FILE)
+    home = os.path.join(os.path.expanduser("~"), INIT_FILE)
+    if not os.path.isfile(path) or os.path.realpath(path) == os.path.realpath(home):
+        return ""
+    safe = session.settings.string("auto-load safe-path")
+    if is_safe(path, safe):
+        return path
+    session.output.warning(UNSAFE.format(path=path, safe=safe, home=home))
+    return ""
+
+
+def is_safe(path: str, safe: str) -> bool:
+    """Whether a file lies in one of the folders of a safe path."""
+    real = os.path.realpath(path)
+    for folder in safe.split(":"):
+        if folder:
+            base = os.path.realpath(os.path.expanduser(folder)).rstrip("/")
+            if real == base or real.startswith(base + "/"):
+                return True
+    return False
+
+
+def stdin_is_terminal() -> bool:
+    """Whether a person types."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()

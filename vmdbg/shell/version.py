@@ -1,0 +1,29 @@
+"""The texts of --version, `show version`, --help and the banner."""
+
+from __future__ import annotations
+
+VERSION_TEXT = """\
+vmdbg {version}, a debugger for virtual memory
+Licence MIT.  There is no warranty, to the extent permitted by law.
+
+For help, type "help".
+Type "apropos word" to search for commands related to "word"."""
+
+BANNER = 'vmdbg {version}, a debugger for virtual memory.  "help" lists commands; "quit" leaves.'
+
+
+def version() -> str:
+    """The version of this package."""
+    import vmdbg
+
+    return getattr(vmdbg, "__version__", "0.1")
+
+
+def version_text() -> str:
+    """What `show version` says."""
+    return VERSION_TEXT.format(version=version())
+
+
+def banner() -> str:
+    """What a session begins with, unless -q."""
+    return BANNER.format(version=version())
