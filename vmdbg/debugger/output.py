@@ -13,7 +13,7 @@ from vmdbg.errors import Quit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import TextIO
+    from typing import IO
 
     Fragments = Sequence[tuple[str, str]]
     Line = str | Fragments
@@ -28,7 +28,7 @@ class Output:
     """Where a session writes.  `pager`, if set, is asked at each full page and answers `q`, `c` or
     anything else; it is None unless stdout is a terminal."""
 
-    def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+    def __init__(self, stdout: IO[str] | None = None, stderr: IO[str] | None = None) -> None:
         self._stdout = stdout
         self._stderr = stderr
         self.paint: Callable[[Fragments], str] = plain
@@ -40,17 +40,17 @@ class Output:
         self._column = 0
         self._unpaged = False
         self._captures: list[list[str]] = []
-        self.log: TextIO | None = None
+        self.log: IO[str] | None = None
         self.log_only = False
         self.limit: int | None = None
 
     @property
-    def stdout(self) -> TextIO:
+    def stdout(self) -> IO[str]:
         """The stream of results."""
         return self._stdout or sys.stdout
 
     @property
-    def stderr(self) -> TextIO:
+    def stderr(self) -> IO[str]:
         """The stream of diagnostics."""
         return self._stderr or sys.stderr
 
@@ -139,7 +139,7 @@ class Output:
         """`with output.capture() as text:` keeps results from stdout; `text()` is what came."""
         return Capture(self._captures)
 
-    def redirect(self, stream: TextIO) -> Redirection:
+    def redirect(self, stream: IO[str]) -> Redirection:
         """`with output.redirect(stream):` sends results to another stream, unpaged and plain."""
         return Redirection(self, stream)
 
@@ -152,7 +152,7 @@ class Output:
 class Redirection:
     """Results go to another stream while it is entered."""
 
-    def __init__(self, output: Output, stream: TextIO) -> None:
+    def __init__(self, output: Output, stream: IO[str]) -> None:
         self._output, self._stream = output, stream
 
     def __enter__(self) -> None:

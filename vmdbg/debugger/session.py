@@ -10,16 +10,12 @@ import os
 from vmdbg.debugger.output import Output
 from vmdbg.debugger.settings import Settings
 from vmdbg.errors import LimitError, UserError
+from vmdbg.machine.setting import ZUINTEGER_UNLIMITED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
-
-    class Interpreter(Protocol):
-        """Whoever executes command lines."""
-
-        def execute(self, line: str, from_tty: bool = False) -> None: ...
+    from typing import Any
 
 
 class Policy:
@@ -48,6 +44,82 @@ class Policy:
         return real
 
 
+class SessionScope:
+    """What expressions see: the target's `scope`, if it has one, and the session's settings.
+
+    A target's scope has `read_memory(address, size)`, `write_memory(address, data)`, `register(name)`,
+    `set_register(name, value)`, `symbol(name)`, `call(name, arguments)` as
+    `vmdbg.debugger.expressions.Scope` describes them; it may have `symbolize(address) -> str`,
+    `read_physical(address, size)`, and the widths `bits` and `physical_bits`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def width(self, physical: bool = False) -> int:
+        """The width of addresses in bits, to which they are padded up to 32."""
+        return int(getattr(self._machine, "physical_bits" if physical else "bits", 64))
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        """Bytes at a physical address."""
+        read = getattr(self._machine, "read_physical", None)
+        if read is None:
+            raise UserError(f"Cannot access memory at address {address:#x}")
+        return bytes(read(address, size))
+
+    @property
+    def _machine(self) -> Any:
+        return getattr(self._session.target, "scope", None)
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        """Bytes at a virtual address; without a machine there are none."""
+        machine = self._machine
+        if machine is None:
+            raise UserError(f"Cannot access memory at address {address:#x}")
+        return bytes(machine.read_memory(address, size))
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Stores bytes: acts on the machine."""
+        machine = self._machine
+        if machine is None:
+            raise UserError(f"Cannot access memory at address {address:#x}")
+        machine.write_memory(address, data)
+
+    def register(self, name: str) -> Any:
+        """A register of the machine as a Value, or None."""
+        machine = self._machine
+        return None if machine is None else machine.register(name)
+
+    def set_register(self, name: str, value: Any) -> None:
+        """Sets a register that `register` knows."""
+        self._machine.set_register(name, value)
+
+    def symbol(self, name: str) -> int | None:
+        """The address of a name of the program, or None."""
+        machine = self._machine
+        return None if machine is None else machine.symbol(name)
+
+    def call(self, name: str, arguments: list[Any]) -> Any:
+        """A function of the machine, or None if there is none of that name."""
+        machine = self._machine
+        return None if machine is None else machine.call(name, arguments)
+
+    def symbolize(self, address: int) -> str:
+        """The name of an address, such as `buf+8`, or nothing."""
+        find = getattr(self._machine, "symbolize", None)
+        return find(address) if find is not None else ""
+
+    def setting(self, name: str) -> int | str | bool | None:
+        """A setting's value, 0 for unlimited; None if there is none of that name."""
+        setting = self._session.settings.find(name)
+        if setting is None:
+            return None
+        value = self._session.settings.get(setting.name)
+        if value is None:
+            return -1 if setting.kind == ZUINTEGER_UNLIMITED else 0
+        return value if isinstance(value, (bool, int, str)) else setting.text(value)
+
+
 class Session:
     """What all commands share.
 
@@ -62,7 +134,7 @@ class Session:
         self.settings = Settings()
         self.open_target: Callable[[], Any] | None = None
         self._target: Any = None
-        self.interpreter: Interpreter | None = None
+        self.interpreter: Any = None  # given by the shell: `execute(line)`
         self.extras: dict[str, Any] = {}
         self.batch = False
         self.strict = False
@@ -116,7 +188,8 @@ class Session:
         if self._evaluator is None:
             from vmdbg.debugger.expressions import Evaluator
 
-            self._evaluator = Evaluator(self)
+            scope = SessionScope(self)
+            self._evaluator = Evaluator(scope, self.values, self.variables, self.output.warning)
         return self._evaluator
 
     def evaluate(self, text: str) -> Any:
@@ -135,11 +208,21 @@ class Session:
 
     def names(self) -> list[str]:
         """Names that an expression may use: for completion."""
-        return []
+        offered = getattr(self.target, "names", None)
+        own = [f"${name}" for name in (*self.variables.values, *self.evaluator.functions)]
+        return sorted({*own, *(offered() if offered is not None else ())})
 
     def set_variable(self, name: str, value: int | str | None) -> None:
         """Gives a convenience variable (without its `$`) a value; None makes it void."""
-        self.variables.set(name, value)
+        from vmdbg.debugger.values import VOID_VALUE, make_integer, make_string
+
+        if value is None:
+            self.variables.set(name, VOID_VALUE)
+        elif isinstance(value, str):
+            self.variables.set(name, make_string(value))
+        else:
+            fits = -(1 << 31) <= value < 1 << 31
+            self.variables.set(name, make_integer(value, 32 if fits else 64))
 
     def keep_values(self) -> tuple[Any, Any]:
         """The value history and the variables as they are, for `put_values`."""
@@ -156,8 +239,6 @@ class Session:
 
     def execute(self, line: str) -> None:
         """Executes one command line."""
-        if self.interpreter is None:
-            raise RuntimeError("the session has no interpreter")
         self.interpreter.execute(line)
 
     def execute_to_string(self, line: str) -> str:

@@ -14,6 +14,7 @@ from vmdbg.machine.setting import (
     OPTIONAL_FILENAME,
     STRING,
     UINTEGER,
+    ZUINTEGER,
     ZUINTEGER_UNLIMITED,
     Setting,
 )
@@ -90,8 +91,7 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         BOOLEAN,
         False,
         "state of CLI command tracing",
-        details="When on, each command is echoed before it runs, with one + for every level of\n"
-        "nesting.",
+        details="When on, each command is echoed before it runs, with one + for every level of\nnesting.",
     ),
     Setting(
         "max-user-call-depth",
@@ -204,10 +204,10 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "number",
         "how addresses are written in JSON",
         choices=("number", "hex"),
-        details="number: non-negative integers.  hex: strings such as \"0x401000\", for tools that lose\n"
+        details='number: non-negative integers.  hex: strings such as "0x401000", for tools that lose\n'
         "precision above 2^53.",
     ),
-    Setting("json indent", UINTEGER, None, "the indentation of JSON", sentence="The indentation of JSON is {}."),
+    Setting("json indent", ZUINTEGER, 0, "the indentation of JSON", details="0: one object a line."),
     Setting(
         "auto-load safe-path",
         OPTIONAL_FILENAME,
@@ -266,7 +266,9 @@ class Settings:
         """As `find`; UserError where there is none."""
         setting = self.find(name)
         if setting is None:
-            raise UserError(f'First argument of $_gdb_setting must be a valid setting of the "show" command: "{name}".')
+            raise UserError(
+                f'First argument of $_gdb_setting must be a valid setting of the "show" command: "{name}".'
+            )
         return setting
 
     def get(self, name: str) -> object:

@@ -113,7 +113,9 @@ class Option:
 
     __slots__ = ("default", "help", "kind", "name", "target")
 
-    def __init__(self, name: str, kind: Kind | None = None, *, default: object = None, help: str = "") -> None:
+    def __init__(
+        self, name: str, kind: Kind | None = None, *, default: object = None, help: str = ""
+    ) -> None:
         self.name, self.kind, self.help = name, kind, help
         self.default = False if kind is None and default is None else default
         self.target = name.lstrip("-").replace("-", "_")
@@ -134,6 +136,8 @@ class Args:
     flags: frozenset[str]
     text: str
     invoked: str
+    declared: str
+    from_tty: bool
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)

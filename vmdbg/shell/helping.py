@@ -65,7 +65,10 @@ def summary_of(node: Node) -> str:
     if command is not None:
         return command.summary
     verb = {"set": "Set", "show": "Show"}.get(node.path[0], "")
-    return f"{verb or 'Commands of'} {' '.join(node.path[1:] or node.path)} {'settings' if verb else ''}".strip() + "."
+    return (
+        f"{verb or 'Commands of'} {' '.join(node.path[1:] or node.path)} {'settings' if verb else ''}".strip()
+        + "."
+    )
 
 
 def setting_summary(verb: str, setting: Setting) -> str:
@@ -212,7 +215,9 @@ def command_help(command: Command) -> Iterator[Line]:
         return
     for number, usage in enumerate(command.usage):
         yield ("Usage: " if number == 0 else "       ") + usage
-    explained = [(argument.usage.strip("[]"), argument.help) for argument in command.arguments if argument.help]
+    explained = [
+        (argument.usage.strip("[]"), argument.help) for argument in command.arguments if argument.help
+    ]
     options = [(option.usage.strip("[]"), option.help) for option in command.options]
     for title, pairs in (("Arguments", explained if not command.raw else []), ("Options", options)):
         if pairs:

@@ -120,7 +120,9 @@ class Interpreter:
 
     # -- commands
 
-    def invoke(self, node: Node, rest: str, body: list[list[Statement]] | None = None, from_tty: bool = False) -> None:
+    def invoke(
+        self, node: Node, rest: str, body: list[list[Statement]] | None = None, from_tty: bool = False
+    ) -> None:
         """Runs the command of a node with its hooks."""
         target = node.target
         command = target.declared()
@@ -144,6 +146,7 @@ class Interpreter:
             self.repeat_line = ""
         elif from_tty and command.repeat == CONTINUE:
             self.repeat_line = command.name
+        args.__dict__["declared"] = command.name
         args.__dict__["from_tty"] = from_tty
         args.__dict__["body"] = body
         function = command.function
@@ -178,7 +181,11 @@ class Interpreter:
                 return
             result = joined(result)
         hexadecimal = settings.string("json addresses") == "hex"
-        output.lines(render(result, args.form, hex_addresses=hexadecimal, indent=settings.number("json indent")))
+        output.lines(
+            render(
+                result, args.form, hex_addresses=hexadecimal, indent=settings.number("json indent") or None
+            )
+        )
 
     def list_prefix(self, node: Node, rest: str) -> None:
         """A prefix alone lists what may follow it."""

@@ -24,7 +24,9 @@ def start(session: Session) -> None:
     name = session.settings.string("logging file")
     overwrite, only = session.settings.flag("logging overwrite"), session.settings.flag("logging redirect")
     try:
-        log = open(session.policy.path(name), "w" if overwrite else "a", encoding="utf-8", errors="surrogateescape")
+        log = open(
+            session.policy.path(name), "w" if overwrite else "a", encoding="utf-8", errors="surrogateescape"
+        )
     except OSError as error:
         raise UserError(f"set logging: {error.strerror}.") from None
     if session.from_tty:

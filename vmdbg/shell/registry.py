@@ -16,7 +16,6 @@ from vmdbg.shell.grammar import word_length
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any
 
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.script import Statement
@@ -206,7 +205,7 @@ class Registry:
         """
         node = node or self.root
         rest = after = text.lstrip(" \t")
-        while node is self.root or node.target.children:
+        while node is self.root or node.target.children or rest and is_prefix(node):
             length = word_length(rest)
             word = rest[:length]
             if not word and node is not self.root:
@@ -240,6 +239,12 @@ class Registry:
         lead, tail = (path + " ", " " + path) if path else ("", "")
         names = [name for name, child in node.target.children.items() if not child.user or len(name) > 2]
         return UserError(f'Undefined {lead}command: "{word}".  Try "help{tail}".', near_hint(word, names))
+
+
+def is_prefix(node: Node) -> bool:
+    """Whether only other commands can follow the node's word."""
+    command = node.declared()
+    return command is not None and command.function is None
 
 
 class Snapshot:
@@ -292,4 +297,3 @@ def ambiguous(node: Node, word: str) -> UserError:
     path = node.target.name
     lead = path + " " if path else ""
     return UserError(f'Ambiguous {lead}command "{word}": {names}.')
-

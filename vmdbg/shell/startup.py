@@ -13,7 +13,7 @@ from vmdbg.shell.registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import IO
 
 INIT_FILE = ".vmdbginit"
 UNSAFE = """\
@@ -27,7 +27,10 @@ line to your configuration file "{home}"."""
 
 
 def make_session(
-    stdout: TextIO | None = None, stderr: TextIO | None = None, policy: Policy | None = None, color: str = "auto"
+    stdout: IO[str] | None = None,
+    stderr: IO[str] | None = None,
+    policy: Policy | None = None,
+    color: str = "auto",
 ) -> Session:
     """A session with all commands, no target, and settings for output that is not a terminal."""
     session = Session(Output(stdout, stderr), policy)

@@ -67,7 +67,9 @@ class Column:
 def default_format(kind: str) -> Callable[[Any], str]:
     """How a value of that kind reads."""
     if kind in (ADDRESS, ENTRY):
-        return lambda value: "-" if value is None else value if isinstance(value, str) else f"{value & WORD_MASK:#x}"
+        return lambda value: (
+            "-" if value is None else value if isinstance(value, str) else f"{value & WORD_MASK:#x}"
+        )
     if kind == FLAG:
         return lambda value: "yes" if value else "-"
     return lambda value: "-" if value is None else str(value)
@@ -104,7 +106,11 @@ class Lines(Result):
         return iter(self._lines)
 
     def data(self) -> Any:
-        return {self._key: [line if isinstance(line, str) else "".join(t for _, t in line) for line in self._lines]}
+        return {
+            self._key: [
+                line if isinstance(line, str) else "".join(t for _, t in line) for line in self._lines
+            ]
+        }
 
 
 class Record(Result):
@@ -252,7 +258,9 @@ def scalar_text(value: Any) -> str:
     return str(value)
 
 
-def render(result: Result, form: str = "", *, hex_addresses: bool = False, indent: int | None = None) -> Iterator[Line]:
+def render(
+    result: Result, form: str = "", *, hex_addresses: bool = False, indent: int | None = None
+) -> Iterator[Line]:
     """The lines of a result in a form: `""` text, `"json"`, `"csv"`."""
     if form == "json":
         return json_lines(result, hex_addresses, indent)

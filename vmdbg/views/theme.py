@@ -7,7 +7,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
+    from typing import IO
 
     Fragments = Sequence[tuple[str, str]]
 
@@ -45,7 +45,7 @@ def paint(fragments: Fragments) -> str:
     return "".join(out)
 
 
-def wants_colour(stream: TextIO, choice: str = "auto") -> bool:
+def wants_colour(stream: IO[str], choice: str = "auto") -> bool:
     """Whether a stream is to be coloured: `always`, `never`, or `auto`: a terminal that can, and no
     NO_COLOR (https://no-color.org) in the environment."""
     if choice != "auto":

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     "help",
     aliases=("h",),
     group="support",
-    arguments=[Argument("command", COMMAND_NAME, optional=True, help="a command, a class of commands, or all")],
+    arguments=[
+        Argument("command", COMMAND_NAME, optional=True, help="a command, a class of commands, or all")
+    ],
     usage="help [COMMAND|CLASS|all]",
     summary="Print list of commands.",
     help="""
@@ -61,5 +63,5 @@ def apropos_command(session: Session, args: Args) -> object:
 def complete_command(session: Session, args: Args) -> object:
     from vmdbg.shell.completion import complete_line
 
-    text = args.raw if args.raw else args.line or ""
+    text = args.raw or args.line or ""
     return Lines(complete_line(session, text))

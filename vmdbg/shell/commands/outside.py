@@ -62,7 +62,11 @@ def make_command(session: Session, args: Args) -> object:
     aliases=("|",),
     group="support",
     arguments=[Argument("line", COMMAND_LINE, optional=True)],
-    usage=("pipe COMMAND | SHELL_COMMAND", "pipe -d DELIM COMMAND DELIM SHELL_COMMAND", "| COMMAND | SHELL_COMMAND"),
+    usage=(
+        "pipe COMMAND | SHELL_COMMAND",
+        "pipe -d DELIM COMMAND DELIM SHELL_COMMAND",
+        "| COMMAND | SHELL_COMMAND",
+    ),
     summary="Send the output of a vmdbg command to a shell command.",
     help="""
 Executes COMMAND and sends its output to SHELL_COMMAND.  If COMMAND contains a |, use -d DELIM.
@@ -143,6 +147,8 @@ def cd_command(session: Session, args: Args) -> object:
     return None
 
 
-@command("pwd", group="files", summary="Print working directory.", help="This is used for your program as well.")
+@command(
+    "pwd", group="files", summary="Print working directory.", help="This is used for your program as well."
+)
 def pwd_command(session: Session, args: Args) -> object:
     return f"Working directory {os.getcwd()}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, Argument, Command, Option, command
 from vmdbg.shell.grammar import WORD_CHARS
-from vmdbg.shell.kinds import COMMAND_NAME, REST, REST_EXPRESSION, REST_FILE
+from vmdbg.shell.kinds import REST, REST_EXPRESSION, REST_FILE
 from vmdbg.shell.script import LoopBreak, LoopContinue, Statement
 
 TYPE_CHECKING = False
@@ -95,7 +95,11 @@ def define_command(session: Session, args: Args) -> object:
     path, existing = check_name(session, args.name or "")
     name = " ".join(path)
     if existing is not None and existing.target.declared() is not None and existing.alias_of is None:
-        what = f'Redefine command "{name}"? ' if existing.user else f'Really redefine built-in command "{name}"? '
+        what = (
+            f'Redefine command "{name}"? '
+            if existing.user
+            else f'Really redefine built-in command "{name}"? '
+        )
         if not session.query(what):
             raise UserError(f'Command "{name}" not redefined.')
     warn_about_hook(session, path)
@@ -155,7 +159,7 @@ def define(registry: Registry, path: tuple[str, ...], body: list[Statement]) -> 
     arguments=[Argument("name", REST, optional=True)],
     usage="define-prefix COMMAND",
     summary="Define or mark a command as a user-defined prefix command.",
-    help='User defined prefix commands can be used as prefix commands for other user defined\ncommands.',
+    help="User defined prefix commands can be used as prefix commands for other user defined\ncommands.",
     repeat=NO_REPEAT,
 )
 def define_prefix(session: Session, args: Args) -> object:
@@ -326,4 +330,8 @@ def place_alias(registry: Registry, names: tuple[str, ...], node: Node, argument
             raise UserError(f"Alias already exists: {' '.join(names)}")
         raise UserError(f"Alias {' '.join(names)} is the name of an existing command")
     alias = registry.place((*parent.path, names[-1]))
-    alias.alias_of, alias.arguments, alias.user = node.target, " ".join([node.arguments, arguments]).strip(), True
+    alias.alias_of, alias.arguments, alias.user = (
+        node.target,
+        " ".join([node.arguments, arguments]).strip(),
+        True,
+    )

@@ -71,7 +71,10 @@ def show_commands(session: Session, args: Args) -> object:
     session.extras["history_shown"] = start + HISTORY_PAGE
     if args.from_tty and text:
         session.interpreter.repeat_line = "show commands +"
-    return Lines(f"{number + 1:5d}  {history[number]}" for number in range(start, min(len(history), start + HISTORY_PAGE)))
+    return Lines(
+        f"{number + 1:5d}  {history[number]}"
+        for number in range(start, min(len(history), start + HISTORY_PAGE))
+    )
 
 
 @command("history", group="status", summary="Show all commands you typed, numbered.", examples=["history"])
@@ -116,7 +119,8 @@ def definition(session: Session, path: tuple[str, ...]) -> Iterator[str]:
     hidden=True,
 )
 def logging_on(session: Session, args: Args) -> object:
-    return deprecated_logging(session, "on")
+    deprecated_logging(session, "on")
+    return None
 
 
 @command(
@@ -127,12 +131,15 @@ def logging_on(session: Session, args: Args) -> object:
     hidden=True,
 )
 def logging_off(session: Session, args: Args) -> object:
-    return deprecated_logging(session, "off")
+    deprecated_logging(session, "off")
+    return None
 
 
 def deprecated_logging(session: Session, word: str) -> None:
     """GDB's warning, then the setting."""
-    session.output.line(f"Warning: 'set logging {word}', an alias for the command 'set logging enabled', is deprecated.")
+    session.output.line(
+        f"Warning: 'set logging {word}', an alias for the command 'set logging enabled', is deprecated."
+    )
     session.output.line(f"Use 'set logging enabled {word}'.")
     session.output.line("")
     session.settings.set("logging enabled", word == "on")

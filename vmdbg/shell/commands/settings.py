@@ -51,7 +51,8 @@ value is turned on.  "help set" lists the settings; "show" says what they are.""
 def set_command(session: Session, args: Args) -> object:
     node, rest = resolve_setting(session, "set", args.text)
     if node.path == ("set",):
-        return assign(session, args.text)
+        assign(session, args.text)
+        return None
     setting = node.target.setting
     if setting is None:
         if rest.strip():
@@ -139,7 +140,8 @@ def settings_table(session: Session, settings: list[Setting]) -> Table:
         Column("help"),
     ]
     rows = (
-        (s.name, session.settings.get(s.name), s.default, s.kind, s.unit, s.readonly, s.help) for s in settings
+        (s.name, session.settings.get(s.name), s.default, s.kind, s.unit, s.readonly, s.help)
+        for s in settings
     )
     return Table(columns, rows)
 

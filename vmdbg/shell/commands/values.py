@@ -1,0 +1,257 @@
+"""print, output, printf, echo, eval, call, whatis: values of expressions."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import FORMAT_LETTERS, NO_REPEAT, Argument, Option, command
+from vmdbg.shell.kinds import NUMBER, REST, REST_EXPRESSION
+from vmdbg.views.result import Lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+PRINT_OPTIONS = [
+    Option("-elements", NUMBER, help="limit on string chars or array elements to print; 0 is unlimited"),
+    Option("-repeats", NUMBER, help="threshold for repeated print elements; 0 is unlimited"),
+]
+
+
+def examine_state(session: Session) -> Any:
+    """What `x` and `print/F` remember."""
+    state = session.extras.get("examine")
+    if state is None:
+        from vmdbg.views.values import ExamineState
+
+        state = session.extras["examine"] = ExamineState()
+    return state
+
+
+def print_options(session: Session, args: Args | None = None) -> Any:
+    """The settings of `print`, with the options that were given."""
+    from vmdbg.views.values import PrintOptions
+
+    settings = session.settings
+    elements, repeats = settings.number("print elements"), settings.number("print repeats")
+    if args is not None and args.__dict__.get("elements") is not None:
+        elements = args.elements
+    if args is not None and args.__dict__.get("repeats") is not None:
+        repeats = args.repeats
+    return PrintOptions(elements or 0, repeats or 0, symbol=settings.flag("print symbol"))
+
+
+def shown(session: Session, value: Any, letter: str, args: Args | None = None) -> str:
+    """A value as text, under the settings and options of `print`."""
+    from vmdbg.views.values import format_value
+
+    scope = session.evaluator.scope
+    return format_value(value, letter, scope.read_memory, print_options(session, args), scope.symbolize)
+
+
+def single_letter(session: Session, text: str, name: str) -> str:
+    """The format letter of a command that shows one value; GDB's errors."""
+    if not text:
+        return ""
+    state = examine_state(session)
+    try:
+        found = state.print_format(text)
+    except UserError as error:
+        raise UserError(str(error).replace('"print"', f'"{name}"')) from None
+    return str(found.letter)
+
+
+def print_value(session: Session, args: Args, void: bool) -> str | None:
+    """Evaluates, records and shows; the line, or None for a void value that `call` hides."""
+    letter = single_letter(session, args.format, args.declared)
+    value = session.evaluate(args.expression) if args.expression else session.values.last()
+    if value.is_void and not void:
+        return None
+    number = session.values.record(value)
+    return f"${number} = {shown(session, value, letter, args)}"
+
+
+@command(
+    "print",
+    aliases=("p", "inspect"),
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    options=PRINT_OPTIONS,
+    forms=FORMAT_LETTERS,
+    usage="print [[OPTION]... --] [/FMT] [EXP]",
+    summary="Print value of expression EXP.",
+    help="""
+Note: because this command accepts arbitrary expressions, if you specify any command option, you must
+use a double dash ("--") to mark the end of option processing.
+
+$NUM gets previous value number NUM.  $ and $$ are the last two values.
+$$NUM refers to NUM'th value back from the last one.
+Names starting with $ refer to registers of the machine or else to debugger "convenience" variables
+(any such name not a known register).  Use assignment expressions to give values to them; an
+assignment to a register or to memory changes the machine.
+
+{TYPE}ADREXP refers to a datum of data type TYPE, located at address ADREXP.
+@ is a binary operator for treating consecutive data objects anywhere in memory as an array.
+
+EXP may be preceded with /FMT, where FMT is a format letter but no count or size letter (see "x"
+command).""",
+    examples=["print 1 + 1", "print/x 255", "print $"],
+)
+def print_command(session: Session, args: Args) -> object:
+    return print_value(session, args, void=True)
+
+
+@command(
+    "call",
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    options=PRINT_OPTIONS,
+    forms=FORMAT_LETTERS,
+    usage="call [[OPTION]... --] [/FMT] [EXP]",
+    summary="Call a function, that is, print value of EXP but not if it is void.",
+    help='The argument is the same as that of the "print" command.',
+    examples=["call 1 + 1"],
+)
+def call_command(session: Session, args: Args) -> object:
+    return print_value(session, args, void=False)
+
+
+@command(
+    "output",
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True, help="expression to compute")],
+    forms=FORMAT_LETTERS,
+    usage="output[/FMT] EXP",
+    summary="Like \"print\" but don't put in value history and don't print newline.",
+    help="This is useful in user-defined commands.",
+    examples=["output/x 255"],
+)
+def output_command(session: Session, args: Args) -> object:
+    if not args.expression:
+        raise UserError("Argument required (expression to compute).")
+    letter = single_letter(session, args.format, "output")
+    session.output.write(shown(session, session.evaluate(args.expression), letter))
+    return None
+
+
+@command(
+    "echo",
+    group="support",
+    arguments=[Argument("text", REST, optional=True)],
+    usage="echo TEXT",
+    summary="Print a constant string.  Give string as argument.",
+    help="""
+C escape sequences may be used in the argument.  No newline is added at the end of the argument; use
+"\\n" if you want a newline to be printed.  Since leading and trailing whitespace are ignored in
+command arguments, if you want to print some you must use "\\" before leading whitespace to be printed
+or after trailing whitespace.""",
+    examples=["echo done\\n"],
+)
+def echo_command(session: Session, args: Args) -> object:
+    from vmdbg.views.values import unescape
+
+    session.output.write(unescape(args.text))
+    return None
+
+
+@command(
+    "printf",
+    group="data",
+    arguments=[Argument("arguments", REST, optional=True)],
+    usage='printf "FORMAT", EXPR, ...',
+    summary='Formatted printing, like the C "printf" function.',
+    help="This supports most C printf format specifications, like %s, %d, etc.",
+    examples=['printf "%d pages\\n", 3'],
+)
+def printf_command(session: Session, args: Args) -> object:
+    session.output.write(formatted(session, args.arguments or ""))
+    return None
+
+
+def formatted(session: Session, text: str) -> str:
+    """What `printf TEXT` would write."""
+    from vmdbg.views.values import format_printf, split_printf
+
+    form, rest = split_printf(text)
+    evaluator = session.evaluator
+    arguments = [evaluator.run(node) for node in evaluator.parse_list(rest)] if rest else []
+    return format_printf(form, arguments, evaluator.scope.read_memory)
+
+
+@command(
+    "eval",
+    group="data",
+    arguments=[Argument("arguments", REST, optional=True)],
+    usage='eval "FORMAT", EXPR, ...',
+    summary="Construct a vmdbg command and then evaluate it.",
+    help='The arguments are the same as those of "printf"; what that would print is executed.',
+    examples=['eval "print %d", 5'],
+    repeat=NO_REPEAT,
+)
+def eval_command(session: Session, args: Args) -> object:
+    session.execute(formatted(session, args.arguments or ""))
+    return None
+
+
+@command(
+    "whatis",
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    usage="whatis [EXP]",
+    summary="Print data type of expression EXP.",
+    examples=["whatis 1 + 1"],
+)
+def whatis_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.c_types import describe
+
+    if not args.expression:
+        return f"type = {describe(session.values.last().type)}"
+    return f"type = {session.evaluator.describe(args.expression)}"
+
+
+@command(
+    "ptype",
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    usage="ptype [EXP]",
+    summary="Print definition of type TYPE.",
+    help="Without structures, types have no parts: the same as whatis.",
+    examples=["ptype 1L"],
+)
+def ptype_command(session: Session, args: Args) -> object:
+    return whatis_command(session, args)
+
+
+@command(
+    "show values",
+    group="status",
+    arguments=[Argument("position", REST_EXPRESSION, optional=True)],
+    usage="show values [+|NUMBER]",
+    summary="Elements of value history around item number IDX (or last ten).",
+    examples=["show values"],
+)
+def show_values(session: Session, args: Args) -> object:
+    text = args.position or ""
+    centre = session.integer(text) if text and text != "+" else None
+    rows = session.values.rows(centre, more=text == "+")
+    if args.from_tty and text:
+        session.interpreter.repeat_line = "show values +"
+    return Lines(f"${number} = {shown(session, value, '')}" for number, value in rows)
+
+
+@command(
+    "show convenience",
+    aliases=("show conv",),
+    group="status",
+    summary='Debugger convenience ("$foo") variables and functions.',
+    help="""
+Debugger convenience variables are assigned values when you set them.  Unlike the values of print's
+history, they keep their names; functions are listed after them.""",
+    examples=["show convenience"],
+)
+def show_convenience(session: Session, args: Args) -> object:
+    lines = [f"${name} = {shown(session, value, '')}" for name, value in session.variables.rows()]
+    lines += [f"${name} = <internal function {name}>" for name in sorted(session.evaluator.functions)]
+    return Lines(lines)

@@ -1,0 +1,171 @@
+"""The reference pages, made from the declarations: `python -m vmdbg.shell.reference [--check]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from vmdbg.shell.command import FORMAT_LETTERS, GROUPS, PURE, Command
+from vmdbg.shell.helping import aliases_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from vmdbg.machine.setting import Setting
+    from vmdbg.shell.registry import Node, Registry
+
+COMMANDS_PAGE = "commands.md"
+SETTINGS_PAGE = "settings.md"
+GENERATED = "<!-- Made by scripts/docs from the declarations; edit those. -->"
+FORM_TEXTS = {
+    "json": "`/json`, `/j`",
+    "csv": "`/csv`, `/c`",
+    FORMAT_LETTERS: "GDB's count, letter and size",
+}
+
+
+def commands_page(registry: Registry) -> str:
+    """`docs/commands.md`: every command, by class."""
+    out = [
+        "# Commands",
+        "",
+        GENERATED,
+        "",
+        "Every word may be abbreviated as long as it is unambiguous.  `help COMMAND` shows the same text.",
+        "",
+    ]
+    registry.load_all()
+    grouped: dict[str, list[tuple[Node, Command]]] = {group: [] for group in GROUPS}
+    for node in registry.nodes():
+        if node.command is not None and not node.command.hidden and not node.user:
+            grouped[node.command.group].append((node, node.command))
+    for group, text in GROUPS.items():
+        if not grouped[group]:
+            continue
+        out += [f"## {group}", "", text, ""]
+        for node, command in grouped[group]:
+            out += command_section(registry, node, command)
+    return "\n".join(out)
+
+
+def command_section(registry: Registry, node: Node, command: Command) -> Iterator[str]:
+    """One command as Markdown."""
+    yield f"### {node.name}"
+    yield ""
+    yield escape(command.summary)
+    yield ""
+    if command.function is not None:
+        yield "```text"
+        yield from command.usage
+        yield "```"
+        yield ""
+    facts = []
+    aliases = aliases_of(registry, node)
+    if aliases:
+        facts.append("Aliases: " + ", ".join(f"`{alias}`" for alias in aliases) + ".")
+    forms = [command.forms] if isinstance(command.forms, str) and command.forms else list(command.forms)
+    if forms:
+        facts.append("Forms: " + "; ".join(FORM_TEXTS.get(form, f"`/{form}`") for form in forms) + ".")
+    if command.needs:
+        facts.append("Pure: nothing is changed." if command.effect == PURE else f"Effect: {command.effect}.")
+    if facts:
+        yield " ".join(facts)
+        yield ""
+    described = [(a.usage.strip("[]"), a.help) for a in command.arguments if a.help and not command.raw]
+    described += [(o.usage.strip("[]"), o.help) for o in command.options]
+    for name, text in described:
+        yield f"- `{name}`: {escape(text)}"
+    if described:
+        yield ""
+    if command.help:
+        yield from (escape(line) for line in command.help.split("\n"))
+        yield ""
+    if command.examples:
+        yield "```text"
+        yield from (f"(vmdbg) {example}" for example in command.examples)
+        yield "```"
+        yield ""
+
+
+def settings_page(title: str, settings: Iterable[Setting]) -> str:
+    """`docs/settings.md`: every setting, by name."""
+    out = [f"# {title}", "", GENERATED, ""]
+    out += ["`set NAME VALUE` changes one, `show NAME` says what it is.", ""]
+    out += ["| setting | kind | default | meaning |", "| --- | --- | --- | --- |"]
+    rows = sorted(settings, key=lambda setting: setting.words)
+    for setting in rows:
+        default = setting.text(setting.default)
+        kind = "\\|".join(setting.choices) if setting.choices else setting.kind
+        unit = f" ({setting.unit})" if setting.unit else ""
+        name = setting.name if "." in setting.name else " ".join(setting.words)
+        out.append(f"| `{name}` | {kind} | `{default or ' '}` | {escape(setting.help)}{unit} |")
+    for setting in rows:
+        if setting.details:
+            out += ["", f"## {setting.name}", "", *(escape(line) for line in setting.details.split("\n"))]
+    return "\n".join([*out, ""])
+
+
+def escape(text: str) -> str:
+    """Text as Markdown: what would be markup is shown as it is."""
+    return (
+        text.replace("<", "\\<")
+        .replace("*", "\\*")
+        .replace("_", "\\_")
+        .replace("|", "\\|")
+        .replace("`", "\\`")
+    )
+
+
+def all_settings() -> list[Setting]:
+    """The shell's settings and, where there is a machine, its own."""
+    from vmdbg.debugger.settings import SHELL_SETTINGS
+
+    settings = list(SHELL_SETTINGS)
+    try:
+        from vmdbg.machine.config import SETTINGS
+    except ImportError:
+        return settings
+    return [*settings, *SETTINGS]
+
+
+def pages() -> dict[str, str]:
+    """File name to text."""
+    from vmdbg.shell.registry import Registry
+
+    registry = Registry()
+    registry.index()
+    return {
+        COMMANDS_PAGE: commands_page(registry).rstrip("\n") + "\n",
+        SETTINGS_PAGE: settings_page("Settings", all_settings()),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the pages into docs/; with `--check` only says which are not as they should be."""
+    folder = os.path.join(
+        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs"
+    )
+    stale = []
+    for name, text in pages().items():
+        path = os.path.join(folder, name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                old = file.read()
+        except FileNotFoundError:
+            old = ""
+        if old == text:
+            continue
+        stale.append(name)
+        if "--check" not in arguments:
+            os.makedirs(folder, exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+    if stale:
+        verb = "not as the declarations say" if "--check" in arguments else "written"
+        sys.stdout.write("".join(f"docs/{name}: {verb}\n" for name in stale))
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,195 @@
+"""The prompt on a terminal: editing, completion, colour, history, blocks, pager, toolbar.
+
+This file and `lexer` are the only importers of prompt_toolkit and pygments.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.lexers import Lexer
+from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.styles import Style
+
+from vmdbg.errors import UserError
+from vmdbg.shell.completion import complete_word
+from vmdbg.shell.history import expand, load_history, save_history
+from vmdbg.shell.lexer import styled_words
+from vmdbg.shell.pager import ask_pager, read_answer
+from vmdbg.shell.script import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+    from vmdbg.debugger.session import Session
+
+STYLE = Style.from_dict(
+    {
+        "command": "ansicyan bold",
+        "form": "ansicyan",
+        "option": "ansicyan",
+        "number": "ansiblue",
+        "variable": "ansimagenta",
+        "string": "ansigreen",
+        "comment": "ansibrightblack",
+        "unknown": "",
+        "bottom-toolbar": "noreverse ansibrightblack",
+    }
+)
+
+
+class ShellCompleter(Completer):
+    """Completion from the declarations."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        try:
+            start, words = complete_word(self._session, text)
+        except UserError:
+            return
+        alone = len(words) == 1
+        for word in words:
+            tail = "" if word.endswith("/") or not alone else " "
+            yield Completion(word + tail, start_position=start - len(text), display=word)
+
+
+class ShellLexer(Lexer):
+    """Colours what is typed, as the pygments lexer of the docs does."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
+        registry = self._session.interpreter.registry
+
+        def line(number: int) -> StyleAndTextTuples:
+            text = document.lines[number]
+            return [(f"class:{style}" if style else "", part) for style, part in styled_words(registry, text)]
+
+        return line
+
+
+class TerminalSource(Source):
+    """Lines typed at a terminal."""
+
+    interactive = True
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("stdin", ())
+        self._session = session
+        self._history = InMemoryHistory()
+        for line in session.interpreter.history:
+            self._history.append_string(line)
+        coloured = session.output.paint.__name__ == "paint"
+        self._prompt: PromptSession[str] = PromptSession(
+            history=self._history,
+            completer=ShellCompleter(session),
+            complete_style=CompleteStyle.READLINE_LIKE,
+            complete_while_typing=False,
+            lexer=ShellLexer(session) if coloured else None,
+            style=STYLE if coloured else Style([]),
+            include_default_pygments_style=False,
+            key_bindings=bindings(),
+            bottom_toolbar=self._toolbar if self._has_toolbar() else None,
+            enable_open_in_editor=True,
+        )
+
+    def _has_toolbar(self) -> bool:
+        return self._session.toolbar is not None or hasattr(self._session.target, "toolbar")
+
+    def _toolbar(self) -> str:
+        make = self._session.toolbar or self._session.target.toolbar
+        return str(make())
+
+    def raw_line(self, prompt: str) -> str | None:
+        self._session.output.flush()
+        try:
+            line = self._prompt.prompt(prompt)
+        except EOFError:
+            return None
+        self.line_number += 1
+        return line
+
+
+def bindings() -> KeyBindings:
+    """Ctrl-D on an empty line types `quit`, as GDB shows it."""
+    keys = KeyBindings()
+
+    @keys.add("c-d")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.text:
+            buffer.delete()
+        else:
+            event.app.exit(exception=EOFError)
+
+    return keys
+
+
+def fit_page(session: Session, known: tuple[int, int]) -> tuple[int, int]:
+    """Height and width follow the terminal until the user sets them."""
+    try:
+        size = os.get_terminal_size()
+    except OSError:
+        return known
+    settings = session.settings
+    if settings.number("height") == known[0] and size.lines:
+        settings.set("height", size.lines)
+    if settings.number("width") == known[1] and size.columns:
+        settings.set("width", size.columns)
+    return size.lines, size.columns
+
+
+def set_up(session: Session) -> TerminalSource:
+    """Gives the session a terminal: pager, questions, history."""
+    session.settings.set("editing", True)
+    session.output.pager = lambda: ask_pager(session)
+    session.ask = lambda question: read_answer(session, question)
+    load_history(session)
+    session.at_exit.append(lambda: save_history(session))
+    return TerminalSource(session)
+
+
+def run_terminal(session: Session) -> int:
+    """The conversation; the exit status."""
+    interpreter = session.interpreter
+    source = set_up(session)
+    interpreter.sources.append(source)
+    page = fit_page(session, (-1, -1))
+    if session.settings.number("height") is None:
+        session.settings.set("height", page[0])
+        session.settings.set("width", page[1])
+    while True:
+        page = fit_page(session, page)
+        session.output.new_page()
+        try:
+            line = source.read(session.settings.string("prompt"))
+        except KeyboardInterrupt:
+            session.output.error("Quit")
+            continue
+        if line is None:
+            session.output.line("quit")
+            line = "quit"
+            if not interpreter.attempt(lambda: interpreter.execute("quit", True)):
+                continue
+        try:
+            line, changed = expand(session, line)
+        except UserError as error:
+            session.output.error(str(error))
+            continue
+        if changed:
+            session.output.line(line)
+        interpreter.remember(line)
+        if not interpreter.command_line(line) and session.strict:
+            return 1
