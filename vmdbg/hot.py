@@ -5,8 +5,8 @@ nothing but the scratch tables of the `control` group) or `@writes`.  `@slot` ma
 code: a function or a constant that a format, a policy or the configuration fills.
 
 `link(bindings)` copies all of them into fresh namespaces in which every hole already *is* what fills
-it; the result is the interpreted engine.  `compile_engine(...)` hands the copies to Numba.  The
-originals are never registered with Numba, and never called with a hole open.
+it; the result is the interpreted engine, and what `vmdbg.jit` hands to Numba.  The originals are never
+called, and never registered with Numba.
 
 What hot code may use: ints, buffers of the tables, `if`, `while`, calls to other hot functions.
 """
@@ -14,32 +14,28 @@ What hot code may use: ints, buffers of the tables, `if`, `while`, calls to othe
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
 
-F = TypeVar("F", bound="Callable[..., Any]")
+    F = TypeVar("F", bound="Callable[..., Any]")
+
 
 #: Hot functions by name; names are unique over all modules.
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 #: Names of the holes, with the placeholder that documents each.
 SLOTS: dict[str, Callable[..., Any]] = {}
+#: Bodies that only the interpreted engine uses; each does the same as the function of its name.
+TWINS: dict[str, Callable[..., Any]] = {}
 
 
-@overload
-def reads(function: F) -> F: ...
-@overload
-def reads(*, cold: bool = False, fills: bool = False) -> Callable[[F], F]: ...
 def reads(function: Any = None, *, cold: bool = False, fills: bool = False) -> Any:
     """Mark a hot function that reads only.  `cold`: not inlined.  `fills`: it fills a slot."""
     return _mark(function, writes=False, cold=cold, fills=fills)
 
 
-@overload
-def writes(function: F) -> F: ...
-@overload
-def writes(*, cold: bool = False, fills: bool = False) -> Callable[[F], F]: ...
 def writes(function: Any = None, *, cold: bool = False, fills: bool = False) -> Any:
     """Mark a hot function that changes the machine.  Options as for `reads`."""
     return _mark(function, writes=True, cold=cold, fills=fills)
@@ -64,16 +60,38 @@ def slot(function: F) -> F:
     return function
 
 
-def link(bindings: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+def twin(function: F) -> F:
+    """Give the interpreted engine a body of its own for the hot function of the same name."""
+    function.hot = FUNCTIONS[function.__name__].hot  # type: ignore[attr-defined]
+    TWINS[function.__name__] = function
+    return function
+
+
+class Linked:
+    """The interpreted engine: every hot function as an attribute, and the tables `m` they work on.
+
+    Cold kernel code takes one of these (`k`) and says `k.emit(k.m, ...)`.
+    """
+
+    def __init__(self, copies: Mapping[str, Callable[..., Any]], m: Any) -> None:
+        self.__dict__.update(copies)
+        self.m = m
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def link(bindings: Mapping[str, Any], twins: bool = True) -> dict[str, Callable[..., Any]]:
     """Copies of all hot functions with the holes filled by `bindings`: the interpreted engine.
 
-    `bindings` gives a function for every slot that is reachable, and ints for the constants of the
+    Without `twins` they are what the compiled engine is made from.  `bindings` gives a function for every slot that is reachable, and ints for the constants of the
     contract modules.  Raises ValueError if a slot stays open.
     """
     open_slots = SLOTS.keys() - bindings.keys()
     if open_slots:
         raise ValueError(f"nothing fills the slots {', '.join(sorted(open_slots))}")
-    originals = dict(FUNCTIONS)
+    originals = FUNCTIONS | TWINS if twins else dict(FUNCTIONS)
     constants: dict[str, int] = {}
     for name, bound in bindings.items():
         if callable(bound):
@@ -103,63 +121,13 @@ def link(bindings: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
     return copies
 
 
-def fingerprint(bindings: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """A key for compiled code: all hot sources, what is bound and its sources, options, versions, CPU.
-
-    Two builds with the same key compile to the same code; anything else must not share a cache.
-    """
-    import hashlib
-    import platform
-    import sys
-
-    import llvmlite.binding
-    import numba
-    import numpy
-
-    digest = hashlib.blake2b(digest_size=16)
-
-    def add(*parts: object) -> None:
-        digest.update(("\0".join(map(str, parts)) + "\1").encode())
-
-    originals = {**FUNCTIONS, **{name: bound for name, bound in bindings.items() if callable(bound)}}
-    seen = set()
-    for name, function in sorted(originals.items()):
-        code = function.__code__
-        add("function", name, function.__module__, sorted(function.hot.items()), code.co_filename)
-        if code.co_filename not in seen:
-            seen.add(code.co_filename)
-            with open(code.co_filename, "rb") as source:
-                digest.update(source.read())
-        add(code.co_code.hex(), code.co_consts, code.co_names, code.co_varnames)
-        names = (value for value in sorted(code.co_names) if type(function.__globals__.get(value)) is int)
-        add(*(f"{value}={function.__globals__[value]}" for value in names))
-    add("constants", *sorted((k, v) for k, v in bindings.items() if not callable(v)))
-    add("options", *sorted(options.items()))
-    add(numba.__version__, numpy.__version__, sys.version, platform.machine())
-    add(llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())
-    return digest.hexdigest()
-
-
-def jit(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, nrt: bool = False) -> Any:
-    """The compiled engine: Numba's dispatcher of `copies[entry]`; nothing is compiled before its call.
-
-    `cache` is a folder that belongs to one `fingerprint`, or empty for none.  `nrt=False` leaves out
-    Numba's reference counts (`_nrt` is a private option of Numba: True is the fallback without it).
-    """
-    import os
-
-    import numba
-    from numba.extending import register_jitable
-
-    bounds = bool(int(os.environ.get("NUMBA_BOUNDSCHECK", "0") or "0"))
-    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": bounds}
-    if not nrt:
-        options["_nrt"] = False
-    for name, copy in copies.items():
-        if name != entry:
-            register_jitable(forceinline=not copy.hot["cold"], **options)(copy)  # type: ignore[attr-defined]
-    dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(copies[entry])
-    if cache:
-        numba.config.CACHE_DIR = cache
-        dispatcher.enable_caching()
-    return dispatcher
+def reachable(functions: Mapping[str, Callable[..., Any]], entry: str) -> dict[str, Callable[..., Any]]:
+    """The functions that `entry` calls, directly or not, itself included."""
+    found: dict[str, Callable[..., Any]] = {}
+    waiting = [entry]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = functions[name]
+            waiting += [called for called in functions[name].__code__.co_names if called in functions]
+    return dict(sorted(found.items()))

@@ -43,10 +43,10 @@ SIZES = 0  # byte s: shift of page size s (0 = base page)
 PAGE_BITS = 0  # shift of a base page
 ENTRY_BYTES = 0
 VPN_MASK = 0  # of a virtual address shifted right by PAGE_BITS
-SIGN_SHIFT = 0  # bits from here up must be equal (canonical), or 0: they must be clear
+TOP_SHIFT = 0  # an address shifted right by this must be 0 or TOP_BITS
+TOP_BITS = 0  # -1 where addresses are sign-extended
 SOFTWARE_WALK = 0  # 1: the kernel fills the TLB
 ROOT_MASK = 0  # of a root register: the bits that are the table's address
-VA_BITS = 0
 
 
 @slot

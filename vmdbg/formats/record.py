@@ -126,8 +126,8 @@ class Format:
             "PAGE_BITS": self.page_bits,
             "ENTRY_BYTES": self.entry_bytes,
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
-            "SIGN_SHIFT": self.va_bits - 1 if self.sign_extended else 0,
-            "VA_BITS": self.va_bits,
+            "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,
+            "TOP_BITS": -1 if self.sign_extended else 0,
             "ROOT_MASK": ((1 << 52) - 1) & ~(self.entry_bytes - 1),
             "SOFTWARE_WALK": int(self.software_walk),
         }

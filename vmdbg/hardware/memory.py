@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import PAGE_BITS
-from vmdbg.hot import reads, writes
+from vmdbg.hot import reads, twin, writes
 from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE
 
 
@@ -94,11 +94,35 @@ def store_bytes(m, at, width, value):
 
 
 @writes
-def zero_words(m, at, size):
-    """Clear `size` bytes (a multiple of 8) at offset `at` of the memory buffer."""
-    m.dirty[at >> PAGE_BITS] = 1
-    word = at >> 3
-    end = (at + size) >> 3
-    while word < end:
-        m.ram8[word] = 0
+def zero_words(target, start, count):
+    """Clear `count` words of a buffer of words."""
+    word = start
+    while word < start + count:
+        target[word] = 0
         word += 1
+
+
+@writes
+def copy_words(target, to, source, start, count):
+    """Copy `count` words between two buffers of words."""
+    word = 0
+    while word < count:
+        target[to + word] = source[start + word]
+        word += 1
+
+
+@twin
+def zero_words(target, start, count):  # type: ignore[no-redef]  # noqa: F811
+    target[start : start + count].cast("B")[:] = bytes(count * 8)
+
+
+@twin
+def copy_words(target, to, source, start, count):  # type: ignore[no-redef]  # noqa: F811
+    target[to : to + count] = source[start : start + count]
+
+
+@writes
+def zero_frame(m, frame):
+    """Clear a frame."""
+    m.dirty[frame] = 1
+    zero_words(m.ram8, frame << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3))

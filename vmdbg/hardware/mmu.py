@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import (
     ACCESS_WRITE,
-    ENTRY_LEAF,
     FAULT_NON_CANONICAL,
     FAULT_NONE,
     FAULT_PROTECTION,
@@ -12,12 +11,14 @@ from vmdbg.formats.contract import (
     LEVELS,
     PAGE_BITS,
     SOFTWARE_WALK,
+    TOP_BITS,
+    TOP_SHIFT,
     VPN_MASK,
     is_dirty,
     is_global,
     leaf_frame,
 )
-from vmdbg.hardware.paging import canonical, mark, tell_steps, walk, walk_fault
+from vmdbg.hardware.paging import mark, tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import (
     KEY_ASID,
     KEY_SIZE,
@@ -108,7 +109,8 @@ def walk_and_fill(m, cpu, va, access):
 @writes
 def translate(m, cpu, va, access):
     """One access by a CPU: a physical address, or -1 and CONTROL_FAULT."""
-    if not canonical(va):
+    high = va >> TOP_SHIFT
+    if high != 0 and high != TOP_BITS:
         m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
         return -1
     asid = m.cpu[cpu * CPU + CPU_ASID]
@@ -119,8 +121,8 @@ def translate(m, cpu, va, access):
     if row >= 0:
         key = m.tlb[row + TLB_KEY]
         word = m.tlb[row + TLB_WORD]
+        tlb_touch(m, array, cpu, row, key)
         emit(m, TLB_HIT, va, row, word)
-        tlb_touch(m, array, cpu, row)
     else:
         if SECOND >= 0:
             row = tlb_find(m, SECOND, cpu, va, asid)
@@ -132,8 +134,8 @@ def translate(m, cpu, va, access):
             return walk_and_fill(m, cpu, va, access)
         key = m.tlb[row + TLB_KEY]
         word = m.tlb[row + TLB_WORD]
+        tlb_touch(m, SECOND, cpu, row, key)
         emit(m, TLB_L2_HIT, va, row, word)
-        tlb_touch(m, SECOND, cpu, row)
         if array >= 0 and tlb_holds(m, array, key & KEY_SIZE):
             tlb_insert(m, array, cpu, key, word)
     if not allowed(m, cpu, word & WORD_RIGHTS, access):
@@ -146,4 +148,3 @@ def translate(m, cpu, va, access):
             return -1
         return walk_and_fill(m, cpu, va, access)
     return word_address(word, key & KEY_SIZE, va)
-

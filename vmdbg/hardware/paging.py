@@ -19,8 +19,8 @@ from vmdbg.formats.contract import (
     LEVELS,
     ROOT_MASK,
     SHIFTS,
-    SIGN_SHIFT,
-    VA_BITS,
+    TOP_BITS,
+    TOP_SHIFT,
     classify,
     combine,
     marked,
@@ -48,10 +48,8 @@ STEP_A, STEP_D = 1 << 40, 1 << 41  # in the first argument of walk-step: the wal
 @reads
 def canonical(va):
     """Is `va` an address of this format?  (Intel SDM 1, 3.3.7.1: upper bits copy the sign bit.)"""
-    if SIGN_SHIFT:
-        high = va >> SIGN_SHIFT
-        return high == 0 or high == -1
-    return va >> VA_BITS == 0
+    high = va >> TOP_SHIFT
+    return high == 0 or high == TOP_BITS
 
 
 @reads

@@ -12,11 +12,11 @@ from vmdbg.state.events import TLB_DROP, TLB_EVICT, TLB_FLUSH, emit
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_BASE,
+    ARRAY_MASK,
     ARRAY_PRESENT,
-    ARRAY_SETS,
     ARRAY_SIZES,
+    ARRAY_SPAN,
     ARRAY_STRIDE,
-    ARRAY_WAYS,
     TLB,
     TLB_KEY,
     TLB_WORD,
@@ -26,6 +26,7 @@ KEY_TAG, KEY_ASID, KEY_SIZE = 18, 2, 3  # shifts of tag and ASID; mask of the si
 ASID_MASK = 0xFFFF
 # Rows of the table `array`, bound at build; -1 = no such array.
 FIRST_FETCH, FIRST_DATA, SECOND = -1, -1, -1
+CPUS = 1  # bound at build
 WORD_PFN = 6  # shift
 WORD_DIRTY, WORD_GLOBAL, WORD_RIGHTS = 16, 32, 15
 
@@ -45,12 +46,20 @@ def first_array(access):
 
 
 @reads
+def array_base(m, array, cpu):
+    """Where the rows of an array of a CPU start."""
+    if CPUS > 1:
+        return m.array[array + ARRAY_BASE] + cpu * m.array[array + ARRAY_STRIDE]
+    return m.array[array + ARRAY_BASE]
+
+
+@reads
 def tlb_find(m, array, cpu, va, asid):
     """The row of array `array` of a CPU that translates `va` in space `asid`; -1 if none does."""
     vpn = (va >> PAGE_BITS) & VPN_MASK
-    first = m.array[array + ARRAY_BASE] + cpu * m.array[array + ARRAY_STRIDE]
-    sets = m.array[array + ARRAY_SETS] - 1
-    ways = m.array[array + ARRAY_WAYS]
+    base = array_base(m, array, cpu)
+    mask = m.array[array + ARRAY_MASK]
+    span = m.array[array + ARRAY_SPAN]
     present = m.array[array + ARRAY_PRESENT]
     size = 0
     while present:
@@ -58,8 +67,8 @@ def tlb_find(m, array, cpu, va, asid):
             tag = vpn >> (size_shift(size) - PAGE_BITS)
             everywhere = (tag << KEY_TAG) | size
             key = everywhere | (asid << KEY_ASID)
-            row = (first + (tag & sets) * ways) * TLB
-            end = row + ways * TLB
+            row = base + (tag & mask) * span
+            end = row + span
             while row < end:
                 held = m.tlb[row + TLB_KEY]
                 if held == key or held == everywhere:
@@ -79,12 +88,10 @@ def word_address(word, size, va):
 
 
 @writes
-def tlb_touch(m, array, cpu, row):
-    """Make `row` the most recently used of its set."""
-    key = m.tlb[row + TLB_KEY]
-    first = m.array[array + ARRAY_BASE] + cpu * m.array[array + ARRAY_STRIDE]
-    tag = key >> KEY_TAG
-    start = (first + (tag & (m.array[array + ARRAY_SETS] - 1)) * m.array[array + ARRAY_WAYS]) * TLB
+def tlb_touch(m, array, cpu, row, key):
+    """Make `row`, which holds `key`, the most recently used of its set."""
+    mask = m.array[array + ARRAY_MASK]
+    start = array_base(m, array, cpu) + ((key >> KEY_TAG) & mask) * m.array[array + ARRAY_SPAN]
     if row != start:
         word = m.tlb[row + TLB_WORD]
         while row > start:
@@ -98,11 +105,10 @@ def tlb_touch(m, array, cpu, row):
 @writes
 def tlb_insert(m, array, cpu, key, word):
     """Put a translation into its set of one array, as the most recently used; replaces its own key."""
-    tag = key >> KEY_TAG
-    ways = m.array[array + ARRAY_WAYS]
-    first = m.array[array + ARRAY_BASE] + cpu * m.array[array + ARRAY_STRIDE]
-    start = (first + (tag & (m.array[array + ARRAY_SETS] - 1)) * ways) * TLB
-    last = start + (ways - 1) * TLB
+    span = m.array[array + ARRAY_SPAN]
+    mask = m.array[array + ARRAY_MASK]
+    start = array_base(m, array, cpu) + ((key >> KEY_TAG) & mask) * span
+    last = start + span - TLB
     row = start
     while row < last and m.tlb[row + TLB_KEY] >= 0 and m.tlb[row + TLB_KEY] != key:
         row += TLB
@@ -128,9 +134,9 @@ def tlb_holds(m, array, size):
 def tlb_remove(m, array, cpu, row):
     """Take a row out of its set and close the gap."""
     emit(m, TLB_DROP, m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD], row)
-    ways = m.array[array + ARRAY_WAYS] * TLB
-    base = m.array[array + ARRAY_BASE] * TLB + cpu * m.array[array + ARRAY_STRIDE] * TLB
-    last = row - (row - base) % ways + ways - TLB
+    span = m.array[array + ARRAY_SPAN]
+    tag = m.tlb[row + TLB_KEY] >> KEY_TAG
+    last = array_base(m, array, cpu) + (tag & m.array[array + ARRAY_MASK]) * span + span - TLB
     while row < last:
         m.tlb[row + TLB_KEY] = m.tlb[row + TLB + TLB_KEY]
         m.tlb[row + TLB_WORD] = m.tlb[row + TLB + TLB_WORD]
@@ -160,9 +166,9 @@ def tlb_flush(m, cpu, asid, keep_global):
     gone = 0
     array = 0
     while array < len(m.array):
-        first = m.array[array + ARRAY_BASE] + cpu * m.array[array + ARRAY_STRIDE]
-        row = (first + m.array[array + ARRAY_SETS] * m.array[array + ARRAY_WAYS] - 1) * TLB
-        while row >= first * TLB:
+        base = array_base(m, array, cpu)
+        row = base + (m.array[array + ARRAY_MASK] + 1) * m.array[array + ARRAY_SPAN] - TLB
+        while row >= base:
             key = m.tlb[row + TLB_KEY]
             if key >= 0:
                 space = (key >> KEY_ASID) & ASID_MASK

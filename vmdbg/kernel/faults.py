@@ -31,7 +31,7 @@ from vmdbg.formats.contract import (
     next_table,
     swapped_slot,
 )
-from vmdbg.hardware.memory import load, store, zero_words
+from vmdbg.hardware.memory import load, store, zero_frame
 from vmdbg.hardware.mmu import allowed, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import tlb_drop
@@ -229,7 +229,7 @@ def page_in(m, pid, region, va, access):
         emit(m, SWAP_IN, slot, base >> PAGE_BITS, page)
     else:
         if PAYLOAD:
-            zero_words(m, frame << PAGE_BITS, 1 << PAGE_BITS)
+            zero_frame(m, frame)
         emit(m, FRAME_ALLOC, base >> PAGE_BITS, page, 0)
     leaf = make_leaf(base, m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
     if SOFTWARE_WALK:

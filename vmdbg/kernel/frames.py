@@ -8,7 +8,7 @@ of the memory buffer, whatever the bank.
 from __future__ import annotations
 
 from vmdbg.formats.contract import BITS, ENTRY_BYTES, PAGE_BITS
-from vmdbg.hardware.memory import ram_offset, zero_words
+from vmdbg.hardware.memory import ram_offset, zero_frame
 from vmdbg.hot import reads, writes
 from vmdbg.state.events import FRAME_FREE, TABLE_ALLOC, emit
 from vmdbg.state.tables import (
@@ -143,19 +143,26 @@ def table_frames(depth):
 
 @reads(cold=True)
 def run_of_free(m, count):
-    """The lowest run of `count` free frames of the kernel's pool, as its first frame; -1 if none."""
-    run = 0
-    frame = 0
+    """First of the lowest `count` free frames in a row of the kernel's pool, aligned to `count`.
+
+    `count` is a power of two; -1 if there is no such run.
+    """
+    first = 0
     frames = len(m.frame) // FRAME
-    while frame < frames:
-        if m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_FREE and not of_user_pool(m, frame):
+    while first + count <= frames:
+        run = 0
+        while run < count and is_free(m, first + run):
             run += 1
-            if run == count:
-                return frame - count + 1
-        else:
-            run = 0
-        frame += 1
+        if run == count:
+            return first
+        first += count
     return -1
+
+
+@reads
+def is_free(m, frame):
+    """Is the frame free, and in the kernel's pool?"""
+    return m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_FREE and not of_user_pool(m, frame)
 
 
 @reads
@@ -208,7 +215,7 @@ def table_take(m, pid, depth, entry):
         m.frame[row + FRAME_STATE] = FRAME_IS_TABLE if tail == 0 else FRAME_IS_TAIL
         m.frame[row + FRAME_PID] = pid
         m.frame[row + FRAME_DEPTH] = depth
-        zero_words(m, (frame + tail) << PAGE_BITS, 1 << PAGE_BITS)
+        zero_frame(m, frame + tail)
         tail += 1
     m.process[pid * PROCESS + PROCESS_TABLES] += count
     address = frame_address(m, frame)
@@ -218,9 +225,11 @@ def table_take(m, pid, depth, entry):
 
 @writes(cold=True)
 def table_give(m, pid, pa, depth):
-    """Give the frames of one table back."""
+    """Give the frames of one table back; nothing happens if `pa` is no table of the kernel's."""
     frame = frame_at(m, pa)
     count = table_frames(depth)
+    if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_TABLE:
+        count = 0
     while count > 0:
         count -= 1
         pool_give(m, KERNEL_FREE, frame + count)

@@ -27,6 +27,7 @@ from vmdbg.state.tables import (
     KERNEL_READY_FIRST,
     KERNEL_READY_LAST,
     KERNEL_RMAP_COUNT,
+    OP,
     PROCESS,
     PROCESS_ASID,
     PROCESS_CURSOR,
@@ -49,7 +50,6 @@ OP_LOOP, OP_END, OP_EXIT = 8, 9, 16  # from OP_EXIT on: system calls
 OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next row
 OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
 OP_LINE = 16  # shift of the line in the program's source
-OP = 4  # words of a row
 
 CPUS = 1  # bound at build
 ASIDS = 1  # 1: the TLB distinguishes spaces; bound at build
@@ -114,47 +114,40 @@ def dispatch(m, cpu):
 
 
 @writes
-def reach(m, cpu, pid, va, access):
-    """The physical address of an access, after every fault on the way is served; -reason if not."""
-    while True:
-        pa = translate(m, cpu, va, access)
-        if pa >= 0:
-            if ram_offset(m, pa, 1) >= 0:
-                return pa
-            emit(m, BUS_ERROR, pa, va, 0)
-            return -signal(m, pid, SIGBUS, 0, va)
-        reason = handle_fault(m, cpu, va, access)
-        if reason:
-            return -reason
-        emit(m, RETRY, va, access, 0)
-
-
-@writes
 def access(m, cpu, pid, va, how, width, value):
     """Fetch, read or write `width` bytes.  0 or a reason.
 
-    An access that crosses into the next page is made in two parts, the lower one first.
+    Faults on the way are served and the access repeated.  One that crosses into the next page is made
+    in two parts, the lower one first.
     """
     while True:
-        part = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
-        if part >= width:
-            part = width
-        pa = reach(m, cpu, pid, va, how)
+        pa = translate(m, cpu, va, how)
         if pa < 0:
-            return -pa
+            reason = handle_fault(m, cpu, va, how)
+            if reason:
+                return reason
+            emit(m, RETRY, va, how, 0)
+            continue
+        at = ram_offset(m, pa, 1)
+        if at < 0:
+            emit(m, BUS_ERROR, pa, va, 0)
+            return signal(m, pid, SIGBUS, 0, va)
+        part = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
+        if part > width:
+            part = width
         if how == ACCESS_WRITE:
-            old = 0
+            m.dirty[at >> PAGE_BITS] = 1
             if PAYLOAD:
                 old = exchange(m, pa, part, value)
+                m.control[CONTROL_VALUE] = old
+                emit(m, WRITE, pa, old, value)
             else:
-                m.dirty[ram_offset(m, pa, 1) >> PAGE_BITS] = 1
-            m.control[CONTROL_VALUE] = old
-            emit(m, WRITE, pa, old, value)
+                emit(m, WRITE, pa, 0, value)
         else:
             seen = 0
             if PAYLOAD:
                 seen = content(m, pa, part)
-            m.control[CONTROL_VALUE] = seen
+                m.control[CONTROL_VALUE] = seen
             if how == ACCESS_FETCH:
                 emit(m, FETCH, pa, seen, 0)
             else:

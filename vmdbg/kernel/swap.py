@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import PAGE_BITS
+from vmdbg.hardware.memory import copy_words
 from vmdbg.hot import writes
 from vmdbg.state.tables import (
     KERNEL_SLOT_COUNT,
@@ -34,8 +35,10 @@ def slot_take(m, pid, va):
 
 @writes
 def slot_release(m, slot):
-    """Give up one reference to a slot; without references it is free."""
+    """Give up one reference to a slot; without references it is free.  A number that is no slot is left."""
     row = slot * SLOT
+    if row <= 0 or row >= len(m.slot) or m.slot[row + SLOT_REFS] == 0:
+        return
     m.slot[row + SLOT_REFS] -= 1
     if m.slot[row + SLOT_REFS] == 0:
         m.slot[row + SLOT_PID] = 0
@@ -59,12 +62,3 @@ def copy_in(m, frame, slot):
     if PAYLOAD:
         m.dirty[frame] = 1
         copy_words(m.ram8, frame << (PAGE_BITS - 3), m.swap8, slot << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3))
-
-
-@writes
-def copy_words(target, to, source, start, count):
-    """Copy `count` words between two buffers of words."""
-    word = 0
-    while word < count:
-        target[to + word] = source[start + word]
-        word += 1

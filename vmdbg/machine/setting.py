@@ -225,9 +225,19 @@ def boolean_word(text: str) -> bool | None:
     """True or False for a word that GDB takes for one, None for any other."""
     if text in ("1", "0"):
         return text == "1"
-    if len(text) >= 2 and "on".startswith(text) or text and any(w.startswith(text) for w in ("yes", "enable")):
+    if (
+        len(text) >= 2
+        and "on".startswith(text)
+        or text
+        and any(w.startswith(text) for w in ("yes", "enable"))
+    ):
         return True
-    if len(text) >= 2 and "off".startswith(text) or text and any(w.startswith(text) for w in ("no", "disable")):
+    if (
+        len(text) >= 2
+        and "off".startswith(text)
+        or text
+        and any(w.startswith(text) for w in ("no", "disable"))
+    ):
         return False
     return None
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import mmap
 from collections import namedtuple
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
 
     def __getattr__(name: str) -> int:
         """The constants that `table` makes."""
@@ -31,7 +32,9 @@ class Table:
 
     __slots__ = ("code", "columns", "group", "name", "rows", "width")
 
-    def __init__(self, name: str, group: str, rows: str, columns: dict[str, str], code: str, width: int) -> None:
+    def __init__(
+        self, name: str, group: str, rows: str, columns: dict[str, str], code: str, width: int
+    ) -> None:
         self.name, self.group, self.rows, self.code, self.width = name, group, rows, code, width
         self.columns = columns
 
@@ -59,12 +62,21 @@ def table(name: str, group: str, rows: str, text: str, code: str = "q") -> None:
 
 # --- hardware ---------------------------------------------------------------------------------
 table("ram1", STATE, "ram", "byte    physical memory, all banks one after the other, as bytes", "B")
-table("bank", STATE, "banks", """
+table(
+    "bank",
+    STATE,
+    "banks",
+    """
     base      first physical address
     size      bytes
     offset    where the bank starts in the memory buffer
-    """)
-table("cpu", STATE, "cpus", """
+    """,
+)
+table(
+    "cpu",
+    STATE,
+    "cpus",
+    """
     pid       process that runs here; 0 = none
     root      physical address of the root table (CR3, satp, TTBR)
     asid      address-space number that tags TLB entries; 1 if the machine has none
@@ -79,24 +91,39 @@ table("cpu", STATE, "cpus", """
     read      allowed rights of a read: bit i set = the rights nibble i is allowed
     write     the same for a write
     fetch     the same for a fetch
-    """)
-table("array", STATE, "arrays", """
+    """,
+)
+table(
+    "array",
+    STATE,
+    "arrays",
+    """
     level     1 or 2
-    base      first row of CPU 0 in the table tlb
-    sets      number of sets, a power of two
-    ways      rows of one set; way 0 is the most recently used
+    base      where CPU 0's rows start in the table tlb, in words
+    mask      number of sets - 1; the number is a power of two
+    span      words of one set (ways * TLB); way 0 is the most recently used
     fetches   1 if it serves fetches
     data      1 if it serves loads and stores
     sizes     bit i set: may hold pages of size i (0 = base pages)
     present   bit i set: a page of size i was put in since the last flush of everything
-    stride    rows of all arrays of one CPU
-    """)
-table("tlb", STATE, "cpus * tlb_rows", """
+    stride    words of all arrays of one CPU
+    """,
+)
+table(
+    "tlb",
+    STATE,
+    "cpus * tlb_rows",
+    """
     key       tag << 18 | asid << 2 | size of page; asid 0 = global; -1 = empty
     word      pfn << 6 | global << 5 | dirty << 4 | rights
-    """)
+    """,
+)
 # --- kernel -----------------------------------------------------------------------------------
-table("kernel", STATE, "one", """
+table(
+    "kernel",
+    STATE,
+    "one",
+    """
     operations  executed since the machine started
     cpu         CPU that executes the next operation
     random      state of the random numbers, 31 bits
@@ -121,8 +148,13 @@ table("kernel", STATE, "one", """
     quantum     operations a process may run before the next one's turn; 0 = no limit
     live        processes that have not ended
     over_limit  what a process over its limit gets: 0 a signal, 1 one of its own pages leaves
-    """)
-table("frame", STATE, "frames", """
+    """,
+)
+table(
+    "frame",
+    STATE,
+    "frames",
+    """
     state     what the frame holds: FREE, RESERVED, TABLE, USER, TAIL
     next      next frame of its list (free list or policy's queue); -1 = none
     previous  previous frame of the policy's queue; -1 = none
@@ -131,14 +163,24 @@ table("frame", STATE, "frames", """
     slot      swap slot with a copy of the content; 0 = none
     pid       process that a table belongs to, or that first mapped the page
     depth     depth of the table (0 = root), or page-size index of a user page
-    """)
-table("rmap", STATE, "rmaps", """
+    """,
+)
+table(
+    "rmap",
+    STATE,
+    "rmaps",
+    """
     entry     physical address of the entry that maps the frame
     pid       process
     va        virtual address of the page
     next      next row of the same frame, or next free row; 0 = none
-    """)
-table("region", STATE, "regions", """
+    """,
+)
+table(
+    "region",
+    STATE,
+    "regions",
+    """
     pid       process; 0 = free row
     start     first virtual address
     end       one past the last
@@ -147,8 +189,13 @@ table("region", STATE, "regions", """
     size      page-size index
     next      next region of the process by address, or next free row; 0 = none
     flags     1 = populated when mapped
-    """)
-table("process", STATE, "processes", """
+    """,
+)
+table(
+    "process",
+    STATE,
+    "processes",
+    """
     state     FREE, READY, RUNNING, ENDED
     asid      address-space number
     root      physical address of the root table
@@ -177,21 +224,41 @@ table("process", STATE, "processes", """
     loop6
     loop7
     last      address of its last access, for diagnostics
-    """)
-table("slot", STATE, "slots", """
+    """,
+)
+table(
+    "slot",
+    STATE,
+    "slots",
+    """
     refs      entries and cached frames that refer to it; 0 = free
     pid       process that it was written for
     va        virtual address of the page
     next      next free slot; 0 = none
-    """)
+    """,
+)
 table("swap8", STATE, "swap // 8", "word    content of the slots")
-table("op", STATE, "ops * 4", "word    rows of programs: kind | width << 8 | line << 16, va, value, (range follows)")
+table(
+    "op",
+    STATE,
+    "ops",
+    """
+    word      kind | 0x80 if a range follows | width << 8 | line << 16; of a range: number of accesses
+    va        virtual address; of a range: step
+    value     value that is written
+    more      not used
+    """,
+)
 table("count", STATE, "processes * cpus * 64", "events  of each process, CPU and kind")
 # --- what watches ------------------------------------------------------------------------------
 table("dirty", CONTROL, "frames", "mark    the frame was stored to since the last snapshot", "B")
 table("swapdirty", CONTROL, "slots", "mark    the slot was written since the last snapshot", "B")
 table("mask", CONTROL, "kinds", "bits    1: a stop row names this kind; 2: log it", "B")
-table("stop", CONTROL, "stops", """
+table(
+    "stop",
+    CONTROL,
+    "stops",
+    """
     kind      kind of event
     pid       process, or -1
     cpu       CPU, or -1
@@ -200,8 +267,13 @@ table("stop", CONTROL, "stops", """
     high      highest
     action    0 stop, 1 count
     hits      matches so far
-    """)
-table("control", CONTROL, "one", """
+    """,
+)
+table(
+    "control",
+    CONTROL,
+    "one",
+    """
     limit     run until so many operations are executed
     counters  row of the count table for the current CPU and process
     events    events inside the current operation, while some are masked
@@ -215,8 +287,13 @@ table("control", CONTROL, "one", """
     fault     fault of the last access: one of the FAULT_ constants
     value     value that the last access read, or that it overwrote
     reason    why the run loop stopped
-    """)
-table("log", CONTROL, "log", """
+    """,
+)
+table(
+    "log",
+    CONTROL,
+    "log",
+    """
     kind      kind of event
     operation operations executed before it
     event     number inside its operation, from 1
@@ -225,15 +302,21 @@ table("log", CONTROL, "log", """
     a         arguments of the event
     b
     c
-    """)
-table("path", CONTROL, "path", """
+    """,
+)
+table(
+    "path",
+    CONTROL,
+    "path",
+    """
     table     physical address of the table
     index     index into it
     address   physical address of the entry
     entry     the entry
     kind      ENTRY_TABLE, ENTRY_LEAF, ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_RESERVED, ENTRY_BUS
     rights    rights so far
-    """)
+    """,
+)
 
 #: Extra views of the memory: the same bytes as wider words.
 RAM_VIEWS = {"ram2": "H", "ram4": "I", "ram8": "q"}

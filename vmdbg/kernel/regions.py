@@ -1,0 +1,244 @@
+"""Regions of an address space: mapping and unmapping them (Linux: mm/mmap.c).  Cold code.
+
+All functions take `k`, the linked hot functions and their tables.
+"""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.kernel.frames import FRAME_IS_TAIL, FRAME_IS_USER
+from vmdbg.state.events import ENTRY_WRITE
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_DEPTH,
+    FRAME_MAPS,
+    FRAME_PID,
+    FRAME_SLOT,
+    FRAME_STATE,
+    KERNEL_FREE,
+    KERNEL_REGION_FREE,
+    KERNEL_RESIDENT,
+    KERNEL_USER_POOL,
+    PROCESS,
+    PROCESS_REGION,
+    PROCESS_ROOT,
+    PROCESS_RSS,
+    PROCESS_SWAPPED,
+    REGION,
+    REGION_END,
+    REGION_FLAGS,
+    REGION_KIND,
+    REGION_NEXT,
+    REGION_PID,
+    REGION_RIGHTS,
+    REGION_SIZE,
+    REGION_START,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.formats.record import Format
+    from vmdbg.hot import Linked
+
+REGION_KINDS = ("", "text", "data", "heap", "anon", "stack", "file", "shared", "trace")
+POPULATED = 1
+
+
+def add_region(
+    k: Linked,
+    form: Format,
+    pid: int,
+    kind: str,
+    start: int,
+    size: int,
+    rights: int,
+    page: int,
+    populate: bool,
+) -> int:
+    """Map a region of `size` bytes at `start`; `page` is a page size in bytes, 0 = base pages.
+
+    Returns its row.  UserError if it is misaligned, overlaps another one or does not fit.
+    """
+    page = page or form.page_size
+    try:
+        index = form.size_index(page)
+    except ValueError:
+        raise UserError(f"{form.name} has no pages of {page} bytes.") from None
+    end = start + size
+    if start % page or size % page or size <= 0:
+        raise UserError(f"Region {start:#x}..{end:#x} is not aligned to its page size, {page:#x}.")
+    if not (k.canonical(start) and k.canonical(end - 1)):
+        raise UserError(f"Region {start:#x}..{end:#x} does not fit the address space of {form.name}.")
+    m, before, after = k.m, 0, k.m.process[pid * PROCESS + PROCESS_REGION]
+    while after and m.region[after * REGION + REGION_START] < start:
+        before, after = after, m.region[after * REGION + REGION_NEXT]
+    if (before and m.region[before * REGION + REGION_END] > start) or (
+        after and m.region[after * REGION + REGION_START] < end
+    ):
+        raise UserError(f"Region {start:#x}..{end:#x} overlaps another region of process {pid}.")
+    new = m.kernel[KERNEL_REGION_FREE]
+    row = new * REGION
+    m.kernel[KERNEL_REGION_FREE] = m.region[row + REGION_NEXT]
+    for column, value in (
+        (REGION_PID, pid),
+        (REGION_START, start),
+        (REGION_END, end),
+        (REGION_RIGHTS, rights),
+        (REGION_KIND, REGION_KINDS.index(kind)),
+        (REGION_SIZE, index),
+        (REGION_NEXT, after),
+        (REGION_FLAGS, POPULATED if populate else 0),
+    ):
+        m.region[row + column] = value
+    if before:
+        m.region[before * REGION + REGION_NEXT] = new
+    else:
+        m.process[pid * PROCESS + PROCESS_REGION] = new
+    if populate or index:
+        try:
+            for va in range(start, end, page):
+                populate_page(k, form, pid, va, rights, index)
+        except UserError:
+            remove_region(k, form, pid, start)
+            raise
+    return new
+
+
+def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index: int) -> None:
+    """Give one page of size `index` a zeroed frame (or run of frames) now."""
+    m, depth = k.m, len(form.levels) - 1 - index
+    count = 1 << (form.page_shifts[index] - form.page_bits)
+    if index == 0:
+        frame = k.take_user_frame(m)
+    else:
+        frame = k.run_of_free(m, count)
+        if frame >= 0:
+            k.take_run(m, frame, count)
+    address = entry_address(k, form, pid, va, depth) if frame >= 0 else -1
+    if address < 0:
+        raise UserError(f"No memory for the page at {va:#x} of process {pid}.")
+    for tail in range(count):
+        k.zero_frame(m, frame + tail)
+        m.frame[(frame + tail) * FRAME + FRAME_STATE] = FRAME_IS_TAIL
+        m.frame[(frame + tail) * FRAME + FRAME_PID] = pid
+    m.frame[frame * FRAME + FRAME_DEPTH] = index
+    m.frame[frame * FRAME + FRAME_SLOT] = 0
+    k.map_frame(m, pid, va, frame, address, k.make_leaf(k.frame_address(m, frame), rights, depth))
+    m.process[pid * PROCESS + PROCESS_RSS] += count - 1
+    if index == 0:
+        k.policy_load(m, frame)
+    m.kernel[KERNEL_RESIDENT] += count
+
+
+def entry_address(k: Linked, form: Format, pid: int, va: int, depth: int) -> int:
+    """Physical address of the entry for `va` at a depth, with tables made on the way; -1 without."""
+    m = k.m
+    if depth == len(form.levels) - 1:
+        address: int = k.leaf_entry(m, pid, va)
+        return address
+    table = m.process[pid * PROCESS + PROCESS_ROOT]
+    for level in range(depth + 1):
+        address = table + form.index(va, level) * form.entry_bytes
+        if level == depth:
+            break
+        entry = k.load(m, address, form.entry_bytes)
+        if k.classify(entry, level) == ENTRY_TABLE:
+            table = k.next_table(entry)
+            continue
+        table = k.table_take(m, pid, level + 1, address)
+        if table < 0:
+            return -1
+        k.store(m, address, form.entry_bytes, k.make_table(table))
+        k.emit(m, ENTRY_WRITE, address, entry, k.make_table(table))
+    return address
+
+
+def entries(
+    k: Linked, form: Format, root: int, depth: int = 0, base: int = 0
+) -> Iterator[tuple[int, int, int, int, int]]:
+    """All entries of a tree that are not empty, tables after what they hold.
+
+    Yields (va, depth, entry address, entry, kind); the tree may change behind the iteration.
+    """
+    level = form.levels[depth]
+    for index in range(1 << level.bits):
+        address = root + index * form.entry_bytes
+        entry = k.load(k.m, address, form.entry_bytes)
+        if entry == 0:
+            continue
+        kind = k.classify(entry, depth)
+        va = base | index << level.shift
+        if kind == ENTRY_TABLE:
+            yield from entries(k, form, k.next_table(entry), depth + 1, va)
+        yield va, depth, address, entry, kind
+
+
+def drop_entry(
+    k: Linked, form: Format, pid: int, va: int, depth: int, address: int, entry: int, kind: int
+) -> None:
+    """Clear a leaf or swapped entry; its frame or slot goes back if nobody else refers to it."""
+    m = k.m
+    if kind == ENTRY_LEAF:
+        frame = k.frame_at(m, k.leaf_frame(entry, depth))
+        k.store(m, address, form.entry_bytes, 0)
+        k.emit(m, ENTRY_WRITE, address, entry, 0)
+        k.shoot_down(m, pid, va)
+        if frame >= 0 and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
+            release_frame(k, form, pid, frame, address)
+    elif kind == ENTRY_SWAPPED:
+        k.store(m, address, form.entry_bytes, 0)
+        k.emit(m, ENTRY_WRITE, address, entry, 0)
+        k.slot_release(m, k.swapped_slot(entry))
+        m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
+
+
+def release_frame(k: Linked, form: Format, pid: int, frame: int, address: int) -> None:
+    """The entry at `address` no longer maps a user frame."""
+    m, row = k.m, frame * FRAME
+    index = m.frame[row + FRAME_DEPTH]
+    count = 1 << (form.page_shifts[index] - form.page_bits)
+    k.rmap_remove(m, frame, address)
+    m.process[pid * PROCESS + PROCESS_RSS] -= count
+    if m.frame[row + FRAME_MAPS]:
+        return
+    m.kernel[KERNEL_RESIDENT] -= count
+    if m.frame[row + FRAME_SLOT]:
+        k.slot_release(m, m.frame[row + FRAME_SLOT])
+    if index == 0:
+        k.policy_unload(m, frame)
+        k.pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
+        return
+    for tail in reversed(range(count)):
+        k.pool_give(m, KERNEL_FREE, frame + tail)
+
+
+def remove_region(k: Linked, form: Format, pid: int, start: int) -> None:
+    """Unmap the region that starts at `start`: its pages, its slots, then its row."""
+    m = k.m
+    before, region = 0, m.process[pid * PROCESS + PROCESS_REGION]
+    while region and m.region[region * REGION + REGION_START] != start:
+        before, region = region, m.region[region * REGION + REGION_NEXT]
+    row = region * REGION
+    end = m.region[row + REGION_END]
+    for found in list(entries(k, form, m.process[pid * PROCESS + PROCESS_ROOT])):
+        if found[4] != ENTRY_TABLE and start <= signed(form, found[0]) < end:
+            drop_entry(k, form, pid, *found)
+    following = m.region[row + REGION_NEXT]
+    if before:
+        m.region[before * REGION + REGION_NEXT] = following
+    else:
+        m.process[pid * PROCESS + PROCESS_REGION] = following
+    for column in range(REGION):
+        m.region[row + column] = 0
+    m.region[row + REGION_NEXT] = m.kernel[KERNEL_REGION_FREE]
+    m.kernel[KERNEL_REGION_FREE] = region
+
+
+def signed(form: Format, va: int) -> int:
+    """A virtual address of `va_bits` bits as tables keep it: sign-extended where the format is."""
+    if form.sign_extended and va >> (form.va_bits - 1):
+        return va - (1 << form.va_bits)
+    return va

@@ -1,0 +1,238 @@
+"""From a configuration to tables: their sizes, and what is in them before the first operation."""
+
+from __future__ import annotations
+
+from array import array
+
+from vmdbg.errors import UserError
+from vmdbg.formats import find
+from vmdbg.kernel import policies
+from vmdbg.kernel.frames import FRAME_IS_RESERVED
+from vmdbg.state import events, tables
+from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_BASE,
+    ARRAY_DATA,
+    ARRAY_FETCHES,
+    ARRAY_LEVEL,
+    ARRAY_MASK,
+    ARRAY_SIZES,
+    ARRAY_SPAN,
+    ARRAY_STRIDE,
+    BANK_BASE,
+    BANK_SIZE,
+    CPU,
+    CPU_CONTROL0,
+    CPU_FETCH,
+    CPU_MODE,
+    CPU_READ,
+    CPU_WRITE,
+    FRAME,
+    FRAME_NEXT,
+    FRAME_PREVIOUS,
+    FRAME_STATE,
+    KERNEL_FREE,
+    KERNEL_HAND,
+    KERNEL_NEWEST,
+    KERNEL_OLDEST,
+    KERNEL_QUANTUM,
+    KERNEL_RANDOM,
+    KERNEL_REGION_FREE,
+    KERNEL_RMAP_COUNT,
+    KERNEL_RMAP_FREE,
+    KERNEL_SLOT_COUNT,
+    KERNEL_SLOT_FREE,
+    KERNEL_USER_END,
+    KERNEL_USER_FIRST,
+    KERNEL_USER_FREE,
+    KERNEL_USER_POOL,
+    REGION,
+    REGION_NEXT,
+    RMAP,
+    RMAP_NEXT,
+    SLOT,
+    SLOT_NEXT,
+    TLB,
+    TLB_KEY,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.formats.record import Format
+    from vmdbg.machine.config import MachineConfig
+
+MAX_STOPS, MAX_LOG = 64, 4096
+SMALL_POOL = 64  # rows that regions and processes start with; pools grow
+
+
+class Arrays:
+    """The TLB arrays of a configuration: (setting, level, sets, ways, fetches, data) each."""
+
+    def __init__(self, config: MachineConfig) -> None:
+        kinds = {"tlb.l1": (1, 1, 1), "tlb.l1i": (1, 1, 0), "tlb.l1d": (1, 0, 1), "tlb.l2": (2, 1, 1)}
+        self.rows: list[tuple[str, int, int, int, int, int]] = []
+        for name, (level, fetches, data) in kinds.items():
+            sets, ways = config.geometry(name)
+            if sets:
+                self.rows.append((name, level, sets, ways, fetches, data))
+        if any(name == "tlb.l1" for name, *_ in self.rows) and len([r for r in self.rows if r[1] == 1]) > 1:
+            raise UserError("tlb.l1 serves fetches and data; it excludes tlb.l1i and tlb.l1d.")
+
+    @property
+    def entries(self) -> int:
+        """TLB rows of one CPU."""
+        return sum(sets * ways for _, _, sets, ways, _, _ in self.rows)
+
+    def bindings(self) -> dict[str, int]:
+        """Which rows of the table `array` serve what."""
+        found = {"FIRST_FETCH": -1, "FIRST_DATA": -1, "SECOND": -1}
+        for place, (_, level, _, _, fetches, data) in enumerate(self.rows):
+            if level == 2:
+                found["SECOND"] = place * ARRAY
+            else:
+                if fetches:
+                    found["FIRST_FETCH"] = place * ARRAY
+                if data:
+                    found["FIRST_DATA"] = place * ARRAY
+        return found
+
+
+def bindings(config: MachineConfig) -> dict[str, Any]:
+    """Everything that fills the holes of the hot code, but for `halt`."""
+    form = find(config["machine.format"])
+    return {
+        **form.bindings(),
+        **policies.bindings(config["kernel.policy"]),
+        **Arrays(config).bindings(),
+        "CPUS": config["machine.cpus"],
+        "ASIDS": int(config["tlb.asids"]),
+        "PAYLOAD": int(config["machine.payload"]),
+    }
+
+
+def shape(config: MachineConfig) -> dict[str, int]:
+    """Rows of every table."""
+    form = find(config["machine.format"])
+    frames = config["machine.ram"] >> form.page_bits
+    slots = (config["machine.swap.size"] >> form.page_bits) + 1  # slot 0 is never used
+    arrays = Arrays(config)
+    return {
+        "one": 1,
+        "ram": frames << form.page_bits,
+        "frames": frames,
+        "banks": 1,
+        "cpus": config["machine.cpus"],
+        "arrays": len(arrays.rows),
+        "tlb_rows": arrays.entries,
+        "rmaps": frames + SMALL_POOL,
+        "regions": SMALL_POOL,
+        "processes": SMALL_POOL,
+        "slots": slots,
+        "swap": slots << form.page_bits if config["machine.payload"] else 0,
+        "ops": 1,
+        "kinds": events.KINDS,
+        "stops": MAX_STOPS,
+        "log": MAX_LOG,
+        "path": 8,
+    }
+
+
+def fill(m: Any, config: MachineConfig) -> None:
+    """Write what the tables hold before the first operation."""
+    form = find(config["machine.format"])
+    m.bank[BANK_BASE], m.bank[BANK_SIZE] = config["machine.ram_base"], len(m.ram1)
+    fill_arrays(m, config, form)
+    for cpu in range(config["machine.cpus"]):
+        for register in form.registers:
+            m.cpu[cpu * CPU + CPU_CONTROL0 + register.word] |= register.initial << register.low
+        set_allowed(m, cpu, form)
+    m.kernel[KERNEL_OLDEST] = m.kernel[KERNEL_NEWEST] = -1
+    m.kernel[KERNEL_RANDOM] = config["machine.seed"]
+    m.kernel[KERNEL_QUANTUM] = config["kernel.quantum"]
+    fill_frames(m, config)
+    chain(m.rmap, RMAP, RMAP_NEXT, 1, len(m.rmap) // RMAP)
+    m.kernel[KERNEL_RMAP_FREE], m.kernel[KERNEL_RMAP_COUNT] = 1, len(m.rmap) // RMAP - 1
+    chain(m.region, REGION, REGION_NEXT, 1, len(m.region) // REGION)
+    m.kernel[KERNEL_REGION_FREE] = 1
+    slots = len(m.slot) // SLOT
+    chain(m.slot, SLOT, SLOT_NEXT, 1, slots)
+    m.kernel[KERNEL_SLOT_FREE], m.kernel[KERNEL_SLOT_COUNT] = (1 if slots > 1 else 0), slots - 1
+
+
+def fill_arrays(m: Any, config: MachineConfig, form: Format) -> None:
+    """The geometry of the TLB, and no entry in it."""
+    base, stride = 0, Arrays(config).entries * TLB
+    sizes = sum(1 << index for index, level in enumerate(reversed(form.levels)) if level.leaf)
+    for place, (_, level, sets, ways, fetches, data) in enumerate(Arrays(config).rows):
+        row = place * ARRAY
+        for column, value in (
+            (ARRAY_LEVEL, level),
+            (ARRAY_BASE, base),
+            (ARRAY_MASK, sets - 1),
+            (ARRAY_SPAN, ways * TLB),
+            (ARRAY_FETCHES, fetches),
+            (ARRAY_DATA, data),
+            (ARRAY_SIZES, sizes),
+            (ARRAY_STRIDE, stride),
+        ):
+            m.array[row + column] = value
+        base += sets * ways * TLB
+    for row in range(0, len(m.tlb) - TLB + 1, TLB):
+        m.tlb[row + TLB_KEY] = -1
+
+
+def set_allowed(m: Any, cpu: int, form: Format) -> None:
+    """Derive from a CPU's mode and control registers which rights each access needs."""
+    row = cpu * CPU
+    control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
+    sets = form.allowed(control, m.cpu[row + CPU_MODE])
+    m.cpu[row + CPU_READ], m.cpu[row + CPU_WRITE], m.cpu[row + CPU_FETCH] = sets
+
+
+def fill_frames(m: Any, config: MachineConfig) -> None:
+    """Reserve the first frames and put the others into their pools."""
+    frames, first = len(m.frame) // FRAME, config["kernel.first_frame"]
+    user, table = config["kernel.user_frames"], config["kernel.table_frames"]
+    if user:
+        user_first = first + table if table else frames - user
+        end = user_first + user
+        kernel_end = user_first
+    else:
+        user_first, end, kernel_end = first, frames, frames
+    if not 0 <= first < kernel_end or user_first < first or end > frames:
+        raise UserError(
+            f"{frames} frames are too few for kernel.first_frame {first}, kernel.table_frames {table} "
+            f"and kernel.user_frames {user}."
+        )
+    m.frame[FRAME_NEXT::FRAME] = m.frame[FRAME_PREVIOUS::FRAME] = array("q", [-1]) * frames
+    for frame in range(first):
+        m.frame[frame * FRAME + FRAME_STATE] = FRAME_IS_RESERVED
+    for frame in range(end, frames):
+        m.frame[frame * FRAME + FRAME_STATE] = FRAME_IS_RESERVED
+    fill_pool(m, KERNEL_FREE, first, kernel_end)
+    m.kernel[KERNEL_USER_FREE] = -1
+    m.kernel[KERNEL_USER_POOL] = KERNEL_FREE
+    if user:
+        fill_pool(m, KERNEL_USER_FREE, user_first, end)
+        m.kernel[KERNEL_USER_POOL] = KERNEL_USER_FREE
+    m.kernel[KERNEL_USER_FIRST], m.kernel[KERNEL_USER_END] = user_first, end
+    m.kernel[KERNEL_HAND] = user_first
+
+
+def fill_pool(m: Any, pool: int, first: int, end: int) -> None:
+    """Chain the frames `first .. end - 1` into a pool, lowest first."""
+    chain(m.frame, FRAME, FRAME_NEXT, first, end, -1)
+    m.kernel[pool], m.kernel[pool + 1] = (first if end > first else -1), end - first
+
+
+def chain(rows: Any, width: int, column: int, first: int, end: int, last: int = 0) -> None:
+    """Chain the rows `first .. end - 1` of a pool as free; the last one points to `last`."""
+    if end > first:
+        rows[first * width + column : end * width : width] = array("q", [*range(first + 1, end), last])
+
+
+def buffers(config: MachineConfig) -> dict[str, Any]:
+    """Zeroed buffers for a machine of that configuration."""
+    return tables.allocate(shape(config))

@@ -1,0 +1,179 @@
+"""What a machine is made of: every setting once, presets, and the configuration that they make."""
+
+from __future__ import annotations
+
+import os
+
+from vmdbg.errors import InputError, UserError
+from vmdbg.formats import NAMES as FORMATS
+from vmdbg.kernel.policies import POLICIES
+from vmdbg.machine.setting import (
+    ADDRESS,
+    BOOLEAN,
+    ENUM,
+    FILENAME,
+    INTEGER,
+    PLAIN_STRING,
+    SIZE,
+    Setting,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+K, M, G = 1 << 10, 1 << 20, 1 << 30
+GEOMETRY = "SETSxWAYS"
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("machine.format", ENUM, "x86_64", "page-table format", choices=tuple(FORMATS)),
+    Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=K, high=64 * G),
+    Setting("machine.ram_base", ADDRESS, 0, "first physical address of the memory", low=0, high=1 << 51),
+    Setting("machine.cpus", INTEGER, 1, "number of CPUs", low=1, high=64),
+    Setting("machine.payload", BOOLEAN, True, "whether frames and slots carry bytes"),
+    Setting("machine.swap.size", SIZE, 64 * M, "size of the swap area", low=0, high=64 * G),
+    Setting("machine.seed", INTEGER, 1, "start of the random numbers", low=1, high=(1 << 31) - 1),
+    Setting("machine.program", FILENAME, "", "program that is loaded at boot"),
+    Setting("machine.warm", INTEGER, 0, "operations executed at boot", low=0, high=10**6),
+    Setting("tlb.l1", PLAIN_STRING, "16x4", "first-level TLB for fetches and data", unit=GEOMETRY),
+    Setting("tlb.l1i", PLAIN_STRING, "off", "first-level TLB for fetches", unit=GEOMETRY),
+    Setting("tlb.l1d", PLAIN_STRING, "off", "first-level TLB for data", unit=GEOMETRY),
+    Setting("tlb.l2", PLAIN_STRING, "128x12", "second-level TLB", unit=GEOMETRY),
+    Setting("tlb.asids", BOOLEAN, True, "whether TLB entries carry the address space's number"),
+    Setting("kernel.policy", ENUM, "clock", "page-replacement policy", choices=POLICIES),
+    Setting("kernel.first_frame", INTEGER, 256, "first frame that the kernel hands out", low=0, high=1 << 40),
+    Setting("kernel.user_frames", INTEGER, 0, "frames for user pages alone; 0: any", low=0, high=1 << 40),
+    Setting("kernel.table_frames", INTEGER, 0, "frames for tables before them; 0: all others", low=0),
+    Setting(
+        "kernel.quantum", INTEGER, 0, "operations before the next process has its turn; 0: no limit", low=0
+    ),
+    Setting("kernel.limit", INTEGER, 0, "frames that a process may hold; 0: no limit", low=0),
+    Setting("kernel.swapped", PLAIN_STRING, "", "pages swapped out at boot: blank-separated PID:ADDRESS"),
+    Setting("cost.l1", INTEGER, 1, "cost of a first-level TLB look-up", unit="cycles", low=0),
+    Setting("cost.l2", INTEGER, 7, "cost of a second-level TLB look-up", unit="cycles", low=0),
+    Setting("cost.memory", INTEGER, 30, "cost of a memory reference", unit="cycles", low=0),
+    Setting("cost.trap", INTEGER, 100, "cost of entering the kernel", unit="cycles", low=0),
+    Setting("cost.minor", INTEGER, 1000, "cost of a minor fault", unit="cycles", low=0),
+    Setting("cost.major", INTEGER, 100000, "cost of a major fault", unit="cycles", low=0),
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+PRESETS = os.path.join(os.path.dirname(__file__), "presets")
+TLB_SETTINGS = ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2")
+
+
+def parse_geometry(name: str, text: str) -> tuple[int, int]:
+    """`16x4` as (sets, ways); (0, 0) for `off`.  UserError says what was expected."""
+    if text == "off":
+        return 0, 0
+    sets, _, ways = text.partition("x")
+    if sets.isdecimal() and ways.isdecimal():
+        s, w = int(sets), int(ways)
+        if s and w and s & (s - 1) == 0 and s * w <= 1 << 20:
+            return s, w
+    raise UserError(
+        f'{name}: "{text}" is no TLB geometry; expected {GEOMETRY} (sets a power of two) or "off".'
+    )
+
+
+class MachineConfig:
+    """The value of every setting, and the name it goes by.  Immutable: `with_` makes another one."""
+
+    def __init__(self, values: Mapping[str, object] | None = None, name: str = "default") -> None:
+        self.name = name
+        self.values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+        if values:
+            self.values.update(values)
+        for setting in TLB_SETTINGS:
+            parse_geometry(setting, self.values[setting])
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def with_(self, values: Mapping[str, object]) -> MachineConfig:
+        """The same with some values changed."""
+        return MachineConfig({**self.values, **values}, self.name)
+
+    def geometry(self, name: str) -> tuple[int, int]:
+        """Sets and ways of a TLB array; (0, 0) if it is off."""
+        return parse_geometry(name, self.values[name])
+
+
+def preset_names() -> list[str]:
+    """Names of the machines that come with vmdbg."""
+    return sorted(name[:-5] for name in os.listdir(PRESETS) if name.endswith(".toml"))
+
+
+def load_config(name: str) -> MachineConfig:
+    """The configuration of a preset, or of a TOML file (a name with a dot or a slash)."""
+    import tomllib
+
+    path = name if "/" in name or name.endswith(".toml") else os.path.join(PRESETS, name + ".toml")
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except FileNotFoundError:
+        if path == name:
+            raise UserError(f"{name}: No such file or directory.") from None
+        raise UserError(f'Undefined machine: "{name}".', f"Machines: {', '.join(preset_names())}.") from None
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not TOML: {error}", file=name) from None
+    short = os.path.basename(path)[:-5] if path.endswith(".toml") else os.path.basename(path)
+    return MachineConfig(read_values(document, name, os.path.dirname(path)), short)
+
+
+def read_values(document: Mapping[str, object], file: str, folder: str) -> dict[str, object]:
+    """The settings in a TOML document; InputError names the key and what was expected."""
+    values: dict[str, object] = {}
+
+    def visit(table: Mapping[str, object], prefix: str) -> None:
+        for key, value in table.items():
+            name = prefix + key
+            if isinstance(value, dict):
+                visit(value, name + ".")
+                continue
+            setting = BY_NAME.get(name)
+            if setting is None:
+                import difflib
+
+                near = difflib.get_close_matches(name, BY_NAME, 1)
+                raise InputError(f"unknown key {name}" + (f"; did you mean {near[0]}?" if near else ""), file)
+            values[name] = read_value(setting, value, file)
+
+    visit(document, "")
+    program = values.get("machine.program")
+    if isinstance(program, str) and program and not os.path.isabs(program):
+        values["machine.program"] = os.path.join(folder, program)
+    try:
+        MachineConfig(values)
+    except UserError as error:
+        raise InputError(str(error), file) from None
+    return values
+
+
+def read_value(setting: Setting, value: object, file: str) -> object:
+    """A TOML value as the setting's; a string is parsed as `set` would."""
+    wants_bool = setting.kind == BOOLEAN
+    if isinstance(value, bool) != wants_bool or not isinstance(value, (bool, int, str)):
+        raise InputError(f"{setting.name}: expected {expected(setting)}, not {value!r}", file)
+    if wants_bool:
+        return value
+    try:
+        return setting.parse(str(value))
+    except UserError as error:
+        raise InputError(f"{setting.name}: expected {expected(setting)}: {error}", file) from None
+
+
+def expected(setting: Setting) -> str:
+    """What a setting takes, in words."""
+    if setting.kind == ENUM:
+        return "one of " + ", ".join(setting.choices)
+    names = {
+        BOOLEAN: "true or false",
+        SIZE: "a size such as 64M",
+        INTEGER: "an integer",
+        ADDRESS: "an address",
+    }
+    return names.get(setting.kind, f"a string ({setting.unit or setting.help})")

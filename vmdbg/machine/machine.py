@@ -1,0 +1,320 @@
+"""The machine: tables, the two engines that run them, cold work between operations, snapshots."""
+
+from __future__ import annotations
+
+from vmdbg import hot
+from vmdbg.errors import UserError
+from vmdbg.formats import find
+from vmdbg.formats.contract import ENTRY_LEAF
+from vmdbg.hot import Linked, reads
+from vmdbg.kernel import processes, regions, scheduler
+from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.reasons import (
+    REASON_GROW,
+    REASON_IDLE,
+    REASON_MEMORY,
+    REASON_NONE,
+    REASON_SIGNAL,
+    REASON_SYSCALL,
+)
+from vmdbg.machine import boot
+from vmdbg.machine.snapshot import Recorder, Snapshot
+from vmdbg.state import events, tables
+from vmdbg.state.tables import (
+    CONTROL_LIMIT,
+    CONTROL_STEPS,
+    CONTROL_STOP,
+    CPU,
+    CPU_PID,
+    FRAME,
+    FRAME_STATE,
+    KERNEL_CPU,
+    KERNEL_OPERATIONS,
+    KERNEL_REGION_FREE,
+    KERNEL_RMAP_COUNT,
+    KERNEL_RMAP_FREE,
+    OP,
+    PATH,
+    PATH_ENTRY,
+    PROCESS,
+    PROCESS_END,
+    PROCESS_PC,
+    PROCESS_ROOT,
+    PROCESS_STATUS,
+    REGION,
+    REGION_NEXT,
+    RMAP,
+    RMAP_NEXT,
+    TABLES,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.jit import Compiled
+    from vmdbg.machine.config import MachineConfig
+    from vmdbg.programs.program import Program
+
+ENTRY = "run"
+
+
+class Halted(Exception):
+    """Raised by the interpreted engine at the event at which it was told to leave the operation."""
+
+
+@reads(fills=True)
+def halt(m: object) -> None:
+    """The interpreted engine's way out of the middle of an operation."""
+    raise Halted
+
+
+@reads(fills=True)
+def no_halt(m):
+    """The compiled engine ends the operation: CONTROL_LIMIT is 0."""
+
+
+class Machine:
+    """A simulated computer.  `m` are its tables as the interpreted engine sees them.
+
+    Nobody keeps a reference to `m` or to a table over a call that may run operations: pools grow.
+    """
+
+    def __init__(self, config: MachineConfig) -> None:
+        self.config = config
+        self.format = find(config["machine.format"])
+        self.bindings = boot.bindings(config)
+        self.shape = boot.shape(config)
+        self.buffers = tables.allocate(self.shape)
+        # Halted raised by `halt`: bound by identity, so that `except Halted` sees it.
+        copies = hot.link({**self.bindings, "halt": halt})
+        copies["halt"].__globals__["Halted"] = Halted
+        self.k = Linked(copies, tables.views(self.buffers))
+        self.recorder = Recorder(self.buffers, self.format.page_size)
+        boot.fill(self.m, config)
+        self.program: Program | None = None
+        self.compiled: Compiled | None = None
+        self._arrays: Any = None
+
+    @property
+    def m(self) -> Any:
+        """The tables."""
+        return self.k.m
+
+    # -- time
+
+    @property
+    def operations(self) -> int:
+        """Operations executed since the machine started."""
+        return int(self.m.kernel[KERNEL_OPERATIONS])
+
+    # -- programs
+
+    def load(self, program: Program) -> list[int]:
+        """Make the program's processes, ready to run; returns their pids.
+
+        UserError if one cannot be made: then nothing has changed.
+        """
+        before = self.snapshot()
+        pids = []
+        try:
+            for spec in program.processes:
+                limit = self.config["kernel.limit"] if spec.limit is None else spec.limit
+                pid = processes.spawn(self.k, spec.name, limit, self.config["tlb.asids"])
+                pids.append(pid)
+                for region in spec.regions:
+                    regions.add_region(
+                        self.k,
+                        self.format,
+                        pid,
+                        region.kind,
+                        region.start,
+                        region.size,
+                        region.rights,
+                        region.page_size,
+                        region.populate,
+                    )
+                self.append_operations(pid, spec.rows)
+                self.k.ready_put(self.m, pid)
+        except UserError:
+            self.restore(before)
+            raise
+        self.program = program
+        return pids
+
+    def append_operations(self, pid: int, rows: Any) -> None:
+        """Put a process's operations behind all others, and its program counter at the first."""
+        first = self.shape["ops"]
+        count = len(rows) // OP
+        self.grow("ops", first + count + 1)
+        self.m.op[first * OP : (first + count) * OP] = rows
+        for row in range(first, first + count):
+            if self.m.op[row * OP] & scheduler.OP_KIND == scheduler.OP_END:
+                self.m.op[row * OP + 1] += first
+        self.m.process[pid * PROCESS + PROCESS_PC] = first
+        self.m.process[pid * PROCESS + PROCESS_END] = first + count
+
+    def grow(self, rows: str, count: int) -> None:
+        """Give the tables whose size is `rows` at least that many rows; the new ones are zero."""
+        if count <= self.shape[rows]:
+            return
+        self.shape[rows] = count
+        for declared in TABLES.values():
+            if rows not in declared.rows.split():
+                continue
+            old = self.buffers[declared.name]
+            size = (
+                tables.eval_rows(declared.rows, self.shape)
+                * declared.width
+                * (1 if declared.code == "B" else 8)
+            )
+            new = bytearray(size)
+            new[: len(old)] = old[:]
+            self.buffers[declared.name] = new
+        self.k.m = tables.views(self.buffers)
+        self._arrays = None
+
+    def grow_rmap(self) -> None:
+        """Double the reverse map."""
+        old = self.shape["rmaps"]
+        self.grow("rmaps", 2 * old)
+        boot.chain(self.m.rmap, RMAP, RMAP_NEXT, old, 2 * old, self.m.kernel[KERNEL_RMAP_FREE])
+        self.m.kernel[KERNEL_RMAP_FREE] = old
+        self.m.kernel[KERNEL_RMAP_COUNT] += old
+
+    def grow_regions(self) -> None:
+        """Double the regions."""
+        old = self.shape["regions"]
+        self.grow("regions", 2 * old)
+        boot.chain(self.m.region, REGION, REGION_NEXT, old, 2 * old, self.m.kernel[KERNEL_REGION_FREE])
+        self.m.kernel[KERNEL_REGION_FREE] = old
+
+    # -- running
+
+    def run(self, limit: int, compiled: bool = False) -> int:
+        """Run until `limit` operations are executed, a stop row matched or nobody can run.
+
+        Returns REASON_NONE or REASON_IDLE.  CONTROL_STOP tells of a stop; the interpreted engine
+        raises Halted at the event itself.
+        """
+        control = self.m.control
+        control[CONTROL_STOP] = 0
+        control[CONTROL_LIMIT] = limit
+        while True:
+            reason = self.engine(compiled)
+            if reason in (REASON_NONE, REASON_IDLE):
+                return reason
+            if self.cold_work(reason):
+                self.k.end_operation(self.m, self.m.kernel[KERNEL_CPU])
+            self.m.control[CONTROL_LIMIT] = 0 if self.m.control[CONTROL_STOP] else limit
+
+    def engine(self, compiled: bool) -> int:
+        """Run hot code until it hands over; returns the reason."""
+        if not compiled:
+            return int(self.k.run(self.m))
+        if self._arrays is None:
+            self._arrays = tables.arrays(self.buffers)
+        assert self.compiled is not None, "compile() comes first"
+        return self.compiled(self._arrays)
+
+    def cold_work(self, reason: int) -> bool:
+        """What hot code asked for.  True: the operation is over; False: it is to be repeated."""
+        m = self.m
+        pid = m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_PID]
+        if reason == REASON_SYSCALL:
+            return self.system_call(pid)
+        if reason == REASON_SIGNAL:
+            processes.end_process(self.k, self.format, pid, m.process[pid * PROCESS + PROCESS_STATUS])
+            return True
+        if reason == REASON_MEMORY:
+            return processes.kill_for_memory(self.k, self.format) in (0, pid)
+        assert reason == REASON_GROW
+        self.grow_rmap()
+        return False
+
+    def system_call(self, pid: int) -> bool:
+        """Execute the system call at a process's program counter."""
+        row = self.m.process[pid * PROCESS + PROCESS_PC] * OP
+        assert self.m.op[row] & scheduler.OP_KIND == scheduler.OP_EXIT
+        processes.end_process(self.k, self.format, pid, self.m.op[row + 1])
+        return True
+
+    def find_page(self, pid: int, va: int) -> int:
+        """The frame of the page of `va` in a process's space; -1 if it has none, or a large one."""
+        k, m = self.k, self.m
+        kind = k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], va)
+        depth = m.control[CONTROL_STEPS] - 1
+        if kind != ENTRY_LEAF or depth != len(self.format.levels) - 1:
+            return -1
+        return int(k.frame_at(m, k.leaf_frame(m.path[depth * PATH + PATH_ENTRY], depth)))
+
+    def swap_out(self, pid: int, va: int) -> None:
+        """Make the page of `va` leave memory.  UserError if it is not there or swap is full."""
+        frame = self.find_page(pid, va)
+        if frame < 0 or self.m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
+            raise UserError(f"No page of process {pid} at {va:#x} is in memory and can leave it.")
+        if self.k.evict(self.m, frame):
+            raise UserError("The swap area is full.")
+
+    # -- engines
+
+    def prepare(self, cache: bool = True, private: bool = True) -> Compiled:
+        """The compiled engine of this machine, not yet compiled; imports Numba."""
+        from vmdbg import jit
+
+        bound = {**self.bindings, "halt": no_halt}
+        functions = hot.reachable(hot.FUNCTIONS | {k: v for k, v in bound.items() if callable(v)}, ENTRY)
+        folder = ""
+        if cache:
+            import os
+
+            key = jit.fingerprint(functions, bound, {"private": private})
+            folder = os.path.join(jit.cache_root(), key)
+            if not jit.writable(folder):
+                folder = ""
+        linked = hot.link(bound, twins=False)
+        return jit.Compiled({name: linked[name] for name in functions}, ENTRY, folder, private)
+
+    def compile(self, cache: bool = True, private: bool = True) -> Compiled:
+        """Get the compiled engine ready (seconds, unless it is cached)."""
+        if self.compiled is None:
+            compiled = self.prepare(cache, private)
+            compiled.compile(tables.arrays(self.buffers))
+            self.compiled = compiled
+        return self.compiled
+
+    # -- snapshots
+
+    def snapshot(self) -> Snapshot:
+        """The state, sharing what did not change since the last one."""
+        return self.recorder.take()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the state what it was at the snapshot."""
+        self.recorder.put(snapshot)
+
+    def digest(self) -> str:
+        """A hash of the state, in hex.  Equal states have equal digests, whatever their history."""
+        import hashlib
+
+        total = hashlib.blake2b(digest_size=16)
+        for name, chunks in self.snapshot().chunks.items():
+            for number, chunk in enumerate(chunks):
+                if chunk is not None:
+                    part = hashlib.blake2b(chunk.rstrip(b"\0"), digest_size=16).digest()
+                    total.update(b"%s %d " % (name.encode(), number) + part)
+        return total.hexdigest()
+
+    # -- what is counted
+
+    def counts(self, pid: int | None = None) -> dict[str, int]:
+        """Events by name, of one process or of all, over all CPUs; those that happened."""
+        m, width = self.m, events.KINDS
+        cpus = self.config["machine.cpus"]
+        rows = range(len(m.count) // width) if pid is None else range(pid * cpus, (pid + 1) * cpus)
+        total = {}
+        for event in events.EVENTS:
+            number = sum(m.count[row * width + event.kind] for row in rows)
+            if number:
+                total[event.name] = number
+        return total

@@ -1,0 +1,98 @@
+"""Copies of the machine's state that share what did not change.
+
+The state is cut into chunks: a frame of memory, a slot of the swap area, 64 KiB of any other table.  A
+snapshot is a list of chunks (None: all zero).  A chunk that is equal to the same chunk of the snapshot
+before it *is* that chunk, so a snapshot costs what changed, and dropping one drops references.
+"""
+
+from __future__ import annotations
+
+from vmdbg.state.tables import STATE, TABLES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CHUNK = 1 << 16
+MARKED = {"ram1": "dirty", "swap8": "swapdirty"}  # tables whose changes are marked, chunk by chunk
+
+
+class Snapshot:
+    """The state at one instant.  `sizes` are the bytes of each table, which pools change."""
+
+    __slots__ = ("chunks", "sizes")
+
+    def __init__(self, chunks: dict[str, list[bytes | None]], sizes: dict[str, int]) -> None:
+        self.chunks, self.sizes = chunks, sizes
+
+
+class Recorder:
+    """Takes and puts back snapshots of a machine's buffers; knows the chunks as of the last one.
+
+    The buffers are new, all zero, when it is made.
+    """
+
+    def __init__(self, buffers: dict[str, Any], page_size: int) -> None:
+        self.buffers, self.page_size = buffers, page_size
+        self.base: dict[str, list[bytes | None]] = {}
+        for table in self.tables():
+            size = self.chunk_size(table)
+            self.base[table] = [None] * -(-len(buffers[table]) // size)
+
+    @staticmethod
+    def tables() -> list[str]:
+        """The names of the tables that are state."""
+        return [name for name, table in TABLES.items() if table.group == STATE]
+
+    def chunk_size(self, table: str) -> int:
+        """Bytes of a chunk of a table."""
+        return self.page_size if table in MARKED else CHUNK
+
+    def changed(self, table: str) -> list[int]:
+        """Numbers of the chunks that may differ from `base`; marks are taken off."""
+        marks = MARKED.get(table)
+        if marks is None:
+            return list(range(-(-len(self.buffers[table]) // CHUNK)))
+        found, buffer, at = [], self.buffers[marks], -1
+        limit = -(-len(self.buffers[table]) // self.page_size)
+        while (at := buffer.find(b"\1", at + 1)) >= 0 and at < limit:
+            found.append(at)
+            buffer[at : at + 1] = b"\0"
+        return found
+
+    def take(self) -> Snapshot:
+        """The state as it is."""
+        chunks = {}
+        for table in self.tables():
+            size, buffer = self.chunk_size(table), self.buffers[table]
+            known = self.base[table]
+            known += [None] * (-(-len(buffer) // size) - len(known))
+            fresh = list(known)
+            for number in self.changed(table):
+                piece = bytes(buffer[number * size : (number + 1) * size])
+                if piece != known[number]:
+                    fresh[number] = piece if any_set(piece) else None
+            self.base[table] = chunks[table] = fresh
+        return Snapshot(chunks, {table: len(self.buffers[table]) for table in chunks})
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Make the state what it was.  The buffers have the sizes of the snapshot, or larger."""
+        for table, wanted in snapshot.chunks.items():
+            size, buffer, known = self.chunk_size(table), self.buffers[table], self.base[table]
+            for number in self.changed(table):
+                self.write(buffer, number * size, size, wanted[number] if number < len(wanted) else None)
+            for number, chunk in enumerate(wanted):
+                if chunk is not known[number]:
+                    self.write(buffer, number * size, size, chunk)
+            self.base[table] = list(wanted) + [None] * (len(known) - len(wanted))
+
+    @staticmethod
+    def write(buffer: Any, start: int, size: int, chunk: bytes | None) -> None:
+        """Put one chunk into a buffer."""
+        end = min(start + size, len(buffer))
+        buffer[start:end] = bytes(end - start) if chunk is None else chunk
+
+
+def any_set(piece: bytes) -> bool:
+    """Is any byte not zero?"""
+    return piece.count(0) != len(piece)
