@@ -209,6 +209,8 @@ def run(options: Options) -> int:
     session = make_session(policy=Policy("restricted" in options.flags), color=options.color)
     session.batch, session.strict = "batch" in options.flags, "strict" in options.flags
     session.output.silent = "batch_silent" in options.flags
+    if session.batch and options.color == "auto":
+        session.settings.set("style enabled", False)
     session.extras["tap"] = "tap" in options.flags
     try:
         status = start_up(session, options)

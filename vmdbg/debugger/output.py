@@ -134,6 +134,8 @@ class Output:
     def flush(self) -> None:
         """Everything written so far is out."""
         self.stdout.flush()
+        if self.log is not None:
+            self.log.flush()
 
     def capture(self) -> Capture:
         """`with output.capture() as text:` keeps results from stdout; `text()` is what came."""

@@ -130,7 +130,8 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "history remove-duplicates",
         ZUINTEGER_UNLIMITED,
         0,
-        "the number of history entries to look back at for duplicates",
+        "how far back in history to look for and remove duplicate entries",
+        sentence="The number of history entries to look back at for duplicates is {}.",
     ),
     Setting(
         "style enabled",
@@ -234,11 +235,16 @@ class Settings:
         self._own = {setting.name: setting for setting in declared}
         self._values: dict[str, object] = {name: setting.default for name, setting in self._own.items()}
         self._sources: list[Source] = []
+        self._later: list[Callable[[], Source]] = []
         self._watchers: dict[str, Callable[[object], None]] = {}
 
     def attach(self, source: Source) -> None:
         """Settings of `source` are shown and set from now on."""
         self._sources.append(source)
+
+    def attach_later(self, make: Callable[[], Source]) -> None:
+        """As `attach`, but `make()` is called only when the shell's own settings do not suffice."""
+        self._later.append(make)
 
     def detach(self, source: Source) -> None:
         """They are gone again."""
@@ -251,6 +257,8 @@ class Settings:
 
     def __iter__(self) -> Iterator[Setting]:
         yield from self._own.values()
+        while self._later:
+            self._sources.append(self._later.pop(0)())
         for source in self._sources:
             yield from source.settings
 

@@ -138,6 +138,7 @@ class Args:
     invoked: str
     declared: str
     from_tty: bool
+    raw: str
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)

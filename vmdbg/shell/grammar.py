@@ -123,14 +123,14 @@ def split_form(command: Command, rest: str) -> tuple[str, frozenset[str], str, s
     if command.forms == FORMAT_LETTERS:
         rest = rest.lstrip()
     if not rest.startswith("/"):
-        return "", frozenset(), "", rest.strip()
+        return "", frozenset(), "", rest.strip(" \t")
     if command.forms == FORMAT_LETTERS:
         end = 1
         while end < len(rest) and not rest[end].isspace():
             end += 1
-        return "", frozenset(), rest[1:end], rest[end:].strip()
+        return "", frozenset(), rest[1:end], rest[end:].strip(" \t")
     if not command.forms:
-        return "", frozenset(), "", rest.strip()
+        return "", frozenset(), "", rest.strip(" \t")
     end = 0
     names: list[str] = []
     while end < len(rest) and rest[end] == "/":
@@ -140,7 +140,7 @@ def split_form(command: Command, rest: str) -> tuple[str, frozenset[str], str, s
             end += 1
         names += form_names(command, rest[start:end])
     form = next((name for name in names if name in ("json", "csv")), "")
-    return form, frozenset(name for name in names if name != form), "", rest[end:].strip()
+    return form, frozenset(name for name in names if name != form), "", rest[end:].strip(" \t")
 
 
 def form_names(command: Command, text: str) -> list[str]:

@@ -178,7 +178,7 @@ def help_node(interpreter: Interpreter, node: Node) -> Iterator[Line]:
             yield from command_help(command)
         else:
             yield summary_of(target)
-    if target.children:
+    if target.children or target.path in registry.prefixes:
         yield ""
         yield from list_subcommands(interpreter, target)
 

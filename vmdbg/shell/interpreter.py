@@ -6,7 +6,7 @@ import sys
 
 from vmdbg.errors import Quit, UserError
 from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
-from vmdbg.shell.grammar import is_comment, parse_arguments
+from vmdbg.shell.grammar import is_comment, parse_arguments, word_length
 from vmdbg.shell.script import (
     BadBlock,
     Block,
@@ -105,13 +105,34 @@ class Interpreter:
         if is_comment(text):
             return
         self.session.from_tty = from_tty
-        node, rest = self.registry.resolve(text)
+        node, rest = self.find(text)
         command = node.declared()
         if command is not None and command.block and not node.user:
             self.open_block(command, node, text, rest)
             return
         self.trace(text)
         self.invoke(node, rest, from_tty=from_tty)
+
+    def find(self, text: str) -> tuple[Node, str]:
+        """The command of a line and the rest of the line; settings belong to `set` and `show`."""
+        verbs = self.registry.root.matches(text[: word_length(text)])
+        if len(verbs) == 1 and verbs[0].target.path in (("set",), ("show",)):
+            self.registry.adopt_settings(self.session.settings)
+        node, rest = self.registry.resolve(text)
+        command = node.declared()
+        bare = command is None or command.function is None
+        if node.setting is not None or (bare and node.path[0] == "show"):
+            parent = self.registry.find(node.path[:1])
+            assert parent is not None
+            return parent, text[word_length(text) :]
+        return node, rest
+
+    def relaunch(self) -> str:
+        """The command before the running one, for `with` and `pipe` that are given none."""
+        if not self.previous_line:
+            raise UserError("No previous command to relaunch")
+        self.repeat_line, self.previous_line = self.previous_line, self.repeat_line
+        return self.repeat_line
 
     def trace(self, text: str) -> None:
         """Echoes a command if `set trace-commands on` or `source -v` asks for it."""
@@ -126,7 +147,8 @@ class Interpreter:
         """Runs the command of a node with its hooks."""
         target = node.target
         command = target.declared()
-        rest = rest if command is not None and command.name == "set" else rest.rstrip(" \t")
+        untouched = command is not None and command.name in ("set", "complete")
+        rest = rest if untouched else rest.rstrip(" \t")
         if node.arguments:
             rest = f" {node.arguments} {rest.strip()}"
         if command is None or command.function is None:
@@ -149,6 +171,7 @@ class Interpreter:
         args.__dict__["declared"] = command.name
         args.__dict__["from_tty"] = from_tty
         args.__dict__["body"] = body
+        args.__dict__["raw"] = rest[1:]
         function = command.function
         assert function is not None
         self.show(function(self.session, args), args)
@@ -215,14 +238,15 @@ class Interpreter:
     def open_block(self, command: Command, node: Node, text: str, rest: str) -> None:
         """A line that opens a block: reads the rest of it from the source, then runs it."""
         if command.name in ("if", "while"):
+            self.trace(text)
             if not rest.strip():
-                raise UserError("if/while commands require arguments.")
+                raise UserError(f"{command.name} command requires an argument.")
             bodies = self.read_bodies(command.name, 1)
             if bodies is not None:
-                self.run_statement(Block(command.name, text, bodies))
+                self.run_block(Block(command.name, text, bodies), rest)
             return
         self.trace(text)
-        self.invoke(node, rest, from_tty=bool(self.sources and self.sources[-1].interactive))
+        self.invoke(node, rest, from_tty=self.session.from_tty)
 
     def read_bodies(self, keyword: str, depth: int = 0) -> list[list[Statement]] | None:
         """The bodies of a block from the innermost source; None if it was malformed (warned)."""
@@ -245,16 +269,19 @@ class Interpreter:
         if not isinstance(statement, Block):
             self.execute(text)
             return
-        node, rest = self.registry.resolve(text)
-        if statement.keyword == "if":
-            self.trace(f"if {rest.strip()}")
-            self.nest(self.run_if, rest, statement.bodies)
-        elif statement.keyword == "while":
-            self.trace(f"while {rest.strip()}")
-            self.nest(self.run_while, rest, statement.text, statement.bodies[0])
+        node, rest = self.find(text)
+        self.trace(statement.text if statement.keyword in ("if", "while") else text)
+        if statement.keyword in ("if", "while"):
+            self.run_block(statement, rest)
         else:
-            self.trace(text)
             self.invoke(node, rest, body=statement.bodies)
+
+    def run_block(self, block: Block, condition: str) -> None:
+        """Runs an `if` or a `while`."""
+        if block.keyword == "if":
+            self.nest(self.run_if, condition, block.bodies)
+        else:
+            self.nest(self.run_while, condition, block.bodies[0])
 
     def nest(self, action: Any, *parameters: Any) -> None:
         """Runs `action` one level deeper for the trace."""
@@ -271,7 +298,7 @@ class Interpreter:
         elif len(bodies) > 1:
             self.run(bodies[1])
 
-    def run_while(self, condition: str, source: str, body: list[Statement]) -> None:
+    def run_while(self, condition: str, body: list[Statement]) -> None:
         """The body as long as the condition holds."""
         self.loops += 1
         try:

@@ -96,6 +96,16 @@ def complete_command(session: Any, text: str) -> list[str]:
     return complete_line(session, text)
 
 
+def complete_with(session: Any, text: str) -> list[str]:
+    """A setting with its value, then `--` and a command line."""
+    from vmdbg.shell.completion import complete_line
+
+    before, dashes, after = text.partition("-- ")
+    if dashes:
+        return [before + dashes + line for line in complete_line(session, after.lstrip())]
+    return [line[len("set ") :] for line in complete_line(session, "set " + text)]
+
+
 def _setting_path(session: Any, text: str) -> list[str]:
     return [
         " ".join(setting.words)
@@ -197,6 +207,9 @@ FILE = Kind("file", _text, complete_file, label="FILE")
 SETTING = Kind("setting", _setting, _setting_path, label="SETTING")
 COMMAND_NAME = Kind("command name", _text, complete_command, label="COMMAND", rest=True)
 COMMAND_LINE = Kind("command line", _text, complete_command, label="COMMAND", rest=True)
+WITH_LINE = Kind(
+    "setting and command line", _text, complete_with, label="SETTING [VALUE] -- COMMAND", rest=True
+)
 REST = Kind("text", _text, rest=True)
 REST_EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", rest=True)
 REST_FILE = Kind("file", _text, complete_file, label="FILE", rest=True)

@@ -20,7 +20,8 @@ def start(session: Session) -> None:
     """Opens the log file."""
     output = session.output
     if output.log is not None:
-        raise UserError(f"Already logging to {session.extras['log_name']}.")
+        output.line(f"Already logging to {session.extras['log_name']}.")
+        return
     name = session.settings.string("logging file")
     overwrite, only = session.settings.flag("logging overwrite"), session.settings.flag("logging redirect")
     try:

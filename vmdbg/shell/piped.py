@@ -30,7 +30,7 @@ def run_piped(session: Session) -> int:
     source = piped_source(session)
     interpreter.sources.append(source)
     while (line := source.read(session.settings.string("prompt"))) is not None:
-        interpreter.remember(line)
         if not interpreter.command_line(line) and session.strict:
             return 1
+    interpreter.trace("quit")
     return 0

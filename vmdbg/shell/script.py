@@ -54,8 +54,8 @@ class Source:
 
 
 def ends_open(line: str) -> bool:
-    """A backslash at the end of a line that is no comment joins the next one to it."""
-    return line.endswith("\\") and not line.lstrip().startswith("#")
+    """A backslash at the end of a line joins the next one to it, in comments too."""
+    return line.endswith("\\")
 
 
 class StreamSource(Source):
@@ -143,6 +143,8 @@ def read_block(source: Source, registry: Registry, keyword: str, depth: int = 0)
             bodies.append([])
             continue
         inner = block_keyword(registry, text)
+        if inner in ("if", "while") and len(text.split()) == 1:
+            raise UserError("if/while commands require arguments.")
         if not inner:
             bodies[-1].append(Statement(text))
             continue
@@ -168,12 +170,11 @@ class UserArguments:
             digits = end
             while digits < len(line) and line[digits].isdigit():
                 digits += 1
-            after = line[digits : digits + 1]
-            if line[end : end + 1] == "c" and not is_name_char(line[end + 1 : end + 2]):
+            if line[end : end + 1] == "c":
                 value, stop = str(len(self.words)), end + 1
             elif line[end : end + 1] == "*":
                 value, stop = self.text, end + 1
-            elif digits > end and not is_name_char(after):
+            elif digits > end:
                 number = int(line[end:digits])
                 if number >= len(self.words):
                     raise UserError(f"Missing argument {number} in user function.")
@@ -183,11 +184,6 @@ class UserArguments:
             out += [line[position:found], value]
             position = stop
         return "".join(out) + line[position:]
-
-
-def is_name_char(char: str) -> bool:
-    """Whether `$argc` followed by that character would be another name."""
-    return char.isalnum() or char == "_"
 
 
 def split_user_words(text: str) -> list[str]:

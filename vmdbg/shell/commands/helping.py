@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import REPEAT, Argument, Option, command
+from vmdbg.shell.command import Argument, Option, command
 from vmdbg.shell.kinds import COMMAND_NAME, REST
 from vmdbg.views.result import Lines
 
@@ -58,10 +58,8 @@ def apropos_command(session: Session, args: Args) -> object:
     usage="complete TEXT",
     summary="List the completions for the rest of the line as a command.",
     examples=["complete info b", "complete set conf"],
-    repeat=REPEAT,
 )
 def complete_command(session: Session, args: Args) -> object:
     from vmdbg.shell.completion import complete_line
 
-    text = args.raw or args.line or ""
-    return Lines(complete_line(session, text))
+    return Lines(complete_line(session, args.raw))

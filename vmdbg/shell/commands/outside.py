@@ -28,7 +28,6 @@ def note_exit(session: Session, status: int) -> None:
     usage="shell [COMMAND]",
     summary="Execute the rest of the line as a shell command.",
     help='With no arguments, run an inferior shell.  "$_shell_exitcode" holds its exit status afterwards.',
-    repeat=NO_REPEAT,
 )
 def shell_command(session: Session, args: Args) -> object:
     import subprocess
@@ -50,7 +49,6 @@ def shell_command(session: Session, args: Args) -> object:
     arguments=[Argument("line", REST, optional=True)],
     usage="make [ARGS]",
     summary="Run the ``make'' program using the rest of the line as arguments.",
-    repeat=NO_REPEAT,
 )
 def make_command(session: Session, args: Args) -> object:
     session.execute(f"shell make {args.line or ''}".rstrip())
@@ -71,7 +69,6 @@ def make_command(session: Session, args: Args) -> object:
     help="""
 Executes COMMAND and sends its output to SHELL_COMMAND.  If COMMAND contains a |, use -d DELIM.
 With no arguments, the last command is executed again.""",
-    repeat=NO_REPEAT,
 )
 def pipe_command(session: Session, args: Args) -> object:
     session.policy.require_open("pipe")
@@ -88,9 +85,7 @@ def pipe_command(session: Session, args: Args) -> object:
         raise UserError("Missing delimiter before SHELL_COMMAND")
     line, shell = line.strip(), shell.strip()
     if not line:
-        line = session.interpreter.previous_line
-        if not line:
-            raise UserError("No previous command to relaunch")
+        line = session.interpreter.relaunch()
     if not shell:
         raise UserError("Missing SHELL_COMMAND")
     run_pipe(session, line, shell)

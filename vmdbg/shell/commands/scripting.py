@@ -34,7 +34,6 @@ NAME_REQUIRED = "Argument required (name of command to define)."
 The file stops at its first error, which is shown with the file and the line.
 With -isolated the file runs as a stranger's: its output is not shown, its definitions, variables and
 settings are gone afterwards, "quit" ends it alone, and only what it did to the machine remains.""",
-    repeat=NO_REPEAT,
 )
 def source_command(session: Session, args: Args) -> object:
     from vmdbg.shell.sourcing import source_file, source_isolated
@@ -65,15 +64,15 @@ def check_name(session: Session, text: str) -> tuple[tuple[str, ...], Node | Non
         if len(found) != 1:
             raise UserError(f'Undefined command: "{word}".  Try "help".')
         path = found[0].target.path
-        if not found[0].target.children and not is_user_prefix(found[0]):
+        if not found[0].target.children and not is_user_prefix(registry, found[0]):
             raise UserError(f'"{" ".join(path)}" is not a prefix command.')
     path = (*path, words[-1])
     return path, registry.find(path)
 
 
-def is_user_prefix(node: Node) -> bool:
+def is_user_prefix(registry: Registry, node: Node) -> bool:
     """Made by `define-prefix`."""
-    return node.target.command is not None and node.target.command.allow_unknown and node.target.user
+    return node.target.user and node.target.path in registry.prefixes
 
 
 @command(
@@ -160,7 +159,6 @@ def define(registry: Registry, path: tuple[str, ...], body: list[Statement]) -> 
     usage="define-prefix COMMAND",
     summary="Define or mark a command as a user-defined prefix command.",
     help="User defined prefix commands can be used as prefix commands for other user defined\ncommands.",
-    repeat=NO_REPEAT,
 )
 def define_prefix(session: Session, args: Args) -> object:
     path, existing = check_name(session, args.name or "")
@@ -285,7 +283,6 @@ def dont_repeat(session: Session, args: Args) -> object:
 DEFAULT-ARGS are put before the arguments that are given when the alias is used.
 "alias set NAME = set SETTING" makes an alias of a subcommand: both sides have as many words.""",
     examples=["alias pxx = print /x", "alias say = echo"],
-    repeat=NO_REPEAT,
 )
 def alias_command(session: Session, args: Args) -> object:
     usage = "Usage: alias [-a] [--] ALIAS = COMMAND [DEFAULT-ARGS...]"

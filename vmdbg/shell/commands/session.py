@@ -20,6 +20,30 @@ INFO = prefix(
     group="status",
     summary="Generic command for showing things about the machine and its program.",
 )
+SET_HISTORY = prefix(
+    "set history", group="support", summary="Generic command for setting command history parameters."
+)
+SHOW_HISTORY = prefix(
+    "show history", group="status", summary="Generic command for showing command history parameters."
+)
+SET_LOGGING = prefix("set logging", group="support", summary="Set logging options.")
+SHOW_LOGGING = prefix("show logging", group="status", summary="Show logging options.")
+SET_PRINT = prefix(
+    "set print",
+    aliases=("set p", "set pr"),
+    group="data",
+    summary="Generic command for setting how things print.",
+)
+SHOW_PRINT = prefix(
+    "show print",
+    aliases=("show p", "show pr"),
+    group="status",
+    summary="Generic command for showing print settings.",
+)
+SET_STYLE = prefix("set style", group="support", summary="Set style-specific variables.")
+SHOW_STYLE = prefix("show style", group="status", summary="Show style-specific variables.")
+SET_JSON = prefix("set json", group="support", summary="Set how JSON is written.")
+SHOW_JSON = prefix("show json", group="status", summary="Show how JSON is written.")
 HISTORY_PAGE = 10
 
 
@@ -108,7 +132,8 @@ def definition(session: Session, path: tuple[str, ...]) -> Iterator[str]:
     yield f'User command "{" ".join(path)}":'
     for statement in session.interpreter.registry.bodies[path]:
         yield from statement.lines(1)
-    yield ""
+    if session.interpreter.registry.bodies[path]:
+        yield ""
 
 
 @command(

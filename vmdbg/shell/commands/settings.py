@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import NO_REPEAT, Argument, command
-from vmdbg.shell.kinds import COMMAND_LINE, REST_EXPRESSION
+from vmdbg.shell.command import Argument, command
+from vmdbg.shell.kinds import REST_EXPRESSION, WITH_LINE
 from vmdbg.views.result import FLAG, Column, Lines, Table
 
 TYPE_CHECKING = False
@@ -150,28 +150,24 @@ def settings_table(session: Session, settings: list[Setting]) -> Table:
     "with",
     aliases=("w",),
     group="data",
-    arguments=[Argument("line", COMMAND_LINE, optional=True)],
+    arguments=[Argument("line", WITH_LINE, optional=True)],
     usage="with SETTING [VALUE] [-- COMMAND]",
     summary="Temporarily set SETTING to VALUE, run COMMAND using the setting, and restore it.",
     help="COMMAND runs with the setting changed; without COMMAND the last command runs again.",
     examples=["with confirm off -- show confirm"],
-    repeat=NO_REPEAT,
 )
 def with_command(session: Session, args: Args) -> object:
     text = args.line or ""
     if not text:
         raise UserError("Missing arguments.")
     interpreter = session.interpreter
-    before, divider, line = split_at_dashes(text)
-    if not divider:
-        line = interpreter.previous_line
-        if not line:
-            raise UserError("No previous command to relaunch")
+    before, line = split_at_dashes(text)
     node, rest = resolve_setting(session, "set", before)
     setting = node.target.setting
     if setting is None:
         what = "" if node.path == ("set",) else node.name + " "
         raise UserError(f'Undefined set {what}command: "{before.split()[0]}".  Try "help set".')
+    line = line or interpreter.relaunch()
     name, old = setting.name, session.settings.get(setting.name)
     session.settings.set(name, setting.parse(rest, session.integer))
     try:
@@ -181,12 +177,12 @@ def with_command(session: Session, args: Args) -> object:
     return None
 
 
-def split_at_dashes(text: str) -> tuple[str, bool, str]:
-    """`history size 5 -- show history` at its `--`: before, whether it was there, after."""
+def split_at_dashes(text: str) -> tuple[str, str]:
+    """`history size 5 -- show history` at its `--`: before and after."""
     position = text.find("--")
     while position >= 0:
         before, after = text[position - 1 : position], text[position + 2 : position + 3]
         if before in ("", " ", "\t") and after in ("", " ", "\t"):
-            return text[:position].strip(), True, text[position + 2 :].strip()
+            return text[:position].strip(), text[position + 2 :].strip()
         position = text.find("--", position + 1)
-    return text.strip(), False, ""
+    return text.strip(), ""

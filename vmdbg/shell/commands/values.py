@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import FORMAT_LETTERS, NO_REPEAT, Argument, Option, command
+from vmdbg.shell.command import FORMAT_LETTERS, Argument, Option, command
 from vmdbg.shell.kinds import NUMBER, REST, REST_EXPRESSION
 from vmdbg.views.result import Lines
 
@@ -70,7 +70,11 @@ def print_value(session: Session, args: Args, void: bool) -> str | None:
     if value.is_void and not void:
         return None
     number = session.values.record(value)
-    return f"${number} = {shown(session, value, letter, args)}"
+    try:
+        return f"${number} = {shown(session, value, letter, args)}"
+    except UserError:
+        session.output.write(f"${number} = ")
+        raise
 
 
 @command(
@@ -152,7 +156,7 @@ or after trailing whitespace.""",
 def echo_command(session: Session, args: Args) -> object:
     from vmdbg.views.values import unescape
 
-    session.output.write(unescape(args.text))
+    session.output.write(unescape(args.text or ""))
     return None
 
 
@@ -188,7 +192,6 @@ def formatted(session: Session, text: str) -> str:
     summary="Construct a vmdbg command and then evaluate it.",
     help='The arguments are the same as those of "printf"; what that would print is executed.',
     examples=['eval "print %d", 5'],
-    repeat=NO_REPEAT,
 )
 def eval_command(session: Session, args: Args) -> object:
     session.execute(formatted(session, args.arguments or ""))

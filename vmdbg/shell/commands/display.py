@@ -1,0 +1,224 @@
+"""display: expressions that are shown after every stop."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import FORMAT_LETTERS, NO_REPEAT, Argument, command
+from vmdbg.shell.kinds import REST, REST_EXPRESSION
+from vmdbg.views.result import Lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+NONE = "There are no auto-display expressions now."
+MEMORY_LETTERS = ("i", "s")
+
+
+class Display:
+    """One expression with its format."""
+
+    def __init__(self, number: int, text: str, letters: str, form: Any) -> None:
+        self.number, self.text, self.letters, self.form, self.enabled = number, text, letters, form, True
+        self.memory = bool(form and (form.size or form.count != 1 or form.letter in MEMORY_LETTERS))
+
+    @property
+    def label(self) -> str:
+        """The format as lists show it."""
+        if not self.form:
+            return ""
+        if not self.memory:
+            return f"/{self.form.letter} "
+        return f"/{self.form.count}{self.form.letter}{self.form.size} "
+
+
+class Displays:
+    """The displays of a session, by number; numbers are never used again."""
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, Display] = {}
+        self.last = 0
+
+
+def displays_of(session: Session) -> Displays:
+    """The displays of a session."""
+    found = session.extras.get("displays")
+    if found is None:
+        found = session.extras["displays"] = Displays()
+    return found  # type: ignore[no-any-return]
+
+
+def show_displays(session: Session) -> None:
+    """Shows all enabled displays: what every stop does."""
+    for display in list(displays_of(session).by_number.values()):
+        if display.enabled:
+            show_display(session, display)
+
+
+def show_display(session: Session, display: Display) -> None:
+    """`1: g = 1`, or the memory at an address; an error is shown in its place."""
+    from vmdbg.shell.commands.values import print_options, shown
+    from vmdbg.views.values import ExamineState, format_memory
+
+    output = session.output
+    if not display.memory:
+        letter = display.form.letter if display.form else ""
+        try:
+            text = shown(session, session.evaluate(display.text), letter)
+        except UserError as error:
+            text = f"<error: {error}>"
+        output.line(f"{display.number}: {display.label}{display.text} = {text}")
+        return
+    output.write(f"{display.number}: x/{display.letters} {display.text}")
+    try:
+        address = session.evaluate(display.text).as_address()
+    except UserError as error:
+        output.line(f"  <error: {error}>")
+        return
+    output.line()
+    scope = session.evaluator.scope
+    try:
+        for line in format_memory(
+            ExamineState(), display.form, scope.read_memory, address, print_options(session), scope.symbolize
+        ):
+            output.write(line)
+    except UserError as error:
+        output.line(f"<error: {error}>")
+
+
+@command(
+    "display",
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    forms=FORMAT_LETTERS,
+    usage="display[/FMT] [EXP]",
+    summary="Print value of expression EXP each time the program stops.",
+    help="""
+/FMT may be used before EXP as in the "print" command, or as in the "x" command with a count or size
+letter, "i" or "s".  With no argument, display all currently requested auto-display expressions.  Use
+"undisplay" to cancel display requests previously made.""",
+    examples=["display 1 + 1", "display/x 255"],
+    repeat=NO_REPEAT,
+)
+def display_command(session: Session, args: Args) -> object:
+    from vmdbg.shell.commands.values import examine_state
+
+    if not args.expression:
+        show_displays(session)
+        return None
+    form = None
+    if args.format:
+        from vmdbg.views.values import decode_format
+
+        form = decode_format(args.format, "x", "")
+        if form.size or form.count != 1 or form.letter in MEMORY_LETTERS:
+            form = examine_state(session).examine_format(args.format)
+            form.size = "b" if form.letter in MEMORY_LETTERS else form.size
+    session.evaluator.parse(args.expression)
+    displays = displays_of(session)
+    displays.last += 1
+    display = Display(displays.last, args.expression, args.format, form)
+    displays.by_number[display.number] = display
+    show_display(session, display)
+    return None
+
+
+@command(
+    "undisplay",
+    aliases=("delete display",),
+    group="data",
+    arguments=[Argument("numbers", REST, optional=True)],
+    usage="undisplay [NUM]...",
+    summary="Cancel some expressions to be displayed when the program stops.",
+    help="Arguments are the code numbers of the expressions, or ranges of them.  No argument: all.",
+)
+def undisplay_command(session: Session, args: Args) -> object:
+    displays = displays_of(session)
+    if not args.numbers:
+        if session.query("Delete all auto-display expressions? "):
+            displays.by_number.clear()
+        if args.from_tty:
+            session.interpreter.repeat_line = ""
+        return None
+    for display in chosen(session, args.numbers):
+        del displays.by_number[display.number]
+    if args.from_tty:
+        session.interpreter.repeat_line = ""
+    return None
+
+
+def chosen(session: Session, text: str) -> list[Display]:
+    """The displays that numbers and ranges name; GDB's line for each that is not there."""
+    displays = displays_of(session)
+    found = []
+    for word in text.replace(",", " ").split():
+        first, dash, last = word.partition("-")
+        low = session.integer(first) if first else 0
+        high = session.integer(last) if dash and last else low
+        if low <= 0:
+            raise UserError("Negative value" if low < 0 else "Zero is not a display number.")
+        if high < low:
+            raise UserError("inverted range")
+        for number in range(low, min(high, displays.last + low) + 1):
+            if number in displays.by_number:
+                found.append(displays.by_number[number])
+            else:
+                session.output.line(f"No display number {number}.")
+    return found
+
+
+@command(
+    "enable display",
+    group="data",
+    arguments=[Argument("numbers", REST, optional=True)],
+    usage="enable display [NUM]...",
+    summary="Enable some expressions to be displayed when the program stops.",
+    repeat=NO_REPEAT,
+)
+def enable_display(session: Session, args: Args) -> object:
+    return switch(session, args, on=True)
+
+
+@command(
+    "disable display",
+    group="data",
+    arguments=[Argument("numbers", REST, optional=True)],
+    usage="disable display [NUM]...",
+    summary="Disable some expressions to be displayed when the program stops.",
+    repeat=NO_REPEAT,
+)
+def disable_display(session: Session, args: Args) -> object:
+    return switch(session, args, on=False)
+
+
+def switch(session: Session, args: Args, on: bool) -> None:
+    """Turns displays on or off; all of them without numbers."""
+    every = list(displays_of(session).by_number.values())
+    for display in chosen(session, args.numbers) if args.numbers else every:
+        display.enabled = on
+
+
+@command(
+    "info display",
+    group="status",
+    summary="Expressions to display when program stops, with code numbers.",
+    examples=["info display"],
+)
+def info_display(session: Session, args: Args) -> object:
+    rows = displays_of(session).by_number.values()
+    return Lines(lines_of(list(rows)))
+
+
+def lines_of(displays: list[Display]) -> Iterator[str]:
+    """GDB's list."""
+    if not displays:
+        yield NONE
+        return
+    yield "Auto-display expressions now in effect:"
+    yield "Num Enb Expression"
+    for display in displays:
+        yield f"{display.number}:   {'y' if display.enabled else 'n'}  {display.label}{display.text}"
