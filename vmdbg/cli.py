@@ -305,13 +305,15 @@ def open_machine(session: Session, options: Options, at_once: bool) -> None:
     program = options.program[0] if options.program else ""
     session.open_target = lambda: open_target(session, options.machine, program)
     if at_once or options.machine or program:
-        try:
-            session.target  # noqa: B018  (opens it)
-        except UserError as error:
-            from vmdbg.shell.report import report
+        from vmdbg.shell.report import report
 
+        try:
+            session.target  # noqa: B018 - asking opens it
+        except UserError as error:
             report(session, error)
             raise SystemExit(1) from None
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not take the prompt away
+            report(session, error)
 
 
 def converse(session: Session, options: Options) -> int:

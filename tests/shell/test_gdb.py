@@ -4,6 +4,8 @@ Names differ (gdb and vmdbg, their prompts, their files); nothing else may.  The
 program, so that what GDB does with one takes no part.
 """
 
+# ruff: noqa: E501 - scripts stand on one line
+
 from __future__ import annotations
 
 import shutil

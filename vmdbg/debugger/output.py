@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Fragments = Sequence[tuple[str, str]]
     Line = str | Fragments
+    Sink = tuple[IO[str] | None, Callable[[Fragments], str], Callable[[], str] | None, list[list[str]], bool]
 
 
 def plain(fragments: Fragments) -> str:
@@ -141,6 +142,17 @@ class Output:
         """`with output.capture() as text:` keeps results from stdout; `text()` is what came."""
         return Capture(self._captures)
 
+    def swap_sink(self, sink: Sink) -> Sink:
+        """Puts stream, paint, pager, captures and silence in the place of the present ones; those."""
+        before = (self._stdout, self.paint, self.pager, self._captures, self.silent)
+        self._stdout, self.paint, self.pager, self._captures, self.silent = sink
+        return before
+
+    @property
+    def coloured(self) -> bool:
+        """Whether fragments keep their colours."""
+        return self.paint is not plain
+
     def redirect(self, stream: IO[str]) -> Redirection:
         """`with output.redirect(stream):` sends results to another stream, unpaged and plain."""
         return Redirection(self, stream)
@@ -158,14 +170,10 @@ class Redirection:
         self._output, self._stream = output, stream
 
     def __enter__(self) -> None:
-        output = self._output
-        self._kept = (output._stdout, output.paint, output.pager, output._captures, output.silent)
-        output._stdout, output.paint, output.pager = self._stream, plain, None
-        output._captures, output.silent = [], False
+        self._kept = self._output.swap_sink((self._stream, plain, None, [], False))
 
     def __exit__(self, *_: object) -> None:
-        output = self._output
-        output._stdout, output.paint, output.pager, output._captures, output.silent = self._kept
+        self._output.swap_sink(self._kept)
 
 
 class Capture:

@@ -57,9 +57,9 @@ UINT_MAX = (1 << 32) - 1
 
 
 class Setting:
-    """One setting.  `details` is the longer help; `sentence` replaces the default sentence of
-    `show` (`{}` stands for the value; a boolean may have two, "on ...|off ..."); `low` and `high` bound INTEGER, SIZE and ADDRESS;
-    `readonly` settings are only shown."""
+    """One setting.  `details` is the longer help; `sentence` replaces the default sentence of `show`
+    (`{}` stands for the value; a boolean may have two, "on ...|off ..."); `low` and `high` bound
+    INTEGER, SIZE and ADDRESS; `readonly` settings are only shown."""
 
     __slots__ = (
         "choices",

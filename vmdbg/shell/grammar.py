@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.shell.command import Argument, Command
+    from vmdbg.shell.command import Argument, Command, Option
 
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 OPERATORS = frozenset(
@@ -210,9 +210,9 @@ def take_options(session: Any, command: Command, values: dict[str, Any], text: s
     words = split_words(text, " \t,")
     plain: list[tuple[int, str]] = []
     options = True
-    pending = None
+    pending: Option | None = None
     for start, word in words:
-        if pending is not None:
+        if pending is not None and pending.kind is not None:
             values[pending.target] = pending.kind.parse(session, unquote(word))
             pending = None
         elif options and word == "--":

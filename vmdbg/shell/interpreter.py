@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
-from vmdbg.errors import Quit, UserError
+from vmdbg.errors import UserError
 from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
 from vmdbg.shell.grammar import is_comment, parse_arguments, word_length
 from vmdbg.shell.script import (
@@ -90,7 +91,7 @@ class Interpreter:
         sources, arguments, verbose = list(self.sources), list(self.arguments), self.verbose
         try:
             action()
-        except (UserError, Quit, KeyboardInterrupt, Exception) as error:
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door: bugs are reported
             report(self.session, error)
             self.session.errors += 1
             return False
@@ -303,10 +304,8 @@ class Interpreter:
         self.loops += 1
         try:
             while self.session.integer(condition):
-                try:
+                with suppress(LoopContinue):
                     self.run(body)
-                except LoopContinue:
-                    pass
         except LoopBreak:
             pass
         finally:

@@ -25,7 +25,7 @@ def start(session: Session) -> None:
     name = session.settings.string("logging file")
     overwrite, only = session.settings.flag("logging overwrite"), session.settings.flag("logging redirect")
     try:
-        log = open(
+        log = open(  # noqa: SIM115 - it stays open
             session.policy.path(name), "w" if overwrite else "a", encoding="utf-8", errors="surrogateescape"
         )
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import Command
@@ -97,7 +98,7 @@ class Registry:
             for match in DECLARATION.finditer(text):
                 node = self.place(tuple(match[1].split()))
                 self._modules[node.name] = module
-                node.load = lambda module=module: self.load(module)  # type: ignore[misc]
+                node.load = partial(self.load, module)
                 for alias in LITERAL.findall(match[2] or ""):
                     self.place(tuple(alias.split())).alias_of = node
 

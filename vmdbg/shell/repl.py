@@ -6,13 +6,15 @@ This file and `lexer` are the only importers of prompt_toolkit and pygments.
 from __future__ import annotations
 
 import os
+import sys
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
+from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is loaded anyway
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import Lexer
+from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
@@ -91,7 +93,12 @@ class TerminalSource(Source):
         self._history = InMemoryHistory()
         for line in session.interpreter.history:
             self._history.append_string(line)
-        coloured = session.output.paint.__name__ == "paint"
+        coloured = session.output.coloured
+        toolbar = self._has_toolbar()
+        # Only the toolbar needs to know where the cursor is; a terminal that does not answer then has
+        # none, and no warning is written into the conversation.
+        output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        output.enable_cpr = toolbar
         self._prompt: PromptSession[str] = PromptSession(
             history=self._history,
             completer=ShellCompleter(session),
@@ -101,9 +108,11 @@ class TerminalSource(Source):
             style=STYLE if coloured else Style([]),
             include_default_pygments_style=False,
             key_bindings=bindings(),
-            bottom_toolbar=self._toolbar if self._has_toolbar() else None,
+            bottom_toolbar=self._toolbar if toolbar else None,
             enable_open_in_editor=True,
+            output=output,
         )
+        self._prompt.app.renderer.cpr_not_supported_callback = lambda: None
 
     def _has_toolbar(self) -> bool:
         return self._session.toolbar is not None or hasattr(self._session.target, "toolbar")

@@ -191,7 +191,7 @@ class Table(Result):
                 header = [("header", column.header) for _, column in shown]
                 yield lay_out(header, [column for _, column in shown], widths)
             for row in cells:
-                styled = [(column.style, text) for text, (_, column) in zip(row, shown)]
+                styled = [(column.style, text) for text, (_, column) in zip(row, shown, strict=True)]
                 yield lay_out(styled, [column for _, column in shown], widths)
         if not widths and self.empty:
             yield self.empty
@@ -215,13 +215,13 @@ class Table(Result):
     def _sequences(self) -> Iterator[Sequence[Any]]:
         keys = [column.key for column in self.columns]
         for row in self.rows:
-            yield [row.get(key) for key in keys] if hasattr(row, "get") else row  # type: ignore[misc]
+            yield [row.get(key) for key in keys] if hasattr(row, "get") else row
 
 
 def lay_out(cells: Sequence[tuple[str, str]], columns: Sequence[Column], widths: Sequence[int]) -> Line:
     """One row as fragments; a blank tail is left out."""
     out: list[tuple[str, str]] = []
-    for (style, text), column, width in zip(cells, columns, widths):
+    for (style, text), column, width in zip(cells, columns, widths, strict=True):
         padding = " " * (width - len(text))
         gap = GAP if out else ""
         if column.align == ">":
@@ -302,7 +302,9 @@ def csv_lines(result: Result) -> Iterator[Line]:
     columns, rows = result.table()
     yield ",".join(quote_csv(column.key) for column in columns)
     for row in rows:
-        yield ",".join(quote_csv(csv_value(column, value)) for column, value in zip(columns, row))
+        yield ",".join(
+            quote_csv(csv_value(column, value)) for column, value in zip(columns, row, strict=True)
+        )
 
 
 def csv_value(column: Column, value: Any) -> str:

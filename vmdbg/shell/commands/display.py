@@ -49,7 +49,7 @@ def displays_of(session: Session) -> Displays:
     found = session.extras.get("displays")
     if found is None:
         found = session.extras["displays"] = Displays()
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def show_displays(session: Session) -> None:
@@ -180,7 +180,8 @@ def chosen(session: Session, text: str) -> list[Display]:
     repeat=NO_REPEAT,
 )
 def enable_display(session: Session, args: Args) -> object:
-    return switch(session, args, on=True)
+    switch(session, args, on=True)
+    return None
 
 
 @command(
@@ -192,7 +193,8 @@ def enable_display(session: Session, args: Args) -> object:
     repeat=NO_REPEAT,
 )
 def disable_display(session: Session, args: Args) -> object:
-    return switch(session, args, on=False)
+    switch(session, args, on=False)
+    return None
 
 
 def switch(session: Session, args: Args, on: bool) -> None:

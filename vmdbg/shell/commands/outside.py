@@ -37,7 +37,7 @@ def shell_command(session: Session, args: Args) -> object:
     shell = os.environ.get("SHELL") or "/bin/sh"
     words = [shell, "-c", args.line] if args.line else [shell]
     try:
-        note_exit(session, subprocess.call(words))
+        note_exit(session, subprocess.call(words))  # noqa: S603 - that is the command
     except OSError as error:
         raise UserError(f"Cannot execute {shell}: {error.strerror}") from None
     return None
@@ -98,7 +98,7 @@ def run_pipe(session: Session, line: str, shell: str) -> None:
 
     output = session.output
     output.flush()
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - that is the command
         [os.environ.get("SHELL") or "/bin/sh", "-c", shell],
         stdin=subprocess.PIPE,
         encoding="utf-8",

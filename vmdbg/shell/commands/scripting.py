@@ -329,6 +329,6 @@ def place_alias(registry: Registry, names: tuple[str, ...], node: Node, argument
     alias = registry.place((*parent.path, names[-1]))
     alias.alias_of, alias.arguments, alias.user = (
         node.target,
-        " ".join([node.arguments, arguments]).strip(),
+        f"{node.arguments} {arguments}".strip(),
         True,
     )
