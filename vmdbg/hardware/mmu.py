@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import (
+    ACCESS_FETCH,
     ACCESS_WRITE,
     FAULT_NON_CANONICAL,
     FAULT_NONE,
@@ -20,6 +21,8 @@ from vmdbg.formats.contract import (
 )
 from vmdbg.hardware.paging import mark, tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import (
+    FIRST_DATA,
+    FIRST_FETCH,
     KEY_ASID,
     KEY_SIZE,
     KEY_TAG,
@@ -41,6 +44,7 @@ from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, WALK_STE
 from vmdbg.state.tables import (
     CONTROL_FAULT,
     CONTROL_RIGHTS,
+    CONTROL_SET,
     CONTROL_STEPS,
     CPU,
     CPU_ASID,
@@ -113,15 +117,19 @@ def translate(m, cpu, va, access):
     if high != 0 and high != TOP_BITS:
         m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
         return -1
-    asid = m.cpu[cpu * CPU + CPU_ASID]
-    array = first_array(access)
+    c = cpu * CPU
+    asid = m.cpu[c + CPU_ASID]
+    array = FIRST_DATA
+    if access == ACCESS_FETCH:
+        array = FIRST_FETCH
     row = -1
     if array >= 0:
         row = tlb_find(m, array, cpu, va, asid)
     if row >= 0:
         key = m.tlb[row + TLB_KEY]
         word = m.tlb[row + TLB_WORD]
-        tlb_touch(m, array, cpu, row, key)
+        if row != m.control[CONTROL_SET]:
+            tlb_touch(m, row)
         emit(m, TLB_HIT, va, row, word)
     else:
         if SECOND >= 0:
@@ -134,11 +142,12 @@ def translate(m, cpu, va, access):
             return walk_and_fill(m, cpu, va, access)
         key = m.tlb[row + TLB_KEY]
         word = m.tlb[row + TLB_WORD]
-        tlb_touch(m, SECOND, cpu, row, key)
+        if row != m.control[CONTROL_SET]:
+            tlb_touch(m, row)
         emit(m, TLB_L2_HIT, va, row, word)
         if array >= 0 and tlb_holds(m, array, key & KEY_SIZE):
             tlb_insert(m, array, cpu, key, word)
-    if not allowed(m, cpu, word & WORD_RIGHTS, access):
+    if (m.cpu[c + CPU_READ + access] >> (word & WORD_RIGHTS)) & 1 == 0:
         m.control[CONTROL_FAULT] = FAULT_PROTECTION
         return -1
     if access == ACCESS_WRITE and word & WORD_DIRTY == 0:

@@ -17,6 +17,7 @@ from vmdbg.state.tables import (
     ARRAY_SIZES,
     ARRAY_SPAN,
     ARRAY_STRIDE,
+    CONTROL_SET,
     TLB,
     TLB_KEY,
     TLB_WORD,
@@ -55,23 +56,31 @@ def array_base(m, array, cpu):
 
 @reads
 def tlb_find(m, array, cpu, va, asid):
-    """The row of array `array` of a CPU that translates `va` in space `asid`; -1 if none does."""
+    """The row of array `array` of a CPU that translates `va` in space `asid`; -1 if none does.
+
+    CONTROL_SET then says where its set begins.
+    """
     vpn = (va >> PAGE_BITS) & VPN_MASK
-    base = array_base(m, array, cpu)
+    base = m.array[array + ARRAY_BASE]
+    if CPUS > 1:
+        base += cpu * m.array[array + ARRAY_STRIDE]
     mask = m.array[array + ARRAY_MASK]
     span = m.array[array + ARRAY_SPAN]
     present = m.array[array + ARRAY_PRESENT]
     size = 0
     while present:
         if present & 1:
-            tag = vpn >> (size_shift(size) - PAGE_BITS)
+            tag = vpn
+            if size:
+                tag = vpn >> (size_shift(size) - PAGE_BITS)
             everywhere = (tag << KEY_TAG) | size
             key = everywhere | (asid << KEY_ASID)
-            row = base + (tag & mask) * span
-            end = row + span
-            while row < end:
+            start = base + (tag & mask) * span
+            row = start
+            while row < start + span:
                 held = m.tlb[row + TLB_KEY]
                 if held == key or held == everywhere:
+                    m.control[CONTROL_SET] = start
                     return row
                 if held < 0:
                     break
@@ -84,22 +93,21 @@ def tlb_find(m, array, cpu, va, asid):
 @reads
 def word_address(word, size, va):
     """The physical address of `va` by a cached word for a page of size index `size`."""
-    return ((word >> WORD_PFN) << PAGE_BITS) + (va & ((1 << size_shift(size)) - 1))
+    return ((word >> WORD_PFN) << PAGE_BITS) + (va & ((1 << ((SIZES >> (size << 3)) & 255)) - 1))
 
 
 @writes
-def tlb_touch(m, array, cpu, row, key):
-    """Make `row`, which holds `key`, the most recently used of its set."""
-    mask = m.array[array + ARRAY_MASK]
-    start = array_base(m, array, cpu) + ((key >> KEY_TAG) & mask) * m.array[array + ARRAY_SPAN]
-    if row != start:
-        word = m.tlb[row + TLB_WORD]
-        while row > start:
-            m.tlb[row + TLB_KEY] = m.tlb[row - TLB + TLB_KEY]
-            m.tlb[row + TLB_WORD] = m.tlb[row - TLB + TLB_WORD]
-            row -= TLB
-        m.tlb[start + TLB_KEY] = key
-        m.tlb[start + TLB_WORD] = word
+def tlb_touch(m, row):
+    """Make `row`, which `tlb_find` just found, the most recently used of its set."""
+    start = m.control[CONTROL_SET]
+    key = m.tlb[row + TLB_KEY]
+    word = m.tlb[row + TLB_WORD]
+    while row > start:
+        m.tlb[row + TLB_KEY] = m.tlb[row - TLB + TLB_KEY]
+        m.tlb[row + TLB_WORD] = m.tlb[row - TLB + TLB_WORD]
+        row -= TLB
+    m.tlb[start + TLB_KEY] = key
+    m.tlb[start + TLB_WORD] = word
 
 
 @writes

@@ -16,6 +16,7 @@ from vmdbg.state.tables import (
     BANK_BASE,
     BANK_OFFSET,
     BANK_SIZE,
+    CONTROL_LIMIT,
     FRAME,
     FRAME_DEPTH,
     FRAME_MAPS,
@@ -42,6 +43,7 @@ from vmdbg.state.tables import (
 
 # What a frame holds.
 FRAME_IS_FREE, FRAME_IS_RESERVED, FRAME_IS_TABLE, FRAME_IS_USER, FRAME_IS_TAIL = 0, 1, 2, 3, 4
+RMAP_SPARE = 8  # free rows of the reverse map that one operation may need
 FRAME_STATES = ("free", "reserved", "table", "user", "tail")
 
 
@@ -102,6 +104,8 @@ def rmap_add(m, frame, entry, pid, va):
     row = new * RMAP
     m.kernel[KERNEL_RMAP_FREE] = m.rmap[row + RMAP_NEXT]
     m.kernel[KERNEL_RMAP_COUNT] -= 1
+    if m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
+        m.control[CONTROL_LIMIT] = 0  # the run loop makes the pool larger before the next operation
     m.rmap[row + RMAP_ENTRY] = entry
     m.rmap[row + RMAP_PID] = pid
     m.rmap[row + RMAP_VA] = va

@@ -7,4 +7,3 @@ REASON_SYSCALL = 1  # the operation is a system call
 REASON_SIGNAL = 2  # the current process is to be killed: PROCESS_STATUS says by which signal
 REASON_MEMORY = 3  # memory and swap are full
 REASON_IDLE = 4  # no process is left that could run
-REASON_GROW = 5  # a pool is too small for the next operation

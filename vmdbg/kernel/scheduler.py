@@ -8,12 +8,11 @@ from vmdbg.hardware.mmu import translate
 from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.hot import reads, writes
 from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
-from vmdbg.kernel.reasons import REASON_GROW, REASON_IDLE, REASON_SYSCALL
+from vmdbg.kernel.reasons import REASON_IDLE, REASON_SYSCALL
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, SWITCH, WRITE, emit
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
-    CONTROL_EVENTS,
     CONTROL_LIMIT,
     CONTROL_VALUE,
     CPU,
@@ -26,13 +25,11 @@ from vmdbg.state.tables import (
     KERNEL_QUANTUM,
     KERNEL_READY_FIRST,
     KERNEL_READY_LAST,
-    KERNEL_RMAP_COUNT,
     OP,
     PROCESS,
     PROCESS_ASID,
     PROCESS_CURSOR,
     PROCESS_DEPTH,
-    PROCESS_LAST,
     PROCESS_LOOP0,
     PROCESS_NEXT,
     PROCESS_PC,
@@ -132,9 +129,11 @@ def access(m, cpu, pid, va, how, width, value):
         if at < 0:
             emit(m, BUS_ERROR, pa, va, 0)
             return signal(m, pid, SIGBUS, 0, va)
-        part = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
-        if part > width:
-            part = width
+        part = width
+        if width > 1:
+            room = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
+            if room < width:
+                part = room
         if how == ACCESS_WRITE:
             m.dirty[at >> PAGE_BITS] = 1
             if PAYLOAD:
@@ -219,7 +218,6 @@ def operate(m, cpu, pid):
     va = m.op[row * OP + 1]
     if word & OP_RANGED:
         va += m.process[p + PROCESS_CURSOR] * m.op[row * OP + 5]
-    m.process[p + PROCESS_LAST] = va
     reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + 2])
     if reason:
         return reason
@@ -238,11 +236,10 @@ def operate(m, cpu, pid):
 def end_operation(m, cpu):
     """Count an executed operation, and let time pass: quantum, next CPU."""
     m.kernel[KERNEL_OPERATIONS] += 1
-    c = cpu * CPU
-    left = m.cpu[c + CPU_QUANTUM] - 1
-    if left >= 0:
-        m.cpu[c + CPU_QUANTUM] = left
-        if left == 0:
+    left = m.cpu[cpu * CPU + CPU_QUANTUM]
+    if left > 0:
+        m.cpu[cpu * CPU + CPU_QUANTUM] = left - 1
+        if left == 1:
             expire(m, cpu)
     if CPUS > 1:
         following = cpu + 1
@@ -276,11 +273,15 @@ def anyone_runs(m):
 
 @writes
 def run(m):
-    """Execute operations until CONTROL_LIMIT of them are executed.  0, or the reason for stopping."""
+    """Execute operations until CONTROL_LIMIT of them are executed.  0, or the reason for stopping.
+
+    0 comes early when CONTROL_LIMIT was set to 0: a stop row matched, or the reverse map runs low.
+    """
+    cpu = m.kernel[KERNEL_CPU]
+    m.control[CONTROL_COUNTERS] = (m.cpu[cpu * CPU + CPU_PID] * CPUS + cpu) << KINDS_SHIFT
     while m.kernel[KERNEL_OPERATIONS] < m.control[CONTROL_LIMIT]:
         cpu = m.kernel[KERNEL_CPU]
         pid = m.cpu[cpu * CPU + CPU_PID]
-        m.control[CONTROL_EVENTS] = 0
         if pid == 0:
             pid = dispatch(m, cpu)
             if pid == 0:
@@ -291,9 +292,8 @@ def run(m):
                     cpu = 0
                 m.kernel[KERNEL_CPU] = cpu
                 continue
-        if m.kernel[KERNEL_RMAP_COUNT] < 2:
-            return REASON_GROW
-        m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT
+        if CPUS > 1:
+            m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT
         reason = operate(m, cpu, pid)
         if reason:
             return reason

@@ -8,9 +8,8 @@ from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.hot import Linked, reads
 from vmdbg.kernel import processes, regions, scheduler
-from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.reasons import (
-    REASON_GROW,
     REASON_IDLE,
     REASON_MEMORY,
     REASON_NONE,
@@ -202,11 +201,14 @@ class Machine:
         control[CONTROL_LIMIT] = limit
         while True:
             reason = self.engine(compiled)
-            if reason in (REASON_NONE, REASON_IDLE):
-                return reason
-            if self.cold_work(reason):
+            if reason not in (REASON_NONE, REASON_IDLE) and self.cold_work(reason):
                 self.k.end_operation(self.m, self.m.kernel[KERNEL_CPU])
-            self.m.control[CONTROL_LIMIT] = 0 if self.m.control[CONTROL_STOP] else limit
+            if self.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
+                self.grow_rmap()
+            control = self.m.control
+            if reason == REASON_IDLE or control[CONTROL_STOP] or self.operations >= limit:
+                return REASON_IDLE if reason == REASON_IDLE else REASON_NONE
+            control[CONTROL_LIMIT] = limit
 
     def engine(self, compiled: bool) -> int:
         """Run hot code until it hands over; returns the reason."""
@@ -228,9 +230,7 @@ class Machine:
             return True
         if reason == REASON_MEMORY:
             return processes.kill_for_memory(self.k, self.format) in (0, pid)
-        assert reason == REASON_GROW
-        self.grow_rmap()
-        return False
+        raise AssertionError(reason)
 
     def system_call(self, pid: int) -> bool:
         """Execute the system call at a process's program counter."""

@@ -12,6 +12,7 @@ from vmdbg.state.tables import (
     CONTROL_EVENTS,
     CONTROL_LIMIT,
     CONTROL_LOGGED,
+    CONTROL_NUMBERED,
     CONTROL_STOP,
     CONTROL_STOP_AT,
     CONTROL_STOPPED_KIND,
@@ -120,6 +121,9 @@ def emit(m, kind, a, b, c):
 def note(m, kind, a, b, c):
     """Number the event inside its operation, log it, and test the stop rows."""
     control = m.control
+    if control[CONTROL_NUMBERED] != m.kernel[KERNEL_OPERATIONS]:
+        control[CONTROL_NUMBERED] = m.kernel[KERNEL_OPERATIONS]
+        control[CONTROL_EVENTS] = 0
     number = control[CONTROL_EVENTS] + 1
     control[CONTROL_EVENTS] = number
     cpu = m.kernel[KERNEL_CPU]

@@ -223,7 +223,6 @@ table(
     loop5
     loop6
     loop7
-    last      address of its last access, for diagnostics
     """,
 )
 table(
@@ -286,6 +285,8 @@ table(
     rights    rights so far at the end of path
     fault     fault of the last access: one of the FAULT_ constants
     value     value that the last access read, or that it overwrote
+    set       where the TLB set begins that tlb_find searched last
+    numbered  operation that `events` belongs to
     reason    why the run loop stopped
     """,
 )
