@@ -1,0 +1,113 @@
+"""The functions that GDB has in expressions: `$_streq`, `$_isvoid`, `$_regex`, `$_gdb_setting` and others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from vmdbg.debugger.c_types import ARRAY, CHAR
+from vmdbg.debugger.values import Value, make_integer, make_string, make_truth, text_of
+from vmdbg.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.expressions import Evaluator
+
+Function = Callable[["Evaluator", Sequence[Value]], Value]
+COUNTS = {1: "one argument", 2: "two arguments", 3: "three arguments"}
+
+
+def demand(name: str, arguments: Sequence[Value], count: int) -> None:
+    """UserError unless there are so many arguments."""
+    if len(arguments) != count:
+        raise UserError(f"You must provide {COUNTS[count]} for ${name}.")
+
+
+def is_void(_: Evaluator, arguments: Sequence[Value]) -> Value:
+    """`$_isvoid(value)`: whether the value is void."""
+    demand("_isvoid", arguments, 1)
+    return make_truth(arguments[0].is_void)
+
+
+def strings_equal(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
+    """`$_streq(a, b)`: whether two strings are equal."""
+    demand("_streq", arguments, 2)
+    read = evaluator.scope.read_memory
+    first, second = (text_of(argument, read) for argument in arguments)
+    return make_truth(first == second)
+
+
+def string_length(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
+    """`$_strlen(text)`: the length of a string in bytes."""
+    demand("_strlen", arguments, 1)
+    text = text_of(arguments[0], evaluator.scope.read_memory)
+    return make_integer(len(text.encode("utf-8", "surrogateescape")))
+
+
+def matches(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
+    """`$_regex(text, expression)`: whether the regular expression matches from the text's start."""
+    import re
+
+    demand("_regex", arguments, 2)
+    read = evaluator.scope.read_memory
+    text, form = (text_of(argument, read) for argument in arguments)
+    try:
+        return make_truth(re.match(form, text))
+    except re.error as error:
+        raise UserError(f"Invalid regular expression: {error}.") from None
+
+
+def memory_equal(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
+    """`$_memeq(a, b, size)`: whether two stretches of memory hold the same bytes."""
+    demand("_memeq", arguments, 3)
+    size = arguments[2].as_integer()
+    if size < 0:
+        raise UserError("length must be non-negative")
+    if size == 0:
+        return make_truth(True)
+    first, second = (bytes_of(evaluator, argument, size) for argument in arguments[:2])
+    return make_truth(first == second)
+
+
+def bytes_of(evaluator: Evaluator, value: Value, size: int) -> bytes:
+    """The first bytes of an array, or of what a pointer points to."""
+    if value.type.code == ARRAY and value.address is None:
+        return value.data[:size]
+    return evaluator.scope.read_memory(value.as_address(), size)
+
+
+def setting(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
+    """`$_gdb_setting("name")`: the value of a setting."""
+    value = setting_named(evaluator, arguments, "_gdb_setting")
+    return make_string(value) if isinstance(value, str) else make_integer(int(value))
+
+
+def setting_text(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
+    """`$_gdb_setting_str("name")`: the value of a setting as a string."""
+    value = setting_named(evaluator, arguments, "_gdb_setting_str")
+    if isinstance(value, bool):
+        return make_string("on" if value else "off")
+    return make_string(str(value))
+
+
+def setting_named(evaluator: Evaluator, arguments: Sequence[Value], name: str) -> str | int | bool:
+    """The setting that the only argument names."""
+    if len(arguments) != 1:
+        raise UserError(f"You must provide an argument to ${name}")
+    kind = arguments[0].type
+    if kind.code != ARRAY or kind.pointed().size != CHAR.size:
+        raise UserError(f"First argument of ${name} must be a string.")
+    value = evaluator.scope.setting(text_of(arguments[0], evaluator.scope.read_memory))
+    if value is None:
+        raise UserError(f"First argument of ${name} must be a valid setting of the 'show' command.")
+    return value
+
+
+FUNCTIONS: dict[str, Function] = {
+    "_gdb_setting": setting,
+    "_gdb_setting_str": setting_text,
+    "_isvoid": is_void,
+    "_memeq": memory_equal,
+    "_regex": matches,
+    "_streq": strings_equal,
+    "_strlen": string_length,
+}
