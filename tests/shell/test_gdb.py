@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from vmdbg.errors import UserError
+from vmdbg.shell.registry import Registry
+
 GDB = shutil.which("gdb")
 pytestmark = pytest.mark.skipif(GDB is None, reason="gdb is not installed")
 
@@ -419,3 +422,27 @@ def test_command_lines(name: str, both: Callable[..., None]) -> None:
 def test_there_are_enough_cases() -> None:
     lines = sum(len(case) for case in LINES.values())
     assert lines + len(SCRIPTS) + len(PIPED) + len(COMMAND_LINES) >= 150
+
+
+def test_abbreviations_mean_the_same() -> None:
+    """Every word that GDB takes for a command that both have is taken for it here."""
+    registry = Registry()
+    registry.index()
+    registry.load_all()
+    tops = [node for node in registry.nodes() if len(node.path) == 1 and node.declared() is not None]
+    names = sorted({node.target.path[0] for node in tops})
+    words = sorted({name[:size] for name in names for size in range(1, len(name) + 1)})
+    typed = "".join(f"echo \\n@@ {word}\\n\nhelp {word}\n" for word in [*names, *words] if word[0].isalpha())
+    command = ["gdb", "-nx", "-q", "-ex", "set prompt", "-ex", "set confirm off"]
+    done = subprocess.run(command, input=typed, text=True, capture_output=True, check=False)
+    answers = dict(part.split("\n", 1) for part in done.stdout.split("\n@@ ")[1:])
+    texts = {answers[name]: name for name in names if answers.get(name, "").strip()}
+    meant = {word: texts[answers[word]] for word in words if answers.get(word, "") in texts}
+    found = {}
+    for word in meant:
+        try:
+            found[word] = registry.resolve(word)[0].target.name
+        except UserError as error:
+            found[word] = str(error)
+    assert found == meant
+    assert len(meant) > 60

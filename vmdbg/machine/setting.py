@@ -110,6 +110,8 @@ class Setting:
         `number` evaluates an integer expression (the shell passes its evaluator); without it only
         literals are understood (TOML).
         """
+        if self.kind == STRING:
+            return unescape_setting(text.lstrip())
         text = text.strip()
         if self.kind == BOOLEAN:
             return parse_boolean(text)
@@ -117,8 +119,6 @@ class Setting:
             return None if text and len(text) > 1 and "auto".startswith(text) else parse_auto(text)
         if self.kind == ENUM:
             return parse_choice(text, self.choices)
-        if self.kind == STRING:
-            return unescape_setting(text)
         if self.kind in (PLAIN_STRING, OPTIONAL_FILENAME):
             return text
         if self.kind == FILENAME:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 COMMANDS_PAGE = "commands.md"
 SETTINGS_PAGE = "settings.md"
+PROGRAMS_PAGE = "programs.md"  # written by hand, but for a table
+PROGRAMS_TABLE = ("<!-- Made by scripts/docs from vmdbg/programs/operations.py; edit that. -->\n", "<!-- end -->")
+DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
 GENERATED = "<!-- Made by scripts/docs from the declarations; edit those. -->"
 FORM_TEXTS = {
     "json": "`/json`, `/j`",
@@ -129,6 +132,17 @@ def all_settings() -> list[Setting]:
     return [*settings, *SETTINGS]
 
 
+def programs_page() -> str:
+    """`docs/programs.md` with the table of operations as they are declared."""
+    from vmdbg.programs.operations import operations_table
+
+    with open(os.path.join(DOCS, PROGRAMS_PAGE), encoding="utf-8") as file:
+        text = file.read()
+    before, mark, rest = text.partition(PROGRAMS_TABLE[0])
+    _, end, after = rest.partition(PROGRAMS_TABLE[1])
+    return before + mark + operations_table() + end + after
+
+
 def pages() -> dict[str, str]:
     """File name to text."""
     from vmdbg.shell.registry import Registry
@@ -138,17 +152,15 @@ def pages() -> dict[str, str]:
     return {
         COMMANDS_PAGE: commands_page(registry).rstrip("\n") + "\n",
         SETTINGS_PAGE: settings_page("Settings", all_settings()),
+        PROGRAMS_PAGE: programs_page(),
     }
 
 
 def main(arguments: list[str]) -> int:
     """Writes the pages into docs/; with `--check` only says which are not as they should be."""
-    folder = os.path.join(
-        os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs"
-    )
     stale = []
     for name, text in pages().items():
-        path = os.path.join(folder, name)
+        path = os.path.join(DOCS, name)
         try:
             with open(path, encoding="utf-8") as file:
                 old = file.read()
@@ -158,7 +170,7 @@ def main(arguments: list[str]) -> int:
             continue
         stale.append(name)
         if "--check" not in arguments:
-            os.makedirs(folder, exist_ok=True)
+            os.makedirs(DOCS, exist_ok=True)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
     if stale:

@@ -25,12 +25,12 @@ def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
     registry = session.interpreter.registry
     registry.adopt_settings(session.settings)
     root = registry.find((verb,))
-    head, _, rest = text.strip().partition(" ")
+    head, _, rest = text.lstrip().partition(" ")
     if "." in head:
         setting = session.settings.find(head)
         node = registry.find((verb, *setting.words)) if setting else None
         if node is not None:
-            return node, rest.strip()
+            return node, rest
     node, rest = registry.resolve(text, root)
     return node, rest
 
@@ -49,7 +49,7 @@ value is turned on.  "help set" lists the settings; "show" says what they are.""
     examples=["set $size = 4096", "set confirm off", "set history size 1000"],
 )
 def set_command(session: Session, args: Args) -> object:
-    node, rest = resolve_setting(session, "set", args.text)
+    node, rest = resolve_setting(session, "set", args.raw)
     if node.path == ("set",):
         assign(session, args.text)
         return None

@@ -1,0 +1,140 @@
+"""A shell without a process: a session over strings, with a tiny target."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vmdbg.debugger.session import Policy, Session
+from vmdbg.errors import UserError
+from vmdbg.shell.startup import make_session
+
+
+class FakeScope:
+    """Sixteen KiB of memory at 0x1000, a register, a symbol, a function."""
+
+    bits = 16
+    physical_bits = 16
+
+    def __init__(self) -> None:
+        self.memory = bytearray(range(256)) * 64
+        self.registers = {"cr3": 0x103000}
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        start = address - 0x1000
+        if start < 0 or start + size > len(self.memory):
+            bad = address if start < 0 else 0x1000 + len(self.memory)
+            raise UserError(f"Cannot access memory at address {bad:#x}")
+        return bytes(self.memory[start : start + size])
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        return self.read_memory(address + 0x1000, size)
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        self.memory[address - 0x1000 : address - 0x1000 + len(data)] = data
+
+    def register(self, name: str) -> object:
+        from vmdbg.debugger.values import make_integer
+
+        value = self.registers.get(name)
+        return None if value is None else make_integer(value, 64, signed=False)
+
+    def set_register(self, name: str, value: object) -> None:
+        self.registers[name] = int(value)  # type: ignore[call-overload]
+
+    def symbol(self, name: str) -> int | None:
+        return {"buf": 0x1010}.get(name)
+
+    def call(self, name: str, arguments: list[object]) -> object:
+        return None
+
+
+class FakeTarget:
+    """What commands ask of a target."""
+
+    name = "fake"
+    capabilities = frozenset({"translate"})
+    event_kinds = ("tlb-hit", "tlb-miss", "fault-minor")
+
+    def __init__(self) -> None:
+        self.scope = FakeScope()
+
+    def names(self) -> list[str]:
+        return ["$cr3", "buf"]
+
+    def complete(self, what: str) -> list[str]:
+        return {"pids": ["1", "2"]}.get(what, [])
+
+
+class Shell:
+    """A session and what it wrote."""
+
+    def __init__(self, session: Session, out: io.StringIO, err: io.StringIO) -> None:
+        self.session, self._out, self._err = session, out, err
+
+    @property
+    def interpreter(self):
+        return self.session.interpreter
+
+    def run(self, *lines: str) -> str:
+        """Executes lines as `-ex` does; what came on stdout."""
+        for line in lines:
+            self.interpreter.try_line(line)
+        return self.out()
+
+    def errors(self, *lines: str) -> str:
+        """Executes lines; what came on stderr."""
+        self.run(*lines)
+        return self.err()
+
+    def type(self, *lines: str) -> str:
+        """Executes lines as if they were typed; what came on stdout."""
+        for line in lines:
+            self.interpreter.remember(line)
+            self.interpreter.command_line(line)
+        return self.out()
+
+    def script(self, text: str, name: str = "test.vmdbg") -> str:
+        """Runs the lines of a script; what came on stdout."""
+        self.interpreter.attempt(lambda: self.interpreter.run_lines(name, text.split("\n")))
+        return self.out()
+
+    def out(self) -> str:
+        return taken(self._out)
+
+    def err(self) -> str:
+        return taken(self._err)
+
+
+def taken(stream: io.StringIO) -> str:
+    """What a stream holds; it is empty afterwards."""
+    text = stream.getvalue()
+    stream.seek(0)
+    stream.truncate()
+    return text
+
+
+@pytest.fixture
+def make_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shell]:
+    """Makes shells that work in an empty folder."""
+    folder = tmp_path / "here"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+
+    def make(restricted: bool = False, target: bool = True) -> Shell:
+        out, err = io.StringIO(), io.StringIO()
+        session = make_session(out, err, Policy(restricted))
+        if target:
+            session.target = FakeTarget()
+        return Shell(session, out, err)
+
+    return make
+
+
+@pytest.fixture
+def shell(make_shell: Callable[..., Shell]) -> Shell:
+    """A shell with the tiny target."""
+    return make_shell()
