@@ -23,6 +23,8 @@ from vmdbg.formats.contract import (
     TOP_SHIFT,
     classify,
     combine,
+    is_accessed,
+    is_dirty,
     marked,
     marked_table,
     next_table,
@@ -114,7 +116,10 @@ def mark(m, dirty):
         if new != old:
             store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
             m.path[row + PATH_ENTRY] = new
-            step |= STEP_A
+            if row < last or is_accessed(old) == 0:
+                step |= STEP_A
+            if row == last and is_dirty(new) != is_dirty(old):
+                step |= STEP_D
         emit(m, WALK_STEP, step, m.path[row + PATH_ADDRESS], new)
         row += PATH
 

@@ -235,12 +235,12 @@ def operate(m, cpu, pid):
 @writes
 def end_operation(m, cpu):
     """Count an executed operation, and let time pass: quantum, next CPU."""
-    m.kernel[KERNEL_OPERATIONS] += 1
     left = m.cpu[cpu * CPU + CPU_QUANTUM]
     if left > 0:
         m.cpu[cpu * CPU + CPU_QUANTUM] = left - 1
         if left == 1:
-            expire(m, cpu)
+            expire(m, cpu)  # its events belong to the operation that ends
+    m.kernel[KERNEL_OPERATIONS] += 1
     if CPUS > 1:
         following = cpu + 1
         if following == CPUS:

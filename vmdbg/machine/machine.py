@@ -139,6 +139,9 @@ class Machine:
             self.restore(before)
             raise
         self.program = program
+        for cpu in range(len(self.m.cpu) // CPU):
+            if self.m.cpu[cpu * CPU + CPU_PID] == 0:
+                self.k.dispatch(self.m, cpu)
         return pids
 
     def append_operations(self, pid: int, rows: Any) -> None:
@@ -292,6 +295,8 @@ class Machine:
     def restore(self, snapshot: Snapshot) -> None:
         """Make the state what it was at the snapshot."""
         self.recorder.put(snapshot)
+        for rows, name in (("rmaps", "rmap"), ("regions", "region"), ("ops", "op")):
+            self.shape[rows] = snapshot.sizes[name] // (8 * TABLES[name].width)  # pools grow as they did
 
     def digest(self) -> str:
         """A hash of the state, in hex.  Equal states have equal digests, whatever their history."""

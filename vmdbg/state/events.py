@@ -10,6 +10,7 @@ from vmdbg.hot import reads, slot, writes
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
     CONTROL_EVENTS,
+    CONTROL_HIT,
     CONTROL_LIMIT,
     CONTROL_LOGGED,
     CONTROL_NUMBERED,
@@ -146,6 +147,7 @@ def note(m, kind, a, b, c):
         while row < end:
             if m.stop[row + STOP_KIND] == kind and stop_matches(m, row, cpu, pid, a):
                 m.stop[row + STOP_HITS] += 1
+                control[CONTROL_HIT] = m.kernel[KERNEL_OPERATIONS]
                 if m.stop[row + STOP_ACTION] == 0 and control[CONTROL_STOP] == 0:
                     control[CONTROL_STOP] = number
                     control[CONTROL_STOPPED_KIND] = kind

@@ -288,6 +288,7 @@ table(
     set       where the TLB set begins that tlb_find searched last
     numbered  operation that `events` belongs to
     reason    why the run loop stopped
+    hit       operation in which a stop row matched last
     """,
 )
 table(
