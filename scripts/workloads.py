@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import collections
 import itertools
 import random
 from typing import NamedTuple
@@ -115,14 +114,12 @@ def workloads(count: int) -> list[Workload]:
     return [make(count, payload) for make, payload in made]
 
 
-def dictionary_model(
-    accesses: list[tuple[int, int]], sets: int = 16, ways: int = 4
-) -> collections.Counter[str]:
+def dictionary_model(accesses: list[tuple[int, int]], sets: int = 16, ways: int = 4) -> dict[str, int]:
     """What one writes in an afternoon: a TLB of dictionaries, a page table that is one, counters."""
     tlb: list[dict[int, list[int]]] = [{} for _ in range(sets)]
     second: list[dict[int, list[int]]] = [{} for _ in range(GEOMETRY[2])]
     pages: dict[int, list[int]] = {}
-    count: collections.Counter[str] = collections.Counter()
+    count = dict.fromkeys(("hit", "hit2", "miss", "fault", "protection", "read", "write"), 0)
     memory: dict[int, int] = {}
     for kind, va in accesses:
         vpn = va >> 12
