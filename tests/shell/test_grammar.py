@@ -65,7 +65,8 @@ def test_words_lie_in_the_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "plain"), [("abc", "abc"), ("'a b'", "a b"), ('"a\\"b"', 'a"b'), ("a\\ b", "a b"), ("'a\\b'", "a\\b")]
+    ("word", "plain"),
+    [("abc", "abc"), ("'a b'", "a b"), ('"a\\"b"', 'a"b'), ("a\\ b", "a b"), ("'a\\b'", "a\\b")],
 )
 def test_unquote(word: str, plain: str) -> None:
     assert unquote(word) == plain
@@ -97,7 +98,13 @@ def test_an_expression_may_have_blanks_around_its_operators() -> None:
 def test_options_stand_anywhere() -> None:
     for text in (" -pid 2 0x10 w -all", " 0x10 -all w -pid 2", " -a 0x10 -pi 2 w"):
         values = parse(text)
-        assert [values[name] for name in ("address", "access", "pid", "all", "phys")] == [16, "w", 2, True, False]
+        assert [values[name] for name in ("address", "access", "pid", "all", "phys")] == [
+            16,
+            "w",
+            2,
+            True,
+            False,
+        ]
 
 
 def test_option_errors() -> None:

@@ -15,7 +15,9 @@ from vmdbg.shell.registry import Registry
 def registry_of(*names: str, **aliases: tuple[str, ...]) -> Registry:
     registry = Registry()
     for name in names:
-        registry.add(Command(name, lambda session, args: None, aliases=aliases.get(name, ()), summary="Do it."))
+        registry.add(
+            Command(name, lambda session, args: None, aliases=aliases.get(name, ()), summary="Do it.")
+        )
     return registry
 
 
@@ -117,7 +119,8 @@ def test_a_name_is_declared_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"summary": "no stop"}, {"summary": "Yes.", "group": "nowhere"}, {"summary": "Yes.", "effect": "odd"}]
+    "bad",
+    [{"summary": "no stop"}, {"summary": "Yes.", "group": "nowhere"}, {"summary": "Yes.", "effect": "odd"}],
 )
 def test_bad_declarations_are_refused(bad: dict[str, str]) -> None:
     with pytest.raises(ValueError):

@@ -17,7 +17,9 @@ class Machine:
 
     settings = (
         Setting("machine.ram", kinds.SIZE, 64 << 20, "size of the memory", low=1024),
-        Setting("kernel.policy", kinds.ENUM, "clock", "page-replacement policy", choices=("fifo", "clock", "cold")),
+        Setting(
+            "kernel.policy", kinds.ENUM, "clock", "page-replacement policy", choices=("fifo", "clock", "cold")
+        ),
         Setting("machine.base", kinds.ADDRESS, 0x80000000, "first address"),
         Setting("machine.kind", kinds.PLAIN_STRING, "x", "kind of machine", readonly=True),
     )
@@ -174,7 +176,14 @@ def test_a_refused_change_leaves_the_old_value() -> None:
 
 def test_logging_to_a_file(make_shell: Callable[..., object], tmp_path) -> None:
     shell = make_shell()
-    shell.run("set logging file log.txt", "set logging enabled on", "print 5", "foo", "set logging enabled off", "print 6")
+    shell.run(
+        "set logging file log.txt",
+        "set logging enabled on",
+        "print 5",
+        "foo",
+        "set logging enabled off",
+        "print 6",
+    )
     text = (tmp_path / "here" / "log.txt").read_text()
     assert text == '$1 = 5\nUndefined command: "foo".  Try "help".\n'
     shell.run("set logging overwrite on", "set logging redirect on", "set logging enabled on")

@@ -162,6 +162,11 @@ class Session:
     def target(self, target: Any) -> None:
         self._target, self.open_target = target, None
 
+    @property
+    def opened(self) -> Any:
+        """The target if it is open already, else None: asking opens nothing."""
+        return self._target
+
     # -- values
 
     @property

@@ -122,7 +122,7 @@ class Interpreter:
         node, rest = self.registry.resolve(text)
         command = node.declared()
         bare = command is None or command.function is None
-        if node.setting is not None or (bare and node.path[0] == "show"):
+        if node.target.setting is not None or (bare and node.path[0] == "show"):
             parent = self.registry.find(node.path[:1])
             assert parent is not None
             return parent, text[word_length(text) :]
@@ -220,12 +220,11 @@ class Interpreter:
         self.session.output.lines(list_subcommands(self, node))
 
     def run_hook(self, node: Node, kind: str) -> None:
-        """Runs `hook-NAME` or `hookpost-NAME` if the user defined it, but not inside itself."""
+        """Runs `hook-NAME` or `hookpost-NAME` if the user defined it, but not inside either."""
         if not node.path:
             return
-        name = (*node.path[:-1], kind + node.path[-1])
-        hook = self.registry.find(name)
-        key = " ".join(name)
+        hook = self.registry.find((*node.path[:-1], kind + node.path[-1]))
+        key = node.name
         if hook is None or hook.command is None or key in self._hooks:
             return
         self._hooks.add(key)

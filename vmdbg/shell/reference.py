@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 COMMANDS_PAGE = "commands.md"
 SETTINGS_PAGE = "settings.md"
 PROGRAMS_PAGE = "programs.md"  # written by hand, but for a table
-PROGRAMS_TABLE = ("<!-- Made by scripts/docs from vmdbg/programs/operations.py; edit that. -->\n", "<!-- end -->")
+PROGRAMS_TABLE = (
+    "<!-- Made by scripts/docs from vmdbg/programs/operations.py; edit that. -->\n",
+    "<!-- end -->",
+)
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
 GENERATED = "<!-- Made by scripts/docs from the declarations; edit those. -->"
 FORM_TEXTS = {

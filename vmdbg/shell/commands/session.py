@@ -59,7 +59,7 @@ HISTORY_PAGE = 10
 )
 def quit_command(session: Session, args: Args) -> object:
     status = session.integer(args.status) & 0xFF if args.status else None
-    question = getattr(session.target, "quit_question", None)
+    question = getattr(session.opened, "quit_question", None)
     text = question() if question is not None and not session.interpreter.isolated else ""
     if text and not session.query(text + "Quit anyway? "):
         raise UserError("Not confirmed.")

@@ -1,0 +1,90 @@
+"""A restricted session: every way out that we could think of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def cage(make_shell: Callable[..., object], tmp_path: Path):
+    (tmp_path / "outside.vmdbg").write_text("echo out\\n\n")
+    return make_shell(restricted=True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "shell echo out",
+        "!echo out",
+        "make out",
+        "pipe echo out | cat",
+        "| echo out | cat",
+        'eval "shell echo %s", "out"',
+        "with confirm off -- shell echo out",
+        "cd ..",
+        "source ../outside.vmdbg",
+        "source -isolated ../outside.vmdbg",
+        "source -v ../outside.vmdbg",
+        "source here/../../outside.vmdbg",
+        "source ~/outside.vmdbg",
+    ],
+)
+def test_refused(cage, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = os.getcwd()
+    assert "out" not in cage.run(line)
+    assert cage.err()
+    assert os.getcwd() == before
+
+
+def test_links_are_followed_before_they_are_judged(cage, tmp_path: Path) -> None:
+    (tmp_path / "here" / "link.vmdbg").symlink_to(tmp_path / "outside.vmdbg")
+    (tmp_path / "here" / "up").symlink_to(tmp_path)
+    for name in ("link.vmdbg", "up/outside.vmdbg"):
+        assert "are not allowed in a restricted session." in cage.errors(f"source {name}")
+
+
+def test_log_files_stay_inside(cage, tmp_path: Path) -> None:
+    (tmp_path / "here" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    for name in ("../log.txt", str(tmp_path / "log.txt"), "link.txt"):
+        assert "not allowed" in cage.errors(f"set logging file {name}", "set logging enabled on")
+        assert cage.run("show logging enabled") == "off: Logging is disabled.\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "outside.vmdbg"]
+    cage.run("set logging file mine.txt", "set logging enabled on", "echo x", "set logging enabled off")
+    assert (tmp_path / "here" / "mine.txt").read_text() == "x"
+
+
+def test_files_inside_are_allowed(cage, tmp_path: Path) -> None:
+    (tmp_path / "here" / "a.vmdbg").write_text("echo in\\n\n")
+    assert cage.run("source a.vmdbg", f"source {tmp_path}/here/a.vmdbg") == "in\nin\n"
+
+
+def test_redefining_commands_opens_nothing(cage) -> None:
+    cage.script(
+        "define echo\nshell echo out\nend\nalias sneak = shell\ndefine hook-print\nshell echo out\nend"
+    )
+    assert "out" not in cage.run("echo", "sneak echo out", "print 1")
+
+
+def test_init_files_are_not_read(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], home: Path, tmp_path: Path
+) -> None:
+    (home / ".vmdbginit").write_text("echo home\\n\n")
+    (tmp_path / ".vmdbginit").write_text("echo folder\\n\n")
+    assert run_vmdbg("-batch", "--restricted", "-ex", "echo x").stdout == "x"
+
+
+def test_the_history_is_not_touched(cage, tmp_path: Path) -> None:
+    from vmdbg.shell.history import load_history, save_history
+
+    (tmp_path / "here" / ".vmdbg_history").write_text("print 1\n")
+    load_history(cage.session)
+    cage.run("set history save on")
+    save_history(cage.session)
+    assert cage.interpreter.history == []
+    assert (tmp_path / "here" / ".vmdbg_history").read_text() == "print 1\n"
