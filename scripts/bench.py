@@ -7,6 +7,7 @@ number of events of every kind; speeds are medians, ratios are vmdbg's speed to 
 from __future__ import annotations
 
 import argparse
+import collections
 import json
 import os
 import resource
@@ -97,12 +98,13 @@ def set_up(
 
     frames, slots = workload.frames, workload.frames * 4
     l1, l2 = GEOMETRY[0] * GEOMETRY[1], GEOMETRY[2] * GEOMETRY[3]
-    buffers = t.allocate({
+    shape = collections.defaultdict(int, {
         "ram": frames * PAGE, "banks": 1, "cpus": 1, "arrays": 2, "tlb_rows": l1 + l2, "one": 1,
         "frames": frames, "rmaps": frames * 2, "regions": 64, "processes": 8, "slots": slots,
         "swap": slots * PAGE if workload.payload else 0, "ops": len(workload.accesses) + 2, "kinds": 64,
         "stops": 16, "log": 1024, "path": 8,
     })  # fmt: skip
+    buffers = t.allocate(shape)
     v = t.views(buffers)
     v.bank[t.BANK_SIZE] = frames * PAGE
     for row in range(0, len(v.tlb), t.TLB):
