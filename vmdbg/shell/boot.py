@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def open_target(session: Session, machine: str, program: str) -> Any:
     """Boots a machine by name or file (empty: the default) and loads a program into it, if one is
-    named.  The target may have `attach(session)`, called once it is the session's."""
+    named."""
     from vmdbg.targets.simulated import open_machine
 
-    target = open_machine(machine or "default")
+    target: Any = open_machine(machine or "default")
     if program:
         target.load_program(session.policy.path(program))
     return target
@@ -43,11 +43,14 @@ class MachineSettings:
         target = self._session.target
         if target is None:
             return next(setting.default for setting in self._settings if setting.name == name)
-        return target.setting(name)
+        return target.machine.config[name]
 
     def set(self, name: str, value: object) -> None:
         """Changes the running machine; it says which settings need another boot."""
         target = self._session.target
         if target is None:
             raise UserError("No machine.", 'Use "machine NAME" to boot one.')
-        target.change_setting(name, value)
+        change = getattr(target, "change_setting", None)
+        if change is None:
+            raise UserError(f'Setting "{name}" takes effect at boot.', 'Boot a machine with "machine NAME".')
+        change(name, value)

@@ -35,6 +35,11 @@ def word_length(text: str, start: int = 0) -> int:
     return end - start
 
 
+def first_word(text: str) -> str:
+    """What stands before the first blank."""
+    return text.replace("\t", " ").partition(" ")[0]
+
+
 def is_comment(line: str) -> bool:
     """A line that does nothing: blank or a comment."""
     stripped = line.lstrip(" \t")

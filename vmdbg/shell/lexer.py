@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.grammar import split_words
+from vmdbg.shell.grammar import first_word, split_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def styled_words(registry: Registry, line: str) -> list[tuple[str, str]]:
         _, rest = registry.resolve(text)
         out.append(("command", text[: len(text) - len(rest)]))
     except UserError:
-        length = len(text.split(None, 1)[0])
+        length = len(first_word(text))
         out.append(("unknown", text[:length]))
         rest = text[length:]
     if rest.startswith("/"):
-        end = len(rest.split(None, 1)[0])
+        end = len(first_word(rest))
         out.append(("form", rest[:end]))
         rest = rest[end:]
     position = 0
@@ -72,7 +72,7 @@ def pygments_lexer(registry: Registry, prompt: str = "(vmdbg) ") -> Lexer:
         "comment": Comment,
     }
 
-    class CommandLexer(Lexer):
+    class CommandLexer(Lexer):  # type: ignore[misc]  # pygments has no annotations
         """vmdbg's command language."""
 
         name = "vmdbg"
@@ -92,7 +92,8 @@ def pygments_lexer(registry: Registry, prompt: str = "(vmdbg) ") -> Lexer:
                         continue
                     yield start, Generic.Prompt, prompt
                     start, body = start + len(prompt), line[len(prompt) :]
-                for style, piece in styled_words(registry, body):
+                typed = body.rstrip("\n")
+                for style, piece in [*styled_words(registry, typed), ("", body[len(typed) :])]:
                     yield start, kinds.get(style, Text), piece
                     start += len(piece)
 

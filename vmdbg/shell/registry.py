@@ -12,7 +12,7 @@ from functools import partial
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import Command
-from vmdbg.shell.grammar import word_length
+from vmdbg.shell.grammar import first_word, word_length
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Registry:
                 raise ambiguous(node, word)
             if not found:
                 if node is self.root or not self.takes_arguments(node):
-                    raise self.undefined(node, word or rest.split(None, 1)[0])
+                    raise self.undefined(node, word or first_word(rest))
                 break
             node = found[0]
             after = rest[length:]
