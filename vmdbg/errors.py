@@ -28,7 +28,7 @@ class InputError(UserError):
     """A file that cannot be read as what it should be.
 
     `str()` is `FILE:LINE:COLUMN: message` with the parts that are known; lines and columns count
-    from 1.  `excerpt` is the line with a caret row below it, or empty.
+    from 1.  `excerpt` is the line, indented by two, with a row of carets below it, or empty.
     """
 
     def __init__(
@@ -40,8 +40,9 @@ class InputError(UserError):
         super().__init__(f"{place}: {message}" if place else message)
         self.excerpt = ""
         if source:
-            text = source.rstrip("\n").replace("\t", " ")
-            self.excerpt = f"  {text}\n  {' ' * (column - 1)}{'^' * max(1, width)}"
+            text = source.rstrip().replace("\t", " ")
+            before = max(0, column - 1 - (len(text) - len(text.lstrip())))
+            self.excerpt = f"  {text.lstrip()}\n  {' ' * before}{'^' * max(1, width)}"
 
 
 class LimitError(UserError):

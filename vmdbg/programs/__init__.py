@@ -1,0 +1,44 @@
+"""Where operations come from: `.vmp` programs and traces; `read_program` picks the reader."""
+
+from __future__ import annotations
+
+from vmdbg.errors import InputError, UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.programs.program import Program
+
+COMPRESSED = (b"\xfd7zXZ\x00", b"\x1f\x8b")
+ELF = b"\x7fELF"
+#: How lines of a trace begin, and what valgrind says around them.
+TRACE_LINES = (b"I  ", b" L ", b" S ", b" M ", b"==")
+TRACE_SUFFIXES = (".lackey", ".trace", ".xz", ".gz")
+
+
+def read_program(path: str, *, va_bits: int, page_size: int, resident: bool = False) -> Program:
+    """The program in a file, for a machine with addresses of `va_bits` bits and these base pages (bytes).
+
+    `resident`: the pages of a trace are in memory from the start.  UserError if the file cannot be
+    opened; InputError with line and column if it is not what it should be: nothing of it is used.
+    """
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(1 << 10)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
+    if head.startswith(ELF):
+        raise InputError("ELF files are not read; expected a .vmp program or a trace", path)
+    if is_trace(path, head):
+        from vmdbg.programs.lackey import read_lackey
+
+        return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident)
+    from vmdbg.programs.vmp import read_vmp
+
+    return read_vmp(path, va_bits=va_bits, page_size=page_size)
+
+
+def is_trace(path: str, head: bytes) -> bool:
+    """Is it a trace?  The name decides where it says so, else the first bytes."""
+    if path.endswith(".vmp"):
+        return False
+    return path.endswith(TRACE_SUFFIXES) or head.startswith((*COMPRESSED, *TRACE_LINES))

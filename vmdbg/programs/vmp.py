@@ -1,0 +1,304 @@
+"""The reader of `.vmp` programs; the language is on the page docs/programs.md."""
+
+from __future__ import annotations
+
+import os
+from array import array
+
+from vmdbg.errors import InputError, UserError
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LINE, OP_LOOP
+from vmdbg.programs.arguments import KINDS, Space, options, page_options, read_arguments, rights
+from vmdbg.programs.operations import OPERATIONS, expected_operations
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.programs.scanner import Cursor, shorten
+from vmdbg.units import s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_LOOPS = 8  # nested; as many as a process has counters for
+MAX_BYTES = 16 << 20
+MAX_LINE = 1000
+MAX_NAME = 16  # bytes of a process's name
+MAX_ROUNDS = (1 << 63) - 1
+
+#: Words that no program may use as a name: patterns and operations to come are among them.
+KEYWORDS = ("process", "region", "let", "loop", "end", "step", "none", "populate", "page", "limit", "cpu")
+PLANNED = (
+    "random",
+    "zipf",
+    "chase",
+    "stride",
+    "count",
+    "seed",
+    "handler",
+    "return",
+    "shared",
+    "file",
+    "content",
+)
+
+
+class Building:
+    """A process while its lines, `first` to `last`, are read.  A row is four words of `rows`."""
+
+    def __init__(self, name: str, first: int) -> None:
+        self.name, self.first, self.last = name, first, first
+        self.limit: int | None = None
+        self.cpu = -1
+        self.regions: list[RegionSpec] = []
+        self.rows: array[int] = array("q")
+        self.exits = -1  # the row behind the last `exit`
+        self.loops: list[tuple[int, Cursor, int]] = []  # row, line and place of each open loop
+        self.labels: dict[str, tuple[int, int]] = {}  # row and open loops
+        self.uses: list[tuple[int, str, Cursor, int]] = []  # row, label, where it is named
+        self.references: list[int] = []
+
+    @property
+    def row(self) -> int:
+        """The number of the next row."""
+        return len(self.rows) // 4
+
+    def finish(self) -> ProcessSpec:
+        """The process.  InputError for open loops and unknown labels."""
+        if self.loops:
+            _, cursor, at = self.loops[-1]
+            cursor.fail('this loop has no "end"', at, at + len("loop"))
+        for row, label, cursor, start in self.uses:
+            end = start + len(label)
+            if label not in self.labels:
+                known = ", ".join(self.labels) or "it has none"
+                cursor.fail(f'no label "{shorten(label)}" in this process; labels: {known}', start, end)
+            target, depth = self.labels[label]
+            if depth:
+                cursor.fail(f'the label "{shorten(label)}" is inside a loop', start, end)
+            self.rows[row * 4 + 1] = target
+            self.references.append(row)
+        labels = {name: row for name, (row, _) in self.labels.items()}
+        if self.exits != self.row or self.row in labels.values():
+            self.rows.extend((OP_EXIT | self.last << OP_LINE, 0, 0, 0))
+        return ProcessSpec(
+            self.name,
+            self.limit,
+            self.cpu,
+            self.regions,
+            self.rows,
+            (self.first, self.last),
+            labels,
+            sorted(self.references),
+        )
+
+
+class Parser:
+    """Reads a program line by line.  All methods raise InputError."""
+
+    def __init__(self, name: str, file: str, space: Space) -> None:
+        self.name, self.file, self.space = name, file, space
+        self.symbols: dict[str, int] = {}
+        self.processes: list[ProcessSpec] = []
+        self.building: Building | None = None
+        self.line = 0
+        self.word_at = 0  # where the statement's word stands in the line
+        self.statements: dict[str, Callable[[Cursor], None]] = {
+            "process": self.process,
+            "region": self.region,
+            "let": self.let,
+            "loop": self.loop,
+            "end": self.end,
+        }
+
+    def program(self, lines: list[str]) -> Program:
+        """The whole program."""
+        for number, source in enumerate(lines, 1):
+            self.line = number
+            check_characters(source, self.file, number)
+            cursor = Cursor(source, self.file, number, self.symbols)
+            if not cursor.done():
+                self.statement(cursor)
+        self.close()
+        if not self.processes:
+            raise InputError("expected a process or an operation, but the file has none", self.file)
+        return Program(self.name, self.file, lines, self.processes, symbols=self.symbols)
+
+    def statement(self, cursor: Cursor) -> None:
+        """One line that is not empty."""
+        start = cursor.at
+        word = cursor.name("an operation, a declaration or a label")
+        if cursor.take(":"):
+            self.label(cursor, word, start)
+            if cursor.done():
+                return
+            start = cursor.at
+            word = cursor.name("an operation or the end of the line")
+        self.word_at = start
+        if word in self.statements:
+            self.statements[word](cursor)
+            cursor.finish()
+        elif word in OPERATIONS:
+            self.operation(cursor, word)
+        else:
+            message = f'unknown operation "{shorten(word)}"; expected {expected_operations()}'
+            cursor.fail(message, start, start + len(word))
+
+    def current(self) -> Building:
+        """The process that the line belongs to; a program without `process` has one with its name."""
+        if self.building is None:
+            self.building = Building(self.name.encode()[:MAX_NAME].decode("utf-8", "ignore"), self.line)
+        self.building.last = self.line
+        return self.building
+
+    def close(self) -> None:
+        """End the process that is being read, if there is one."""
+        if self.building is not None:
+            self.processes.append(self.building.finish())
+            self.building = None
+
+    # -- declarations
+
+    def process(self, cursor: Cursor) -> None:
+        """`process NAME [limit=N] [cpu=N]`"""
+        self.close()
+        start = cursor.at
+        name = cursor.name("a name")
+        if len(name) > MAX_NAME:
+            cursor.fail(f"expected a name of at most {MAX_NAME} characters", start, start + len(name))
+        self.building = Building(name, self.line)
+        found = options(cursor, {"limit": (1, (1 << 31) - 1), "cpu": (0, 63)})
+        self.building.limit = found.get("limit")
+        self.building.cpu = found.get("cpu", -1)
+
+    def region(self, cursor: Cursor) -> None:
+        """`region KIND START SIZE RIGHTS [page=SIZE] [populate]`"""
+        building = self.current()
+        if building.row:
+            cursor.fail(
+                "regions come before the first operation of a process", self.word_at, len(cursor.text)
+            )
+        start = cursor.at
+        kind = cursor.name("a kind of region: " + ", ".join(KINDS))
+        if kind not in KINDS:
+            message = f'unknown kind of region "{shorten(kind)}"; expected {", ".join(KINDS)}'
+            cursor.fail(message, start, start + len(kind))
+        start_at = cursor.at
+        first = cursor.expression("the region's first address")
+        size_at = cursor.at
+        size = cursor.expression("the region's size")
+        size_end = cursor.trimmed()
+        allowed = rights(cursor)
+        shift, populate = page_options(cursor, self.space)
+        page = 1 << shift if shift else self.space.page_size
+        self.space.check_aligned(cursor, first, page, start_at, size_at)
+        if size <= 0:
+            cursor.fail("expected a size of at least one page", size_at, size_end)
+        self.space.check_aligned(cursor, size, page, size_at, size_end)
+        self.space.check_region(cursor, first, size, start_at, size_end)
+        large = page if shift else 0
+        new = RegionSpec(kind, s64(first), size, allowed, large, populate, self.line)
+        for other in building.regions:
+            if new.start < other.end and other.start < new.end:
+                cursor.fail(f"the region overlaps the one of line {other.line}", start_at, size_end)
+        building.regions.append(new)
+
+    def let(self, cursor: Cursor) -> None:
+        """`let NAME = EXPR`"""
+        start = cursor.at
+        name = cursor.name("a name")
+        self.check_new(cursor, name, start)
+        if not cursor.take("="):
+            cursor.expected('"="')
+        self.symbols[name] = cursor.expression("a number")
+
+    def label(self, cursor: Cursor, name: str, start: int) -> None:
+        """`NAME:`"""
+        building = self.current()
+        self.check_new(cursor, name, start)
+        building.labels[name] = building.row, len(building.loops)
+
+    def check_new(self, cursor: Cursor, name: str, start: int) -> None:
+        """Refuse a name that is taken."""
+        labels = self.building.labels if self.building else {}
+        if name in KEYWORDS or name in PLANNED or name in OPERATIONS:
+            cursor.fail(f'"{name}" is a word of the language; expected a name', start, start + len(name))
+        if name in self.symbols or name in labels:
+            cursor.fail(f'"{shorten(name)}" is there already', start, start + len(name))
+
+    # -- operations
+
+    def loop(self, cursor: Cursor) -> None:
+        """`loop [N]`"""
+        building = self.current()
+        if len(building.loops) == MAX_LOOPS:
+            cursor.fail(f"more than {MAX_LOOPS} loops inside one another", self.word_at, cursor.trimmed())
+        rounds, start = MAX_ROUNDS, cursor.at
+        if not cursor.done():
+            rounds = cursor.expression("a number of rounds")
+            if not 1 <= rounds <= MAX_ROUNDS:
+                cursor.fail("expected a number of rounds from 1", start, cursor.trimmed())
+        building.loops.append((building.row, cursor, self.word_at))
+        building.rows.extend((OP_LOOP | self.line << OP_LINE, rounds, 0, 0))
+
+    def end(self, cursor: Cursor) -> None:
+        """`end`"""
+        building = self.building
+        if building is None or not building.loops:
+            cursor.fail('"end" without a loop', self.word_at, cursor.trimmed())
+        building.last = self.line
+        row, opened, at = building.loops.pop()
+        if building.row == row + 1:
+            opened.fail("the loop has no operation", at, at + len("loop"))
+        building.references.append(building.row)
+        building.rows.extend((OP_END | self.line << OP_LINE, row + 1, 0, 0))
+
+    def operation(self, cursor: Cursor, name: str) -> None:
+        """An operation with its arguments."""
+        building = self.current()
+        row, label, label_at = read_arguments(cursor, OPERATIONS[name], self.space)
+        if label:
+            building.uses.append((building.row, label, cursor, label_at))
+        row[0] |= self.line << OP_LINE
+        building.rows.extend(row)
+        if name == "exit":
+            building.exits = building.row
+
+
+def check_characters(source: str, file: str, line: int) -> None:
+    """Refuse lines that no editor would show, and those that no message could repeat."""
+    if len(source) > MAX_LINE:
+        raise InputError(f"expected at most {MAX_LINE} characters in a line", file, line, MAX_LINE + 1)
+    visible = source.replace("\t", " ")
+    if not visible.isprintable():
+        column = next(place for place, character in enumerate(visible) if not character.isprintable())
+        code = ord(visible[column])
+        shown = "".join(character if character.isprintable() else "?" for character in visible)
+        raise InputError(f"unexpected character U+{code:04X}", file, line, column + 1, shown)
+
+
+def read_vmp(path: str, *, va_bits: int, page_size: int) -> Program:
+    """The program in a `.vmp` file, for a machine with these addresses and base pages (bytes).
+
+    UserError if it cannot be opened; InputError if it is no program: then nothing of it is used.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
+    if len(data) > MAX_BYTES:
+        raise InputError(f"expected at most {MAX_BYTES >> 20} MiB of text", path)
+    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size)
+
+
+def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int) -> Program:
+    """The program in `data`, the content of the file of that name.  InputError as `read_vmp`."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = error.start - before.rfind(b"\n")
+        raise InputError("expected text in UTF-8", file, before.count(b"\n") + 1, column) from None
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if not lines[-1]:
+        lines.pop()
+    name = os.path.basename(file)
+    return Parser(name.removesuffix(".vmp"), file, Space(va_bits, page_size)).program(lines)
