@@ -151,7 +151,7 @@ class Prompt:
             getattr(self, f"do_{name}")(rest)
         except UserError as error:
             self.text += f"{error}\n"
-        warnings = "".join(f"{warning}\n" for warning in self.warnings)
+        warnings = "".join(f"warning: {warning}\n" for warning in self.warnings)
         self.warnings.clear()
         return warnings + self.text
 

@@ -129,7 +129,7 @@ def shift(operator: str, left: Value, right: Value, warn: Warn) -> Value:
     if 0 <= count < bits:
         return make(kind, first << count if operator == "<<" else first >> count)
     side = "left" if operator == "<<" else "right"
-    warn(f"warning: {side} shift count " + ("is negative" if count < 0 else ">= width of type"))
+    warn(f"{side} shift count " + ("is negative" if count < 0 else ">= width of type"))
     return make(kind, -1 if operator == ">>" and first < 0 else 0)
 
 

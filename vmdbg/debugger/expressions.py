@@ -81,7 +81,7 @@ class EmptyScope:
 class Evaluator:
     """Runs expressions against a scope, a value history and the convenience variables.
 
-    `warn` hears each warning as GDB words it; `functions` may be extended with functions of the shell.
+    `warn` hears each warning as GDB words it behind `warning: `; `functions` may be extended with functions of the shell.
     """
 
     def __init__(
@@ -161,10 +161,10 @@ class Evaluator:
         """The value of a type in memory; zeros where only the type is asked for."""
         if kind.code == FUNCTION:
             return Value(kind, address=address)
-        if self.dry:
-            return from_bytes(kind, bytes(kind.size), address)
         if kind.code == ARRAY:
             arithmetic.check_size(kind)
+        if self.dry:
+            return from_bytes(kind, bytes(kind.size), address)
         data = self.scope.read_memory(address, kind.size) if kind.size else b""
         return from_bytes(kind, data, address)
 

@@ -36,6 +36,7 @@ INTEGER_FORM = re.compile(
     r"(?:0[xX](?P<hex>[0-9A-Fa-f]+)|0[bB](?P<binary>[01]+)|0[tTdD](?P<decimal>[0-9]+)"
     r"|0(?P<octal>[0-7]+)|(?P<plain>0|[1-9][0-9]*))(?P<suffix>[uUlL]*)"
 )
+LONGEST = 64  # binary digits of the largest constant
 BASES = {"hex": 16, "binary": 2, "decimal": 10, "octal": 8, "plain": 10}
 ESCAPES = {
     "a": 7,
@@ -185,6 +186,8 @@ def parse_number(text: str) -> Value:
     found = INTEGER_FORM.fullmatch(text)
     if found is not None:
         base, digits = next((BASES[name], found[name]) for name in BASES if found[name] is not None)
+        if len(digits.lstrip("0")) > LONGEST:
+            raise UserError("Numeric constant too large.")
         return integer_value(int(digits, base), found["suffix"].lower(), base == 10)
     hexadecimal = text[:2] in ("0x", "0X")
     floating = (HEX_FLOAT_FORM if hexadecimal else FLOAT_FORM).fullmatch(text)

@@ -66,6 +66,7 @@ LEVELS = (
 )
 PRECEDENCE = {operator: level for level, operators in enumerate(LEVELS, 1) for operator in operators}
 MAX_DEPTH = 150
+MAX_DIGITS = 18
 TOO_DEEP = "memory exhausted"
 Knows = Callable[[str], bool]
 
@@ -390,7 +391,7 @@ def dollar(text: str) -> Node:
     found = HISTORY_FORM.fullmatch(text)
     if found is None:
         return Variable(text[1:])
-    back, digits = found.groups()
+    back, digits = found[1], found[2][:MAX_DIGITS]
     if back:
         return History(-int(digits or 1))
     return History(int(digits or 0))

@@ -25,6 +25,7 @@ SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 ITEMS_A_LINE = {"b": 8, "h": 8, "w": 4, "g": 2}
 FORMAT_FORM = re.compile(r"(-?)([0-9]*)([A-Za-z]*)")
 BACKWARD_REACH = 1 << 16
+MAX_DIGITS = 18
 
 
 class Format:
@@ -85,7 +86,7 @@ def decode_format(text: str, letter: str = "", size: str = "") -> Format:
     found = FORMAT_FORM.match(text)
     assert found is not None
     minus, digits, letters = found.groups()
-    count = int(digits) if digits else 1
+    count = int(digits[:MAX_DIGITS]) if digits else 1
     result = Format(-count if minus else count)
     for char in letters:
         if char in SIZES:

@@ -16,7 +16,8 @@ ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 FORMAT_ESCAPES = {**ESCAPES, "e": "\033", "\\": "\\", '"': '"'}
 CONVERSION_FORM = re.compile(r"%([-+ #0]*)([0-9]*)((?:\.[0-9]*)?)(hh|h|ll|l|L|z)?(.?)", re.DOTALL)
 ECHO_FORM = re.compile(r"\\([0-7]{1,3}|.|$)", re.DOTALL)
-LARGEST_WIDTH = 1 << 20
+MAX_DIGITS = 6
+LONGEST_STRING = 1 << 20
 
 
 class Piece:
@@ -128,7 +129,7 @@ def conversion(found: re.Match[str]) -> Piece:
     }.get(letter, length in ("l", "ll", "h", "z") if letter in "feEgG" else length == "L")
     if bad:
         raise UserError(f"Inappropriate modifiers to format specifier '{letter}' in printf")
-    if max(int(width or 0), int(precision[1:] or 0)) > LARGEST_WIDTH:
+    if max(len(width), len(precision) - 1) > MAX_DIGITS:
         raise UserError("Numeric constant too large.")
     return Piece("", flags, width, precision, length, letter)
 
@@ -179,7 +180,7 @@ def string_argument(value: Value, read: Reader) -> str:
     address = value.as_address()
     if not address:
         return "(null)"
-    data, _, error = read_string(read, address, LARGEST_WIDTH)
+    data, _, error = read_string(read, address, LONGEST_STRING)
     if error is not None:
         raise error
     return data.decode("utf-8", "surrogateescape")
