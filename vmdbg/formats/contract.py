@@ -33,7 +33,8 @@ FAULT_NON_CANONICAL = 4
 FAULT_BUS = 5
 FAULT_BOUNDS = 6
 FAULT_REFILL = 7  # software-filled TLB: no translation cached
-FAULT_KINDS = ("none", "not-present", "protection", "reserved", "non-canonical", "bus", "bounds", "refill")
+FAULT_AD = 8  # A clear, or D on a write, where the hardware sets neither (Svade, Arm without HA/HD)
+FAULT_KINDS = ("none", "not-present", "protection", "reserved", "non-canonical", "bus", "bounds", "refill", "access-flag")
 
 # Constants of the format that is bound (overlaid at build).
 LEVELS = 0  # levels of a walk
@@ -46,6 +47,7 @@ VPN_MASK = 0  # of a virtual address shifted right by PAGE_BITS
 TOP_SHIFT = 0  # an address shifted right by this must be 0 or TOP_BITS
 TOP_BITS = 0  # -1 where addresses are sign-extended
 SOFTWARE_WALK = 0  # 1: the kernel fills the TLB
+KERNEL_SETS_AD = 0  # 1: the walker faults where A, or D on a write, is clear
 ROOT_MASK = 0  # of a root register: the bits that are the table's address
 
 

@@ -51,7 +51,11 @@ class Register:
 
 
 class Format:
-    """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits."""
+    """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits.
+
+    `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
+    the format sign-extends); None: no kernel half.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,8 @@ class Format:
         fault_register: str = "address",
         sign_extended: bool = False,
         software_walk: bool = False,
+        kernel_sets_ad: bool = False,
+        kernel_base: int | None = None,
         code_bits: tuple[tuple[int, str], ...] = (),
         rules: dict[str, tuple[str, str]] | None = None,
         constants: dict[str, int] | None = None,
@@ -77,6 +83,7 @@ class Format:
         self.allowed, self.registers = allowed, registers
         self.root_register, self.fault_register = root_register, fault_register
         self.sign_extended, self.software_walk = sign_extended, software_walk
+        self.kernel_sets_ad, self.kernel_base = kernel_sets_ad, kernel_base
         self.code_bits, self.rules = code_bits, rules or {}
         self.constants = constants or {}
 
@@ -130,6 +137,7 @@ class Format:
             "TOP_BITS": -1 if self.sign_extended else 0,
             "ROOT_MASK": ((1 << 52) - 1) & ~(self.entry_bytes - 1),
             "SOFTWARE_WALK": int(self.software_walk),
+            "KERNEL_SETS_AD": int(self.kernel_sets_ad),
         }
         return bound | self.constants
 

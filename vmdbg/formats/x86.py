@@ -227,6 +227,7 @@ X86_64 = Format(
     root_register="cr3",
     fault_register="cr2",
     sign_extended=True,
+    kernel_base=-0x778000000000,  # 0xffff888000000000, as Linux (Documentation/arch/x86/x86_64/mm.rst)
     code_bits=CODE_BITS,
     rules={
         "w": ("RW", "writes need RW = 1 in every entry (Intel SDM 3A, 4.6.1)"),

@@ -5,16 +5,19 @@ from __future__ import annotations
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
+    FAULT_AD,
     FAULT_NON_CANONICAL,
     FAULT_NONE,
     FAULT_PROTECTION,
     FAULT_REFILL,
+    KERNEL_SETS_AD,
     LEVELS,
     PAGE_BITS,
     SOFTWARE_WALK,
     TOP_BITS,
     TOP_SHIFT,
     VPN_MASK,
+    is_accessed,
     is_dirty,
     is_global,
     leaf_frame,
@@ -94,6 +97,13 @@ def tlb_fill(m, cpu, va, access):
     return word
 
 
+@reads
+def lacks_ad(m, access):
+    """Does the leaf at the end of `path` lack A, or D for a write?"""
+    entry = m.path[(m.control[CONTROL_STEPS] - 1) * PATH + PATH_ENTRY]
+    return is_accessed(entry) == 0 or (access == ACCESS_WRITE and is_dirty(entry) == 0)
+
+
 @writes
 def walk_and_fill(m, cpu, va, access):
     """What the walker does after a TLB miss: a physical address, or -1 and CONTROL_FAULT."""
@@ -101,6 +111,8 @@ def walk_and_fill(m, cpu, va, access):
     fault = walk_fault(kind)
     if fault == FAULT_NONE and not allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
         fault = FAULT_PROTECTION
+    if KERNEL_SETS_AD and fault == FAULT_NONE and lacks_ad(m, access):
+        fault = FAULT_AD
     if fault:
         tell_steps(m, WALK_STEP)
         m.control[CONTROL_FAULT] = fault

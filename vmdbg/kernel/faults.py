@@ -3,51 +3,66 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import (
-    ACCESS_FETCH,
     ACCESS_WRITE,
-    BITS,
     ENTRY_BYTES,
-    ENTRY_EMPTY,
     ENTRY_LEAF,
     ENTRY_SWAPPED,
-    ENTRY_TABLE,
+    FAULT_AD,
     FAULT_NON_CANONICAL,
     FAULT_NOT_PRESENT,
     FAULT_PROTECTION,
     FAULT_REFILL,
+    KERNEL_SETS_AD,
     LEVELS,
     PAGE_BITS,
-    RIGHT_R,
     RIGHT_W,
-    RIGHT_X,
-    ROOT_MASK,
-    SHIFTS,
     SOFTWARE_WALK,
     classify,
     fault_code,
+    is_accessed,
+    is_dirty,
+    leaf_frame,
     make_leaf,
-    make_table,
     marked,
-    next_table,
     swapped_slot,
 )
-from vmdbg.hardware.memory import load, store, zero_frame
+from vmdbg.hardware.memory import copy_words, load, store, zero_frame
 from vmdbg.hardware.mmu import allowed, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import tlb_drop
 from vmdbg.hot import reads, writes
-from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, pool_take, rmap_add, table_take
+from vmdbg.kernel.frames import (
+    FRAME_IS_USER,
+    frame_address,
+    frame_at,
+    pool_give,
+    pool_take,
+    rmap_remove,
+)
 from vmdbg.kernel.policies import policy_load
-from vmdbg.kernel.reasons import REASON_MEMORY, REASON_SIGNAL
+from vmdbg.kernel.reasons import REASON_LARGE, REASON_MEMORY, REASON_SIGNAL
 from vmdbg.kernel.reclaim import reclaim
-from vmdbg.kernel.swap import PAYLOAD, copy_in
+from vmdbg.kernel.shootdown import shoot_down
+from vmdbg.kernel.space import (
+    leaf_entry,
+    map_frame,
+    region_allows,
+    region_find,
+    shared_entry,
+    stack_above,
+)
+from vmdbg.kernel.swap import PAYLOAD, copy_in, slot_release
 from vmdbg.state.events import (
     ENTRY_WRITE,
+    FAULT_ACCESS,
+    FAULT_COW,
+    FAULT_FILE,
     FAULT_MAJOR,
     FAULT_MINOR,
     FRAME_ALLOC,
     LIMIT_CHECK,
     SIGNAL,
+    STACK_GROW,
     SWAP_IN,
     TABLE_READ,
     TRAP,
@@ -55,8 +70,10 @@ from vmdbg.state.events import (
 )
 from vmdbg.state.tables import (
     CONTROL_FAULT,
+    CONTROL_LIMIT,
     CONTROL_RIGHTS,
     CONTROL_STEPS,
+    CONTROL_VALUE,
     CPU,
     CPU_ADDRESS,
     CPU_ASID,
@@ -66,11 +83,15 @@ from vmdbg.state.tables import (
     CPU_ROOT,
     FRAME,
     FRAME_DEPTH,
-    FRAME_PID,
+    FRAME_MAPS,
     FRAME_SLOT,
     FRAME_STATE,
+    KERNEL_FREE,
+    KERNEL_LOW,
+    KERNEL_MIN,
     KERNEL_RESIDENT,
     KERNEL_USER_POOL,
+    KERNEL_WAKE,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -78,48 +99,24 @@ from vmdbg.state.tables import (
     PROCESS_LIMIT,
     PROCESS_MAJOR,
     PROCESS_MINOR,
-    PROCESS_REGION,
-    PROCESS_ROOT,
     PROCESS_RSS,
     PROCESS_STATUS,
     PROCESS_SWAPPED,
     REGION,
-    REGION_END,
-    REGION_NEXT,
+    REGION_FILE,
+    REGION_OFFSET,
     REGION_RIGHTS,
+    REGION_SHARE,
+    REGION_SIZE,
     REGION_START,
     SLOT,
+    SLOT_REFS,
 )
 
 # Signals, and the codes of SIGSEGV (POSIX, signal.h; numbers of Linux on x86).
 SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
 MAPERR, ACCERR = 1, 2
-REASON_ZERO = 0  # of fault-minor: a zeroed page
-
-
-@reads
-def region_find(m, pid, va):
-    """Row number of the region of a process that holds `va`; 0 if none does."""
-    region = m.process[pid * PROCESS + PROCESS_REGION]
-    while region:
-        row = region * REGION
-        if va < m.region[row + REGION_END]:
-            if va >= m.region[row + REGION_START]:
-                return region
-            return 0
-        region = m.region[row + REGION_NEXT]
-    return 0
-
-
-@reads
-def region_allows(m, region, access):
-    """Do the region's rights include this access?"""
-    rights = m.region[region * REGION + REGION_RIGHTS]
-    if access == ACCESS_WRITE:
-        return rights & RIGHT_W != 0
-    if access == ACCESS_FETCH:
-        return rights & RIGHT_X != 0
-    return rights & RIGHT_R != 0
+WHY_ZERO, WHY_SHARED = 0, 1  # of fault-minor: a zeroed page; a page that another process has
 
 
 @writes(cold=True)
@@ -131,56 +128,16 @@ def signal(m, pid, number, code, va):
 
 
 @writes
-def leaf_entry(m, pid, va):
-    """Physical address of the last-level entry for `va`, with tables made on the way.
-
-    -1: no frame for a table.  -2: an entry on the way is no pointer to a table.
-    """
-    table = m.process[pid * PROCESS + PROCESS_ROOT] & ROOT_MASK
-    depth = 0
-    while True:
-        at = depth << 3
-        index = (va >> ((SHIFTS >> at) & 255)) & ((1 << ((BITS >> at) & 255)) - 1)
-        address = table + index * ENTRY_BYTES
-        if depth == LEVELS - 1:
-            return address
-        entry = load(m, address, ENTRY_BYTES)
-        kind = classify(entry, depth)
-        depth += 1
-        if kind == ENTRY_EMPTY:
-            table = table_take(m, pid, depth, address)
-            if table < 0:
-                return -1
-            new = make_table(table)
-            store(m, address, ENTRY_BYTES, new)
-            emit(m, ENTRY_WRITE, address, entry, new)
-        elif kind == ENTRY_TABLE:
-            table = next_table(entry)
-        else:
-            return -2
-
-
-@writes
-def map_frame(m, pid, va, frame, address, leaf):
-    """Write the leaf that maps a frame at `va`, and note it in the reverse map."""
-    old = load(m, address, ENTRY_BYTES)
-    store(m, address, ENTRY_BYTES, leaf)
-    emit(m, ENTRY_WRITE, address, old, leaf)
-    row = frame * FRAME
-    m.frame[row + FRAME_STATE] = FRAME_IS_USER
-    m.frame[row + FRAME_PID] = pid
-    rmap_add(m, frame, address, pid, va)
-    m.process[pid * PROCESS + PROCESS_RSS] += 1
-
-
-@writes
 def take_user_frame(m):
-    """A frame for a user page, after reclaim if none is free; -1 if memory and swap are full."""
-    frame = pool_take(m, m.kernel[KERNEL_USER_POOL])
-    while frame < 0:
+    """A frame for a user page, after reclaim if too few are free; -1 if memory and swap are full."""
+    pool = m.kernel[KERNEL_USER_POOL]
+    while m.kernel[pool + 1] <= m.kernel[KERNEL_MIN] and m.kernel[pool + 1] < m.kernel[KERNEL_RESIDENT]:
         if reclaim(m):
-            return -1
-        frame = pool_take(m, m.kernel[KERNEL_USER_POOL])
+            break
+    frame = pool_take(m, pool)
+    if m.kernel[pool + 1] < m.kernel[KERNEL_LOW]:
+        m.kernel[KERNEL_WAKE] = 1
+        m.control[CONTROL_LIMIT] = 0
     return frame
 
 
@@ -195,20 +152,33 @@ def within_limit(m, pid):
     return held < limit
 
 
+@writes(cold=True)
+def make_leaf_entry(m, pid, va):
+    """`leaf_entry`, after reclaim if there is no frame for a table; -1 if there is none even so."""
+    address = leaf_entry(m, pid, va)
+    while address == -1 and m.kernel[KERNEL_USER_POOL] == KERNEL_FREE:
+        if reclaim(m):
+            return -1
+        address = leaf_entry(m, pid, va)
+    return address
+
+
 @writes
 def page_in(m, pid, region, va, access):
-    """Give the page of `va` a frame: zeroed, or with its content from swap.  0 or a reason."""
+    """Give the page of `va` a frame: zeroed, or with its content from swap or file.  0 or a reason."""
+    r = region * REGION
     page = (va >> PAGE_BITS) << PAGE_BITS
     if not within_limit(m, pid):
         return signal(m, pid, SIGKILL, 0, va)
+    if m.region[r + REGION_SIZE]:
+        m.control[CONTROL_VALUE] = va
+        return REASON_LARGE
     if m.control[CONTROL_STEPS] == LEVELS:
         address = m.path[(LEVELS - 1) * PATH + PATH_ADDRESS]
     else:
-        address = leaf_entry(m, pid, va)
-        while address == -1:
-            if reclaim(m):
-                return REASON_MEMORY
-            address = leaf_entry(m, pid, va)
+        address = make_leaf_entry(m, pid, va)
+        if address == -1:
+            return REASON_MEMORY
     slot = 0
     if address >= 0:
         entry = load(m, address, ENTRY_BYTES)
@@ -216,34 +186,154 @@ def page_in(m, pid, region, va, access):
             slot = swapped_slot(entry)
     if address < 0 or slot * SLOT >= len(m.slot):
         return signal(m, pid, SIGBUS, 0, va)
+    if m.region[r + REGION_SHARE]:
+        other = shared_entry(m, region, page)
+        if other >= 0:
+            found = load(m, other, ENTRY_BYTES)
+            if classify(found, LEVELS - 1) == ENTRY_LEAF:
+                return map_shared(m, pid, region, va, address, slot, found, access)
+            if slot == 0 and swapped_slot(found) * SLOT < len(m.slot):
+                slot = swapped_slot(found)
+                m.slot[slot * SLOT + SLOT_REFS] += 1
+                m.process[pid * PROCESS + PROCESS_SWAPPED] += 1
     frame = take_user_frame(m)
     if frame < 0:
         return REASON_MEMORY
     base = frame_address(m, frame)
-    row = pid * PROCESS
-    m.frame[frame * FRAME + FRAME_SLOT] = slot
     m.frame[frame * FRAME + FRAME_DEPTH] = 0
+    kind = FAULT_MINOR
     if slot:
+        m.frame[frame * FRAME + FRAME_SLOT] = slot
         copy_in(m, frame, slot)
-        m.process[row + PROCESS_SWAPPED] -= 1
+        m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
         emit(m, SWAP_IN, slot, base >> PAGE_BITS, page)
+        kind = FAULT_MAJOR
+    elif m.region[r + REGION_FILE]:
+        slot = file_page(m, region, page)
+        m.frame[frame * FRAME + FRAME_SLOT] = -1 - slot
+        if PAYLOAD:
+            m.dirty[frame] = 1
+            copy_words(
+                m.ram8, frame << (PAGE_BITS - 3), m.file8, slot << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3)
+            )
+        kind = FAULT_FILE
     else:
         if PAYLOAD:
             zero_frame(m, frame)
         emit(m, FRAME_ALLOC, base >> PAGE_BITS, page, 0)
-    leaf = make_leaf(base, m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
-    if SOFTWARE_WALK:
-        leaf = marked(leaf, access == ACCESS_WRITE)
-    map_frame(m, pid, page, frame, address, leaf)
+    map_frame(m, pid, page, frame, address, new_leaf(m, region, base, access))
     policy_load(m, frame)
     m.kernel[KERNEL_RESIDENT] += 1
-    if slot:
-        m.process[row + PROCESS_MAJOR] += 1
-        emit(m, FAULT_MAJOR, va, region, slot)
+    if kind == FAULT_MINOR:
+        m.process[pid * PROCESS + PROCESS_MINOR] += 1
+        emit(m, FAULT_MINOR, va, region, WHY_ZERO)
     else:
-        m.process[row + PROCESS_MINOR] += 1
-        emit(m, FAULT_MINOR, va, region, REASON_ZERO)
+        m.process[pid * PROCESS + PROCESS_MAJOR] += 1
+        emit(m, kind, va, region, slot)
     return 0
+
+
+@reads
+def new_leaf(m, region, base, access):
+    """A leaf for the frame at `base` with the region's rights; where the kernel sets A and D, set."""
+    leaf = make_leaf(base, m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
+    if SOFTWARE_WALK or KERNEL_SETS_AD:
+        leaf = marked(leaf, access == ACCESS_WRITE)
+    return leaf
+
+
+@reads
+def file_page(m, region, page):
+    """Number of the page in `file8` that a page of a file region shows."""
+    r = region * REGION
+    at = page - m.region[r + REGION_START] + m.region[r + REGION_OFFSET]
+    return m.region[r + REGION_FILE] - 1 + (at >> PAGE_BITS)
+
+
+@writes(cold=True)
+def map_shared(m, pid, region, va, address, slot, found, access):
+    """Map the frame that another process's leaf `found` maps.  0 or a reason."""
+    frame = frame_at(m, leaf_frame(found, LEVELS - 1))
+    if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
+        return signal(m, pid, SIGBUS, 0, va)
+    if slot:
+        slot_release(m, slot)
+        m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
+    page = (va >> PAGE_BITS) << PAGE_BITS
+    map_frame(m, pid, page, frame, address, new_leaf(m, region, frame_address(m, frame), access))
+    m.process[pid * PROCESS + PROCESS_MINOR] += 1
+    emit(m, FAULT_MINOR, va, region, WHY_SHARED)
+    return 0
+
+
+@writes(cold=True)
+def copy_on_write(m, pid, region, va, access):
+    """A write to a page that its entry protects, but not its region: a copy of its own, or just the right.
+
+    The leaf is the last row of `path`.  0 or a reason.
+    """
+    depth = m.control[CONTROL_STEPS] - 1
+    if depth != LEVELS - 1:
+        m.control[CONTROL_VALUE] = va
+        return REASON_LARGE
+    address = m.path[depth * PATH + PATH_ADDRESS]
+    entry = m.path[depth * PATH + PATH_ENTRY]
+    page = (va >> PAGE_BITS) << PAGE_BITS
+    frame = frame_at(m, leaf_frame(entry, depth))
+    if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
+        return signal(m, pid, SIGBUS, 0, va)
+    pfn = frame_address(m, frame) >> PAGE_BITS
+    if m.frame[frame * FRAME + FRAME_MAPS] == 1:
+        leaf = new_leaf(m, region, frame_address(m, frame), access)
+        if is_accessed(entry):
+            leaf = marked(leaf, is_dirty(entry) | is_dirty(leaf))
+        store(m, address, ENTRY_BYTES, leaf)
+        emit(m, ENTRY_WRITE, address, entry, leaf)
+        shoot_down(m, pid, page)
+        m.process[pid * PROCESS + PROCESS_MINOR] += 1
+        emit(m, FAULT_COW, va, pfn, pfn)
+        return 0
+    fresh = take_user_frame(m)
+    if fresh < 0:
+        return REASON_MEMORY
+    if load(m, address, ENTRY_BYTES) != entry:
+        pool_give(m, m.kernel[KERNEL_USER_POOL], fresh)  # making room took the page away: start again
+        return 0
+    if PAYLOAD:
+        m.dirty[fresh] = 1
+        copy_words(m.ram8, fresh << (PAGE_BITS - 3), m.ram8, frame << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3))
+    rmap_remove(m, frame, address)
+    m.process[pid * PROCESS + PROCESS_RSS] -= 1
+    m.frame[fresh * FRAME + FRAME_DEPTH] = 0
+    base = frame_address(m, fresh)
+    map_frame(m, pid, page, fresh, address, new_leaf(m, region, base, access))
+    shoot_down(m, pid, page)
+    policy_load(m, fresh)
+    m.kernel[KERNEL_RESIDENT] += 1
+    m.process[pid * PROCESS + PROCESS_MINOR] += 1
+    emit(m, FAULT_COW, va, pfn, base >> PAGE_BITS)
+    return 0
+
+
+@writes(cold=True)
+def grow_stack(m, region, va):
+    """Let a stack region start at the page of `va`."""
+    row = region * REGION
+    old = m.region[row + REGION_START]
+    m.region[row + REGION_START] = (va >> PAGE_BITS) << PAGE_BITS
+    emit(m, STACK_GROW, old, m.region[row + REGION_START], region)
+
+
+@writes(cold=True)
+def set_ad(m, pid, va, access):
+    """Set A, and D on a write, in the leaf at the end of `path`: the hardware leaves it to the kernel."""
+    row = (m.control[CONTROL_STEPS] - 1) * PATH
+    old = m.path[row + PATH_ENTRY]
+    new = marked(old, access == ACCESS_WRITE)
+    store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+    emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
+    shoot_down(m, pid, va)
+    emit(m, FAULT_ACCESS, va, new, 1 if access == ACCESS_WRITE else 0)
 
 
 @writes
@@ -285,14 +375,25 @@ def handle_fault(m, cpu, va, access):
                 return 0
             fault = FAULT_PROTECTION
         m.cpu[c + CPU_CODE] = fault_code(fault, access, m.cpu[c + CPU_MODE])
+    if fault == FAULT_AD:
+        set_ad(m, pid, va, access)
+        return 0
     region = region_find(m, pid, va)
     if region == 0:
-        return signal(m, pid, SIGSEGV, MAPERR, va)
-    if fault == FAULT_PROTECTION or not region_allows(m, region, access):
+        region = stack_above(m, pid, va)
+        if region == 0:
+            return signal(m, pid, SIGSEGV, MAPERR, va)
+        grow_stack(m, region, va)
+    if not region_allows(m, region, access):
         return signal(m, pid, SIGSEGV, ACCERR, va)
-    if fault != FAULT_NOT_PRESENT:
+    if fault == FAULT_PROTECTION:
+        if access != ACCESS_WRITE or m.control[CONTROL_RIGHTS] & RIGHT_W:
+            return signal(m, pid, SIGSEGV, ACCERR, va)
+        reason = copy_on_write(m, pid, region, va, access)
+    elif fault == FAULT_NOT_PRESENT:
+        reason = page_in(m, pid, region, va, access)
+    else:
         return signal(m, pid, SIGBUS, 0, va)
-    reason = page_in(m, pid, region, va, access)
     if reason == 0 and SOFTWARE_WALK:
         walk(m, m.cpu[c + CPU_ROOT], va)
         tlb_fill(m, cpu, va, access)

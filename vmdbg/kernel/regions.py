@@ -8,7 +8,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.kernel.frames import FRAME_IS_TAIL, FRAME_IS_USER
-from vmdbg.state.events import ENTRY_WRITE
+from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR
 from vmdbg.state.tables import (
     FRAME,
     FRAME_DEPTH,
@@ -19,8 +19,13 @@ from vmdbg.state.tables import (
     KERNEL_FREE,
     KERNEL_REGION_FREE,
     KERNEL_RESIDENT,
+    KERNEL_STACK_LIMIT,
     KERNEL_USER_POOL,
+    PATH,
+    PATH_ADDRESS,
+    PATH_ENTRY,
     PROCESS,
+    PROCESS_MINOR,
     PROCESS_REGION,
     PROCESS_ROOT,
     PROCESS_RSS,
@@ -29,6 +34,7 @@ from vmdbg.state.tables import (
     REGION_END,
     REGION_FLAGS,
     REGION_KIND,
+    REGION_LIMIT,
     REGION_NEXT,
     REGION_PID,
     REGION_RIGHTS,
@@ -91,13 +97,17 @@ def add_region(
         (REGION_SIZE, index),
         (REGION_NEXT, after),
         (REGION_FLAGS, POPULATED if populate else 0),
+        (REGION_LIMIT, start),
     ):
         m.region[row + column] = value
     if before:
         m.region[before * REGION + REGION_NEXT] = new
     else:
         m.process[pid * PROCESS + PROCESS_REGION] = new
-    if populate or index:
+    if kind == "stack":
+        lowest = m.region[before * REGION + REGION_END] + form.page_size if before else form.page_size
+        m.region[row + REGION_LIMIT] = min(start, max(lowest, end - m.kernel[KERNEL_STACK_LIMIT]))
+    if populate:
         try:
             for va in range(start, end, page):
                 populate_page(k, form, pid, va, rights, index)
@@ -115,22 +125,83 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
         frame = k.take_user_frame(m)
     else:
         frame = k.run_of_free(m, count)
-        if frame >= 0:
-            k.take_run(m, frame, count)
     address = entry_address(k, form, pid, va, depth) if frame >= 0 else -1
     if address < 0:
         raise UserError(f"No memory for the page at {va:#x} of process {pid}.")
     for tail in range(count):
         k.zero_frame(m, frame + tail)
+    if index:
+        k.take_run(m, frame, count)
+    map_large(k, form, pid, va, frame, address, rights, index)
+    if index == 0:
+        k.policy_load(m, frame)
+    m.kernel[KERNEL_RESIDENT] += count
+
+
+def map_large(
+    k: Linked, form: Format, pid: int, va: int, frame: int, address: int, rights: int, index: int
+) -> None:
+    """Write the leaf that maps a page of size `index`, and fill the rows of its frames."""
+    m, count = k.m, 1 << (form.page_shifts[index] - form.page_bits)
+    for tail in range(count):
+        m.dirty[frame + tail] = 1
         m.frame[(frame + tail) * FRAME + FRAME_STATE] = FRAME_IS_TAIL
         m.frame[(frame + tail) * FRAME + FRAME_PID] = pid
     m.frame[frame * FRAME + FRAME_DEPTH] = index
     m.frame[frame * FRAME + FRAME_SLOT] = 0
+    depth = len(form.levels) - 1 - index
     k.map_frame(m, pid, va, frame, address, k.make_leaf(k.frame_address(m, frame), rights, depth))
     m.process[pid * PROCESS + PROCESS_RSS] += count - 1
-    if index == 0:
-        k.policy_load(m, frame)
+
+
+def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
+    """Give the large page of `va` its frames now: zeroed, or a copy of those that it shares.
+
+    UserError if memory has no such run of frames.
+    """
+    m, region = k.m, k.region_find(k.m, pid, va)
+    row = region * REGION
+    index = m.region[row + REGION_SIZE]
+    page = va >> form.page_shifts[index] << form.page_shifts[index]
+    depth = len(form.levels) - 1 - index
+    kind = k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], va)
+    old = fresh = -1
+    if kind == ENTRY_LEAF:
+        old = fresh = k.frame_at(m, k.leaf_frame(m.path[depth * PATH + PATH_ENTRY], depth))
+        address = m.path[depth * PATH + PATH_ADDRESS]
+        if m.frame[old * FRAME + FRAME_MAPS] == 1:
+            entry = m.path[depth * PATH + PATH_ENTRY]
+            leaf = k.marked(k.make_leaf(k.frame_address(m, old), m.region[row + REGION_RIGHTS], depth), 1)
+            k.store(m, address, form.entry_bytes, leaf)
+            k.emit(m, ENTRY_WRITE, address, entry, leaf)
+        else:
+            fresh = copy_large(k, form, pid, page, old, address, m.region[row + REGION_RIGHTS], index)
+        k.shoot_down(m, pid, va)
+    else:
+        populate_page(k, form, pid, page, m.region[row + REGION_RIGHTS], index)
+    m.process[pid * PROCESS + PROCESS_MINOR] += 1
+    if kind == ENTRY_LEAF:
+        k.emit(m, FAULT_COW, va, old, fresh)
+    else:
+        k.emit(m, FAULT_MINOR, va, region, 0)
+
+
+def copy_large(
+    k: Linked, form: Format, pid: int, page: int, old: int, address: int, rights: int, index: int
+) -> int:
+    """A copy of its own of a large page that it shares: the entry at `address` maps it."""
+    m, count = k.m, 1 << (form.page_shifts[index] - form.page_bits)
+    fresh = k.run_of_free(m, count)
+    if fresh < 0:
+        raise UserError(f"No memory for a copy of the page at {page:#x} of process {pid}.")
+    words = form.page_size >> 3
+    k.copy_words(m.ram8, fresh * words, m.ram8, old * words, count * words)
+    k.rmap_remove(m, old, address)
+    m.process[pid * PROCESS + PROCESS_RSS] -= count
+    k.take_run(m, fresh, count)
+    map_large(k, form, pid, page, fresh, address, rights, index)
     m.kernel[KERNEL_RESIDENT] += count
+    return int(fresh)
 
 
 def entry_address(k: Linked, form: Format, pid: int, va: int, depth: int) -> int:

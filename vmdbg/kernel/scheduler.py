@@ -8,12 +8,17 @@ from vmdbg.hardware.mmu import translate
 from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.hot import reads, writes
 from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
+from vmdbg.kernel.frames import RMAP_SPARE
+from vmdbg.kernel.policies import policy_use
 from vmdbg.kernel.reasons import REASON_IDLE, REASON_SYSCALL
+from vmdbg.kernel.reclaim import background
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, SWITCH, WRITE, emit
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
+    CONTROL_GOAL,
     CONTROL_LIMIT,
+    CONTROL_STOP,
     CONTROL_VALUE,
     CPU,
     CPU_ASID,
@@ -25,6 +30,8 @@ from vmdbg.state.tables import (
     KERNEL_QUANTUM,
     KERNEL_READY_FIRST,
     KERNEL_READY_LAST,
+    KERNEL_RMAP_COUNT,
+    KERNEL_WAKE,
     OP,
     PROCESS,
     PROCESS_ASID,
@@ -134,6 +141,7 @@ def access(m, cpu, pid, va, how, width, value):
             room = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
             if room < width:
                 part = room
+        policy_use(m, at >> PAGE_BITS)
         if how == ACCESS_WRITE:
             m.dirty[at >> PAGE_BITS] = 1
             if PAYLOAD:
@@ -273,29 +281,40 @@ def anyone_runs(m):
 
 @writes
 def run(m):
-    """Execute operations until CONTROL_LIMIT of them are executed.  0, or the reason for stopping.
+    """Execute operations until CONTROL_GOAL of them are executed.  0, or the reason for stopping.
 
-    0 comes early when CONTROL_LIMIT was set to 0: a stop row matched, or the reverse map runs low.
+    CONTROL_LIMIT is the goal, or 0 to leave the inner loop after an operation: for background reclaim,
+    which is an operation of its own, for a stop row that matched, or because the reverse map runs low
+    (both return 0).
     """
     cpu = m.kernel[KERNEL_CPU]
     m.control[CONTROL_COUNTERS] = (m.cpu[cpu * CPU + CPU_PID] * CPUS + cpu) << KINDS_SHIFT
-    while m.kernel[KERNEL_OPERATIONS] < m.control[CONTROL_LIMIT]:
-        cpu = m.kernel[KERNEL_CPU]
-        pid = m.cpu[cpu * CPU + CPU_PID]
-        if pid == 0:
-            pid = dispatch(m, cpu)
+    while True:
+        while m.kernel[KERNEL_OPERATIONS] < m.control[CONTROL_LIMIT]:
+            cpu = m.kernel[KERNEL_CPU]
+            pid = m.cpu[cpu * CPU + CPU_PID]
             if pid == 0:
-                if not anyone_runs(m):
-                    return REASON_IDLE
-                cpu += 1
-                if cpu == CPUS:
-                    cpu = 0
-                m.kernel[KERNEL_CPU] = cpu
-                continue
-        if CPUS > 1:
-            m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT
-        reason = operate(m, cpu, pid)
-        if reason:
-            return reason
-        end_operation(m, cpu)
-    return 0
+                pid = dispatch(m, cpu)
+                if pid == 0:
+                    if not anyone_runs(m):
+                        return REASON_IDLE
+                    cpu += 1
+                    if cpu == CPUS:
+                        cpu = 0
+                    m.kernel[KERNEL_CPU] = cpu
+                    continue
+            if CPUS > 1:
+                m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT
+            reason = operate(m, cpu, pid)
+            if reason:
+                return reason
+            end_operation(m, cpu)
+        if m.kernel[KERNEL_WAKE] == 0 or m.control[CONTROL_STOP]:
+            return 0
+        if m.kernel[KERNEL_OPERATIONS] >= m.control[CONTROL_GOAL]:
+            return 0
+        background(m)
+        m.kernel[KERNEL_OPERATIONS] += 1
+        if m.control[CONTROL_STOP] or m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
+            return 0
+        m.control[CONTROL_LIMIT] = m.control[CONTROL_GOAL]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from vmdbg.hardware.tlb import tlb_drop
 from vmdbg.hot import writes
-from vmdbg.state.tables import CPU, PROCESS, PROCESS_ASID
+from vmdbg.state.events import SHOOTDOWN, emit
+from vmdbg.state.tables import CPU, KERNEL_CPU, PROCESS, PROCESS_ASID
+
+CPUS = 1  # bound at build
 
 
 @writes
@@ -14,6 +17,8 @@ def shoot_down(m, pid, va):
     gone = 0
     cpu = 0
     while cpu * CPU < len(m.cpu):
+        if CPUS > 1 and cpu != m.kernel[KERNEL_CPU]:
+            emit(m, SHOOTDOWN, va, asid, cpu)
         gone += tlb_drop(m, cpu, va, asid)
         cpu += 1
     return gone

@@ -33,6 +33,9 @@ from vmdbg.state.tables import (
     FRAME_STATE,
     KERNEL_FREE,
     KERNEL_HAND,
+    KERNEL_HIGH,
+    KERNEL_LOW,
+    KERNEL_MIN,
     KERNEL_NEWEST,
     KERNEL_OLDEST,
     KERNEL_QUANTUM,
@@ -42,6 +45,7 @@ from vmdbg.state.tables import (
     KERNEL_RMAP_FREE,
     KERNEL_SLOT_COUNT,
     KERNEL_SLOT_FREE,
+    KERNEL_STACK_LIMIT,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     KERNEL_USER_FREE,
@@ -130,6 +134,8 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "regions": SMALL_POOL,
         "processes": SMALL_POOL,
         "slots": slots,
+        "file_pages": 0,
+        "page_words": form.page_size >> 3,
         "swap": slots << form.page_bits if config["machine.payload"] else 0,
         "ops": 1,
         "kinds": events.KINDS,
@@ -151,6 +157,9 @@ def fill(m: Any, config: MachineConfig) -> None:
     m.kernel[KERNEL_OLDEST] = m.kernel[KERNEL_NEWEST] = -1
     m.kernel[KERNEL_RANDOM] = config["machine.seed"]
     m.kernel[KERNEL_QUANTUM] = config["kernel.quantum"]
+    m.kernel[KERNEL_MIN], m.kernel[KERNEL_LOW] = config["kernel.min_free"], config["kernel.low_free"]
+    m.kernel[KERNEL_HIGH] = max(config["kernel.high_free"], config["kernel.low_free"])
+    m.kernel[KERNEL_STACK_LIMIT] = config["kernel.stack_limit"]
     fill_frames(m, config)
     chain(m.rmap, RMAP, RMAP_NEXT, 1, len(m.rmap) // RMAP)
     m.kernel[KERNEL_RMAP_FREE], m.kernel[KERNEL_RMAP_COUNT] = 1, len(m.rmap) // RMAP - 1

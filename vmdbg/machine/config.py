@@ -49,6 +49,10 @@ SETTINGS: tuple[Setting, ...] = (
         "kernel.quantum", INTEGER, 0, "operations before the next process has its turn; 0: no limit", low=0
     ),
     Setting("kernel.limit", INTEGER, 0, "frames that a process may hold; 0: no limit", low=0),
+    Setting("kernel.min_free", INTEGER, 0, "free frames below which an allocation makes room itself", low=0),
+    Setting("kernel.low_free", INTEGER, 0, "free frames below which background reclaim wakes", low=0),
+    Setting("kernel.high_free", INTEGER, 0, "free frames at which background reclaim sleeps again", low=0),
+    Setting("kernel.stack_limit", SIZE, M, "size that a stack may grow to", low=0),
     Setting("kernel.swapped", PLAIN_STRING, "", "pages swapped out at boot: blank-separated PID:ADDRESS"),
     Setting("cost.l1", INTEGER, 1, "cost of a first-level TLB look-up", unit="cycles", low=0),
     Setting("cost.l2", INTEGER, 7, "cost of a second-level TLB look-up", unit="cycles", low=0),

@@ -11,6 +11,7 @@ from vmdbg.kernel import processes, regions, scheduler
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.reasons import (
     REASON_IDLE,
+    REASON_LARGE,
     REASON_MEMORY,
     REASON_NONE,
     REASON_SIGNAL,
@@ -20,9 +21,11 @@ from vmdbg.machine import boot
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
+    CONTROL_GOAL,
     CONTROL_LIMIT,
     CONTROL_STEPS,
     CONTROL_STOP,
+    CONTROL_VALUE,
     CPU,
     CPU_PID,
     FRAME,
@@ -32,6 +35,7 @@ from vmdbg.state.tables import (
     KERNEL_REGION_FREE,
     KERNEL_RMAP_COUNT,
     KERNEL_RMAP_FREE,
+    KERNEL_WAKE,
     OP,
     PATH,
     PATH_ENTRY,
@@ -63,13 +67,13 @@ class Halted(Exception):
 
 
 @reads(fills=True)
-def halt(m: object) -> None:
+def halt(number: int) -> None:
     """The interpreted engine's way out of the middle of an operation."""
     raise Halted
 
 
 @reads(fills=True)
-def no_halt(m):
+def no_halt(number):
     """The compiled engine ends the operation: CONTROL_LIMIT is 0."""
 
 
@@ -201,17 +205,17 @@ class Machine:
         """
         control = self.m.control
         control[CONTROL_STOP] = 0
-        control[CONTROL_LIMIT] = limit
         while True:
+            self.m.control[CONTROL_LIMIT] = self.m.control[CONTROL_GOAL] = limit
+            if self.m.kernel[KERNEL_WAKE]:
+                self.m.control[CONTROL_LIMIT] = 0
             reason = self.engine(compiled)
             if reason not in (REASON_NONE, REASON_IDLE) and self.cold_work(reason):
                 self.k.end_operation(self.m, self.m.kernel[KERNEL_CPU])
             if self.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
                 self.grow_rmap()
-            control = self.m.control
-            if reason == REASON_IDLE or control[CONTROL_STOP] or self.operations >= limit:
+            if reason == REASON_IDLE or self.m.control[CONTROL_STOP] or self.operations >= limit:
                 return REASON_IDLE if reason == REASON_IDLE else REASON_NONE
-            control[CONTROL_LIMIT] = limit
 
     def engine(self, compiled: bool) -> int:
         """Run hot code until it hands over; returns the reason."""
@@ -233,7 +237,16 @@ class Machine:
             return True
         if reason == REASON_MEMORY:
             return processes.kill_for_memory(self.k, self.format) in (0, pid)
-        raise AssertionError(reason)
+        assert reason == REASON_LARGE
+        return self.large_fault(pid)
+
+    def large_fault(self, pid: int) -> bool:
+        """Serve a fault on a page larger than a base page; the access at CONTROL_VALUE is repeated."""
+        try:
+            regions.large_fault(self.k, self.format, pid, self.m.control[CONTROL_VALUE])
+        except UserError:
+            return processes.kill_for_memory(self.k, self.format) in (0, pid)
+        return False
 
     def system_call(self, pid: int) -> bool:
         """Execute the system call at a process's program counter."""

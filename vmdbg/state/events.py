@@ -84,16 +84,29 @@ FRAME_ALLOC = event("frame-alloc", "pfn va", "", "a frame was given to a page, z
 FRAME_FREE = event("frame-free", "pfn", "", "a frame was given back")
 TABLE_ALLOC = event("table-alloc", "pfn depth address", "", "a frame was made a page table")
 ENTRY_WRITE = event("entry-write", "address old new", "", "the kernel wrote a page-table entry")
+FAULT_COW = event("fault-cow", "va from to", "minor", "a write to a shared page gave the writer a copy")
+FAULT_FILE = event("fault-file", "va region page", "major", "a fault was served from a file")
+FAULT_ACCESS = event("fault-access", "va entry dirty", "minor", "the kernel set A or D, because the hardware does not")
+STACK_GROW = event("stack-grow", "from to region", "", "a stack region grew down to an address")
 FAULT_MINOR = event("fault-minor", "va region reason", "minor", "a fault was served from memory")
 FAULT_MAJOR = event("fault-major", "va region slot", "major", "a fault was served from swap")
 SIGNAL = event("signal", "number code va", "", "a process was sent a signal")
 RECLAIM = event("reclaim", "free wanted", "", "no frame is free: the kernel looks for a victim")
+BACKGROUND = event("reclaim-background", "free wanted", "", "free frames are low: the kernel makes room between operations")
 AGE = event("age", "pfn va", "", "the policy cleared an accessed bit and passed the page by")
 EVICT = event("evict", "pfn va dirty", "", "the policy chose a page to leave memory")
 SWAP_OUT = event("swap-out", "slot pfn va", "", "a page was written to the swap area")
+FILE_DROP = event("file-drop", "page pfn va", "", "a page of a file left memory; the file has it")
+FILE_WRITE = event("file-write", "page pfn va", "", "a dirty page of a shared file was kept aside")
 SWAP_DROP = event("swap-drop", "slot pfn va", "", "a clean page left memory; its slot is still valid")
 SWAP_IN = event("swap-in", "slot pfn va", "", "a page was read from the swap area")
 SWITCH = event("switch", "from to root", "", "a CPU changed to another process")
+FORK = event("fork", "parent child pages", "", "a process was copied")
+MMAP = event("mmap", "start end rights", "", "a region was mapped")
+MUNMAP = event("munmap", "start end", "", "a range was unmapped")
+MPROTECT = event("mprotect", "start end rights", "", "the rights of a range were changed")
+BRK = event("brk", "from to", "", "the end of the heap was moved")
+SHOOTDOWN = event("shootdown", "va asid cpu", "", "another CPU was told to invalidate a page")
 EXIT = event("exit", "pid status", "", "a process ended")
 OOM = event("oom", "pid score", "", "memory and swap are full: a process is killed")
 
@@ -106,8 +119,8 @@ MASK_LOG = 2  # the log is on, or single events are stepped
 
 
 @slot
-def halt(m: object) -> None:
-    """Leave the current operation at once (interpreted engine only: it raises)."""
+def halt(number: int) -> None:
+    """Leave the current operation at event `number`, at once (interpreted engine only: it raises)."""
 
 
 @writes
@@ -115,55 +128,57 @@ def emit(m, kind, a, b, c):
     """Tell that `kind` happened on the current CPU, to its current process."""
     m.count[m.control[CONTROL_COUNTERS] + kind] += 1
     if m.mask[kind]:
-        note(m, kind, a, b, c)
+        note(m.control, m.kernel, m.cpu, m.mask, m.stop, m.log, kind, a, b, c)
 
 
 @writes(cold=True)
-def note(m, kind, a, b, c):
-    """Number the event inside its operation, log it, and test the stop rows."""
-    control = m.control
-    if control[CONTROL_NUMBERED] != m.kernel[KERNEL_OPERATIONS]:
-        control[CONTROL_NUMBERED] = m.kernel[KERNEL_OPERATIONS]
+def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
+    """Number the event inside its operation, log it, and test the stop rows.
+
+    It takes the tables it needs one by one: this call stands at every event, and passing all of them
+    there makes the compiled code many times larger.
+    """
+    if control[CONTROL_NUMBERED] != kernel[KERNEL_OPERATIONS]:
+        control[CONTROL_NUMBERED] = kernel[KERNEL_OPERATIONS]
         control[CONTROL_EVENTS] = 0
     number = control[CONTROL_EVENTS] + 1
     control[CONTROL_EVENTS] = number
-    cpu = m.kernel[KERNEL_CPU]
-    pid = m.cpu[cpu * CPU + CPU_PID]
-    if m.mask[kind] & MASK_LOG:
+    cpu = kernel[KERNEL_CPU]
+    pid = cpus[cpu * CPU + CPU_PID]
+    if mask[kind] & MASK_LOG:
         row = control[CONTROL_LOGGED] * LOG
-        if row + LOG <= len(m.log):
-            m.log[row + LOG_KIND] = kind
-            m.log[row + LOG_OPERATION] = m.kernel[KERNEL_OPERATIONS]
-            m.log[row + LOG_EVENT] = number
-            m.log[row + LOG_CPU] = cpu
-            m.log[row + LOG_PID] = pid
-            m.log[row + LOG_A] = a
-            m.log[row + LOG_B] = b
-            m.log[row + LOG_C] = c
+        if row + LOG <= len(log):
+            log[row + LOG_KIND] = kind
+            log[row + LOG_OPERATION] = kernel[KERNEL_OPERATIONS]
+            log[row + LOG_EVENT] = number
+            log[row + LOG_CPU] = cpu
+            log[row + LOG_PID] = pid
+            log[row + LOG_A] = a
+            log[row + LOG_B] = b
+            log[row + LOG_C] = c
         control[CONTROL_LOGGED] += 1
-    if m.mask[kind] & MASK_STOPS:
+    if mask[kind] & MASK_STOPS:
         row = 0
         end = control[CONTROL_STOPS] * STOP
         while row < end:
-            if m.stop[row + STOP_KIND] == kind and stop_matches(m, row, cpu, pid, a):
-                m.stop[row + STOP_HITS] += 1
-                control[CONTROL_HIT] = m.kernel[KERNEL_OPERATIONS]
-                if m.stop[row + STOP_ACTION] == 0 and control[CONTROL_STOP] == 0:
+            if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a):
+                stop[row + STOP_HITS] += 1
+                if stop[row + STOP_ACTION] == 0 and control[CONTROL_STOP] == 0:
                     control[CONTROL_STOP] = number
                     control[CONTROL_STOPPED_KIND] = kind
                     control[CONTROL_LIMIT] = 0
             row += STOP
     if number == control[CONTROL_STOP_AT]:
-        halt(m)
+        halt(number)
 
 
-@reads(cold=True)
-def stop_matches(m, row, cpu, pid, a):
+@reads
+def stop_matches(stop, row, cpu, pid, a):
     """Does stop row `row` (an offset) want an event of CPU `cpu`, process `pid`, first argument `a`?"""
-    if m.stop[row + STOP_PID] >= 0 and m.stop[row + STOP_PID] != pid:
+    if stop[row + STOP_PID] >= 0 and stop[row + STOP_PID] != pid:
         return False
-    if m.stop[row + STOP_CPU] >= 0 and m.stop[row + STOP_CPU] != cpu:
+    if stop[row + STOP_CPU] >= 0 and stop[row + STOP_CPU] != cpu:
         return False
-    if m.stop[row + STOP_VALUE] == 0:
+    if stop[row + STOP_VALUE] == 0:
         return True
-    return m.stop[row + STOP_LOW] <= a and a <= m.stop[row + STOP_HIGH]
+    return stop[row + STOP_LOW] <= a and a <= stop[row + STOP_HIGH]

@@ -147,7 +147,13 @@ table(
     ready_last  last one
     quantum     operations a process may run before the next one's turn; 0 = no limit
     live        processes that have not ended
-    over_limit  what a process over its limit gets: 0 a signal, 1 one of its own pages leaves
+    min       free frames below which an allocation reclaims itself, first
+    low       free frames below which background reclaim wakes
+    high      free frames at which it sleeps again
+    wake      1: background reclaim is due
+    shares    number of shared objects made so far
+    asids     address-space numbers given so far in this generation
+    stack_limit  bytes that a stack may grow to
     """,
 )
 table(
@@ -160,7 +166,7 @@ table(
     previous  previous frame of the policy's queue; -1 = none
     rmap      first row of the reverse map; 0 = none
     maps      number of entries that map it
-    slot      swap slot with a copy of the content; 0 = none
+    slot      swap slot with a copy of the content; 0 = none; -1 - page of a file with one
     pid       process that a table belongs to, or that first mapped the page
     depth     depth of the table (0 = root), or page-size index of a user page
     """,
@@ -189,6 +195,10 @@ table(
     size      page-size index
     next      next region of the process by address, or next free row; 0 = none
     flags     1 = populated when mapped
+    limit     lowest address that a stack may grow down to; its start if it does not grow
+    share     number of the shared object that it maps; 0 = private
+    file      first page of its file in the table file8, plus 1; 0 = anonymous
+    offset    bytes from the start of the shared object or file
     """,
 )
 table(
@@ -236,6 +246,7 @@ table(
     next      next free slot; 0 = none
     """,
 )
+table("file8", STATE, "file_pages * page_words", "word    content of the files that were mapped, page by page")
 table("swap8", STATE, "swap // 8", "word    content of the slots")
 table(
     "op",
@@ -273,7 +284,8 @@ table(
     CONTROL,
     "one",
     """
-    limit     run until so many operations are executed
+    limit     run until so many operations are executed; 0 = hand over after this one
+    goal      what limit was when the run began
     counters  row of the count table for the current CPU and process
     events    events inside the current operation, while some are masked
     stop      number of the event that asked to stop; 0 = none

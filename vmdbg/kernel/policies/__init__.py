@@ -1,7 +1,7 @@
-"""Page replacement: one file a policy, three functions each.
+"""Page replacement: one file a policy, four functions each.
 
 `policy_load(m, frame)` a user page came into the frame · `policy_unload(m, frame)` it leaves ·
-`victim(m)` the frame to evict next, -1 if there is none (it may age pages: it writes).
+`policy_use(m, frame)` a program accessed it · `victim(m)` the frame to evict next, -1 if there is none (it may age pages: it writes).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Name of the policy -> module beside this one.
-POLICIES = ("clock", "fifo")
+POLICIES = ("clock", "fifo", "lru", "random")
+HOLES = ("policy_load", "policy_unload", "policy_use", "victim")
 
 
 @slot
@@ -29,6 +30,11 @@ def policy_unload(m: object, frame: int) -> None:
 
 
 @slot
+def policy_use(m: object, frame: int) -> None:
+    """A program accessed the page in the frame."""
+
+
+@slot
 def victim(m: object) -> int:
     """The frame to evict next; -1 if no user page can leave."""
 
@@ -38,4 +44,4 @@ def bindings(name: str) -> dict[str, Callable[..., Any]]:
     from importlib import import_module
 
     module = import_module(f"vmdbg.kernel.policies.{name}")
-    return {hole: getattr(module, hole) for hole in ("policy_load", "policy_unload", "victim")}
+    return {hole: getattr(module, hole) for hole in HOLES}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, aged, is_accessed
 from vmdbg.hardware.memory import load, store
-from vmdbg.hot import writes
+from vmdbg.hot import reads, writes
 from vmdbg.kernel.frames import FRAME_IS_USER, frame_address
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.state.events import AGE, emit
@@ -29,13 +29,18 @@ from vmdbg.state.tables import (
 )
 
 
-@writes(fills=True)
+@reads(fills=True)
 def policy_load(m, frame):
     pass
 
 
-@writes(fills=True)
+@reads(fills=True)
 def policy_unload(m, frame):
+    pass
+
+
+@reads(fills=True)
+def policy_use(m, frame):
     pass
 
 

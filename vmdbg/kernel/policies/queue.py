@@ -1,0 +1,42 @@
+"""The queue of resident pages that FIFO and LRU order: oldest first, linked through the frames."""
+
+from __future__ import annotations
+
+from vmdbg.hot import reads, writes
+from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_PREVIOUS, KERNEL_NEWEST, KERNEL_OLDEST
+
+
+@writes
+def queue_append(m, frame):
+    """Put a frame at the newest end."""
+    newest = m.kernel[KERNEL_NEWEST]
+    m.frame[frame * FRAME + FRAME_PREVIOUS] = newest
+    m.frame[frame * FRAME + FRAME_NEXT] = -1
+    if newest < 0:
+        m.kernel[KERNEL_OLDEST] = frame
+    else:
+        m.frame[newest * FRAME + FRAME_NEXT] = frame
+    m.kernel[KERNEL_NEWEST] = frame
+
+
+@writes
+def queue_remove(m, frame):
+    """Take a frame out."""
+    previous = m.frame[frame * FRAME + FRAME_PREVIOUS]
+    following = m.frame[frame * FRAME + FRAME_NEXT]
+    if previous < 0:
+        m.kernel[KERNEL_OLDEST] = following
+    else:
+        m.frame[previous * FRAME + FRAME_NEXT] = following
+    if following < 0:
+        m.kernel[KERNEL_NEWEST] = previous
+    else:
+        m.frame[following * FRAME + FRAME_PREVIOUS] = previous
+    m.frame[frame * FRAME + FRAME_PREVIOUS] = -1
+    m.frame[frame * FRAME + FRAME_NEXT] = -1
+
+
+@reads
+def queued(m, frame):
+    """Is the frame in the queue?"""
+    return m.frame[frame * FRAME + FRAME_PREVIOUS] >= 0 or m.kernel[KERNEL_OLDEST] == frame

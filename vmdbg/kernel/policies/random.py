@@ -1,0 +1,47 @@
+"""Random: any resident page, by a linear congruential generator of 31 bits (ISO C's example)."""
+
+from __future__ import annotations
+
+from vmdbg.hot import reads, writes
+from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_DEPTH,
+    FRAME_STATE,
+    KERNEL_RANDOM,
+    KERNEL_USER_END,
+    KERNEL_USER_FIRST,
+)
+
+MULTIPLIER, INCREMENT, MASK = 1103515245, 12345, 0x7FFFFFFF
+
+
+@reads(fills=True)
+def policy_load(m, frame):
+    pass
+
+
+@reads(fills=True)
+def policy_unload(m, frame):
+    pass
+
+
+@reads(fills=True)
+def policy_use(m, frame):
+    pass
+
+
+@writes(fills=True)
+def victim(m):
+    state = (m.kernel[KERNEL_RANDOM] * MULTIPLIER + INCREMENT) & MASK
+    m.kernel[KERNEL_RANDOM] = state
+    first = m.kernel[KERNEL_USER_FIRST]
+    count = m.kernel[KERNEL_USER_END] - first
+    tries = 0
+    while tries < count:
+        frame = first + ((state >> 8) + tries) % count
+        row = frame * FRAME
+        if m.frame[row + FRAME_STATE] == FRAME_IS_USER and m.frame[row + FRAME_DEPTH] == 0:
+            return frame
+        tries += 1
+    return -1
