@@ -93,9 +93,7 @@ def test_colour_only_when_asked_for(run_vmdbg: Run) -> None:
     assert "\x1b" not in piped
 
 
-def test_results_and_diagnostics_keep_their_order_in_one_stream(
-    user_environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_both_streams_in_one_keep_their_order(user_environment: dict[str, str], tmp_path: Path) -> None:
     words = ["vmdbg", "-nx", "-batch", "-ex", "echo a\\n", "-ex", "foo", "-ex", "echo b\\n"]
     done = subprocess.run(
         words, env=user_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -108,18 +106,13 @@ def test_json_is_one_value_on_stdout(run_vmdbg: Run) -> None:
     assert {row["name"] for row in json.loads(done.stdout)} >= {"history size", "history save"}
 
 
-def test_a_reader_that_goes_away(user_environment: dict[str, str]) -> None:
-    script = "vmdbg -nx -batch -ex 'while 1' -ex 'help all' -ex 'help all' -ex 'help all' | head -1; exit $PIPESTATUS"
+def test_a_reader_that_goes_away(user_environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "endless.vmdbg").write_text("while 1\nhelp\nend\n")
+    script = f"vmdbg -nx -batch -x {tmp_path}/endless.vmdbg | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
-        ["bash", "-c", script],
-        env=user_environment,
-        input="help all\nend\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+        ["bash", "-c", script], env=user_environment, capture_output=True, text=True, check=False, timeout=60
     )
-    assert (done.stdout, done.stderr) == (" >\n", "") or "Traceback" not in done.stderr
+    assert (done.stdout, done.stderr) == ("List of classes of commands:\n", "")
     assert done.returncode == 141
 
 

@@ -123,7 +123,7 @@ def test_a_name_is_declared_once() -> None:
     [{"summary": "no stop"}, {"summary": "Yes.", "group": "nowhere"}, {"summary": "Yes.", "effect": "odd"}],
 )
 def test_bad_declarations_are_refused(bad: dict[str, str]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="command x"):
         Command("x", None, **bad)
 
 

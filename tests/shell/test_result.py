@@ -91,7 +91,7 @@ def test_a_long_table_starts_at_once() -> None:
             yield (number,)
 
     lines = render(Table([Column("n", kind=NUMBER)], rows()))
-    assert [next(lines), next(lines)] == [[("header", "  n")], [("number", "  0")]] or read < 1000
+    assert [line[-1] for line in (next(lines), next(lines))] == [("header", "n"), ("number", "0")]
     assert read < 1000
     streamed = render(Table([Column("n", kind=NUMBER)], rows()), "json")
     assert next(streamed) == '[{"n": 0},'

@@ -202,7 +202,7 @@ class Setting:
             words = ("unlimited",)
         else:
             words = self.choices
-        return [word for word in words if word.startswith(text)]
+        return sorted(word for word in words if word.startswith(text))
 
 
 def parse_boolean(text: str) -> bool:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def open_target(session: Session, machine: str, program: str) -> Any:
-    """Boots a machine by name or file (empty: the default) and loads a program into it, if one is
-    named."""
+    """Boots a machine by name or file (empty: the default); a program that is named replaces the
+    machine's own.  UserError if a file is not there, not allowed, or wrong: then nothing was started."""
     from vmdbg.targets.simulated import open_machine
 
-    target: Any = open_machine(machine or "default")
-    if program:
-        target.load_program(session.policy.path(program))
-    return target
+    name = machine or "default"
+    if "/" in name or name.endswith(".toml"):
+        name = session.policy.path(name)
+    return open_machine(name, session.policy.path(program) if program else "")
 
 
 class MachineSettings:
