@@ -25,6 +25,19 @@ def plain(fragments: Fragments) -> str:
     return "".join([text for _, text in fragments])
 
 
+def seen_width(text: str) -> int:
+    """The characters of a text without its colours."""
+    width = len(text)
+    start = text.find("\x1b[")
+    while start >= 0:
+        end = text.find("m", start)
+        if end < 0:
+            break
+        width -= end + 1 - start
+        start = text.find("\x1b[", end)
+    return width
+
+
 class Output:
     """Where a session writes.  `pager`, if set, is asked at each full page and answers `q`, `c` or
     anything else; it is None unless stdout is a terminal."""
@@ -98,11 +111,11 @@ class Output:
                 self._ask()
             self.stdout.write(piece)
             if piece.endswith("\n"):
-                columns = self._column + len(piece) - 1
+                columns = self._column + seen_width(piece) - 1
                 self._lines += 1 + (max(0, columns - 1) // self.width if self.width else 0)
                 self._column = 0
             else:
-                self._column += len(piece)
+                self._column += seen_width(piece)
 
     def _ask(self) -> None:
         self.stdout.flush()
