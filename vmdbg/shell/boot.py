@@ -21,7 +21,16 @@ def open_target(session: Session, machine: str, program: str) -> Any:
     name = machine or "default"
     if "/" in name or name.endswith(".toml"):
         name = session.policy.path(name)
-    return open_machine(name, session.policy.path(program) if program else "")
+    target = open_machine(name, session.policy.path(program) if program else "")
+    target.make_scope = make_scope
+    return target
+
+
+def make_scope(target: Any) -> Any:
+    """What expressions see of a machine."""
+    from vmdbg.debugger.registers import MachineScope
+
+    return MachineScope(target)
 
 
 class MachineSettings:

@@ -1,23 +1,40 @@
-"""The simulated machine as a target: what commands ask, as plain data.  All of it is pure."""
+"""The simulated machine as a target: what commands ask, as plain data.  All of it is pure.
+
+What needs more than a look at the machine lives in the modules beside this one, each about one
+subject: `place translating deciding caches mapping census scope`.  They are imported when they are asked.
+"""
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
+from vmdbg.targets.notation import Notation
+from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any
+
+    from vmdbg.targets.place import Place
+
+ACCESS = {"r": 0, "w": 1, "x": 2}
 
 
 class Simulated:
-    """The simulated machine behind the prompt."""
+    """The simulated machine behind the prompt.  `program_file` replaces the configuration's program."""
 
     name = "simulated"
     capabilities = frozenset({"translate", "tlb", "act", "run", "kernel"})
 
-    def __init__(self, config: MachineConfig) -> None:
+    def __init__(self, config: MachineConfig, program_file: str = "") -> None:
+        if program_file:
+            config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
         self.machine = Machine(config)
+        self.notation = Notation(self.machine.format)
+        self.make_scope: Callable[[Simulated], Any] | None = None
+        self._scope: Any = None
         boot_program(self.machine)
 
     @property
@@ -25,10 +42,203 @@ class Simulated:
         """The machine's tables."""
         return self.machine.m
 
+    @property
+    def format(self) -> Any:
+        """The record of the machine's format."""
+        return self.machine.format
 
-def open_machine(name: str = "default") -> Simulated:
+    @property
+    def scope(self) -> Any:
+        """What expressions see of the machine, made when it is first asked; None without a maker."""
+        if self._scope is None and self.make_scope is not None:
+            self._scope = self.make_scope(self)
+        return self._scope
+
+    # -- words of the prompt
+
+    def check_address(self, value: int) -> int:
+        """A virtual address, unsigned.  UserError if it does not fit the machine."""
+        form = self.machine.format
+        unsigned = value & WORD_MASK
+        if not form.sign_extended and unsigned >> form.va_bits:
+            last = (1 << form.va_bits) - 1
+            show = self.notation.va
+            raise UserError(
+                f"Address {unsigned:#x} does not fit in {form.va_bits} bits ({show(0)}..{show(last)})."
+            )
+        return unsigned
+
+    def names(self) -> list[str]:
+        """Registers and functions, with their `$`, and symbols: for completion."""
+        return list(self.scope.names()) if self.scope is not None else []
+
+    def complete(self, what: str) -> list[str]:
+        """All words of a sort, for completion."""
+        from vmdbg.targets.words import offered
+
+        return offered(self.machine, what)
+
+    @property
+    def event_kinds(self) -> list[str]:
+        """Names of the kinds of events."""
+        from vmdbg.state.events import EVENTS
+
+        return [event.name for event in EVENTS]
+
+    def greeting(self) -> Iterator[str]:
+        """What the prompt says first."""
+        from vmdbg.targets.words import greeting
+
+        return greeting(self.machine)
+
+    def place(
+        self,
+        pid: int | None = None,
+        root: int | None = None,
+        cpu: int | None = None,
+        asid: int | None = None,
+        mode: int | None = None,
+    ) -> Place:
+        """Where a looking command looks; see `targets.place`."""
+        from vmdbg.targets.place import find_place
+
+        return find_place(self.machine, pid, root, cpu, asid, mode)
+
+    # -- looking
+
+    def translate(self, va: int, access: str = "r", place: Place | None = None) -> Any:
+        """Where an access goes now: an `Outcome`."""
+        from vmdbg.targets.translating import translate
+
+        return translate(self.machine, place or self.place(), va, ACCESS[access])
+
+    def walk(self, va: int, access: str = "r", place: Place | None = None) -> tuple[Any, Any]:
+        """What the tables say: a `Walk`, and the `Outcome` if every right were there."""
+        from vmdbg.targets.translating import outcome_of, walk_tables
+
+        place = place or self.place()
+        walk = walk_tables(self.machine, place.root, va)
+        return walk, outcome_of(self.machine, place, walk, ACCESS[access], check=False)
+
+    def remarks(self, walk: Any) -> list[str]:
+        """What stands in the flags column of each step of a walk."""
+        from vmdbg.targets.translating import remark
+
+        return [remark(self.machine, step) for step in walk.steps]
+
+    def walk_data(self, walk: Any, found: Any) -> dict[str, Any]:
+        """A walk as JSON shows it."""
+        from vmdbg.formats.contract import ENTRY_KINDS
+        from vmdbg.targets.notation import rights_text
+
+        data = found.data()
+        for key in ("access", "mode", "via", "stale"):
+            del data[key]
+        steps = [
+            {
+                "level": step.level,
+                "index": step.index,
+                "entry_address": step.address,
+                "entry": step.entry,
+                "kind": ENTRY_KINDS[step.kind],
+                "flags": step.flags,
+                "rights": rights_text(step.rights),
+            }
+            for step in walk.steps
+        ]
+        head = {"va": walk.va, "format": self.machine.format.name, "root": walk.root & WORD_MASK}
+        return {**head, "steps": steps, **data}
+
+    def deciding_fields(self) -> list[Any]:
+        """The fields of entries that the format's rules speak of."""
+        from vmdbg.targets.deciding import deciding_fields
+
+        return deciding_fields(self.machine.format)
+
+    def why(self, va: int, access: str = "r", place: Place | None = None) -> Any:
+        """Which rule decides about an access: a `Verdict`."""
+        from vmdbg.targets.deciding import why
+
+        return why(self.machine, place or self.place(), va, ACCESS[access])
+
+    def regions(self, place: Place) -> Iterator[Any]:
+        """The regions of a place's process, measured: `Space`s."""
+        from vmdbg.targets.mapping import measured
+
+        assert place.pid is not None
+        return measured(self.machine, place.pid, place.root)
+
+    def runs(self, place: Place) -> Iterator[tuple[Any, str]]:
+        """The mapped pages of a place with the kind of their region."""
+        from vmdbg.targets.mapping import named_runs
+
+        return named_runs(self.machine, place.root, place.pid)
+
+    def kernel_runs(self, place: Place) -> Iterator[tuple[Any, str]]:
+        """What of a place only the kernel may use."""
+        from vmdbg.targets.mapping import kernel_runs
+
+        return ((run, "") for run in kernel_runs(self.machine, place.root))
+
+    def map_notes(self, place: Place) -> Iterator[str]:
+        """What `map` says below the regions."""
+        from vmdbg.targets.mapping import map_notes
+
+        return map_notes(self.machine, place.root)
+
+    def processes(self, ended: bool = False) -> list[dict[str, Any]]:
+        """A row for each process."""
+        from vmdbg.targets.census import processes
+
+        return processes(self.machine, ended)
+
+    def current_pid(self) -> int:
+        """The process on the current CPU; 0 if there is none."""
+        from vmdbg.targets.place import current_pid
+
+        return current_pid(self.machine)
+
+    def tlb(self, level: int | None = None, cpu: int | None = None, asid: int | None = None) -> Iterator[Any]:
+        """The entries of the TLB, checked: `Cached`s."""
+        from vmdbg.targets.caches import cached_entries
+        from vmdbg.targets.place import check_cpu
+
+        if cpu is not None:
+            check_cpu(self.machine, cpu)
+        return cached_entries(self.machine, level, cpu, asid)
+
+    def look_up(self, va: int, access: str, place: Place) -> list[Any]:
+        """The look-ups that an access makes in the TLB: `Probe`s."""
+        from vmdbg.targets.caches import look_up
+
+        return look_up(self.machine, place, va, ACCESS[access])
+
+    @staticmethod
+    def look_up_data(va: int, probes: list[Any]) -> dict[str, Any]:
+        """Look-ups as JSON shows them."""
+        from vmdbg.targets.caches import probe_data
+
+        return probe_data(va, probes)
+
+    def describe(self) -> str:
+        """`x86_64, 64 MiB RAM, TLB 64 + 1536 entries, 64 MiB swap`."""
+        config = self.machine.config
+        rows: dict[int, int] = {}
+        for name in ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2"):
+            sets, ways = config.geometry(name)
+            level = 2 if name.endswith("2") else 1
+            rows[level] = rows.get(level, 0) + sets * ways
+        cached = " + ".join(str(count) for _, count in sorted(rows.items()) if count)
+        parts = [config["machine.format"], f"{format_size(config['machine.ram'])} RAM"]
+        parts.append(f"TLB {cached} entries" if cached else "no TLB")
+        swap = config["machine.swap.size"]
+        parts.append(f"{format_size(swap)} swap" if swap else "no swap")
+        return ", ".join(parts)
+
+
+def open_machine(name: str = "default", program_file: str = "") -> Simulated:
     """Boot the machine of that preset or TOML file."""
-    return Simulated(load_config(name))
+    return Simulated(load_config(name), program_file)
 
 
 def boot_program(machine: Machine) -> None:

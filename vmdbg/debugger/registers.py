@@ -1,0 +1,256 @@
+"""What expressions see of the machine: memory, registers `$cr3`, functions `$pte(va)`, symbols.
+
+Reading is pure: it goes by the tables, whatever the TLB holds, and sets no A or D bit.  Writing acts; it
+goes through `perform`, which the session's timeline replaces.
+"""
+
+from __future__ import annotations
+
+from vmdbg.debugger.values import Value, make_integer, text_of
+from vmdbg.errors import UserError
+from vmdbg.state.tables import (
+    CPU,
+    CPU_ADDRESS,
+    CPU_ASID,
+    CPU_CODE,
+    CPU_CONTROL0,
+    CPU_MODE,
+    CPU_PID,
+    CPU_ROOT,
+)
+from vmdbg.targets.mapping import page_number
+from vmdbg.targets.place import current_cpu, find_place
+from vmdbg.targets.translating import outcome_of, page_of, walk_tables
+from vmdbg.units import WORD_MASK, s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vmdbg.formats.record import Register
+    from vmdbg.machine.machine import Machine
+    from vmdbg.targets.simulated import Simulated
+    from vmdbg.targets.translating import Outcome, Walk
+
+#: Registers that every machine has, by column of the table `cpu`; only shown.
+COLUMNS = {"asid": CPU_ASID, "mode": CPU_MODE, "error_code": CPU_CODE, "_pid": CPU_PID}
+FUNCTIONS = ("entry", "offset", "pa", "pfn", "pte", "slot", "sym", "vpn")
+
+
+def at_once(what: str, action: Callable[[], None]) -> None:
+    """How an action is performed where there is no timeline."""
+    action()
+
+
+class MachineScope:
+    """The scope of a machine; `perform(text, action)` does what acts, `text` says what it was."""
+
+    def __init__(self, target: Simulated) -> None:
+        self.machine: Machine = target.machine
+        self.bits = target.notation.va_bits
+        self.physical_bits = target.notation.physical_bits
+        self.notation = target.notation
+        self.perform = at_once
+
+    # -- memory
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        """Bytes at a virtual address, by the tables.  UserError names the first one that is not there."""
+        found = bytearray()
+        try:
+            root = find_place(self.machine).root
+        except UserError:
+            raise inaccessible(address) from None
+        while len(found) < size:
+            va = (address + len(found)) & WORD_MASK
+            walk = walk_tables(self.machine, root, va)
+            if not (walk.maps and self.machine.k.canonical(s64(va))) or va >> self.va_width:
+                raise inaccessible(va)
+            page, length = page_of(self.machine, walk)
+            offset = va & (length - 1)
+            count = min(size - len(found), length - offset)
+            try:
+                found += self.read_physical(page + offset, count)
+            except UserError:
+                raise inaccessible(va) from None
+        return bytes(found)
+
+    @property
+    def va_width(self) -> int:
+        """Bits of an address that is not sign-extended, else 64."""
+        return 64 if self.machine.format.sign_extended else self.bits
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        """Bytes at a physical address.  UserError names the first one outside every bank."""
+        k, m = self.machine.k, self.machine.m
+        at = k.ram_offset(m, address, size)
+        if at >= 0:
+            return bytes(m.ram1[at : at + size])
+        found = bytearray()
+        for pa in range(address, address + size):
+            at = k.ram_offset(m, pa, 1)
+            if at < 0:
+                raise inaccessible(pa)
+            found.append(m.ram1[at])
+        return bytes(found)
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Store bytes at a virtual address, by the tables: acts.  UserError as `read_memory`."""
+        self.read_memory(address, len(data))
+        k, m, root = self.machine.k, self.machine.m, find_place(self.machine).root
+
+        def write() -> None:
+            for offset, byte in enumerate(data):
+                va = (address + offset) & WORD_MASK
+                walk = walk_tables(self.machine, root, va)
+                page, length = page_of(self.machine, walk)
+                k.store(m, page + (va & (length - 1)), 1, byte)
+
+        self.perform(f"set memory at {self.notation.va(address)}", write)
+
+    # -- registers
+
+    def declared(self, name: str) -> Register | None:
+        """The control register field of that name."""
+        return next((register for register in self.machine.format.registers if register.name == name), None)
+
+    def word(self, name: str) -> int | None:
+        """Number of the control word that a whole register such as `cr0` is."""
+        words = (r.word for r in self.machine.format.registers if r.name.partition(".")[0] == name)
+        return next(words, None)
+
+    def register(self, name: str) -> Value | None:
+        """A register of the current CPU or a field of one; None if the machine has no such name."""
+        m, form = self.machine.m, self.machine.format
+        cpu = current_cpu(self.machine)
+        row = cpu * CPU
+        if name == form.root_register:
+            return unsigned(m.cpu[row + CPU_ROOT])
+        if name == form.fault_register:
+            return unsigned(m.cpu[row + CPU_ADDRESS])
+        if name == "_cpu":
+            return make_integer(cpu)
+        if name == "_operations":
+            return make_integer(self.machine.operations, 64)
+        if name in COLUMNS:
+            return make_integer(m.cpu[row + COLUMNS[name]])
+        field = self.declared(name)
+        if field is not None:
+            value = m.cpu[row + CPU_CONTROL0 + field.word] >> field.low & ((1 << field.width) - 1)
+            return make_integer(value, 64 if field.width > 31 else 32)
+        word = self.word(name)
+        return None if word is None else unsigned(m.cpu[row + CPU_CONTROL0 + word])
+
+    def set_register(self, name: str, value: Value) -> None:
+        """Set a register of the current CPU: acts.  Another root drops what the TLB holds of the space."""
+        from vmdbg.machine.boot import set_allowed
+
+        machine, form = self.machine, self.machine.format
+        cpu, new = current_cpu(machine), int(value)
+
+        def write() -> None:
+            m = machine.m
+            row = cpu * CPU
+            field, word = self.declared(name), self.word(name)
+            if name == form.root_register:
+                m.cpu[row + CPU_ROOT] = s64(new)
+                machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
+            elif name == form.fault_register:
+                m.cpu[row + CPU_ADDRESS] = s64(new)
+            elif field is not None:
+                mask = (1 << field.width) - 1
+                old = m.cpu[row + CPU_CONTROL0 + field.word] & ~(mask << field.low)
+                m.cpu[row + CPU_CONTROL0 + field.word] = s64(old | (new & mask) << field.low)
+            elif word is not None:
+                m.cpu[row + CPU_CONTROL0 + word] = s64(new)
+            set_allowed(m, cpu, form)
+
+        settable = (form.root_register, form.fault_register)
+        if name not in settable and self.declared(name) is None and self.word(name) is None:
+            raise UserError(f"Register ${name} cannot be set.")
+        self.perform(f"set ${name} = {new:#x}", write)
+
+    # -- names and functions
+
+    def symbol(self, name: str) -> int | None:
+        """The number that a name of the program stands for."""
+        program = self.machine.program
+        return None if program is None else program.symbols.get(name)
+
+    def symbolize(self, address: int) -> str:
+        """`heap+8` for an address in the region of a symbol, else nothing."""
+        program = self.machine.program
+        if program is None or not program.symbols:
+            return ""
+        try:
+            pid = find_place(self.machine).pid
+        except UserError:
+            return ""
+        from vmdbg.state.tables import REGION, REGION_START
+
+        region = self.machine.k.region_find(self.machine.m, pid, s64(address))
+        if not region:
+            return ""
+        start = self.machine.m.region[region * REGION + REGION_START] & WORD_MASK
+        near = [(value, name) for name, value in program.symbols.items() if start <= value <= address]
+        if not near:
+            return ""
+        value, name = max(near)
+        return f"{name}+{address - value}" if address > value else name
+
+    def names(self) -> list[str]:
+        """Everything that an expression may name."""
+        form = self.machine.format
+        registers = {form.root_register, form.fault_register, *COLUMNS}
+        for register in form.registers:
+            registers |= {register.name, register.name.partition(".")[0]}
+        symbols = self.machine.program.symbols if self.machine.program is not None else {}
+        return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
+
+    def look(self, va: int) -> tuple[Walk, Outcome]:
+        """The walk of an address, and where it ends."""
+        place = find_place(self.machine)
+        walk = walk_tables(self.machine, place.root, va)
+        return walk, outcome_of(self.machine, place, walk, 0, check=False)
+
+    def call(self, name: str, arguments: list[Value]) -> Value | None:
+        """A function of the machine.  UserError if the address is not mapped and the function needs it."""
+        if name not in FUNCTIONS:
+            return None
+        if len(arguments) != 1:
+            raise UserError(f"You must provide one argument for ${name}.")
+        if name == "sym":
+            text = text_of(arguments[0], self.read_memory)
+            value = self.symbol(text)
+            if value is None:
+                raise UserError(f'No symbol "{text}" in current context.')
+            return unsigned(value)
+        va = arguments[0].as_address()
+        if va >> self.va_width:
+            raise UserError(f"Address {va:#x} does not fit in {self.bits} bits.")
+        form = self.machine.format
+        if name == "vpn":
+            return unsigned(page_number(self.machine, va))
+        if name == "offset":
+            return unsigned(va & (form.page_size - 1))
+        walk, found = self.look(va)
+        if name == "pte":
+            return unsigned(walk.last.entry)
+        if name == "entry":
+            return unsigned(walk.last.address)
+        if name == "slot":
+            return unsigned(found.fault.slot if found.fault is not None else 0)
+        if found.pa is None:
+            reason = found.fault.reason if found.fault is not None else ""
+            raise UserError(f"Address {self.notation.va(va)} is not mapped: {reason}.")
+        return unsigned(found.pa if name == "pa" else found.pa >> form.page_bits)
+
+
+def unsigned(number: int) -> Value:
+    """An unsigned long."""
+    return make_integer(number & WORD_MASK, 64, signed=False)
+
+
+def inaccessible(address: int) -> UserError:
+    """GDB's sentence."""
+    return UserError(f"Cannot access memory at address {address & WORD_MASK:#x}")

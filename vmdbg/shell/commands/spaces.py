@@ -1,0 +1,66 @@
+"""map, ps, process: address spaces and who has them."""
+
+from __future__ import annotations
+
+from vmdbg.shell.command import PURE, Option, command
+from vmdbg.shell.places import TABLES, place_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+
+@command(
+    "map",
+    aliases=("m",),
+    group="looking",
+    needs=("kernel",),
+    effect=PURE,
+    options=[
+        *TABLES,
+        Option("-phys", help="the frames behind the pages"),
+        Option("-k", help="the kernel's part"),
+    ],
+    forms=("json", "csv"),
+    summary="Show the regions of an address space.",
+    help="""
+Each region with its rights, the size of its pages, and how much of it is in memory and in swap.  With
+-phys, each run of pages that lie one after the other in memory too; with -k, what the kernel alone may
+use.  With -root, what a tree of tables maps, whoever it belongs to.  Nothing is changed; "mmap" maps.""",
+    examples=["map", "map -phys", "map -k", "map/json"],
+)
+def map_command(session: Session, args: Args) -> object:
+    from vmdbg.views.spaces import map_table, runs_table
+
+    target = session.target
+    place = place_of(session, args)
+    if args.k:
+        return runs_table(
+            target.notation, target.kernel_runs(place), "The kernel has no part of this address space."
+        )
+    if args.phys or place.pid is None:
+        return runs_table(target.notation, target.runs(place), "No page is mapped.")
+    return map_table(target.notation, target.regions(place), target.map_notes(place))
+
+
+@command(
+    "ps",
+    aliases=("info processes",),
+    group="processes",
+    needs=("kernel",),
+    effect=PURE,
+    options=[Option("-all", help="those that have ended too")],
+    forms=("json", "csv"),
+    summary="List the processes.",
+    help="""
+"rss" is what is resident in memory, "swapped" what is in the swap area, "tables" what the page tables
+take; then the page faults that were served from memory (minor) and from swap (major).  A star marks the
+process that runs on the current CPU.""",
+    examples=["ps", "ps/json", "ps -all"],
+)
+def ps_command(session: Session, args: Args) -> object:
+    from vmdbg.views.spaces import process_table
+
+    target = session.target
+    return process_table(target.notation, target.processes(ended=args.all), target.current_pid())

@@ -1,0 +1,108 @@
+"""tlb, tlb lookup, tlb check: what the translation lookaside buffers hold, and whether it is right."""
+
+from __future__ import annotations
+
+from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER
+from vmdbg.shell.places import IN_ASID, ON_CPU, PID, place_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+FILTERS = [Option("-level", NUMBER, help="of that level, 1 or 2"), ON_CPU, IN_ASID]
+
+
+@command(
+    "tlb",
+    aliases=("info tlb",),
+    group="looking",
+    needs=("tlb",),
+    effect=PURE,
+    options=FILTERS,
+    forms=("json", "csv"),
+    summary="Show the entries of the TLB.",
+    help="""
+Way 0 of a set is the most recently used.  "vpn" and "pfn" count base pages for any page size.  "check"
+holds each entry against the tables: ok; stale-frame, stale-right, stale-dirty where they say something
+else; dead-page where they map nothing; wrong-asid where no process has this address space any more.""",
+    examples=["tlb", "tlb -level 1", "tlb/json"],
+)
+def tlb_command(session: Session, args: Args) -> object:
+    from vmdbg.views.tlb import tlb_table
+
+    target = session.target
+    return tlb_table(target.notation, target.tlb(args.level, args.cpu, args.asid), "The TLB is empty.")
+
+
+@command(
+    "tlb lookup",
+    group="looking",
+    needs=("tlb",),
+    effect=PURE,
+    arguments=[
+        Argument("address", ADDRESS, help="virtual address"),
+        Argument("access", ACCESS, optional=True, default="r", help="r, w or x: which array is asked"),
+    ],
+    options=[PID, ON_CPU, IN_ASID],
+    forms=("json", "csv"),
+    summary="Say where the TLB would look for an address, and what it finds.",
+    help='Set and tag of each array that is asked, up to the first hit.  See also "translate".',
+    examples=["tlb lookup 0x401234", "tlb lookup 0x5000", "tlb lookup/json 0x401234"],
+)
+def tlb_lookup(session: Session, args: Args) -> object:
+    from vmdbg.views.document import Document
+    from vmdbg.views.result import Column
+    from vmdbg.views.tlb import probe_lines
+
+    target = session.target
+    probes = target.look_up(args.address, args.access, place_of(session, args))
+    data = target.look_up_data(args.address, probes)
+    columns = [
+        Column(key) for key in ("array", "set", "sets", "tag", "page_size", "asid", "way", "ways", "hit")
+    ]
+    return Document(
+        lambda: data,
+        lambda: probe_lines(target.notation, probes) if probes else ["This machine has no TLB."],
+        columns,
+        lambda: [list(probe.values()) for probe in data["probes"]],
+        ("va", "tag"),
+    )
+
+
+@command(
+    "tlb check",
+    group="looking",
+    needs=("tlb",),
+    effect=PURE,
+    options=FILTERS,
+    forms=("json", "csv"),
+    summary="Hold every entry of the TLB against the tables.",
+    help='Each entry that disagrees is shown with the reason; see "help tlb" for the words.',
+    examples=["tlb check", "tlb check/json"],
+)
+def tlb_check(session: Session, args: Args) -> object:
+    from vmdbg.views.document import Document
+    from vmdbg.views.tlb import check_lines, tlb_columns, tlb_row, tlb_table
+
+    target = session.target
+    entries = list(target.tlb(args.level, args.cpu, args.asid))
+    stale = [found for found in entries if found.check != "ok"]
+    columns = [column for column in tlb_columns(target.notation) if column.exported]
+
+    def cells() -> list[list[object]]:
+        kept = [place for place, column in enumerate(tlb_columns(target.notation)) if column.exported]
+        return [[tlb_row(found)[place] for place in kept] for found in stale]
+
+    return Document(
+        lambda: {
+            "entries": len(entries),
+            "stale": len(stale),
+            "found": list(tlb_table(target.notation, stale, "").data()),
+        },
+        lambda: check_lines(target.notation, entries),
+        columns,
+        cells,
+        ("vpn", "pfn"),
+    )

@@ -1,0 +1,162 @@
+"""What there is: processes, frames, slots, counters, the machine itself.  Rows of plain data."""
+
+from __future__ import annotations
+
+from vmdbg.kernel.frames import FRAME_STATES
+from vmdbg.kernel.processes import process_name
+from vmdbg.kernel.scheduler import PROCESS_IS_FREE, PROCESS_STATES
+from vmdbg.state import events
+from vmdbg.state.tables import (
+    CPU,
+    CPU_PID,
+    FRAME,
+    FRAME_MAPS,
+    FRAME_PID,
+    FRAME_RMAP,
+    FRAME_SLOT,
+    FRAME_STATE,
+    PROCESS,
+    PROCESS_ASID,
+    PROCESS_LIMIT,
+    PROCESS_MAJOR,
+    PROCESS_MINOR,
+    PROCESS_PARENT,
+    PROCESS_ROOT,
+    PROCESS_RSS,
+    PROCESS_STATE,
+    PROCESS_STATUS,
+    PROCESS_SWAPPED,
+    PROCESS_TABLES,
+    RMAP,
+    RMAP_ENTRY,
+    RMAP_NEXT,
+    RMAP_PID,
+    RMAP_VA,
+    SLOT,
+    SLOT_PID,
+    SLOT_REFS,
+    SLOT_VA,
+)
+from vmdbg.units import WORD_MASK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.machine.machine import Machine
+
+Row = dict[str, object]
+
+
+def processes(machine: Machine, ended: bool = False) -> list[dict[str, Any]]:
+    """A row for each process; sizes in bytes."""
+    m, page = machine.m, machine.format.page_size
+    on_cpu = {m.cpu[c + CPU_PID] for c in range(0, len(m.cpu), CPU)}
+    found = []
+    for pid in range(1, len(m.process) // PROCESS):
+        row = pid * PROCESS
+        state = m.process[row + PROCESS_STATE]
+        if state == PROCESS_IS_FREE or (not ended and PROCESS_STATES[state] == "ended"):
+            continue
+        found.append(
+            {
+                "pid": pid,
+                "name": process_name(machine.k, pid),
+                "state": PROCESS_STATES[state],
+                "asid": m.process[row + PROCESS_ASID],
+                "root": m.process[row + PROCESS_ROOT],
+                "rss": m.process[row + PROCESS_RSS] * page,
+                "swapped": m.process[row + PROCESS_SWAPPED] * page,
+                "tables": m.process[row + PROCESS_TABLES] * page,
+                "minor_faults": m.process[row + PROCESS_MINOR],
+                "major_faults": m.process[row + PROCESS_MAJOR],
+                "limit": m.process[row + PROCESS_LIMIT] * page or None,
+                "parent": m.process[row + PROCESS_PARENT] or None,
+                "status": m.process[row + PROCESS_STATUS] if PROCESS_STATES[state] == "ended" else None,
+                "on_cpu": pid in on_cpu,
+            }
+        )
+    return found
+
+
+def frame_states(machine: Machine) -> dict[str, int]:
+    """How many frames are in each state."""
+    states = machine.m.frame[FRAME_STATE::FRAME].tolist()
+    return {name: states.count(number) for number, name in enumerate(FRAME_STATES)}
+
+
+def frames(machine: Machine, first: int = 0, end: int | None = None) -> Iterator[dict[str, Any]]:
+    """A row for each frame that is not free, from frame number `first` of the memory on."""
+    m, k = machine.m, machine.k
+    states = m.frame[FRAME_STATE::FRAME].tolist()
+    for frame in range(first, len(states) if end is None else min(end, len(states))):
+        if states[frame]:
+            row = frame * FRAME
+            yield {
+                "pfn": k.frame_address(m, frame) >> machine.format.page_bits,
+                "state": FRAME_STATES[states[frame]],
+                "pid": m.frame[row + FRAME_PID] or None,
+                "maps": m.frame[row + FRAME_MAPS],
+                "slot": m.frame[row + FRAME_SLOT] or None,
+                "mappings": list(mappings(machine, frame)),
+            }
+
+
+def mappings(machine: Machine, frame: int) -> Iterator[dict[str, int]]:
+    """The entries that map a frame, by the reverse map."""
+    m = machine.m
+    row = m.frame[frame * FRAME + FRAME_RMAP]
+    seen = 0
+    while row and seen <= m.frame[frame * FRAME + FRAME_MAPS]:
+        at = row * RMAP
+        yield {
+            "pid": m.rmap[at + RMAP_PID],
+            "va": m.rmap[at + RMAP_VA] & WORD_MASK,
+            "entry_address": m.rmap[at + RMAP_ENTRY],
+        }
+        row = m.rmap[at + RMAP_NEXT]
+        seen += 1
+
+
+def slots(machine: Machine) -> Iterator[dict[str, Any]]:
+    """A row for each slot of the swap area that is in use."""
+    m = machine.m
+    holders = {
+        m.frame[row + FRAME_SLOT]: machine.k.frame_address(m, row // FRAME) >> machine.format.page_bits
+        for row in range(0, len(m.frame), FRAME)
+        if m.frame[row + FRAME_SLOT] and FRAME_STATES[m.frame[row + FRAME_STATE]] == "user"
+    }
+    for slot, refs in enumerate(m.slot[SLOT_REFS::SLOT].tolist()):
+        if refs and slot:
+            row = slot * SLOT
+            yield {
+                "slot": slot,
+                "pid": m.slot[row + SLOT_PID] or None,
+                "va": m.slot[row + SLOT_VA] & WORD_MASK,
+                "refs": refs,
+                "pfn": holders.get(slot),
+            }
+
+
+def counters(machine: Machine, pid: int | None) -> list[Row]:
+    """A row for each kind of event that happened."""
+    counts = machine.counts(pid)
+    return [
+        {"event": event.name, "count": counts[event.name], "help": event.help}
+        for event in events.EVENTS
+        if event.name in counts
+    ]
+
+
+def event_kinds() -> list[Row]:
+    """A row for each kind of event."""
+    return [
+        {
+            "event": event.name,
+            "arguments": list(event.arguments),
+            "cost": event.cost or None,
+            "help": event.help,
+        }
+        for event in events.EVENTS
+    ]

@@ -1,0 +1,208 @@
+"""Why an access may or may not be made: the entry and the field that decide, and the smallest edit."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from vmdbg.formats.contract import (
+    ALL_RIGHTS,
+    ENTRY_EMPTY,
+    ENTRY_LEAF,
+    RIGHT_R,
+    RIGHT_U,
+    RIGHT_W,
+    RIGHT_X,
+)
+from vmdbg.targets.translating import (
+    ACCESS_WORDS,
+    Outcome,
+    Step,
+    Walk,
+    allows,
+    outcome_of,
+    translate,
+    walk_tables,
+    where,
+)
+from vmdbg.units import WORD_MASK, s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.formats.record import Field, Format
+    from vmdbg.machine.machine import Machine
+    from vmdbg.targets.place import Place
+
+RIGHT_OF_RULE = {"u": RIGHT_U, "k": RIGHT_U, "r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
+NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near ones
+
+
+class Edit:
+    """A change of one entry: unsigned words, and what it does in words, `set RW`."""
+
+    __slots__ = ("new", "step", "what")
+
+    def __init__(self, step: Step, new: int, what: str) -> None:
+        self.step, self.new, self.what = step, new & WORD_MASK, what
+
+
+class Cause:
+    """What decides against an access: `field` of the entry of `step` is `value`; `rule` is its key."""
+
+    __slots__ = ("edits", "field", "rule", "step", "value")
+
+    def __init__(self, rule: str, field: str, value: int, step: Step | None, edits: list[Edit]) -> None:
+        self.rule, self.field, self.value, self.step, self.edits = rule, field, value, step, edits
+
+
+class Verdict:
+    """The answer to `why`.  `near` is the nearest entry in use in the table where a walk ended:
+    (its step, the first address that it maps, whether it is the only one), or None."""
+
+    __slots__ = ("cause", "near", "outcome", "place", "rules", "tlb", "walk")
+
+    def __init__(self, place: Place, walk: Walk, outcome: Outcome) -> None:
+        self.place, self.walk, self.outcome = place, walk, outcome
+        self.cause: Cause | None = None
+        self.rules: list[str] = []
+        self.near: tuple[Step, int, bool] | None = None
+        self.tlb: Outcome | None = None
+
+
+def field_named(form: Format, name: str) -> Field | None:
+    """A field of the entries by name."""
+    return next((field for field in form.fields if field.name == name), None)
+
+
+def missing_rights(machine: Machine, place: Place, rights: int, access: int) -> list[str] | None:
+    """Keys of the fewest rules by which the access is refused on a page with these rights.
+
+    Empty if it is allowed; None if no rights would do.
+    """
+    bits = (RIGHT_U, RIGHT_R, RIGHT_W, RIGHT_X)
+    for count in range(len(bits) + 1):
+        for changed in combinations(bits, count):
+            if allows(machine, place, access, rights ^ sum(changed)):
+                return [rule_of(rights, bit) for bit in changed]
+    return None
+
+
+def rule_of(rights: int, bit: int) -> str:
+    """The key of the rule that wants a right changed."""
+    if bit == RIGHT_U:
+        return "k" if rights & RIGHT_U else "u"
+    return {RIGHT_R: "r", RIGHT_W: "w", RIGHT_X: "x"}[bit]
+
+
+def decide(machine: Machine, place: Place, walk: Walk, access: int) -> Cause | None:
+    """What decides against an access to a page that a walk found; None if nothing does."""
+    rules = missing_rights(machine, place, walk.last.rights, access)
+    if not rules:
+        return None
+    form, edits, first = machine.format, [], None
+    for rule in rules:
+        field = field_named(form, form.rules[rule][0]) if rule in form.rules else None
+        if field is None:
+            continue
+        steps = deniers(machine, walk, rule)
+        for step in steps:
+            new = field.put(step.entry, 1 - field.get(step.entry))
+            edits.append(Edit(step, new, f"{'clear' if field.get(step.entry) else 'set'} {field.name}"))
+        if steps and first is None:
+            first = Cause(rule, field.name, field.get(steps[0].entry), steps[0], edits)
+    return first
+
+
+def deniers(machine: Machine, walk: Walk, rule: str) -> list[Step]:
+    """The entries of a walk that withhold the right of a rule; the one to change for rule k."""
+    right = RIGHT_OF_RULE[rule]
+    if rule == "k":
+        return [walk.last]
+    k = machine.k
+    return [step for step in walk.steps if not k.combine(ALL_RIGHTS, s64(step.entry), step.kind) & right]
+
+
+def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
+    """Which hardware rule decides about an access, by the tables."""
+    walk = walk_tables(machine, place.root, va)
+    verdict = Verdict(place, walk, outcome_of(machine, place, walk, access))
+    through = translate(machine, place, va, access)
+    if through.stale:
+        verdict.tlb = through
+    rules = machine.format.rules
+    if not machine.k.canonical(s64(va)):
+        verdict.rules = [key for key in ("c",) if key in rules]
+    elif not walk.maps:
+        decide_absent(machine, verdict)
+    elif verdict.outcome.fault is not None:
+        verdict.cause = decide(machine, place, walk, access)
+        verdict.rules = [verdict.cause.rule] if verdict.cause else []
+    else:
+        wanted = ["rwx"[access], *("u" if place.mode == 0 else "")]
+        verdict.rules = [key for key in wanted if key in rules]
+    return verdict
+
+
+def decide_absent(machine: Machine, verdict: Verdict) -> None:
+    """The field that says that an entry maps nothing, and the nearest entry that does."""
+    form, step = machine.format, verdict.walk.last
+    if "p" in form.rules:
+        field = field_named(form, form.rules["p"][0])
+        if field is not None and field.get(step.entry) == 0:
+            verdict.cause = Cause("p", field.name, 0, step, [])
+            verdict.rules = ["p"]
+    if step.kind == ENTRY_EMPTY:
+        verdict.near = nearest(machine, verdict.walk)
+
+
+def nearest(machine: Machine, walk: Walk) -> tuple[Step, int, bool] | None:
+    """The entry in use that is nearest to the one at which a walk ended, in the same table."""
+    form, k, step = machine.format, machine.k, walk.last
+    level = form.levels[step.depth]
+    if 1 << level.bits > NEAR_ENTRIES:
+        return None
+    used = []
+    for index in range(1 << level.bits):
+        address = step.table + index * form.entry_bytes
+        entry = k.load(machine.m, address, form.entry_bytes)
+        if entry and k.ram_offset(machine.m, address, form.entry_bytes) >= 0:
+            kind = k.classify(entry, step.depth)
+            if kind <= ENTRY_LEAF:
+                found = Step(step.depth, level.name, step.table, index, address, entry & WORD_MASK, kind, 0)
+                used.append(found)
+    if not used:
+        return None
+    best = min(used, key=lambda found: abs(found.index - step.index))
+    size = 1 << level.shift
+    va = walk.va + (best.index - step.index) * size & WORD_MASK & -size
+    return best, va, len(used) == 1
+
+
+def deciding_fields(form: Format) -> list[Field]:
+    """The fields that the format's rules speak of, by bit."""
+    names = {name for name, _ in form.rules.values()}
+    return sorted((field for field in form.fields if field.name in names and field.width == 1), key=_low)
+
+
+def _low(field: Field) -> int:
+    return field.low
+
+
+def has_field(machine: Machine, step: Step, field: Field) -> bool:
+    """Does the entry of a step have this field, and does it mean something?"""
+    if step.kind > ENTRY_LEAF:
+        return machine.format.rules.get("p", ("",))[0] == field.name
+    return where(machine, step.depth, step.kind) in field.where
+
+
+def rule_text(machine: Machine, verdict: Verdict, key: str) -> str:
+    """A rule in words, with the section of the manual."""
+    form = machine.format
+    text = form.rules[key][1]
+    if key in "rwx":
+        text = f"{('user', 'kernel')[verdict.place.mode]} {text}"
+    return text if "(" in text else f"{text} ({form.manual})"
+
+
+def access_words(place: Place, access: int) -> str:
+    """`user write`."""
+    return f"{('user', 'kernel')[place.mode]} {ACCESS_WORDS[access]}"

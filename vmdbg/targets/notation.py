@@ -1,0 +1,72 @@
+"""How numbers of one machine read: addresses, entries, rights, sizes.  Text only, no decisions."""
+
+from __future__ import annotations
+
+from vmdbg.units import WORD_MASK, format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.formats.record import Format
+
+PADDED_BITS = 32  # addresses of machines up to this width are padded
+LETTERS = "rwx"
+
+
+def rights_text(rights: int) -> str:
+    """A nibble of rights as four letters, `r-xu`; no rights at all are `-`."""
+    if rights & 7 == 0:
+        return "-"
+    letters = "".join(letter if rights >> place & 1 else "-" for place, letter in enumerate(LETTERS))
+    return letters + ("u" if rights & 8 else "k")
+
+
+def size_text(size: int) -> str:
+    """A size, exact; none at all is `-`."""
+    return format_size(size) if size else "-"
+
+
+class Notation:
+    """The widths of a format's addresses, entries, page and frame numbers."""
+
+    def __init__(self, form: Format) -> None:
+        self.va_bits, self.page_bits = form.va_bits, form.page_bits
+        self.entry_digits = 2 * form.entry_bytes
+        self.physical_bits = physical_bits(form)
+
+    @staticmethod
+    def padded(value: int, bits: int, pad: bool) -> str:
+        """Hex, padded to `bits` where `pad`."""
+        unsigned = value & WORD_MASK
+        return f"0x{unsigned:0{(bits + 3) // 4}x}" if pad else f"0x{unsigned:x}"
+
+    def va(self, address: int) -> str:
+        """A virtual address."""
+        return self.padded(address, self.va_bits, self.va_bits <= PADDED_BITS)
+
+    def pa(self, address: int) -> str:
+        """A physical address."""
+        return self.padded(address, self.physical_bits, self.physical_bits <= PADDED_BITS)
+
+    def vpn(self, page: int) -> str:
+        """A virtual page number, in base pages."""
+        return self.padded(page, self.va_bits - self.page_bits, self.va_bits <= PADDED_BITS)
+
+    def pfn(self, frame: int) -> str:
+        """A frame number, in base pages."""
+        return self.padded(frame, self.physical_bits - self.page_bits, self.physical_bits <= PADDED_BITS)
+
+    def entry(self, entry: int) -> str:
+        """An entry, always padded to its width."""
+        return f"0x{entry & WORD_MASK:0{self.entry_digits}x}"
+
+
+def physical_bits(form: Format) -> int:
+    """Bits of a physical address, by the widest frame field of the format's entries."""
+    widths = [field.width for field in form.fields if field.name in ("PFN", "PPN")]
+    return max(widths, default=form.va_bits - form.page_bits) + form.page_bits
+
+
+def code_text(form: Format, code: int) -> str:
+    """An error code with the names of its bits: `0x7 (P W U)`."""
+    names = [name for bit, name in form.code_bits if code & bit]
+    return f"{code:#x} ({' '.join(names)})" if names else f"{code:#x}"

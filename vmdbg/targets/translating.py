@@ -1,0 +1,363 @@
+"""Walks and translations as values: what the tables say, and where a CPU would go.  All of it is pure."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import (
+    ACCESS_LETTERS,
+    ENTRY_BUS,
+    ENTRY_EMPTY,
+    ENTRY_LEAF,
+    ENTRY_RESERVED,
+    ENTRY_SWAPPED,
+    ENTRY_TABLE,
+    FAULT_KINDS,
+    FAULT_NON_CANONICAL,
+    FAULT_PROTECTION,
+)
+from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_RIGHTS
+from vmdbg.kernel.regions import REGION_KINDS
+from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_DATA,
+    ARRAY_FETCHES,
+    ARRAY_LEVEL,
+    CONTROL_STEPS,
+    PATH,
+    PATH_ADDRESS,
+    PATH_ENTRY,
+    PATH_INDEX,
+    PATH_KIND,
+    PATH_RIGHTS,
+    PATH_TABLE,
+    REGION,
+    REGION_KIND,
+    TLB_KEY,
+    TLB_WORD,
+)
+from vmdbg.targets.notation import rights_text
+from vmdbg.targets.place import controls
+from vmdbg.units import WORD_MASK, s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.machine.machine import Machine
+    from vmdbg.targets.place import Place
+
+READ, WRITE, FETCH = 0, 1, 2
+ACCESS_WORDS = ("read", "write", "fetch")
+
+
+class Step:
+    """One entry that a walk read.  `entry` is unsigned; `rights` are those so far, a nibble."""
+
+    __slots__ = ("address", "depth", "entry", "flags", "index", "kind", "level", "rights", "table")
+
+    def __init__(
+        self, depth: int, level: str, table: int, index: int, address: int, entry: int, kind: int, rights: int
+    ) -> None:
+        self.depth, self.level, self.table, self.index = depth, level, table, index
+        self.address, self.entry, self.kind, self.rights = address, entry, kind, rights
+        self.flags: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """`PT[12]`."""
+        return f"{self.level}[{self.index}]"
+
+
+class Fault:
+    """A fault as a value.  `level` None: no entry decided it; `slot` 0: none."""
+
+    __slots__ = ("code", "index", "kind", "level", "number", "reason", "slot")
+
+    def __init__(
+        self,
+        number: int,
+        reason: str,
+        code: int,
+        level: str | None = None,
+        index: int | None = None,
+        slot: int = 0,
+    ) -> None:
+        self.number, self.kind, self.reason, self.code = number, FAULT_KINDS[number], reason, code
+        self.level, self.index, self.slot = level, index, slot
+
+    def data(self) -> dict[str, Any]:
+        """What JSON shows."""
+        return {
+            "kind": self.kind,
+            "level": self.level,
+            "index": self.index,
+            "code": self.code,
+            "slot": self.slot or None,
+            "reason": self.reason,
+        }
+
+
+class Walk:
+    """What the tables say about an address, whoever may use it."""
+
+    __slots__ = ("kind", "root", "steps", "va")
+
+    def __init__(self, va: int, root: int, kind: int, steps: list[Step]) -> None:
+        self.va, self.root, self.kind, self.steps = va, root, kind, steps
+
+    @property
+    def last(self) -> Step:
+        """The entry at which it ended."""
+        return self.steps[-1]
+
+    @property
+    def maps(self) -> bool:
+        """Does it end in a page?"""
+        return self.kind in (ENTRY_LEAF, ENTRY_TABLE)
+
+
+class Outcome:
+    """Where an access goes.  `fault` None: to physical address `pa`, by `via` (`L1`, `L2`, `walk`).
+
+    `stale` says how the TLB entry that was used disagrees with the tables, empty if it does not;
+    `region` is the kind of the region, None where no process is asked, empty where there is none.
+    """
+
+    __slots__ = (
+        "access", "cached", "fault", "mode", "pa", "page_size", "page_start", "pid", "region", "rights",
+        "stale", "va", "via",
+    )  # fmt: skip
+
+    def __init__(self, va: int, pid: int | None, access: int, mode: int) -> None:
+        self.va, self.pid, self.access, self.mode = va & WORD_MASK, pid, access, mode
+        self.pa: int | None = None
+        self.page_size = 0
+        self.rights = 0
+        self.via = "walk"
+        self.stale = ""
+        self.cached = False
+        self.fault: Fault | None = None
+        self.region: str | None = None
+
+    def data(self) -> dict[str, Any]:
+        """What JSON shows."""
+        gone = self.fault is not None
+        return {
+            "va": self.va,
+            "pid": self.pid,
+            "access": ACCESS_LETTERS[self.access],
+            "mode": ("user", "kernel")[self.mode],
+            "outcome": "fault" if gone else "translated",
+            "pa": self.pa,
+            "page_size": self.page_size or None,
+            "rights": rights_text(self.rights),
+            "via": self.via,
+            "stale": bool(self.stale),
+            "slot": (self.fault.slot or None) if self.fault else None,
+            "region": self.region or None,
+            "fault": self.fault.data() if self.fault else None,
+        }
+
+
+def walk_tables(machine: Machine, root: int, va: int) -> Walk:
+    """Read the tables for an address, canonical or not."""
+    k, m, form = machine.k, machine.m, machine.format
+    kind = k.walk(m, root, s64(va))
+    steps = []
+    for depth in range(m.control[CONTROL_STEPS]):
+        row = depth * PATH
+        steps.append(
+            Step(
+                depth,
+                form.levels[depth].name,
+                m.path[row + PATH_TABLE],
+                m.path[row + PATH_INDEX],
+                m.path[row + PATH_ADDRESS],
+                m.path[row + PATH_ENTRY] & WORD_MASK,
+                m.path[row + PATH_KIND],
+                m.path[row + PATH_RIGHTS],
+            )
+        )
+        describe(machine, steps[-1])
+    return Walk(va & WORD_MASK, root, kind, steps)
+
+
+def describe(machine: Machine, step: Step) -> None:
+    """Give a step the names of the flags that are set in its entry."""
+    if step.kind in (ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_BUS):
+        return
+    step.flags = machine.format.flags(step.entry, where(machine, step.depth, step.kind))
+
+
+def where(machine: Machine, depth: int, kind: int) -> str:
+    """Which fields an entry has: the letter of `formats.record.Field`."""
+    if kind == ENTRY_TABLE:
+        return "t"
+    if kind == ENTRY_SWAPPED:
+        return "s"
+    return "l" if depth == len(machine.format.levels) - 1 else "h"
+
+
+def remark(machine: Machine, step: Step) -> str:
+    """What stands in the flags column: flags, `empty`, `slot 1`."""
+    if step.kind == ENTRY_EMPTY:
+        return "empty"
+    if step.kind == ENTRY_SWAPPED:
+        return f"slot {machine.k.swapped_slot(s64(step.entry))}"
+    if step.kind == ENTRY_BUS:
+        return "outside memory"
+    return " ".join([*step.flags, "(reserved)"] if step.kind == ENTRY_RESERVED else step.flags)
+
+
+def why_absent(machine: Machine, step: Step) -> tuple[str, int]:
+    """Why an entry maps nothing, in words, and the slot that it keeps or 0."""
+    if step.kind == ENTRY_EMPTY:
+        return f"{step.name} is empty", 0
+    if step.kind == ENTRY_SWAPPED:
+        slot = int(machine.k.swapped_slot(s64(step.entry)))
+        return f"{step.name} holds slot {slot}", slot
+    if step.kind == ENTRY_RESERVED:
+        return f"{step.name} has a reserved bit set", 0
+    return f"{step.name} lies outside memory", 0
+
+
+def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
+    """Physical address of the page that a walk found, and its size."""
+    size = 1 << machine.format.levels[walk.last.depth].shift
+    return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
+
+
+def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: bool = True) -> Outcome:
+    """What an access makes of a walk.  Without `check` rights do not matter."""
+    k = machine.k
+    found = Outcome(walk.va, place.pid, access, place.mode)
+    found.region = region_kind(machine, place.pid, walk.va)
+    if not k.canonical(s64(walk.va)):
+        found.fault = not_canonical(machine, found)
+        return found
+    step = walk.last
+    if not walk.maps:
+        number = k.walk_fault(walk.kind)
+        reason, slot = why_absent(machine, step)
+        code = k.fault_code(number, access, place.mode)
+        found.fault = Fault(number, reason, code, step.level, step.index, slot)
+        return found
+    found.rights = step.rights
+    page, found.page_size = page_of(machine, walk)
+    if check and not allows(machine, place, access, step.rights):
+        found.fault = refused(machine, place, walk, access)
+        return found
+    found.pa = page + (walk.va & (found.page_size - 1))
+    return found
+
+
+def allows(machine: Machine, place: Place, access: int, rights: int) -> bool:
+    """May the CPU make this access on a page with these rights?"""
+    sets = machine.format.allowed(controls(machine, place.cpu), place.mode)
+    return bool(sets[access] >> rights & 1)
+
+
+def not_canonical(machine: Machine, found: Outcome) -> Fault:
+    """The fault of an address that the format does not have."""
+    form, k = machine.format, machine.k
+    top = form.va_bits - 1 if form.sign_extended else form.va_bits
+    reason = f"bits 63:{top} are not all {'equal' if form.sign_extended else '0'}"
+    name = form.rules.get("c", ("", ""))[0]
+    code = k.fault_code(FAULT_NON_CANONICAL, found.access, found.mode)
+    return Fault(FAULT_NON_CANONICAL, f"{reason} ({name})" if name else reason, code)
+
+
+def refused(machine: Machine, place: Place, walk: Walk, access: int) -> Fault:
+    """The protection fault of a walk that found a page: which entry decides, by which field."""
+    from vmdbg.targets.deciding import decide
+
+    code = machine.k.fault_code(FAULT_PROTECTION, access, place.mode)
+    cause = decide(machine, place, walk, access)
+    if cause is None or cause.step is None:
+        return Fault(
+            FAULT_PROTECTION, f"{walk.last.name} does not allow it", code, walk.last.level, walk.last.index
+        )
+    step = cause.step
+    return Fault(
+        FAULT_PROTECTION, f"{step.name} has {cause.field} = {cause.value}", code, step.level, step.index
+    )
+
+
+def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:
+    """The kind of the region of an address; empty if there is none, None if no process is asked."""
+    if pid is None:
+        return None
+    region = machine.k.region_find(machine.m, pid, s64(va))
+    return REGION_KINDS[machine.m.region[region * REGION + REGION_KIND]] if region else ""
+
+
+# -- the TLB first
+
+
+def array_names(machine: Machine) -> list[str]:
+    """A name for each TLB array: `L1`, or `L1i` and `L1d` where the level is split."""
+    m = machine.m
+    names = []
+    for row in range(0, len(m.array) - ARRAY + 1, ARRAY):
+        fetches, data = m.array[row + ARRAY_FETCHES], m.array[row + ARRAY_DATA]
+        if m.array[row + ARRAY_LEVEL]:
+            names.append(
+                f"L{m.array[row + ARRAY_LEVEL]}" + ("" if fetches and data else "i" if fetches else "d")
+            )
+    return names
+
+
+def cached_row(machine: Machine, place: Place, va: int, access: int) -> tuple[int, str]:
+    """The TLB row that serves an access, and the array's name; -1 if it is not cached."""
+    if place.asid is None:
+        return -1, ""
+    k, m = machine.k, machine.m
+    names = array_names(machine)
+    for array in (k.first_array(access), machine.bindings["SECOND"]):
+        if array >= 0:
+            row = k.tlb_find(m, array, place.cpu, s64(va), place.asid)
+            if row >= 0:
+                return row, names[array // ARRAY]
+    return -1, ""
+
+
+def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
+    """Where an access goes now: by the TLB, else by the tables."""
+    walk = walk_tables(machine, place.root, va)
+    fresh = outcome_of(machine, place, walk, access)
+    row, name = (-1, "") if not machine.k.canonical(s64(va)) else cached_row(machine, place, va, access)
+    if row < 0:
+        return fresh
+    k, m = machine.k, machine.m
+    key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
+    found = Outcome(va, place.pid, access, place.mode)
+    found.region, found.via, found.cached = fresh.region, name, True
+    found.rights = word & WORD_RIGHTS
+    found.page_size = 1 << machine.format.page_shifts[key & KEY_SIZE]
+    found.stale = disagreement(machine, walk, key, word, va)[1]
+    if not allows(machine, place, access, found.rights):
+        code = k.fault_code(FAULT_PROTECTION, access, place.mode)
+        found.fault = fresh.fault
+        if fresh.fault is None or fresh.fault.number != FAULT_PROTECTION or found.stale:
+            found.fault = Fault(FAULT_PROTECTION, f"{name} holds {rights_text(found.rights)}", code)
+        return found
+    found.pa = k.word_address(word, key & KEY_SIZE, s64(va))
+    return found
+
+
+def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int) -> tuple[str, str]:
+    """How a cached translation disagrees with a walk: a word and a sentence, or two empty texts."""
+    k = machine.k
+    if not walk.maps:
+        return "dead-page", why_absent(machine, walk.last)[0]
+    page, size = page_of(machine, walk)
+    start = s64(va) & -size
+    offset = s64(va) - start
+    if page + offset != k.word_address(word, key & KEY_SIZE, s64(va)):
+        frame = (page + offset) >> machine.format.page_bits
+        return "stale-frame", f"{walk.last.name} maps pfn {frame:#x}"
+    entry = s64(walk.last.entry)
+    if walk.last.rights != word & WORD_RIGHTS or bool(k.is_global(entry)) != bool(word & WORD_GLOBAL):
+        return "stale-right", f"{walk.last.name} is {rights_text(walk.last.rights)}"
+    if word & WORD_DIRTY and not k.is_dirty(entry):
+        return "stale-dirty", f"{walk.last.name} is clean"
+    return "", ""

@@ -1,0 +1,49 @@
+"""Words that a machine offers to the prompt: completion, and what it says at the start."""
+
+from __future__ import annotations
+
+from vmdbg.state.events import EVENTS
+from vmdbg.state.tables import CPU
+from vmdbg.targets.census import processes
+from vmdbg.units import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.machine.machine import Machine
+
+
+def offered(machine: Machine, what: str) -> list[str]:
+    """All words of a sort: `pids cpus asids events machines`."""
+    if what == "pids":
+        return [str(row["pid"]) for row in processes(machine)]
+    if what == "asids":
+        return sorted({str(row["asid"]) for row in processes(machine)})
+    if what == "cpus":
+        return [str(cpu) for cpu in range(len(machine.m.cpu) // CPU)]
+    if what == "events":
+        return [event.name for event in EVENTS]
+    if what == "machines":
+        from vmdbg.machine.config import preset_names
+
+        return preset_names()
+    return []
+
+
+def greeting(machine: Machine) -> Iterator[str]:
+    """The machine in a line, its first process in another."""
+    from vmdbg.targets.mapping import spaces
+    from vmdbg.targets.notation import Notation
+
+    rows = processes(machine)
+    if not rows:
+        yield 'No process.  Try: file, "help looking"'
+        return
+    row = rows[0]
+    pages = row["swapped"] // machine.format.page_size
+    swapped = f"{pages} page{'s' if pages != 1 else ''} in swap"
+    resident = format_size(row["rss"])
+    first = next((space.start for space in spaces(machine, row["pid"])), 0)
+    example = Notation(machine.format).va(first)
+    yield f"Process {row['pid']} ({row['name']}): {resident} resident, {swapped}.  Try: map, walk {example}"

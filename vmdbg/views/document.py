@@ -1,0 +1,42 @@
+"""A result with three faces: one JSON object, lines drawn by hand, and a table for CSV."""
+
+from __future__ import annotations
+
+from vmdbg.views.result import ADDRESS, Column, Result
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from vmdbg.views.result import Line
+
+
+class Document(Result):
+    """`data`, `lines` and `rows` are functions: whichever form is not asked for is not computed.
+
+    `columns` and `rows` are what CSV shows; `addresses` names the keys that are addresses, at any depth.
+    """
+
+    def __init__(
+        self,
+        data: Callable[[], Mapping[str, Any]],
+        lines: Callable[[], Iterable[Line]],
+        columns: Sequence[Column],
+        rows: Callable[[], Iterable[Sequence[Any]]],
+        addresses: Sequence[str] = (),
+    ) -> None:
+        self._data, self._lines, self._columns, self._rows = data, lines, columns, rows
+        self._addresses = addresses
+
+    def lines(self) -> Iterator[Line]:
+        return iter(self._lines())
+
+    def data(self) -> Any:
+        return self._data()
+
+    def table(self) -> tuple[Sequence[Column], Iterable[Sequence[Any]]]:
+        return self._columns, self._rows()
+
+    def columns_by_key(self) -> Mapping[str, Column]:
+        return {key: Column(key, kind=ADDRESS) for key in self._addresses}

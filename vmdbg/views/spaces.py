@@ -1,0 +1,100 @@
+"""map, ps: address spaces and processes as tables."""
+
+from __future__ import annotations
+
+from vmdbg.targets.notation import rights_text, size_text
+from vmdbg.units import WORD_MASK, format_size
+from vmdbg.views.result import ADDRESS, NUMBER, RIGHTS, TEXT, Column, Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from vmdbg.targets.mapping import Run, Space
+    from vmdbg.targets.notation import Notation
+
+
+def size_column(key: str, header: str | None = None, **more: Any) -> Column:
+    """A column of sizes in bytes."""
+    return Column(key, header, TEXT, align=">", format=lambda size: size_text(size or 0), **more)
+
+
+def map_table(show: Notation, regions: Iterable[Space], notes: Iterable[str] = ()) -> Table:
+    """The regions of a process."""
+    columns = [
+        Column("start", kind=ADDRESS, format=show.va),
+        Column("end", kind=ADDRESS, format=show.va),
+        Column("size", align=">", format=format_size),
+        Column("rights", kind=RIGHTS),
+        size_column("page_size", "page"),
+        size_column("resident"),
+        size_column("swapped"),
+        Column("kind", "region"),
+        Column("backing", shown=False),
+    ]
+    rows = (
+        [
+            region.start & WORD_MASK,
+            region.end & WORD_MASK,
+            region.end - region.start,
+            rights_text(region.rights),
+            region.page_size,
+            region.resident,
+            region.swapped,
+            region.kind,
+            region.backing,
+        ]
+        for region in regions
+    )
+    return Table(columns, rows, notes=notes, empty="No regions.")
+
+
+def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str) -> Table:
+    """Mapped pages, joined where addresses and frames go on."""
+    columns = [
+        Column("start", kind=ADDRESS, format=show.va),
+        Column("end", kind=ADDRESS, format=show.va),
+        Column("size", align=">", format=format_size),
+        Column("rights", kind=RIGHTS),
+        size_column("page_size", "page"),
+        Column("pa", kind=ADDRESS, format=show.pa),
+        Column("pfn", kind=ADDRESS, format=show.pfn),
+        Column("kind", "region", format=lambda kind: kind or "-"),
+    ]
+    rows = (
+        [
+            run.start,
+            run.end & WORD_MASK,
+            run.end - run.start,
+            rights_text(run.rights),
+            run.page_size,
+            run.pa,
+            run.pa >> show.page_bits,
+            kind or None,
+        ]
+        for run, kind in runs
+    )
+    return Table(columns, rows, empty=empty)
+
+
+def process_table(show: Notation, processes: Iterable[dict[str, Any]], current: int) -> Table:
+    """The processes; a star marks the current one."""
+    columns = [
+        Column("mark", "  pid", exported=False),
+        Column("pid", kind=NUMBER, shown=False),
+        Column("name"),
+        Column("state"),
+        Column("asid", kind=NUMBER),
+        Column("root", kind=ADDRESS, format=show.pa),
+        size_column("rss"),
+        size_column("swapped"),
+        size_column("tables"),
+        Column("minor_faults", "minor", NUMBER),
+        Column("major_faults", "major", NUMBER),
+        size_column("limit", shown=False),
+        Column("parent", kind=NUMBER, shown=False),
+        Column("status", kind=NUMBER, shown=False),
+    ]
+    rows = ({**row, "mark": f"{'*' if row['pid'] == current else ' '}{row['pid']:>4}"} for row in processes)
+    return Table(columns, rows, empty="No processes.")

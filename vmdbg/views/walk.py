@@ -1,0 +1,124 @@
+"""translate, walk, split, why: one address, drawn."""
+
+from __future__ import annotations
+
+from vmdbg.targets.notation import code_text, rights_text
+from vmdbg.units import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.targets.notation import Notation
+    from vmdbg.targets.translating import Outcome, Walk
+    from vmdbg.views.result import Line
+
+    Cells = list[tuple[str, str]]
+
+INDEX_WIDTH = 5
+
+
+def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
+    """`0x401234 -> 0x108234  pfn 0x108, 4 KiB, r-xu, cached in L1`."""
+    head: Cells = [("address", show.va(found.va)), ("", " -> ")]
+    if found.fault is not None:
+        return [*head, ("fault", f"fault: {found.fault.kind}"), ("", f", {found.fault.reason}{hint(found)}")]
+    assert found.pa is not None
+    line: Cells = [
+        *head,
+        ("address", show.pa(found.pa)),
+        ("", f"  pfn {show.pfn(found.pa >> show.page_bits)}, {format_size(found.page_size)}, "),
+        ("rights", rights_text(found.rights)),
+    ]
+    if cached and found.cached:
+        line.append(("", f", cached in {found.via}"))
+        if found.stale:
+            line.append(("warning", f", stale: {found.stale}"))
+    return line
+
+
+def hint(found: Outcome) -> str:
+    """What the kernel knows about the address of a fault: ` (heap, in swap)`."""
+    fault = found.fault
+    if fault is None or found.region is None or fault.kind == "non-canonical":
+        return ""
+    if not found.region:
+        return " (no region)"
+    if fault.slot:
+        return f" ({found.region}, in swap)"
+    return f" ({found.region}, never touched)" if fault.kind == "not-present" else f" ({found.region})"
+
+
+def walk_rows(show: Notation, walk: Walk, found: Outcome, remarks: list[str]) -> list[list[str]]:
+    """The cells of a walk: level, table, index, address, entry, rights, flags; last the page."""
+    rows = []
+    for step, remark in zip(walk.steps, remarks, strict=True):
+        entry = "-" if remark == "outside memory" else show.entry(step.entry)
+        rows.append(
+            [
+                step.level,
+                show.pa(step.table),
+                f"{step.index}*{show.entry_digits // 2}",
+                show.pa(step.address),
+                entry,
+                rights_text(step.rights),
+                remark,
+            ]
+        )
+    if found.pa is not None:
+        offset = found.pa & (found.page_size - 1)
+        rows.append(["page", show.pa(found.pa - offset), f"{offset:#x}", show.pa(found.pa), "", "", ""])
+    return rows
+
+
+def walk_lines(show: Notation, walk: Walk, found: Outcome, remarks: list[str]) -> Iterator[Line]:
+    """The table of a walk, and where it ends."""
+    if walk.steps:
+        yield from walk_table(walk_rows(show, walk, found, remarks), has_page=found.pa is not None)
+    yield outcome_line(show, found, cached=False)
+
+
+def walk_table(rows: list[list[str]], has_page: bool) -> Iterator[Line]:
+    """Rows of a walk under their header; a long offset of the page does not push the columns."""
+    header = ["level", "table", "index", "address", "entry", "so far", "flags"]
+    widths = [max(len(row[place]) for row in [header, *rows]) for place in range(7)]
+    indexes = [row[2] for row in (rows[:-1] if has_page else rows)]
+    widths[2] = max([INDEX_WIDTH, *map(len, indexes)])
+    yield [("header", joined(header, widths))]
+    for row in rows:
+        level, table, index, address, entry, rights, flags = row
+        cells: Cells = [
+            ("", f"{level:{widths[0]}} "),
+            ("address", f"{table:{widths[1]}}"),
+            ("", f" + {index:>{widths[2]}} = "),
+            ("address", address),
+        ]
+        if entry:
+            cells += [
+                ("", " " * (widths[3] - len(address)) + "  "),
+                ("entry", f"{entry:{widths[4]}}"),
+                ("", "  "),
+                ("rights", rights),
+                ("", " " * (widths[5] - len(rights)) + "  "),
+                ("flags", flags),
+            ]
+        while cells and not cells[-1][1].strip():
+            cells.pop()
+        yield cells
+
+
+def joined(cells: list[str], widths: list[int]) -> str:
+    """The header of a walk."""
+    level, table, index, address, entry, rights, flags = (
+        f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)
+    )
+    return f"{level} {table} + {index} = {address}  {entry}  {rights}  {flags}".rstrip()
+
+
+def fault_words(form: object, found: Outcome) -> str:
+    """`fault: protection, error code 0x7 (P W U)`."""
+    fault = found.fault
+    assert fault is not None
+    if fault.kind == "non-canonical":
+        return f"fault: {fault.kind}, {fault.reason}"
+    return f"fault: {fault.kind}, error code {code_text(form, fault.code)}"  # type: ignore[arg-type]

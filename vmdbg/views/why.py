@@ -1,0 +1,144 @@
+"""why: the verdict, the fields that decide, the rule, the smallest edit, the near miss."""
+
+from __future__ import annotations
+
+from vmdbg.targets.deciding import access_words, deciding_fields, has_field, rule_text
+from vmdbg.targets.notation import rights_text
+from vmdbg.views.result import NUMBER, RIGHTS, Column, Table
+from vmdbg.views.walk import fault_words, outcome_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.targets.deciding import Verdict
+    from vmdbg.targets.simulated import Simulated
+    from vmdbg.views.result import Line
+
+
+def why_rows(target: Simulated, verdict: Verdict) -> Iterator[list[Any]]:
+    """Level, entry, a value or None for each deciding field, rights so far."""
+    fields = deciding_fields(target.format)
+    for step in verdict.walk.steps:
+        values = [
+            field.get(step.entry) if has_field(target.machine, step, field) else None for field in fields
+        ]
+        yield [step.level, step.entry, *values, rights_text(step.rights)]
+
+
+def mark(verdict: Verdict, depth: int) -> str:
+    """What stands beside the row that decides."""
+    cause, step = verdict.cause, verdict.walk.steps[depth]
+    fault = verdict.outcome.fault
+    if cause is not None and cause.step is step:
+        index = f" (index {step.index})" if fault is not None and fault.kind == "not-present" else ""
+        return f"<- {cause.field} = {cause.value} decides{index}"
+    if fault is not None and cause is None and step is verdict.walk.last:
+        return f"<- decides: {fault.reason}"
+    return ""
+
+
+def why_lines(target: Simulated, verdict: Verdict) -> Iterator[Line]:
+    """All that `why` says."""
+    show, found = target.notation, verdict.outcome
+    words = access_words(verdict.place, found.access)
+    if found.fault is None:
+        yield [("ok", "Yes"), ("", f": {words} "), *outcome_line(show, found)]
+    else:
+        yield [
+            ("error", "No"),
+            ("", f": {words} "),
+            ("address", show.va(found.va)),
+            ("", " -> "),
+            ("fault", fault_words(target.format, found)),
+        ]
+    if target.machine.k.canonical(signed(found.va)):
+        yield from table(target, verdict).lines()
+    yield from remarks(target, verdict)
+
+
+def signed(va: int) -> int:
+    """As the tables keep an address."""
+    return va - (1 << 64) if va >> 63 else va
+
+
+def table(target: Simulated, verdict: Verdict) -> Table:
+    """The fields that decide, level by level."""
+    show = target.notation
+    columns = [
+        Column("level"),
+        Column("entry", format=lambda entry: "-" if entry is None else show.entry(entry), style="entry"),
+        *[Column(field.name, kind=NUMBER) for field in deciding_fields(target.format)],
+        Column("so_far", kind=RIGHTS),
+        Column("mark", header="", style="comment"),
+    ]
+    rows = [[*row, mark(verdict, depth)] for depth, row in enumerate(why_rows(target, verdict))]
+    return Table(columns, rows)
+
+
+def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
+    """Rule, edit, near miss, TLB: a word of six letters, then the sentence."""
+    show = target.notation
+    for key in verdict.rules:
+        yield f"rule   {rule_text(target.machine, verdict, key)}"
+    for edit in verdict.cause.edits if verdict.cause else []:
+        step = edit.step
+        change = f"{show.entry(step.entry)} -> {show.entry(edit.new)} ({edit.what})"
+        yield f"edit   {step.name} {show.pa(step.address)}: {change}"
+    if verdict.near is not None:
+        step, va, alone = verdict.near
+        which = "the one entry in use" if alone else "the nearest entry in use"
+        yield f"near   {which} is {step.name}, {show.pa(step.address)}: it maps {show.va(va)}"
+    if verdict.tlb is not None:
+        yield [("", "tlb    "), *outcome_line(show, verdict.tlb)]
+
+
+def why_data(target: Simulated, verdict: Verdict) -> dict[str, Any]:
+    """What JSON shows."""
+    fields = [field.name for field in deciding_fields(target.format)]
+    cause = verdict.cause
+    near = verdict.near
+    return {
+        **verdict.outcome.data(),
+        "allowed": verdict.outcome.fault is None,
+        "steps": [
+            {
+                "level": step.level,
+                "index": step.index,
+                "entry_address": step.address,
+                "entry": step.entry,
+                "fields": dict(zip(fields, row[2:-1], strict=True)),
+                "rights": row[-1],
+            }
+            for step, row in zip(verdict.walk.steps, why_rows(target, verdict), strict=True)
+        ],
+        "decides": None
+        if cause is None or cause.step is None
+        else {
+            "level": cause.step.level,
+            "index": cause.step.index,
+            "field": cause.field,
+            "value": cause.value,
+        },
+        "rules": [rule_text(target.machine, verdict, key) for key in verdict.rules],
+        "edits": [
+            {
+                "level": edit.step.level,
+                "index": edit.step.index,
+                "entry_address": edit.step.address,
+                "entry": edit.step.entry,
+                "new": edit.new,
+                "change": edit.what,
+            }
+            for edit in (cause.edits if cause else [])
+        ],
+        "near": None
+        if near is None
+        else {
+            "level": near[0].level,
+            "index": near[0].index,
+            "entry_address": near[0].address,
+            "va": near[1],
+        },
+    }
