@@ -66,7 +66,7 @@ class Format:
         entry_bytes: int,
         fields: tuple[Field, ...],
         functions: tuple[Callable[..., Any], ...],
-        allowed: Callable[[list[int]], tuple[int, int, int]],
+        allowed: Callable[[list[int], int], tuple[int, int, int]],
         registers: tuple[Register, ...] = (),
         root_register: str = "root",
         fault_register: str = "address",

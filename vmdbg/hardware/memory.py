@@ -11,9 +11,9 @@ from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE
 def ram_offset(m, pa, width):
     """Where `width` bytes at physical address `pa` lie in the memory buffer; -1 outside every bank."""
     at = pa - m.bank[BANK_BASE]
-    if at >= 0 and at <= m.bank[BANK_SIZE] - width:
-        return at + m.bank[BANK_OFFSET]
-    return far_offset(m, pa, width)
+    if at < 0 or at > m.bank[BANK_SIZE] - width:
+        at = far_offset(m, pa, width)
+    return at  # the first bank is the first in the buffer
 
 
 @reads(cold=True)

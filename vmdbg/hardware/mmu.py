@@ -168,4 +168,5 @@ def translate(m, cpu, va, access):
             m.control[CONTROL_FAULT] = FAULT_REFILL
             return -1
         return walk_and_fill(m, cpu, va, access)
-    return word_address(word, key & KEY_SIZE, va)
+    pa = word_address(word, key & KEY_SIZE, va)
+    return pa

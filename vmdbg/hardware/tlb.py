@@ -93,7 +93,9 @@ def tlb_find(m, array, cpu, va, asid):
 @reads
 def word_address(word, size, va):
     """The physical address of `va` by a cached word for a page of size index `size`."""
-    return ((word >> WORD_PFN) << PAGE_BITS) + (va & ((1 << ((SIZES >> (size << 3)) & 255)) - 1))
+    if size:
+        return ((word >> WORD_PFN) << PAGE_BITS) + (va & ((1 << size_shift(size)) - 1))
+    return ((word >> WORD_PFN) << PAGE_BITS) + (va & ((1 << PAGE_BITS) - 1))
 
 
 @writes

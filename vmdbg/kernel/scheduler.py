@@ -33,6 +33,8 @@ from vmdbg.state.tables import (
     KERNEL_RMAP_COUNT,
     KERNEL_WAKE,
     OP,
+    OP_VA,
+    OP_VALUE,
     PROCESS,
     PROCESS_ASID,
     PROCESS_CURSOR,
@@ -221,17 +223,18 @@ def operate(m, cpu, pid):
         if word & OP_KIND >= OP_EXIT:
             return REASON_SYSCALL
     how = word & 3
-    if how == OP_MODIFY:
-        how = ACCESS_WRITE
-    va = m.op[row * OP + 1]
-    if word & OP_RANGED:
-        va += m.process[p + PROCESS_CURSOR] * m.op[row * OP + 5]
-    reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + 2])
+    va = m.op[row * OP + OP_VA]
+    if word & (OP_KIND | OP_RANGED) >= OP_MODIFY:
+        if how == OP_MODIFY:
+            how = ACCESS_WRITE
+        if word & OP_RANGED:
+            va += m.process[p + PROCESS_CURSOR] * m.op[(row + 1) * OP + OP_VA]
+    reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + OP_VALUE])
     if reason:
         return reason
     if word & OP_RANGED:
         done = m.process[p + PROCESS_CURSOR] + 1
-        if done < m.op[row * OP + 4]:
+        if done < m.op[(row + 1) * OP]:
             m.process[p + PROCESS_CURSOR] = done
             return 0
         m.process[p + PROCESS_CURSOR] = 0

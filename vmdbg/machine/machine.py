@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from vmdbg import hot
 from vmdbg.errors import UserError
 from vmdbg.formats import find
@@ -57,9 +59,9 @@ if TYPE_CHECKING:
 
     from vmdbg.jit import Compiled
     from vmdbg.machine.config import MachineConfig
-    from vmdbg.programs.program import Program
 
 ENTRY = "run"
+FLATTEN_AFTER = 100_000  # interpreted operations
 
 
 class Halted(Exception):
@@ -95,9 +97,11 @@ class Machine:
         self.k = Linked(copies, tables.views(self.buffers))
         self.recorder = Recorder(self.buffers, self.format.page_size)
         boot.fill(self.m, config)
-        self.program: Program | None = None
+        self.program: Any = None
         self.compiled: Compiled | None = None
         self._arrays: Any = None
+        self.interpreted = 0
+        self.flat = False
 
     @property
     def m(self) -> Any:
@@ -113,7 +117,7 @@ class Machine:
 
     # -- programs
 
-    def load(self, program: Program) -> list[int]:
+    def load(self, program: Any) -> list[int]:
         """Make the program's processes, ready to run; returns their pids.
 
         UserError if one cannot be made: then nothing has changed.
@@ -126,6 +130,8 @@ class Machine:
                 pid = processes.spawn(self.k, spec.name, limit, self.config["tlb.asids"])
                 pids.append(pid)
                 for region in spec.regions:
+                    if not self.m.kernel[KERNEL_REGION_FREE]:
+                        self.grow_regions()
                     regions.add_region(
                         self.k,
                         self.format,
@@ -137,7 +143,7 @@ class Machine:
                         region.page_size,
                         region.populate,
                     )
-                self.append_operations(pid, spec.rows)
+                self.append_operations(pid, spec)
                 self.k.ready_put(self.m, pid)
         except UserError:
             self.restore(before)
@@ -148,15 +154,13 @@ class Machine:
                 self.k.dispatch(self.m, cpu)
         return pids
 
-    def append_operations(self, pid: int, rows: Any) -> None:
+    def append_operations(self, pid: int, spec: Any) -> None:
         """Put a process's operations behind all others, and its program counter at the first."""
         first = self.shape["ops"]
+        rows = spec.relocated(first)
         count = len(rows) // OP
         self.grow("ops", first + count + 1)
         self.m.op[first * OP : (first + count) * OP] = rows
-        for row in range(first, first + count):
-            if self.m.op[row * OP] & scheduler.OP_KIND == scheduler.OP_END:
-                self.m.op[row * OP + 1] += first
         self.m.process[pid * PROCESS + PROCESS_PC] = first
         self.m.process[pid * PROCESS + PROCESS_END] = first + count
 
@@ -220,11 +224,26 @@ class Machine:
     def engine(self, compiled: bool) -> int:
         """Run hot code until it hands over; returns the reason."""
         if not compiled:
-            return int(self.k.run(self.m))
+            before = self.operations
+            try:
+                return int(self.k.run(self.m))
+            finally:
+                self.interpreted += self.operations - before
+                if self.interpreted >= FLATTEN_AFTER and not self.flat:
+                    self.flatten()
         if self._arrays is None:
             self._arrays = tables.arrays(self.buffers)
         assert self.compiled is not None, "compile() comes first"
         return self.compiled(self._arrays)
+
+    def flatten(self) -> None:
+        """From now on interpret the run loop with small functions written out: a third faster."""
+        from vmdbg.flat import flatten
+
+        self.flat = True
+        copies = {name: value for name, value in vars(self.k).items() if hasattr(value, "hot")}
+        with contextlib.suppress(OSError):  # without sources everything stays as it is
+            self.k.run = flatten(copies, ENTRY)
 
     def cold_work(self, reason: int) -> bool:
         """What hot code asked for.  True: the operation is over; False: it is to be repeated."""

@@ -69,7 +69,7 @@ table(
     """
     base      first physical address
     size      bytes
-    offset    where the bank starts in the memory buffer
+    offset    where the bank starts in the memory buffer; 0 for the first
     """,
 )
 table(

@@ -1,0 +1,413 @@
+"""The interpreted engine for long runs: the same source, with small functions written out at their calls.
+
+A call costs Python as much as several accesses to a table.  `flatten` reads the source of the hot
+functions, puts in the constants that are bound, drops branches that they rule out, and writes out
+calls of functions that are one expression, a few statements without a result, or statements that
+return in tail position only.  Whatever does not fit these forms stays a call.  Both engines' tests hold
+for its result too; without the sources (a zipped package) there is nothing to flatten, and nothing
+is lost but speed.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+SMALL = 60  # nodes; a larger body stays a call, unless it is called once
+OFTEN = 3  # uses of a table in a function that make a local name worth its while
+
+
+def flatten(copies: Mapping[str, Callable[..., Any]], entry: str) -> Callable[..., Any]:
+    """`copies[entry]` (linked by `hot.link`) with the functions that it calls written out."""
+    return Flattener(copies).function(entry)
+
+
+class Flattener:
+    """Writes functions out; keeps the finished ones."""
+
+    def __init__(self, copies: Mapping[str, Callable[..., Any]]) -> None:
+        self.copies = copies
+        self.trees: dict[str, ast.FunctionDef] = {}
+        self.done: dict[str, Callable[..., Any]] = {}
+        self.files: dict[str, dict[str, ast.FunctionDef]] = {}
+        self.names = 0
+        self.called: dict[str, int] = {}
+
+    def source(self, name: str) -> ast.FunctionDef | None:
+        """The definition of a linked function, without decorators and docstring; None if it is a twin."""
+        linked = self.copies[name]
+        file, line = linked.__code__.co_filename, linked.__code__.co_firstlineno
+        if file not in self.files:
+            with open(file, encoding="utf-8") as text:
+                tree = ast.parse(text.read())
+            found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+            self.files[file] = {f"{node.name}:{first_line(node)}": node for node in found}
+        node = self.files[file].get(f"{name}:{line}")
+        if node is None:
+            return None
+        body = [item for item in node.body if not is_docstring(item)]
+        return ast.FunctionDef(
+            name=name, args=node.args, body=body or [ast.Pass()], decorator_list=[], lineno=1, type_params=[]
+        )
+
+    def tree(self, name: str) -> ast.FunctionDef | None:
+        """The definition with constants in and small calls out."""
+        if name not in self.trees:
+            found = self.source(name)
+            if found is None:
+                return None
+            tree = copy.deepcopy(found)
+            for argument in tree.args.args:
+                argument.annotation = None
+            tree.returns = None
+            locals_ = {argument.arg for argument in tree.args.args} | assigned(tree.body)
+            tree.body = fold(tree.body, self.copies[name].__globals__, locals_)
+            self.trees[name] = tree  # a recursive call stays a call
+            tree.body = self.expand(tree.body) or [ast.Pass()]
+        return self.trees[name]
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The finished function; those that it still calls are finished too."""
+        if name in self.done:
+            return self.done[name]
+        linked = self.copies[name]
+        tree = self.tree(name)
+        if tree is None:
+            self.done[name] = linked
+            return linked
+        space = {"__builtins__": linked.__globals__["__builtins__"]}
+        tree.body = hoist(tree)
+        module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
+        exec(compile(module, linked.__code__.co_filename, "exec"), space)  # noqa: S102
+        made: Any = space[name]
+        self.done[name] = made
+        for called in made.__code__.co_names:
+            if called in self.copies:
+                space[called] = self.function(called)
+            elif called in linked.__globals__:
+                space.setdefault(called, linked.__globals__[called])
+        return made  # type: ignore[no-any-return]
+
+    # -- writing out
+
+    def expand(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """The statements with calls written out, nested ones first."""
+        out: list[ast.stmt] = []
+        for item in body:
+            for field in ("body", "orelse"):
+                if isinstance(item, (ast.If, ast.While)):
+                    setattr(item, field, self.expand(getattr(item, field)))
+            item = Expressions(self).visit(item)
+            written = None
+            if isinstance(item, ast.Expr) and isinstance(item.value, ast.Call):
+                written = self.write_out(item.value, None)
+            elif isinstance(item, ast.Assign) and isinstance(item.value, ast.Call):
+                target = item.targets[0]
+                if isinstance(target, ast.Name):
+                    written = self.write_out(item.value, target.id)
+            out += [item] if written is None else written
+        return out
+
+    def calls(self, name: str) -> int:
+        """How many calls of a function the hot code has."""
+        if not self.called:
+            for linked in self.copies:
+                found = self.source(linked)
+                for node in ast.walk(found) if found else ():
+                    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                        self.called[node.func.id] = self.called.get(node.func.id, 0) + 1
+        return self.called.get(name, 0)
+
+    def callee(self, call: ast.Call) -> ast.FunctionDef | None:
+        """What a call calls, if it is a hot function that may be written out."""
+        if not isinstance(call.func, ast.Name) or call.func.id not in self.copies or call.keywords:
+            return None
+        if self.copies[call.func.id].hot["cold"]:  # type: ignore[attr-defined]
+            return None
+        return self.tree(call.func.id)
+
+    def write_out(self, call: ast.Call, target: str | None) -> list[ast.stmt] | None:
+        """Statements that do what the call does and assign its result to `target`; None: keep the call."""
+        tree = self.callee(call)
+        if tree is None or (size(tree.body) > SMALL and self.calls(tree.name) > 1):
+            return None
+        body = copy.deepcopy(tree.body)
+        if target is None:
+            if contains(body, ast.Return):
+                return None
+        else:
+            converted = assign_result(body, target) or break_with_result(body)
+            if converted is None:
+                return None
+            body = converted
+        self.names += 1
+        renamed: dict[str, ast.expr] = {}
+        before: list[ast.stmt] = []
+        changed = assigned(body)
+        for parameter, value in zip(tree.args.args, call.args, strict=True):
+            simple = isinstance(value, (ast.Name, ast.Constant))
+            if (
+                simple
+                and parameter.arg not in changed
+                and not (isinstance(value, ast.Name) and value.id == target)
+            ):
+                renamed[parameter.arg] = value
+            else:
+                fresh = f"{parameter.arg}_{self.names}"
+                before.append(ast.Assign(targets=[ast.Name(fresh, ast.Store())], value=value, lineno=1))
+                renamed[parameter.arg] = ast.Name(fresh, ast.Load())
+        for name in assigned(tree.body) - {parameter.arg for parameter in tree.args.args}:
+            renamed[name] = ast.Name(f"{name}_{self.names}", ast.Load())
+        if target is not None:
+            renamed.setdefault(RESULT, ast.Name(target, ast.Load()))
+        return before + [Rename(renamed).visit(item) for item in body]
+
+    def expression(self, call: ast.Call) -> ast.expr | None:
+        """An expression with the call's value, if the callee is one expression of simple arguments."""
+        tree = self.callee(call)
+        if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], ast.Return):
+            return None
+        result = tree.body[0].value
+        if result is None:
+            return None
+        uses = [node.id for node in ast.walk(result) if isinstance(node, ast.Name)]
+        for parameter, value in zip(tree.args.args, call.args, strict=True):
+            if not isinstance(value, (ast.Name, ast.Constant)) and uses.count(parameter.arg) > 1:
+                return None
+        values = {p.arg: value for p, value in zip(tree.args.args, call.args, strict=True)}
+        written: ast.expr = Rename(values).visit(copy.deepcopy(result))
+        return written
+
+
+RESULT = "*result"
+
+
+def assign_result(body: list[ast.stmt], target: str) -> list[ast.stmt] | None:
+    """The statements with `return x` as an assignment; None if a return is not in tail position."""
+    out: list[ast.stmt] = []
+    for place, item in enumerate(body):
+        if isinstance(item, ast.Return):
+            value = item.value or ast.Constant(None)
+            out.append(ast.Assign(targets=[ast.Name(RESULT, ast.Store())], value=value, lineno=1))
+            return out
+        if isinstance(item, ast.If) and contains([item], ast.Return):
+            if not ends(item.body):
+                return None
+            first = assign_result(item.body, target)
+            rest = assign_result(item.orelse + body[place + 1 :], target)
+            if first is None or rest is None:
+                return None
+            return [*out, ast.If(test=item.test, body=first, orelse=rest)]
+        if contains([item], ast.Return):
+            return None
+        out.append(item)
+    return None  # falls off its end: no result
+
+
+def break_with_result(body: list[ast.stmt]) -> list[ast.stmt] | None:
+    """The statements in a loop that is left with the result; None if a return stands in a loop itself."""
+    if any(
+        isinstance(node, ast.While) and contains(node.body, ast.Return)
+        for item in body
+        for node in ast.walk(item)
+    ):
+        return None
+    if not ends(body):
+        return None
+    return [
+        ast.While(test=ast.Constant(True), body=[item for part in body for item in leave(part)], orelse=[])
+    ]
+
+
+def leave(item: ast.stmt) -> list[ast.stmt]:
+    """The statement with each `return x` as an assignment and a break."""
+    if isinstance(item, ast.Return):
+        value = item.value or ast.Constant(None)
+        return [ast.Assign(targets=[ast.Name(RESULT, ast.Store())], value=value, lineno=1), ast.Break()]
+    if isinstance(item, ast.If):
+        item.body = [inner for part in item.body for inner in leave(part)]
+        item.orelse = [inner for part in item.orelse for inner in leave(part)]
+    return [item]
+
+
+def hoist(tree: ast.FunctionDef) -> list[ast.stmt]:
+    """The body with the tables that it uses often in local names."""
+    uses: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "m":
+            uses[node.attr] = uses.get(node.attr, 0) + 1
+    often = {name for name, count in uses.items() if count >= OFTEN}
+    body = [Tables(often).visit(item) for item in tree.body]
+    made: list[ast.stmt] = [
+        ast.Assign(
+            targets=[ast.Name(f"m_{name}", ast.Store())],
+            value=ast.Attribute(ast.Name("m", ast.Load()), name, ast.Load()),
+            lineno=1,
+        )
+        for name in sorted(often)
+    ]
+    return made + body
+
+
+class Tables(ast.NodeTransformer):
+    """Puts local names in the place of `m.table`."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name) and node.value.id == "m" and node.attr in self.names:
+            return ast.Name(f"m_{node.attr}", ast.Load())
+        return node
+
+
+def ends(body: list[ast.stmt]) -> bool:
+    """Does every way through the statements return?"""
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return ends(last.body) and bool(last.orelse) and ends(last.orelse)
+    return isinstance(last, ast.Return)
+
+
+def fold(body: list[ast.stmt], constants: Mapping[str, Any], locals_: set[str]) -> list[ast.stmt]:
+    """The statements with bound constants put in and branches that they rule out left out."""
+    out: list[ast.stmt] = []
+    for item in body:
+        item = Fold(constants, locals_).visit(item)
+        if isinstance(item, ast.If) and isinstance(item.test, ast.Constant):
+            out += fold(item.body if item.test.value else item.orelse, constants, locals_)
+            continue
+        if isinstance(item, (ast.If, ast.While)):
+            item.body = fold(item.body, constants, locals_) or [ast.Pass()]
+            item.orelse = fold(item.orelse, constants, locals_)
+        out.append(item)
+        if isinstance(item, ast.Return):
+            break
+    return out
+
+
+class Fold(ast.NodeTransformer):
+    """Puts constants in and computes what consists of them."""
+
+    def __init__(self, constants: Mapping[str, Any], locals_: set[str]) -> None:
+        self.constants, self.locals = constants, locals_
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self.constants.get(node.id)
+        if isinstance(node.ctx, ast.Load) and node.id not in self.locals and type(value) is int:
+            return ast.Constant(value)
+        return node
+
+    def computed(self, node: ast.expr, *parts: ast.expr) -> ast.expr:
+        if not all(isinstance(part, ast.Constant) for part in parts):
+            return node
+        code = compile(ast.fix_missing_locations(ast.Expression(node)), "<constant>", "eval")
+        return ast.Constant(eval(code, {"__builtins__": {}}))  # noqa: S307 -- operators on ints only
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if (
+            isinstance(node.right, ast.Constant)
+            and node.right.value == 0
+            and isinstance(node.op, (ast.Add, ast.Sub))
+        ):
+            return node.left
+        return self.computed(node, node.left, node.right)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        return self.computed(node, node.operand)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        return self.computed(node, node.left, *node.comparators)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        decides = isinstance(node.op, ast.Or)
+        left: list[ast.expr] = []
+        for value in node.values:
+            if not isinstance(value, ast.Constant):
+                left.append(value)
+            elif bool(value.value) == decides:
+                left.append(value)
+                break
+        if not left:
+            return ast.Constant(not decides)
+        if len(left) == 1:
+            return left[0]
+        return ast.BoolOp(op=node.op, values=left)
+
+
+class Expressions(ast.NodeTransformer):
+    """Writes out calls of functions that are one expression, inside one statement."""
+
+    def __init__(self, flattener: Flattener) -> None:
+        self.flattener = flattener
+
+    def visit_If(self, node: ast.If) -> ast.If:
+        node.test = self.visit(node.test)
+        return node
+
+    def visit_While(self, node: ast.While) -> ast.While:
+        node.test = self.visit(node.test)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        return self.flattener.expression(node) or node
+
+
+class Rename(ast.NodeTransformer):
+    """Puts expressions in the place of names."""
+
+    def __init__(self, names: Mapping[str, ast.expr]) -> None:
+        self.names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self.names.get(node.id)
+        if value is None:
+            return node
+        if isinstance(node.ctx, ast.Store):
+            assert isinstance(value, ast.Name)
+            return ast.Name(value.id, ast.Store())
+        return copy.deepcopy(value)
+
+
+def first_line(node: ast.FunctionDef) -> int:
+    """The line at which the definition begins, as code objects count: with its decorators."""
+    return min([node.lineno, *[item.lineno for item in node.decorator_list]])
+
+
+def is_docstring(item: ast.stmt) -> bool:
+    return (
+        isinstance(item, ast.Expr)
+        and isinstance(item.value, ast.Constant)
+        and isinstance(item.value.value, str)
+    )
+
+
+def assigned(body: list[ast.stmt]) -> set[str]:
+    """The names that the statements assign to."""
+    nodes = (node for item in body for node in ast.walk(item))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {
+        RESULT
+    }
+
+
+def contains(body: list[ast.stmt], kind: type[ast.AST]) -> bool:
+    return any(isinstance(node, kind) for item in body for node in ast.walk(item))
+
+
+def size(body: list[ast.stmt]) -> int:
+    """Statements and operations in the body."""
+    return sum(
+        isinstance(node, (ast.stmt, ast.BinOp, ast.Subscript, ast.Call))
+        for item in body
+        for node in ast.walk(item)
+    )
