@@ -206,11 +206,18 @@ def run(options: Options) -> int:
     from vmdbg.debugger.session import Policy
     from vmdbg.shell.startup import make_session
 
+    problem = change_folder(options.folder) if options.folder else ""
     session = make_session(policy=Policy("restricted" in options.flags), color=options.color)
     session.batch, session.strict = "batch" in options.flags, "strict" in options.flags
     session.output.silent = "batch_silent" in options.flags
     if session.batch and options.color == "auto":
         session.settings.set("style enabled", False)
+    if session.policy.restricted:
+        from vmdbg.shell.bounds import bound
+
+        bound(session)
+    if problem:
+        session.output.error(problem)
     session.extras["tap"] = "tap" in options.flags
     try:
         status = start_up(session, options)
@@ -241,8 +248,6 @@ def start_up(session: Session, options: Options) -> int | None:
 
     interpreter: Interpreter = session.interpreter
     quiet_home = {"nx", "nh", "restricted"} & options.flags
-    if options.folder:
-        change_folder(session, options.folder)
     if not quiet_home and (path := home_init(session)):
         step(session, "x", path)
     for kind, text in options.early:
@@ -287,12 +292,13 @@ def step(session: Session, kind: str, text: str) -> bool:
     return worked
 
 
-def change_folder(session: Session, folder: str) -> None:
-    """`-cd`."""
+def change_folder(folder: str) -> str:
+    """`-cd`: what is wrong with the folder, or nothing.  It is the folder of a restricted session."""
     try:
         os.chdir(folder)
     except OSError as error:
-        session.output.error(f"{folder}: {error.strerror}.")
+        return f"{folder}: {error.strerror}."
+    return ""
 
 
 def open_machine(session: Session, options: Options, at_once: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,3 +89,44 @@ def test_the_history_is_not_touched(cage, tmp_path: Path) -> None:
     save_history(cage.session)
     assert cage.interpreter.history == []
     assert (tmp_path / "here" / ".vmdbg_history").read_text() == "print 1\n"
+
+
+def test_endless_output_ends(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "a.vmdbg").write_text(f"while 1\necho {'x' * 10_000}\nend\n")
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "a.vmdbg")
+    assert (done.stderr, done.returncode) == ("Output limit reached.\n", 1)
+    assert len(done.stdout) <= 16 << 20
+
+
+def test_endless_output_into_nothing_ends(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "a.vmdbg").write_text(f"while 1\necho {'x' * 10_000}\nend\n")
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-ex", "source -isolated a.vmdbg", "-ex", "echo on")
+    assert "Output limit reached." in done.stderr
+
+
+def test_endless_loops_end(tmp_path: Path) -> None:
+    (tmp_path / "a.vmdbg").write_text("while 1\nend\n")
+    code = (
+        "import sys; from vmdbg.shell import bounds; from vmdbg.cli import main; bounds.SECONDS = 0.2\n"
+        f"sys.exit(main(['-nx', '-batch', '--restricted', '-cd', {str(tmp_path)!r}, '-x', 'a.vmdbg']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("", "Time limit reached.\n", 1)
+
+
+def test_memory_is_bounded(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "a.vmdbg").write_text(
+        'define f\neval "f %s%s", "$arg0", "$arg0"\nend\nf aaaaaaaaaaaaaaaaaaaaaaaa\n'
+    )
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "a.vmdbg")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr) < 10_000

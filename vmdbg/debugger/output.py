@@ -56,7 +56,7 @@ class Output:
         self._captures: list[list[str]] = []
         self.log: IO[str] | None = None
         self.log_only = False
-        self.limit: int | None = None
+        self.limit: int | None = None  # characters that may still be written
 
     @property
     def stdout(self) -> IO[str]:
@@ -81,13 +81,13 @@ class Output:
 
     def write(self, text: str) -> None:
         """A piece of a result."""
-        if self._captures:
-            self._captures[-1].append(text)
-            return
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
                 raise SystemExit(self.limit_reached())
+        if self._captures:
+            self._captures[-1].append(text)
+            return
         if self.log is not None:
             self.log.write(text)
             if self.log_only:

@@ -198,8 +198,15 @@ class Session:
         return self._evaluator
 
     def evaluate(self, text: str) -> Any:
-        """The value of an expression."""
-        return self.evaluator.evaluate(text)
+        """The value of an expression.  One that writes to memory or registers acts: the target's
+        `perform(text, action)`, if it has that, makes an operation with a time of it."""
+        evaluator = self.evaluator
+        node = evaluator.parse(text)
+        if evaluator.acts(node):
+            perform = getattr(self.target, "perform", None)
+            if perform is not None:
+                return perform(text, lambda: evaluator.run(node))
+        return evaluator.run(node)
 
     def integer(self, text: str) -> int:
         """The value of an expression as an integer; UserError if it is none."""

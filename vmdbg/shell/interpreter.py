@@ -8,6 +8,7 @@ from contextlib import suppress
 from vmdbg.errors import UserError
 from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
 from vmdbg.shell.grammar import is_comment, parse_arguments, word_length
+from vmdbg.shell.registry import Node
 from vmdbg.shell.script import (
     BadBlock,
     Block,
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.session import Session
-    from vmdbg.shell.registry import Node, Registry
+    from vmdbg.shell.registry import Registry
 
 NOT_TOP_LEVEL = "This command cannot be used at the top level."
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
 MAX_SOURCE_DEPTH = 256
+LONGEST_LINE = 1 << 20
 
 
 class Interpreter:
@@ -105,6 +107,8 @@ class Interpreter:
         text = line.lstrip(" \t")
         if is_comment(text):
             return
+        if len(text) > LONGEST_LINE:
+            raise UserError("Command line too long.")
         self.session.from_tty = from_tty
         node, rest = self.find(text)
         command = node.declared()
@@ -218,6 +222,13 @@ class Interpreter:
         if node.user:
             self.session.output.line(f'"{node.name}" must be followed by the name of a subcommand.')
         self.session.output.lines(list_subcommands(self, node))
+
+    def run_stop_hooks(self, action: Any) -> None:
+        """Runs `action()`, which shows a stop, between `hook-stop` and `hookpost-stop`."""
+        stop = self.registry.find(("stop",)) or Node(("stop",))
+        self.run_hook(stop, "hook-")
+        action()
+        self.run_hook(stop, "hookpost-")
 
     def run_hook(self, node: Node, kind: str) -> None:
         """Runs `hook-NAME` or `hookpost-NAME` if the user defined it, but not inside either."""

@@ -24,6 +24,8 @@ def report(session: Session, error: BaseException) -> None:
         raise error
     elif isinstance(error, RecursionError):
         output.error("Recursion too deep -- command aborted.")
+    elif isinstance(error, MemoryError):
+        output.error("Memory exhausted -- command aborted.")
     else:
         output.error(bug_line(session, error))
 

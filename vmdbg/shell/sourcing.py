@@ -43,7 +43,9 @@ def source_isolated(session: Session, name: str) -> None:
         raise UserError(f"{name}: {error.strerror}.") from None
     interpreter = session.interpreter
     commands, settings = interpreter.registry.snapshot(), session.settings.values()
-    variables = session.keep_values()
+    variables, extras, folder = session.keep_values(), dict(session.extras), os.getcwd()
+    session.extras.pop("displays", None)
+    session.extras.pop("examine", None)
     before, interpreter.isolated = interpreter.isolated, True
     try:
         with session.output.capture():
@@ -55,3 +57,5 @@ def source_isolated(session: Session, name: str) -> None:
         interpreter.registry.restore(commands)
         session.settings.restore(settings)
         session.put_values(variables)
+        session.extras = extras
+        os.chdir(folder)
