@@ -71,7 +71,7 @@ def test_what_is_no_integer_says_so() -> None:
         make_string("abc").as_integer()
     assert make(DOUBLE, 1.9).as_integer() == 1
     assert make(DOUBLE, float("inf")).as_integer() == (1 << 63) - 1
-    assert make(DOUBLE, float("nan")).as_integer() == -1 << 63
+    assert make(DOUBLE, float("nan")).as_integer() == (1 << 63) - 1
 
 
 def test_addresses_are_unsigned() -> None:

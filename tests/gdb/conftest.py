@@ -22,7 +22,7 @@ from vmdbg.debugger.expressions import EmptyScope, Evaluator
 from vmdbg.debugger.values import Value
 from vmdbg.errors import UserError
 from vmdbg.views.examine import ExamineState, format_memory, split_format
-from vmdbg.views.printf import format_printf, split_printf, unescape
+from vmdbg.views.printf import printf_pieces, split_printf, unescape
 from vmdbg.views.values import format_value
 
 START = 0x1000
@@ -156,23 +156,24 @@ class Prompt:
         return warnings + self.text
 
     def show(self, value: Value, letter: str = "") -> str:
+        self.state.printed(value)
         return format_value(value, letter, self.scope.read_memory, symbolize=self.scope.symbolize)
 
-    def shaped(self, rest: str) -> tuple[str, str]:
+    def shaped(self, rest: str, remember: bool) -> tuple[str, str]:
         if not rest.startswith("/"):
             return "", rest.strip()
         letters, expression = split_format(rest)
-        return self.state.print_format(letters).letter, expression
+        return self.state.print_format(letters, remember).letter, expression
 
     def do_p(self, rest: str) -> None:
-        letter, expression = self.shaped(rest)
+        letter, expression = self.shaped(rest, remember=True)
         evaluator = self.evaluator
         value = evaluator.evaluate(expression) if expression else evaluator.history.last()
         self.text += f"${evaluator.history.record(value)} = "
         self.text += self.show(value, letter) + "\n"
 
     def do_output(self, rest: str) -> None:
-        letter, expression = self.shaped(rest)
+        letter, expression = self.shaped(rest, remember=False)
         self.text += self.show(self.evaluator.evaluate(expression), letter)
 
     def do_whatis(self, rest: str) -> None:
@@ -184,8 +185,8 @@ class Prompt:
     def do_show(self, rest: str) -> None:
         argument = rest.strip().removeprefix("values").strip()
         history = self.evaluator.history
-        rows = history.rows(int(argument) if argument.isdecimal() else None, argument == "+")
-        self.text += "".join(f"${number} = {self.show(value)}\n" for number, value in rows)
+        for number, value in history.rows(int(argument) if argument.isdecimal() else None, argument == "+"):
+            self.text += f"${number} = {self.show(value)}\n"
 
     def do_echo(self, rest: str) -> None:
         self.text += unescape(rest.removeprefix(" "))
@@ -193,7 +194,8 @@ class Prompt:
     def do_printf(self, rest: str) -> None:
         form, arguments = split_printf(rest)
         values = [self.evaluator.run(node) for node in self.evaluator.parse_list(arguments)]
-        self.text += format_printf(form, values, self.scope.read_memory)
+        for piece in printf_pieces(form, values, self.scope.read_memory):
+            self.text += piece
 
     def do_x(self, rest: str) -> None:
         letters, expression = split_format(rest) if rest.startswith("/") else ("", rest.strip())

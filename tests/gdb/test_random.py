@@ -1,4 +1,4 @@
-"""Random C expressions over integers have the value and the type that gdb gives them."""
+"""Random expressions, values in memory, `x` and `printf` give what gdb gives."""
 
 from __future__ import annotations
 
@@ -49,8 +49,49 @@ COMMANDS = st.builds(
 )
 
 
-@given(st.lists(COMMANDS, min_size=150, max_size=400))
-@settings(
+ADDRESSES = st.one_of(st.integers(0x1000, 0x1400), st.integers(0x17F0, 0x1808)).map(hex)
+LOADED = ["char", "unsigned char", "short", "unsigned", "long", "float", "double", "char*", "int*"]
+COUNTS = st.sampled_from([1, 2, 3, 9, 10, 11, 12, 40, 199, 200, 201, 260])
+
+
+def joined(form: str, *parts: st.SearchStrategy[object]) -> st.SearchStrategy[str]:
+    return st.tuples(*parts).map(lambda found: form.format(*found))
+
+
+# What is printed can be read: gdb moves `x` even to where a failed `print` ends.
+LOW = st.integers(0x1000, 0x1400).map(hex)
+KINDS = st.sampled_from(LOADED)
+VALUES = joined(
+    "output{} {}",
+    st.sampled_from(["", "", "/x", "/d", "/u", "/o", "/t", "/a", "/c", "/f", "/s", "/z"]),
+    st.one_of(
+        joined("*({}*){}", KINDS, LOW),
+        joined("*({}*){}@{}", KINDS, st.integers(0x1000, 0x1010).map(hex), COUNTS),
+        joined("{{{}[{}][{}]}}{}", KINDS, st.integers(1, 12), st.integers(1, 3), LOW),
+        joined("({}*){}", KINDS, LOW),
+        joined("({}){}", KINDS, LOW),
+    ),
+)
+UNITS = joined("{}{}", st.sampled_from("xduotafcz"), st.sampled_from(["", "b", "h", "w", "g"]))
+# gdb looks for strings backwards in pieces and loses count: only numbers are read backwards.
+EXAMINED = st.one_of(
+    joined("x/{}{} {}", st.sampled_from(["", "2", "3", "9", "17", "-2", "-5"]), UNITS, ADDRESSES),
+    joined("x/{}s {}", st.sampled_from(["", "2", "5"]), ADDRESSES),
+)
+GONE_ON = st.sampled_from(["x", "x/3"])
+PRINTED = joined(
+    'printf "[%{}{}{}{}]\\n", {}',
+    st.lists(st.sampled_from("-+ #0"), max_size=2, unique=True).map("".join),
+    st.sampled_from(["", "3", "12"]),
+    st.sampled_from(["", "", ".", ".0", ".3", ".10"]),
+    st.sampled_from(
+        ["d", "hd", "ld", "lld", "i", "u", "lu", "x", "X", "llx", "o", "c", "s", "p", "f", "e", "g"]
+    ),
+    st.sampled_from(
+        ["5", "-5", "0", "65", "0xffffffff", "1.5", "-2.25", "1l<<40", "(char)200", "(char*)0x1000"]
+    ),
+)
+SETTINGS = settings(
     max_examples=4,
     phases=[Phase.generate],  # a failure lists the lines that differ: there is nothing to shrink
     suppress_health_check=[
@@ -59,6 +100,22 @@ COMMANDS = st.builds(
         HealthCheck.too_slow,
     ],
 )
+
+
+@given(st.lists(COMMANDS, min_size=150, max_size=400))
+@SETTINGS
 def test_random_expressions(compare: Callable[..., None], commands: list[str]) -> None:
     # gdb looks at the right side of && twice, so that a warning may come twice.
     compare(commands, warnings=False)
+
+
+@given(st.lists(st.one_of(VALUES, EXAMINED, EXAMINED, GONE_ON), min_size=150, max_size=300))
+@SETTINGS
+def test_random_values_in_memory(compare: Callable[..., None], commands: list[str]) -> None:
+    compare(["x/x 0x1000", *commands])
+
+
+@given(st.lists(PRINTED, min_size=150, max_size=300))
+@SETTINGS
+def test_random_printf(compare: Callable[..., None], commands: list[str]) -> None:
+    compare(commands)

@@ -11,7 +11,7 @@ from struct import unpack as struct_unpack
 
 INT, FLOAT, POINTER, ARRAY, VOID_CODE, FUNCTION, INTERNAL = range(7)
 POINTER_BYTES = 8
-FLOAT_LETTERS = {4: "<f", 8: "<d", 16: "<d"}
+FLOAT_LETTERS = {4: "<f", 8: "<d", 16: "<d"}  # a long double has no more digits than a double
 
 
 class CType:
@@ -56,7 +56,7 @@ class CType:
         if self.code == FLOAT:
             if self.size == 4:
                 try:
-                    return float(struct_unpack("<f", struct_pack("<f", number))[0])
+                    return self.unpack(self.pack(number))
                 except OverflowError:
                     return float("inf") if number > 0 else float("-inf")
             return float(number)
@@ -69,14 +69,27 @@ class CType:
     def pack(self, number: float) -> bytes:
         """The bytes of a number of this type."""
         if self.code == FLOAT:
+            if self.size == 4 and number != number:  # noqa: PLR0124 - the test for NaN
+                bits = int.from_bytes(struct_pack("<d", number), "little")
+                return (bits >> 63 << 31 | 0xFF << 23 | bits >> 29 & 0x7FFFFF).to_bytes(4, "little")
             return struct_pack(FLOAT_LETTERS[self.size], number).ljust(self.size, b"\0")
         return (int(number) & ((1 << self.size * 8) - 1)).to_bytes(self.size, "little")
 
     def unpack(self, data: bytes) -> float:
         """The number that `data`, `size` bytes, holds."""
         if self.code == FLOAT:
-            return float(struct_unpack(FLOAT_LETTERS[self.size], data[: min(self.size, 8)])[0])
+            if self.size == 4:
+                return single(int.from_bytes(data[:4], "little"))
+            return float(struct_unpack("<d", data[:8])[0])
         return int.from_bytes(data[: self.size], "little", signed=self.signed)
+
+
+def single(bits: int) -> float:
+    """The number with these bits in single precision; NaN keeps its payload, which conversion would not."""
+    if bits >> 23 & 0xFF == 0xFF and bits & 0x7FFFFF:
+        wide = bits >> 31 << 63 | 0x7FF << 52 | (bits & 0x7FFFFF) << 29
+        return float(struct_unpack("<d", wide.to_bytes(8, "little"))[0])
+    return float(struct_unpack("<f", bits.to_bytes(4, "little"))[0])
 
 
 def describe(kind: CType, inner: str = "") -> str:

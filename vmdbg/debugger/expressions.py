@@ -81,7 +81,8 @@ class EmptyScope:
 class Evaluator:
     """Runs expressions against a scope, a value history and the convenience variables.
 
-    `warn` hears each warning as GDB words it behind `warning: `; `functions` may be extended with functions of the shell.
+    `warn` hears each warning as GDB words it, without `warning: `; `functions` may be extended with
+    functions of the shell.
     """
 
     def __init__(

@@ -91,11 +91,9 @@ class Value:
             number = self.number
             if isinstance(number, int):
                 return number
-            if number != number:  # noqa: PLR0124 - the test for NaN
-                return -1 << 63
-            if abs(number) >= 2.0**63:
-                return (1 << 63) - 1 if number > 0 else -1 << 63
-            return int(number)
+            if abs(number) < 2.0**63:
+                return int(number)
+            return -1 << 63 if number < 0 else (1 << 63) - 1
         return self.decayed()
 
     def as_address(self) -> int:
@@ -190,6 +188,12 @@ def read_string(read: Reader, address: int, limit: int) -> tuple[bytes, bool, Us
             return bytes(found + chunk[:end]), True, None
         found += chunk
     return bytes(found), False, None
+
+
+def goes_on(read: Reader, address: int) -> bool:
+    """Whether a string that was cut before this address has more than its zero byte there."""
+    data, whole, _ = read_string(read, address & ADDRESS_MASK, 1)
+    return bool(data) or not whole
 
 
 def text_of(value: Value, read: Reader) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vmdbg.debugger.c_types import DOUBLE, EXAMINED, SINGLE, CType, pointer_to
-from vmdbg.debugger.values import VOID_VALUE, Reader, from_bytes, make, read_string
+from vmdbg.debugger.values import VOID_VALUE, Reader, from_bytes, goes_on, make, read_string
 from vmdbg.errors import UserError
 from vmdbg.units import format_address
 from vmdbg.views.scalars import (
@@ -19,11 +19,13 @@ from vmdbg.views.scalars import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 ITEMS_A_LINE = {"b": 8, "h": 8, "w": 4, "g": 2}
 FORMAT_FORM = re.compile(r"(-?)([0-9]*)([A-Za-z]*)")
+WIDE = {1: "", 2: "u", 4: "U"}
+WIDE_UNITS = "hw"
 BACKWARD_REACH = 1 << 16
 MAX_DIGITS = 18
 
@@ -50,21 +52,33 @@ class ExamineState:
         self.address = VOID_VALUE
         self.value = VOID_VALUE
 
-    def print_format(self, text: str) -> Format:
-        """What `print/TEXT` means, and remember its letter.  UserError as GDB says it."""
-        found = decode_format(text, self.letter, "")
+    def print_format(self, text: str, remember: bool = True) -> Format:
+        """What `print/TEXT` means; its letter is the next one's default unless told not to (`output`).
+
+        UserError as GDB says it.
+        """
+        found = decode_format(text, self.letter if remember else "", "")
         if found.size:
             raise UserError('Size letters are meaningless in "print" command.')
         if found.count != 1:
             raise UserError('Item count other than 1 is meaningless in "print" command.')
         if found.letter == "i":
             raise UserError('Format letter "i" is meaningless in "print" command.')
-        self.letter = found.letter
+        if remember:
+            self.letter = found.letter
         return found
 
+    def printed(self, value: Value) -> None:
+        """A value was printed: if it lies in memory, the next `x` goes on behind it."""
+        if value.address is not None and self.next_address is not None:
+            self.next_address = (value.address + value.type.size) & ADDRESS_MASK
+
     def examine_format(self, text: str, expression: str = "") -> Format:
-        """What `x/TEXT EXPRESSION` means; without letter or unit the last ones hold, and alone the count."""
-        form = decode_format(text, self.letter or "x", self.size)
+        """What `x/TEXT EXPRESSION` means; without letter or unit the last ones hold, and alone the count.
+
+        A count without a letter, before any letter was used, shows numbers in decimal, as GDB does.
+        """
+        form = decode_format(text, self.letter if text else self.letter or "x", self.size)
         if not text and not expression and self.count > 0:
             form.count = self.count
         self.count = form.count
@@ -107,7 +121,7 @@ def default_size(letter: str, size: str) -> str:
     """The unit of a letter that is given without one."""
     if letter == "a":
         return "g"
-    if letter == "c":
+    if letter in "cs":
         return "b"
     if letter == "f":
         return size if size in ("w", "g") else "g"
@@ -153,6 +167,22 @@ class Examiner:
         self.state.letter = self.form.letter
         self.state.size = "b" if strings else self.form.size
 
+    def units(self, place: int) -> tuple[Sequence[int], bool, UserError | None]:
+        """The units of a string, whether a zero ended them, and what failed."""
+        size = self.kind.size
+        if size == 1:
+            return read_string(self.read, place, self.options.limit)
+        found: list[int] = []
+        while len(found) < self.options.limit:
+            try:
+                data = self.read((place + len(found) * size) & ADDRESS_MASK, size)
+            except UserError as error:
+                return found, False, error
+            if not any(data):
+                return found, True, None
+            found.append(int.from_bytes(data, "little"))
+        return found, False, None
+
     def rewound(self, address: int, count: int) -> tuple[int, int]:
         """Where a negative count begins, and how many items there are."""
         if self.form.letter != "s":
@@ -175,7 +205,7 @@ class Examiner:
             try:
                 item = item or self.read(place, size)
                 value = from_bytes(self.kind, item)
-                text = format_number(self.kind, value.number, self.form.letter, True, self.symbolize)
+                text = format_number(self.kind, value.number, self.form.letter or "d", True, self.symbolize)
             except UserError:
                 yield line
                 raise
@@ -186,16 +216,19 @@ class Examiner:
         yield line
 
     def string_line(self) -> Iterator[str]:
-        """One string."""
+        """One string, of units as wide as was asked for."""
         state = self.state
         place = state.next_address or 0
-        data, whole, error = read_string(self.read, place, self.options.limit)
+        units, whole, error = self.units(place)
         text = ""
-        if data or error is None:
-            text = format_string(data, self.options, cut=not whole and error is None)
+        if units or error is None:
+            cut = not whole and error is None
+            if cut and self.kind.size == 1:
+                cut = goes_on(self.read, place + len(units))
+            text = WIDE[self.kind.size] + format_string(units, self.options, cut)
         if error is not None:
             text += f"<error: {error}>"
-        state.next_address = (place + len(data) + whole) & ADDRESS_MASK
+        state.next_address = (place + (len(units) + whole) * self.kind.size) & ADDRESS_MASK
         state.address = make(pointer_to(self.kind), place)
         state.value = VOID_VALUE
         yield f"{self.label(place)}\t{text}\n"
@@ -204,7 +237,7 @@ class Examiner:
 def unit_type(form: Format) -> CType:
     """The type of one item."""
     if form.letter == "s":
-        return EXAMINED["b"]
+        return EXAMINED[form.size if form.size in WIDE_UNITS else "b"]
     if form.letter == "f" and form.size in ("w", "g"):
         return SINGLE if form.size == "w" else DOUBLE
     return EXAMINED[form.size]

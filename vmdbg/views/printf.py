@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vmdbg.debugger.c_types import DOUBLE, FLOAT, INT, SINGLE
+from vmdbg.debugger.c_types import DOUBLE, FLOAT, INT, POINTER, SINGLE
 from vmdbg.debugger.values import Reader, Value, from_bytes, read_string, text_of
 from vmdbg.errors import UserError
 
@@ -18,6 +18,18 @@ CONVERSION_FORM = re.compile(r"%([-+ #0]*)([0-9]*)((?:\.[0-9]*)?)(hh|h|ll|l|L|z)
 ECHO_FORM = re.compile(r"\\([0-7]{1,3}|.|$)", re.DOTALL)
 MAX_DIGITS = 6
 LONGEST_STRING = 1 << 20
+
+
+# What each conversion does not take: flags and lengths.
+REFUSED: dict[str, tuple[set[str], tuple[str, ...]]] = {
+    "c": (set("0 +"), ("h", "L", "ll")),
+    "s": (set("0 +"), ("h", "L", "ll")),
+    "p": (set("#0 +"), ("h", "l", "ll", "L")),
+    "u": (set("# +"), ("L",)),
+    **dict.fromkeys("di", (set(), ("L",))),
+    **dict.fromkeys("oxX", (set(" +"), ("L",))),
+    **dict.fromkeys("feEgG", (set(), ("l", "ll", "h"))),
+}
 
 
 class Piece:
@@ -122,11 +134,8 @@ def conversion(found: re.Match[str]) -> Piece:
         raise UserError("Format specifier `n' not supported in printf")
     if letter not in "diouxXcspfeEgG":
         raise UserError(f"Unrecognized format specifier '{letter}' in printf")
-    bad = {
-        "c": bool(set(flags) & set("0 +")) or bool(precision) or length in ("h", "L", "ll"),
-        "s": bool(set(flags) & set("0 +")) or length in ("h", "L", "ll"),
-        "p": bool(set(flags) & set("#0 +")) or bool(precision) or bool(length),
-    }.get(letter, length in ("l", "ll", "h", "z") if letter in "feEgG" else length == "L")
+    refused_flags, refused_lengths = REFUSED[letter]
+    bad = set(flags) & refused_flags or length in refused_lengths or (precision and letter in "cp")
     if bad:
         raise UserError(f"Inappropriate modifiers to format specifier '{letter}' in printf")
     if max(len(width), len(precision) - 1) > MAX_DIGITS:
@@ -155,8 +164,7 @@ def convert(piece: Piece, value: Value, read: Reader) -> str:
     if letter == "s":
         return aligned(piece, string_argument(value, read))
     if letter == "c":
-        code = value.as_integer() & 0xFF
-        return aligned(piece, chr(code) if code else "")
+        return aligned(piece, chr(value.as_integer() & 0xFF)).partition("\0")[0]
     if letter == "p":
         address = value.as_address()
         return aligned(piece, f"0x{address:x}" if address else "(nil)")
@@ -187,11 +195,14 @@ def string_argument(value: Value, read: Reader) -> str:
 
 
 def float_text(piece: Piece, value: Value) -> str:
-    """A float; the bits of an integer of a float's size are taken as such."""
+    """A float; the bits of an integer or pointer of a float's size are taken as such."""
     kind = value.type
-    if kind.code == INT and kind.size in (4, 8):
+    if kind.code in (INT, POINTER) and kind.size in (4, 8):
         value = from_bytes(SINGLE if kind.size == 4 else DOUBLE, value.as_bytes())
     number = value.number if value.type.code in (INT, FLOAT) else float(value.as_integer())
+    if number != number:  # noqa: PLR0124 - the test for NaN
+        sign = "-" if DOUBLE.pack(number)[7] & 0x80 else "+" if "+" in piece.flags else ""
+        return aligned(Piece("", piece.flags, piece.width), f"{sign}nan")
     return f"%{piece.flags}{piece.width}{piece.precision}{piece.letter}" % number
 
 
@@ -209,10 +220,11 @@ def integer_text(piece: Piece, value: Value) -> str:
     else:
         digits = f"{unsigned:{'d' if letter == 'u' else letter}}"
         sign = f"0{letter}" if "#" in flags and letter in "xX" and unsigned else ""
-        if letter == "o" and "#" in flags and unsigned:
-            digits = "0" + digits
     if piece.precision:
-        digits = digits.rjust(int(piece.precision[1:] or 0), "0")
+        least = int(piece.precision[1:] or 0)
+        digits = digits.rjust(least, "0") if unsigned or least else ""
+    if letter == "o" and "#" in flags and not digits.startswith("0"):
+        digits = "0" + digits
     width = int(piece.width or 0)
     if "-" in flags:
         return (sign + digits).ljust(width)

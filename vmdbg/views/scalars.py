@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from vmdbg.debugger.c_types import FLOAT, INT, POINTER, CType
+from vmdbg.debugger.c_types import DOUBLE, FLOAT, INT, POINTER, SINGLE, CType
+from vmdbg.debugger.values import make
 from vmdbg.errors import UserError
 
 Symbolize = Callable[[int], str]
@@ -50,9 +50,11 @@ DEFAULT_OPTIONS = PrintOptions()
 
 
 def escape(byte: int, quote: str) -> str:
-    """One byte inside quotes."""
+    """One byte, or a wider unit of a string, inside quotes."""
     if byte in CHARACTERS:
         return "\\" + CHARACTERS[byte]
+    if byte > 0o777:
+        return f"\\x{byte:x}"
     if not 32 <= byte < 127:
         return f"\\{byte:03o}"
     char = chr(byte)
@@ -64,8 +66,8 @@ def format_character(number: int) -> str:
     return f"{number} '{escape(number & 0xFF, chr(39))}'"
 
 
-def format_string(data: bytes, options: PrintOptions = DEFAULT_OPTIONS, cut: bool = False) -> str:
-    """Bytes as a C string with repeats and limits; `cut` adds the dots of a string that goes on."""
+def format_string(data: Sequence[int], options: PrintOptions = DEFAULT_OPTIONS, cut: bool = False) -> str:
+    """Bytes (or wider units) as a C string with repeats and limits; `cut` adds the dots of one that goes on."""
     if not data and not cut:
         return '""'
     parts: list[str] = []
@@ -90,7 +92,7 @@ def format_text_array(data: bytes, options: PrintOptions = DEFAULT_OPTIONS) -> s
     """An array of characters: without the zero byte that ends it."""
     if options.null_stop and 0 in data[: options.limit]:
         return format_string(data[: data.index(0)], options)
-    if data and data[-1] == 0 and len(data) <= options.limit:
+    if data and data[-1] == 0:
         data = data[:-1]
     return format_string(data, options)
 
@@ -98,7 +100,7 @@ def format_text_array(data: bytes, options: PrintOptions = DEFAULT_OPTIONS) -> s
 def format_float(number: float, size: int) -> str:
     """A float of 4, 8 or 16 bytes with all its digits; NaN with its sign and payload."""
     if number != number:  # noqa: PLR0124 - the test for NaN
-        bits = int.from_bytes(struct.pack("<f" if size == 4 else "<d", number), "little")
+        bits = int.from_bytes((SINGLE if size == 4 else DOUBLE).pack(number), "little")
         payload = bits & ((1 << (23 if size == 4 else 52)) - 1)
         return f"{'-' if bits >> (31 if size == 4 else 63) else ''}nan(0x{payload:x})"
     return f"{number:.{9 if size == 4 else 17}g}"
@@ -120,7 +122,7 @@ def format_number(
     if letter in "xduotz" and kind.code == FLOAT:
         value = int.from_bytes(kind.pack(number), "little")
     elif kind.code == FLOAT and letter in "ac":
-        value = max(min(int(number), (1 << 63) - 1), -1 << 63) if abs(number) < 2.0**64 else 0
+        value = make(kind, number).as_integer()
     else:
         value = int(number) if kind.code != FLOAT else 0
     bits = kind.size * 8
@@ -152,5 +154,5 @@ def format_as_float(kind: CType, number: float) -> str:
     if kind.code in (INT, POINTER):
         if kind.size not in (4, 8):
             return str(int(number))
-        number = struct.unpack("<f" if kind.size == 4 else "<d", kind.pack(number))[0]
+        number = (SINGLE if kind.size == 4 else DOUBLE).unpack(kind.pack(number))
     return format_float(number, kind.size)

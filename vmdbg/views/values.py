@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.debugger.c_types import ARRAY, FLOAT, FUNCTION, INT, INTERNAL, POINTER, CType, describe
-from vmdbg.debugger.values import Reader, Value, from_bytes, read_string
+from vmdbg.debugger.values import Reader, Value, from_bytes, goes_on, read_string
 from vmdbg.views.examine import ExamineState, Format, decode_format, format_memory, split_format
 from vmdbg.views.printf import format_printf, split_printf, unescape
 from vmdbg.views.scalars import (
@@ -83,7 +83,8 @@ class ValueFormatter:
         data, whole, error = read_string(self.read, address, self.options.limit)
         if error is not None and not data:
             return f"{shown} <error: {error}>"
-        text = format_string(data, self.options, cut=not whole and error is None)
+        cut = not whole and error is None and goes_on(self.read, address + len(data))
+        text = format_string(data, self.options, cut)
         return f"{shown} {text}" + (f"<error: {error}>" if error is not None else "")
 
     def array(self, value: Value, depth: int) -> str:
