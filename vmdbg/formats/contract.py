@@ -107,6 +107,16 @@ def cleaned(entry: int) -> int:
 
 
 @slot
+def protected(entry: int) -> int:
+    """The leaf without the right to write."""
+
+
+@slot
+def globalized(entry: int) -> int:
+    """The leaf as a global one, where the format has those."""
+
+
+@slot
 def make_leaf(address: int, rights: int, depth: int) -> int:
     """A present leaf for the page at physical `address`; A and D clear."""
 

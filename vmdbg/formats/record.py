@@ -113,6 +113,14 @@ class Format:
         """Bytes of a table at a depth."""
         return (1 << self.levels[depth].bits) * self.entry_bytes
 
+    @property
+    def user_entries(self) -> int:
+        """Entries of the root table that belong to the process; the others are the kernel's."""
+        entries = 1 << self.levels[0].bits
+        if self.kernel_base is None:
+            return entries
+        return entries // 2 if self.sign_extended else self.index(self.kernel_base, 0)
+
     def index(self, va: int, depth: int) -> int:
         """The index that a walk of `va` uses at a depth."""
         level = self.levels[depth]

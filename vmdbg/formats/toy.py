@@ -92,6 +92,16 @@ def cleaned(entry):
 
 
 @reads(fills=True)
+def protected(entry):
+    return entry & ~W
+
+
+@reads(fills=True)
+def globalized(entry):
+    return entry | G
+
+
+@reads(fills=True)
 def make_leaf(address, rights, depth):
     return address | V | ((rights & (RIGHT_R | RIGHT_W | RIGHT_X)) << 1) | ((rights & RIGHT_U) << 1)
 
@@ -139,7 +149,7 @@ def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
 
 FUNCTIONS = (
     classify, combine, next_table, leaf_frame, marked, marked_table, is_accessed, is_dirty, is_global,
-    aged, cleaned, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
+    aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
 )  # fmt: skip
 
 FIELDS = (

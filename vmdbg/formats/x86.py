@@ -117,6 +117,16 @@ def cleaned(entry):
 
 
 @reads(fills=True)
+def protected(entry):
+    return entry & ~RW
+
+
+@reads(fills=True)
+def globalized(entry):
+    return entry | G
+
+
+@reads(fills=True)
 def make_leaf(address, rights, depth):
     entry = address | P | (rights & RIGHT_W) | ((rights & RIGHT_U) >> 1)
     if depth != AT_PT:
@@ -184,7 +194,7 @@ def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
 
 FUNCTIONS = (
     classify, combine, next_table, leaf_frame, marked, marked_table, is_accessed, is_dirty, is_global,
-    aged, cleaned, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
+    aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
 )  # fmt: skip
 
 CODE_BITS = ((1, "P"), (2, "W"), (4, "U"), (8, "RSVD"), (16, "I"))

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.kernel.regions import drop_entry, entries, remove_region, signed
+from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
+from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.regions import drop_entry, entries, entry_address, remove_region, signed
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_FREE, PROCESS_IS_READY, PROCESS_IS_RUNNING
-from vmdbg.state.events import EXIT, OOM
+from vmdbg.state.events import ENTRY_WRITE, EXIT, FORK, OOM
 from vmdbg.state.tables import (
     CPU,
     CPU_PID,
+    FRAME,
+    FRAME_STATE,
     KERNEL_LIVE,
     KERNEL_READY_FIRST,
     KERNEL_READY_LAST,
+    KERNEL_REGION_FREE,
+    KERNEL_ROOT,
     PROCESS,
     PROCESS_ASID,
+    PROCESS_DEPTH,
     PROCESS_END,
     PROCESS_LIMIT,
+    PROCESS_LOOP0,
     PROCESS_NAME0,
     PROCESS_NAME1,
     PROCESS_NEXT,
@@ -30,6 +37,10 @@ from vmdbg.state.tables import (
     PROCESS_SWAPPED,
     PROCESS_TABLES,
     REGION,
+    REGION_NEXT,
+    REGION_PID,
+    REGION_RIGHTS,
+    REGION_SHARE,
     REGION_START,
 )
 
@@ -39,7 +50,7 @@ if TYPE_CHECKING:
     from vmdbg.hot import Linked
 
 
-def spawn(k: Linked, name: str, limit: int, asids: bool, parent: int = 0) -> int:
+def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: int = 0) -> int:
     """A new process with an empty address space, in no queue yet; returns its pid.
 
     UserError if the table of processes is full or there is no frame for its root table.
@@ -52,6 +63,11 @@ def spawn(k: Linked, name: str, limit: int, asids: bool, parent: int = 0) -> int
     root = k.table_take(m, pid, 0, 0)
     if root < 0:
         raise UserError("No frame is free for the root table of a process.")
+    for index in range(form.user_entries, 1 << form.levels[0].bits):
+        at = index * form.entry_bytes
+        entry = k.load(m, m.kernel[KERNEL_ROOT] + at, form.entry_bytes)
+        if entry:
+            k.store(m, root + at, form.entry_bytes, entry)
     row = pid * PROCESS
     text = name.encode()[:16].ljust(16, b"\0")
     for column, value in (
@@ -144,3 +160,90 @@ def kill_for_memory(k: Linked, form: Format) -> int:
     k.emit(k.m, OOM, victim, badness(k, victim), 0)
     end_process(k, form, victim, 128 + 9)
     return victim
+
+
+def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int, int, int]:
+    """Copy a process; private pages become copy-on-write.  The child goes on at program row `row`.
+
+    The reverse map has a free row for each page of the parent.  Returns the child's pid, the base
+    pages shared, and how many of them are copy-on-write.  UserError if memory or processes run out.
+    """
+    m, parent = k.m, pid * PROCESS
+    child = spawn(k, form, process_name(k, pid), m.process[parent + PROCESS_LIMIT], asids, pid)
+    at = child * PROCESS
+    for column in (PROCESS_END, PROCESS_DEPTH, *range(PROCESS_LOOP0, PROCESS_LOOP0 + 8)):
+        m.process[at + column] = m.process[parent + column]
+    m.process[at + PROCESS_PC] = row
+    copy_regions(k, pid, child)
+    shared = cow = 0
+    try:
+        for va, depth, address, entry, kind in list(entries(k, form, m.process[parent + PROCESS_ROOT])):
+            if kind == ENTRY_LEAF:
+                pages, private = share_leaf(k, form, child, signed(form, va), depth, address, entry)
+                shared += pages
+                cow += pages if private else 0
+            elif kind == ENTRY_SWAPPED and depth == len(form.levels) - 1:
+                k.slot_retain(m, k.swapped_slot(entry))
+                write_entry(k, form, child, signed(form, va), depth, entry)
+                m.process[at + PROCESS_SWAPPED] += 1
+    except UserError:
+        end_process(k, form, child, 0)
+        m.process[at + PROCESS_STATE] = PROCESS_IS_FREE
+        raise
+    for cpu in range(len(m.cpu) // CPU):
+        k.tlb_flush(m, cpu, m.process[parent + PROCESS_ASID], 1)
+    k.ready_put(m, child)
+    k.emit(m, FORK, pid, child, shared)
+    return child, shared, cow
+
+
+def copy_regions(k: Linked, pid: int, child: int) -> None:
+    """Give the child the same regions; there are free rows for them."""
+    m, last = k.m, 0
+    region = m.process[pid * PROCESS + PROCESS_REGION]
+    while region:
+        new = m.kernel[KERNEL_REGION_FREE]
+        m.kernel[KERNEL_REGION_FREE] = m.region[new * REGION + REGION_NEXT]
+        m.region[new * REGION : (new + 1) * REGION] = m.region[region * REGION : (region + 1) * REGION]
+        m.region[new * REGION + REGION_PID] = child
+        m.region[new * REGION + REGION_NEXT] = 0
+        if last:
+            m.region[last * REGION + REGION_NEXT] = new
+        else:
+            m.process[child * PROCESS + PROCESS_REGION] = new
+        last, region = new, m.region[region * REGION + REGION_NEXT]
+
+
+def share_leaf(
+    k: Linked, form: Format, child: int, va: int, depth: int, address: int, entry: int
+) -> tuple[int, bool]:
+    """Let the child map what a leaf of its parent maps; returns base pages and whether they are private.
+
+    A private page that may be written is protected in both until one of them writes.
+    """
+    m = k.m
+    frame = k.frame_at(m, k.leaf_frame(entry, depth))
+    if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
+        return 0, False
+    region = k.region_find(m, child, va)
+    private = bool(region) and not m.region[region * REGION + REGION_SHARE]
+    writable = bool(region) and m.region[region * REGION + REGION_RIGHTS] & RIGHT_W != 0
+    new = k.protected(entry) if private else entry
+    pages = 1 << (form.levels[depth].shift - form.page_bits)
+    target = write_entry(k, form, child, va, depth, k.aged(new))
+    k.rmap_add(m, frame, target, child, va)
+    m.process[child * PROCESS + PROCESS_RSS] += pages
+    if new != entry:
+        k.store(m, address, form.entry_bytes, new)
+        k.emit(m, ENTRY_WRITE, address, entry, new)
+    return pages, private and writable
+
+
+def write_entry(k: Linked, form: Format, pid: int, va: int, depth: int, entry: int) -> int:
+    """Write an entry for `va` at a depth, with tables made on the way; returns where it is.  UserError."""
+    address = entry_address(k, form, pid, va, depth)
+    if address < 0:
+        raise UserError("No frame is free for the tables of a new process.")
+    k.store(k.m, address, form.entry_bytes, entry)
+    k.emit(k.m, ENTRY_WRITE, address, 0, entry)
+    return address

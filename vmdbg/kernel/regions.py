@@ -8,7 +8,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.kernel.frames import FRAME_IS_TAIL, FRAME_IS_USER
-from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR
+from vmdbg.state.events import BRK, ENTRY_WRITE, FAULT_COW, FAULT_MINOR, MPROTECT, MUNMAP
 from vmdbg.state.tables import (
     FRAME,
     FRAME_DEPTH,
@@ -36,8 +36,10 @@ from vmdbg.state.tables import (
     REGION_KIND,
     REGION_LIMIT,
     REGION_NEXT,
+    REGION_OFFSET,
     REGION_PID,
     REGION_RIGHTS,
+    REGION_SHARE,
     REGION_SIZE,
     REGION_START,
 )
@@ -232,10 +234,11 @@ def entries(
 ) -> Iterator[tuple[int, int, int, int, int]]:
     """All entries of a tree that are not empty, tables after what they hold.
 
-    Yields (va, depth, entry address, entry, kind); the tree may change behind the iteration.
+    Yields (va, depth, entry address, entry, kind) of the user's half; the tree may change behind the
+    iteration.
     """
     level = form.levels[depth]
-    for index in range(1 << level.bits):
+    for index in range(1 << level.bits if depth else form.user_entries):
         address = root + index * form.entry_bytes
         entry = k.load(k.m, address, form.entry_bytes)
         if entry == 0:
@@ -306,6 +309,117 @@ def remove_region(k: Linked, form: Format, pid: int, start: int) -> None:
         m.region[row + column] = 0
     m.region[row + REGION_NEXT] = m.kernel[KERNEL_REGION_FREE]
     m.kernel[KERNEL_REGION_FREE] = region
+
+
+def split_region(k: Linked, pid: int, va: int) -> None:
+    """Make `va` the border of two regions, if it is inside one.  There is a free row."""
+    m, region = k.m, k.region_find(k.m, pid, va)
+    row = region * REGION
+    if not region or m.region[row + REGION_START] == va:
+        return
+    new = m.kernel[KERNEL_REGION_FREE]
+    at = new * REGION
+    m.kernel[KERNEL_REGION_FREE] = m.region[at + REGION_NEXT]
+    m.region[at : at + REGION] = m.region[row : row + REGION]
+    m.region[at + REGION_START] = m.region[at + REGION_LIMIT] = va
+    m.region[at + REGION_OFFSET] += va - m.region[row + REGION_START]
+    m.region[row + REGION_END] = va
+    m.region[row + REGION_NEXT] = new
+
+
+def regions_of(k: Linked, pid: int) -> list[int]:
+    """Rows of a process's regions, by address."""
+    found, region = [], k.m.process[pid * PROCESS + PROCESS_REGION]
+    while region:
+        found.append(region)
+        region = k.m.region[region * REGION + REGION_NEXT]
+    return found
+
+
+def checked_range(k: Linked, form: Format, pid: int, start: int, size: int) -> tuple[int, int]:
+    """The range as start and end, rounded up to pages; split regions stand at both.  UserError."""
+    end = start + -(-size // form.page_size) * form.page_size
+    if start % form.page_size or size <= 0:
+        raise UserError(f"Range {start:#x}, {size:#x} is empty or does not start at a page.")
+    for region in regions_of(k, pid):
+        row = region * REGION
+        page = 1 << form.page_shifts[k.m.region[row + REGION_SIZE]]
+        for border in (start, end):
+            if k.m.region[row + REGION_START] < border < k.m.region[row + REGION_END] and border % page:
+                raise UserError(f"{border:#x} is not a border of the pages of {page:#x} bytes there.")
+    split_region(k, pid, start)
+    split_region(k, pid, end)
+    return start, end
+
+
+def unmap(k: Linked, form: Format, pid: int, start: int, size: int) -> int:
+    """Unmap a range: its pages, slots and regions go.  Returns how many regions it held (POSIX munmap)."""
+    start, end = checked_range(k, form, pid, start, size)
+    m, gone = k.m, 0
+    for region in regions_of(k, pid):
+        first = m.region[region * REGION + REGION_START]
+        if start <= first < end:
+            remove_region(k, form, pid, first)
+            gone += 1
+    k.emit(m, MUNMAP, start, end, 0)
+    return gone
+
+
+def protect(k: Linked, form: Format, pid: int, start: int, size: int, rights: int) -> None:
+    """Change the rights of a range, in its regions and in its entries (POSIX mprotect).
+
+    UserError if a part of the range is in no region; then nothing has changed.
+    """
+    at = start
+    for region in regions_of(k, pid):
+        row = region * REGION
+        if k.m.region[row + REGION_START] <= at < k.m.region[row + REGION_END]:
+            at = k.m.region[row + REGION_END]
+    if at < start + size:
+        raise UserError(f"No region holds {at:#x}.")
+    start, end = checked_range(k, form, pid, start, size)
+    m = k.m
+    for region in regions_of(k, pid):
+        if start <= m.region[region * REGION + REGION_START] < end:
+            m.region[region * REGION + REGION_RIGHTS] = rights
+    for va, depth, address, entry, kind in list(entries(k, form, m.process[pid * PROCESS + PROCESS_ROOT])):
+        page = signed(form, va)
+        if kind != ENTRY_LEAF or not start <= page < end:
+            continue
+        frame = k.frame_at(m, k.leaf_frame(entry, depth))
+        leaf = k.make_leaf(k.leaf_frame(entry, depth), rights, depth)
+        if k.is_accessed(entry):
+            leaf = k.marked(leaf, k.is_dirty(entry))
+        alone = frame < 0 or m.frame[frame * FRAME + FRAME_MAPS] == 1
+        if not alone and not m.region[k.region_find(m, pid, page) * REGION + REGION_SHARE]:
+            leaf = k.protected(leaf)  # still shared since a fork
+        k.store(m, address, form.entry_bytes, leaf)
+        k.emit(m, ENTRY_WRITE, address, entry, leaf)
+        k.shoot_down(m, pid, page)
+    k.emit(m, MPROTECT, start, end, rights)
+
+
+def set_break(k: Linked, form: Format, pid: int, end: int) -> None:
+    """Move the end of the heap region (POSIX brk).  UserError if there is none, or no room."""
+    m = k.m
+    rows = regions_of(k, pid)
+    heaps = [r for r in rows if m.region[r * REGION + REGION_KIND] == REGION_KINDS.index("heap")]
+    if not heaps:
+        raise UserError(f"Process {pid} has no heap.")
+    row = heaps[-1] * REGION
+    old, wanted = m.region[row + REGION_END], -(-end // form.page_size) * form.page_size
+    if wanted <= m.region[row + REGION_START]:
+        raise UserError(f"The heap of process {pid} starts at {m.region[row + REGION_START]:#x}.")
+    after = m.region[row + REGION_NEXT]
+    if after and wanted > m.region[after * REGION + REGION_LIMIT]:
+        raise UserError(
+            f"The heap of process {pid} cannot grow over {m.region[after * REGION + REGION_LIMIT]:#x}."
+        )
+    if wanted < old:
+        unmap(k, form, pid, wanted, old - wanted)
+    else:
+        m.region[row + REGION_END] = wanted
+    k.emit(m, BRK, old, wanted, 0)
 
 
 def signed(form: Format, va: int) -> int:

@@ -34,6 +34,14 @@ def slot_take(m, pid, va):
 
 
 @writes
+def slot_retain(m, slot):
+    """One more reference to a slot.  A number that is no slot in use is left."""
+    row = slot * SLOT
+    if row > 0 and row < len(m.slot) and m.slot[row + SLOT_REFS] > 0:
+        m.slot[row + SLOT_REFS] += 1
+
+
+@writes
 def slot_release(m, slot):
     """Give up one reference to a slot; without references it is free.  A number that is no slot is left."""
     row = slot * SLOT

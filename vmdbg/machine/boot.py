@@ -6,6 +6,7 @@ from array import array
 
 from vmdbg.errors import UserError
 from vmdbg.formats import find
+from vmdbg.formats.contract import RIGHT_R, RIGHT_W
 from vmdbg.kernel import policies
 from vmdbg.kernel.frames import FRAME_IS_RESERVED
 from vmdbg.state import events, tables
@@ -43,6 +44,7 @@ from vmdbg.state.tables import (
     KERNEL_REGION_FREE,
     KERNEL_RMAP_COUNT,
     KERNEL_RMAP_FREE,
+    KERNEL_ROOT,
     KERNEL_SLOT_COUNT,
     KERNEL_SLOT_FREE,
     KERNEL_STACK_LIMIT,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.formats.record import Format
+    from vmdbg.hot import Linked
     from vmdbg.machine.config import MachineConfig
 
 MAX_STOPS, MAX_LOG = 64, 4096
@@ -240,6 +243,40 @@ def chain(rows: Any, width: int, column: int, first: int, end: int, last: int = 
     """Chain the rows `first .. end - 1` of a pool as free; the last one points to `last`."""
     if end > first:
         rows[first * width + column : end * width : width] = array("q", [*range(first + 1, end), last])
+
+
+def map_kernel(k: Linked, form: Format) -> None:
+    """Make the kernel half: all of memory at `kernel_base`, in the largest global pages that fit."""
+    if form.kernel_base is None:
+        return
+    m = k.m
+    root = m.kernel[KERNEL_ROOT] = k.table_take(m, 0, 0, 0)
+    size, base = m.bank[BANK_SIZE], m.bank[BANK_BASE]
+    leaves = [depth for depth, level in enumerate(form.levels) if level.leaf]
+    fitting = [depth for depth in leaves if (size | base) % (1 << form.levels[depth].shift) == 0]
+    if root < 0 or not fitting:
+        raise UserError("Memory is too small, or no multiple of a page, for the kernel's map of it.")
+    depth = fitting[0]
+    for offset in range(0, size, 1 << form.levels[depth].shift):
+        address = kernel_entry(k, form, root, form.kernel_base + offset, depth)
+        leaf = k.globalized(k.make_leaf(base + offset, RIGHT_R | RIGHT_W, depth))
+        k.store(m, address, form.entry_bytes, k.marked(leaf, 1))
+
+
+def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int:
+    """Physical address of the kernel's entry for `va` at a depth, with tables made on the way."""
+    table = root
+    for level in range(depth):
+        address = table + form.index(va, level) * form.entry_bytes
+        entry = k.load(k.m, address, form.entry_bytes)
+        if entry == 0:
+            table = k.table_take(k.m, 0, level + 1, address)
+            if table < 0:
+                raise UserError("Memory is too small for the kernel's map of it.")
+            k.store(k.m, address, form.entry_bytes, k.marked_table(k.make_table(table)))
+        else:
+            table = k.next_table(entry)
+    return int(table + form.index(va, depth) * form.entry_bytes)
 
 
 def buffers(config: MachineConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.hot import Linked, reads
-from vmdbg.kernel import processes, regions, scheduler
+from vmdbg.kernel import processes, regions, syscalls
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.reasons import (
     REASON_IDLE,
@@ -45,6 +45,7 @@ from vmdbg.state.tables import (
     PROCESS_END,
     PROCESS_PC,
     PROCESS_ROOT,
+    PROCESS_RSS,
     PROCESS_STATUS,
     REGION,
     REGION_NEXT,
@@ -97,6 +98,7 @@ class Machine:
         self.k = Linked(copies, tables.views(self.buffers))
         self.recorder = Recorder(self.buffers, self.format.page_size)
         boot.fill(self.m, config)
+        boot.map_kernel(self.k, self.format)
         self.program: Any = None
         self.compiled: Compiled | None = None
         self._arrays: Any = None
@@ -127,11 +129,10 @@ class Machine:
         try:
             for spec in program.processes:
                 limit = self.config["kernel.limit"] if spec.limit is None else spec.limit
-                pid = processes.spawn(self.k, spec.name, limit, self.config["tlb.asids"])
+                pid = processes.spawn(self.k, self.format, spec.name, limit, self.config["tlb.asids"])
                 pids.append(pid)
                 for region in spec.regions:
-                    if not self.m.kernel[KERNEL_REGION_FREE]:
-                        self.grow_regions()
+                    self.make_room_for_system_call(pid)
                     regions.add_region(
                         self.k,
                         self.format,
@@ -166,21 +167,18 @@ class Machine:
 
     def grow(self, rows: str, count: int) -> None:
         """Give the tables whose size is `rows` at least that many rows; the new ones are zero."""
-        if count <= self.shape[rows]:
-            return
+        if count > self.shape[rows]:
+            self.resize(rows, count)
+
+    def resize(self, rows: str, count: int) -> None:
+        """Give the tables whose size is `rows` exactly that many rows."""
         self.shape[rows] = count
         for declared in TABLES.values():
-            if rows not in declared.rows.split():
-                continue
-            old = self.buffers[declared.name]
-            size = (
-                tables.eval_rows(declared.rows, self.shape)
-                * declared.width
-                * (1 if declared.code == "B" else 8)
-            )
-            new = bytearray(size)
-            new[: len(old)] = old[:]
-            self.buffers[declared.name] = new
+            if rows in declared.rows.split():
+                old = self.buffers[declared.name]
+                new = bytearray(tables.buffer_size(declared, self.shape))
+                new[: len(old)] = old[: len(new)]
+                self.buffers[declared.name] = new
         self.k.m = tables.views(self.buffers)
         self._arrays = None
 
@@ -269,10 +267,24 @@ class Machine:
 
     def system_call(self, pid: int) -> bool:
         """Execute the system call at a process's program counter."""
-        row = self.m.process[pid * PROCESS + PROCESS_PC] * OP
-        assert self.m.op[row] & scheduler.OP_KIND == scheduler.OP_EXIT
-        processes.end_process(self.k, self.format, pid, self.m.op[row + 1])
+        self.make_room_for_system_call(pid)
+        syscalls.execute(self.k, self.format, self.config["tlb.asids"], pid)
         return True
+
+    def make_room_for_system_call(self, pid: int) -> None:
+        """Let the pools have the rows that one system call of a process may need."""
+        needed = len(regions.regions_of(self.k, pid)) + 2
+        while self.free_regions(needed) < needed:
+            self.grow_regions()
+        while self.m.kernel[KERNEL_RMAP_COUNT] < self.m.process[pid * PROCESS + PROCESS_RSS] + 2 * RMAP_SPARE:
+            self.grow_rmap()
+
+    def free_regions(self, enough: int) -> int:
+        """Free rows of the regions, counted up to `enough`."""
+        count, row = 0, self.m.kernel[KERNEL_REGION_FREE]
+        while row and count < enough:
+            count, row = count + 1, self.m.region[row * REGION + REGION_NEXT]
+        return count
 
     def find_page(self, pid: int, va: int) -> int:
         """The frame of the page of `va` in a process's space; -1 if it has none, or a large one."""
@@ -322,13 +334,14 @@ class Machine:
 
     def snapshot(self) -> Snapshot:
         """The state, sharing what did not change since the last one."""
-        return self.recorder.take()
+        return self.recorder.take(self.shape)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the state what it was at the snapshot."""
+        """Make the state what it was at the snapshot; pools that grew since have their size of then."""
+        for rows, count in snapshot.shape.items():
+            if count != self.shape[rows]:
+                self.resize(rows, count)
         self.recorder.put(snapshot)
-        for rows, name in (("rmaps", "rmap"), ("regions", "region"), ("ops", "op")):
-            self.shape[rows] = snapshot.sizes[name] // (8 * TABLES[name].width)  # pools grow as they did
 
     def digest(self) -> str:
         """A hash of the state, in hex.  Equal states have equal digests, whatever their history."""

@@ -18,12 +18,12 @@ MARKED = {"ram1": "dirty", "swap8": "swapdirty"}  # tables whose changes are mar
 
 
 class Snapshot:
-    """The state at one instant.  `sizes` are the bytes of each table, which pools change."""
+    """The state at one instant.  `shape` has the number of rows of each table, which pools change."""
 
-    __slots__ = ("chunks", "sizes")
+    __slots__ = ("chunks", "shape")
 
-    def __init__(self, chunks: dict[str, list[bytes | None]], sizes: dict[str, int]) -> None:
-        self.chunks, self.sizes = chunks, sizes
+    def __init__(self, chunks: dict[str, list[bytes | None]], shape: dict[str, int]) -> None:
+        self.chunks, self.shape = chunks, shape
 
 
 class Recorder:
@@ -60,31 +60,36 @@ class Recorder:
             buffer[at : at + 1] = b"\0"
         return found
 
-    def take(self) -> Snapshot:
+    def known(self, table: str) -> list[bytes | None]:
+        """The chunks of a table as of the last snapshot, as many as it has now."""
+        count = -(-len(self.buffers[table]) // self.chunk_size(table))
+        known = self.base[table][:count]
+        return known + [None] * (count - len(known))
+
+    def take(self, shape: dict[str, int]) -> Snapshot:
         """The state as it is."""
         chunks = {}
         for table in self.tables():
             size, buffer = self.chunk_size(table), self.buffers[table]
-            known = self.base[table]
-            known += [None] * (-(-len(buffer) // size) - len(known))
+            known = self.known(table)
             fresh = list(known)
             for number in self.changed(table):
                 piece = bytes(buffer[number * size : (number + 1) * size])
                 if piece != known[number]:
                     fresh[number] = piece if any_set(piece) else None
             self.base[table] = chunks[table] = fresh
-        return Snapshot(chunks, {table: len(self.buffers[table]) for table in chunks})
+        return Snapshot(chunks, dict(shape))
 
     def put(self, snapshot: Snapshot) -> None:
-        """Make the state what it was.  The buffers have the sizes of the snapshot, or larger."""
+        """Make the state what it was.  The buffers have the sizes of the snapshot."""
         for table, wanted in snapshot.chunks.items():
-            size, buffer, known = self.chunk_size(table), self.buffers[table], self.base[table]
+            size, buffer, known = self.chunk_size(table), self.buffers[table], self.known(table)
             for number in self.changed(table):
-                self.write(buffer, number * size, size, wanted[number] if number < len(wanted) else None)
+                self.write(buffer, number * size, size, wanted[number])
             for number, chunk in enumerate(wanted):
                 if chunk is not known[number]:
                     self.write(buffer, number * size, size, chunk)
-            self.base[table] = list(wanted) + [None] * (len(known) - len(wanted))
+            self.base[table] = wanted
 
     @staticmethod
     def write(buffer: Any, start: int, size: int, chunk: bytes | None) -> None:

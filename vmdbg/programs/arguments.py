@@ -5,7 +5,8 @@ from __future__ import annotations
 from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.kernel.regions import REGION_KINDS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_RANGED, OP_WIDTH
-from vmdbg.programs.operations import ARGUMENTS, MMAP_PAGE_SHIFT, MMAP_POPULATE
+from vmdbg.kernel.syscalls import MMAP_PAGE_SHIFT, MMAP_POPULATE
+from vmdbg.programs.operations import ARGUMENTS
 from vmdbg.programs.scanner import WORD, shorten
 from vmdbg.units import WORD_MASK, format_address, format_size, s64
 

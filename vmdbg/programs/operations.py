@@ -7,13 +7,7 @@ ARGUMENTS says.  A range of addresses is followed by a row [count, step, 0, 0].
 from __future__ import annotations
 
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-
-# System calls.  Where a program names none, `fork` has -1 for the child's first row.
-OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK = range(OP_EXIT + 1, OP_EXIT + 6)
-
-#: Word 3 of an `mmap` row: rights, then these.
-MMAP_PAGE_SHIFT = 8  # shift of the page's shift; 0 = base pages
-MMAP_POPULATE = 1 << 16
+from vmdbg.kernel.syscalls import OP_BRK, OP_FORK, OP_MMAP, OP_MPROTECT, OP_MUNMAP
 
 #: Argument -> (word of the row, what it is).
 ARGUMENTS: dict[str, tuple[int, str]] = {

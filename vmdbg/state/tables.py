@@ -154,6 +154,7 @@ table(
     shares    number of shared objects made so far
     asids     address-space numbers given so far in this generation
     stack_limit  bytes that a stack may grow to
+    root      root table of the kernel half; 0 = there is none
     """,
 )
 table(
@@ -352,10 +353,14 @@ def allocate(shape: dict[str, int]) -> dict[str, Any]:
     """Zeroed buffers for all tables.  `shape` gives a number for each name used as `rows` above."""
     buffers = {}
     for declared in TABLES.values():
-        rows = eval_rows(declared.rows, shape)
-        size = max(1, rows) * declared.width * (1 if declared.code == "B" else 8)
+        size = buffer_size(declared, shape)
         buffers[declared.name] = mmap.mmap(-1, size) if size >= PAGE * 4 else bytearray(size)
     return buffers
+
+
+def buffer_size(declared: Table, shape: dict[str, int]) -> int:
+    """Bytes of a table's buffer; a table without rows has room for one."""
+    return max(1, eval_rows(declared.rows, shape)) * declared.width * (1 if declared.code == "B" else 8)
 
 
 def eval_rows(rows: str, shape: dict[str, int]) -> int:
