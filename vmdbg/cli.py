@@ -328,7 +328,7 @@ def converse(session: Session, options: Options) -> int:
     from vmdbg.shell.startup import stdin_is_terminal
 
     if stdin_is_terminal():
-        from vmdbg.shell.repl import run_terminal
+        from vmdbg.shell.conversation import run_terminal
 
         return run_terminal(session)
     from vmdbg.shell.piped import run_piped

@@ -249,3 +249,22 @@ def test_an_error_leaves_the_prompt(start: Callable[..., Terminal]) -> None:
     terminal.prompt()
     terminal.child.send("print 1\r")
     terminal.expect(r"\$1 = 1\r\n")
+
+
+def test_without_prompt_toolkit(start: Callable[..., Terminal], tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "prompt_toolkit.py").write_text("raise ImportError\n")
+    starter = tmp_path / "bin" / "vmdbg"
+    starter.write_text(starter.read_text().replace('PYTHONPATH="', f'PYTHONPATH="{hidden}:'))
+    terminal = start("-q")
+    terminal.child.send("show conf\t\r")
+    terminal.expect("Whether to confirm potentially dangerous operations is on.")
+    terminal.prompt()
+    terminal.child.send("print 5")
+    terminal.child.sendintr()
+    terminal.expect("Quit\r\n")
+    terminal.prompt()
+    terminal.child.send("\x04")
+    terminal.expect("quit\r\n")
+    terminal.child.expect(pexpect.EOF)

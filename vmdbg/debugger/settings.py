@@ -219,6 +219,16 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "folder is read only if its folder is on this list (set it in ~/.vmdbginit or with -iex).",
     ),
     Setting(
+        "engine",
+        ENUM,
+        "auto",
+        "how the machine is run",
+        choices=("auto", "interpreted", "compiled"),
+        details="auto: interpreted at first, which starts at once; a run of more than a second goes on\n"
+        "compiled as soon as the compiled code is ready.  interpreted, compiled: always so; compiled\n"
+        "waits for the compiler, which needs numba.",
+    ),
+    Setting(
         "exceptions verbose",
         BOOLEAN,
         False,
@@ -236,18 +246,22 @@ class Settings:
         self._values: dict[str, object] = {name: setting.default for name, setting in self._own.items()}
         self._sources: list[Source] = []
         self._later: list[Callable[[], Source]] = []
+        self.version = 0  # another number whenever settings have come or gone
         self._watchers: dict[str, Callable[[object], None]] = {}
 
     def attach(self, source: Source) -> None:
         """Settings of `source` are shown and set from now on."""
+        self.version += 1
         self._sources.append(source)
 
     def attach_later(self, make: Callable[[], Source]) -> None:
         """As `attach`, but `make()` is called only when the shell's own settings do not suffice."""
+        self.version += 1
         self._later.append(make)
 
     def detach(self, source: Source) -> None:
         """They are gone again."""
+        self.version += 1
         self._sources.remove(source)
 
     def watch(self, name: str, changed: Callable[[object], None]) -> None:

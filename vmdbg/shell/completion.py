@@ -66,7 +66,7 @@ def child_words(node: Node, word: str) -> list[str]:
         if not name.startswith(word) or not name[0].isalnum():
             continue
         command = child.command
-        if command is not None and command.hidden:
+        if child.unlisted or (command is not None and command.hidden):
             continue
         if child.alias_of is not None and not child.user and is_short(name, child.target.path[-1]):
             continue

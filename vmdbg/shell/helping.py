@@ -52,7 +52,8 @@ def first_line(text: str) -> str:
 def aliases_of(registry: Registry, node: Node) -> list[str]:
     """The aliases of a command that stand beside it, with the path of its prefix, user's first."""
     parent = registry.find(node.path[:-1])
-    found = [child for child in parent.children.values() if child.alias_of is node] if parent else []
+    children = parent.children.values() if parent else ()
+    found = [child for child in children if child.alias_of is node and not child.unlisted]
     found.sort(key=lambda child: (not child.user, -len(child.path[-1]), child.path[-1]))
     return [child.name for child in found]
 
@@ -92,8 +93,8 @@ def group_entries(interpreter: Interpreter, group: str) -> Iterator[Line]:
     registry.load_all()
     if group == "aliases":
         for node in registry.nodes():
-            if node.alias_of is not None and node.user:
-                yield entry(node.name, [], summary_of(node.target))
+            if node.alias_of is not None and node.user and not node.unlisted:
+                yield entry(node.name, [], node.doc or summary_of(node.target))
                 if node.arguments:
                     yield f"  alias {node.name} = {node.target.name} {node.arguments}"
         return
@@ -165,6 +166,9 @@ def find_group(registry: Registry, word: str) -> str:
 def help_node(interpreter: Interpreter, node: Node) -> Iterator[Line]:
     """The full documentation of one command, prefix or setting."""
     registry, target = interpreter.registry, node.target
+    if node.doc:
+        yield from node.doc.split("\n")
+        return
     names = [target.name, *aliases_of(registry, target)]
     if len(names) > 1:
         yield [("command", ", ".join(names))]

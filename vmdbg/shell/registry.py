@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from vmdbg.debugger.settings import Settings
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.script import Statement
 
@@ -34,7 +35,18 @@ COMMAND_FOLDER = os.path.join(os.path.dirname(__file__), "commands")
 class Node:
     """One word of the tree: a command, a prefix of commands, an alias, or several of these."""
 
-    __slots__ = ("alias_of", "arguments", "children", "command", "load", "path", "setting", "user")
+    __slots__ = (
+        "alias_of",
+        "arguments",
+        "children",
+        "command",
+        "doc",
+        "load",
+        "path",
+        "setting",
+        "unlisted",
+        "user",
+    )
 
     def __init__(self, path: tuple[str, ...]) -> None:
         self.path = path
@@ -44,6 +56,8 @@ class Node:
         self.alias_of: Node | None = None
         self.arguments = ""  # default arguments of an alias
         self.user = False  # made by define, define-prefix or alias
+        self.doc = ""  # what `document` said of an alias
+        self.unlisted = False  # made by alias -a
         self.setting: Setting | None = None
 
     @property
@@ -81,6 +95,7 @@ class Registry:
     def __init__(self) -> None:
         self.root = Node(())
         self._modules: dict[str, str] = {}
+        self._adopted = -1
         self._loaded: set[str] = set()
         self.bodies: dict[tuple[str, ...], list[Statement]] = {}  # of user-defined commands
         self.prefixes: set[tuple[str, ...]] = set()  # made by define-prefix
@@ -161,8 +176,10 @@ class Registry:
         """Undoes definitions, aliases and documentation made since `snapshot`."""
         snapshot.restore(self)
 
-    def adopt_settings(self, settings: Iterable[Setting]) -> None:
+    def adopt_settings(self, settings: Settings) -> None:
         """Enters settings below `set` and `show`; settings that are gone leave."""
+        if settings.version == self._adopted:
+            return
         wanted = {("set", *setting.words): setting for setting in settings}
         wanted |= {("show", *path[1:]): setting for path, setting in wanted.items()}
         for node in list(self.nodes()):
@@ -170,6 +187,7 @@ class Registry:
                 self.remove(node)
         for path, setting in wanted.items():
             self.place(path).setting = setting
+        self._adopted = settings.version
 
     # -- looking up
 

@@ -1,4 +1,4 @@
-"""The prompt on a terminal: editing, completion, colour, history, blocks, pager, toolbar.
+"""The prompt on a terminal: editing, completion, colour, history, blocks, toolbar.
 
 This file and `lexer` are the only importers of prompt_toolkit and pygments.
 """
@@ -20,9 +20,7 @@ from prompt_toolkit.styles import Style
 
 from vmdbg.errors import UserError
 from vmdbg.shell.completion import complete_word
-from vmdbg.shell.history import expand, load_history, save_history
 from vmdbg.shell.lexer import styled_words
-from vmdbg.shell.pager import ask_pager, read_answer
 from vmdbg.shell.script import Source
 
 TYPE_CHECKING = False
@@ -144,61 +142,3 @@ def bindings() -> KeyBindings:
             event.app.exit(exception=EOFError)
 
     return keys
-
-
-def fit_page(session: Session, known: tuple[int, int]) -> tuple[int, int]:
-    """Height and width follow the terminal until the user sets them."""
-    try:
-        size = os.get_terminal_size()
-    except OSError:
-        return known
-    settings = session.settings
-    if settings.number("height") == known[0] and size.lines:
-        settings.set("height", size.lines)
-    if settings.number("width") == known[1] and size.columns:
-        settings.set("width", size.columns)
-    return size.lines, size.columns
-
-
-def set_up(session: Session) -> TerminalSource:
-    """Gives the session a terminal: pager, questions, history."""
-    session.settings.set("editing", True)
-    session.output.pager = lambda: ask_pager(session)
-    session.ask = lambda question: read_answer(session, question)
-    load_history(session)
-    session.at_exit.append(lambda: save_history(session))
-    return TerminalSource(session)
-
-
-def run_terminal(session: Session) -> int:
-    """The conversation; the exit status."""
-    interpreter = session.interpreter
-    source = set_up(session)
-    interpreter.sources.append(source)
-    page = fit_page(session, (-1, -1))
-    if session.settings.number("height") is None:
-        session.settings.set("height", page[0])
-        session.settings.set("width", page[1])
-    while True:
-        page = fit_page(session, page)
-        session.output.new_page()
-        try:
-            line = source.read(session.settings.string("prompt"))
-        except KeyboardInterrupt:
-            session.output.error("Quit")
-            continue
-        if line is None:
-            session.output.line("quit")
-            line = "quit"
-            if not interpreter.attempt(lambda: interpreter.execute("quit", True)):
-                continue
-        try:
-            line, changed = expand(session, line)
-        except UserError as error:
-            session.output.error(str(error))
-            continue
-        if changed:
-            session.output.line(line)
-        interpreter.remember(line)
-        if not interpreter.command_line(line) and session.strict:
-            return 1

@@ -194,10 +194,13 @@ def document_command(session: Session, args: Args) -> object:
         raise UserError(f'Command "{name}" is built-in.')
     header(session, args, f'Type documentation for "{name}".')
     bodies = args.body or session.interpreter.read_bodies("document")
-    target = node.target.command
-    if bodies is not None and target is not None:
-        lines = [statement.text for statement in bodies[0]] or ["User-defined."]
-        target.summary, target.help = lines[0], "\n".join(lines[1:])
+    if bodies is None:
+        return None
+    lines = [statement.text for statement in bodies[0]] or ["User-defined."]
+    if node.alias_of is not None:
+        node.doc = "\n".join(lines)
+    elif node.command is not None:
+        node.command.summary, node.command.help = lines[0], "\n".join(lines[1:])
     return None
 
 
@@ -303,7 +306,7 @@ def alias_command(session: Session, args: Args) -> object:
             raise UserError(f"Invalid command name: {word}")
     if len(names) != depth:
         raise UserError("Mismatched command length between ALIAS and COMMAND.")
-    place_alias(registry, tuple(names), node, rest)
+    place_alias(registry, tuple(names), node, rest).unlisted = args.a
     return None
 
 
@@ -313,7 +316,7 @@ def find_aliased(registry: Registry, text: str) -> tuple[Node, str, int]:
     return node, rest.strip(), len(node.path)
 
 
-def place_alias(registry: Registry, names: tuple[str, ...], node: Node, arguments: str) -> None:
+def place_alias(registry: Registry, names: tuple[str, ...], node: Node, arguments: str) -> Node:
     """Enters an alias; GDB's errors if the name is taken."""
     parent = registry.find(names[:-1])
     if len(names) > 1:
@@ -332,3 +335,4 @@ def place_alias(registry: Registry, names: tuple[str, ...], node: Node, argument
         f"{node.arguments} {arguments}".strip(),
         True,
     )
+    return alias
