@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.machine.setting import FILENAME, OPTIONAL_FILENAME
 from vmdbg.shell.grammar import looks_like_option, split_words, word_length
+from vmdbg.shell.kinds import complete_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +100,10 @@ def complete_arguments(session: Any, node: Node, text: str, position: int) -> tu
     target = node.target
     if target.setting is not None and target.command is None:
         if target.path[0] == "set":
-            return position, target.setting.complete(text[position:])
+            typed = text[position:]
+            if target.setting.kind in (FILENAME, OPTIONAL_FILENAME):
+                return position, complete_file(session, typed)
+            return position, target.setting.complete(typed)
         return len(text), []
     command = target.declared()
     if command is None:

@@ -160,6 +160,7 @@ class Table(Result):
     `rows` are mappings by key or sequences in the order of the columns, and may be an iterator: it
     is read once, `SAMPLE` rows at a time.  `title` and `notes` are lines before and after, text
     only.  `empty` is said instead when there are no rows.  `headers=False` leaves the headers out.
+    `drawn` makes the text instead, where it has no columns.
     """
 
     def __init__(
@@ -172,12 +173,16 @@ class Table(Result):
         empty: str = "",
         headers: bool = True,
         addresses: Sequence[str] = (),
+        drawn: Callable[[], Iterable[Line]] | None = None,
     ) -> None:
-        self.columns, self.rows = columns, rows
+        self.columns, self.rows, self.drawn = columns, rows, drawn
         self.title, self.notes, self.empty, self.headers = title, notes, empty, headers
         self._addresses = addresses
 
     def lines(self) -> Iterator[Line]:
+        if self.drawn is not None:
+            yield from self.drawn()
+            return
         shown = [(index, column) for index, column in enumerate(self.columns) if column.shown]
         yield from self.title
         widths: list[int] = []

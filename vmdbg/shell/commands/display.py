@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import FORMAT_LETTERS, NO_REPEAT, Argument, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
-from vmdbg.views.result import Lines
+from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,11 +208,14 @@ def switch(session: Session, args: Args, on: bool) -> None:
     "info display",
     group="status",
     summary="Expressions to display when program stops, with code numbers.",
-    examples=["info display"],
+    forms=("json", "csv"),
+    examples=["info display", "info display/j"],
 )
 def info_display(session: Session, args: Args) -> object:
-    rows = displays_of(session).by_number.values()
-    return Lines(lines_of(list(rows)))
+    displays = list(displays_of(session).by_number.values())
+    columns = [Column("number"), Column("enabled"), Column("format"), Column("expression")]
+    rows = [(d.number, d.enabled, d.letters, d.text) for d in displays]
+    return Table(columns, rows, drawn=lambda: lines_of(displays))
 
 
 def lines_of(displays: list[Display]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, REPEAT, Argument, command, prefix
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
-from vmdbg.views.result import Lines
+from vmdbg.views.result import NUMBER, Column, Lines, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def show_version(session: Session, args: Args) -> object:
     "show commands",
     group="status",
     arguments=[Argument("position", REST_EXPRESSION, optional=True)],
-    usage="show commands [+|NUMBER]",
+    usage="show commands[/json|/csv] [+|NUMBER]",
+    forms=("json", "csv"),
     summary="Show the history of commands you typed.",
     help='"show commands N" shows ten around number N, "show commands +" the ten after the last shown.',
     repeat=REPEAT,
@@ -95,15 +96,24 @@ def show_commands(session: Session, args: Args) -> object:
     session.extras["history_shown"] = start + HISTORY_PAGE
     if args.from_tty and text:
         session.interpreter.repeat_line = "show commands +"
-    return Lines(
-        f"{number + 1:5d}  {history[number]}"
-        for number in range(start, min(len(history), start + HISTORY_PAGE))
-    )
+    return history_table(list(enumerate(history, 1))[start : start + HISTORY_PAGE])
 
 
-@command("history", group="status", summary="Show all commands you typed, numbered.", examples=["history"])
+def history_table(rows: list[tuple[int, str]]) -> Table:
+    """Typed commands with their numbers, five columns wide as GDB lists them."""
+    columns = [Column("number", kind=NUMBER), Column("command")]
+    return Table(columns, rows, drawn=lambda: (f"{number:5d}  {line}" for number, line in rows))
+
+
+@command(
+    "history",
+    group="status",
+    forms=("json", "csv"),
+    summary="Show all commands you typed, numbered.",
+    examples=["history"],
+)
 def history_command(session: Session, args: Args) -> object:
-    return Lines(f"{number:5d}  {line}" for number, line in enumerate(session.interpreter.history, 1))
+    return history_table(list(enumerate(session.interpreter.history, 1)))
 
 
 @command(
