@@ -15,6 +15,7 @@ from vmdbg.state.tables import (
     FRAME_RMAP,
     FRAME_SLOT,
     FRAME_STATE,
+    KERNEL_SLOT_COUNT,
     PROCESS,
     PROCESS_ASID,
     PROCESS_LIMIT,
@@ -37,6 +38,8 @@ from vmdbg.state.tables import (
     SLOT_REFS,
     SLOT_VA,
 )
+from vmdbg.targets.mapping import measured
+from vmdbg.targets.notation import rights_text
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
@@ -98,7 +101,7 @@ def frames(machine: Machine, first: int = 0, end: int | None = None) -> Iterator
                 "state": FRAME_STATES[states[frame]],
                 "pid": m.frame[row + FRAME_PID] or None,
                 "maps": m.frame[row + FRAME_MAPS],
-                "slot": m.frame[row + FRAME_SLOT] or None,
+                "slot": max(0, m.frame[row + FRAME_SLOT]) or None,
                 "mappings": list(mappings(machine, frame)),
             }
 
@@ -125,7 +128,7 @@ def slots(machine: Machine) -> Iterator[dict[str, Any]]:
     holders = {
         m.frame[row + FRAME_SLOT]: machine.k.frame_address(m, row // FRAME) >> machine.format.page_bits
         for row in range(0, len(m.frame), FRAME)
-        if m.frame[row + FRAME_SLOT] and FRAME_STATES[m.frame[row + FRAME_STATE]] == "user"
+        if m.frame[row + FRAME_SLOT] > 0 and FRAME_STATES[m.frame[row + FRAME_STATE]] == "user"
     }
     for slot, refs in enumerate(m.slot[SLOT_REFS::SLOT].tolist()):
         if refs and slot:
@@ -160,3 +163,38 @@ def event_kinds() -> list[Row]:
         }
         for event in events.EVENTS
     ]
+
+
+def rates(machine: Machine, pid: int | None) -> list[str]:
+    """What the counters say together: the part of the accesses that missed the TLB."""
+    counts = machine.counts(pid)
+    accesses = sum(counts.get(name, 0) for name in ("fetch", "read", "write"))
+    misses = counts.get("tlb-miss", 0)
+    if not accesses:
+        return []
+    faults = counts.get("fault-minor", 0) + counts.get("fault-major", 0)
+    return [f"{accesses} accesses: {misses} missed the TLB, {faults} page fault{'s' if faults != 1 else ''}."]
+
+
+def slot_summary(machine: Machine) -> str:
+    """How much of the swap area is in use."""
+    total = len(machine.m.slot) // SLOT - 1
+    return f"{total - machine.m.kernel[KERNEL_SLOT_COUNT]} of {total} slots in use."
+
+
+def all_regions(machine: Machine, pid: int | None) -> Iterator[dict[str, Any]]:
+    """A row for each region of each process, or of one."""
+    for process in processes(machine):
+        if pid in (None, process["pid"]):
+            for space in measured(machine, process["pid"], process["root"]):
+                yield {
+                    "pid": process["pid"],
+                    "start": space.start & WORD_MASK,
+                    "end": space.end & WORD_MASK,
+                    "size": space.end - space.start,
+                    "rights": rights_text(space.rights),
+                    "page_size": space.page_size,
+                    "resident": space.resident,
+                    "swapped": space.swapped,
+                    "kind": space.kind,
+                }

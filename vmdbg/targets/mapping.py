@@ -9,9 +9,12 @@ from vmdbg.state.tables import (
     PROCESS_REGION,
     REGION,
     REGION_END,
+    REGION_FILE,
     REGION_KIND,
     REGION_NEXT,
+    REGION_OFFSET,
     REGION_RIGHTS,
+    REGION_SHARE,
     REGION_SIZE,
     REGION_START,
 )
@@ -45,7 +48,7 @@ def spaces(machine: Machine, pid: int) -> Iterator[Space]:
     region = m.process[pid * PROCESS + PROCESS_REGION]
     while region:
         row = region * REGION
-        yield Space(
+        space = Space(
             region,
             m.region[row + REGION_START],
             m.region[row + REGION_END],
@@ -53,6 +56,11 @@ def spaces(machine: Machine, pid: int) -> Iterator[Space]:
             REGION_KINDS[m.region[row + REGION_KIND]],
             1 << machine.format.page_shifts[m.region[row + REGION_SIZE]],
         )
+        if m.region[row + REGION_FILE]:
+            space.backing = f"file+{m.region[row + REGION_OFFSET]:#x}"
+        elif m.region[row + REGION_SHARE]:
+            space.backing = f"shared {m.region[row + REGION_SHARE]}"
+        yield space
         region = m.region[row + REGION_NEXT]
 
 

@@ -67,6 +67,11 @@ def current_cpu(machine: Machine) -> int:
     return int(machine.m.kernel[KERNEL_CPU])
 
 
+def running_pid(machine: Machine, cpu: int) -> int:
+    """The process on a CPU; 0 while it is idle."""
+    return int(machine.m.cpu[cpu * CPU + CPU_PID])
+
+
 def current_pid(machine: Machine, cpu: int | None = None) -> int:
     """The process on a CPU; on an idle one that which would run next; 0 if none would."""
     cpu = current_cpu(machine) if cpu is None else cpu

@@ -10,7 +10,7 @@ from vmdbg.errors import UserError
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.targets.notation import Notation
-from vmdbg.units import WORD_MASK, format_size
+from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,19 +23,23 @@ ACCESS = {"r": 0, "w": 1, "x": 2}
 
 
 class Simulated:
-    """The simulated machine behind the prompt.  `program_file` replaces the configuration's program."""
+    """The simulated machine behind the prompt.
+
+    `program_file` replaces the configuration's program; `resident`: a trace's pages are in memory.
+    """
 
     name = "simulated"
     capabilities = frozenset({"translate", "tlb", "act", "run", "kernel"})
 
-    def __init__(self, config: MachineConfig, program_file: str = "") -> None:
+    def __init__(self, config: MachineConfig, program_file: str = "", resident: bool = False) -> None:
         if program_file:
             config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
         self.machine = Machine(config)
         self.notation = Notation(self.machine.format)
         self.make_scope: Callable[[Simulated], Any] | None = None
         self._scope: Any = None
-        boot_program(self.machine)
+        self.resident = resident
+        boot_program(self.machine, resident)
 
     @property
     def m(self) -> Any:
@@ -141,6 +145,7 @@ class Simulated:
                 "entry_address": step.address,
                 "entry": step.entry,
                 "kind": ENTRY_KINDS[step.kind],
+                "linux": self.machine.format.levels[step.depth].linux,
                 "flags": step.flags,
                 "rights": rights_text(step.rights),
             }
@@ -148,6 +153,15 @@ class Simulated:
         ]
         head = {"va": walk.va, "format": self.machine.format.name, "root": walk.root & WORD_MASK}
         return {**head, "steps": steps, **data}
+
+    def linux_names(self) -> list[str]:
+        """Linux's five levels; a dash before those that the format lacks."""
+        own = [level.linux for level in self.machine.format.levels]
+        return [name if name in own else f"-{name}" for name in ("pgd", "p4d", "pud", "pmd", "pte")]
+
+    def byte_at(self, pa: int) -> int:
+        """A byte of physical memory; 255 outside every bank."""
+        return int(self.machine.k.load(self.machine.m, pa, 1)) & 255
 
     def deciding_fields(self) -> list[Any]:
         """The fields of entries that the format's rules speak of."""
@@ -198,6 +212,20 @@ class Simulated:
 
         return current_pid(self.machine)
 
+    def running_pid(self) -> int:
+        """The process that is on the current CPU; 0 while it is idle."""
+        from vmdbg.targets.place import current_cpu, running_pid
+
+        return running_pid(self.machine, current_cpu(self.machine))
+
+    def current_process(self) -> dict[str, Any] | None:
+        """The row of the current process, with its CPU; None without one."""
+        from vmdbg.targets.place import current_cpu
+
+        pid = self.current_pid()
+        row = next((row for row in self.processes() if row["pid"] == pid), None)
+        return None if row is None else {**row, "cpu": current_cpu(self.machine)}
+
     def tlb(self, level: int | None = None, cpu: int | None = None, asid: int | None = None) -> Iterator[Any]:
         """The entries of the TLB, checked: `Cached`s."""
         from vmdbg.targets.caches import cached_entries
@@ -220,20 +248,104 @@ class Simulated:
 
         return probe_data(va, probes)
 
+    def facts(self) -> dict[str, Any]:
+        """The machine in numbers."""
+        from vmdbg.targets.machines import facts
+
+        return facts(self.machine)
+
+    def registers(self, cpu: int | None = None) -> list[dict[str, Any]]:
+        """The registers of a CPU, or of all."""
+        from vmdbg.targets.machines import registers
+        from vmdbg.targets.place import check_cpu
+
+        chosen = range(self.machine.config["machine.cpus"]) if cpu is None else [check_cpu(self.machine, cpu)]
+        return [row for number in chosen for row in registers(self.machine, number)]
+
+    def counters(self, pid: int | None = None) -> tuple[list[Any], list[str]]:
+        """Rows of counters, and a line that sums up."""
+        from vmdbg.targets.census import counters, rates
+
+        return counters(self.machine, pid), rates(self.machine, pid)
+
+    def frames(self) -> tuple[Iterator[Any], list[str]]:
+        """Rows of frames, and a line that sums up."""
+        from vmdbg.targets.census import frame_states
+        from vmdbg.targets.machines import frame_runs
+
+        states = frame_states(self.machine)
+        total = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+        return frame_runs(self.machine), [f"{sum(states.values())} frames: {total}."]
+
+    def all_regions(self, pid: int | None = None) -> Iterator[dict[str, Any]]:
+        """Rows of regions, of all processes or of one."""
+        from vmdbg.targets.census import all_regions
+        from vmdbg.targets.place import check_process
+
+        return all_regions(self.machine, None if pid is None else check_process(self.machine, pid))
+
+    def slots(self, pid: int | None = None) -> tuple[list[Any], list[str]]:
+        """Rows of slots, and a line that sums up."""
+        from vmdbg.targets.census import slot_summary, slots
+
+        rows = [row for row in slots(self.machine) if pid in (None, row["pid"])]
+        return rows, [slot_summary(self.machine)]
+
+    @staticmethod
+    def events() -> list[Any]:
+        """A row for each kind of event."""
+        from vmdbg.targets.census import event_kinds
+
+        return event_kinds()
+
+    def branches(self, place: Place) -> Iterator[Any]:
+        """The tree of tables below a place's root: `Branch`es."""
+        from vmdbg.targets.trees import branches
+
+        return branches(self.machine, place.root)
+
+    def valid_entries(self, place: Place) -> Iterator[tuple[int, int, int, int]]:
+        """Depth, index, entry and the address it names, of every entry that a walk could use."""
+        from vmdbg.targets.trees import valid_entries
+
+        return valid_entries(self.machine, place.root)
+
+    def overhead(self, place: Place) -> tuple[list[Any], dict[str, Any]]:
+        """What the tables below a place's root take: `Cost`s, and the same as JSON shows it."""
+        from vmdbg.targets.trees import costs, overhead_data
+
+        found = costs(self.machine, place.root, own=place.pid is not None)
+        return found, overhead_data(self.machine, place.pid, found)
+
+    def mappers(self, pfn: int | None) -> list[dict[str, Any]]:
+        """A row for each entry that maps a frame; without one, of every frame that several entries map."""
+        from vmdbg.targets.trees import frame_number, mappers, shared_frames
+
+        frames = shared_frames(self.machine, 2) if pfn is None else [frame_number(self.machine, pfn)]
+        return [row for frame in frames for row in mappers(self.machine, frame)]
+
+    def aliases(self, pa: int) -> Iterator[dict[str, Any]]:
+        """Every address that leads to a physical address."""
+        from vmdbg.targets.trees import aliases
+
+        return aliases(self.machine, pa)
+
+    def entry(self, entry: int, level: str) -> tuple[str, list[dict[str, Any]]]:
+        """An entry in a line, and its fields; UserError if it is too wide."""
+        from vmdbg.targets.entry import fields, find_level, title
+
+        form = self.machine.format
+        depth = find_level(self.machine, level) if level else len(form.levels) - 1
+        entry &= WORD_MASK
+        if entry >> 8 * form.entry_bytes:
+            raise UserError(f"Entry {entry:#x} does not fit in {form.entry_bytes} bytes.")
+        return title(self.machine, self.notation, entry, depth), fields(self.machine, entry, depth)
+
     def describe(self) -> str:
-        """`x86_64, 64 MiB RAM, TLB 64 + 1536 entries, 64 MiB swap`."""
-        config = self.machine.config
-        rows: dict[int, int] = {}
-        for name in ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2"):
-            sets, ways = config.geometry(name)
-            level = 2 if name.endswith("2") else 1
-            rows[level] = rows.get(level, 0) + sets * ways
-        cached = " + ".join(str(count) for _, count in sorted(rows.items()) if count)
-        parts = [config["machine.format"], f"{format_size(config['machine.ram'])} RAM"]
-        parts.append(f"TLB {cached} entries" if cached else "no TLB")
-        swap = config["machine.swap.size"]
-        parts.append(f"{format_size(swap)} swap" if swap else "no swap")
-        return ", ".join(parts)
+        """The machine in a line."""
+        from vmdbg.targets.machines import describe
+
+        return describe(self.machine)
 
 
 def open_machine(name: str = "default", program_file: str = "") -> Simulated:
@@ -241,14 +353,18 @@ def open_machine(name: str = "default", program_file: str = "") -> Simulated:
     return Simulated(load_config(name), program_file)
 
 
-def boot_program(machine: Machine) -> None:
-    """Load the program that the configuration names, run its warm-up, swap out what it names."""
+def boot_program(machine: Machine, resident: bool = False) -> None:
+    """Load the program that the configuration names, run its warm-up, swap out what it names.
+
+    `resident`: the pages of a trace are in memory from the start.
+    """
     config = machine.config
     if config["machine.program"]:
         from vmdbg.programs import read_program
 
         form = machine.format
-        machine.load(read_program(config["machine.program"], va_bits=form.va_bits, page_size=form.page_size))
+        file, bits, size = config["machine.program"], form.va_bits, form.page_size
+        machine.load(read_program(file, va_bits=bits, page_size=size, resident=resident))
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():
         pid, _, address = item.partition(":")

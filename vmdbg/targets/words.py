@@ -31,11 +31,23 @@ def offered(machine: Machine, what: str) -> list[str]:
     return []
 
 
+def preset_summary(name: str) -> str:
+    """The first line of what a preset's file says of itself."""
+    import os
+
+    from vmdbg.machine.config import PRESETS
+
+    with open(os.path.join(PRESETS, name + ".toml"), encoding="utf-8") as file:
+        return file.readline().lstrip("# ").strip()
+
+
 def greeting(machine: Machine) -> Iterator[str]:
     """The machine in a line, its first process in another."""
+    from vmdbg.targets.machines import describe
     from vmdbg.targets.mapping import spaces
     from vmdbg.targets.notation import Notation
 
+    yield f"Machine {machine.config.name}: {describe(machine)}."
     rows = processes(machine)
     if not rows:
         yield 'No process.  Try: file, "help looking"'

@@ -1,4 +1,4 @@
-"""A result with three faces: one JSON object, lines drawn by hand, and a table for CSV."""
+"""A result with three faces: one JSON object or array, lines drawn by hand, and a table for CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Document(Result):
 
     def __init__(
         self,
-        data: Callable[[], Mapping[str, Any]],
+        data: Callable[[], Mapping[str, Any] | Iterable[Mapping[str, Any]]],
         lines: Callable[[], Iterable[Line]],
         columns: Sequence[Column],
         rows: Callable[[], Iterable[Sequence[Any]]],

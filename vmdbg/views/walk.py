@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from vmdbg.targets.notation import code_text, rights_text
 from vmdbg.units import format_size
+from vmdbg.views.drawing import Box
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from vmdbg.targets.notation import Notation
     from vmdbg.targets.translating import Outcome, Walk
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Cells = list[tuple[str, str]]
 
 INDEX_WIDTH = 5
+FOLDED = "folded: this format has no such level"
 
 
 def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
@@ -71,22 +73,62 @@ def walk_rows(show: Notation, walk: Walk, found: Outcome, remarks: list[str]) ->
     return rows
 
 
-def walk_lines(show: Notation, walk: Walk, found: Outcome, remarks: list[str]) -> Iterator[Line]:
-    """The table of a walk, and where it ends."""
+def walk_lines(
+    show: Notation, walk: Walk, found: Outcome, remarks: list[str], names: Sequence[str] = ()
+) -> Iterator[Line]:
+    """The table of a walk, and where it ends.  With `names`, those instead of the levels' own names;
+    a name that begins with a dash is a level that the format lacks."""
     if walk.steps:
-        yield from walk_table(walk_rows(show, walk, found, remarks), has_page=found.pa is not None)
+        rows = walk_rows(show, walk, found, remarks)
+        if names:
+            rows = renamed(rows, names)
+        yield from walk_table(rows, has_page=found.pa is not None)
     yield outcome_line(show, found, cached=False)
+
+
+def renamed(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
+    """The rows of a walk under other names, with a row for each folded level."""
+    out, left = [], iter(rows)
+    for name in names:
+        if name.startswith("-"):
+            out.append([name[1:], FOLDED, "", "", "", "", ""])
+            continue
+        row = next(left, None)
+        if row is None or row[0] == "page":
+            return [*out, *([row] if row else [])]
+        out.append([name, *row[1:]])
+    return [*out, *left]
+
+
+def walk_boxes(show: Notation, walk: Walk, found: Outcome, counts: list[int], byte: int) -> list[Box]:
+    """The tables of a walk and its page, for a drawing; `byte` is what the address holds."""
+    boxes = [
+        Box(f"{step.level} {show.pa(step.table)}", step.index, count, show.entry(step.entry), follows=True)
+        for step, count in zip(walk.steps, counts, strict=False)
+    ]
+    if found.pa is None:
+        boxes[-1].follows = False
+    else:
+        offset = found.pa & (found.page_size - 1)
+        boxes.append(
+            Box(f"page {show.pa(found.pa - offset)}", offset, found.page_size, f"0x{byte:02x}", follows=False)
+        )
+    return boxes
 
 
 def walk_table(rows: list[list[str]], has_page: bool) -> Iterator[Line]:
     """Rows of a walk under their header; a long offset of the page does not push the columns."""
     header = ["level", "table", "index", "address", "entry", "so far", "flags"]
-    widths = [max(len(row[place]) for row in [header, *rows]) for place in range(7)]
+    whole = [row for row in rows if row[1] != FOLDED]
+    widths = [max(len(row[place]) for row in [header, *whole]) for place in range(7)]
     indexes = [row[2] for row in (rows[:-1] if has_page else rows)]
     widths[2] = max([INDEX_WIDTH, *map(len, indexes)])
     yield [("header", joined(header, widths))]
     for row in rows:
         level, table, index, address, entry, rights, flags = row
+        if table == FOLDED:
+            yield [("comment", f"{level:{widths[0]}} {table}")]
+            continue
         cells: Cells = [
             ("", f"{level:{widths[0]}} "),
             ("address", f"{table:{widths[1]}}"),

@@ -8,6 +8,7 @@ from vmdbg.shell.places import MODES, PLACE, TABLES, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from vmdbg.debugger.session import Session
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 VA = Argument("address", ADDRESS, help="virtual address")
 HOW = Argument("access", ACCESS, optional=True, default="r", help="r read (the default), w write, x fetch")
+STEP_KEYS = ("level", "index", "entry_address", "entry", "kind", "flags", "rights")
+DRAWN_LEVELS = 2
 ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
 
 
@@ -69,24 +72,37 @@ def translate_command(session: Session, args: Args) -> object:
     help="""
 Each line is one entry: the table, the index times the size of an entry, where that is, what is there,
 the rights so far, and the flags that are set by the manual's names.  The TLB and the CPU's mode play
-no role.  Walks of one and two levels are drawn too; /v draws any, /l uses Linux's names of the levels.""",
+no role.  Walks of two levels are drawn too, and with /v all others.  /l uses Linux's names of the levels
+and shows those that the format lacks as folded.""",
     examples=["walk 0x401234", "walk/json 0x401234", "walk 0x5000"],
 )
 def walk_command(session: Session, args: Args) -> object:
     from vmdbg.views.document import Document
     from vmdbg.views.result import Column
-    from vmdbg.views.walk import walk_lines
 
     target = session.target
     walk, found = target.walk(args.address, place=place_of(session, args))
-    remarks = target.remarks(walk)
     return Document(
         lambda: target.walk_data(walk, found),
-        lambda: walk_lines(target.notation, walk, found, remarks),
-        [Column(key) for key in ("level", "index", "entry_address", "entry", "kind", "flags", "rights")],
-        lambda: [list(step.values()) for step in target.walk_data(walk, found)["steps"]],
+        lambda: walk_text(session, args, walk, found),
+        [Column(key) for key in STEP_KEYS],
+        lambda: [[step[key] for key in STEP_KEYS] for step in target.walk_data(walk, found)["steps"]],
         ADDRESSES,
     )
+
+
+def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[Any]:
+    """Drawing, table, outcome."""
+    from vmdbg.views.drawing import drawing
+    from vmdbg.views.walk import walk_boxes, walk_lines
+
+    target = session.target
+    if walk.steps and (args.v or len(target.format.levels) == DRAWN_LEVELS):
+        byte = target.byte_at(found.pa) if found.pa is not None else 0
+        counts = [1 << level.bits for level in target.format.levels]
+        yield from drawing(walk_boxes(target.notation, walk, found, counts, byte))
+    names = target.linux_names() if args.l else ()
+    yield from walk_lines(target.notation, walk, found, target.remarks(walk), names)
 
 
 @command(

@@ -1,0 +1,29 @@
+"""A context switch by hand (Linux: context_switch in kernel/sched/core.c).  Cold code."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.kernel.processes import leave_queue
+from vmdbg.state.tables import CPU, CPU_PID
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.hot import Linked
+
+
+def put_on_cpu(k: Linked, cpu: int, pid: int) -> None:
+    """Make a live process the one that runs on a CPU; who ran there waits behind all others.
+
+    UserError if it runs on another CPU.
+    """
+    m = k.m
+    for other in range(len(m.cpu) // CPU):
+        if m.cpu[other * CPU + CPU_PID] == pid and other != cpu:
+            raise UserError(f"Process {pid} runs on CPU {other}.")
+    old = m.cpu[cpu * CPU + CPU_PID]
+    if old == pid:
+        return
+    leave_queue(k, pid)
+    if old:
+        k.ready_put(m, old)
+    k.switch_to(m, cpu, pid)

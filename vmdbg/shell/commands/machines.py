@@ -1,0 +1,98 @@
+"""machine, process: which machine is looked at, and which of its processes is on the CPU."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command
+from vmdbg.shell.kinds import MACHINE, PROCESS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+
+@command(
+    "machine",
+    group="files",
+    effect=SHELL,
+    arguments=[
+        Argument("name", MACHINE, optional=True, help="a machine that comes with vmdbg, or a TOML file")
+    ],
+    forms=("json", "csv"),
+    summary="Boot another machine, or list those that there are.",
+    help="""
+With a name, that machine is booted in place of the present one, whose past is forgotten; breakpoints stay.
+A name with a slash or a dot is a file.  Without a name, the machines that come with vmdbg are listed, a star
+before the present one.  "info machine" says what it is made of, "show machine" how it is set.""",
+    examples=["machine", "machine tutorial16", "machine/json"],
+    repeat=NO_REPEAT,
+)
+def machine_command(session: Session, args: Args) -> object:
+    if args.name is None:
+        return list_machines(session)
+    from vmdbg.shell.boot import open_target, replace_target
+
+    target = open_target(session, args.name, "")
+    replace_target(session, target)
+    session.output.lines(target.greeting())
+    return None
+
+
+def list_machines(session: Session) -> object:
+    """The presets, each with the first line of what its file says of it."""
+    from vmdbg.machine.config import preset_names
+    from vmdbg.targets.words import preset_summary
+    from vmdbg.views.result import Column, Table
+
+    target = session.target
+    present = target.machine.config.name if target is not None else ""
+    columns = [
+        Column("mark", " ", exported=False),
+        Column("name", "machine"),
+        Column("summary", "what it is"),
+        Column("present", shown=False),
+    ]
+    rows = [
+        ["*" if name == present else " ", name, preset_summary(name), name == present]
+        for name in preset_names()
+    ]
+    return Table(columns, rows)
+
+
+@command(
+    "process",
+    group="processes",
+    needs=("kernel", "act"),
+    effect=ACTING,
+    arguments=[Argument("pid", PROCESS, optional=True, help="process that is to run")],
+    forms=("json", "csv"),
+    summary="Put a process on the CPU, or show the one that is there.",
+    help="""
+The switch loads the process's root table and address-space number, as the scheduler would; the process that
+was there waits.  Where TLB entries carry the address-space number nothing is flushed; without, all but global
+ones are.  (Some texts say that an entry of another space traps: it is a miss, and the walk decides.)  It is an
+operation of the machine: "undo" takes it back.  To look at another process without a switch, use "-pid".""",
+    examples=["process", "process 1"],
+)
+def process_command(session: Session, args: Args) -> object:
+    from vmdbg.views.result import Record
+
+    target = session.target
+    if args.pid is not None:
+        from vmdbg.kernel.switching import put_on_cpu
+        from vmdbg.targets.place import check_process, current_cpu
+
+        pid = check_process(target.machine, args.pid)
+        if pid != target.running_pid():
+            cpu = current_cpu(target.machine)
+            session.timeline.act(f"process {pid}", lambda machine: put_on_cpu(machine.k, cpu, pid))
+    row = target.current_process()
+    if row is None:
+        raise UserError("No process.", '"ps -all" lists those that have ended too.')
+    where = "runs" if row["state"] == "running" else "will run"
+    root = target.notation.pa(row["root"])
+    line = (
+        f"Process {row['pid']} ({row['name']}) {where} on CPU {row['cpu']}: asid {row['asid']}, root {root}."
+    )
+    return Record(row, [line], addresses=("root",))

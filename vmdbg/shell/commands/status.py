@@ -1,0 +1,153 @@
+"""info machine, registers, stats, frames, regions, swap, events: what there is, in numbers."""
+
+from __future__ import annotations
+
+from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.kinds import EVENT
+from vmdbg.shell.places import ON_CPU, PID
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+
+@command(
+    "info machine",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    forms=("json", "csv"),
+    summary="What the machine is made of and what it holds.",
+    help="""
+"digest" is a hash of the whole state of the machine: two machines in the same state have the same one,
+whatever happened before.  Breakpoints, logs and the prompt are no part of it.""",
+    examples=["info machine", "info machine/json"],
+)
+def info_machine(session: Session, args: Args) -> object:
+    from vmdbg.views.document import Document
+    from vmdbg.views.result import Column
+    from vmdbg.views.status import machine_lines
+
+    target = session.target
+    facts = target.facts()
+    flat = {key: value for key, value in facts.items() if not isinstance(value, (dict, list))}
+    return Document(
+        lambda: facts,
+        lambda: machine_lines(facts, target.describe()),
+        [Column(key) for key in flat],
+        lambda: [list(flat.values())],
+    )
+
+
+@command(
+    "info registers",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    options=[ON_CPU],
+    forms=("json", "csv"),
+    summary="The registers of the CPU that translation uses.",
+    help='Each is $NAME in expressions, and its fields $NAME.FIELD: "print $cr3", "print $cr0.wp = 0".',
+    examples=["info registers", "info registers/json"],
+)
+def info_registers(session: Session, args: Args) -> object:
+    from vmdbg.views.status import registers_table
+
+    rows = session.target.registers(args.cpu)
+    return registers_table(rows, several=len({row["cpu"] for row in rows}) > 1)
+
+
+@command(
+    "info stats",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    options=[PID],
+    forms=("json", "csv"),
+    summary="How often each kind of event happened.",
+    help='Of all processes, or of one with -pid.  Kinds that never happened are left out; see "info events".',
+    examples=["info stats", "info stats -pid 1", "info stats/json"],
+)
+def info_stats(session: Session, args: Args) -> object:
+    from vmdbg.views.status import stats_table
+
+    return stats_table(*session.target.counters(args.pid))
+
+
+@command(
+    "info frames",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    forms=("json", "csv"),
+    summary="What each frame of memory holds.",
+    help='Frames in a row that differ in nothing else are one line; free ones are left out.  See "rmap".',
+    examples=["info frames", "info frames/json"],
+)
+def info_frames(session: Session, args: Args) -> object:
+    from vmdbg.views.status import frames_table
+
+    target = session.target
+    return frames_table(target.notation, *target.frames())
+
+
+@command(
+    "info regions",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    options=[PID],
+    forms=("json", "csv"),
+    summary="The regions of all processes.",
+    help='Of one process: -pid, or "map".',
+    examples=["info regions", "info regions/json"],
+)
+def info_regions(session: Session, args: Args) -> object:
+    from vmdbg.views.status import regions_table
+
+    target = session.target
+    return regions_table(target.notation, target.all_regions(args.pid))
+
+
+@command(
+    "swap",
+    aliases=("info swap",),
+    group="looking",
+    needs=("kernel",),
+    effect=PURE,
+    options=[PID],
+    forms=("json", "csv"),
+    summary="Show the slots of the swap area and whose pages they hold.",
+    help="""
+"refs" counts the entries that keep the slot, and a frame that has the same content still in memory: that
+frame can be dropped without a write while it is clean.""",
+    examples=["swap", "swap/json"],
+)
+def swap_command(session: Session, args: Args) -> object:
+    from vmdbg.views.status import slots_table
+
+    target = session.target
+    return slots_table(target.notation, *target.slots(args.pid))
+
+
+@command(
+    "info events",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    arguments=[Argument("kind", EVENT, optional=True, help="one kind, with its arguments and cost")],
+    options=[Option("-names", help="names only, one a line")],
+    forms=("json", "csv"),
+    summary="The kinds of events that the machine tells of.",
+    help='Each can be counted ("info stats") and caught ("catch").',
+    examples=["info events", "info events tlb-miss", "info events/json"],
+)
+def info_events(session: Session, args: Args) -> object:
+    from vmdbg.views.result import Lines
+    from vmdbg.views.status import event_lines, events_table
+
+    rows = [row for row in session.target.events() if args.kind in (None, row["event"])]
+    if args.form or not (args.kind or args.names):
+        return events_table(rows)
+    return Lines([row["event"] for row in rows] if args.names else event_lines(rows))

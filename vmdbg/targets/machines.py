@@ -1,0 +1,127 @@
+"""The machine in numbers: what it is made of, its registers, what its memory holds."""
+
+from __future__ import annotations
+
+from vmdbg.machine.config import TLB_SETTINGS
+from vmdbg.state.tables import (
+    CPU,
+    CPU_ADDRESS,
+    CPU_ASID,
+    CPU_CODE,
+    CPU_CONTROL0,
+    CPU_MODE,
+    CPU_PID,
+    CPU_ROOT,
+    KERNEL_SLOT_COUNT,
+    SLOT,
+)
+from vmdbg.targets.caches import geometry
+from vmdbg.targets.census import frame_states, frames
+from vmdbg.targets.notation import code_text
+from vmdbg.targets.place import MODES
+from vmdbg.units import WORD_MASK, format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.machine.machine import Machine
+
+
+def facts(machine: Machine) -> dict[str, Any]:
+    """What JSON shows of a machine; `digest` is a hash of its whole state."""
+    config, form, m = machine.config, machine.format, machine.m
+    return {
+        "machine": config.name,
+        "format": form.name,
+        "manual": form.manual,
+        "levels": [{"level": level.name, "linux": level.linux, "bits": level.bits} for level in form.levels],
+        "va_bits": form.va_bits,
+        "entry_bytes": form.entry_bytes,
+        "page_sizes": [1 << level.shift for level in reversed(form.levels) if level.leaf],
+        "software_walk": form.software_walk,
+        "ram": config["machine.ram"],
+        "cpus": config["machine.cpus"],
+        "tlb": [
+            {"level": name, "sets": sets, "ways": ways, "fetches": fetches, "data": data}
+            for name, sets, ways, fetches, data in geometry(machine)
+        ],
+        "swap": config["machine.swap.size"],
+        "free_slots": m.kernel[KERNEL_SLOT_COUNT],
+        "slots": len(m.slot) // SLOT - 1,
+        "policy": config["kernel.policy"],
+        "frames": frame_states(machine),
+        "payload": config["machine.payload"],
+        "program": machine.program.file if machine.program is not None else None,
+        "operations": machine.operations,
+        "digest": machine.digest(),
+    }
+
+
+def describe(machine: Machine) -> str:
+    """The format's name, then `64 MiB RAM, TLB 64 + 1536 entries, 64 MiB swap`."""
+    config = machine.config
+    rows: dict[int, int] = {}
+    for name in TLB_SETTINGS:
+        sets, ways = config.geometry(name)
+        level = 2 if name.endswith("2") else 1
+        rows[level] = rows.get(level, 0) + sets * ways
+    cached = " + ".join(str(count) for _, count in sorted(rows.items()) if count)
+    parts = [config["machine.format"], f"{format_size(config['machine.ram'])} RAM"]
+    parts.append(f"TLB {cached} entries" if cached else "no TLB")
+    swap = config["machine.swap.size"]
+    parts.append(f"{format_size(swap)} swap" if swap else "no swap")
+    return ", ".join(parts)
+
+
+def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
+    """A row for each register of a CPU: name, value, what it means in words."""
+    m, form, row = machine.m, machine.format, cpu * CPU
+    code = m.cpu[row + CPU_CODE]
+    rows = [
+        (form.root_register, m.cpu[row + CPU_ROOT], f"root table of process {m.cpu[row + CPU_PID]}"),
+        (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
+        ("error_code", code, code_text(form, code).partition(" ")[2].strip("()") or "of the last fault"),
+        ("asid", m.cpu[row + CPU_ASID], "address-space number"),
+        ("mode", m.cpu[row + CPU_MODE], MODES[m.cpu[row + CPU_MODE] & 1]),
+    ]
+    for name in dict.fromkeys(register.name.partition(".")[0] for register in form.registers):
+        fields = [register for register in form.registers if register.name.partition(".")[0] == name]
+        value = m.cpu[row + CPU_CONTROL0 + fields[0].word]
+        on = [
+            field.name.partition(".")[2] for field in fields if value >> field.low & ((1 << field.width) - 1)
+        ]
+        rows.append((name, value, f"[ {' '.join(on)} ]" if on else "[ ]"))
+    return [
+        {"cpu": cpu, "register": name, "value": value & WORD_MASK, "meaning": text}
+        for name, value, text in rows
+    ]
+
+
+def frame_runs(machine: Machine) -> Iterator[dict[str, Any]]:
+    """`frames`, with those joined that follow one another and differ in nothing else."""
+    held: dict[str, Any] | None = None
+    for row in frames(machine):
+        row["frames"] = 1
+        if held is not None and follows(held, row):
+            held["frames"] += 1
+            continue
+        if held is not None:
+            yield held
+        held = row
+    if held is not None:
+        yield held
+
+
+def follows(held: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Is a frame the next one of a run?  The tail of a large page belongs to its head."""
+    if row["pfn"] != held["pfn"] + held["frames"]:
+        return False
+    if row["state"] == "tail" and held["state"] in ("user", "table"):
+        return bool(row["pid"] == held["pid"])
+    return (
+        all(row[key] == held[key] for key in ("state", "pid", "slot"))
+        and not row["maps"]
+        and not held["maps"]
+    )

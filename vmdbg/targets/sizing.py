@@ -1,0 +1,68 @@
+"""What page tables would cost: arithmetic on address bits, page sizes and entry sizes."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.formats.record import Format
+
+STEP_BITS = 4  # between two rows of the table of page sizes
+SMALL_ENTRY = 4
+
+
+class Flat:
+    """A flat table: `entries` = 2 to the `entry_bits`; `size` in bytes; `small` with entries of 4 B."""
+
+    __slots__ = ("entry", "entry_bits", "size", "small")
+
+    def __init__(self, entry_bits: int, entry: int) -> None:
+        self.entry_bits, self.entry = entry_bits, entry
+        self.size = entry << entry_bits
+        self.small = SMALL_ENTRY << entry_bits
+
+
+def flat(bits: int, page: int, entry: int) -> Flat:
+    """The flat table of an address space of so many bits.  UserError for sizes that make no table."""
+    if page <= 0 or page & (page - 1):
+        raise UserError(f"A page of {page} bytes is no power of two.")
+    shift = page.bit_length() - 1
+    if not 0 < bits <= 64 or shift > bits:
+        raise UserError(f"Pages of 2^{shift} bytes do not fit an address space of {bits} bits.")
+    if not 0 < entry <= 64:
+        raise UserError(f"An entry of {entry} bytes makes no table.")
+    return Flat(bits - shift, entry)
+
+
+class PageSize:
+    """The flat table for one page size.  Sizes in units (words, or bytes); `lost` is the mean that a
+    region leaves unused in its last page."""
+
+    __slots__ = ("entries", "lost", "page", "table")
+
+    def __init__(self, page: int, entries: int, table: int) -> None:
+        self.page, self.entries, self.table = page, entries, table
+        self.lost = (page - 1) / 2
+
+    @property
+    def share(self) -> float:
+        """Table as a part of table and data together."""
+        return self.table / (self.table + self.page * self.entries)
+
+
+def page_sizes(form: Format) -> tuple[str, list[PageSize]]:
+    """The unit (`word` or `B`) and a row for each page size from one entry's up, sixteen times each.
+
+    Where a page can be one word, a word is what an entry takes: tables are counted in words too.
+    """
+    words = form.page_size <= form.entry_bytes
+    unit = "word" if words else "B"
+    first = 0 if words else (form.entry_bytes - 1).bit_length()
+    space = form.va_bits - (form.page_bits if words else 0)
+    last = min(space - STEP_BITS, first + 4 * STEP_BITS if not words else space - STEP_BITS)
+    rows = []
+    for shift in range(first, last + 1, STEP_BITS):
+        entries = 1 << (space - shift)
+        rows.append(PageSize(1 << shift, entries, entries * (1 if words else form.entry_bytes)))
+    return unit, rows

@@ -1,0 +1,134 @@
+"""info machine, registers, stats, frames, swap, events: tables of what there is."""
+
+from __future__ import annotations
+
+from vmdbg.units import format_size
+from vmdbg.views.result import ADDRESS, DATA, NUMBER, Column, Table
+from vmdbg.views.spaces import size_column
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from vmdbg.targets.notation import Notation
+
+
+def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:
+    """`info machine`."""
+    levels = ", ".join(f"{level['level']} {level['bits']}" for level in facts["levels"])
+    pages = ", ".join(format_size(size) for size in facts["page_sizes"])
+    frames = ", ".join(f"{count} {state}" for state, count in facts["frames"].items() if count)
+    yield f"Machine {facts['machine']}: {summary}."
+    yield f"format   {facts['va_bits']}-bit addresses, levels by index bits: {levels}"
+    yield f"         entries of {facts['entry_bytes']} B, pages of {pages} ({facts['manual']})"
+    for array in facts["tlb"]:
+        serves = {(True, True): "", (True, False): ", fetches", (False, True): ", data"}
+        what = serves[array["fetches"], array["data"]]
+        yield f"tlb      {array['level']}: {array['sets']} sets of {array['ways']} ways{what}"
+    filled = "the kernel fills it" if facts["software_walk"] else "a walker fills it"
+    yield f"         {filled}" if facts["tlb"] else "tlb      none"
+    yield f"cpus     {facts['cpus']}"
+    yield f"frames   {frames}"
+    yield f"swap     {facts['slots'] - facts['free_slots']} of {facts['slots']} slots in use"
+    yield f"policy   {facts['policy']}"
+    yield f"program  {facts['program'] or 'none'}"
+    yield f"time     {facts['operations']} operations"
+    yield f"digest   {facts['digest']}"
+
+
+def registers_table(rows: Iterable[dict[str, Any]], several: bool) -> Table:
+    """`info registers`, as GDB: name, hex, meaning."""
+    columns = [
+        Column("cpu", kind=NUMBER, shown=several),
+        Column("register"),
+        Column("value", kind=ADDRESS),
+        Column("meaning"),
+    ]
+    return Table(columns, rows, headers=several)
+
+
+def stats_table(rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
+    """`info stats`."""
+    columns = [Column("event"), Column("count", kind=NUMBER), Column("help", "what")]
+    return Table(columns, rows, notes=notes, empty="Nothing has happened.")
+
+
+def events_table(rows: Iterable[dict[str, Any]]) -> Table:
+    """`info events`: the kinds."""
+    columns = [
+        Column("event"),
+        Column("arguments", shown=False, kind=DATA),
+        Column("cost", shown=False),
+        Column("help", "what"),
+    ]
+    return Table(columns, rows)
+
+
+def event_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """`info events KIND`."""
+    for row in rows:
+        yield f"{row['event']}: {row['help']}."
+        if row["arguments"]:
+            yield f"  arguments  {' '.join(row['arguments'])}"
+        if row["cost"]:
+            yield f'  cost       {row["cost"]} ("show cost")'
+
+
+def first_mapping(show: Notation, row: dict[str, Any]) -> str:
+    """The first address of those that map a frame, and how many more there are."""
+    found = row["mappings"]
+    if not found:
+        return "-"
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{show.va(found[0]['va'])} in {found[0]['pid']}{more}"
+
+
+def frames_table(show: Notation, rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
+    """`info frames`."""
+    columns = [
+        Column("pfn", kind=ADDRESS, format=show.pfn),
+        Column("frames", kind=NUMBER),
+        Column("state"),
+        Column("pid", kind=NUMBER),
+        Column("maps", kind=NUMBER, shown=False),
+        Column("slot", kind=NUMBER),
+        Column("mapped", "mapped at", exported=False),
+        Column("va", kind=ADDRESS, shown=False),
+        Column("entry_address", kind=ADDRESS, shown=False),
+    ]
+
+    def cells() -> Iterator[dict[str, Any]]:
+        for row in rows:
+            first = row["mappings"][0] if row["mappings"] else {}
+            yield {**row, **first, "pid": row["pid"], "mapped": first_mapping(show, row)}
+
+    return Table(columns, cells(), notes=notes)
+
+
+def slots_table(show: Notation, rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
+    """`swap`."""
+    columns = [
+        Column("slot", kind=NUMBER),
+        Column("pid", kind=NUMBER),
+        Column("va", "page", kind=ADDRESS, format=show.va),
+        Column("refs", kind=NUMBER),
+        Column("pfn", "also in", kind=ADDRESS, format=lambda pfn: "-" if pfn is None else show.pfn(pfn)),
+    ]
+    return Table(columns, rows, notes=notes)
+
+
+def regions_table(show: Notation, rows: Iterable[dict[str, Any]]) -> Table:
+    """`info regions`: of all processes."""
+    columns = [
+        Column("pid", kind=NUMBER),
+        Column("start", kind=ADDRESS, format=show.va),
+        Column("end", kind=ADDRESS, format=show.va),
+        Column("size", align=">", format=format_size),
+        Column("rights"),
+        size_column("page_size", "page"),
+        size_column("resident"),
+        size_column("swapped"),
+        Column("kind", "region"),
+    ]
+    return Table(columns, rows, empty="No regions.")
