@@ -67,7 +67,7 @@ def format_character(number: int) -> str:
 
 
 def format_string(data: Sequence[int], options: PrintOptions = DEFAULT_OPTIONS, cut: bool = False) -> str:
-    """Bytes (or wider units) as a C string with repeats and limits; `cut` adds the dots of one that goes on."""
+    """Bytes (or wider units) as a C string with repeats and limits; `cut` adds the dots of a longer one."""
     if not data and not cut:
         return '""'
     parts: list[str] = []

@@ -27,15 +27,12 @@ def examine(session: Session, args: Args, physical: bool) -> None:
     from vmdbg.views.values import format_memory
 
     state = examine_state(session)
-    form = state.examine_format(args.format)
-    if args.expression is None and not args.format:
-        form.count = session.extras.get("examine_count", 1)
+    form = state.examine_format(args.format, args.expression or "")
     scope = session.evaluator.scope
     address = None
     if args.expression is not None:
         value = session.evaluate(args.expression)
         address = value.as_address() if value.address is None or value.type.is_scalar else value.address
-    session.extras["examine_count"] = form.count
     read = scope.read_physical if physical else scope.read_memory
     symbolize = None if physical else scope.symbolize
     try:

@@ -9,6 +9,7 @@ from vmdbg.views.result import Lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from vmdbg.debugger.session import Session
@@ -48,6 +49,7 @@ def shown(session: Session, value: Any, letter: str, args: Args | None = None) -
     from vmdbg.views.values import format_value
 
     scope = session.evaluator.scope
+    examine_state(session).printed(value)
     return format_value(value, letter, scope.read_memory, print_options(session, args), scope.symbolize)
 
 
@@ -57,7 +59,7 @@ def single_letter(session: Session, text: str, name: str) -> str:
         return ""
     state = examine_state(session)
     try:
-        found = state.print_format(text)
+        found = state.print_format(text, remember=name not in ("output", "display"))
     except UserError as error:
         raise UserError(str(error).replace('"print"', f'"{name}"')) from None
     return str(found.letter)
@@ -170,18 +172,19 @@ def echo_command(session: Session, args: Args) -> object:
     examples=['printf "%d pages\\n", 3'],
 )
 def printf_command(session: Session, args: Args) -> object:
-    session.output.write(formatted(session, args.arguments or ""))
+    for piece in printf_pieces(session, args.arguments or ""):
+        session.output.write(piece)
     return None
 
 
-def formatted(session: Session, text: str) -> str:
-    """What `printf TEXT` would write."""
-    from vmdbg.views.values import format_printf, split_printf
+def printf_pieces(session: Session, text: str) -> Iterator[str]:
+    """What `printf TEXT` writes; what comes before an error is written."""
+    from vmdbg.views import printf
 
-    form, rest = split_printf(text)
+    form, rest = printf.split_printf(text)
     evaluator = session.evaluator
-    arguments = [evaluator.run(node) for node in evaluator.parse_list(rest)] if rest else []
-    return format_printf(form, arguments, evaluator.scope.read_memory)
+    arguments = [evaluator.run(node) for node in evaluator.parse_list(rest)]
+    return printf.printf_pieces(form, arguments, evaluator.scope.read_memory)
 
 
 @command(
@@ -194,7 +197,7 @@ def formatted(session: Session, text: str) -> str:
     examples=['eval "print %d", 5'],
 )
 def eval_command(session: Session, args: Args) -> object:
-    session.execute(formatted(session, args.arguments or ""))
+    session.execute("".join(printf_pieces(session, args.arguments or "")))
     return None
 
 
