@@ -284,7 +284,7 @@ def step(session: Session, kind: str, text: str) -> bool:
         if kind == "ex":
             worked = interpreter.try_line(text, from_tty=not session.batch)
         else:
-            worked = interpreter.attempt(lambda: source_file(session, text))
+            worked = interpreter.attempt(lambda: source_file(session, text, trusted=True))
     finally:
         interpreter.sources.pop()
     if not worked and session.strict:

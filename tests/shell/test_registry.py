@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import Command, command
+from vmdbg.shell.command import GROUPS, Command, command
 from vmdbg.shell.registry import Registry
 
 
@@ -184,3 +184,9 @@ def test_fixed_short_forms(short: str) -> None:
             registry.resolve(short)
     else:
         assert registry.resolve(short)[0].target.name == wanted
+
+
+def test_no_command_has_the_name_of_a_class() -> None:
+    registry = Registry()
+    registry.index()
+    assert not set(registry.root.children) & set(GROUPS)

@@ -130,3 +130,15 @@ def test_memory_is_bounded(
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert len(done.stderr) < 10_000
+
+
+def test_the_script_of_the_command_line_may_be_anywhere(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "lab.vmdbg").write_text("echo lab\\n\nsource ../other.vmdbg\n")
+    (tmp_path / "other.vmdbg").write_text("echo other\\n\n")
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "../lab.vmdbg", cwd=inside)
+    assert done.stdout == "lab\n"
+    assert "not allowed" in done.stderr

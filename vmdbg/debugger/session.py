@@ -146,6 +146,8 @@ class Session:
         self.at_exit: list[Callable[[], None]] = []
         self.program_arguments: list[str] = []
         self._evaluator: Any = None
+        self._timeline: Any = None
+        self._stops: Any = None
         self._values: Any = None
         self._variables: Any = None
 
@@ -166,6 +168,45 @@ class Session:
     def opened(self) -> Any:
         """The target if it is open already, else None: asking opens nothing."""
         return self._target
+
+    # -- time
+
+    @property
+    def stops(self) -> Any:
+        """All stops: they outlive machines."""
+        if self._stops is None:
+            from vmdbg.debugger.stops import Stops
+
+            self._stops = Stops()
+        return self._stops
+
+    @property
+    def timeline(self) -> Any:
+        """The timeline of the target's machine, made when it is first asked.  Whoever runs or changes
+        the machine does it through this.  UserError if the target is no simulated machine."""
+        machine = getattr(self.target, "machine", None)
+        if machine is None:
+            raise UserError("No machine.", 'Use "machine NAME" to boot one.')
+        if self._timeline is None or self._timeline.machine is not machine:
+            from vmdbg.debugger.timeline import Timeline
+
+            if self._timeline is None:
+                self.at_exit.append(self.close_timeline)
+            else:
+                self._timeline.close()
+            self._timeline = Timeline(machine, self.stops, self.progress, self.query)
+        self._timeline.runner.engine = self.settings.string("engine")
+        return self._timeline
+
+    def close_timeline(self) -> None:
+        """Nothing of the machine is running when the session ends."""
+        if self._timeline is not None:
+            self._timeline.close()
+
+    def progress(self, line: str) -> None:
+        """A line about something that takes time, for a person at a terminal."""
+        if self.output.stderr.isatty():
+            self.output.error(line)
 
     # -- values
 
@@ -263,7 +304,7 @@ class Session:
         """Asks `question` (without its `(y or n)`).  Not on a terminal, or with `confirm off`, the
         answer is `default`, and GDB's remark says so."""
         if not self.settings.flag("confirm"):
-            return True
+            return default == "y"
         choices = "(y or n)" if default == "y" else "(y or [n])"
         if self.ask is None:
             self.output.write(f"{question}{choices} [answered {default.upper()}; input not from terminal]\n")

@@ -150,7 +150,7 @@ def help_on(interpreter: Interpreter, text: str) -> Iterator[Line]:
     if text.strip() == "all":
         yield from list_all(interpreter)
         return
-    group = find_group(registry, text.strip())
+    group = find_group(text.strip())
     if group:
         yield from list_group(interpreter, group)
         return
@@ -158,9 +158,9 @@ def help_on(interpreter: Interpreter, text: str) -> Iterator[Line]:
     yield from help_node(interpreter, node)
 
 
-def find_group(registry: Registry, word: str) -> str:
-    """The class that the word names in full and that no command has as its name."""
-    return word if word in GROUPS and word not in registry.root.children else ""
+def find_group(word: str) -> str:
+    """The class that the word names in full.  No command should have the name of a class."""
+    return word if word in GROUPS else ""
 
 
 def help_node(interpreter: Interpreter, node: Node) -> Iterator[Line]:

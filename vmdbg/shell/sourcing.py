@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
 
 
-def read_script(session: Session, name: str) -> list[str]:
-    """The lines of a script.  FileNotFoundError and its like for one that cannot be read."""
-    path = session.policy.path(name)
+def read_script(session: Session, name: str, trusted: bool = False) -> list[str]:
+    """The lines of a script; a trusted name, from the command line, may lead anywhere.
+    FileNotFoundError and its like for one that cannot be read."""
+    path = os.path.expanduser(name) if trusted else session.policy.path(name)
     if os.path.isdir(path):
         raise IsADirectoryError(21, "Is a directory", name)
     with open(path, encoding="utf-8", errors="surrogateescape", newline=None) as file:
@@ -21,14 +22,14 @@ def read_script(session: Session, name: str) -> list[str]:
     return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n") if text else []
 
 
-def source_file(session: Session, name: str, verbose: bool = False, must_exist: bool = False) -> None:
+def source_file(session: Session, name: str, verbose: bool = False, trusted: bool = False) -> None:
     """Runs a script.  One that cannot be opened is a warning, as in GDB, or an error if the session
     is strict."""
     try:
-        lines = read_script(session, name)
+        lines = read_script(session, name, trusted)
     except OSError as error:
         message = f"{name}: {error.strerror}"
-        if session.strict or must_exist:
+        if session.strict:
             raise UserError(f"{message}.") from None
         session.output.warning(message)
         return
