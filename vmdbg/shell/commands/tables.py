@@ -138,7 +138,7 @@ def sizes_overhead(session: Session) -> object:
     arguments=[Argument("pfn", NUMBER, optional=True, help="frame number; without it, all that are shared")],
     forms=("json", "csv"),
     summary="Show which entries map a frame, by the kernel's reverse map.",
-    help='A frame that two processes share has two lines.  "aliases" searches the tables instead.',
+    help='A frame that two processes share has two lines.  "info aliases" searches the tables instead.',
     examples=["rmap", "rmap $pfn(0x401000)", "rmap/json"],
 )
 def rmap_command(session: Session, args: Args) -> object:
@@ -150,7 +150,7 @@ def rmap_command(session: Session, args: Args) -> object:
 
 
 @command(
-    "aliases",
+    "info aliases",
     group="looking",
     needs=("translate",),
     effect=PURE,
@@ -159,7 +159,7 @@ def rmap_command(session: Session, args: Args) -> object:
     forms=("json", "csv"),
     summary="Show every address of every process that leads to the same place in memory.",
     help='By the tables of all processes; see also "rmap".',
-    examples=["aliases 0x401000", "aliases/json 0x401000"],
+    examples=["info aliases 0x401000", "info aliases/json 0x401000"],
 )
 def aliases_command(session: Session, args: Args) -> object:
     from vmdbg.views.tables import aliases_table
