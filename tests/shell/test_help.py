@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from vmdbg.shell.boot import open_target
 from vmdbg.shell.command import GROUPS
 from vmdbg.shell.completion import complete_line
+from vmdbg.shell.helping import wrapped
 from vmdbg.shell.registry import Registry
 
 
 def examples() -> list[str]:
-    """The examples that need no machine; those of the machine are run by the tests of the machine."""
+    """The examples of all declarations."""
     registry = Registry()
     registry.index()
-    return [example for command in registry.commands() if not command.needs for example in command.examples]
+    return [example for command in registry.commands() for example in command.examples]
 
 
 @pytest.mark.parametrize("line", examples())
-def test_examples_run(shell, line: str) -> None:
+def test_examples_run(make_shell: Callable[..., Any], line: str) -> None:
+    shell = make_shell(target=False)
+    shell.session.target = open_target(shell.session, "", "")
     if line.startswith("print $"):
         shell.run("print 1")
     shell.run(line)
@@ -42,9 +48,15 @@ def test_every_command_is_in_one_class_and_has_full_help(shell) -> None:
             )
         text = shell.run(f"help {command.name}")
         assert command.summary in text
-        assert all(usage in text for usage in command.usage if command.function)
-        assert max(map(len, text.splitlines())) <= 110
+        assert all(usage.split()[0] in text for usage in command.usage if command.function)
+        body = [line for line in text.splitlines() if " -- " not in line and not line.startswith("Type ")]
+        assert max(map(len, body)) <= 80, command.name
     assert shell.err() == ""
+
+
+def test_texts_are_filled() -> None:
+    assert wrapped("a  b.  " + "word " * 20, 4)[0] == "a  b.  " + "word " * 13 + "word"
+    assert wrapped("x\ny\n\n  kept\n  as is\n\nz") == ["x y", "", "  kept", "  as is", "", "z"]
 
 
 def test_help_of_a_prefix_and_of_settings(shell) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Line = str | Sequence[tuple[str, str]]
 
+WIDTH = 80
+HARD = "\xa0"
 APROPOS = (
     'Type "apropos word" to search for commands related to "word".',
     'Type "apropos -v word" for full documentation of commands related to "word".',
@@ -198,7 +200,7 @@ def setting_help(verb: str, setting: Setting) -> Iterator[Line]:
     """`help set NAME`: what it is, its values, its unit and default."""
     yield setting_summary(verb, setting)
     if setting.details:
-        yield from setting.details.split("\n")
+        yield from wrapped(setting.details)
     facts = []
     if setting.choices:
         facts.append(f"Values: {', '.join(setting.choices)}.")
@@ -208,6 +210,39 @@ def setting_help(verb: str, setting: Setting) -> Iterator[Line]:
     yield " ".join(facts)
 
 
+def wrapped(text: str, indent: int = 0) -> list[str]:
+    """Paragraphs filled to 80 columns; those with lines that begin with a blank stay as they are.
+    All lines but the first are indented."""
+    out: list[str] = []
+    for paragraph in text.split("\n\n"):
+        if out:
+            out.append("")
+        lines = paragraph.split("\n")
+        if any(line.startswith(" ") for line in lines):
+            out += lines
+            continue
+        line, limit = "", WIDTH - indent
+        joined = " ".join(line + " " if line.endswith(".") else line for line in lines).strip()
+        for word in joined.replace(".  ", ".\0 ").split(" "):
+            word = word.replace("\0", " ")
+            if line and len(line) + 1 + len(word.rstrip()) > limit:
+                out.append(line.rstrip())
+                line = word
+            else:
+                line = f"{line} {word}" if line else word
+        out.append(line.rstrip())
+    return [out[0], *[" " * indent + line if line else "" for line in out[1:]]]
+
+
+def hard_blanks(usage: str) -> str:
+    """A usage line whose brackets are not broken over lines."""
+    out, depth = [], 0
+    for char in usage:
+        depth += (char == "[") - (char == "]")
+        out.append(HARD if char == " " and depth else char)
+    return "".join(out)
+
+
 def command_help(command: Command) -> Iterator[Line]:
     """The text of a declaration."""
     yield command.summary
@@ -215,10 +250,11 @@ def command_help(command: Command) -> Iterator[Line]:
         yield from command.help.split("\n") if command.help else ()
         return
     if command.function is None:
-        yield from command.help.split("\n") if command.help else ()
+        yield from wrapped(command.help) if command.help else ()
         return
     for number, usage in enumerate(command.usage):
-        yield ("Usage: " if number == 0 else "       ") + usage
+        lead = "Usage: " if number == 0 else "       "
+        yield from (line.replace(HARD, " ") for line in wrapped(lead + hard_blanks(usage), 9))
     explained = [
         (argument.usage.strip("[]"), argument.help) for argument in command.arguments if argument.help
     ]
@@ -229,10 +265,12 @@ def command_help(command: Command) -> Iterator[Line]:
             yield f"{title}:"
             width = max(len(name) for name, _ in pairs)
             for name, text in pairs:
-                yield [("", "  "), ("option", f"{name:{width}}"), ("", f"  {text}")]
+                first, *more = wrapped(text, width + 4)
+                yield [("", "  "), ("option", f"{name:{width}}"), ("", f"  {first}")]
+                yield from more
     if command.help:
         yield ""
-        yield from command.help.split("\n")
+        yield from wrapped(command.help)
     if command.examples:
         yield ""
         yield "Examples:"
