@@ -152,19 +152,6 @@ def counters(machine: Machine, pid: int | None) -> list[Row]:
     ]
 
 
-def event_kinds() -> list[Row]:
-    """A row for each kind of event."""
-    return [
-        {
-            "event": event.name,
-            "arguments": list(event.arguments),
-            "cost": event.cost or None,
-            "help": event.help,
-        }
-        for event in events.EVENTS
-    ]
-
-
 def rates(machine: Machine, pid: int | None) -> list[str]:
     """What the counters say together: the part of the accesses that missed the TLB."""
     counts = machine.counts(pid)

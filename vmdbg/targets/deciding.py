@@ -13,6 +13,7 @@ from vmdbg.formats.contract import (
     RIGHT_W,
     RIGHT_X,
 )
+from vmdbg.targets.place import controls
 from vmdbg.targets.translating import (
     ACCESS_WORDS,
     Outcome,
@@ -28,7 +29,9 @@ from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.formats.record import Field, Format
+    from collections.abc import Iterator
+
+    from vmdbg.formats.record import Field, Format, Register
     from vmdbg.machine.machine import Machine
     from vmdbg.targets.place import Place
 
@@ -56,9 +59,10 @@ class Cause:
 
 class Verdict:
     """The answer to `why`.  `near` is the nearest entry in use in the table where a walk ended:
-    (its step, the first address that it maps, whether it is the only one), or None."""
+    (its step, the first address that it maps, whether it is the only one), or None; `registers` are the
+    bits of control registers that alone would turn the verdict, with their values now."""
 
-    __slots__ = ("cause", "near", "outcome", "place", "rules", "tlb", "walk")
+    __slots__ = ("cause", "near", "outcome", "place", "registers", "rules", "tlb", "walk")
 
     def __init__(self, place: Place, walk: Walk, outcome: Outcome) -> None:
         self.place, self.walk, self.outcome = place, walk, outcome
@@ -66,6 +70,7 @@ class Verdict:
         self.rules: list[str] = []
         self.near: tuple[Step, int, bool] | None = None
         self.tlb: Outcome | None = None
+        self.registers: list[tuple[Register, int]] = []
 
 
 def field_named(form: Format, name: str) -> Field | None:
@@ -137,9 +142,23 @@ def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
         verdict.cause = decide(machine, place, walk, access)
         verdict.rules = [verdict.cause.rule] if verdict.cause else []
     else:
-        wanted = ["rwx"[access], *("u" if place.mode == 0 else "")]
-        verdict.rules = [key for key in wanted if key in rules]
+        held = missing_rights(machine, place, 0, access) or []
+        verdict.rules = [key for key in held if key in rules and not deniers(machine, walk, key)]
+    if walk.maps:
+        verdict.registers = list(turning(machine, place, walk.last.rights, access))
     return verdict
+
+
+def turning(machine: Machine, place: Place, rights: int, access: int) -> Iterator[tuple[Register, int]]:
+    """The one-bit control registers that alone would turn the verdict, with their values now."""
+    form, control = machine.format, controls(machine, place.cpu)
+    now = form.allowed(control, place.mode)[access] >> rights & 1
+    for register in form.registers:
+        if register.width == 1:
+            other = list(control)
+            other[register.word] ^= 1 << register.low
+            if form.allowed(other, place.mode)[access] >> rights & 1 != now:
+                yield register, control[register.word] >> register.low & 1
 
 
 def decide_absent(machine: Machine, verdict: Verdict) -> None:

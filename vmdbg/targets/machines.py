@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.machine import Machine
 
 
@@ -59,9 +60,8 @@ def facts(machine: Machine) -> dict[str, Any]:
     }
 
 
-def describe(machine: Machine) -> str:
+def describe(config: MachineConfig) -> str:
     """The format's name, then `64 MiB RAM, TLB 64 + 1536 entries, 64 MiB swap`."""
-    config = machine.config
     rows: dict[int, int] = {}
     for name in TLB_SETTINGS:
         sets, ways = config.geometry(name)

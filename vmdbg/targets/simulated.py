@@ -291,13 +291,6 @@ class Simulated:
         rows = [row for row in slots(self.machine) if pid in (None, row["pid"])]
         return rows, [slot_summary(self.machine)]
 
-    @staticmethod
-    def events() -> list[Any]:
-        """A row for each kind of event."""
-        from vmdbg.targets.census import event_kinds
-
-        return event_kinds()
-
     def branches(self, place: Place) -> Iterator[Any]:
         """The tree of tables below a place's root: `Branch`es."""
         from vmdbg.targets.trees import branches
@@ -345,7 +338,7 @@ class Simulated:
         """The machine in a line."""
         from vmdbg.targets.machines import describe
 
-        return describe(self.machine)
+        return describe(self.machine.config)
 
 
 def open_machine(name: str = "default", program_file: str = "") -> Simulated:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
 
+EXAMPLE_OFFSET = 0x1234  # of the address that the greeting proposes, from the first region's start
+
 
 def offered(machine: Machine, what: str) -> list[str]:
     """All words of a sort: `pids cpus asids events machines`."""
@@ -47,7 +49,7 @@ def greeting(machine: Machine) -> Iterator[str]:
     from vmdbg.targets.mapping import spaces
     from vmdbg.targets.notation import Notation
 
-    yield f"Machine {machine.config.name}: {describe(machine)}."
+    yield f"Machine {machine.config.name}: {describe(machine.config)}."
     rows = processes(machine)
     if not rows:
         yield 'No process.  Try: file, "help looking"'
@@ -57,5 +59,5 @@ def greeting(machine: Machine) -> Iterator[str]:
     swapped = f"{pages} page{'s' if pages != 1 else ''} in swap"
     resident = format_size(row["rss"])
     first = next((space.start for space in spaces(machine, row["pid"])), 0)
-    example = Notation(machine.format).va(first)
+    example = Notation(machine.format).va(first + EXAMPLE_OFFSET)
     yield f"Process {row['pid']} ({row['name']}): {resident} resident, {swapped}.  Try: map, walk {example}"

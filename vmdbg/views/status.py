@@ -1,9 +1,9 @@
-"""info machine, registers, stats, frames, swap, events: tables of what there is."""
+"""info machine, registers, stats, frames, swap: tables of what there is."""
 
 from __future__ import annotations
 
 from vmdbg.units import format_size
-from vmdbg.views.result import ADDRESS, DATA, NUMBER, Column, Table
+from vmdbg.views.result import ADDRESS, NUMBER, Column, Table
 from vmdbg.views.spaces import size_column
 
 TYPE_CHECKING = False
@@ -52,27 +52,6 @@ def stats_table(rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
     """`info stats`."""
     columns = [Column("event"), Column("count", kind=NUMBER), Column("help", "what")]
     return Table(columns, rows, notes=notes, empty="Nothing has happened.")
-
-
-def events_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """`info events`: the kinds."""
-    columns = [
-        Column("event"),
-        Column("arguments", shown=False, kind=DATA),
-        Column("cost", shown=False),
-        Column("help", "what"),
-    ]
-    return Table(columns, rows)
-
-
-def event_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """`info events KIND`."""
-    for row in rows:
-        yield f"{row['event']}: {row['help']}."
-        if row["arguments"]:
-            yield f"  arguments  {' '.join(row['arguments'])}"
-        if row["cost"]:
-            yield f'  cost       {row["cost"]} ("show cost")'
 
 
 def first_mapping(show: Notation, row: dict[str, Any]) -> str:

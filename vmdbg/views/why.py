@@ -86,12 +86,22 @@ def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
         step = edit.step
         change = f"{show.entry(step.entry)} -> {show.entry(edit.new)} ({edit.what})"
         yield f"edit   {step.name} {show.pa(step.address)}: {change}"
+    for register, value in verdict.registers:
+        if found_fault(verdict):
+            yield f"or     set ${register.name} = {1 - value}: {register.help}, while it is {value}"
+        else:
+            yield f"since  {register.name} = {value}; with {1 - value} it would be refused: {register.help}"
     if verdict.near is not None:
         step, va, alone = verdict.near
         which = "the one entry in use" if alone else "the nearest entry in use"
         yield f"near   {which} is {step.name}, {show.pa(step.address)}: it maps {show.va(va)}"
     if verdict.tlb is not None:
         yield [("", "tlb    "), *outcome_line(show, verdict.tlb)]
+
+
+def found_fault(verdict: Verdict) -> bool:
+    """Is the access refused?"""
+    return verdict.outcome.fault is not None
 
 
 def why_data(target: Simulated, verdict: Verdict) -> dict[str, Any]:
@@ -133,6 +143,7 @@ def why_data(target: Simulated, verdict: Verdict) -> dict[str, Any]:
             }
             for edit in (cause.edits if cause else [])
         ],
+        "registers": [{"register": register.name, "value": value} for register, value in verdict.registers],
         "near": None
         if near is None
         else {

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     forms=("json", "csv"),
     summary="Boot another machine, or list those that there are.",
     help="""
-With a name, that machine is booted in place of the present one, whose past is forgotten; breakpoints stay.
-A name with a slash or a dot is a file.  Without a name, the machines that come with vmdbg are listed, a star
-before the present one.  "info machine" says what it is made of, "show machine" how it is set.""",
+With a name, that machine is booted in place of the present one, whose past is forgotten.  A name with a
+slash, or that ends in .toml, is a file.  Without a name, the machines that come with vmdbg are listed, a
+star before the present one.  "info machine" says what it is made of, "show machine" how it is set.""",
     examples=["machine", "machine tutorial16", "machine/json"],
     repeat=NO_REPEAT,
 )
@@ -41,22 +41,24 @@ def machine_command(session: Session, args: Args) -> object:
 
 def list_machines(session: Session) -> object:
     """The presets, each with the first line of what its file says of it."""
-    from vmdbg.machine.config import preset_names
+    from vmdbg.machine.config import load_config, preset_names
+    from vmdbg.targets.machines import describe
     from vmdbg.targets.words import preset_summary
     from vmdbg.views.result import Column, Table
 
     target = session.target
     present = target.machine.config.name if target is not None else ""
     columns = [
-        Column("mark", " ", exported=False),
-        Column("name", "machine"),
-        Column("summary", "what it is"),
+        Column("mark", "  machine", exported=False),
+        Column("name", shown=False),
+        Column("made_of"),
+        Column("summary", shown=False),
         Column("present", shown=False),
     ]
-    rows = [
-        ["*" if name == present else " ", name, preset_summary(name), name == present]
-        for name in preset_names()
-    ]
+    rows = []
+    for name in preset_names():
+        mark = f"{'*' if name == present else ' '} {name}"
+        rows.append([mark, name, describe(load_config(name)), preset_summary(name), name == present])
     return Table(columns, rows)
 
 
@@ -69,10 +71,11 @@ def list_machines(session: Session) -> object:
     forms=("json", "csv"),
     summary="Put a process on the CPU, or show the one that is there.",
     help="""
-The switch loads the process's root table and address-space number, as the scheduler would; the process that
-was there waits.  Where TLB entries carry the address-space number nothing is flushed; without, all but global
-ones are.  (Some texts say that an entry of another space traps: it is a miss, and the walk decides.)  It is an
-operation of the machine: "undo" takes it back.  To look at another process without a switch, use "-pid".""",
+The switch loads the process's root table and address-space number, as the scheduler would; the process
+that was there waits.  Where TLB entries carry the address-space number nothing is flushed; without, all
+but global ones are.  (Some texts say that an entry of another space traps: it is a miss, and the walk
+decides.)  It is an operation of the machine: "undo" takes it back.  To look at another process without a
+switch, use "-pid".""",
     examples=["process", "process 1"],
 )
 def process_command(session: Session, args: Args) -> object:

@@ -1,9 +1,8 @@
-"""info machine, registers, stats, frames, regions, swap, events: what there is, in numbers."""
+"""info machine, registers, stats, frames, regions, swap: what there is, in numbers."""
 
 from __future__ import annotations
 
-from vmdbg.shell.command import PURE, Argument, Option, command
-from vmdbg.shell.kinds import EVENT
+from vmdbg.shell.command import PURE, command
 from vmdbg.shell.places import ON_CPU, PID
 
 TYPE_CHECKING = False
@@ -129,25 +128,3 @@ def swap_command(session: Session, args: Args) -> object:
 
     target = session.target
     return slots_table(target.notation, *target.slots(args.pid))
-
-
-@command(
-    "info events",
-    group="status",
-    needs=("kernel",),
-    effect=PURE,
-    arguments=[Argument("kind", EVENT, optional=True, help="one kind, with its arguments and cost")],
-    options=[Option("-names", help="names only, one a line")],
-    forms=("json", "csv"),
-    summary="The kinds of events that the machine tells of.",
-    help='Each can be counted ("info stats") and caught ("catch").',
-    examples=["info events", "info events tlb-miss", "info events/json"],
-)
-def info_events(session: Session, args: Args) -> object:
-    from vmdbg.views.result import Lines
-    from vmdbg.views.status import event_lines, events_table
-
-    rows = [row for row in session.target.events() if args.kind in (None, row["event"])]
-    if args.form or not (args.kind or args.names):
-        return events_table(rows)
-    return Lines([row["event"] for row in rows] if args.names else event_lines(rows))
