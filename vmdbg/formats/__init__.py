@@ -9,13 +9,21 @@ if TYPE_CHECKING:
 #: Format name -> (module, attribute); modules are imported when a machine needs them.
 NAMES = {
     "x86_64": ("x86", "X86_64"),
+    "x86_32": ("x86_32", "X86_32"),
+    "sv39": ("riscv", "SV39"),
+    "sv39-svade": ("riscv", "SV39_SVADE"),
+    "word-table": ("toy", "WORD_TABLE"),
     "tutorial16": ("toy", "TUTORIAL16"),
     "tutorial16-hw": ("toy", "TUTORIAL16_HW"),
 }
 
 
 def find(name: str) -> Format:
-    """The format of that name; KeyError if there is none."""
+    """The format of that name, or the one that a TOML file declares; KeyError if there is none."""
+    if name.endswith(".toml"):
+        from vmdbg.formats.custom import load_format
+
+        return load_format(name)
     from importlib import import_module
 
     module, attribute = NAMES[name]

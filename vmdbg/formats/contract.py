@@ -34,7 +34,17 @@ FAULT_BUS = 5
 FAULT_BOUNDS = 6
 FAULT_REFILL = 7  # software-filled TLB: no translation cached
 FAULT_AD = 8  # A clear, or D on a write, where the hardware sets neither (Svade, Arm without HA/HD)
-FAULT_KINDS = ("none", "not-present", "protection", "reserved", "non-canonical", "bus", "bounds", "refill", "access-flag")
+FAULT_KINDS = (
+    "none",
+    "not-present",
+    "protection",
+    "reserved",
+    "non-canonical",
+    "bus",
+    "bounds",
+    "refill",
+    "access-flag",
+)
 
 # Constants of the format that is bound (overlaid at build).
 LEVELS = 0  # levels of a walk

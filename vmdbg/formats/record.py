@@ -114,6 +114,17 @@ class Format:
         return (1 << self.levels[depth].bits) * self.entry_bytes
 
     @property
+    def slots(self) -> int:
+        """Slots that an absent entry can name, 0 included; 1 if it can keep none."""
+        widths = [field.width for field in self.fields if "s" in field.where and field.width > 1]
+        return 1 << max(widths, default=0)
+
+    @property
+    def frames(self) -> int:
+        """Frames that an entry can name."""
+        return 1 << max(field.width for field in self.fields if "l" in field.where)
+
+    @property
     def user_entries(self) -> int:
         """Entries of the root table that belong to the process; the others are the kernel's."""
         entries = 1 << self.levels[0].bits

@@ -18,6 +18,7 @@ from vmdbg.formats.contract import (
     RIGHT_W,
     RIGHT_X,
 )
+from vmdbg.formats.declared import declare
 from vmdbg.formats.record import Field, Format, Level
 from vmdbg.hot import reads
 
@@ -192,3 +193,24 @@ def tutorial(name: str, software_walk: bool) -> Format:
 
 TUTORIAL16 = tutorial("tutorial16", software_walk=True)
 TUTORIAL16_HW = tutorial("tutorial16-hw", software_walk=False)
+
+
+WORD_TABLE = declare(
+    "word-table",
+    "vmdbg, one entry a word",
+    (Level("T", "pte", 3, 16, leaf=True),),
+    19,
+    8,
+    (
+        Field("V", 0, help="valid"),
+        Field("A", 1, help="accessed"),
+        Field("D", 2, help="dirty"),
+        Field("PFN", 12, 40, help="frame"),
+        Field("slot", 12, 40, where="s", help="swap slot"),
+        Field("mark", 3, where="s", help="a slot is kept"),
+    ),
+    {"valid": "V", "accessed": "A", "dirty": "D", "frame": "PFN", "slot_mark": "mark"},
+    allowed,
+    code_bits=((1, "P"), (2, "W"), (4, "U"), (16, "I")),
+    rules={"p": ("V", "a translation needs V = 1")},
+)

@@ -123,7 +123,9 @@ def shape(config: MachineConfig) -> dict[str, int]:
     """Rows of every table."""
     form = find(config["machine.format"])
     frames = config["machine.ram"] >> form.page_bits
-    slots = (config["machine.swap.size"] >> form.page_bits) + 1  # slot 0 is never used
+    slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
+    if frames > form.frames - (config["machine.ram_base"] >> form.page_bits):
+        raise UserError(f"Entries of {form.name} name {form.frames} frames; machine.ram has {frames}.")
     arrays = Arrays(config)
     return {
         "one": 1,

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 K, M, G = 1 << 10, 1 << 20, 1 << 30
 GEOMETRY = "SETSxWAYS"
+FORMAT_NAMES = "a name, or a TOML file that declares one"
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("machine.format", ENUM, "x86_64", "page-table format", choices=tuple(FORMATS)),
+    Setting(
+        "machine.format", PLAIN_STRING, "x86_64", "page-table format", FORMAT_NAMES, choices=tuple(FORMATS)
+    ),
     Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=K, high=64 * G),
     Setting("machine.ram_base", ADDRESS, 0, "first physical address of the memory", low=0, high=1 << 51),
     Setting("machine.cpus", INTEGER, 1, "number of CPUs", low=1, high=64),
@@ -90,6 +93,11 @@ class MachineConfig:
             self.values.update(values)
         for setting in TLB_SETTINGS:
             parse_geometry(setting, self.values[setting])
+        form = self.values["machine.format"]
+        if form not in FORMATS and not form.endswith(".toml"):
+            raise UserError(
+                f'machine.format: "{form}" is no format; expected {", ".join(FORMATS)} or a TOML file.'
+            )
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -146,7 +154,12 @@ def read_values(document: Mapping[str, object], file: str, folder: str) -> dict[
                 raise InputError(f"unknown key {name}" + (f"; did you mean {near[0]}?" if near else ""), file)
             values[name] = read_value(setting, value, file)
 
-    visit(document, "")
+    visit({key: value for key, value in document.items() if key != "format"}, "")
+    form = values.get("machine.format")
+    if "format" in document:
+        values["machine.format"] = os.path.join(folder, os.path.basename(file))
+    elif isinstance(form, str) and form.endswith(".toml"):
+        values["machine.format"] = os.path.join(folder, form)
     program = values.get("machine.program")
     if isinstance(program, str) and program and not os.path.isabs(program):
         values["machine.program"] = os.path.join(folder, program)
@@ -159,7 +172,7 @@ def read_values(document: Mapping[str, object], file: str, folder: str) -> dict[
 
 def read_value(setting: Setting, value: object, file: str) -> object:
     """A TOML value as the setting's; a string is parsed as `set` would."""
-    wants_bool = setting.kind == BOOLEAN
+    wants_bool = setting.kind == BOOLEAN and not isinstance(value, str)
     if isinstance(value, bool) != wants_bool or not isinstance(value, (bool, int, str)):
         raise InputError(f"{setting.name}: expected {expected(setting)}, not {value!r}", file)
     if wants_bool:

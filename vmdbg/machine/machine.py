@@ -153,6 +153,7 @@ class Machine:
         for cpu in range(len(self.m.cpu) // CPU):
             if self.m.cpu[cpu * CPU + CPU_PID] == 0:
                 self.k.dispatch(self.m, cpu)
+        self.k.charge(self.m)
         return pids
 
     def append_operations(self, pid: int, spec: Any) -> None:
@@ -217,6 +218,7 @@ class Machine:
             if self.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
                 self.grow_rmap()
             if reason == REASON_IDLE or self.m.control[CONTROL_STOP] or self.operations >= limit:
+                self.k.charge(self.m)
                 return REASON_IDLE if reason == REASON_IDLE else REASON_NONE
 
     def engine(self, compiled: bool) -> int:
@@ -342,6 +344,7 @@ class Machine:
             if count != self.shape[rows]:
                 self.resize(rows, count)
         self.recorder.put(snapshot)
+        self.k.charge(self.m)
 
     def digest(self) -> str:
         """A hash of the state, in hex.  Equal states have equal digests, whatever their history."""

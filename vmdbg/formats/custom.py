@@ -1,0 +1,190 @@
+"""Formats of one's own, from a TOML file: see docs/formats.md for an example of every key."""
+
+from __future__ import annotations
+
+from vmdbg.errors import InputError
+from vmdbg.formats.declared import ROLES, declare
+from vmdbg.formats.record import Field, Format, Level
+from vmdbg.formats.toy import allowed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+KEYS = {
+    "name": str,
+    "va_bits": int,
+    "entry_bytes": int,
+    "levels": list,
+    "fields": dict,
+    "inverted": list,
+    "leaf_by_rights": bool,
+    "hierarchical": bool,
+    "sign_extended": bool,
+    "software_walk": bool,
+    "kernel_sets_ad": bool,
+    "table_accessed": bool,
+}
+REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
+HELP = {
+    "valid": "the entry maps something",
+    "readable": "may be read",
+    "writable": "may be written",
+    "executable": "may be executed",
+    "user": "user may access",
+    "accessed": "accessed",
+    "dirty": "dirty",
+    "global": "global",
+    "huge": "this entry maps a page",
+    "frame": "frame",
+    "slot": "swap slot",
+    "slot_mark": "a slot is kept",
+}
+MAX_LEVELS, MAX_BITS = 7, 22
+
+
+def load_format(path: str) -> Format:
+    """The format in the `[format]` table of a TOML file.  InputError names the key and what was expected."""
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"{error.strerror}", path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not TOML: {error}", path) from None
+    table = document.get("format")
+    if not isinstance(table, dict):
+        raise InputError("expected a table [format]", path)
+    return make_format(table, path)
+
+
+def make_format(table: Mapping[str, Any], file: str) -> Format:
+    """The format that a table declares."""
+
+    def wrong(key: str, expected: str) -> InputError:
+        return InputError(f"format.{key}: expected {expected}", file)
+
+    for key, value in table.items():
+        kind = KEYS.get(key)
+        if kind is None:
+            raise InputError(f"unknown key format.{key}; expected {', '.join(KEYS)}", file)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise wrong(
+                key, {int: "an integer", bool: "true or false", str: "a string"}.get(kind, kind.__name__)
+            )
+    for key in REQUIRED:
+        if key not in table:
+            raise InputError(f"format.{key} is missing", file)
+    va_bits, width = table["va_bits"], table["entry_bytes"]
+    if not 2 <= va_bits <= 57:
+        raise wrong("va_bits", "2 to 57")
+    if width not in (1, 2, 4, 8):
+        raise wrong("entry_bytes", "1, 2, 4 or 8")
+    levels = read_levels(table["levels"], va_bits, file)
+    if levels[-1].shift < 3:
+        raise wrong("levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
+    fields, roles = read_fields(table["fields"], width * 8, file)
+    inverted = table.get("inverted", [])
+    for role in inverted:
+        if role not in ROLES or role not in roles:
+            raise wrong("inverted", f"names of declared fields, not {role!r}")
+    by_rights = table.get("leaf_by_rights", False)
+    if any(level.leaf for level in levels[:-1]) and "huge" not in roles and not by_rights:
+        raise wrong("fields.huge", "a bit, because a level above the last one has leaves")
+    valid = roles["valid"]
+    return declare(
+        table.get("name", "custom"),
+        f"{file}",
+        tuple(levels),
+        va_bits,
+        width,
+        tuple(fields),
+        roles,
+        allowed,
+        inverted=inverted,
+        leaf_by_rights=by_rights,
+        hierarchical=table.get("hierarchical", False),
+        table_rights=table.get("hierarchical", False),
+        table_accessed=table.get("table_accessed", False),
+        sign_extended=table.get("sign_extended", False),
+        software_walk=table.get("software_walk", False),
+        kernel_sets_ad=table.get("kernel_sets_ad", False),
+        code_bits=((1, "P"), (2, "W"), (4, "U"), (16, "I")),
+        rules={
+            letter: (roles[role], f"{what} need {roles[role]} = {0 if role in inverted else 1}")
+            for letter, role, what in (
+                ("r", "readable", "reads"),
+                ("w", "writable", "writes"),
+                ("x", "executable", "fetches"),
+                ("u", "user", "user accesses"),
+            )
+            if role in roles
+        }
+        | {"p": (valid, f"a translation needs {valid} = {0 if 'valid' in inverted else 1}")},
+    )
+
+
+def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
+    """The levels, root first: `{ name = "PD", bits = 5, leaf = true }` each, or just the bits."""
+    if not 1 <= len(items) <= MAX_LEVELS:
+        raise InputError(f"format.levels: expected 1 to {MAX_LEVELS} levels", file)
+    levels: list[Level] = []
+    shift = va_bits
+    for place, item in enumerate(items):
+        entry = {"bits": item} if isinstance(item, int) and not isinstance(item, bool) else item
+        last = place == len(items) - 1
+        if not isinstance(entry, dict) or set(entry) - {"name", "linux", "bits", "leaf"}:
+            raise InputError(f"format.levels[{place}]: expected name, bits and leaf", file)
+        bits, name = entry.get("bits"), entry.get("name", f"L{len(items) - 1 - place}")
+        if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= MAX_BITS:
+            raise InputError(f"format.levels[{place}].bits: expected 1 to {MAX_BITS}", file)
+        if not isinstance(name, str) or not isinstance(entry.get("leaf", False), bool):
+            raise InputError(f"format.levels[{place}]: expected a name, and true or false as leaf", file)
+        shift -= bits
+        linux = str(entry.get("linux", ("pte", "pmd", "pud", "p4d", "pgd", "", "")[len(items) - 1 - place]))
+        levels.append(Level(name, linux, shift, bits, last or entry.get("leaf", False)))
+    return levels
+
+
+def read_fields(table: Mapping[str, Any], bits: int, file: str) -> tuple[list[Field], dict[str, str]]:
+    """The fields, and which role each plays: `valid = 7` or `frame = { low = 0, width = 5, name = "PFN" }`."""
+    fields: list[Field] = []
+    roles: dict[str, str] = {}
+    used: dict[str, int] = {"present": 0, "absent": 0}
+    for role, value in table.items():
+        if role not in HELP:
+            raise InputError(f"unknown key format.fields.{role}; expected {', '.join(HELP)}", file)
+        entry = value if isinstance(value, dict) else {"low": value}
+        low, width = entry.get("low"), entry.get("width", 1)
+        name = entry.get(
+            "name", {"frame": "PFN", "slot": "slot", "slot_mark": "mark"}.get(role, role[0].upper())
+        )
+        numbers = isinstance(low, int) and isinstance(width, int) and not isinstance(low, bool)
+        if not numbers or not isinstance(name, str) or low < 0 or width < 1 or low + width > bits:
+            raise InputError(
+                f"format.fields.{role}: expected a bit, or low and width, inside {bits} bits", file
+            )
+        if width > 1 and role not in ("frame", "slot"):
+            raise InputError(f"format.fields.{role}: expected one bit", file)
+        mask = ((1 << width) - 1) << low
+        for when in (
+            ("absent",)
+            if role in ("slot", "slot_mark")
+            else ("present", "absent")[: 2 if role == "valid" else 1]
+        ):
+            if used[when] & mask:
+                raise InputError(f"format.fields.{role}: overlaps another field", file)
+            used[when] |= mask
+        if any(field.name == name for field in fields):
+            raise InputError(f"format.fields.{role}: the name {name} is taken; give it another one", file)
+        fields.append(Field(name, low, width, "s" if role in ("slot", "slot_mark") else "tlh", HELP[role]))
+        roles[role] = name
+    for role in ("valid", "frame"):
+        if role not in roles:
+            raise InputError(f"format.fields.{role} is missing", file)
+    if ("slot" in roles) != ("slot_mark" in roles):
+        raise InputError("format.fields: slot and slot_mark go together", file)
+    return sorted(fields, key=lambda field: field.low), roles
