@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import pytest
@@ -63,6 +64,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: runs with --all"))
+
+
+@pytest.fixture(scope="session")
+def model() -> Callable[[str], ModuleType]:
+    """Load a module of tests/models by name: independent models, and what random tests are made of."""
+    loaded: dict[str, ModuleType] = {}
+
+    def load(name: str) -> ModuleType:
+        if name not in loaded:
+            path = ROOT / "tests" / "models" / f"{name}.py"
+            spec = importlib.util.spec_from_file_location(f"models_{name}", path)
+            assert spec is not None
+            assert spec.loader is not None
+            loaded[name] = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded[name])
+        return loaded[name]
+
+    return load
 
 
 @pytest.fixture

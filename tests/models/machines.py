@@ -1,0 +1,242 @@
+"""Random machines and programs: what the tests of both engines are fed with (Hypothesis strategies)."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from vmdbg.errors import UserError
+from vmdbg.formats import find
+from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED, OP_WIDTH
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+
+
+class Build(NamedTuple):
+    """What is bound when the engines are built: machines that share it share compiled code."""
+
+    format: str
+    policy: str
+    payload: bool
+    cpus: int
+    asids: bool
+    arrays: tuple[str, ...]
+
+
+ONE, SPLIT = ("tlb.l1",), ("tlb.l1i", "tlb.l1d")
+BUILDS = {
+    "default": Build("x86_64", "clock", True, 1, True, (*ONE, "tlb.l2")),
+    "trace": Build("x86_64", "fifo", False, 1, True, (*ONE, "tlb.l2")),
+    "two-cpus": Build("x86_64", "lru", True, 2, False, SPLIT),
+    "uncached": Build("x86_64", "random", True, 3, True, ()),
+    "software": Build("tutorial16", "clock", True, 1, True, ONE),
+    "hardware": Build("tutorial16-hw", "fifo", True, 3, False, (*SPLIT, "tlb.l2")),
+    "software-two-cpus": Build("tutorial16", "lru", False, 2, True, (*ONE, "tlb.l2")),
+}
+
+#: Places of regions, by format: pages apart, at ends of tables, in both halves, at the edges.
+PLACES = {
+    48: (0x400000, 0x5FE000, 0x7F0000000000, 0x7FFFFFFF0000, 0x3FFFC000, 0),
+    16: (0x0000, 0x4000, 0x8000, 0xC000),
+}
+WILD = {
+    48: (
+        0,
+        0x800000000000,
+        -0x800000000001,
+        (1 << 63) - 1,
+        -(1 << 63),
+        -1,
+        0x7FFFFFFFFFFF,
+        1 << 40,
+        -0x778000000000,
+        -0x777FFFFFF001,
+    ),
+    16: (0, 0xFFFF, 0x10000, -1, (1 << 63) - 1, 0x7FFF),
+}
+
+
+@st.composite
+def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
+    """A configuration of a build: everything that is read at run time varies."""
+    page = find(build.format).page_size
+    small = build.format.startswith("tutorial")
+    values: dict[str, Any] = {
+        "machine.format": build.format,
+        "kernel.policy": build.policy,
+        "machine.payload": build.payload,
+        "machine.cpus": build.cpus,
+        "tlb.asids": build.asids,
+        "machine.seed": draw(st.integers(1, 1000)),
+    }
+    for name in ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2"):
+        values[name] = draw(geometries()) if name in build.arrays else "off"
+    first = draw(st.integers(0, 4))
+    user = draw(st.sampled_from((5, 9, 0, 0, 3, 16)))
+    table = draw(st.sampled_from((0, 0, 20))) if user else 0
+    values["kernel.first_frame"] = first
+    values["kernel.user_frames"] = user
+    values["kernel.table_frames"] = table
+    frames = draw(st.sampled_from((40, 48, 64, 100)))
+    if not small and not user and draw(st.integers(0, 4)) == 0:
+        frames = 1536  # room for large pages
+    values["machine.ram"] = max(frames, first + user + table) * page
+    values["machine.ram_base"] = 0 if small else draw(st.sampled_from((0, 0x80000000, 1 << 50)))
+    values["machine.swap.size"] = draw(st.sampled_from((100, 100, 20, 4, 1, 0))) * page
+    low, more = draw(st.sampled_from(((0, 0), (0, 0), (2, 3), (4, 0))))
+    values["kernel.min_free"] = draw(st.sampled_from((0, 0, 1, 2)))
+    values["kernel.low_free"], values["kernel.high_free"] = low, low + more
+    values["kernel.stack_limit"] = draw(st.sampled_from((1 << 20, 4 * page, 0)))
+    values["kernel.quantum"] = draw(st.sampled_from((0, 1, 2, 7, 40)))
+    values["kernel.limit"] = draw(st.sampled_from((0, 0, 0, 0, 3, 12)))
+    return MachineConfig(values)
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> str:
+    return f"{draw(st.sampled_from((1, 2, 4, 8)))}x{draw(st.integers(1, 4))}"
+
+
+@st.composite
+def region_lists(draw: st.DrawFn, format_name: str, frames: int) -> list[RegionSpec]:
+    form = find(format_name)
+    page, found = form.page_size, []
+    places = draw(st.lists(st.sampled_from(PLACES[form.va_bits]), min_size=1, max_size=4, unique=True))
+    for start in sorted(places):
+        rights = draw(st.sampled_from((15, 15, 15, 15, 11, 11, 11, 13, 9, 8, 10, 7)))
+        pages = draw(st.sampled_from((9, 16, 30, 1, 5)))
+        kind = draw(st.sampled_from(("text", "data", "heap", "anon", "stack", "trace")))
+        if form.va_bits == 48 and frames > 1000 and start % (1 << 21) == 0 and draw(st.booleans()):
+            found.append(RegionSpec(kind, start, 1 << 21, rights, 1 << 21, True))
+        else:
+            populate = pages < 6 and draw(st.integers(0, 4)) == 0
+            found.append(RegionSpec(kind, start, pages * page, rights, 0, populate))
+    return found
+
+
+def allowed_kinds(region: RegionSpec) -> list[int]:
+    """Kinds of operations that a region's rights allow; all of them if none is."""
+    rights = enumerate((RIGHT_R, RIGHT_W, RIGHT_X, RIGHT_W))
+    return [kind for kind, right in rights if region.rights & right] or [0, 1, 2, 3]
+
+
+@st.composite
+def accesses(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -> tuple[int, int]:
+    """Kind and address: mostly what the region allows, sometimes at its edges, rarely anything."""
+    form = find(format_name)
+    how = draw(st.integers(0, 49))
+    if how == 49:
+        return draw(st.integers(0, 3)), draw(st.sampled_from(WILD[form.va_bits]))
+    region = draw(st.sampled_from(regions))
+    if how == 48:
+        edge = region.end - draw(st.integers(-9, 9))
+        return draw(st.integers(0, 3)), min(max(edge, -(1 << 63)), (1 << 63) - 1)
+    kind = draw(st.sampled_from(allowed_kinds(region))) if how else draw(st.integers(0, 3))
+    pages = min(region.size // form.page_size, 20)
+    within = draw(st.sampled_from((0, 1, 3, 8, 100, form.page_size - 8, form.page_size - 4)))
+    return kind, region.start + draw(st.integers(0, pages - 1)) * form.page_size + within
+
+
+@st.composite
+def operation_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -> list[list[int]]:
+    """One access, or a range of them: one row or two."""
+    page = find(format_name).page_size
+    if draw(st.integers(0, 3)) == 3:  # a sweep over a whole region
+        region = draw(st.sampled_from(regions))
+        kind = draw(st.sampled_from(allowed_kinds(region)))
+        count = min(region.size // page, 40)
+        return [[kind | 1 << OP_WIDTH | OP_RANGED, region.start, 1, 0], [count, page, 0, 0]]
+    kind, va = draw(accesses(format_name, regions))
+    width = draw(st.sampled_from((1, 1, 2, 4, 8, 8, 0)))
+    value = draw(st.sampled_from((0, 1, -1, 0x1122334455667788, -(1 << 63))))
+    row = [kind | width << OP_WIDTH, va, value, 0]
+    region = next((region for region in regions if region.start <= va < region.end), None)
+    if draw(st.integers(0, 2)) or not -(1 << 62) < va < (1 << 62):
+        return [row]
+    row[0] |= OP_RANGED
+    step = draw(st.sampled_from((1, 8, page, page, page, -page, page // 2, 3 * page, -1, 0)))
+    count = draw(st.integers(1, 40))
+    if region is not None and draw(st.integers(0, 9)):  # stay inside
+        if step > 0:
+            count = min(count, max(1, (region.end - va) // step))
+        elif step < 0:
+            count = min(count, (va - region.start) // -step + 1)
+    return [row, [count, step, 0, 0]]
+
+
+@st.composite
+def process_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -> tuple[Any, list[int]]:
+    """The rows of a process, with loops, and the numbers of those that name another row."""
+    rows: list[list[int]] = []
+    references: list[int] = []
+    open_loops: list[int] = []
+    for _ in range(draw(st.integers(1, 20))):
+        turn = draw(st.integers(0, 9))
+        if turn == 0 and len(open_loops) < 3:
+            rows.append([OP_LOOP, draw(st.integers(1, 9)), 0, 0])
+            open_loops.append(len(rows))
+        elif turn == 1 and open_loops:
+            references.append(len(rows))
+            rows.append([OP_END, open_loops.pop(), 0, 0])
+        else:
+            rows += draw(operation_rows(format_name, regions))
+    while open_loops:
+        references.append(len(rows))
+        rows.append([OP_END, open_loops.pop(), 0, 0])
+    rows.append([OP_EXIT, draw(st.integers(0, 255)), 0, 0])
+    return array("q", [word for row in rows for word in row]), references
+
+
+@st.composite
+def programs(draw: st.DrawFn, config: MachineConfig, most: int = 4) -> Program:
+    name = config["machine.format"]
+    frames = config["machine.ram"] // find(name).page_size
+    found = []
+    for number in range(draw(st.integers(1, most))):
+        regions = draw(region_lists(name, frames))
+        rows, references = draw(process_rows(name, regions))
+        limit = draw(st.sampled_from((None, None, None, None, 0, 2, 6)))
+        found.append(ProcessSpec(f"p{number}", limit, -1, regions, rows, references=references))
+    return Program("random", "", [], found)
+
+
+class Case(NamedTuple):
+    """A machine to boot, and what it executes."""
+
+    config: MachineConfig
+    program: Program
+
+    def boot(self) -> Machine:
+        """A new machine with the program loaded as far as there is room for it."""
+        machine = Machine(self.config)
+        for spec in self.program.processes:
+            try:
+                machine.load(Program(spec.name, "", [], [spec]))
+            except UserError:
+                continue
+        return machine
+
+    def __repr__(self) -> str:
+        base = MachineConfig().values
+        changed = {name: value for name, value in self.config.values.items() if base[name] != value}
+        text = [f"config={changed}"]
+        for spec in self.program.processes:
+            regions = [
+                f"{r.kind} {r.start:#x}+{r.size:#x} {r.rights:#x} {r.page_size:#x} {r.populate}"
+                for r in spec.regions
+            ]
+            rows = [list(spec.rows[at : at + 4]) for at in range(0, len(spec.rows), 4)]
+            text.append(
+                f"{spec.name} limit={spec.limit} regions={regions} rows={rows} refs={spec.references}"
+            )
+        return "\n".join(text)
+
+
+@st.composite
+def cases(draw: st.DrawFn, build: Build, most: int = 4) -> Case:
+    config = draw(configs(build))
+    return Case(config, draw(programs(config, most)))
