@@ -80,6 +80,8 @@ def add_region(
         raise UserError(f"Region {start:#x}..{end:#x} is not aligned to its page size, {page:#x}.")
     if not (k.canonical(start) and k.canonical(end - 1)):
         raise UserError(f"Region {start:#x}..{end:#x} does not fit the address space of {form.name}.")
+    if max(form.index(start, 0), form.index(end - 1, 0)) >= form.user_entries:
+        raise UserError(f"Region {start:#x}..{end:#x} is not in the user's half of the address space.")
     m, before, after = k.m, 0, k.m.process[pid * PROCESS + PROCESS_REGION]
     while after and m.region[after * REGION + REGION_START] < start:
         before, after = after, m.region[after * REGION + REGION_NEXT]

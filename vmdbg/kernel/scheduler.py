@@ -282,6 +282,13 @@ def anyone_runs(m):
     return False
 
 
+@writes(cold=True)
+def charge(m):
+    """Count events for the CPU that is next, and its process: between operations nothing else is known."""
+    cpu = m.kernel[KERNEL_CPU]
+    m.control[CONTROL_COUNTERS] = (m.cpu[cpu * CPU + CPU_PID] * CPUS + cpu) << KINDS_SHIFT
+
+
 @writes
 def run(m):
     """Execute operations until CONTROL_GOAL of them are executed.  0, or the reason for stopping.
@@ -290,8 +297,7 @@ def run(m):
     which is an operation of its own, for a stop row that matched, or because the reverse map runs low
     (both return 0).
     """
-    cpu = m.kernel[KERNEL_CPU]
-    m.control[CONTROL_COUNTERS] = (m.cpu[cpu * CPU + CPU_PID] * CPUS + cpu) << KINDS_SHIFT
+    charge(m)
     while True:
         while m.kernel[KERNEL_OPERATIONS] < m.control[CONTROL_LIMIT]:
             cpu = m.kernel[KERNEL_CPU]
@@ -316,6 +322,7 @@ def run(m):
             return 0
         if m.kernel[KERNEL_OPERATIONS] >= m.control[CONTROL_GOAL]:
             return 0
+        charge(m)
         background(m)
         m.kernel[KERNEL_OPERATIONS] += 1
         if m.control[CONTROL_STOP] or m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
