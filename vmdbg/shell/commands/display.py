@@ -145,7 +145,7 @@ def undisplay_command(session: Session, args: Args) -> object:
             session.interpreter.repeat_line = ""
         return None
     for display in chosen(session, args.numbers):
-        del displays.by_number[display.number]
+        displays.by_number.pop(display.number, None)
     if args.from_tty:
         session.interpreter.repeat_line = ""
     return None

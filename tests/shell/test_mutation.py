@@ -1,0 +1,207 @@
+"""Lines made from the declarations and then damaged: never a bug, and a refused line changes nothing."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmdbg.debugger.session import Policy, Session
+from vmdbg.shell import interpreter
+from vmdbg.shell.boot import open_target
+from vmdbg.shell.command import FORMAT_LETTERS, Command
+from vmdbg.shell.grammar import parse_arguments
+from vmdbg.shell.startup import make_session
+
+# These leave the process or would read lines that are not there.
+LEFT_OUT = {"shell", "make", "pipe", "quit", "cd", "source", "define", "document", "while", "if", "commands"}
+# What a kind of argument may look like; others are taken for words.
+WORDS = {
+    "expression": [
+        "1",
+        "0x401000",
+        "$a",
+        "$a = 5",
+        "1 + 2",
+        "$",
+        "$1",
+        "$cr3",
+        '"x"',
+        "{1,2}",
+        "buf",
+        "-1",
+        "1/0",
+    ],
+    "address": [
+        "0x401000",
+        "0x404010",
+        "0x406000",
+        "0x7f0000000000",
+        "0x40c010",
+        "0",
+        "0x5000",
+        "$a",
+        "1 << 47",
+    ],
+    "physical address": ["0x100000", "0x0", "0x103000", "-8"],
+    "number": ["0", "1", "2", "7", "-1", "99999999999999999999", "$a"],
+    "size": ["4K", "2M", "1", "0", "64"],
+    "process": ["1", "2", "99"],
+    "cpu": ["0", "1"],
+    "asid": ["0", "1"],
+    "access": ["r", "w", "x"],
+    "event": ["tlb-hit", "tlb-miss", "fault-minor", "evict"],
+    "time": ["0", "1:2", "begin", "end", "+1", "-1"],
+    "file": ["nothing.vmdbg", "x.toml", "out.txt"],
+    "setting": ["confirm", "history size", "json addresses"],
+    "machine": ["tutorial16", "default", "nothing"],
+    "command name": ["print", "info", "nothing"],
+    "command line": ["print 1", "show confirm", "foo", "walk 0x401000"],
+    "setting and command line": ["confirm off -- print 1", "confirm", "foo bar -- x"],
+    "stop numbers": ["1", "1-3", "9"],
+    "text": ["a", "x y", '"%d\\n", 5', "zz = print", "", "1 2"],
+}
+FORMATS = ["", "/x", "/4xg", "/d", "/s", "/zz", "/-3b"]
+NOISE = [
+    "",
+    " ",
+    "/",
+    "#",
+    "'",
+    '"',
+    "(",
+    ")",
+    "-",
+    "--",
+    "$",
+    "@",
+    "\\",
+    "0x",
+    "\t",
+    "é",
+    "-pid",
+    "/j",
+    "%s",
+    ",",
+    "=",
+    "\x00",
+]
+
+
+def make_line(draw: random.Random, command: Command) -> str:
+    """A line that fits the declaration."""
+    line = command.name
+    if command.forms == FORMAT_LETTERS:
+        line += draw.choice(FORMATS)
+    elif command.forms and draw.random() < 0.3:
+        line += "/" + draw.choice(command.forms)
+    for option in command.options:
+        if draw.random() < 0.15:
+            line += f" {option.name}"
+            if option.kind is not None:
+                line += " " + draw.choice(WORDS.get(option.kind.name, ["x", "1"]))
+    for argument in command.arguments:
+        if argument.optional and draw.random() < 0.4:
+            break
+        kind = argument.kind
+        words = kind.label.split("|") if kind.name == "choice" else WORDS.get(kind.name, ["x", "1"])
+        line += " " + draw.choice(words)
+    return line
+
+
+def damage(draw: random.Random, line: str) -> str:
+    """The line with something cut, doubled, put in or moved."""
+    place = draw.randrange(len(line) + 1)
+    what = draw.randrange(4)
+    if what == 0:
+        return line[:place] + draw.choice(NOISE) + line[place:]
+    if what == 1:
+        return line[:place] + line[place + draw.randrange(1, 4) :]
+    if what == 2:
+        return line[:place] + line[max(0, place - 3) :]
+    words = line.split(" ")
+    draw.shuffle(words)
+    return " ".join(words)
+
+
+class Bench:
+    """A fresh session with a machine, and what happened to lines."""
+
+    def __init__(self) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.session: Session = make_session(self.out, self.err, Policy(restricted=True))
+        self.session.target = open_target(self.session, "", "")
+        self.session.interpreter.registry.load_all()
+        self.parsed = 0
+
+    def parse(self, *parameters: Any) -> Any:
+        """`parse_arguments`, counting what gets through."""
+        found = parse_arguments(*parameters)
+        self.parsed += 1
+        return found
+
+    def run(self, line: str) -> str:
+        """`worked`, `executed` (and refused) or `refused` before it was executed."""
+        before = self.parsed
+        try:
+            worked = self.session.interpreter.try_line(line)
+        except SystemExit:
+            return "worked"
+        said = self.err.getvalue()
+        assert "Internal error" not in said, (line, said)
+        assert worked or said.strip(), line
+        for stream in (self.out, self.err):
+            stream.seek(0)
+            stream.truncate()
+        return "worked" if worked else "executed" if self.parsed > before else "refused"
+
+
+def damaged_lines(seed: int, count: int) -> Counter[str]:
+    """Runs so many lines; how they went."""
+    draw = random.Random(seed)
+    results: Counter[str] = Counter()
+    for number in range(count):
+        if number % 250 == 0:
+            bench = Bench()
+            interpreter.parse_arguments = bench.parse
+        commands = [
+            c for c in bench.session.interpreter.registry.commands() if c.name not in LEFT_OUT and c.function
+        ]
+        line = make_line(draw, draw.choice(commands))
+        if draw.random() < 0.6:
+            line = damage(draw, line)
+        if any(line.lstrip().startswith(word) for word in ("!", "|", *LEFT_OUT)):
+            continue
+        machine = bench.session.target.machine
+        digest = machine.digest() if number % 10 == 0 else ""
+        result = bench.run(line)
+        results[result] += 1
+        if digest and result == "refused":
+            assert machine.digest() == digest, line
+    return results
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(interpreter, "parse_arguments", parse_arguments)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_damaged_lines() -> None:
+    results = damaged_lines(1, 1000)
+    assert results["worked"] >= 100
+    assert results["worked"] + results["executed"] >= 400
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("empty_folder")
+def test_many_damaged_lines() -> None:
+    results = damaged_lines(2, 10_000)
+    assert results["worked"] >= 1000
+    assert results["worked"] + results["executed"] >= 4000
