@@ -164,6 +164,7 @@ def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
         while row < end:
             if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a):
                 stop[row + STOP_HITS] += 1
+                control[CONTROL_HIT] = kernel[KERNEL_OPERATIONS]
                 if stop[row + STOP_ACTION] == 0 and control[CONTROL_STOP] == 0:
                     control[CONTROL_STOP] = number
                     control[CONTROL_STOPPED_KIND] = kind
