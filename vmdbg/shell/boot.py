@@ -6,11 +6,13 @@ from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from vmdbg.debugger.session import Session
     from vmdbg.machine.setting import Setting
+
+NEXT_TARGET = "next target"  # key of the session's extras: a machine that waits for `run`
 
 
 def open_target(session: Session, machine: str, program: str) -> Any:
@@ -21,16 +23,45 @@ def open_target(session: Session, machine: str, program: str) -> Any:
     name = machine or "default"
     if "/" in name or name.endswith(".toml"):
         name = session.policy.path(name)
-    target = open_machine(name, session.policy.path(program) if program else "")
-    target.make_scope = make_scope
+    return equip(session, open_machine(name, session.policy.path(program) if program else ""))
+
+
+def equip(session: Session, target: Any) -> Any:
+    """Gives a target what the session has for it: what expressions see of the machine, and the timeline
+    through which whatever they change goes."""
+
+    def perform(what: str, action: Callable[[], Any]) -> Any:
+        return session.timeline.act(what, lambda machine: action())[0]
+
+    def make_scope(target: Any) -> Any:
+        from vmdbg.debugger.registers import MachineScope
+
+        scope = MachineScope(target)
+        scope.perform = perform
+        return scope
+
+    target.make_scope, target.perform = make_scope, perform
     return target
 
 
-def make_scope(target: Any) -> Any:
-    """What expressions see of a machine."""
-    from vmdbg.debugger.registers import MachineScope
+def boot_again(
+    session: Session, values: Mapping[str, object], program: str = "", resident: bool = False
+) -> Any:
+    """A new target like the one that the session has or that waits for `run`, some settings changed.
 
-    return MachineScope(target)
+    UserError if it cannot boot; the session's own target stays as it is.
+    """
+    from vmdbg.targets.simulated import Simulated
+
+    old = session.extras.get(NEXT_TARGET) or session.target
+    config = old.machine.config.with_(values)
+    return equip(session, Simulated(config, program, resident or (not program and old.resident)))
+
+
+def replace_target(session: Session, target: Any) -> None:
+    """The session goes on with another machine."""
+    session.extras.pop(NEXT_TARGET, None)
+    session.target = target
 
 
 class MachineSettings:
@@ -48,18 +79,28 @@ class MachineSettings:
         return self._settings
 
     def get(self, name: str) -> object:
-        """The value in the running machine, or the default if there is none."""
-        target = self._session.target
+        """The value, or the one from the next boot on; the default if there is no machine."""
+        target = self._session.extras.get(NEXT_TARGET) or self._session.target
         if target is None:
             return next(setting.default for setting in self._settings if setting.name == name)
         return target.machine.config[name]
 
     def set(self, name: str, value: object) -> None:
-        """Changes the running machine; it says which settings need another boot."""
-        target = self._session.target
-        if target is None:
+        """Changes the machine: costs at once, the others by booting it again; that waits for `run`
+        unless nothing has happened since the last boot."""
+        session = self._session
+        if session.target is None:
             raise UserError("No machine.", 'Use "machine NAME" to boot one.')
-        change = getattr(target, "change_setting", None)
-        if change is None:
-            raise UserError(f'Setting "{name}" takes effect at boot.', 'Boot a machine with "machine NAME".')
-        change(name, value)
+        if value == self.get(name):
+            return
+        timeline = session.timeline
+        if name.startswith("cost."):
+            for target in {id(t): t for t in (session.target, session.extras.get(NEXT_TARGET)) if t}.values():
+                target.machine.config = target.machine.config.with_({name: value})
+            return
+        target = boot_again(session, {name: value})
+        if timeline.end == timeline.begin and not timeline.inside:
+            replace_target(session, target)
+            return
+        session.extras[NEXT_TARGET] = target
+        session.output.line(f'{name} takes effect at the next "run".')

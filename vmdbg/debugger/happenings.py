@@ -1,0 +1,115 @@
+"""What happened: the rows of the machine's log, and which events are watched."""
+
+from __future__ import annotations
+
+from vmdbg.state.events import EVENTS, KINDS, MASK_LOG, MASK_STOPS
+from vmdbg.state.tables import (
+    CONTROL_COUNTERS,
+    CONTROL_LOGGED,
+    CONTROL_NUMBERED,
+    CONTROL_STOP_AT,
+    CPU,
+    CPU_PID,
+    KERNEL_CPU,
+    LOG,
+    LOG_A,
+    LOG_B,
+    LOG_C,
+    LOG_CPU,
+    LOG_EVENT,
+    LOG_KIND,
+    LOG_OPERATION,
+    LOG_PID,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.machine.machine import Machine
+    from vmdbg.state.events import Event
+
+
+class Happening:
+    """One event: operation and number inside it, CPU, process, arguments (64-bit, signed)."""
+
+    __slots__ = ("a", "b", "c", "cpu", "kind", "number", "operation", "pid")
+
+    def __init__(
+        self, kind: int, operation: int, number: int, cpu: int, pid: int, a: int, b: int, c: int
+    ) -> None:
+        self.kind, self.operation, self.number, self.cpu, self.pid = kind, operation, number, cpu, pid
+        self.a, self.b, self.c = a, b, c
+
+    @property
+    def event(self) -> Event:
+        """The declaration of its kind."""
+        return EVENTS[self.kind]
+
+    @property
+    def name(self) -> str:
+        """The name of its kind."""
+        return EVENTS[self.kind].name
+
+    @property
+    def arguments(self) -> dict[str, int]:
+        """The arguments by name."""
+        return dict(zip(EVENTS[self.kind].arguments, (self.a, self.b, self.c)))
+
+
+def log_rows(m: Any) -> int:
+    """Rows that the log can hold."""
+    return len(m.log) // LOG
+
+
+def start_log(m: Any, stop_at: int = 0) -> None:
+    """Number and log all events from here on, from an operation's start; leave it at one if asked."""
+    for kind in range(KINDS):
+        m.mask[kind] |= MASK_LOG
+    m.control[CONTROL_NUMBERED] = -1
+    m.control[CONTROL_LOGGED] = 0
+    m.control[CONTROL_STOP_AT] = stop_at
+
+
+def stop_log(m: Any) -> None:
+    """Log no more."""
+    for kind in range(KINDS):
+        m.mask[kind] &= MASK_STOPS
+    m.control[CONTROL_STOP_AT] = 0
+
+
+def read_log(m: Any) -> list[Happening]:
+    """What was logged since `start_log`, as far as the log could hold it."""
+    log, found = m.log, []
+    for row in range(0, min(m.control[CONTROL_LOGGED], log_rows(m)) * LOG, LOG):
+        found.append(
+            Happening(
+                log[row + LOG_KIND],
+                log[row + LOG_OPERATION],
+                log[row + LOG_EVENT],
+                log[row + LOG_CPU],
+                log[row + LOG_PID],
+                log[row + LOG_A],
+                log[row + LOG_B],
+                log[row + LOG_C],
+            )
+        )
+    return found
+
+
+def overflowed(m: Any) -> bool:
+    """Were there more events than the log could hold?"""
+    return bool(m.control[CONTROL_LOGGED] > log_rows(m))
+
+
+def totals(m: Any) -> list[int]:
+    """How often each kind of event happened so far."""
+    return [sum(m.count[kind::KINDS]) for kind in range(len(EVENTS))]
+
+
+def aim_counters(machine: Machine, cpu: int | None = None, pid: int | None = None) -> None:
+    """Events that cold code tells are counted for a CPU and process; the current ones by default."""
+    m = machine.m
+    cpu = m.kernel[KERNEL_CPU] if cpu is None else cpu
+    pid = m.cpu[cpu * CPU + CPU_PID] if pid is None else pid
+    m.control[CONTROL_COUNTERS] = (pid * machine.config["machine.cpus"] + cpu) * KINDS

@@ -1,0 +1,85 @@
+"""What the timeline hands out and keeps: positions, acting commands, why a run ended."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.stops import Stop
+    from vmdbg.machine.snapshot import Snapshot
+
+# Why a run ended.
+AT_LIMIT = "limit"  # as far as was asked for
+AT_STOP = "stop"  # a stop holds
+AT_END = "end"  # no process is left that could run
+AT_INTERRUPT = "interrupt"  # Ctrl-C
+AT_BEGIN = "begin"  # going back: the record begins here
+
+
+class Position(namedtuple("Position", "operations events")):
+    """Operations executed : events inside the current one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"{self.operations}:{self.events}"
+
+
+class Action:
+    """A change made by a command: one operation of the timeline.
+
+    `changes` are numbers of events by name; `finished`: an operation had to be finished before it.
+    """
+
+    __slots__ = ("after", "before", "changes", "finished", "happenings", "name", "time")
+
+    def __init__(self, name: str, time: int, before: Snapshot) -> None:
+        self.name, self.time = name, time
+        self.before = self.after = before
+        self.happenings: list[Happening] = []
+        self.changes: dict[str, int] = {}
+        self.finished = False
+
+
+class Ended:
+    """A process that ended: `status` is its exit status, or 128 + the signal that killed it."""
+
+    __slots__ = ("name", "pid", "status")
+
+    def __init__(self, pid: int, name: str, status: int) -> None:
+        self.pid, self.name, self.status = pid, name, status
+
+
+class Arrival:
+    """Why the machine came to a halt: an AT_ constant; `stops` with the event that they stopped at."""
+
+    __slots__ = ("ended", "happening", "kind", "stops")
+
+    def __init__(
+        self,
+        kind: str,
+        stops: list[Stop] | None = None,
+        happening: Happening | None = None,
+        ended: list[Ended] | None = None,
+    ) -> None:
+        self.kind, self.stops, self.happening, self.ended = kind, stops or [], happening, ended or []
+
+
+class Moment:
+    """A state, and the number of the event that the machine goes on to from there."""
+
+    __slots__ = ("events", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, events: int) -> None:
+        self.snapshot, self.events = snapshot, events
+
+
+class Undone:
+    """Acting commands that were undone, the first of them by name, and where the machine was."""
+
+    __slots__ = ("actions", "end", "moment")
+
+    def __init__(self, actions: list[Action], end: int, moment: Moment) -> None:
+        self.actions, self.end, self.moment = actions, end, moment

@@ -1,0 +1,477 @@
+"""The timeline of one machine: where it stands, running it on and back, changing it.
+
+A position is operations executed and events inside the current one: `12:4`.  Between operations the
+machine is whole; inside one it is as it was at the instant of that event, and `base` is the state at
+the operation's start, from which everything about the operation is run again.
+"""
+
+from __future__ import annotations
+
+from vmdbg.debugger import happenings
+from vmdbg.debugger.checkpoints import Checkpoints
+from vmdbg.debugger.history import (
+    AT_END,
+    AT_INTERRUPT,
+    AT_LIMIT,
+    AT_STOP,
+    Action,
+    Arrival,
+    Ended,
+    Moment,
+    Position,
+    Undone,
+)
+from vmdbg.debugger.place import Place, current_process, next_row, place
+from vmdbg.debugger.running import Runner
+from vmdbg.errors import UserError
+from vmdbg.kernel.processes import live_processes, process_name
+from vmdbg.kernel.reasons import REASON_IDLE
+from vmdbg.kernel.scheduler import OP_KIND
+from vmdbg.machine.machine import Halted
+from vmdbg.state.events import EVENTS
+from vmdbg.state.tables import CONTROL_HIT, CONTROL_STOP, KERNEL_OPERATIONS, OP, PROCESS, PROCESS_STATUS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.stops import Stops
+    from vmdbg.machine.machine import Machine
+    from vmdbg.machine.snapshot import Snapshot
+
+NOT_RUN = "The program is not being run."
+FOREVER = 1 << 62  # more operations than any run has
+
+
+class Timeline:
+    """The history of one machine, and the only one who runs or changes it.
+
+    `tell` gets lines about progress; `confirm(question)` is asked before a future is forgotten.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        stops: Stops,
+        tell: Callable[[str], None] = lambda line: None,
+        confirm: Callable[[str], bool] = lambda question: True,
+    ) -> None:
+        self.machine, self.stops, self.confirm = machine, stops, confirm
+        self.runner = Runner(machine, tell)
+        self.inside = 0
+        self.base: Snapshot | None = None
+        self.base_place: Place | None = None
+        self.checkpoints = Checkpoints(machine.operations, machine.snapshot())
+        self.begin = self.end = machine.operations
+        self.actions: list[Action] = []
+        self.undone: list[Undone] = []
+        self.acting: Action | None = None
+        self._forks: bool | None = None  # is there a fork in the program?
+
+    # -- where
+
+    @property
+    def position(self) -> Position:
+        """Where the machine stands."""
+        return Position(self.machine.operations, self.inside)
+
+    @property
+    def place(self) -> Place | None:
+        """The process and its current or next operation; None if no process can run."""
+        return self.base_place if self.inside else place(self.machine)
+
+    @property
+    def future(self) -> bool:
+        """Did the machine go further than where it stands now?"""
+        return (self.machine.operations, self.inside) < (self.end, 0)
+
+    def require_process(self) -> int:
+        """The current process.  UserError if there is none."""
+        where = self.place
+        if where is None:
+            raise UserError(NOT_RUN)
+        return where.pid
+
+    def operation_events(self) -> list[Happening]:
+        """All events of the operation in which the machine stands, or that is next; it stays there."""
+        with self.runner.interrupts:
+            moment = self.moment()
+            self.to_base()
+            rows = self.whole() if live_processes(self.machine.k) else []
+            self.put(moment)
+            return rows
+
+    # -- moments
+
+    def moment(self) -> Moment:
+        """What `put` needs to come back here."""
+        return Moment(self.base if self.inside and self.base else self.machine.snapshot(), self.inside)
+
+    def put(self, moment: Moment) -> None:
+        """Be at a moment again."""
+        self.leave()
+        self.machine.restore(moment.snapshot)
+        if moment.events:
+            self.enter(moment.events)
+
+    def leave(self) -> None:
+        """Be nowhere in particular: somebody restores a state next."""
+        self.inside, self.base, self.base_place = 0, None, None
+
+    def to_base(self) -> None:
+        """Back to the start of the current operation."""
+        if self.inside:
+            assert self.base is not None
+            self.machine.restore(self.base)
+            self.leave()
+
+    def enter(self, event: int) -> None:
+        """From an operation's start to the instant of its `event`-th event.
+
+        UserError if it has fewer; then the machine stands at its start.
+        """
+        machine, start = self.machine, self.machine.operations
+        self.base, self.base_place = machine.snapshot(), place(machine)
+        happenings.start_log(machine.m, stop_at=event)
+        try:
+            machine.run(start + 1)
+        except Halted:
+            self.inside = event
+            return
+        finally:
+            happenings.stop_log(machine.m)
+        number = max((row.number for row in happenings.read_log(machine.m)), default=0)
+        machine.restore(self.base)
+        self.leave()
+        raise UserError(f"Operation {start} has {number} events.")
+
+    def whole(self) -> list[Happening]:
+        """Execute one operation, from its start; its events."""
+        machine = self.machine
+        before = machine.snapshot()
+        while True:
+            happenings.start_log(machine.m)
+            try:
+                machine.run(machine.operations + 1)
+            finally:
+                happenings.stop_log(machine.m)
+            if not happenings.overflowed(machine.m):
+                return happenings.read_log(machine.m)
+            machine.restore(before)
+            machine.grow("log", 4 * happenings.log_rows(machine.m))
+
+    def settle(self) -> bool:
+        """Finish the operation in which the machine stands; False if it stood between two."""
+        if not self.inside:
+            return False
+        self.to_base()
+        self.whole()
+        return True
+
+    def note_end(self) -> None:
+        """The machine may have come further than ever."""
+        if self.machine.operations > self.end:
+            self.end = self.machine.operations
+            self.undone.clear()
+
+    # -- forwards
+
+    def next_action(self, time: int) -> Action | None:
+        """The first acting command of the history at or after a time."""
+        return next((action for action in self.actions if action.time >= time), None)
+
+    def advance(self, limit: int, watch: bool = False, hurry: bool = False) -> str:
+        """Run to `limit` operations executed, from between two operations; why it ended.
+
+        With `watch` a stop row may end it earlier: then CONTROL_HIT says in which operation.  In a
+        `hurry` Ctrl-C has to wait.
+        """
+        machine, runner = self.machine, self.runner
+        self.stops.install(machine.m, watch)
+        try:
+            while machine.operations < limit:
+                now = machine.operations
+                if self.checkpoints.wants(now):
+                    self.checkpoints.add(now, machine.snapshot())
+                if not hurry and runner.interrupts.take():
+                    return AT_INTERRUPT
+                action = self.next_action(now)
+                if action is not None and action.time == now:
+                    machine.restore(action.after)
+                    continue
+                reason = runner.slice(limit if action is None else min(limit, action.time))
+                if machine.m.control[CONTROL_STOP]:
+                    return AT_STOP
+                if reason == REASON_IDLE:
+                    return AT_END
+            return AT_LIMIT
+        finally:
+            self.stops.remove(machine.m)
+
+    def forward(self, limit: int = FOREVER, watch: bool = True) -> Arrival:
+        """Run to `limit` operations executed, or to the first stop that holds."""
+        with self.runner.interrupts:
+            self.runner.begin()
+            alive = live_processes(self.machine.k)
+            arrival = self.to_stop(limit, watch)
+            self.note_end()
+            arrival.ended = self.ended(alive)
+            return arrival
+
+    def to_stop(self, limit: int, watch: bool) -> Arrival:
+        """As `forward`, without the accounts."""
+        if self.inside:
+            found = self.search(self.inside, watch)
+            if found is not None:
+                return found
+        while True:
+            why = self.advance(limit, watch)
+            if why != AT_STOP:
+                return Arrival(why)
+            self.travel(self.machine.m.control[CONTROL_HIT])
+            found = self.search(0, watch)
+            if found is not None:
+                return found
+
+    def search(self, passed: int, watch: bool) -> Arrival | None:
+        """Execute the current operation whole, unless a stop holds at an event after `passed`."""
+        self.to_base()
+        base = self.machine.snapshot()
+        rows = self.whole()
+        for row in rows if watch else []:
+            if row.number <= passed:
+                continue
+            stops = self.stops.matching(row)
+            if stops:
+                self.leave()
+                self.machine.restore(base)
+                self.enter(row.number)
+                crossed = [stop for stop in stops if self.stops.cross(stop)]
+                if crossed:
+                    return Arrival(AT_STOP, crossed, row)
+        self.settle()
+        return None
+
+    def ended(self, alive: list[int]) -> list[Ended]:
+        """Those of the processes that have ended, by number."""
+        k, still = self.machine.k, set(live_processes(self.machine.k))
+        return [
+            Ended(pid, process_name(k, pid), k.m.process[pid * PROCESS + PROCESS_STATUS])
+            for pid in alive
+            if pid not in still
+        ]
+
+    # -- one event, one operation
+
+    def step_events(self, count: int) -> list[Happening]:
+        """Go `count` events on; the events.  Fewer if no process is left, or after Ctrl-C."""
+        seen: list[Happening] = []
+        with self.runner.interrupts as interrupts:
+            while count > 0 and not interrupts.came:
+                passed = self.inside
+                self.to_base()
+                action = self.next_action(self.machine.operations)
+                if action is not None and action.time == self.machine.operations:
+                    self.machine.restore(action.after)
+                    continue
+                if not live_processes(self.machine.k):
+                    break
+                base = self.machine.snapshot()
+                rows = [row for row in self.whole() if row.number > passed]
+                if rows and len(rows) >= count:
+                    self.machine.restore(base)
+                    self.enter(rows[count - 1].number)
+                    rows = rows[:count]
+                count -= len(rows)
+                seen += rows
+                self.note_end()
+        return seen
+
+    def step(self, count: int, over: bool = False) -> Arrival:
+        """Go on by `count` operations of the current process, however many others run between.
+
+        With `over` a range of accesses counts as one.
+        """
+        pid = self.require_process()
+        with self.runner.interrupts:
+            self.runner.begin()
+            alive = live_processes(self.machine.k)
+            arrival = Arrival(AT_LIMIT)
+            while count > 0 and arrival.kind == AT_LIMIT and pid in live_processes(self.machine.k):
+                row = self.row_of(pid) if over else -1
+                arrival, executed = self.step_some(pid, 1 if over else count)
+                if executed and not (over and arrival.kind == AT_LIMIT and self.row_of(pid) == row):
+                    count -= executed
+            self.note_end()
+            arrival.ended = self.ended(alive)
+            return arrival
+
+    def step_some(self, pid: int, count: int) -> tuple[Arrival, int]:
+        """Run to a stop, or on by at most `count` operations of a process; how many it executed."""
+        if self.inside:
+            ours = self.base_place is not None and self.base_place.pid == pid
+            return self.search(self.inside, watch=True) or Arrival(AT_LIMIT), int(ours)
+        before = self.machine.operations
+        ours = current_process(self.machine) == pid
+        stride = count if count > 1 and ours and self.alone() else 1
+        arrival = self.to_stop(before + stride, watch=True)
+        return arrival, self.machine.operations - before if ours else 0
+
+    def alone(self) -> bool:
+        """Is there one process, and will there be no other?"""
+        if len(live_processes(self.machine.k)) != 1:
+            return False
+        if self._forks is None:
+            from vmdbg.kernel.syscalls import OP_FORK
+
+            self._forks = any(word & OP_KIND == OP_FORK for word in self.machine.m.op[::OP])
+        return not self._forks
+
+    def row_of(self, pid: int) -> int:
+        """The row of a process's operation."""
+        if self.inside and self.base_place is not None and self.base_place.pid == pid:
+            return self.base_place.row
+        return next_row(self.machine, pid)
+
+    # -- going to a time
+
+    def travel(self, time: int) -> None:
+        """Be at the start of an operation that was executed, or at the end of the record."""
+        self.leave()
+        known, snapshot = self.checkpoints.before(time)
+        for action in self.actions:
+            if known <= action.time < time:
+                known, snapshot = action.time + 1, action.after
+        self.machine.restore(snapshot)
+        if self.machine.operations < time:
+            self.advance(time, hurry=True)
+
+    def go(self, operations: int, events: int = 0) -> Arrival:
+        """Go to a position, in the past or the future, without stopping on the way.
+
+        UserError if there is no such position; then nothing has changed.
+        """
+        if operations < self.begin:
+            raise UserError(f"The record begins at {self.begin}:0.")
+        with self.runner.interrupts:
+            self.runner.begin()
+            moment, alive = self.moment(), live_processes(self.machine.k)
+            try:
+                self.travel(min(operations, self.end))
+                if self.advance(operations) == AT_INTERRUPT:
+                    self.note_end()
+                    return Arrival(AT_INTERRUPT, ended=self.ended(alive))
+                if self.machine.operations < operations:
+                    raise UserError(f"The program ends at {self.machine.operations}:0.")
+                if events:
+                    action = self.next_action(operations)
+                    if action is not None and action.time == operations:
+                        raise UserError(f'Operation {operations} was the command "{action.name}".')
+                    self.enter(events)
+            except UserError:
+                self.put(moment)
+                raise
+            self.note_end()
+            return Arrival(AT_LIMIT, ended=self.ended(alive))
+
+    # -- changing
+
+    def act(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
+        """Change the machine: `function(machine)` does it, and counts as one operation.
+
+        The operation in which the machine stands is finished first.  What `function` returns, and
+        the action.  If it raises, nothing has changed.  Inside another one it is part of that.
+        """
+        if self.acting is not None:
+            return function(self.machine), self.acting
+        if self.future and not self.confirm(
+            f"The machine is at {self.position}, and has been at {self.end}:0.\n"
+            "Changing it now forgets what came after.  Go on? "
+        ):
+            raise UserError("Not confirmed.")
+        with self.runner.interrupts:
+            moment = self.moment()
+            try:
+                finished = self.settle()
+                result, action = self.perform(name, function)
+            except BaseException:
+                self.put(moment)
+                raise
+            action.finished = finished
+            self.cut(action.time)
+            self.actions.append(action)
+            self.end = self.machine.operations
+            self.undone.clear()
+            return result, action
+
+    def predict(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
+        """What `act` would do; nothing has changed afterwards."""
+        with self.runner.interrupts:
+            moment = self.moment()
+            try:
+                self.settle()
+                return self.perform(name, function)
+            finally:
+                self.put(moment)
+
+    def perform(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
+        """Execute an acting command, its events logged."""
+        machine = self.machine
+        time, before, counted = machine.operations, machine.snapshot(), happenings.totals(machine.m)
+        happenings.aim_counters(machine)
+        happenings.start_log(machine.m)
+        action = self.acting = Action(name, time, before)
+        try:
+            result = function(machine)
+        finally:
+            self.acting = None
+            happenings.stop_log(machine.m)
+        now = happenings.totals(machine.m)
+        action.happenings = happenings.read_log(machine.m)
+        action.changes = {
+            e.name: now[e.kind] - counted[e.kind] for e in EVENTS if now[e.kind] != counted[e.kind]
+        }
+        machine.m.kernel[KERNEL_OPERATIONS] += 1
+        action.after = machine.snapshot()
+        return result, action
+
+    def cut(self, time: int) -> None:
+        """Forget everything after a time."""
+        self.checkpoints.cut(time)
+        self.actions = [action for action in self.actions if action.time < time]
+        self.end = time
+
+    def undo(self) -> Action:
+        """Go back to before the last acting command before this time, and forget it."""
+        now = self.machine.operations
+        action = next((a for a in reversed(self.actions) if a.time < now), None)
+        if action is None:
+            raise UserError("Nothing to undo.")
+        kept = Undone([a for a in self.actions if a.time >= action.time], self.end, self.moment())
+        self.leave()
+        self.machine.restore(action.before)
+        self.cut(action.time)
+        self.undone.append(kept)
+        return action
+
+    def redo(self) -> Action:
+        """Take back the last `undo`."""
+        if not self.undone:
+            raise UserError("Nothing to redo.")
+        kept = self.undone.pop()
+        self.actions += kept.actions
+        self.end = kept.end
+        self.put(kept.moment)
+        return kept.actions[0]
+
+    def restart(self) -> None:
+        """Be at the beginning; the record is empty."""
+        self.travel(self.begin)
+        self.cut(self.begin)
+        self.undone.clear()
+
+    def close(self) -> None:
+        """The machine goes."""
+        self.runner.close()

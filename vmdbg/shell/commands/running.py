@@ -1,0 +1,226 @@
+"""run, start, step, stepi, continue, finish, file: the program of the machine."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
+from vmdbg.shell.kinds import REST_EXPRESSION, REST_FILE
+from vmdbg.shell.stopping import boot_if_changed, count_of, show_arrival, show_place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+COUNT = Argument("count", REST_EXPRESSION, optional=True)
+RUNNING = "The program being debugged has been started already.\nStart it from the beginning? "
+
+
+def restart(session: Session) -> None:
+    """Put the machine at the beginning of its program, after a question if it is under way."""
+    timeline = session.timeline
+    moved = timeline.position != (timeline.begin, 0)
+    if moved and timeline.place is not None and not session.query(RUNNING):
+        raise UserError("Program not restarted.")
+    if not boot_if_changed(session):
+        timeline.restart()
+    session.timeline.require_process()
+
+
+@command(
+    "run",
+    aliases=("r",),
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    summary="Start the program from its beginning.",
+    help="""
+The machine is put back to what it was after boot, and runs until a stop holds, a process is sent a
+signal, or all processes have ended.  Ctrl-C stops it between two operations.  Settings of the machine
+that were changed take effect.  "continue" goes on from where the machine stands.""",
+    repeat=NO_REPEAT,
+    examples=["run"],
+)
+def run_command(session: Session, args: Args) -> object:
+    restart(session)
+    show_arrival(session, session.timeline.forward())
+    return None
+
+
+@command(
+    "start",
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    summary="Put the machine at the first operation of its program.",
+    help='As "run", but nothing is executed yet.',
+    repeat=NO_REPEAT,
+    examples=["start"],
+)
+def start_command(session: Session, args: Args) -> object:
+    restart(session)
+    show_place(session)
+    return None
+
+
+@command(
+    "continue",
+    aliases=("c", "fg"),
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    arguments=[COUNT],
+    usage="continue [N]",
+    summary="Continue the program, after a stop.",
+    help="""
+With a number N, the stop at which the machine stands is ignored N-1 times.  The program runs until a
+stop holds, a process is sent a signal, or all processes have ended; Ctrl-C stops it between two
+operations.  After a second it goes on compiled, as soon as that is ready ("show engine").""",
+    examples=["continue"],
+)
+def continue_command(session: Session, args: Args) -> object:
+    timeline = session.timeline
+    timeline.require_process()
+    if args.count:
+        times = count_of(session, args.count)
+        stop = session.extras.get("last stop")
+        if stop is not None and stop.number in session.stops.by_number and times > 1:
+            stop.ignore = times - 1
+            plural = "" if times == 2 else "s"
+            session.output.line(
+                f"Will ignore next {times - 1} crossing{plural} of breakpoint {stop.number}.  Continuing."
+            )
+    show_arrival(session, timeline.forward())
+    return None
+
+
+@command(
+    "step",
+    aliases=("s",),
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    arguments=[COUNT],
+    usage="step [N]",
+    summary="Execute the next operation of the current process.",
+    help="""
+An operation is one access or one system call; other processes may run between.  Inside an operation
+the rest of it counts as one.  With N, that many operations.  "stepi" goes by single events, "next"
+takes a range of accesses as one.""",
+    examples=["step", "step 3"],
+)
+def step_command(session: Session, args: Args) -> object:
+    show_arrival(session, session.timeline.step(count_of(session, args.count)))
+    return None
+
+
+@command(
+    "next",
+    aliases=("n",),
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    arguments=[COUNT],
+    usage="next [N]",
+    summary="Execute the current process's next operation, a range of accesses as one.",
+    help='Unlike "step", an operation on a range of addresses is executed to its end.',
+    examples=["next"],
+)
+def next_command(session: Session, args: Args) -> object:
+    show_arrival(session, session.timeline.step(count_of(session, args.count), over=True))
+    return None
+
+
+@command(
+    "stepi",
+    aliases=("si",),
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    arguments=[COUNT],
+    usage="stepi[/json|/csv] [N]",
+    forms=("json", "csv"),
+    summary="Go on by one event.",
+    help="""
+An event is one thing that the machine does: a look-up in the TLB, one step of a walk, a trap, a frame
+given.  The machine then is as it was at that instant, inside the operation.  With N, that many events;
+"cycles" is what each costs ("show cost").""",
+    examples=["stepi", "stepi 11", "stepi/json 3"],
+)
+def stepi_command(session: Session, args: Args) -> object:
+    from vmdbg.kernel.processes import live_processes
+    from vmdbg.views.result import Lines, joined
+    from vmdbg.views.stories import EventTable, ended_lines
+
+    timeline = session.timeline
+    timeline.require_process()
+    alive = live_processes(timeline.machine.k)
+    rows = timeline.step_events(count_of(session, args.count))
+    table = EventTable(timeline.machine, rows)
+    ended = list(ended_lines(timeline.ended(alive)))
+    if not ended or args.form:
+        return table
+    return joined([table, Lines(ended)])
+
+
+@command(
+    "finish",
+    aliases=("fin",),
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    summary="Execute the rest of the current operation.",
+    help="Between two operations, the next one is executed.",
+    examples=["finish"],
+)
+def finish_command(session: Session, args: Args) -> object:
+    timeline = session.timeline
+    timeline.require_process()
+    show_arrival(session, timeline.forward(timeline.machine.operations + 1))
+    return None
+
+
+@command(
+    "file",
+    group="files",
+    needs=("run",),
+    effect=ACTING,
+    arguments=[Argument("name", REST_FILE, optional=True)],
+    options=[Option("-resident", help="the pages of a trace are in memory from the start")],
+    usage="file [-resident] FILE",
+    summary="Load a program into the machine in place of the one it has.",
+    help="""
+FILE is a .vmp program or a trace of valgrind's lackey, which may be compressed with xz or gzip.  The
+machine boots anew with its configuration; the program starts at its first operation ("run", "step").
+If the file is wrong, the error says where, and the machine stays as it is.""",
+    repeat=NO_REPEAT,
+)
+def file_command(session: Session, args: Args) -> object:
+    from vmdbg.shell.boot import boot_again, replace_target
+
+    if not args.name:
+        raise UserError("Argument required (program to load).")
+    replace_target(session, boot_again(session, {}, session.policy.path(args.name), args.resident))
+    return None
+
+
+@command(
+    "info program",
+    group="status",
+    needs=("run",),
+    effect=PURE,
+    forms=("json",),
+    summary="Where the program stands.",
+    examples=["info program"],
+)
+def info_program(session: Session, args: Args) -> object:
+    from vmdbg.views.result import Record
+    from vmdbg.views.stories import banner, banner_data
+
+    timeline = session.timeline
+    place = timeline.place
+    if place is None and not args.form:
+        return "The program being debugged is not being run."
+    return Record(
+        banner_data(timeline.position, place), lambda: banner(timeline.machine, timeline.position, place)
+    )

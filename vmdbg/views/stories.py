@@ -1,0 +1,197 @@
+"""Tables of events, and what is said when the machine comes to a halt."""
+
+from __future__ import annotations
+
+from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT, Position
+from vmdbg.state.tables import KERNEL_CPU
+from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
+from vmdbg.views.result import ADDRESS, DATA, NUMBER, Column, Result
+from vmdbg.views.teller import Teller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.history import Arrival, Ended
+    from vmdbg.debugger.place import Place
+    from vmdbg.machine.machine import Machine
+    from vmdbg.views.result import Line
+
+WIDTH = 80
+TAB = 8  # columns of a line number, as GDB's tab
+COLUMNS = (
+    Column("time"),
+    Column("event"),
+    Column("what"),
+    Column("cycles", kind=NUMBER),
+    Column("cpu", kind=NUMBER),
+    Column("pid", kind=NUMBER),
+    Column("arguments", kind=DATA),
+)
+HEADERS = ("time", "event", "what")
+GROUPED = ("walk-step", "table-read")
+ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
+WORD_MASK = (1 << 64) - 1
+
+
+class EventTable(Result):
+    """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header."""
+
+    def __init__(self, machine: Machine, rows: list[Happening], grouped: bool = False) -> None:
+        self.teller, self.rows, self.grouped = Teller(machine), rows, grouped
+
+    def data(self) -> Any:
+        return (self.row_data(row) for row in self.rows)
+
+    def row_data(self, row: Happening) -> dict[str, Any]:
+        """One event as JSON shows it."""
+        arguments = {
+            name: value & WORD_MASK if name in ADDRESSES else value for name, value in row.arguments.items()
+        }
+        return {
+            "time": f"{row.operation}:{row.number}",
+            "event": row.name,
+            "what": text(self.teller, row),
+            "cycles": self.teller.cost(row),
+            "cpu": row.cpu,
+            "pid": row.pid,
+            "arguments": arguments,
+        }
+
+    def table(self) -> tuple[Sequence[Column], Iterator[Sequence[Any]]]:
+        keys = [column.key for column in COLUMNS[:-1]]
+        rows = (self.row_data(row) for row in self.rows)
+        return COLUMNS[:-1], ([row[key] for key in keys] for row in rows)
+
+    def columns_by_key(self) -> dict[str, Column]:
+        return {key: Column(key, kind=ADDRESS) for key in ADDRESSES}
+
+    def groups(self) -> Iterator[list[Happening]]:
+        """The rows that one line tells."""
+        held: list[Happening] = []
+        for row in self.rows:
+            joins = self.grouped and row.name in GROUPED and len(self.teller.machine.format.levels) > 1
+            if held and not (joins and held[-1].name == row.name and row.number == held[-1].number + 1):
+                yield held
+                held = []
+            held.append(row)
+            if not joins:
+                yield held
+                held = []
+        if held:
+            yield held
+
+    def cells(self, rows: list[Happening]) -> tuple[str, str, str, int | None]:
+        """Time, event, what, cycles of one line."""
+        first, last = rows[0], rows[-1]
+        time = f"{first.operation}:{first.number}"
+        if last is first:
+            return time, first.name, text(self.teller, first), self.teller.cost(first)
+        costs = self.teller.total(rows)
+        return f"{time}-{last.number}", first.name, tell_walk(self.teller, rows), costs
+
+    def lines(self) -> Iterator[Line]:
+        cells = [self.cells(rows) for rows in self.groups()]
+        header = len(cells) > 1
+        widths = [max((len(str(row[place])) for row in cells), default=0) for place in range(3)]
+        if header:
+            widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
+        widths[2] = max(widths[2], WIDTH - widths[0] - widths[1] - 4 - 2 - len("cycles"))
+        if header:
+            yield [("header", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{widths[2]}}  cycles")]
+        for time, name, what, cycles in cells:
+            cost = "-" if cycles is None else str(cycles)
+            line: list[tuple[str, str]] = [
+                ("", f"{time:{widths[0]}}  "),
+                ("event", f"{name:{widths[1]}}"),
+                ("", "  " + what),
+            ]
+            if header or cycles is not None:
+                room = widths[2] - len(what) + 2 + len("cycles")
+                line.append(("", f"{cost:>{room}}" if len(cost) < room else f"  {cost}"))
+            yield line
+
+
+# -- where the machine stands
+
+
+def banner(machine: Machine, position: Position, place: Place | None) -> Iterator[Line]:
+    """`3:0  process 1, tutorial16.vmp:7` and the line of the program; just the time without a process."""
+    if place is None:
+        yield [("time", str(position))]
+        return
+    cpu = f"cpu {machine.m.kernel[KERNEL_CPU]}, " if machine.config["machine.cpus"] > 1 else ""
+    where = f", {place.file}" + (f":{place.line}" if place.line else "") if place.file else ""
+    yield [("time", str(position)), ("", f"  {cpu}process {place.pid}{where}")]
+    number = str(place.line) if place.line else ""
+    yield f"{number:{TAB}}{place.source or place.operation}"
+
+
+def banner_data(position: Position, place: Place | None) -> dict[str, Any]:
+    """The same as JSON shows it."""
+    data: dict[str, Any] = {"time": str(position), "pid": None, "name": None, "file": None, "line": None}
+    if place is not None:
+        data |= {"pid": place.pid, "name": place.name, "file": place.file or None, "line": place.line or None}
+        data["operation"] = place.operation
+    return data
+
+
+def ended_lines(ended: list[Ended]) -> Iterator[Line]:
+    """What GDB says of a process that has ended."""
+    for process in ended:
+        who = f"Process {process.pid} ({process.name})"
+        if process.status > 128:
+            name, words = SIGNAL_NAMES.get(process.status - 128, (f"signal {process.status - 128}", ""))
+            yield f"{who} terminated with signal {name}{', ' + words if words else ''}."
+        elif process.status:
+            yield f"[{who} exited with code {process.status:02o}]"
+        else:
+            yield f"[{who} exited normally]"
+
+
+def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
+    """Why the machine halted, before the banner: every stop that holds, a signal, Ctrl-C."""
+    yield from ended_lines(arrival.ended)
+    row = arrival.happening
+    for stop in arrival.stops:
+        assert row is not None
+        yield ""
+        if stop.number:
+            yield f"{stop.label}, {row.name}: {text(Teller(machine), row)}"
+        else:
+            name, words = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))
+            yield f"Process {row.pid} received signal {name}{', ' + words if words else ''}."
+    if arrival.kind == AT_INTERRUPT:
+        yield ""
+        yield "Program received signal SIGINT, Interrupt."
+    elif arrival.kind == AT_BEGIN:
+        yield ""
+        yield "No more reverse-execution history."
+    elif arrival.kind == AT_END and not arrival.ended:
+        yield "The program has ended."
+
+
+# -- what a change did
+
+CHANGES = (
+    ("frame-alloc", "frame given", "frames given"),
+    ("swap-in", "page read from swap", "pages read from swap"),
+    ("table-alloc", "table made", "tables made"),
+    ("frame-free", "frame freed", "frames freed"),
+    ("tlb-fill", "TLB entry filled", "TLB entries filled"),
+    ("tlb-drop", "TLB entry dropped", "TLB entries dropped"),
+    ("switch", "switch", "switches"),
+    ("exit", "process ended", "processes ended"),
+)
+
+
+def changed_line(changes: dict[str, int], position: Position) -> str:
+    """`Changed: 1 frame freed, 1 TLB entry dropped.  Time 4:0.`"""
+    parts = []
+    for kind, one, many in CHANGES:
+        number = changes.get(kind, 0)
+        if number:
+            parts.append(f"{number} {one if number == 1 else many}")
+    return f"Changed: {', '.join(parts) or 'nothing else'}.  Time {position}."

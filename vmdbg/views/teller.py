@@ -1,0 +1,172 @@
+"""Words for what one machine's events speak of: pages, frames, TLB rows, entries; and what they cost."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
+from vmdbg.kernel.frames import FRAME_IS_TABLE
+from vmdbg.kernel.regions import REGION_KINDS
+from vmdbg.state.events import EVENTS
+from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_BASE,
+    ARRAY_MASK,
+    ARRAY_SPAN,
+    ARRAY_STRIDE,
+    FRAME,
+    FRAME_DEPTH,
+    FRAME_STATE,
+    PROCESS,
+    PROCESS_ASID,
+    REGION,
+    REGION_KIND,
+    TLB,
+)
+from vmdbg.targets.notation import Notation, rights_text
+from vmdbg.targets.translating import array_names
+from vmdbg.units import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.machine.machine import Machine
+
+
+class Teller:
+    """Says what events of one machine were."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.show = Notation(machine.format)
+        self.arrays = array_names(machine)
+        self.costs = {event.kind: self.price(event.cost) for event in EVENTS}
+
+    # -- cost
+
+    def price(self, key: str) -> int | None:
+        """The cycles of a cost key such as `l1+l2`; None if the key is empty."""
+        if not key:
+            return None
+        total = 0
+        for part in key.split("+"):
+            if part in ("l1", "l2") and not any(name[1] == part[1] for name in self.arrays):
+                continue
+            total += self.machine.config[f"cost.{part}"]
+        return total
+
+    def cost(self, row: Happening) -> int | None:
+        """The cycles of an event; None if it has no cost of its own."""
+        return self.costs[row.kind]
+
+    def total(self, rows: list[Happening]) -> int:
+        """The cycles of some events."""
+        return sum(self.costs[row.kind] or 0 for row in rows)
+
+    # -- words
+
+    def vpn(self, va: int) -> str:
+        """The page number of an address."""
+        form = self.machine.format
+        return self.show.vpn((va & ((1 << form.va_bits) - 1)) >> form.page_bits)
+
+    def key_text(self, key: int, word: int) -> str:
+        """`vpn 0x406 -> pfn 0x10b, rw-u`; a large page with its size, a foreign space with its number."""
+        form = self.machine.format
+        shift = form.page_shifts[key & KEY_SIZE]
+        page = (key >> KEY_TAG) << (shift - form.page_bits)
+        size = f", {format_size(1 << shift)}" if key & KEY_SIZE else ""
+        frame = self.show.pfn(word >> WORD_PFN)
+        return f"vpn {self.show.vpn(page)} -> pfn {frame}{size}, {rights_text(word & WORD_RIGHTS)}"
+
+    def way(self, row: int) -> str:
+        """Which set and way a row of the table `tlb` is."""
+        m = self.machine.m
+        for place, name in enumerate(self.arrays):
+            at = place * ARRAY
+            span, sets = m.array[at + ARRAY_SPAN], m.array[at + ARRAY_MASK] + 1
+            offset = row - m.array[at + ARRAY_BASE]
+            if m.array[at + ARRAY_STRIDE]:
+                offset %= m.array[at + ARRAY_STRIDE]
+            if 0 <= offset < sets * span:
+                return self.set_text(name, sets, offset // span) + f"way {offset % span // TLB}"
+        return f"row {row}"
+
+    def set_text(self, name: str, sets: int, number: int) -> str:
+        """`L1 set 6 `; nothing where there is one array of one set."""
+        if sets == 1 and len(self.arrays) == 1:
+            return ""
+        return f"{name} set {number} " if sets > 1 else f"{name} "
+
+    def searched(self, va: int) -> str:
+        """Where a look-up of an address that failed has looked."""
+        m, form = self.machine.m, self.machine.format
+        vpn = (va & ((1 << form.va_bits) - 1)) >> form.page_bits
+        if not self.arrays:
+            return "no TLB"
+        if len(self.arrays) == 1 and m.array[ARRAY_MASK] == 0:
+            return f"none of {m.array[ARRAY_SPAN] // TLB} entries"
+        parts = []
+        for place, name in enumerate(self.arrays):
+            mask = m.array[place * ARRAY + ARRAY_MASK]
+            parts.append(self.set_text(name, mask + 1, vpn & mask).strip())
+        return ", ".join(parts)
+
+    def filled(self, row: Happening) -> str:
+        """Where a translation went: way 0 of its set in each array that took it."""
+        m, k = self.machine.m, self.machine.k
+        tag, asid = row.b >> KEY_TAG, (row.b >> KEY_ASID) & ASID_MASK
+        parts = []
+        for place, name in enumerate(self.arrays):
+            at = place * ARRAY
+            split = sum(other[1] == name[1] for other in self.arrays) > 1
+            if split and k.tlb_find(m, at, row.cpu, row.a, asid) < 0:
+                continue
+            sets = m.array[at + ARRAY_MASK] + 1
+            parts.append(self.set_text(name, sets, tag & (sets - 1)) + "way 0")
+        return ", ".join(parts)
+
+    def step_name(self, step: int) -> str:
+        """`PT[6]`, for the first argument of walk-step."""
+        return f"{self.machine.format.levels[step & 255].name}[{(step >> 8) & 0xFFFFFFFF}]"
+
+    def entry_text(self, entry: int, depth: int) -> str:
+        """What an entry says: `P RW US A`, `slot 2`, `empty`."""
+        k, form = self.machine.k, self.machine.format
+        kind = k.classify(entry, depth)
+        if kind == ENTRY_EMPTY:
+            return "empty"
+        if kind == ENTRY_SWAPPED:
+            return f"slot {k.swapped_slot(entry)}"
+        where = "t" if kind == ENTRY_TABLE else "l" if depth == len(form.levels) - 1 else "h"
+        return " ".join(form.flags(entry, where))
+
+    def table_of(self, address: int) -> tuple[int, int] | None:
+        """Depth and index of the entry at a physical address; None if no table is there."""
+        m, k, form = self.machine.m, self.machine.k, self.machine.format
+        frame = k.frame_at(m, address)
+        for first in range(frame, max(-1, frame - 64), -1):
+            if m.frame[first * FRAME + FRAME_STATE] == FRAME_IS_TABLE:
+                depth = m.frame[first * FRAME + FRAME_DEPTH]
+                offset = address - k.frame_address(m, first)
+                if offset < form.table_bytes(depth):
+                    return depth, offset // form.entry_bytes
+                break
+        return None
+
+    def region(self, number: int) -> str:
+        """The kind of a region."""
+        return REGION_KINDS[self.machine.m.region[number * REGION + REGION_KIND]] or "?"
+
+    def value(self, value: int) -> str:
+        """A value in memory, two digits at least."""
+        return f"0x{value & ((1 << 64) - 1):02x}"
+
+    def hit_size(self, row: Happening) -> int:
+        """The page-size index of the entry of a hit, as far as the TLB still tells."""
+        m = self.machine.m
+        asid = int(m.process[row.pid * PROCESS + PROCESS_ASID])
+        for place in range(len(self.arrays)):
+            found = self.machine.k.tlb_find(m, place * ARRAY, row.cpu, row.a, asid)
+            if found >= 0:
+                return int(m.tlb[found] & KEY_SIZE)
+        return 0
