@@ -91,7 +91,7 @@ def cached_entries(
                     continue
                 index, way = divmod(row - base, span)
                 found = Cached(number, name, m.array[array + ARRAY_LEVEL], index, way // TLB)
-                shift = form.page_shifts[key & KEY_SIZE]
+                shift = form.page_shifts[min(key & KEY_SIZE, len(form.page_shifts) - 1)]
                 found.va = canonical_form(machine, (key >> KEY_TAG) << shift)
                 found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
                 found.page_size, found.pfn = 1 << shift, word >> WORD_PFN

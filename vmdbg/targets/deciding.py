@@ -40,12 +40,12 @@ NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near one
 
 
 class Edit:
-    """A change of one entry: unsigned words, and what it does in words, `set RW`."""
+    """A change of the entry of a step: unsigned words, and what it does in words, `set RW`."""
 
-    __slots__ = ("new", "step", "what")
+    __slots__ = ("new", "old", "step", "what")
 
-    def __init__(self, step: Step, new: int, what: str) -> None:
-        self.step, self.new, self.what = step, new & WORD_MASK, what
+    def __init__(self, step: Step, old: int, new: int, what: str) -> None:
+        self.step, self.old, self.new, self.what = step, old, new & WORD_MASK, what
 
 
 class Cause:
@@ -78,17 +78,16 @@ def field_named(form: Format, name: str) -> Field | None:
     return next((field for field in form.fields if field.name == name), None)
 
 
-def missing_rights(machine: Machine, place: Place, rights: int, access: int) -> list[str] | None:
-    """Keys of the fewest rules by which the access is refused on a page with these rights.
+def missing_rights(machine: Machine, place: Place, rights: int, access: int) -> Iterator[list[str]]:
+    """Sets of keys of rules by which the access is refused on a page with these rights, fewest first.
 
-    Empty if it is allowed; None if no rights would do.
+    One empty set if it is allowed.
     """
     bits = (RIGHT_U, RIGHT_R, RIGHT_W, RIGHT_X)
     for count in range(len(bits) + 1):
         for changed in combinations(bits, count):
             if allows(machine, place, access, rights ^ sum(changed)):
-                return [rule_of(rights, bit) for bit in changed]
-    return None
+                yield [rule_of(rights, bit) for bit in changed]
 
 
 def rule_of(rights: int, bit: int) -> str:
@@ -99,22 +98,53 @@ def rule_of(rights: int, bit: int) -> str:
 
 
 def decide(machine: Machine, place: Place, walk: Walk, access: int) -> Cause | None:
-    """What decides against an access to a page that a walk found; None if nothing does."""
-    rules = missing_rights(machine, place, walk.last.rights, access)
-    if not rules:
-        return None
-    form, edits, first = machine.format, [], None
+    """What decides against an access to a page that a walk found; None if nothing does.
+
+    Its edits are the fewest that make the access possible, none if the format has no such entry.
+    """
+    first: Cause | None = None
+    for rules in missing_rights(machine, place, walk.last.rights, access):
+        if not rules:
+            return None
+        cause = cause_of(machine, walk, rules)
+        if cause is not None and suffices(machine, place, walk, access, cause):
+            return cause
+        first = first or cause
+    if first is not None:
+        first.edits = []
+    return first
+
+
+def cause_of(machine: Machine, walk: Walk, rules: list[str]) -> Cause | None:
+    """The first entry that withholds something by one of the rules, and the edits that would grant it."""
+    form, first = machine.format, None
+    edits: list[Edit] = []
+    now = {step.address: step.entry for step in walk.steps}
     for rule in rules:
         field = field_named(form, form.rules[rule][0]) if rule in form.rules else None
         if field is None:
             continue
         steps = deniers(machine, walk, rule)
         for step in steps:
-            new = field.put(step.entry, 1 - field.get(step.entry))
-            edits.append(Edit(step, new, f"{'clear' if field.get(step.entry) else 'set'} {field.name}"))
+            value = field.get(step.entry)
+            new = field.put(now[step.address], 1 - value)
+            edits.append(Edit(step, now[step.address], new, f"{'clear' if value else 'set'} {field.name}"))
+            now[step.address] = new
         if steps and first is None:
             first = Cause(rule, field.name, field.get(steps[0].entry), steps[0], edits)
     return first
+
+
+def suffices(machine: Machine, place: Place, walk: Walk, access: int, cause: Cause) -> bool:
+    """Would the access be allowed after the edits of a cause?"""
+    k, rights = machine.k, ALL_RIGHTS
+    new = {edit.step.address: edit.new for edit in cause.edits}
+    for step in walk.steps:
+        entry = s64(new.get(step.address, step.entry))
+        if k.classify(entry, step.depth) != step.kind:
+            return False
+        rights = k.combine(rights, entry, step.kind)
+    return allows(machine, place, access, rights)
 
 
 def deniers(machine: Machine, walk: Walk, rule: str) -> list[Step]:
@@ -142,7 +172,7 @@ def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
         verdict.cause = decide(machine, place, walk, access)
         verdict.rules = [verdict.cause.rule] if verdict.cause else []
     else:
-        held = missing_rights(machine, place, 0, access) or []
+        held = next(missing_rights(machine, place, 0, access), [])
         verdict.rules = [key for key in held if key in rules and not deniers(machine, walk, key)]
     if walk.maps:
         verdict.registers = list(turning(machine, place, walk.last.rights, access))

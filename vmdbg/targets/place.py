@@ -47,6 +47,13 @@ def is_alive(machine: Machine, pid: int) -> bool:
     return 0 < pid < rows and machine.m.process[pid * PROCESS + PROCESS_STATE] in ALIVE
 
 
+def check_row(machine: Machine, pid: int) -> int:
+    """`pid`; UserError if there never was such a process."""
+    if not 0 < pid < len(machine.m.process) // PROCESS:
+        raise UserError(f"No process {pid}.", '"ps" lists the processes.')
+    return pid
+
+
 def check_process(machine: Machine, pid: int) -> int:
     """`pid`; UserError if there is no such process."""
     if not is_alive(machine, pid):

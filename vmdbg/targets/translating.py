@@ -332,7 +332,8 @@ def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
     found = Outcome(va, place.pid, access, place.mode)
     found.region, found.via, found.cached = fresh.region, name, True
     found.rights = word & WORD_RIGHTS
-    found.page_size = 1 << machine.format.page_shifts[key & KEY_SIZE]
+    shifts = machine.format.page_shifts
+    found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
     found.stale = disagreement(machine, walk, key, word, va)[1]
     if not allows(machine, place, access, found.rights):
         code = k.fault_code(FAULT_PROTECTION, access, place.mode)

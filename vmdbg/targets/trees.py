@@ -97,24 +97,21 @@ class Cost:
 def costs(machine: Machine, root: int, own: bool) -> list[Cost]:
     """The tables below a root, level by level.  A table that two entries point to counts once; with
     `own` those of the kernel half, which all processes share, do not count."""
-    form = machine.format
+    form, k = machine.format, machine.k
     found = [Cost(level.name) for level in form.levels]
-    seen = {root & ((1 << FRAME_BITS) - form.entry_bytes)}
-    count_table(machine, found, 0)
-    shared: set[int] = set()
-    for _, depth, address, entry, kind, _ in entries(machine, root, tables=True):
-        table_of = address & -form.table_bytes(depth)
-        if own and table_of in shared:
-            shared.add(machine.k.next_table(entry))
-            continue
-        found[depth].used += 1
-        if kind == ENTRY_TABLE and depth < len(form.levels) - 1:
-            table = machine.k.next_table(entry)
-            if own and is_shared(machine, table):
-                shared.add(table)
-            elif table not in seen:
-                seen.add(table)
-                count_table(machine, found, depth + 1)
+    waiting = [(root & ((1 << FRAME_BITS) - form.entry_bytes), 0)]
+    seen = set(waiting)
+    while waiting:
+        table, depth = waiting.pop()
+        count_table(machine, found, depth)
+        for _, entry in words(machine, table, 0, 1 << form.levels[depth].bits):
+            found[depth].used += 1
+            if k.classify(entry, depth) != ENTRY_TABLE or depth == len(form.levels) - 1:
+                continue
+            below = (k.next_table(entry), depth + 1)
+            if below not in seen and not (own and is_shared(machine, below[0])):
+                seen.add(below)
+                waiting.append(below)
     return found
 
 

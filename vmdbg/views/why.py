@@ -84,7 +84,7 @@ def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
         yield f"rule   {rule_text(target.machine, verdict, key)}"
     for edit in verdict.cause.edits if verdict.cause else []:
         step = edit.step
-        change = f"{show.entry(step.entry)} -> {show.entry(edit.new)} ({edit.what})"
+        change = f"{show.entry(edit.old)} -> {show.entry(edit.new)} ({edit.what})"
         yield f"edit   {step.name} {show.pa(step.address)}: {change}"
     for register, value in verdict.registers:
         if found_fault(verdict):
@@ -137,7 +137,7 @@ def why_data(target: Simulated, verdict: Verdict) -> dict[str, Any]:
                 "level": edit.step.level,
                 "index": edit.step.index,
                 "entry_address": edit.step.address,
-                "entry": edit.step.entry,
+                "entry": edit.old,
                 "new": edit.new,
                 "change": edit.what,
             }

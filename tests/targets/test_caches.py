@@ -1,0 +1,55 @@
+"""The TLB as rows: every entry against a fresh walk, look-ups step by step."""
+
+from __future__ import annotations
+
+from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD
+from vmdbg.targets.simulated import Simulated
+
+
+def row_of(target: Simulated, vpn: int) -> int:
+    """The first row of the table `tlb` for a page."""
+    m = target.m
+    return next(row for row in range(0, len(m.tlb), TLB) if m.tlb[row + TLB_KEY] >> 18 == vpn)
+
+
+def checks(target: Simulated) -> dict[int, str]:
+    return {found.vpn: found.check for found in target.tlb(level=1)}
+
+
+def test_a_warm_tlb_is_right(demo: Simulated) -> None:
+    rows = list(demo.tlb())
+    assert {found.check for found in rows} == {"ok"}
+    assert {found.array for found in rows} == {"L1", "L2"}
+    large = next(found for found in rows if found.page_size > 1 << 12)
+    assert (large.vpn, large.pfn, large.va) == (0x7F0000000, 0x200, 0x7F0000000000)
+
+
+def test_every_way_to_be_wrong(demo: Simulated) -> None:
+    m = demo.m
+    m.tlb[row_of(demo, 0x401) + TLB_WORD] ^= 1 << 6  # another frame
+    m.tlb[row_of(demo, 0x402) + TLB_WORD] ^= 2  # may be written
+    m.tlb[row_of(demo, 0x400) + TLB_WORD] ^= 16  # dirty
+    m.tlb[row_of(demo, 0x406) + TLB_KEY] ^= 5 << 2  # of address space 4
+    found = checks(demo)
+    assert found[0x401] == "stale-frame"
+    assert found[0x402] == "stale-right"
+    assert found[0x400] == "stale-dirty"
+    assert found[0x406] == "wrong-asid"
+    assert found[0x404] == "ok"
+
+
+def test_look_up_stops_at_the_first_hit(demo: Simulated) -> None:
+    probes = demo.look_up(0x401234, "r", demo.place())
+    assert [(probe.array, probe.set, probe.tag, probe.way) for probe in probes] == [("L1", 1, 0x40, 0)]
+    hit = demo.look_up_data(0x401234, probes)
+    assert hit["via"] == "L1"
+    missed = demo.look_up(0x5000, "r", demo.place())
+    assert demo.look_up_data(0x5000, missed)["via"] is None
+    assert {(probe.array, probe.page_size) for probe in missed} == {
+        (name, size) for name in ("L1", "L2") for size in (1 << 12, 1 << 21)
+    }
+
+
+def test_a_fully_associative_tlb(tutorial: Simulated) -> None:
+    (probe,) = tutorial.look_up(0x0110, "r", tutorial.place())
+    assert (probe.sets, probe.ways, probe.page_number, probe.way) == (1, 8, 1, 0)

@@ -1,0 +1,158 @@
+"""Where an access goes: the TLB first, the tables else, and what is said of a fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmdbg.errors import UserError
+from vmdbg.state.tables import CPU, CPU_MODE, CPU_PID, KERNEL_READY_FIRST
+from vmdbg.targets.simulated import Simulated
+from vmdbg.units import s64
+
+
+def poke(target: Simulated, va: int, change: int) -> None:
+    """Exclusive-or the last-level entry of an address with a word, and tell nobody."""
+    walk, _ = target.walk(va)
+    step = walk.last
+    target.machine.k.store(target.m, step.address, target.format.entry_bytes, s64(step.entry ^ change))
+
+
+def test_the_tlb_is_asked_before_the_tables(demo: Simulated) -> None:
+    found = demo.translate(0x401234)
+    assert (found.via, found.pa, found.cached, found.stale) == ("L1", 0x108234, True, "")
+    cold = demo.translate(0x401234, place=demo.place(root=demo.place().root))
+    assert (cold.via, cold.pa, cold.cached) == ("walk", 0x108234, False)
+
+
+def test_json_of_a_translation(demo: Simulated) -> None:
+    data = demo.translate(0x401234).data()
+    assert data["outcome"] == "translated"
+    assert (data["va"], data["pa"], data["page_size"], data["rights"]) == (
+        0x401234,
+        0x108234,
+        1 << 12,
+        "r-xu",
+    )
+    assert (data["via"], data["stale"], data["fault"], data["pid"]) == ("L1", False, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("va", "access", "kind", "level", "index", "slot", "code"),
+    [
+        (0x5000, "r", "not-present", "PD", 0, None, 4),
+        (0x407ABC, "w", "not-present", "PT", 7, 1, 6),
+        (0x401234, "w", "protection", "PT", 1, None, 7),
+        (0x404000, "x", "protection", "PT", 4, None, 0x15),
+        (0x800000000000, "r", "non-canonical", None, None, None, 5),
+        (0xFFFF888000000000, "r", "protection", "PD", 0, None, 5),
+    ],
+)
+def test_json_of_a_fault(
+    demo: Simulated,
+    va: int,
+    access: str,
+    kind: str,
+    level: str | None,
+    index: int | None,
+    slot: int | None,
+    code: int,
+) -> None:
+    data = demo.translate(va, access).data()
+    assert (data["outcome"], data["pa"]) == ("fault", None)
+    fault = data["fault"]
+    assert (fault["kind"], fault["level"], fault["index"], fault["slot"]) == (kind, level, index, slot)
+    assert fault["code"] == code
+    assert data["slot"] == slot
+
+
+def test_a_kernel_access_reaches_the_direct_map(demo: Simulated) -> None:
+    assert demo.translate(0xFFFF888000108234, "r", demo.place(mode=1)).pa == 0x108234
+
+
+def test_stale_right(demo: Simulated) -> None:
+    poke(demo, 0x404000, 2)  # RW off; the TLB still has it
+    found = demo.translate(0x404000, "w")
+    assert found.pa == 0x10A000
+    assert found.stale == "PT[4] is r--u"
+    assert demo.walk(0x404000)[0].last.rights == 9
+
+
+def test_stale_frame_and_dead_page(demo: Simulated) -> None:
+    poke(demo, 0x404000, 1 << 12)
+    assert demo.translate(0x404000).stale == "PT[4] maps pfn 0x10b"
+    poke(demo, 0x404000, 1)
+    assert demo.translate(0x404000).stale == "PT[4] is empty"
+    kinds = {found.vpn: found.check for found in demo.tlb(level=1)}
+    assert kinds[0x404] == "dead-page"
+    assert kinds[0x401] == "ok"
+
+
+def test_a_right_that_the_tlb_lacks_is_refused_by_the_tlb(demo: Simulated) -> None:
+    poke(demo, 0x401000, 2)  # RW on in the tables, not in the TLB
+    fault = demo.translate(0x401000, "w").fault
+    assert fault is not None
+    assert fault.reason == "L1 holds r-xu"
+
+
+def test_of_another_address_space_nothing_is_cached(demo: Simulated) -> None:
+    assert not demo.translate(0x401234, place=demo.place(asid=7)).cached
+    assert [found.check for found in demo.tlb(asid=7)] == []
+
+
+def test_the_mode_of_the_cpu_counts(demo: Simulated) -> None:
+    demo.m.cpu[0 * CPU + CPU_MODE] = 1
+    fault = demo.translate(0x401000, "x").fault
+    assert fault is not None
+    assert fault.reason == "PT[1] has US = 1"
+
+
+def test_walk_json(tutorial: Simulated) -> None:
+    walk, found = tutorial.walk(0x0110)
+    data = tutorial.walk_data(walk, found)
+    assert data["format"] == "tutorial16"
+    assert data["root"] == 0x800
+    assert data["steps"] == [
+        {
+            "level": "PT",
+            "index": 1,
+            "entry_address": 0x802,
+            "entry": 0x11D7,
+            "kind": "leaf",
+            "linux": "pte",
+            "flags": ["V", "R", "W", "U", "A", "D"],
+            "rights": "rw-u",
+        }
+    ]
+    assert (data["outcome"], data["pa"], data["page_size"]) == ("translated", 0x1110, 256)
+
+
+def test_a_page_in_swap_has_its_slot_at_the_top_of_the_json(tutorial: Simulated) -> None:
+    tutorial.machine.swap_out(1, 0x0110)
+    walk, found = tutorial.walk(0x0110)
+    assert tutorial.walk_data(walk, found)["slot"] == 1
+    assert tutorial.walk_data(walk, found)["steps"][0]["kind"] == "swapped"
+
+
+def test_a_root_outside_memory_is_a_bus_fault(demo: Simulated) -> None:
+    found = demo.translate(0x401000, place=demo.place(root=0xDEADBEEF000))
+    assert found.fault is not None
+    assert (found.fault.kind, found.fault.reason) == ("bus", "PML4[0] lies outside memory")
+
+
+def test_on_an_idle_cpu_the_process_that_will_run_is_meant(tutorial: Simulated) -> None:
+    tutorial.m.cpu[CPU_PID] = 0
+    with pytest.raises(UserError, match=r"^No process\.$"):
+        tutorial.place()
+    tutorial.m.kernel[KERNEL_READY_FIRST] = 1
+    assert tutorial.running_pid() == 0
+    assert tutorial.translate(0x110).region == "heap"
+
+
+def test_mistakes(demo: Simulated, tutorial: Simulated) -> None:
+    with pytest.raises(UserError, match=r"^Address 0x12345 does not fit in 16 bits \(0x0000\.\.0xffff\)\.$"):
+        tutorial.check_address(0x12345)
+    assert demo.check_address(-1) == (1 << 64) - 1
+    with pytest.raises(UserError, match=r"^No process 9\.$"):
+        demo.place(pid=9)
+    with pytest.raises(UserError, match=r"^No CPU 1: this machine has only CPU 0\.$"):
+        demo.place(cpu=1)
