@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+LITERAL_LENGTH = 17  # of 0x and fifteen digits: positive in 64 bits
+
 
 class Policy:
     """What a session may do.  `restricted` is for scripts from strangers: no shell, no pipe, no file
@@ -251,6 +253,12 @@ class Session:
 
     def integer(self, text: str) -> int:
         """The value of an expression as an integer; UserError if it is none."""
+        # A plain hexadecimal number, the commonest argument, needs no evaluator.
+        if text[:2] == "0x" and 2 < len(text) <= LITERAL_LENGTH and text.isalnum():
+            try:
+                return int(text, 16)
+            except ValueError:
+                pass
         return int(self.evaluate(text))
 
     def address(self, text: str) -> int:
