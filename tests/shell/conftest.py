@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -118,8 +118,9 @@ def taken(stream: io.StringIO) -> str:
 
 
 @pytest.fixture
-def make_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shell]:
+def make_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Shell]]:
     """Makes shells that work in an empty folder."""
+    sessions = []
     folder = tmp_path / "here"
     folder.mkdir(exist_ok=True)
     monkeypatch.chdir(folder)
@@ -127,11 +128,15 @@ def make_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     def make(restricted: bool = False, target: bool = True) -> Shell:
         out, err = io.StringIO(), io.StringIO()
         session = make_session(out, err, Policy(restricted))
+        sessions.append(session)
         if target:
             session.target = FakeTarget()
         return Shell(session, out, err)
 
-    return make
+    yield make
+    for session in sessions:
+        for action in session.at_exit:
+            action()
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ from vmdbg.shell.completion import complete_line
 from vmdbg.shell.helping import wrapped
 from vmdbg.shell.registry import Registry
 
+# What has to be there before an example makes sense.
+BEFORE = {"print $": ["print 1"], "undo": ["set $cr2 = 1"], "redo": ["set $cr2 = 1", "undo"]}
+
 
 def examples() -> list[str]:
     """The examples of all declarations."""
@@ -26,8 +29,9 @@ def examples() -> list[str]:
 def test_examples_run(make_shell: Callable[..., Any], line: str) -> None:
     shell = make_shell(target=False)
     shell.session.target = open_target(shell.session, "", "")
-    if line.startswith("print $"):
-        shell.run("print 1")
+    for before in BEFORE.get(line, ()):
+        shell.run(before)
+    shell.out()
     shell.run(line)
     assert shell.err() == ""
 

@@ -144,6 +144,12 @@ class Bench:
         self.parsed += 1
         return found
 
+    def close(self) -> None:
+        """What the end of a process would do."""
+        self.session.settings.set("logging enabled", False)
+        for action in self.session.at_exit:
+            action()
+
     def run(self, line: str) -> str:
         """`worked`, `executed` (and refused) or `refused` before it was executed."""
         before = self.parsed
@@ -164,25 +170,33 @@ def damaged_lines(seed: int, count: int) -> Counter[str]:
     """Runs so many lines; how they went."""
     draw = random.Random(seed)
     results: Counter[str] = Counter()
-    for number in range(count):
-        if number % 250 == 0:
-            bench = Bench()
-            interpreter.parse_arguments = bench.parse
-        commands = [
-            c for c in bench.session.interpreter.registry.commands() if c.name not in LEFT_OUT and c.function
-        ]
-        line = make_line(draw, draw.choice(commands))
-        if draw.random() < 0.6:
-            line = damage(draw, line)
-        if any(line.lstrip().startswith(word) for word in ("!", "|", *LEFT_OUT)):
-            continue
-        machine = bench.session.target.machine
-        digest = machine.digest() if number % 10 == 0 else ""
-        result = bench.run(line)
-        results[result] += 1
-        if digest and result == "refused":
-            assert machine.digest() == digest, line
+    for _ in range(count // 250):
+        bench = Bench()
+        interpreter.parse_arguments = bench.parse
+        try:
+            for number in range(250):
+                one_line(draw, bench, results, look=number % 10 == 0)
+        finally:
+            bench.close()
     return results
+
+
+def one_line(draw: random.Random, bench: Bench, results: Counter[str], look: bool) -> None:
+    """Runs one line; with `look` the machine is compared if the line is refused."""
+    registry = bench.session.interpreter.registry
+    line = make_line(
+        draw, draw.choice([c for c in registry.commands() if c.name not in LEFT_OUT and c.function])
+    )
+    if draw.random() < 0.6:
+        line = damage(draw, line)
+    if any(line.lstrip().startswith(word) for word in ("!", "|", *LEFT_OUT)):
+        return
+    machine = bench.session.target.machine
+    digest = machine.digest() if look else ""
+    result = bench.run(line)
+    results[result] += 1
+    if digest and result == "refused":
+        assert machine.digest() == digest, line
 
 
 @pytest.fixture

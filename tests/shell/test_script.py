@@ -100,8 +100,8 @@ def test_x_goes_on(shell) -> None:
 
 def test_an_isolated_script_leaves_nothing_behind(shell, tmp_path: Path) -> None:
     (tmp_path / "here" / "s.vmdbg").write_text(
-        "define print\necho mine\nend\ndefine f\nend\nalias zz = echo\nset confirm off\n"
-        "set $a = 5\nset height 3\ndocument f\nx\nend\nprint 1\necho loud\\n\nquit 0\n"
+        "define print\necho mine\nend\ndefine zzf\nend\nalias zz = echo\nset confirm off\n"
+        "set $a = 5\nset height 3\ndocument zzf\nx\nend\nprint 1\necho loud\\n\nquit 0\n"
     )
     shell.run("set $a = 1")
     assert shell.run("source -isolated s.vmdbg") == ""
@@ -109,8 +109,8 @@ def test_an_isolated_script_leaves_nothing_behind(shell, tmp_path: Path) -> None
         "$1 = 1\nWhether to confirm potentially dangerous operations is on.\n"
         "Number of lines vmdbg thinks are in a page is unlimited.\n"
     )
-    assert shell.errors("f", "zz") == (
-        'Undefined command: "f".  Try "help".\nUndefined command: "zz".  Try "help".\n'
+    assert shell.errors("zzf", "zz") == (
+        'Undefined command: "zzf".  Try "help".\nUndefined command: "zz".  Try "help".\n'
     )
 
 
