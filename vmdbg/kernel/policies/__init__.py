@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-
 from vmdbg.hot import slot
 
 TYPE_CHECKING = False

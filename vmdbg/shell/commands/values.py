@@ -219,6 +219,7 @@ def whatis_command(session: Session, args: Args) -> object:
 
 @command(
     "ptype",
+    aliases=("pt",),
     group="data",
     arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
     usage="ptype [EXP]",
