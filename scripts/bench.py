@@ -7,7 +7,6 @@ number of events of every kind; speeds are medians, ratios are vmdbg's speed to 
 from __future__ import annotations
 
 import argparse
-import collections
 import json
 import os
 import resource
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), os.environ.get("VMDBG_TREE", str(ROOT))]
@@ -32,141 +31,53 @@ EXIT = 16  # an operation row that ends the program
 
 
 class Simulator:
-    """A machine of vmdbg's for a workload, and its engines."""
+    """A machine of vmdbg's for a workload, with one process that makes its accesses."""
+
+    compiled: ClassVar[dict[str, Any]] = {}  # engines by what is bound, so that each is built once
 
     def __init__(self, workload: Workload) -> None:
-        self.buffers, self.view, self.bindings, self.functions = set_up(workload)
-        self.rows = len(workload.accesses)
+        from vmdbg.machine.config import MachineConfig
+        from vmdbg.machine.machine import Machine
+        from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
-    def compiled(self, cache: str) -> Any:
-        """The compiled run loop over this machine, as a function without arguments."""
+        l1, l2 = (f"{sets}x{ways}" for sets, ways in (GEOMETRY[:2], GEOMETRY[2:]))
+        config = MachineConfig({
+            "machine.ram": workload.frames * PAGE, "machine.payload": bool(workload.payload),
+            "machine.swap.size": (workload.frames * 4 - 1) * PAGE, "kernel.user_frames": workload.user_frames,
+            "kernel.policy": "fifo" if workload.fifo else "clock", "tlb.l1": l1, "tlb.l2": l2,
+        })  # fmt: skip
+        self.machine = Machine(config)
+        rows = workload.rows()
+        rows.extend((EXIT, 0, 0, 0))
+        everything = RegionSpec("trace", 0, 1 << 47, 15, 0, False, 0)
+        process = ProcessSpec("bench", None, -1, [everything], rows, (0, 0), {}, [])
+        self.machine.load(Program(workload.name, "", [], [process], [], {}))
+        self.first = self.machine.m.process[self.column("PC")]
+
+    def column(self, name: str) -> int:
+        """Where a column of process 1 is."""
         from vmdbg.state import tables
 
-        build = dispatcher(self.bindings, cache)
-        arrays = tables.arrays(self.buffers)
-        return lambda: build(arrays)
+        return int(tables.PROCESS + getattr(tables, f"PROCESS_{name}"))
 
-    def interpreted(self) -> Any:
-        """The same, interpreted."""
-        return lambda: self.functions["run"](self.view)
+    def compile(self, cache: str) -> None:
+        """Get the compiled engine; its code is kept below `cache`."""
+        os.environ["VMDBG_CACHE"] = cache
+        key = str(sorted((k, v) for k, v in self.machine.bindings.items() if not callable(v)))
+        key += str(self.machine.config["kernel.policy"])
+        if key in self.compiled:
+            self.machine.compiled = self.compiled[key]
+        self.compiled[key] = self.machine.compile()
 
-    def run(self, engine: Any, count: int) -> float:
+    def run(self, count: int, compiled: bool = True) -> float:
         """Seconds for the first `count` operations of the program."""
-        from vmdbg.state import tables as t
-
-        view = self.view
-        view.process[t.PROCESS + t.PROCESS_PC] = 0
-        view.control[t.CONTROL_LIMIT] = view.kernel[t.KERNEL_OPERATIONS] + count
+        self.machine.m.process[self.column("PC")] = self.first
         start = time.perf_counter()
-        reason = engine()
+        reason = self.machine.run(self.machine.operations + count, compiled)
         seconds = time.perf_counter() - start
         if reason:
             raise SystemExit(f"bench: vmdbg stopped for reason {reason}")
         return seconds
-
-    def counts(self) -> dict[str, int]:
-        """Events of process 1 by kind."""
-        from vmdbg.state import events
-
-        row = self.view.count[events.KINDS : 2 * events.KINDS]
-        return {declared.name: row[declared.kind] for declared in events.EVENTS if row[declared.kind]}
-
-
-DISPATCHERS: dict[str, Any] = {}
-
-
-def dispatcher(bindings: dict[str, Any], cache: str) -> Any:
-    """The compiled run loop for these bindings; one for all machines that are bound alike."""
-    from vmdbg import hot, jit
-
-    functions = hot.reachable(hot.link(bindings, twins=False), "run")
-    key = jit.fingerprint(functions, bindings, {})
-    if key not in DISPATCHERS:
-        DISPATCHERS[key] = jit.Compiled(functions, "run", os.path.join(cache, key))
-    return DISPATCHERS[key]
-
-
-def set_up(
-    workload: Workload,
-) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:  # Long: one list of columns
-    """Tables, their view, bindings and linked functions of a machine with one process."""
-    import vmdbg.kernel.scheduler  # noqa: F401  (its import declares the hot functions)
-    from vmdbg import hot
-    from vmdbg.formats.x86 import X86_64
-    from vmdbg.kernel.policies import bindings as policy
-    from vmdbg.state import tables as t
-
-    frames, slots = workload.frames, workload.frames * 4
-    l1, l2 = GEOMETRY[0] * GEOMETRY[1], GEOMETRY[2] * GEOMETRY[3]
-    shape = collections.defaultdict(int, {
-        "ram": frames * PAGE, "banks": 1, "cpus": 1, "arrays": 2, "tlb_rows": l1 + l2, "one": 1,
-        "frames": frames, "rmaps": frames * 2, "regions": 64, "processes": 8, "slots": slots,
-        "swap": slots * PAGE if workload.payload else 0, "ops": len(workload.accesses) + 2, "kinds": 64,
-        "stops": 16, "log": 1024, "path": 8,
-    })  # fmt: skip
-    buffers = t.allocate(shape)
-    v = t.views(buffers)
-    v.bank[t.BANK_SIZE] = frames * PAGE
-    for row in range(0, len(v.tlb), t.TLB):
-        v.tlb[row] = -1
-    for row, base, (sets, ways) in ((0, 0, GEOMETRY[:2]), (t.ARRAY, l1, GEOMETRY[2:])):
-        for column, value in (
-            (t.ARRAY_LEVEL, 2 if row else 1), (t.ARRAY_BASE, base * t.TLB), (t.ARRAY_MASK, sets - 1),
-            (t.ARRAY_SPAN, ways * t.TLB), (t.ARRAY_FETCHES, 1), (t.ARRAY_DATA, 1), (t.ARRAY_SIZES, 7),
-            (t.ARRAY_STRIDE, (l1 + l2) * t.TLB),
-        ):  # fmt: skip
-            v.array[row + column] = value
-    k = v.kernel
-
-    def pool(column: int, first: int, end: int) -> None:
-        for frame in range(first, end):
-            v.frame[frame * t.FRAME + t.FRAME_NEXT] = frame + 1 if frame + 1 < end else -1
-            v.frame[frame * t.FRAME + t.FRAME_PREVIOUS] = -1
-        k[column], k[column + 1] = first, end - first
-
-    k[t.KERNEL_USER_FREE] = -1
-    k[t.KERNEL_USER_FIRST] = frames - workload.user_frames if workload.user_frames else 256
-    k[t.KERNEL_USER_POOL] = t.KERNEL_USER_FREE if workload.user_frames else t.KERNEL_FREE
-    if workload.user_frames:
-        pool(t.KERNEL_FREE, 256, frames - workload.user_frames)
-    pool(k[t.KERNEL_USER_POOL], k[t.KERNEL_USER_FIRST], frames)
-    k[t.KERNEL_USER_END], k[t.KERNEL_HAND] = frames, k[t.KERNEL_USER_FIRST]
-    k[t.KERNEL_OLDEST] = k[t.KERNEL_NEWEST] = -1
-    for table, width, column, free in (
-        (v.rmap, t.RMAP, t.RMAP_NEXT, t.KERNEL_RMAP_FREE), (v.slot, t.SLOT, t.SLOT_NEXT, t.KERNEL_SLOT_FREE),
-    ):  # fmt: skip
-        rows = len(table) // width
-        for row in range(1, rows - 1):
-            table[row * width + column] = row + 1
-        k[free], k[free + 1] = 1, rows - 1
-    rights = X86_64.allowed([1 << 16, 0, 0, 0], 0)
-    v.cpu[t.CPU_READ], v.cpu[t.CPU_WRITE], v.cpu[t.CPU_FETCH] = rights
-    bindings = {
-        **X86_64.bindings(), **policy("fifo" if workload.fifo else "clock"), "halt": halt,
-        "PAYLOAD": workload.payload, "CPUS": 1, "ASIDS": 1, "FIRST_FETCH": 0, "FIRST_DATA": 0,
-        "SECOND": t.ARRAY,
-    }  # fmt: skip
-    functions = hot.link(bindings)
-    p = t.PROCESS
-    v.process[p + t.PROCESS_ROOT] = functions["table_take"](v, 1, 0, 0)
-    v.process[p + t.PROCESS_ASID] = v.process[p + t.PROCESS_REGION] = 1
-    v.region[t.REGION + t.REGION_END], v.region[t.REGION + t.REGION_RIGHTS] = 1 << 47, 15
-    functions["ready_put"](v, 1)
-    rows_of_program = workload.rows()
-    v.op[: len(rows_of_program)] = rows_of_program
-    v.op[len(rows_of_program)] = EXIT
-    return buffers, v, bindings, functions
-
-
-def halt(m: object) -> None:
-    """Nothing stops inside an operation here."""
-
-
-def mark_hot() -> None:
-    """Make `halt` fill its slot."""
-    from vmdbg.hot import reads
-
-    reads(fills=True)(halt)
 
 
 # --- C -----------------------------------------------------------------------------------------
@@ -220,18 +131,17 @@ class Measured(NamedTuple):
 def measure(workload: Workload, reference: Reference, cache: str, warm_up: int, timed: int) -> Measured:
     """Run a workload on new machines, a pass in C and one in vmdbg by turns."""
     simulator = Simulator(workload)
-    engine = simulator.compiled(cache)
-    simulator.run(engine, 0)
+    simulator.compile(cache)
     count = len(workload.accesses)
     process = reference.start(workload, warm_up, timed) if reference.compiler else None
     for _ in range(warm_up):
-        simulator.run(engine, count)
+        simulator.run(count)
     result = Measured([], [], {})
     for _ in range(timed):
         if process:
             result.c.append(one_pass(process))
-        result.vmdbg.append(simulator.run(engine, count))
-    result.counts.update(simulator.counts())
+        result.vmdbg.append(simulator.run(count))
+    result.counts.update(simulator.machine.counts(1))
     if process:
         assert process.stdout
         counts = json.loads(process.stdout.readline())["counts"]
@@ -268,10 +178,10 @@ def interpreted(count: int) -> None:
     """Print the speed of the interpreted engine beside that of a dictionary model."""
     workload = hits(count, 0)
     simulator = Simulator(workload)
-    engine = simulator.interpreted()
+    simulator.machine.flatten()
     seconds: dict[str, list[float]] = {"vmdbg": [], "model": []}
     for _ in range(5):
-        seconds["vmdbg"].append(simulator.run(engine, count))
+        seconds["vmdbg"].append(simulator.run(count, compiled=False))
         start = time.perf_counter()
         dictionary_model(workload.accesses)
         seconds["model"].append(time.perf_counter() - start)
@@ -290,7 +200,7 @@ def build_once(cache: str) -> None:
     imported = time.perf_counter()
     simulator = Simulator(hits(64, 0))
     made = time.perf_counter()
-    simulator.run(simulator.compiled(cache), 0)
+    simulator.compile(cache)
     done = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         1024 if sys.platform != "darwin" else 1 << 20
@@ -320,7 +230,6 @@ def main() -> None:
     parser.add_argument("--cache", help="keep the engine's code in this folder (default: an empty one)")
     parser.add_argument("--fifo", action="store_true", help="FIFO instead of CLOCK")
     options = parser.parse_args()
-    mark_hot()
     if options.build_once:
         build_once(options.build_once)
         return

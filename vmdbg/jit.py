@@ -3,8 +3,10 @@
 Numba compiles each callee to a library of its own: optimised, linked into its caller and optimised
 again, down to machine code that nobody runs.  `whole_program` makes it do that once, for the entry,
 and leaves out the wrap-around of negative indices (hot code has none; the interpreted engine and
-`NUMBA_BOUNDSCHECK=1` would show one).  Both touch Numba's internals, so both are optional: where an
-internal is missing, or compiling with them fails, the plain way is taken.
+`NUMBA_BOUNDSCHECK=1` would show one).  It marks what is to be inlined there, too: as an option of
+Numba's, callers that differ in it would each have copies of their callees compiled.  All this touches
+Numba's internals, so it is optional: where an internal is missing, or compiling with them fails, the
+plain way is taken.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Compiled:
             self.dispatcher.compile(signature)
         else:
             try:
-                with whole_program():
+                with whole_program([name for name, copy in self.copies.items() if not copy.hot["cold"]]):
                     self.dispatcher.compile(signature)
             except Exception:  # whatever Numba's internals do in a version that was not tried
                 self.private = False
@@ -85,13 +87,15 @@ def build(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, priv
     from numba.extending import register_jitable
 
     bounds = numba.config.BOUNDSCHECK == 1
-    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": bounds}
+    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": bounds, "no_rewrites": True}
     if private:
         options["_nrt"] = False  # no reference counts: hot code allocates nothing
     inner = {**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     for name, copy in copies.items():
         if name != entry:
-            register_jitable(forceinline=not copy.hot["cold"], **inner)(copy)  # type: ignore[attr-defined]
+            if not private:
+                inner["forceinline"] = not copy.hot["cold"]  # type: ignore[attr-defined]
+            register_jitable(**inner)(copy)
     main = copies[entry]
     main.__qualname__ = ENTRY
     dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(main)
@@ -105,7 +109,7 @@ def build(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, priv
 
 
 @contextlib.contextmanager
-def whole_program() -> Iterator[None]:
+def whole_program(inlined: list[str]) -> Iterator[None]:
     """While this holds, Numba optimises and emits code for the entry alone (see the head of the file)."""
     import ctypes
 
@@ -118,6 +122,10 @@ def whole_program() -> Iterator[None]:
 
     def optimize_entry(self: Any) -> None:
         if self.name == ENTRY:
+            marks = [f"{len(name)}{name}B" for name in inlined]  # as Numba mangles a name
+            for function in self._final_module.functions:
+                if not function.is_declaration and any(mark in function.name for mark in marks):
+                    function.add_function_attribute("alwaysinline")
             passes, builder = self._codegen._module_pass_manager(loop_vectorize=False, slp_vectorize=False)
             passes.run(self._final_module, builder)
 

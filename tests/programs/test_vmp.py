@@ -22,10 +22,9 @@ from vmdbg.kernel.scheduler import (
     OP_WIDTH,
     OP_WRITE,
 )
+from vmdbg.kernel.syscalls import MMAP_PAGE_SHIFT, MMAP_POPULATE
 from vmdbg.programs import read_program
 from vmdbg.programs.operations import (
-    MMAP_PAGE_SHIFT,
-    MMAP_POPULATE,
     OP_BRK,
     OP_FORK,
     OP_MMAP,
