@@ -129,7 +129,7 @@ def display_command(session: Session, args: Args) -> object:
 
 @command(
     "undisplay",
-    aliases=("delete display",),
+    aliases=("delete display", "und"),
     group="data",
     arguments=[Argument("numbers", REST, optional=True)],
     usage="undisplay [NUM]...",
