@@ -54,7 +54,7 @@ class Happening:
     @property
     def arguments(self) -> dict[str, int]:
         """The arguments by name."""
-        return dict(zip(EVENTS[self.kind].arguments, (self.a, self.b, self.c)))
+        return dict(zip(EVENTS[self.kind].arguments, (self.a, self.b, self.c), strict=False))
 
 
 def log_rows(m: Any) -> int:

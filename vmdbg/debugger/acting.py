@@ -1,0 +1,169 @@
+"""What acting commands do to a machine: accesses, swapping, TLB flushes.  `Timeline.act` calls them."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
+from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
+from vmdbg.kernel.reasons import REASON_MEMORY
+from vmdbg.state.tables import (
+    ARRAY,
+    CONTROL_VALUE,
+    CPU,
+    CPU_ASID,
+    CPU_CODE,
+    CPU_PID,
+    FRAME,
+    FRAME_PID,
+    FRAME_STATE,
+    KERNEL_CPU,
+    KERNEL_RMAP_COUNT,
+    KERNEL_SLOT_COUNT,
+    PROCESS,
+    PROCESS_LIMIT,
+    PROCESS_RSS,
+)
+from vmdbg.units import s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.machine.machine import Machine
+
+
+class Accessed:
+    """An access that was performed: the value that it read or overwrote, and whether the process lived.
+
+    `code` is the error code of its last fault; `frames`, `tables` and `slots` are what its end gave back.
+    """
+
+    __slots__ = ("code", "frames", "killed", "limit", "pid", "slots", "tables", "value")
+
+    def __init__(self, pid: int, limit: int) -> None:
+        self.pid, self.limit = pid, limit
+        self.value = self.code = self.frames = self.tables = self.slots = 0
+        self.killed = False
+
+
+def running_process(machine: Machine) -> tuple[int, int]:
+    """The CPU that is next and its process, which is put there if it waits.  UserError if there is none."""
+    m = machine.m
+    cpu = m.kernel[KERNEL_CPU]
+    pid = m.cpu[cpu * CPU + CPU_PID] or machine.k.dispatch(m, cpu)
+    if not pid:
+        raise UserError("The program is not being run.")
+    return cpu, pid
+
+
+def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) -> Accessed:
+    """Access memory as the current process would; the kernel serves its faults, or kills it."""
+    cpu, pid = running_process(machine)
+    row = pid * PROCESS
+    done = Accessed(pid, machine.m.process[row + PROCESS_LIMIT])
+    while True:
+        if machine.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
+            machine.grow_rmap()
+        m = machine.m
+        reason = machine.k.access(m, cpu, pid, s64(va), how, width, value)
+        if not reason:
+            done.value = m.control[CONTROL_VALUE]
+            return done
+        done.frames, done.tables = m.process[row + PROCESS_RSS], tables_of(machine, pid)
+        done.code = m.cpu[cpu * CPU + CPU_CODE]
+        slots = m.kernel[KERNEL_SLOT_COUNT]
+        if machine.cold_work(reason):
+            done.slots = machine.m.kernel[KERNEL_SLOT_COUNT] - slots
+            done.killed = True
+            return done
+
+
+def tables_of(machine: Machine, pid: int) -> int:
+    """The page tables of a process."""
+    frame = machine.m.frame
+    owners = frame[FRAME_PID::FRAME]
+    return sum(
+        state == FRAME_IS_TABLE and owners[place] == pid
+        for place, state in enumerate(frame[FRAME_STATE::FRAME])
+    )
+
+
+def swap_out(machine: Machine, pid: int, va: int) -> None:
+    """Make the page of `va` of a process leave memory."""
+    machine.swap_out(pid, s64(va))
+
+
+def swap_out_pages(machine: Machine, count: int) -> int:
+    """Make pages leave as the policy chooses; how many did.  UserError if none could."""
+    for done in range(count):
+        if machine.k.reclaim(machine.m) == REASON_MEMORY:
+            if not done:
+                raise UserError("No page can leave memory: swap is full, or nothing is resident.")
+            return done
+    return count
+
+
+def swap_out_process(machine: Machine, pid: int) -> int:
+    """Make all pages of a process leave that can; how many did.  UserError if none could."""
+    from vmdbg.kernel.regions import signed
+
+    form, done = machine.format, 0
+    for va in [signed(form, va) for va in resident_pages(machine, pid)]:
+        frame = machine.find_page(pid, va)
+        if frame >= 0 and machine.m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
+            if machine.k.evict(machine.m, frame) == REASON_MEMORY:
+                break
+            done += 1
+    if not done:
+        raise UserError(f"No page of process {pid} can leave memory.")
+    return done
+
+
+def resident_pages(machine: Machine, pid: int) -> list[int]:
+    """The addresses of the base pages of a process that are in memory."""
+    from vmdbg.formats.contract import ENTRY_LEAF
+    from vmdbg.kernel.regions import entries
+    from vmdbg.state.tables import PROCESS_ROOT
+
+    root, last = machine.m.process[pid * PROCESS + PROCESS_ROOT], len(machine.format.levels) - 1
+    return [
+        va
+        for va, depth, _, _, kind in entries(machine.k, machine.format, root)
+        if kind == ENTRY_LEAF and depth == last
+    ]
+
+
+def swap_in(machine: Machine, pid: int, va: int) -> None:
+    """Bring the page of `va` of a process back from swap, as a fault would.  UserError if it is not there."""
+    from vmdbg.state.tables import PROCESS_ROOT
+
+    k, m, at = machine.k, machine.m, s64(va)
+    if k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], at) != ENTRY_SWAPPED:
+        raise UserError(f"No page of process {pid} at {va:#x} is in swap.")
+    region = k.region_find(m, pid, at)
+    if not region:
+        raise UserError(f"No region of process {pid} holds {va:#x}.")
+    if k.page_in(m, pid, region, at, ACCESS_READ):
+        raise UserError(f"No frame is free for the page at {va:#x}, or process {pid} may not have one.")
+
+
+def flush_page(machine: Machine, va: int) -> None:
+    """Drop what the CPU's TLB holds for an address in its present space."""
+    m = machine.m
+    cpu = m.kernel[KERNEL_CPU]
+    machine.k.tlb_drop(m, cpu, s64(va), m.cpu[cpu * CPU + CPU_ASID])
+
+
+def flush(machine: Machine, asid: int | None, everything: bool = False, only_global: bool = False) -> None:
+    """Drop the entries of a space (None: the present one) from the CPU's TLB.
+
+    Global entries stay, unless `everything` goes or `only_global` ones do.
+    """
+    m, k = machine.m, machine.k
+    cpu = m.kernel[KERNEL_CPU]
+    if not len(m.array) // ARRAY:
+        raise UserError("This machine has no TLB.")
+    if everything:
+        k.tlb_flush(m, cpu, -1, 0)
+    elif only_global:
+        k.tlb_flush(m, cpu, 0, 0)
+    else:
+        k.tlb_flush(m, cpu, m.cpu[cpu * CPU + CPU_ASID] if asid is None else asid, 1)

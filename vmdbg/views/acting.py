@@ -1,0 +1,151 @@
+"""What acting commands say: the story of an access, pages that moved, what a kill gave back."""
+
+from __future__ import annotations
+
+from vmdbg.state.tables import REGION, REGION_RIGHTS
+from vmdbg.targets.notation import code_text, rights_text
+from vmdbg.views.events import SEGV_CODES, SIGNAL_NAMES
+from vmdbg.views.stories import EventTable
+from vmdbg.views.teller import Teller
+from vmdbg.views.walk import outcome_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.debugger.acting import Accessed
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.machine.machine import Machine
+    from vmdbg.targets.translating import Outcome
+    from vmdbg.views.result import Line
+
+WIDTH = 80
+SERVED = ("fault-major", "fault-file", "fault-minor", "fault-cow", "fault-access", "tlb-miss", "tlb-l2-hit")
+ACCESS_WORDS = {"r": "read", "w": "write", "x": "execute"}
+
+
+def plural(number: int, one: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{number} {one}{'' if number == 1 else 's'}"
+
+
+def how_served(rows: list[Happening]) -> str:
+    """The weightiest event of an access: a fault that was served, else how the TLB did."""
+    names = {row.name for row in rows}
+    return next((name for name in SERVED if name in names), "tlb-hit")
+
+
+def signal_of(rows: list[Happening]) -> Happening | None:
+    """The signal that an access got its process, if it did."""
+    return next((row for row in rows if row.name == "signal"), None)
+
+
+def signal_text(row: Happening) -> str:
+    """`SIGSEGV (ACCERR)`."""
+    name = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))[0]
+    return name + (f" ({SEGV_CODES[row.b]})" if row.a == 11 and row.b in SEGV_CODES else "")
+
+
+def story_end(teller: Teller, rows: list[Happening], found: Outcome) -> Line:
+    """Where the access went, how it was served, and its cycles."""
+    line = outcome_line(teller.show, found, cached=False)
+    fragments = [("", line)] if isinstance(line, str) else [*line, ("", f", {how_served(rows)}")]
+    cycles = f"{teller.total(rows)} cycles"
+    used = sum(len(text) for _, text in fragments)
+    return [*fragments, ("", f"{cycles:>{max(len(cycles) + 2, WIDTH - used)}}")]
+
+
+def access_story(machine: Machine, rows: list[Happening], found: Outcome | None) -> Iterator[Line]:
+    """The events of an access up to a process's end, the steps of a walk in one line, and where it went."""
+    ends = next((place for place, row in enumerate(rows) if row.name == "exit"), len(rows))
+    table = EventTable(machine, rows[: ends + 1], grouped=True)
+    yield from table.lines()
+    if found is not None:
+        yield story_end(table.teller, rows, found)
+
+
+def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: Outcome) -> Iterator[Line]:
+    """Why a process is killed: what the hardware said, what the kernel said, what it gives back."""
+    teller = Teller(machine)
+    trap = next((row for row in reversed(rows) if row.name == "trap"), None)
+    fault = before.fault
+    if trap is not None and fault is not None:
+        at = f" at {fault.level}[{fault.index}]" if fault.level else ""
+        register = machine.format.fault_register
+        code = code_text(machine.format, done.code)
+        yield f"hardware  {fault.kind}{at}, error code {code}, {register} {teller.show.va(trap.c)}"
+    yield f"kernel    {kernel_verdict(machine, teller, rows, done, before)}"
+    parts = [plural(done.frames, "frame"), plural(done.tables, "table"), plural(done.slots, "slot")]
+    yield f"result    process {done.pid} killed; {', '.join(parts)} given back"
+
+
+def kernel_verdict(
+    machine: Machine, teller: Teller, rows: list[Happening], done: Accessed, before: Outcome
+) -> str:
+    """Why the kernel does not serve a fault."""
+    names = {row.name: row for row in rows}
+    signal = signal_of(rows)
+    if "oom" in names:
+        return f"memory and swap are full; process {done.pid} has the highest score, {names['oom'].b}"
+    if "limit-check" in names and not names["limit-check"].c:
+        return f"process {done.pid} holds {names['limit-check'].a} of {done.limit} frames: refused"
+    assert signal is not None
+    if "bus-error" in names:
+        return f"{teller.show.pa(names['bus-error'].a)} is outside memory"
+    if not before.region:
+        return f"no region holds {teller.show.va(signal.c)}"
+    region = machine.k.region_find(machine.m, done.pid, signal.c)
+    word = ACCESS_WORDS["rwx"[before.access]]
+    if not region:
+        return f"region {before.region}: no {word}"
+    rights = rights_text(machine.m.region[region * REGION + REGION_RIGHTS])
+    return f"region {before.region} is {rights}: no {word}"
+
+
+def moved_lines(machine: Machine, rows: list[Happening]) -> Iterator[Line]:
+    """A line for each page that went to swap or came back from it."""
+    teller = Teller(machine)
+    moved: Happening | None = None
+    for row in rows:
+        if row.name in ("swap-out", "swap-drop", "file-drop", "swap-in"):
+            moved = row
+        elif row.name == "entry-write" and moved is not None:
+            yield moved_line(teller, moved, row)
+            moved = None if moved.name == "swap-in" else moved
+
+
+def moved_line(teller: Teller, moved: Happening, entry: Happening) -> str:
+    """`vpn 0x01: pfn 0x11 -> slot 1, written (dirty); PT[1] = 0x0102`."""
+    pfn, vpn = teller.show.pfn(moved.b), teller.vpn(moved.c)
+    what = {
+        "swap-out": f"pfn {pfn} -> slot {moved.a}, written (dirty)",
+        "swap-drop": f"pfn {pfn} -> slot {moved.a}, dropped (clean)",
+        "file-drop": f"pfn {pfn} dropped, page {moved.a} of its file has it",
+        "swap-in": f"slot {moved.a} -> pfn {pfn}, read",
+    }[moved.name]
+    known = teller.table_of(entry.a)
+    name = f"{teller.machine.format.levels[known[0]].name}[{known[1]}]" if known else teller.show.pa(entry.a)
+    return f"vpn {vpn}: {what}; {name} = {teller.show.entry(entry.c)}"
+
+
+def access_data(
+    machine: Machine, rows: list[Happening], done: Accessed, found: Outcome | None, va: int, how: str
+) -> dict[str, Any]:
+    """An access as JSON shows it."""
+    table, signal = EventTable(machine, rows), signal_of(rows)
+    return {
+        "va": va,
+        "access": ACCESS_WORDS[how][0] if how != "x" else "x",
+        "pid": done.pid,
+        "outcome": "killed" if done.killed else "translated",
+        "pa": found.pa if found is not None else None,
+        "served": None if done.killed else how_served(rows),
+        "signal": signal_text(signal).split()[0] if signal is not None else None,
+        "cycles": table.teller.total(rows),
+        "value": None if done.killed else done.value & ((1 << 64) - 1),
+        "frames_freed": done.frames if done.killed else 0,
+        "tables_freed": done.tables if done.killed else 0,
+        "slots_freed": done.slots if done.killed else 0,
+        "events": list(table.data()),
+    }
