@@ -105,7 +105,7 @@ def regions_table(show: Notation, rows: Iterable[dict[str, Any]]) -> Table:
         Column("end", kind=ADDRESS, format=show.va),
         Column("size", align=">", format=format_size),
         Column("rights"),
-        size_column("page_size", "page"),
+        size_column("page_size", "page", shown=False),
         size_column("resident"),
         size_column("swapped"),
         Column("kind", "region"),

@@ -162,5 +162,6 @@ def fault_words(form: object, found: Outcome) -> str:
     fault = found.fault
     assert fault is not None
     if fault.kind == "non-canonical":
-        return f"fault: {fault.kind}, {fault.reason}"
+        name = fault.reason.partition(" (")[2]
+        return f"fault: {fault.kind}" + (f" ({name}" if name else "")
     return f"fault: {fault.kind}, error code {code_text(form, fault.code)}"  # type: ignore[arg-type]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vmdbg.targets.simulated import Simulated
     from vmdbg.views.result import Line
 
+WIDTH, INDENT = 80, 7
+
 
 def why_rows(target: Simulated, verdict: Verdict) -> Iterator[list[Any]]:
     """Level, entry, a value or None for each deciding field, rights so far."""
@@ -81,22 +83,39 @@ def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
     """Rule, edit, near miss, TLB: a word of six letters, then the sentence."""
     show = target.notation
     for key in verdict.rules:
-        yield f"rule   {rule_text(target.machine, verdict, key)}"
+        yield from wrapped("rule", rule_text(target.machine, verdict, key))
+    if not verdict.rules and found_fault(verdict) and verdict.cause is None:
+        fault = verdict.outcome.fault
+        yield from wrapped("rule", fault.reason if fault is not None else "")
     for edit in verdict.cause.edits if verdict.cause else []:
         step = edit.step
         change = f"{show.entry(edit.old)} -> {show.entry(edit.new)} ({edit.what})"
         yield f"edit   {step.name} {show.pa(step.address)}: {change}"
     for register, value in verdict.registers:
         if found_fault(verdict):
-            yield f"or     set ${register.name} = {1 - value}: {register.help}, while it is {value}"
+            yield from wrapped(
+                "or", f"set ${register.name} = {1 - value}: {register.help}, while it is {value}"
+            )
         else:
-            yield f"since  {register.name} = {value}; with {1 - value} it would be refused: {register.help}"
+            text = f"{register.name} = {value}; with {1 - value} it would be refused: {register.help}"
+            yield from wrapped("since", text)
     if verdict.near is not None:
         step, va, alone = verdict.near
         which = "the one entry in use" if alone else "the nearest entry in use"
         yield f"near   {which} is {step.name}, {show.pa(step.address)}: it maps {show.va(va)}"
     if verdict.tlb is not None:
         yield [("", "tlb    "), *outcome_line(show, verdict.tlb)]
+
+
+def wrapped(word: str, text: str) -> Iterator[str]:
+    """A remark, its sentence in as many lines as it needs."""
+    line = f"{word:{INDENT}}"
+    for part in text.split(" "):
+        if len(line) + len(part) > WIDTH and line.strip():
+            yield line.rstrip()
+            line = " " * INDENT
+        line += part + " "
+    yield line.rstrip()
 
 
 def found_fault(verdict: Verdict) -> bool:
