@@ -126,7 +126,7 @@ def delete_command(session: Session, args: Args) -> object:
 
 @command(
     "disable",
-    aliases=("disa", "disable breakpoints"),
+    aliases=("disa", "dis", "disable breakpoints"),
     group="breakpoints",
     effect=SHELL,
     arguments=[NUMBERS],
