@@ -109,7 +109,7 @@ class Stops:
     @property
     def active(self) -> Iterable[Stop]:
         """The stops that may halt the machine."""
-        return [*(stop for stop in self.by_number.values() if stop.enabled), self.signals]
+        return [stop for stop in (*self.by_number.values(), self.signals) if stop.enabled]
 
     def install(self, m: Any, watch: bool, count_only: bool = False) -> None:
         """Write the stop rows and mask bytes, or none unless `watch`.

@@ -1,0 +1,403 @@
+"""Positions, going to and from them, acting and undoing: the state is what it was, in both engines."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vmdbg.debugger import acting
+from vmdbg.debugger.history import AT_END, AT_INTERRUPT, AT_LIMIT, AT_STOP
+from vmdbg.debugger.stops import Stops
+from vmdbg.debugger.timeline import Timeline
+from vmdbg.errors import UserError
+from vmdbg.machine.config import load_config
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.targets.simulated import boot_program
+
+READ, WRITE, FETCH, EXIT = 0, 1, 2, 16
+PRESETS = ("tutorial16", "default")
+
+
+def row(kind: int, va: int = 0, value: int = 0, line: int = 1) -> list[int]:
+    return [kind | 1 << 8 | line << 16, va, value, 0]
+
+
+def machine_with(
+    operations: list[list[int]], preset: str = "tutorial16", processes: int = 1, **values: object
+) -> Machine:
+    named = {name.replace("__", "."): value for name, value in values.items()}
+    bare = {"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}
+    machine = Machine(load_config(preset).with_({**bare, **named}))
+    rows = array("q", sum([*operations, row(EXIT)], []))
+    base = 0 if preset == "tutorial16" else 0x400000
+    size = 0x8000
+    specs = [
+        ProcessSpec(f"p{number}", None, -1, [RegionSpec("heap", base, size, 11)], rows[:])
+        for number in range(processes)
+    ]
+    machine.load(Program("test", "test.vmp", [], specs))
+    return machine
+
+
+def preset(name: str) -> Machine:
+    machine = Machine(load_config(name))
+    boot_program(machine)
+    return machine
+
+
+def timeline(machine: Machine, engine: str = "interpreted") -> Timeline:
+    found = Timeline(machine, Stops())
+    found.stops.signals.enabled = False
+    if engine == "compiled":
+        machine.compile()
+    found.runner.engine = engine
+    return found
+
+
+def base_of(name: str) -> int:
+    return 0 if name == "tutorial16" else 0x400000
+
+
+# -- an operation stopped at each of its events
+
+
+def first_touch(name: str) -> Machine:
+    return machine_with([row(WRITE, base_of(name) + 0x10, 0x2A)], name)
+
+
+def major_fault(name: str) -> Machine:
+    base = base_of(name)
+    machine = machine_with([row(WRITE, base, 7), row(READ, base)], name)
+    machine.run(1)
+    machine.swap_out(1, base)
+    return machine
+
+
+def copy_to_swap(name: str) -> Machine:
+    """The second touch needs the only frame: the first page goes to swap."""
+    page = Machine(load_config(name)).format.page_size
+    base = base_of(name)
+    first = load_config(name)["kernel.first_frame"]
+    few = {"kernel__user_frames": 1, "kernel__table_frames": 8, "kernel__first_frame": first}
+    return machine_with([row(WRITE, base, 7), row(WRITE, base + page, 8)], name, kernel__limit=0, **few)
+
+
+def segmentation_fault(name: str) -> Machine:
+    return machine_with([row(READ, base_of(name)), row(READ, base_of(name) + 0xF000)], name)
+
+
+CASES = {
+    "first touch": (first_touch, 0, "fault-minor"),
+    "major fault": (major_fault, 1, "fault-major"),
+    "copy to swap": (copy_to_swap, 1, "swap-out"),
+    "SIGSEGV": (segmentation_fault, 1, "signal"),
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("case", CASES)
+def test_stopped_at_each_event_and_run_again_it_ends_the_same(case: str, name: str) -> None:
+    make, operation, expected = CASES[case]
+    plain = timeline(make(name))
+    plain.go(operation)
+    events = plain.operation_events()
+    assert expected in {event.name for event in events}
+    plain.forward(operation + 1)
+    wanted = plain.machine.digest()
+
+    stopped = timeline(make(name))
+    stopped.go(operation)
+    seen = set()
+    for number in range(1, len(events) + 1):
+        stopped.go(operation, number)
+        assert stopped.position == (operation, number)
+        seen.add(stopped.machine.digest())
+        stopped.forward(operation + 1)
+        assert stopped.position == (operation + 1, 0)
+        assert stopped.machine.digest() == wanted
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_event_by_event_to_the_end_and_back_to_the_same_digest(name: str) -> None:
+    line = timeline(major_fault(name))
+    begin, digests = line.position, {line.position: line.machine.digest()}
+    while line.step_events(1):
+        digests[line.position] = line.machine.digest()
+    assert line.place is None
+    for position in sorted(digests, reverse=True):
+        line.go(*position)
+        assert line.machine.digest() == digests[position]
+    assert line.position == begin
+
+
+def test_single_events_are_those_of_the_whole_operation() -> None:
+    line = timeline(first_touch("tutorial16"))
+    whole = [(event.name, event.a, event.b, event.c) for event in line.operation_events()]
+    assert [name for name, *_ in whole][:3] == ["tlb-miss", "trap", "table-read"]
+    one_by_one = [line.step_events(1)[0] for _ in whole]
+    assert [(event.name, event.a, event.b, event.c) for event in one_by_one] == whole
+    assert [event.number for event in one_by_one] == list(range(1, len(whole) + 1))
+
+
+def test_a_position_that_is_not_there_changes_nothing() -> None:
+    line = timeline(first_touch("tutorial16"))
+    line.step_events(4)
+    before, digest = line.position, line.machine.digest()
+    for wrong in ((0, 99), (7, 0), (-1, 0)):
+        with pytest.raises(UserError):
+            line.go(*wrong)
+        assert (line.position, line.machine.digest()) == (before, digest)
+
+
+# -- both engines, and the way between them
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_program_runs_to_the_same_end_in_each_engine(name: str, engine: str) -> None:
+    plain, other = timeline(preset(name)), timeline(preset(name), engine)
+    for line in (plain, other):
+        assert line.forward().kind == AT_END
+    assert plain.position == other.position
+    assert plain.machine.digest() == other.machine.digest()
+
+
+def test_a_stop_is_found_at_its_event_in_each_engine(engine: str) -> None:
+    line = timeline(preset("default"), engine)
+    line.stops.catch("fault-minor")
+    arrival = line.forward()
+    assert (arrival.kind, arrival.happening.name) == (AT_STOP, "fault-minor")
+    place = line.position
+    assert place.events == arrival.happening.number
+    assert line.operation_events()[place.events - 1].name == "fault-minor"
+    plain = timeline(preset("default"))
+    plain.go(*place)
+    assert plain.machine.digest() == line.machine.digest()
+    assert line.forward().kind == AT_END
+
+
+def test_a_long_run_changes_to_the_compiled_engine_when_it_is_ready(engine: str) -> None:
+    if engine == "interpreted":
+        pytest.skip("about the compiled engine")
+    preset("default").compile()
+    line = timeline(preset("default"))
+    line.runner.engine, line.runner.patience, line.runner.size = "auto", 0.0, 1000
+    assert line.forward().kind == AT_END
+    assert line.machine.compiled is not None
+    plain = timeline(preset("default"))
+    plain.forward()
+    assert line.machine.digest() == plain.machine.digest()
+
+
+def test_without_numba_the_machine_runs_interpreted_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("vmdbg.jit.available", lambda: False)
+    line = Timeline(preset("default"), Stops(), said.append)
+    line.runner.patience, line.runner.size = 0.0, 1000
+    assert line.forward().kind == AT_END
+    assert len(said) == 1
+    assert "numba" in said[0]
+    line.runner.engine = "compiled"
+    line.restart()
+    with pytest.raises(UserError, match="numba"):
+        line.forward()
+
+
+# -- Ctrl-C
+
+
+def test_ctrl_c_stops_between_two_operations() -> None:
+    line = timeline(preset("default"))
+    run, slices = line.machine.run, []
+
+    def interrupted(limit: int, compiled: bool = False) -> int:
+        slices.append(limit)
+        if len(slices) == 3:
+            line.runner.interrupts.came = True
+        return run(limit, compiled)
+
+    line.runner.size = 100
+    line.machine.run = interrupted  # type: ignore[method-assign]
+    assert line.forward().kind == AT_INTERRUPT
+    line.machine.run = run  # type: ignore[method-assign]
+    here, digest = line.position, line.machine.digest()
+    assert here.events == 0
+    assert line.begin < here.operations < 73015
+    line.go(line.begin)
+    line.go(*here)
+    assert line.machine.digest() == digest
+    assert line.forward().kind == AT_END
+
+
+# -- acting and undoing
+
+ACTIONS = {
+    "swapout": lambda machine: acting.swap_out(machine, 1, 0x406000),
+    "swapout pages": lambda machine: acting.swap_out_pages(machine, 3),
+    "swapout process": lambda machine: acting.swap_out_process(machine, 1),
+    "swapin": lambda machine: acting.swap_in(machine, 1, 0x407000),
+    "read": lambda machine: acting.access(machine, 0x407000, READ, 8),
+    "write": lambda machine: acting.access(machine, 0x408000, WRITE, 8, 0x1234),
+    "fetch": lambda machine: acting.access(machine, 0x401000, FETCH, 4),
+    "kill": lambda machine: acting.access(machine, 0x5000, READ),
+    "flush": lambda machine: acting.flush(machine, None),
+    "flush all": lambda machine: acting.flush(machine, None, everything=True),
+    "flush page": lambda machine: acting.flush_page(machine, 0x404000),
+}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_undo_restores_the_digest_and_redo_brings_it_back(name: str) -> None:
+    line = timeline(preset("default"))
+    before, start = line.machine.digest(), line.position
+    _, action = line.act(name, ACTIONS[name])
+    after = line.machine.digest()
+    assert line.position == (start.operations + 1, 0)
+    assert after != before
+    assert line.undo() is action
+    assert (line.position, line.machine.digest()) == (start, before)
+    line.redo()
+    assert line.machine.digest() == after
+
+
+def test_a_prediction_changes_nothing() -> None:
+    line = timeline(preset("default"))
+    before = line.machine.digest()
+    done, action = line.predict("fault", ACTIONS["kill"])
+    assert done.killed
+    assert done.frames > 500
+    assert "signal" in {row.name for row in action.happenings}
+    assert (line.machine.digest(), line.end, line.actions) == (before, line.begin, [])
+
+
+def test_an_action_that_fails_changes_nothing() -> None:
+    line = timeline(preset("default"))
+    line.step_events(3)
+    before, position = line.machine.digest(), line.position
+    with pytest.raises(UserError):
+        line.act("swapout", lambda machine: acting.swap_out(machine, 1, 0x5000))
+    assert (line.machine.digest(), line.position) == (before, position)
+
+
+def test_an_action_inside_an_operation_finishes_it_first() -> None:
+    line = timeline(preset("default"))
+    line.step_events(3)
+    start = line.position
+    _, action = line.act("flush", ACTIONS["flush"])
+    assert action.finished
+    assert action.time == start.operations + 1
+    assert line.position == (start.operations + 2, 0)
+
+
+def test_actions_are_part_of_the_past_that_is_run_again() -> None:
+    line = timeline(preset("default"))
+    line.act("swapout", ACTIONS["swapout"])
+    line.forward(2000)
+    line.act("write", ACTIONS["write"])
+    line.forward(4000)
+    digest = line.machine.digest()
+    line.go(line.begin)
+    line.go(3000, 1)
+    line.forward(4000)
+    assert line.machine.digest() == digest
+
+
+def test_acting_in_the_past_asks_and_forgets_the_future() -> None:
+    line = timeline(preset("default"))
+    asked: list[str] = []
+    line.confirm = lambda question: bool(asked.append(question))
+    line.forward(100)
+    line.go(50)
+    digest = line.machine.digest()
+    with pytest.raises(UserError, match="Not confirmed"):
+        line.act("flush", ACTIONS["flush"])
+    assert len(asked) == 1
+    assert (line.machine.digest(), line.end) == (digest, 100)
+    line.confirm = lambda question: True
+    line.act("flush", ACTIONS["flush"])
+    assert line.end == 51
+
+
+def test_nothing_to_undo_and_nothing_to_redo() -> None:
+    line = timeline(preset("tutorial16"))
+    with pytest.raises(UserError, match="Nothing to undo"):
+        line.undo()
+    with pytest.raises(UserError, match="Nothing to redo"):
+        line.redo()
+
+
+# -- several processes
+
+
+def test_step_counts_the_operations_of_its_own_process() -> None:
+    operations = [row(READ, 256 * number) for number in range(6)]
+    line = timeline(machine_with(operations, processes=2, kernel__quantum=2))
+    assert line.place.pid == 1
+    assert line.step(3).kind == AT_LIMIT
+    # Two of its own, two of the other process, and one of its own again.
+    assert line.position == (5, 0)
+    assert line.place.pid == 1
+
+
+def test_positions_are_exact_where_processes_take_turns() -> None:
+    operations = [row(WRITE, 256 * number, number) for number in range(8)]
+    line = timeline(machine_with(operations, processes=3, kernel__quantum=2))
+    line.stops.catch("switch")
+    places = []
+    while (arrival := line.forward()).kind == AT_STOP:
+        places.append((line.position, line.machine.digest()))
+        assert arrival.happening.name == "switch"
+    assert arrival.kind == AT_END
+    assert len(places) > 8
+    for place, digest in reversed(places):
+        line.go(*place)
+        assert line.machine.digest() == digest
+
+
+def test_ended_processes_are_told() -> None:
+    line = timeline(machine_with([row(READ, 0xF000)], processes=2))
+    arrival = line.forward()
+    assert [(process.pid, process.status) for process in arrival.ended] == [(1, 139), (2, 139)]
+
+
+# -- positions in random order, acting and undo between
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_going_anywhere_ends_in_the_state_that_was_there(data: st.DataObject) -> None:
+    places = st.integers(0, 11)
+    operations = data.draw(
+        st.lists(st.tuples(st.sampled_from([READ, WRITE, FETCH]), places), min_size=3, max_size=12)
+    )
+    rows = [row(kind if kind != FETCH else READ, 256 * page, page) for kind, page in operations]
+    machine = machine_with(rows, processes=2, kernel__user_frames=4, kernel__limit=0, kernel__quantum=3)
+    line = timeline(machine)
+    line.checkpoints.spacing = data.draw(st.integers(1, 8))
+    known = {line.position: machine.digest()}
+    for _ in range(data.draw(st.integers(3, 14))):
+        choice = data.draw(st.sampled_from(["event", "operation", "go", "act", "undo"]))
+        if choice == "event":
+            line.step_events(data.draw(st.integers(1, 9)))
+        elif choice == "operation":
+            line.forward(machine.operations + data.draw(st.integers(1, 5)))
+        elif choice == "go":
+            line.go(*data.draw(st.sampled_from(sorted(known))))
+            assert machine.digest() == known[line.position]
+        elif choice == "act":
+            if line.place is None:
+                continue
+            page = data.draw(places)
+            line.act("access", lambda machine, page=page: acting.access(machine, 256 * page, WRITE, 1, 9))
+            known = {place: digest for place, digest in known.items() if place[0] <= line.position[0] - 1}
+        elif any(action.time < machine.operations for action in line.actions):
+            line.undo()
+            known = {place: digest for place, digest in known.items() if place <= line.position}
+        known[line.position] = machine.digest()
+    for place in sorted(known, reverse=True):
+        line.go(*place)
+        assert machine.digest() == known[place]
