@@ -51,9 +51,9 @@ class Flattener:
         if node is None:
             return None
         body = [item for item in node.body if not is_docstring(item)]
-        return ast.FunctionDef(
-            name=name, args=node.args, body=body or [ast.Pass()], decorator_list=[], lineno=1, type_params=[]
-        )
+        bare = copy.copy(node)
+        bare.body, bare.decorator_list = body or [ast.Pass()], []
+        return bare
 
     def tree(self, name: str) -> ast.FunctionDef | None:
         """The definition with constants in and small calls out."""
@@ -385,6 +385,7 @@ def first_line(node: ast.FunctionDef) -> int:
 
 
 def is_docstring(item: ast.stmt) -> bool:
+    """Is the statement a string alone?"""
     return (
         isinstance(item, ast.Expr)
         and isinstance(item.value, ast.Constant)
@@ -401,6 +402,7 @@ def assigned(body: list[ast.stmt]) -> set[str]:
 
 
 def contains(body: list[ast.stmt], kind: type[ast.AST]) -> bool:
+    """Is a node of that kind anywhere in the statements?"""
     return any(isinstance(node, kind) for item in body for node in ast.walk(item))
 
 

@@ -62,7 +62,8 @@ def slot(function: F) -> F:
 
 def twin(function: F) -> F:
     """Give the interpreted engine a body of its own for the hot function of the same name."""
-    function.hot = FUNCTIONS[function.__name__].hot  # type: ignore[attr-defined]
+    marks: Any = FUNCTIONS[function.__name__]
+    function.__dict__["hot"] = marks.hot
     TWINS[function.__name__] = function
     return function
 
@@ -85,8 +86,9 @@ class Linked:
 def link(bindings: Mapping[str, Any], twins: bool = True) -> dict[str, Callable[..., Any]]:
     """Copies of all hot functions with the holes filled by `bindings`: the interpreted engine.
 
-    Without `twins` they are what the compiled engine is made from.  `bindings` gives a function for every slot that is reachable, and ints for the constants of the
-    contract modules.  Raises ValueError if a slot stays open.
+    Without `twins` they are what the compiled engine is made from.  `bindings` gives a function for
+    every slot, and ints for the constants of the contract modules.  Raises ValueError if a slot stays
+    open.
     """
     open_slots = SLOTS.keys() - bindings.keys()
     if open_slots:
@@ -114,8 +116,7 @@ def link(bindings: Mapping[str, Any], twins: bool = True) -> dict[str, Callable[
         copy.__module__ = module
         copy.__dict__.update(original.__dict__)
         copies[name] = copy
-    for module, space in spaces.items():
-        # Names that the module imports or defines, and the holes; nothing else leaks in.
+    for space in spaces.values():
         space.update(constants)
         space.update(copies)
     return copies

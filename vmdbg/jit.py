@@ -94,7 +94,7 @@ def build(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, priv
     for name, copy in copies.items():
         if name != entry:
             if not private:
-                inner["forceinline"] = not copy.hot["cold"]  # type: ignore[attr-defined]
+                inner["forceinline"] = not copy.hot["cold"]
             register_jitable(**inner)(copy)
     main = copies[entry]
     main.__qualname__ = ENTRY
@@ -139,7 +139,7 @@ def whole_program(inlined: list[str]) -> Iterator[None]:
     def set_emitted_env(self: Any, name: str, env: object) -> None:
         address = self._engine.get_global_value_address(name)
         if address:  # a callee that was inlined has none
-            (ctypes.c_void_p * 1).from_address(address)[0] = ctypes.c_void_p(id(env))  # type: ignore[call-overload]
+            (ctypes.c_void_p * 1).from_address(address)[0] = ctypes.c_void_p(id(env))
 
     def plain_index(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
         return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
@@ -175,7 +175,7 @@ def fingerprint(
     seen = set()
     for name, function in sorted(functions.items()):
         code = function.__code__
-        add("function", name, sorted(function.hot.items()), code.co_filename)  # type: ignore[attr-defined]
+        add("function", name, sorted(function.hot.items()), code.co_filename)
         if code.co_filename not in seen:
             seen.add(code.co_filename)
             with open(code.co_filename, "rb") as source:

@@ -54,7 +54,7 @@ def parse_size(text: str) -> int:
             break
     if upper and upper[-1] in SUFFIXES and not upper.startswith("0X"):
         return parse_number(upper[:-1].strip() or text) * SUFFIXES[upper[-1]]
-    return parse_number(upper if upper else text)
+    return parse_number(upper or text)
 
 
 def format_size(size: int, unit: int = 0) -> str:

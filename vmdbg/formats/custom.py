@@ -61,39 +61,45 @@ def load_format(path: str) -> Format:
     return make_format(table, path)
 
 
-def make_format(table: Mapping[str, Any], file: str) -> Format:
-    """The format that a table declares."""
+def wrong(file: str, key: str, expected: str) -> InputError:
+    """What to raise for a key whose value is not what was expected."""
+    return InputError(f"format.{key}: expected {expected}", file)
 
-    def wrong(key: str, expected: str) -> InputError:
-        return InputError(f"format.{key}: expected {expected}", file)
 
+def check_keys(table: Mapping[str, Any], file: str) -> None:
+    """Every key is known and of its type, none is missing, sizes are possible."""
     for key, value in table.items():
         kind = KEYS.get(key)
         if kind is None:
             raise InputError(f"unknown key format.{key}; expected {', '.join(KEYS)}", file)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise wrong(
-                key, {int: "an integer", bool: "true or false", str: "a string"}.get(kind, kind.__name__)
-            )
+            names = {int: "an integer", bool: "true or false", str: "a string", list: "a list"}
+            raise wrong(file, key, names.get(kind, "a table"))
     for key in REQUIRED:
         if key not in table:
             raise InputError(f"format.{key} is missing", file)
+    if not 2 <= table["va_bits"] <= 57:
+        raise wrong(file, "va_bits", "2 to 57")
+    if table["entry_bytes"] not in (1, 2, 4, 8):
+        raise wrong(file, "entry_bytes", "1, 2, 4 or 8")
+
+
+def make_format(table: Mapping[str, Any], file: str) -> Format:
+    """The format that a table declares."""
+
+    check_keys(table, file)
     va_bits, width = table["va_bits"], table["entry_bytes"]
-    if not 2 <= va_bits <= 57:
-        raise wrong("va_bits", "2 to 57")
-    if width not in (1, 2, 4, 8):
-        raise wrong("entry_bytes", "1, 2, 4 or 8")
     levels = read_levels(table["levels"], va_bits, file)
     if levels[-1].shift < 3:
-        raise wrong("levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
+        raise wrong(file, "levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
     fields, roles = read_fields(table["fields"], width * 8, file)
     inverted = table.get("inverted", [])
     for role in inverted:
         if role not in ROLES or role not in roles:
-            raise wrong("inverted", f"names of declared fields, not {role!r}")
+            raise wrong(file, "inverted", f"names of declared fields, not {role!r}")
     by_rights = table.get("leaf_by_rights", False)
     if any(level.leaf for level in levels[:-1]) and "huge" not in roles and not by_rights:
-        raise wrong("fields.huge", "a bit, because a level above the last one has leaves")
+        raise wrong(file, "fields.huge", "a bit, because a level above the last one has leaves")
     valid = roles["valid"]
     return declare(
         table.get("name", "custom"),
@@ -139,7 +145,7 @@ def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
         if not isinstance(entry, dict) or set(entry) - {"name", "linux", "bits", "leaf"}:
             raise InputError(f"format.levels[{place}]: expected name, bits and leaf", file)
         bits, name = entry.get("bits"), entry.get("name", f"L{len(items) - 1 - place}")
-        if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= MAX_BITS:
+        if type(bits) is not int or not 1 <= bits <= MAX_BITS:
             raise InputError(f"format.levels[{place}].bits: expected 1 to {MAX_BITS}", file)
         if not isinstance(name, str) or not isinstance(entry.get("leaf", False), bool):
             raise InputError(f"format.levels[{place}]: expected a name, and true or false as leaf", file)
@@ -150,7 +156,7 @@ def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
 
 
 def read_fields(table: Mapping[str, Any], bits: int, file: str) -> tuple[list[Field], dict[str, str]]:
-    """The fields, and which role each plays: `valid = 7` or `frame = { low = 0, width = 5, name = "PFN" }`."""
+    """The fields, and which role each plays: `valid = 7`, `frame = { low = 0, width = 5, name = "PFN" }`."""
     fields: list[Field] = []
     roles: dict[str, str] = {}
     used: dict[str, int] = {"present": 0, "absent": 0}
@@ -158,7 +164,8 @@ def read_fields(table: Mapping[str, Any], bits: int, file: str) -> tuple[list[Fi
         if role not in HELP:
             raise InputError(f"unknown key format.fields.{role}; expected {', '.join(HELP)}", file)
         entry = value if isinstance(value, dict) else {"low": value}
-        low, width = entry.get("low"), entry.get("width", 1)
+        low: Any = entry.get("low")
+        width: Any = entry.get("width", 1)
         name = entry.get(
             "name", {"frame": "PFN", "slot": "slot", "slot_mark": "mark"}.get(role, role[0].upper())
         )

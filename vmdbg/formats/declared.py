@@ -261,7 +261,7 @@ FUNCTIONS = (
 ROLES = ("valid", "readable", "writable", "executable", "user", "accessed", "dirty", "global", "huge")
 
 
-def declare(
+def declare(  # Long: a record's fields are arguments, one a line
     name: str,
     manual: str,
     levels: tuple[Level, ...],
@@ -269,7 +269,7 @@ def declare(
     entry_bytes: int,
     fields: tuple[Field, ...],
     roles: dict[str, str],
-    allowed: Callable[[list[int]], tuple[int, int, int]],
+    allowed: Callable[[list[int], int], tuple[int, int, int]],
     *,
     inverted: Iterable[str] = (),
     leaf_by_rights: bool = False,

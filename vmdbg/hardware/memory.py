@@ -111,13 +111,15 @@ def copy_words(target, to, source, start, count):
         word += 1
 
 
-@twin
-def zero_words(target, start, count):  # type: ignore[no-redef]  # noqa: F811
+@twin  # type: ignore[no-redef]
+def zero_words(target, start, count):  # noqa: F811
+    """`zero_words` for memoryviews."""
     target[start : start + count].cast("B")[:] = bytes(count * 8)
 
 
-@twin
-def copy_words(target, to, source, start, count):  # type: ignore[no-redef]  # noqa: F811
+@twin  # type: ignore[no-redef]
+def copy_words(target, to, source, start, count):  # noqa: F811
+    """`copy_words` for memoryviews."""
     target[to : to + count] = source[start : start + count]
 
 

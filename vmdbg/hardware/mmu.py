@@ -169,4 +169,4 @@ def translate(m, cpu, va, access):
             return -1
         return walk_and_fill(m, cpu, va, access)
     pa = word_address(word, key & KEY_SIZE, va)
-    return pa
+    return pa  # noqa: RET504 -- `flat` writes assignments out, not expressions with branches

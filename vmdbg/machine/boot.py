@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from vmdbg.hot import Linked
     from vmdbg.machine.config import MachineConfig
 
-MAX_STOPS, MAX_LOG = 64, 4096
+MAX_STOPS, MAX_LOG = 64, 1 << 12
 SMALL_POOL = 64  # rows that regions and processes start with; pools grow
 
 

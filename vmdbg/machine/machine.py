@@ -76,7 +76,7 @@ def halt(number: int) -> None:
 
 
 @reads(fills=True)
-def no_halt(number):
+def no_halt(number: int) -> None:
     """The compiled engine ends the operation: CONTROL_LIMIT is 0."""
 
 
@@ -243,7 +243,7 @@ class Machine:
         self.flat = True
         copies = {name: value for name, value in vars(self.k).items() if hasattr(value, "hot")}
         with contextlib.suppress(OSError):  # without sources everything stays as it is
-            self.k.run = flatten(copies, ENTRY)
+            vars(self.k)[ENTRY] = flatten(copies, ENTRY)
 
     def cold_work(self, reason: int) -> bool:
         """What hot code asked for.  True: the operation is over; False: it is to be repeated."""

@@ -86,13 +86,15 @@ TABLE_ALLOC = event("table-alloc", "pfn depth address", "", "a frame was made a 
 ENTRY_WRITE = event("entry-write", "address old new", "", "the kernel wrote a page-table entry")
 FAULT_COW = event("fault-cow", "va from to", "minor", "a write to a shared page gave the writer a copy")
 FAULT_FILE = event("fault-file", "va region page", "major", "a fault was served from a file")
-FAULT_ACCESS = event("fault-access", "va entry dirty", "minor", "the kernel set A or D, because the hardware does not")
+FAULT_ACCESS = event(
+    "fault-access", "va entry dirty", "minor", "the kernel set A or D where no hardware does"
+)
 STACK_GROW = event("stack-grow", "from to region", "", "a stack region grew down to an address")
 FAULT_MINOR = event("fault-minor", "va region reason", "minor", "a fault was served from memory")
 FAULT_MAJOR = event("fault-major", "va region slot", "major", "a fault was served from swap")
 SIGNAL = event("signal", "number code va", "", "a process was sent a signal")
 RECLAIM = event("reclaim", "free wanted", "", "no frame is free: the kernel looks for a victim")
-BACKGROUND = event("reclaim-background", "free wanted", "", "free frames are low: the kernel makes room between operations")
+BACKGROUND = event("reclaim-background", "free wanted", "", "free frames are low: the kernel makes room")
 AGE = event("age", "pfn va", "", "the policy cleared an accessed bit and passed the page by")
 EVICT = event("evict", "pfn va dirty", "", "the policy chose a page to leave memory")
 SWAP_OUT = event("swap-out", "slot pfn va", "", "a page was written to the swap area")

@@ -247,7 +247,9 @@ table(
     next      next free slot; 0 = none
     """,
 )
-table("file8", STATE, "file_pages * page_words", "word    content of the files that were mapped, page by page")
+table(
+    "file8", STATE, "file_pages * page_words", "word    content of the files that were mapped, page by page"
+)
 table("swap8", STATE, "swap // 8", "word    content of the slots")
 table(
     "op",

@@ -1,7 +1,8 @@
 """Page replacement: one file a policy, four functions each.
 
 `policy_load(m, frame)` a user page came into the frame · `policy_unload(m, frame)` it leaves ·
-`policy_use(m, frame)` a program accessed it · `victim(m)` the frame to evict next, -1 if there is none (it may age pages: it writes).
+`policy_use(m, frame)` a program accessed it · `victim(m)` the frame to evict next, -1 if there is none
+(it may age pages: it writes).
 """
 
 from __future__ import annotations
