@@ -160,7 +160,9 @@ def rates(machine: Machine, pid: int | None) -> list[str]:
     if not accesses:
         return []
     faults = counts.get("fault-minor", 0) + counts.get("fault-major", 0)
-    return [f"{accesses} accesses: {misses} missed the TLB, {faults} page fault{'s' if faults != 1 else ''}."]
+    what = "1 access" if accesses == 1 else f"{accesses} accesses"
+    missed = f"{misses} TLB miss" + ("" if misses == 1 else "es")
+    return [f"{what}: {missed}, {faults} page fault" + ("." if faults == 1 else "s.")]
 
 
 def slot_summary(machine: Machine) -> str:

@@ -8,6 +8,7 @@ from vmdbg.formats.contract import (
     ALL_RIGHTS,
     ENTRY_EMPTY,
     ENTRY_LEAF,
+    ENTRY_SWAPPED,
     RIGHT_R,
     RIGHT_U,
     RIGHT_W,
@@ -196,8 +197,8 @@ def decide_absent(machine: Machine, verdict: Verdict) -> None:
     form, step = machine.format, verdict.walk.last
     if "p" in form.rules:
         field = field_named(form, form.rules["p"][0])
-        if field is not None and field.get(step.entry) == 0:
-            verdict.cause = Cause("p", field.name, 0, step, [])
+        if field is not None and step.kind in (ENTRY_EMPTY, ENTRY_SWAPPED):
+            verdict.cause = Cause("p", field.name, field.get(step.entry), step, [])
             verdict.rules = ["p"]
     if step.kind == ENTRY_EMPTY:
         verdict.near = nearest(machine, verdict.walk)

@@ -78,9 +78,9 @@ def describe(config: MachineConfig) -> str:
 def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     """A row for each register of a CPU: name, value, what it means in words."""
     m, form, row = machine.m, machine.format, cpu * CPU
-    code = m.cpu[row + CPU_CODE]
+    code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
     rows = [
-        (form.root_register, m.cpu[row + CPU_ROOT], f"root table of process {m.cpu[row + CPU_PID]}"),
+        (form.root_register, m.cpu[row + CPU_ROOT], f"root table of process {pid}" if pid else "idle"),
         (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
         ("error_code", code, code_text(form, code).partition(" ")[2].strip("()") or "of the last fault"),
         ("asid", m.cpu[row + CPU_ASID], "address-space number"),

@@ -70,8 +70,14 @@ def check_cpu(machine: Machine, cpu: int) -> int:
 
 
 def current_cpu(machine: Machine) -> int:
-    """The CPU that executes the next operation."""
-    return int(machine.m.kernel[KERNEL_CPU])
+    """The CPU that executes the next operation: the first one from the kernel's on that has a process."""
+    m = machine.m
+    first = int(m.kernel[KERNEL_CPU])
+    if m.kernel[KERNEL_READY_FIRST]:
+        return first
+    cpus = len(m.cpu) // CPU
+    turn = ((first + step) % cpus for step in range(cpus))
+    return next((cpu for cpu in turn if m.cpu[cpu * CPU + CPU_PID]), first)
 
 
 def running_pid(machine: Machine, cpu: int) -> int:
