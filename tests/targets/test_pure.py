@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import csv
 import importlib
 import io
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -208,3 +210,41 @@ def test_no_reader_calls_a_writer() -> None:
         if not function.hot["writes"]:
             inside = hot.reachable(known, name)
             assert [other for other in inside if known[other].hot["writes"]] == [], name
+
+
+FORMS = [
+    (example, form)
+    for command in pure_commands()
+    if command.needs and not isinstance(command.forms, str)
+    for example in command.examples
+    for form in ("json", "csv")
+    if form in command.forms and "/" not in example.split(" 0x")[0] and " -names" not in example
+]
+
+
+def with_form(example: str, form: str) -> str:
+    """The example with a form behind the command's last word."""
+    registry = Registry()
+    registry.index()
+    _, rest = registry.resolve(example)
+    registry.load_all()
+    words = example.split(" ")
+    count = len(example[: len(example) - len(rest)].split()) if rest else len(words)
+    return " ".join([*words[: count - 1], f"{words[count - 1]}/{form}", *words[count:]])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(("example", "form"), FORMS, ids=[f"{example} {form}" for example, form in FORMS])
+def test_every_table_has_json_and_csv(machine: str, example: str, form: str) -> None:
+    session, out, err = shell(machine)
+    worked = session.interpreter.try_line(with_form(example, form))
+    session.output.flush()
+    if not worked:
+        assert machine != "default", err.getvalue()
+        return
+    if form == "json":
+        json.loads(out.getvalue())
+        return
+    rows = list(csv.reader(io.StringIO(out.getvalue())))
+    assert rows
+    assert {len(row) for row in rows} == {len(rows[0])}

@@ -84,9 +84,9 @@ def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
     show = target.notation
     for key in verdict.rules:
         yield from wrapped("rule", rule_text(target.machine, verdict, key))
-    if not verdict.rules and found_fault(verdict) and verdict.cause is None:
-        fault = verdict.outcome.fault
-        yield from wrapped("rule", fault.reason if fault is not None else "")
+    fault = verdict.outcome.fault
+    if not verdict.rules and fault is not None and fault.kind == "non-canonical":
+        yield from wrapped("rule", fault.reason)
     for edit in verdict.cause.edits if verdict.cause else []:
         step = edit.step
         change = f"{show.entry(edit.old)} -> {show.entry(edit.new)} ({edit.what})"
