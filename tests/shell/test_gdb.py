@@ -140,6 +140,13 @@ LINES: dict[str, list[str]] = {
         "show confirm",
     ],
     "with and blanks": ["with confirm off --", "w confirm off -- p 1", "with height 5 -- show height"],
+    "with print": [
+        'with print elements 3 -- p "abcdef"',
+        "with print elements 3 --",
+        'with p elements 3 -- p "abcdef"',
+    ],
+    "with more": ["with confirm=off -- p 1", "with height 5 -- foo", "show height", "with print -- p 1"],
+    "help of nothing": ["help 5", "info nothing", "help info nothing"],
     "pipe": [
         "pipe",
         "pipe p 1",
@@ -236,6 +243,36 @@ LINES: dict[str, list[str]] = {
 
 # Name of the case to scripts; the first is run with -x.
 SCRIPTS: dict[str, dict[str, str]] = {
+    "if without a condition inside": {"a.gdb": "if 1\nif\nend\nend\np 1\n"},
+    "while without a condition inside": {"a.gdb": "if 1\nwhile\np 1\nend\nend\np 2\n"},
+    "odd names": {"a.gdb": "define a-b\np 1\nend\na-b\ndefine .x\np 2\nend\n.x\ndefine a.b\np 3\nend\na.b\n"},
+    "document nothing": {"a.gdb": "document nothere\n"},
+    "arguments keep their quotes": {
+        "a.gdb": "define foo\np $arg0\nend\nfoo \"a b\"\nfoo 'c'\nfoo (1+2)\nfoo 1 + 2\n"
+    },
+    "source inside a function": {
+        "a.gdb": "define foo\nsource b.gdb\nend\nfoo 7\n",
+        "b.gdb": "p $argc\np $arg0\n",
+    },
+    "breaks in branches": {
+        "a.gdb": "while 1\nif 1\nloop_break\nelse\np 2\nend\nend\nset $i=3\nwhile $i\nset $i--\nif $i==1\nloop_continue\nend\np $i\nend\n"
+    },
+    "hooks by the full name": {
+        "a.gdb": "define hook-p\necho hook\\n\nend\np 1\nprint 2\ndefine hook-print\necho hp\\n\nend\np 3\nprint 4\n"
+    },
+    "continuation of nothing": {"a.gdb": "p 1\\\n\np 2\n"},
+    "blanks": {"a.gdb": "  \t p 1\t \necho a b \\\n\necho c\n"},
+    "quotes in arguments": {"a.gdb": 'define t\necho $argc\\n\nend\nt a,b c\nt "x\nt \\"y z\nt a\\ b\n'},
+    "branches by argc": {
+        "a.gdb": "define t\nif $argc == 0\necho none\\n\nelse\nif $argc == 1\necho one\\n\nelse\necho many\\n\nend\nend\nend\nt\nt 1\nt 1 2\n"
+    },
+    "conditions on void": {
+        "a.gdb": "set $x = 1\nif $x == 1\necho yes\\n\nend\nif $x != 1\necho no\\n\nelse\necho else\\n\nend\nif $nope\necho v\\n\nend\n"
+    },
+    "aliases of aliases": {
+        "a.gdb": "alias a1 = echo A\na1 b\\n\nalias a2 = a1 C\na2 d\\n\nalias -a -- a3 = print\na3 5\nhelp a1\nalias show zz = show confirm\nshow zz\nalias info zz = info\n"
+    },
+    "echo and newlines": {"a.gdb": 'echo \\\n\nprintf "\\n"\necho a\\n\\\nb\\n\n'},
     "stops at an error": {"a.gdb": "p 1\nfoo\np 2\n"},
     "nested": {"a.gdb": "echo a\\n\nsource b.gdb\necho after\\n\n", "b.gdb": "echo b\\n\nfoo\n"},
     "three deep": {"a.gdb": "source b.gdb\n", "b.gdb": "\nsource c.gdb\n", "c.gdb": "p 1\n\np 1/0\n"},
@@ -296,6 +333,10 @@ SCRIPTS: dict[str, dict[str, str]] = {
 
 # Name of the case to what is piped in, without -batch.
 PIPED: dict[str, str] = {
+    "a function and repeats": "define f\np 1\nend\nf\nf\n\nsource x.gdb\n\n",
+    "an if without its end": "if 1\np 1\n",
+    "a define without its end": "define f\np 1\n",
+    "no history of piped lines": "set history size 3\np 1\np 2\np 3\nshow commands\n",
     "prompts": "p 1\np 2\n",
     "no newline at the end": "p 1",
     "errors go on": "foo\np 1\n",

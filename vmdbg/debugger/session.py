@@ -261,6 +261,10 @@ class Session:
                 pass
         return int(self.evaluate(text))
 
+    def truth(self, text: str) -> bool:
+        """Whether the value of an expression is neither zero nor void."""
+        return bool(self.evaluate(text).truth())
+
     def address(self, text: str) -> int:
         """The value of an expression as an address of the target, which may refuse it."""
         value = self.integer(text)

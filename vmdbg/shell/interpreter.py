@@ -304,7 +304,7 @@ class Interpreter:
 
     def run_if(self, condition: str, bodies: list[list[Statement]]) -> None:
         """The body that the condition chooses."""
-        if self.session.integer(condition):
+        if self.session.truth(condition):
             self.run(bodies[0])
         elif len(bodies) > 1:
             self.run(bodies[1])
@@ -313,7 +313,7 @@ class Interpreter:
         """The body as long as the condition holds."""
         self.loops += 1
         try:
-            while self.session.integer(condition):
+            while self.session.truth(condition):
                 with suppress(LoopContinue):
                     self.run(body)
         except LoopBreak:

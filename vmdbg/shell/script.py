@@ -144,7 +144,7 @@ def read_block(source: Source, registry: Registry, keyword: str, depth: int = 0)
             continue
         inner = block_keyword(registry, text)
         if inner in ("if", "while") and len(text.split()) == 1:
-            raise UserError("if/while commands require arguments.")
+            raise UserError(f"{inner} command requires an argument.")
         if not inner:
             bodies[-1].append(Statement(text))
             continue

@@ -22,14 +22,16 @@ def read_script(session: Session, name: str, trusted: bool = False) -> list[str]
     return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n") if text else []
 
 
-def source_file(session: Session, name: str, verbose: bool = False, trusted: bool = False) -> None:
-    """Runs a script.  One that cannot be opened is a warning, as in GDB, or an error if the session
-    is strict."""
+def source_file(
+    session: Session, name: str, verbose: bool = False, trusted: bool = False, must_exist: bool = False
+) -> None:
+    """Runs a script.  One that cannot be opened is a warning, as in GDB, or an error if a person asked
+    for it or the session is strict."""
     try:
         lines = read_script(session, name, trusted)
     except OSError as error:
         message = f"{name}: {error.strerror}"
-        if session.strict:
+        if session.strict or must_exist:
             raise UserError(f"{message}.") from None
         session.output.warning(message)
         return

@@ -43,7 +43,7 @@ def source_command(session: Session, args: Args) -> object:
     if args.isolated:
         source_isolated(session, args.file)
     else:
-        source_file(session, args.file, verbose=args.v)
+        source_file(session, args.file, verbose=args.v, must_exist=args.from_tty)
     return None
 
 
@@ -122,7 +122,8 @@ def warn_about_hook(session: Session, path: tuple[str, ...]) -> None:
     for lead in ("hook-", "hookpost-"):
         if path[-1].startswith(lead):
             hooked = (*path[:-1], path[-1][len(lead) :])
-            if session.interpreter.registry.find(hooked) is None and hooked != ("stop",):
+            node = session.interpreter.registry.find(hooked)
+            if (node is None or node.alias_of is not None) and hooked != ("stop",):
                 name = " ".join(path)
                 session.output.warning(f"Your new `{name}' command does not hook any existing command.")
                 if not session.query("Proceed? "):
@@ -299,6 +300,8 @@ def alias_command(session: Session, args: Args) -> object:
     registry = session.interpreter.registry
     registry.adopt_settings(session.settings)
     node, rest, depth = find_aliased(registry, wanted)
+    if node.arguments:
+        raise UserError("Cannot define an alias of an alias that has default args")
     if node.declared() is None and not node.children and node.setting is None:
         raise UserError(f"Invalid command to alias to: {wanted}")
     for word in names:
@@ -332,7 +335,7 @@ def place_alias(registry: Registry, names: tuple[str, ...], node: Node, argument
     alias = registry.place((*parent.path, names[-1]))
     alias.alias_of, alias.arguments, alias.user = (
         node.target,
-        f"{node.arguments} {arguments}".strip(),
+        arguments,
         True,
     )
     return alias

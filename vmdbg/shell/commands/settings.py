@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import Argument, command
+from vmdbg.shell.grammar import first_word
 from vmdbg.shell.kinds import REST_EXPRESSION, WITH_LINE
 from vmdbg.views.result import FLAG, Column, Lines, Table
 
@@ -165,8 +166,10 @@ def with_command(session: Session, args: Args) -> object:
     node, rest = resolve_setting(session, "set", before)
     setting = node.target.setting
     if setting is None:
-        what = "" if node.path == ("set",) else node.name + " "
-        raise UserError(f'Undefined set {what}command: "{before.split()[0]}".  Try "help set".')
+        word = first_word(text) if node.target.path == ("set",) else text.partition(" ")[2]
+        raise UserError(f'Undefined {node.target.name} command: "{word}".  Try "help {node.target.name}".')
+    if rest and not rest.startswith((" ", "\t")) and "." not in before:
+        raise UserError("Argument must be preceded by space.")
     line = line or interpreter.relaunch()
     name, old = setting.name, session.settings.get(setting.name)
     session.settings.set(name, setting.parse(rest, session.integer))
