@@ -124,3 +124,15 @@ def test_symbols(scope: MachineScope) -> None:
     with pytest.raises(UserError, match=r'^No symbol "nothing" in current context\.$'):
         scope.call("sym", [make_string("nothing")])
     assert {"heap", "$cr3", "$cr0.wp", "$pte"} <= set(scope.names())
+
+
+def test_counters(target: Simulated, scope: MachineScope) -> None:
+    counts = target.machine.counts()
+    for arguments in ([], [make_integer(1)]):
+        value = scope.call("count", [make_string("tlb-miss"), *arguments])
+        assert value is not None
+        assert int(value) == counts["tlb-miss"] > 0
+    with pytest.raises(UserError, match=r'^Undefined event: "tlb-mist"\.$'):
+        scope.call("count", [make_string("tlb-mist")])
+    with pytest.raises(UserError, match=r"^No process 9\.$"):
+        scope.call("count", [make_string("tlb-miss"), make_integer(9)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vmdbg.debugger.values import Value, make_integer, text_of
 from vmdbg.errors import UserError
+from vmdbg.state import events
 from vmdbg.state.tables import (
     CPU,
     CPU_ADDRESS,
@@ -19,7 +20,7 @@ from vmdbg.state.tables import (
     CPU_ROOT,
 )
 from vmdbg.targets.mapping import page_number
-from vmdbg.targets.place import current_cpu, find_place
+from vmdbg.targets.place import check_process, current_cpu, find_place
 from vmdbg.targets.translating import outcome_of, page_of, walk_tables
 from vmdbg.units import WORD_MASK, s64
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Registers that every machine has, by column of the table `cpu`; only shown.
 COLUMNS = {"asid": CPU_ASID, "mode": CPU_MODE, "error_code": CPU_CODE, "_pid": CPU_PID}
-FUNCTIONS = ("entry", "offset", "pa", "pfn", "pte", "slot", "sym", "vpn")
+FUNCTIONS = ("count", "entry", "offset", "pa", "pfn", "pte", "slot", "sym", "vpn")
 
 
 def at_once(what: str, action: Callable[[], None]) -> None:
@@ -207,6 +208,20 @@ class MachineScope:
         symbols = self.machine.program.symbols if self.machine.program is not None else {}
         return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 
+    def count(self, arguments: list[Value]) -> Value:
+        """`$count("tlb-miss")`: how often a kind of event happened, or to process `$count("tlb-miss", 2)`."""
+        from vmdbg.state.events import BY_NAME
+
+        if not 1 <= len(arguments) <= 2:
+            raise UserError("You must provide one or two arguments for $count.")
+        kind = text_of(arguments[0], self.read_memory)
+        if kind not in BY_NAME:
+            raise UserError(f'Undefined event: "{kind}".', '"info events" lists them.')
+        pid = int(arguments[1]) if arguments[1:] else None
+        if pid is not None:
+            check_process(self.machine, pid, ended=True)
+        return make_integer(self.machine.counts(pid).get(kind, 0), 64)
+
     def look(self, va: int) -> tuple[Walk, Outcome]:
         """The walk of an address, and where it ends."""
         place = find_place(self.machine)
@@ -217,8 +232,15 @@ class MachineScope:
         """A function of the machine.  UserError if the address is not mapped and the function needs it."""
         if name not in FUNCTIONS:
             return None
+        if name == "count":
+            return self.count(arguments)
         if len(arguments) != 1:
             raise UserError(f"You must provide one argument for ${name}.")
+        if name == "count":
+            kind = text_of(arguments[0], self.read_memory)
+            if kind not in events.BY_NAME:
+                raise UserError(f'Undefined event: "{kind}".', 'Try "info events".')
+            return unsigned(self.machine.counts().get(kind, 0))
         if name == "sym":
             text = text_of(arguments[0], self.read_memory)
             value = self.symbol(text)

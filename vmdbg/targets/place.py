@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.kernel.scheduler import PROCESS_IS_READY, PROCESS_IS_RUNNING
+from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state.tables import (
     CPU,
     CPU_ASID,
@@ -54,9 +54,12 @@ def check_row(machine: Machine, pid: int) -> int:
     return pid
 
 
-def check_process(machine: Machine, pid: int) -> int:
-    """`pid`; UserError if there is no such process."""
-    if not is_alive(machine, pid):
+def check_process(machine: Machine, pid: int, ended: bool = False) -> int:
+    """`pid`; UserError if there is no such process, or no longer unless `ended`."""
+    known = 0 < pid < len(machine.m.process) // PROCESS
+    if not is_alive(machine, pid) and not (
+        ended and known and machine.m.process[pid * PROCESS + PROCESS_STATE] == PROCESS_IS_ENDED
+    ):
         raise UserError(f"No process {pid}.", '"ps" lists the processes.')
     return pid
 

@@ -265,10 +265,13 @@ class Simulated:
     def counters(self, pid: int | None = None) -> tuple[list[Any], list[str]]:
         """Rows of counters, and a line that sums up; of a process that ended, too."""
         from vmdbg.targets.census import counters, rates
+        from vmdbg.targets.place import check_process
         from vmdbg.targets.place import check_row
 
         if pid is not None:
             check_row(self.machine, pid)
+        if pid is not None:
+            check_process(self.machine, pid, ended=True)
         return counters(self.machine, pid), rates(self.machine, pid)
 
     def frames(self) -> tuple[Iterator[Any], list[str]]:
