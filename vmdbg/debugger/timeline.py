@@ -17,17 +17,16 @@ from vmdbg.debugger.history import (
     Action,
     Arrival,
     Ended,
-    Moment,
     Position,
     Undone,
 )
-from vmdbg.debugger.place import Place, current_process, next_row, place
+from vmdbg.debugger.place import current_process, next_row
 from vmdbg.debugger.running import Runner
+from vmdbg.debugger.standing import Standing
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes, process_name
 from vmdbg.kernel.reasons import REASON_IDLE
 from vmdbg.kernel.scheduler import OP_KIND
-from vmdbg.machine.machine import Halted
 from vmdbg.state.events import EVENTS
 from vmdbg.state.tables import CONTROL_HIT, CONTROL_STOP, KERNEL_OPERATIONS, OP, PROCESS, PROCESS_STATUS
 
@@ -39,13 +38,11 @@ if TYPE_CHECKING:
     from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.stops import Stops
     from vmdbg.machine.machine import Machine
-    from vmdbg.machine.snapshot import Snapshot
 
-NOT_RUN = "The program is not being run."
 FOREVER = 1 << 62  # more operations than any run has
 
 
-class Timeline:
+class Timeline(Standing):
     """The history of one machine, and the only one who runs or changes it.
 
     `tell` gets lines about progress; `confirm(question)` is asked before a future is forgotten.
@@ -58,41 +55,23 @@ class Timeline:
         tell: Callable[[str], None] = lambda line: None,
         confirm: Callable[[str], bool] = lambda question: True,
     ) -> None:
-        self.machine, self.stops, self.confirm = machine, stops, confirm
+        super().__init__(machine)
+        self.stops, self.confirm = stops, confirm
         self.runner = Runner(machine, tell)
-        self.inside = 0
-        self.base: Snapshot | None = None
-        self.base_place: Place | None = None
         self.checkpoints = Checkpoints(machine.operations, machine.snapshot())
         self.begin = self.end = machine.operations
         self.actions: list[Action] = []
         self.undone: list[Undone] = []
+        self.marks: dict[str, Position] = {}  # checkpoints and bookmarks by name
         self.acting: Action | None = None
         self._forks: bool | None = None  # is there a fork in the program?
 
-    # -- where
-
-    @property
-    def position(self) -> Position:
-        """Where the machine stands."""
-        return Position(self.machine.operations, self.inside)
-
-    @property
-    def place(self) -> Place | None:
-        """The process and its current or next operation; None if no process can run."""
-        return self.base_place if self.inside else place(self.machine)
+    # -- the record
 
     @property
     def future(self) -> bool:
         """Did the machine go further than where it stands now?"""
         return (self.machine.operations, self.inside) < (self.end, 0)
-
-    def require_process(self) -> int:
-        """The current process.  UserError if there is none."""
-        where = self.place
-        if where is None:
-            raise UserError(NOT_RUN)
-        return where.pid
 
     def operation_events(self) -> list[Happening]:
         """All events of the operation in which the machine stands, or that is next; it stays there."""
@@ -103,73 +82,6 @@ class Timeline:
             self.put(moment)
             return rows
 
-    # -- moments
-
-    def moment(self) -> Moment:
-        """What `put` needs to come back here."""
-        return Moment(self.base if self.inside and self.base else self.machine.snapshot(), self.inside)
-
-    def put(self, moment: Moment) -> None:
-        """Be at a moment again."""
-        self.leave()
-        self.machine.restore(moment.snapshot)
-        if moment.events:
-            self.enter(moment.events)
-
-    def leave(self) -> None:
-        """Be nowhere in particular: somebody restores a state next."""
-        self.inside, self.base, self.base_place = 0, None, None
-
-    def to_base(self) -> None:
-        """Back to the start of the current operation."""
-        if self.inside:
-            assert self.base is not None
-            self.machine.restore(self.base)
-            self.leave()
-
-    def enter(self, event: int) -> None:
-        """From an operation's start to the instant of its `event`-th event.
-
-        UserError if it has fewer; then the machine stands at its start.
-        """
-        machine, start = self.machine, self.machine.operations
-        self.base, self.base_place = machine.snapshot(), place(machine)
-        happenings.start_log(machine.m, stop_at=event)
-        try:
-            machine.run(start + 1)
-        except Halted:
-            self.inside = event
-            return
-        finally:
-            happenings.stop_log(machine.m)
-        number = max((row.number for row in happenings.read_log(machine.m)), default=0)
-        machine.restore(self.base)
-        self.leave()
-        raise UserError(f"Operation {start} has {number} events.")
-
-    def whole(self) -> list[Happening]:
-        """Execute one operation, from its start; its events."""
-        machine = self.machine
-        before = machine.snapshot()
-        while True:
-            happenings.start_log(machine.m)
-            try:
-                machine.run(machine.operations + 1)
-            finally:
-                happenings.stop_log(machine.m)
-            if not happenings.overflowed(machine.m):
-                return happenings.read_log(machine.m)
-            machine.restore(before)
-            machine.grow("log", 4 * happenings.log_rows(machine.m))
-
-    def settle(self) -> bool:
-        """Finish the operation in which the machine stands; False if it stood between two."""
-        if not self.inside:
-            return False
-        self.to_base()
-        self.whole()
-        return True
-
     def note_end(self) -> None:
         """The machine may have come further than ever."""
         if self.machine.operations > self.end:
@@ -178,18 +90,22 @@ class Timeline:
 
     # -- forwards
 
+    def action_at(self, time: int) -> Action | None:
+        """The acting command that is the operation of that time."""
+        return next((action for action in self.actions if action.time == time), None)
+
     def next_action(self, time: int) -> Action | None:
         """The first acting command of the history at or after a time."""
         return next((action for action in self.actions if action.time >= time), None)
 
-    def advance(self, limit: int, watch: bool = False, hurry: bool = False) -> str:
+    def advance(self, limit: int, watch: bool = False, hurry: bool = False, count_only: bool = False) -> str:
         """Run to `limit` operations executed, from between two operations; why it ended.
 
-        With `watch` a stop row may end it earlier: then CONTROL_HIT says in which operation.  In a
-        `hurry` Ctrl-C has to wait.
+        With `watch` a stop row may end it earlier: then CONTROL_HIT says in which operation; with
+        `count_only` none does, and it says in which one matched last.  In a `hurry` Ctrl-C has to wait.
         """
         machine, runner = self.machine, self.runner
-        self.stops.install(machine.m, watch)
+        self.stops.install(machine.m, watch or count_only, count_only)
         try:
             while machine.operations < limit:
                 now = machine.operations
@@ -272,8 +188,8 @@ class Timeline:
             while count > 0 and not interrupts.came:
                 passed = self.inside
                 self.to_base()
-                action = self.next_action(self.machine.operations)
-                if action is not None and action.time == self.machine.operations:
+                action = self.action_at(self.machine.operations)
+                if action is not None:
                     self.machine.restore(action.after)
                     continue
                 if not live_processes(self.machine.k):
@@ -366,8 +282,8 @@ class Timeline:
                 if self.machine.operations < operations:
                     raise UserError(f"The program ends at {self.machine.operations}:0.")
                 if events:
-                    action = self.next_action(operations)
-                    if action is not None and action.time == operations:
+                    action = self.action_at(operations)
+                    if action is not None:
                         raise UserError(f'Operation {operations} was the command "{action.name}".')
                     self.enter(events)
             except UserError:
@@ -440,6 +356,7 @@ class Timeline:
     def cut(self, time: int) -> None:
         """Forget everything after a time."""
         self.checkpoints.cut(time)
+        self.marks = {name: place for name, place in self.marks.items() if place <= (time, 0)}
         self.actions = [action for action in self.actions if action.time < time]
         self.end = time
 

@@ -1,0 +1,118 @@
+"""Stops: which events they want, how often, and that they never touch the machine's state."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmdbg.debugger.history import AT_END, AT_STOP
+from vmdbg.debugger.stops import DELETE, DISABLE, Stops
+from vmdbg.debugger.timeline import Timeline
+from vmdbg.errors import UserError
+from vmdbg.machine.config import load_config
+from vmdbg.machine.machine import Machine
+from vmdbg.state.tables import CONTROL_STOPS, OP
+from vmdbg.targets.simulated import boot_program
+
+
+def line_of(name: str = "tutorial16") -> Timeline:
+    machine = Machine(load_config(name))
+    boot_program(machine)
+    return Timeline(machine, Stops())
+
+
+def stopped_at(line: Timeline) -> list[tuple[int, int, str]]:
+    """Every place at which `continue` stops, up to the end."""
+    places = []
+    while (arrival := line.forward()).kind == AT_STOP:
+        places.append((*line.position, arrival.happening.name))
+        assert len(places) < 100
+    assert arrival.kind == AT_END
+    return places
+
+
+def test_a_catchpoint_stops_at_each_event_of_its_kind() -> None:
+    line = line_of()
+    line.stops.catch("tlb-miss")
+    assert stopped_at(line) == [(0, 1, "tlb-miss"), (2, 1, "tlb-miss")]
+
+
+def test_several_stops_of_one_event_all_hold() -> None:
+    line = line_of()
+    first, second = line.stops.catch("trap"), line.stops.catch("trap")
+    assert line.forward().stops == [first, second]
+    assert (first.hits, second.hits) == (1, 1)
+
+
+def test_several_events_of_one_operation_are_several_stops() -> None:
+    line = line_of()
+    line.stops.catch("trap")
+    line.stops.catch("fault-minor")
+    assert [place[:2] for place in stopped_at(line)] == [(0, 2), (0, 7), (2, 2), (2, 7)]
+
+
+def test_stops_never_change_a_digest() -> None:
+    plain, watched = line_of("default"), line_of("default")
+    for kind in ("tlb-miss", "fault-minor", "swap-in", "switch"):
+        watched.stops.catch(kind)
+    while watched.forward().kind == AT_STOP:
+        pass
+    plain.forward()
+    assert watched.machine.digest() == plain.machine.digest()
+    assert watched.machine.m.control[CONTROL_STOPS] == 0
+    assert not any(watched.machine.m.mask)
+
+
+def test_a_temporary_stop_goes_and_a_disabled_one_stays_quiet() -> None:
+    line = line_of()
+    line.stops.catch("tlb-miss", disposition=DELETE)
+    once = line.stops.catch("trap", disposition=DISABLE)
+    assert stopped_at(line) == [(0, 1, "tlb-miss"), (0, 2, "trap")]
+    assert list(line.stops.by_number) == [2]
+    assert not once.enabled
+
+
+def test_an_ignore_count_passes_crossings_by_and_counts_them() -> None:
+    line = line_of()
+    stop = line.stops.catch("tlb-miss")
+    stop.ignore = 1
+    assert stopped_at(line) == [(2, 1, "tlb-miss")]
+    assert (stop.hits, stop.ignore) == (2, 0)
+
+
+def test_a_condition_is_asked_at_the_event_itself() -> None:
+    line = line_of()
+    stop = line.stops.catch("write")
+    asked = []
+    stop.test = lambda: bool(asked.append(line.position)) or line.machine.operations == 2
+    assert [place[0] for place in stopped_at(line)] == [2]
+    assert [place.operations for place in asked] == [0, 2]
+    assert all(place.events for place in asked)
+
+
+def test_only_in_one_process() -> None:
+    line = line_of()
+    line.stops.catch("tlb-miss", pid=2)
+    assert stopped_at(line) == []
+
+
+def test_numbers_are_never_used_again() -> None:
+    stops = Stops()
+    first = stops.catch("trap")
+    stops.delete(first)
+    assert stops.catch("trap").number == 2
+    with pytest.raises(UserError, match="No breakpoint number 1"):
+        stops.get(1)
+    with pytest.raises(UserError, match="Undefined event"):
+        stops.catch("no-such-event")
+
+
+def test_a_signal_halts_before_the_process_is_killed() -> None:
+    machine = Machine(load_config("tutorial16"))
+    boot_program(machine)
+    machine.m.op[OP + 1] = 0xF000  # the program's first access: no region is there
+    line = Timeline(machine, Stops())
+    arrival = line.forward()
+    assert arrival.stops == [line.stops.signals]
+    assert arrival.happening.name == "signal"
+    assert line.place.pid == 1
+    assert line.forward().ended[0].status == 139

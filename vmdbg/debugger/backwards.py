@@ -1,0 +1,166 @@
+"""Going back on a timeline: by events, by operations, to the last stop.
+
+Whoever goes back comes to rest before the event that stops: going on from there executes it.
+"""
+
+from __future__ import annotations
+
+from vmdbg.debugger.history import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Arrival
+from vmdbg.debugger.place import current_process, next_row
+from vmdbg.errors import UserError
+from vmdbg.state.tables import CONTROL_HIT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.timeline import Timeline
+
+WINDOW = 512  # operations that are looked through at a time
+
+
+def back_events(line: Timeline, count: int) -> Arrival:
+    """Go back by `count` events."""
+    with line.runner.interrupts as interrupts:
+        while count > 0:
+            if interrupts.take():
+                return Arrival(AT_INTERRUPT)
+            time, events = line.position
+            if events:
+                step = min(count, events)
+                line.go(time, events - step)
+                count -= step
+                continue
+            if time == line.begin:
+                return Arrival(AT_BEGIN)
+            line.go(time - 1)
+            if line.action_at(time - 1) is not None:
+                continue
+            rows = line.operation_events()
+            if rows:
+                line.enter(rows[-1].number)
+    return Arrival(AT_LIMIT)
+
+
+def starts(line: Timeline, first: int, last: int) -> list[tuple[int, int]]:
+    """Process and row of each operation from `first` up to `last`, where the machine then stands.
+
+    An acting command counts as an operation of process 0.
+    """
+    found = []
+    line.travel(first)
+    while line.machine.operations < last:
+        if line.action_at(line.machine.operations) is not None:
+            found.append((0, 0))
+        else:
+            pid = current_process(line.machine)
+            found.append((pid, next_row(line.machine, pid) if pid else 0))
+        if line.advance(line.machine.operations + 1, hurry=True) != AT_LIMIT:
+            break
+    return found
+
+
+def back_operations(line: Timeline, count: int, over: bool = False) -> Arrival:
+    """Go back by `count` operations of the current process; inside one, to its start first.
+
+    With `over` a range of accesses counts as one.
+    """
+    with line.runner.interrupts as interrupts:
+        if line.inside and count > 0:
+            line.go(line.machine.operations)
+            count -= 1
+        pid = current_process(line.machine)
+        landing = end = line.machine.operations
+        group = -1
+        while end > line.begin and (count > 0 or group >= 0) and not interrupts.came:
+            first = max(line.begin, end - WINDOW)
+            for place, (owner, row) in reversed(list(enumerate(starts(line, first, end), first))):
+                if pid and owner not in (pid, 0):
+                    continue
+                if group < 0 or row != group:
+                    if count == 0:
+                        group = -1
+                        break
+                    count -= 1
+                    group = row if over else -1
+                landing = place
+                if count == 0 and not over:
+                    break
+            else:
+                end = first
+                continue
+            break
+        line.travel(landing if count == 0 else line.begin)
+        return Arrival(AT_INTERRUPT if interrupts.take() else AT_BEGIN if count else AT_LIMIT)
+
+
+def back_to_stop(line: Timeline) -> Arrival:
+    """Go back to before the last event at which a stop holds, or to the beginning."""
+    with line.runner.interrupts:
+        line.runner.begin()
+        moment = line.moment()
+        time, events = line.position
+        if events:
+            line.go(time)
+            found = last_match(line, time, line.operation_events()[:events])
+            if found is not None:
+                return found
+        last = time
+        while last > line.begin:
+            first = line.checkpoints.before(last - 1)[0]
+            line.travel(first)
+            if line.advance(last, count_only=True) == AT_INTERRUPT:
+                line.put(moment)
+                return Arrival(AT_INTERRUPT)
+            hit = line.machine.m.control[CONTROL_HIT]
+            if hit < 0:
+                last = first
+                continue
+            line.travel(hit)
+            found = last_match(line, hit, line.operation_events())
+            if found is not None:
+                return found
+            last = hit
+        line.travel(line.begin)
+        return Arrival(AT_BEGIN)
+
+
+def last_match(line: Timeline, time: int, rows: list[Happening]) -> Arrival | None:
+    """Stand before the last of these events of operation `time` at which a stop holds."""
+    for row in reversed(rows):
+        stops = line.stops.matching(row)
+        if not stops:
+            continue
+        line.go(time, row.number)
+        crossed = [stop for stop in stops if line.stops.cross(stop)]
+        if crossed:
+            line.go(time, row.number - 1)
+            return Arrival(AT_STOP, crossed, row)
+    return None
+
+
+def record(line: Timeline, first: int, last: int) -> list[tuple[int, str, list[Happening]]]:
+    """Time, text and events of each operation from `first` up to `last`; the machine stays where it is.
+
+    UserError if the record does not reach so far.
+    """
+    from vmdbg.debugger.place import operation_text
+
+    if not line.begin <= first <= last <= max(line.end, line.machine.operations):
+        raise UserError(f"The record goes from {line.begin}:0 to {line.end}:0.")
+    found: list[tuple[int, str, list[Happening]]] = []
+    with line.runner.interrupts as interrupts:
+        moment = line.moment()
+        line.travel(first)
+        while (time := line.machine.operations) < last and not interrupts.came:
+            action = line.action_at(time)
+            if action is not None:
+                found.append((time, action.name, action.happenings))
+                line.machine.restore(action.after)
+                continue
+            pid = current_process(line.machine)
+            if not pid:
+                break
+            text = operation_text(line.machine, next_row(line.machine, pid), pid)
+            found.append((time, text, line.whole()))
+        line.put(moment)
+    return found

@@ -1,0 +1,117 @@
+"""The instant at which a machine stands: between two operations, or inside one at an event."""
+
+from __future__ import annotations
+
+from vmdbg.debugger import happenings
+from vmdbg.debugger.history import Moment, Position
+from vmdbg.debugger.place import Place, place
+from vmdbg.errors import UserError
+from vmdbg.machine.machine import Halted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.machine.machine import Machine
+    from vmdbg.machine.snapshot import Snapshot
+
+NOT_RUN = "The program is not being run."
+
+
+class Standing:
+    """A machine and where it stands.
+
+    `inside` is the number of the event inside the current operation, 0 between two operations; then
+    `base` is the state at the operation's start, from which everything about it is run again.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.inside = 0
+        self.base: Snapshot | None = None
+        self.base_place: Place | None = None
+
+    # -- where
+
+    @property
+    def position(self) -> Position:
+        """Where the machine stands."""
+        return Position(self.machine.operations, self.inside)
+
+    @property
+    def place(self) -> Place | None:
+        """The process and its current or next operation; None if no process can run."""
+        return self.base_place if self.inside else place(self.machine)
+
+    def require_process(self) -> int:
+        """The current process.  UserError if there is none."""
+        where = self.place
+        if where is None:
+            raise UserError(NOT_RUN)
+        return where.pid
+
+    # -- moments
+
+    def moment(self) -> Moment:
+        """What `put` needs to come back here."""
+        return Moment(self.base if self.inside and self.base else self.machine.snapshot(), self.inside)
+
+    def put(self, moment: Moment) -> None:
+        """Be at a moment again."""
+        self.leave()
+        self.machine.restore(moment.snapshot)
+        if moment.events:
+            self.enter(moment.events)
+
+    def leave(self) -> None:
+        """Be nowhere in particular: somebody restores a state next."""
+        self.inside, self.base, self.base_place = 0, None, None
+
+    def to_base(self) -> None:
+        """Back to the start of the current operation."""
+        if self.inside:
+            assert self.base is not None
+            self.machine.restore(self.base)
+            self.leave()
+
+    def enter(self, event: int) -> None:
+        """From an operation's start to the instant of its `event`-th event.
+
+        UserError if it has fewer; then the machine stands at its start.
+        """
+        machine, start = self.machine, self.machine.operations
+        self.base, self.base_place = machine.snapshot(), place(machine)
+        happenings.start_log(machine.m, stop_at=event)
+        try:
+            machine.run(start + 1)
+        except Halted:
+            self.inside = event
+            return
+        finally:
+            happenings.stop_log(machine.m)
+        number = max((row.number for row in happenings.read_log(machine.m)), default=0)
+        machine.restore(self.base)
+        self.leave()
+        raise UserError(f"Operation {start} has {number} events.")
+
+    def whole(self) -> list[Happening]:
+        """Execute one operation, from its start; its events."""
+        machine = self.machine
+        before = machine.snapshot()
+        while True:
+            happenings.start_log(machine.m)
+            try:
+                machine.run(machine.operations + 1)
+            finally:
+                happenings.stop_log(machine.m)
+            if not happenings.overflowed(machine.m):
+                return happenings.read_log(machine.m)
+            machine.restore(before)
+            machine.grow("log", 4 * happenings.log_rows(machine.m))
+
+    def settle(self) -> bool:
+        """Finish the operation in which the machine stands; False if it stood between two."""
+        if not self.inside:
+            return False
+        self.to_base()
+        self.whole()
+        return True

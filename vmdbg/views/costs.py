@@ -1,0 +1,49 @@
+"""`info cost`: what operations cost, by what they spend it on."""
+
+from __future__ import annotations
+
+from vmdbg.state.events import EVENTS
+from vmdbg.views.result import NUMBER, Column, Table
+from vmdbg.views.teller import Teller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.machine.machine import Machine
+
+GROUPS = {"l1": "tlb", "l1+l2": "tlb", "trap": "trap", "memory": "memory", "minor": "fault", "major": "fault"}
+PARTS = ("tlb", "trap", "memory", "fault")
+LOOKUPS = ("tlb-hit", "tlb-l2-hit", "tlb-miss")  # the first that happened says how the TLB did
+
+
+def how(rows: list[Happening]) -> str:
+    """`tlb-miss, fault-minor`: the first look-up, and the faults."""
+    names = [row.name for row in rows]
+    first = [name for name in names if name in LOOKUPS][:1]
+    faults = [name for name in names if name.startswith("fault-") or name == "signal"]
+    return ", ".join(dict.fromkeys([*first, *faults])) or "-"
+
+
+def operation_words(text: str) -> str:
+    """An operation without the value that it writes."""
+    return text.split(",", maxsplit=1)[0]
+
+
+def cost_table(machine: Machine, operations: list[tuple[int, str, list[Happening]]]) -> Table:
+    """A row for each operation: time, text and events of each are given."""
+    teller = Teller(machine)
+    columns = [Column("time", kind=NUMBER, align="<"), Column("operation")]
+    columns += [Column(part, f"{part:>4}", kind=NUMBER) for part in PARTS]
+    columns += [Column("cycles", kind=NUMBER), Column("how")]
+    return Table(columns, (cost_row(teller, *operation) for operation in operations))
+
+
+def cost_row(teller: Teller, time: int, text: str, rows: list[Happening]) -> list[object]:
+    """The cells of one operation; a part that costs nothing is None."""
+    spent = dict.fromkeys(PARTS, 0)
+    for row in rows:
+        key = EVENTS[row.kind].cost
+        if key:
+            spent[GROUPS[key]] += teller.cost(row) or 0
+    parts = [spent[part] or None for part in PARTS]
+    return [time, operation_words(text), *parts, sum(spent.values()), how(rows)]
