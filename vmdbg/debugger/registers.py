@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from vmdbg.debugger.values import Value, make_integer, text_of
 from vmdbg.errors import UserError
-from vmdbg.state import events
 from vmdbg.state.tables import (
     CPU,
     CPU_ADDRESS,
@@ -216,7 +215,7 @@ class MachineScope:
             raise UserError("You must provide one or two arguments for $count.")
         kind = text_of(arguments[0], self.read_memory)
         if kind not in BY_NAME:
-            raise UserError(f'Undefined event: "{kind}".', '"info events" lists them.')
+            raise UserError(f'Undefined event: "{kind}".', 'Try "info events".')
         pid = int(arguments[1]) if arguments[1:] else None
         if pid is not None:
             check_process(self.machine, pid, ended=True)
@@ -236,11 +235,6 @@ class MachineScope:
             return self.count(arguments)
         if len(arguments) != 1:
             raise UserError(f"You must provide one argument for ${name}.")
-        if name == "count":
-            kind = text_of(arguments[0], self.read_memory)
-            if kind not in events.BY_NAME:
-                raise UserError(f'Undefined event: "{kind}".', 'Try "info events".')
-            return unsigned(self.machine.counts().get(kind, 0))
         if name == "sym":
             text = text_of(arguments[0], self.read_memory)
             value = self.symbol(text)

@@ -265,8 +265,7 @@ class Simulated:
     def counters(self, pid: int | None = None) -> tuple[list[Any], list[str]]:
         """Rows of counters, and a line that sums up; of a process that ended, too."""
         from vmdbg.targets.census import counters, rates
-        from vmdbg.targets.place import check_process
-        from vmdbg.targets.place import check_row
+        from vmdbg.targets.place import check_process, check_row
 
         if pid is not None:
             check_row(self.machine, pid)
