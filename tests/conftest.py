@@ -9,9 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from vmdbg.jit import Compiled
+    from vmdbg.machine.machine import Machine
 
 ROOT = Path(__file__).resolve().parent.parent
 HAVE_NUMBA = importlib.util.find_spec("numba") is not None
@@ -82,6 +87,31 @@ def model() -> Callable[[str], ModuleType]:
         return loaded[name]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def ready() -> Callable[[Machine], Machine]:
+    """Give a machine its compiled engine: `ready(machine)`; machines with equal bindings share one."""
+    builds: dict[object, Compiled] = {}
+
+    def prepare(machine: Machine) -> Machine:
+        bound = machine.bindings.items()
+        names = [(name, getattr(it, "__module__", ""), getattr(it, "__qualname__", it)) for name, it in bound]
+        key = (machine.format.name, *sorted(names))
+        if key in builds:
+            machine.compiled = builds[key]
+        else:
+            builds[key] = machine.compile()
+        return machine
+
+    return prepare
+
+
+@pytest.fixture
+def both(request: pytest.FixtureRequest) -> None:
+    """For tests that compare the engines, or need the fast one: skip where only one takes part."""
+    if "compiled" not in engines(request.config):
+        pytest.skip("needs the compiled engine")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg.formats.contract import (
     ACCESS_WRITE,
     ENTRY_BYTES,
+    ENTRY_EMPTY,
     ENTRY_LEAF,
     ENTRY_SWAPPED,
     FAULT_AD,
@@ -95,10 +96,12 @@ from vmdbg.state.tables import (
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
+    PATH_RIGHTS,
     PROCESS,
     PROCESS_LIMIT,
     PROCESS_MAJOR,
     PROCESS_MINOR,
+    PROCESS_ROOT,
     PROCESS_RSS,
     PROCESS_STATUS,
     PROCESS_SWAPPED,
@@ -182,10 +185,14 @@ def page_in(m, pid, region, va, access):
     slot = 0
     if address >= 0:
         entry = load(m, address, ENTRY_BYTES)
-        if classify(entry, LEVELS - 1) == ENTRY_SWAPPED:
+        kind = classify(entry, LEVELS - 1)
+        if kind == ENTRY_SWAPPED:
             slot = swapped_slot(entry)
+        elif kind != ENTRY_EMPTY:
+            address = -1
     if address < 0 or slot * SLOT >= len(m.slot):
         return signal(m, pid, SIGBUS, 0, va)
+    borrowed = False
     if m.region[r + REGION_SHARE]:
         other = shared_entry(m, region, page)
         if other >= 0:
@@ -194,10 +201,14 @@ def page_in(m, pid, region, va, access):
                 return map_shared(m, pid, region, va, address, slot, found, access)
             if slot == 0 and swapped_slot(found) * SLOT < len(m.slot):
                 slot = swapped_slot(found)
+                borrowed = slot > 0
                 m.slot[slot * SLOT + SLOT_REFS] += 1
                 m.process[pid * PROCESS + PROCESS_SWAPPED] += 1
     frame = take_user_frame(m)
     if frame < 0:
+        if borrowed:
+            slot_release(m, slot)
+            m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
         return REASON_MEMORY
     base = frame_address(m, frame)
     m.frame[frame * FRAME + FRAME_DEPTH] = 0
@@ -266,6 +277,13 @@ def map_shared(m, pid, region, va, address, slot, found, access):
     return 0
 
 
+@reads(cold=True)
+def leaf_decides(m):
+    """Do the entries above the leaf of `path` leave it the right to be written?"""
+    depth = m.control[CONTROL_STEPS] - 1
+    return depth == 0 or m.path[(depth - 1) * PATH + PATH_RIGHTS] & RIGHT_W != 0
+
+
 @writes(cold=True)
 def copy_on_write(m, pid, region, va, access):
     """A write to a page that its entry protects, but not its region: a copy of its own, or just the right.
@@ -274,6 +292,8 @@ def copy_on_write(m, pid, region, va, access):
     """
     depth = m.control[CONTROL_STEPS] - 1
     if depth != LEVELS - 1:
+        if LEVELS - 1 - depth != m.region[region * REGION + REGION_SIZE]:
+            return signal(m, pid, SIGBUS, 0, va)
         m.control[CONTROL_VALUE] = va
         return REASON_LARGE
     address = m.path[depth * PATH + PATH_ADDRESS]
@@ -378,6 +398,8 @@ def handle_fault(m, cpu, va, access):
     if fault == FAULT_AD:
         set_ad(m, pid, va, access)
         return 0
+    if m.cpu[c + CPU_ROOT] != m.process[pid * PROCESS + PROCESS_ROOT]:
+        return signal(m, pid, SIGBUS, 0, va)  # somebody wrote the register: these are not its tables
     region = region_find(m, pid, va)
     if region == 0:
         region = stack_above(m, pid, va)
@@ -387,7 +409,7 @@ def handle_fault(m, cpu, va, access):
     if not region_allows(m, region, access):
         return signal(m, pid, SIGSEGV, ACCERR, va)
     if fault == FAULT_PROTECTION:
-        if access != ACCESS_WRITE or m.control[CONTROL_RIGHTS] & RIGHT_W:
+        if access != ACCESS_WRITE or m.control[CONTROL_RIGHTS] & RIGHT_W or not leaf_decides(m):
             return signal(m, pid, SIGSEGV, ACCERR, va)
         reason = copy_on_write(m, pid, region, va, access)
     elif fault == FAULT_NOT_PRESENT:

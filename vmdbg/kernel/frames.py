@@ -227,12 +227,21 @@ def table_take(m, pid, depth, entry):
     return address
 
 
+@reads
+def is_table(m, frame, pid, depth):
+    """Does a frame (-1: none) hold a table of a process at a depth?"""
+    row = frame * FRAME
+    if frame < 0 or m.frame[row + FRAME_STATE] != FRAME_IS_TABLE:
+        return False
+    return m.frame[row + FRAME_PID] == pid and m.frame[row + FRAME_DEPTH] == depth
+
+
 @writes(cold=True)
 def table_give(m, pid, pa, depth):
-    """Give the frames of one table back; nothing happens if `pa` is no table of the kernel's."""
+    """Give the frames of one table back; nothing happens if `pa` is no such table of the process."""
     frame = frame_at(m, pa)
     count = table_frames(depth)
-    if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_TABLE:
+    if not is_table(m, frame, pid, depth):
         count = 0
     while count > 0:
         count -= 1

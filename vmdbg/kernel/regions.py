@@ -232,13 +232,19 @@ def entry_address(k: Linked, form: Format, pid: int, va: int, depth: int) -> int
 
 
 def entries(
-    k: Linked, form: Format, root: int, depth: int = 0, base: int = 0
+    k: Linked, form: Format, root: int, depth: int = 0, base: int = 0, seen: dict[int, int] | None = None
 ) -> Iterator[tuple[int, int, int, int, int]]:
     """All entries of a tree that are not empty, tables after what they hold.
 
     Yields (va, depth, entry address, entry, kind) of the user's half; the tree may change behind the
-    iteration.
+    iteration.  Entries may be garbage: only tables of the process that the root belongs to are
+    followed, each once (`seen`: their frames, and that process).
     """
+    frame = k.frame_at(k.m, root)
+    seen = {-1: k.m.frame[frame * FRAME + FRAME_PID]} if seen is None else seen
+    if frame in seen or not k.is_table(k.m, frame, seen[-1], depth):
+        return
+    seen[frame] = seen[-1]
     level = form.levels[depth]
     for index in range(1 << level.bits if depth else form.user_entries):
         address = root + index * form.entry_bytes
@@ -248,7 +254,7 @@ def entries(
         kind = k.classify(entry, depth)
         va = base | index << level.shift
         if kind == ENTRY_TABLE:
-            yield from entries(k, form, k.next_table(entry), depth + 1, va)
+            yield from entries(k, form, k.next_table(entry), depth + 1, va, seen)
         yield va, depth, address, entry, kind
 
 
@@ -276,7 +282,10 @@ def release_frame(k: Linked, form: Format, pid: int, frame: int, address: int) -
     m, row = k.m, frame * FRAME
     index = m.frame[row + FRAME_DEPTH]
     count = 1 << (form.page_shifts[index] - form.page_bits)
+    maps = m.frame[row + FRAME_MAPS]
     k.rmap_remove(m, frame, address)
+    if m.frame[row + FRAME_MAPS] == maps:
+        return  # the entry was garbage: it is another one's frame
     m.process[pid * PROCESS + PROCESS_RSS] -= count
     if m.frame[row + FRAME_MAPS]:
         return

@@ -57,6 +57,7 @@ OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next
 OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
 OP_LINE = 16  # shift of the line in the program's source
 
+MAX_FAULTS = 8  # of one access to one page
 CPUS = 1  # bound at build
 ASIDS = 1  # 1: the TLB distinguishes spaces; bound at build
 KINDS_SHIFT = 6
@@ -124,11 +125,16 @@ def access(m, cpu, pid, va, how, width, value):
     """Fetch, read or write `width` bytes.  0 or a reason.
 
     Faults on the way are served and the access repeated.  One that crosses into the next page is made
-    in two parts, the lower one first.
+    in two parts, the lower one first.  A page that faults again and again (somebody made its tables
+    garbage) is a bus error.
     """
+    tries = 0
     while True:
         pa = translate(m, cpu, va, how)
         if pa < 0:
+            tries += 1
+            if tries > MAX_FAULTS:
+                return signal(m, pid, SIGBUS, 0, va)
             reason = handle_fault(m, cpu, va, how)
             if reason:
                 return reason
@@ -166,6 +172,7 @@ def access(m, cpu, pid, va, how, width, value):
         va += part
         width -= part
         value >>= part << 3
+        tries = 0
 
 
 @reads
