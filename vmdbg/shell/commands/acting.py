@@ -172,6 +172,8 @@ def read_command(session: Session, args: Args) -> object:
     examples=["write 0x406000 0x2a", "write 0x406000 1 8"],
 )
 def write_command(session: Session, args: Args) -> object:
+    if args.width not in (1, 2, 4, 8):
+        raise UserError("Width 1, 2, 4 or 8 expected.")
     bits = 8 * args.width
     if not -(1 << (bits - 1)) <= args.value < 1 << bits:
         raise UserError(f"Value {args.value:#x} does not fit in {args.width} bytes.")
@@ -228,7 +230,7 @@ def swapout_command(session: Session, args: Args) -> object:
     timeline, show = session.timeline, session.target.notation.va
     if args.pages:
         count = args.address
-        if not 0 < count < 1 << 32:
+        if count is None or not 0 < count < 1 << 32:
             raise UserError("Expected a number of pages, from 1.")
         _, action = timeline.act(f"swapout {count} pages", lambda machine: swap_out_pages(machine, count))
     elif args.address is None:
