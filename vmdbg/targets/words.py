@@ -58,6 +58,7 @@ def greeting(machine: Machine) -> Iterator[str]:
     pages = row["swapped"] // machine.format.page_size
     swapped = f"{pages} page{'s' if pages != 1 else ''} in swap"
     resident = format_size(row["rss"])
-    first = next((space.start for space in spaces(machine, row["pid"])), 0)
-    example = Notation(machine.format).va(first + EXAMPLE_OFFSET)
+    first = next(spaces(machine, row["pid"]), None)
+    address = first.start + EXAMPLE_OFFSET % (first.end - first.start) if first is not None else 0
+    example = Notation(machine.format).va(address)
     yield f"Process {row['pid']} ({row['name']}): {resident} resident, {swapped}.  Try: map, walk {example}"
