@@ -69,9 +69,9 @@ class Halted(Exception):
     """Raised by the interpreted engine at the event at which it was told to leave the operation."""
 
 
-@reads(fills=True)
+@reads(cold=True, fills=True)
 def halt(number: int) -> None:
-    """The interpreted engine's way out of the middle of an operation."""
+    """The interpreted engine's way out of the middle of an operation.  Never written out: it knows Halted."""
     raise Halted
 
 

@@ -194,4 +194,4 @@ def changed_line(changes: dict[str, int], position: Position) -> str:
         number = changes.get(kind, 0)
         if number:
             parts.append(f"{number} {one if number == 1 else many}")
-    return f"Changed: {', '.join(parts) or 'nothing else'}.  Time {position}."
+    return f"Changed: {', '.join(parts) or 'nothing but the time'}.  Time {position}."
