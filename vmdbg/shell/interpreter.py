@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.session import Session
     from vmdbg.shell.registry import Registry
+    from vmdbg.views.result import Result
 
 NOT_TOP_LEVEL = "This command cannot be used at the top level."
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
@@ -180,6 +181,26 @@ class Interpreter:
         function = command.function
         assert function is not None
         self.show(function(self.session, args), args)
+
+    def result_of(self, line: str) -> Result:
+        """What a command returns, not shown.  UserError if it has no JSON form."""
+        from vmdbg.views.result import Result, joined
+
+        node, rest = self.find(line)
+        command = node.declared()
+        if command is None or command.function is None or "json" not in command.forms:
+            raise UserError(f'"{node.name}" has no JSON form.')
+        self.check_needs(command)
+        if node.arguments:
+            rest = f" {node.arguments} {rest.strip()}"
+        args = parse_arguments(self.session, command, rest, node.name)
+        args.__dict__.update(form="json", declared=command.name, from_tty=False, body=None, raw=rest[1:])
+        result: Any = command.function(self.session, args)
+        if isinstance(result, Result):
+            return result
+        if result is None or isinstance(result, str):
+            raise UserError(f'"{node.name}" has no JSON form.')
+        return joined(result)
 
     def check_needs(self, command: Command) -> None:
         """UserError if the target cannot do what the command needs."""

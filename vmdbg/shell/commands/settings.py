@@ -6,11 +6,11 @@ from vmdbg.errors import UserError
 from vmdbg.shell.command import Argument, command
 from vmdbg.shell.grammar import first_word
 from vmdbg.shell.kinds import REST_EXPRESSION, WITH_LINE
-from vmdbg.views.result import FLAG, Column, Lines, Table
+from vmdbg.views.result import FLAG, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from vmdbg.debugger.session import Session
     from vmdbg.machine.setting import Setting
@@ -106,11 +106,10 @@ def show_command(session: Session, args: Args) -> object:
         raise session.interpreter.registry.undefined(node, rest.split()[0])
     setting = node.target.setting
     found = [setting] if setting is not None else settings_below(node)
-    if args.form:
-        return settings_table(session, found)
     if setting is not None:
-        return Lines(setting.sentence(session.settings.get(setting.name)).split("\n"))
-    return Lines(show_lines(session, found))
+        sentence = setting.sentence(session.settings.get(setting.name))
+        return settings_table(session, found, lambda: sentence.split("\n"))
+    return settings_table(session, found, lambda: show_lines(session, found))
 
 
 def settings_below(node: Node) -> list[Setting]:
@@ -129,8 +128,8 @@ def show_lines(session: Session, settings: list[Setting]) -> Iterator[str]:
         yield f"{' '.join(setting.words)}:  {setting.sentence(session.settings.get(setting.name))}"
 
 
-def settings_table(session: Session, settings: list[Setting]) -> Table:
-    """Settings as rows for JSON and CSV."""
+def settings_table(session: Session, settings: list[Setting], drawn: Callable[[], Iterable[str]]) -> Table:
+    """Settings as rows for JSON and CSV, as sentences in text."""
     columns = [
         Column("name"),
         Column("value"),
@@ -144,7 +143,7 @@ def settings_table(session: Session, settings: list[Setting]) -> Table:
         (s.name, session.settings.get(s.name), s.default, s.kind, s.unit, s.readonly, s.help)
         for s in settings
     )
-    return Table(columns, rows)
+    return Table(columns, rows, drawn=drawn)
 
 
 @command(

@@ -1,0 +1,147 @@
+"""expect: counting, comparing, remarks, exit status, TAP."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_what_holds(shell) -> None:
+    assert shell.run("expect 1 + 1 == 2", "expect -points 3 show confirm => [0].value == true") == (
+        "ok      1/1  -  1 + 1 == 2\nok      3/3  -  show confirm => [0].value == true\n"
+    )
+    assert shell.session.exit_code is None
+
+
+@pytest.mark.parametrize(
+    ("line", "remark"),
+    [
+        ("0", "is 0"),
+        ("1/0", "error: Division by zero"),
+        (
+            "show confirm => [0].value == false",
+            "is true: Whether to confirm potentially dangerous operations is on.",
+        ),
+        (
+            'show confirm => [0].name != "confirm"',
+            'is "confirm": Whether to confirm potentially dangerous operations is on.',
+        ),
+        (
+            "show confirm => [0].nope == 1",
+            'error: no field "nope"; there are name, value, default, kind, unit, readonly, help',
+        ),
+        ("show confirm => [7].name == 1", 'error: no object [7] in "[7].name"'),
+        ("show confirm => count > 1", "is 1: Whether to confirm potentially dangerous operations is on."),
+        ("foo => a == 1", 'error: Undefined command: "foo".  Try "help".'),
+        ("pwd => a == 1", 'error: "pwd" has no JSON form.'),
+        ("show confirm => [0].name < 5", 'error: "confirm" < 5 cannot be compared'),
+        (
+            'show confirm => [0].name =~ "("',
+            "error: Error in regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        ('show confirm => [0].name == "x', 'error: Value "x cannot be read.'),
+    ],
+)
+def test_what_does_not_hold(shell, line: str, remark: str) -> None:
+    assert shell.run(f"expect {line}") == f"FAILED  0/1  -  {line}\n             {remark}\n"
+    assert shell.session.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "[0].value == 256",
+        "[0].value >= 0x100",
+        "[0].value < 1 + 256",
+        '[0].name =~ "^history"',
+        '[0].unit == ""',
+        "count == 1",
+    ],
+)
+def test_conditions(shell, condition: str) -> None:
+    assert shell.run(f"expect show history size => {condition}").startswith("ok ")
+
+
+def test_nonsense_is_an_error(shell) -> None:
+    assert shell.errors(
+        "expect", "expect -points x 1", "expect -points -1 1", "expect show confirm => what"
+    ) == (
+        "Argument required (what to expect).\n"
+        'No symbol "x" in current context.\n'
+        "Points from 0 to 1000000 expected.\n"
+        'Condition "what" is not FIELD OP VALUE.\n'
+    )
+
+
+SCRIPT = """\
+expect -points 2 show confirm => [0].value == true
+expect 0
+source -isolated student.vmdbg
+expect -points 3 $a == 1
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    (tmp_path / "lab.vmdbg").write_text("set $a = 1\n" + SCRIPT)
+    (tmp_path / "student.vmdbg").write_text(
+        "set $a = 2\ndefine expect\necho cheat\\n\nend\ndefine hook-expect\nset $a = 1\nend\nquit 0\n"
+    )
+    return tmp_path
+
+
+def test_a_graded_script(run_vmdbg: Run, lab: Path) -> None:
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "lab.vmdbg")
+    assert done.stdout == (
+        "ok      2/2  lab.vmdbg:2  show confirm => [0].value == true\n"
+        "FAILED  0/1  lab.vmdbg:3  0\n"
+        "             is 0\n"
+        "ok      3/3  lab.vmdbg:5  $a == 1\n"
+        "total   5/6 points, 2 of 3 hold\n"
+    )
+    assert (done.stderr, done.returncode) == ("", 1)
+
+
+def test_tap(run_vmdbg: Run, lab: Path) -> None:
+    done = run_vmdbg("-nx", "-batch", "--tap", "-x", "lab.vmdbg")
+    assert done.stdout == (
+        "ok 1 - lab.vmdbg:2  show confirm => [0].value == true\n"
+        "not ok 2 - lab.vmdbg:3  0\n"
+        "# is 0\n"
+        "ok 3 - lab.vmdbg:5  $a == 1\n"
+        "# 5/6 points, 2 of 3 hold\n"
+        "1..3\n"
+    )
+    assert done.returncode == 1
+
+
+def test_a_quit_keeps_the_totals_and_the_status(run_vmdbg: Run, tmp_path: Path) -> None:
+    (tmp_path / "lab.vmdbg").write_text("expect 0\nquit 0\nexpect 1\n")
+    done = run_vmdbg("-nx", "-batch", "-x", "lab.vmdbg")
+    assert done.stdout.endswith("total   0/1 points, 0 of 1 hold\n")
+    assert done.returncode == 1
+
+
+def test_no_expectation_inside_an_isolated_script(shell, tmp_path: Path) -> None:
+    (tmp_path / "here" / "s.vmdbg").write_text("expect -points 100 1\n")
+    assert shell.errors("source -isolated s.vmdbg").endswith('No "expect" in an isolated script.\n')
+    assert "tally" not in shell.session.extras
+
+
+def test_the_machine_is_asked(run_vmdbg: Run) -> None:
+    line = "translate 0x401234"
+    done = run_vmdbg(
+        "-nx",
+        "-batch",
+        "-ex",
+        f'expect {line} => outcome == "translated"',
+        "-ex",
+        f"expect {line} => pid == 7",
+    )
+    assert done.stdout.splitlines()[0] == f'ok      1/1  -  {line} => outcome == "translated"'
+    assert done.stdout.splitlines()[2].startswith("             is 1: 0x401234 -> 0x")
