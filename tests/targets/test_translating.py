@@ -156,3 +156,33 @@ def test_mistakes(demo: Simulated, tutorial: Simulated) -> None:
         demo.place(pid=9)
     with pytest.raises(UserError, match=r"^No CPU 1: this machine has only CPU 0\.$"):
         demo.place(cpu=1)
+
+
+def test_a_page_of_a_gibibyte(demo: Simulated) -> None:
+    step = demo.walk(0x40000000)[0].steps[1]
+    assert step.level == "PDPT"
+    demo.machine.k.store(demo.m, step.address, 8, 0x87)
+    walk, found = demo.walk(0x40012345)
+    assert (len(walk.steps), found.page_size, found.pa) == (2, 1 << 30, 0x12345)
+    assert walk.last.flags == ["P", "RW", "US", "PS"]
+    demo.machine.k.store(demo.m, step.address, 8, 0x87 | 1 << 13)
+    fault = demo.translate(0x40012345).fault
+    assert fault is not None
+    assert (fault.kind, fault.code) == ("reserved", 0xD)
+
+
+def test_why_says_when_the_tlb_would_not_agree(demo: Simulated) -> None:
+    poke(demo, 0x404000, 1)
+    verdict = demo.why(0x404000, "w")
+    assert verdict.outcome.fault.kind == "not-present"
+    assert verdict.tlb is not None
+    assert verdict.tlb.pa == 0x10A000
+
+
+def test_why_proposes_one_edit_for_each_entry_that_withholds_a_right(demo: Simulated) -> None:
+    for step in demo.walk(0x404000)[0].steps[2:]:
+        demo.machine.k.store(demo.m, step.address, 8, s64(step.entry & ~2))
+    cause = demo.why(0x404000, "w").cause
+    assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PD[2]", "set RW"), ("PT[4]", "set RW")]
+    cause = demo.why(0x404000, "x").cause
+    assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PT[4]", "clear NX")]

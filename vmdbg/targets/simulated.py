@@ -14,7 +14,7 @@ from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from vmdbg.targets.place import Place
@@ -254,13 +254,17 @@ class Simulated:
 
         return facts(self.machine)
 
-    def registers(self, cpu: int | None = None) -> list[dict[str, Any]]:
-        """The registers of a CPU, or of all."""
+    def registers(self, cpu: int | None = None, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The registers of a CPU, or of all; those with a name, or all.  UserError if there is none."""
         from vmdbg.targets.machines import registers
         from vmdbg.targets.place import check_cpu
 
         chosen = range(self.machine.config["machine.cpus"]) if cpu is None else [check_cpu(self.machine, cpu)]
-        return [row for number in chosen for row in registers(self.machine, number)]
+        rows = [row for number in chosen for row in registers(self.machine, number)]
+        for name in names:
+            if all(row["register"] != name for row in rows):
+                raise UserError(f"Invalid register `{name}'")
+        return [row for row in rows if not names or row["register"] in names]
 
     def counters(self, pid: int | None = None) -> tuple[list[Any], list[str]]:
         """Rows of counters, and a line that sums up; of a process that ended, too."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.shell.command import PURE, command
+from vmdbg.shell.command import PURE, Argument, command
+from vmdbg.shell.kinds import WORD
 from vmdbg.shell.places import ON_CPU, PID
 
 TYPE_CHECKING = False
@@ -44,16 +45,17 @@ def info_machine(session: Session, args: Args) -> object:
     group="status",
     needs=("kernel",),
     effect=PURE,
+    arguments=[Argument("names", WORD, optional=True, many=True, help="registers; all without")],
     options=[ON_CPU],
     forms=("json", "csv"),
     summary="The registers of the CPU that translation uses.",
     help='Each is $NAME in expressions, and its fields $NAME.FIELD: "print $cr3", "print $cr0.wp = 0".',
-    examples=["info registers", "info registers/json"],
+    examples=["info registers", "info registers cr3", "info registers/json"],
 )
 def info_registers(session: Session, args: Args) -> object:
     from vmdbg.views.status import registers_table
 
-    rows = session.target.registers(args.cpu)
+    rows = session.target.registers(args.cpu, [name.removeprefix("$") for name in args.names or ()])
     return registers_table(rows, several=len({row["cpu"] for row in rows}) > 1)
 
 
