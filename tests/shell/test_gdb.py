@@ -5,6 +5,7 @@ program, so that what GDB does with one takes no part.
 """
 
 # ruff: noqa: E501 - scripts stand on one line
+# Long: tables of cases.
 
 from __future__ import annotations
 
