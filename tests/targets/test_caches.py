@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from vmdbg.errors import UserError
 from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD
 from vmdbg.targets.simulated import Simulated
 
@@ -53,3 +56,12 @@ def test_look_up_stops_at_the_first_hit(demo: Simulated) -> None:
 def test_a_fully_associative_tlb(tutorial: Simulated) -> None:
     (probe,) = tutorial.look_up(0x0110, "r", tutorial.place())
     assert (probe.sets, probe.ways, probe.page_number, probe.way) == (1, 8, 1, 0)
+
+
+def test_filters_that_name_nothing_are_mistakes(demo: Simulated) -> None:
+    with pytest.raises(UserError, match=r"^No TLB level 3: expected 1 or 2\.$"):
+        demo.tlb(level=3)
+    with pytest.raises(UserError, match=r"^No address-space number 65536 \(0\.\.65535\)\.$"):
+        demo.place(asid=1 << 16)
+    with pytest.raises(UserError, match=r"^No CPU -1: this machine has only CPU 0\.$"):
+        demo.tlb(cpu=-1)

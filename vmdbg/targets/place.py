@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.hardware.tlb import ASID_MASK
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state.tables import (
     CPU,
@@ -83,6 +84,13 @@ def current_cpu(machine: Machine) -> int:
     return next((cpu for cpu in turn if m.cpu[cpu * CPU + CPU_PID]), first)
 
 
+def check_asid(asid: int) -> int:
+    """`asid`; UserError if TLB entries cannot carry it."""
+    if not 0 <= asid <= ASID_MASK:
+        raise UserError(f"No address-space number {asid} (0..{ASID_MASK}).")
+    return asid
+
+
 def running_pid(machine: Machine, cpu: int) -> int:
     """The process on a CPU; 0 while it is idle."""
     return int(machine.m.cpu[cpu * CPU + CPU_PID])
@@ -108,6 +116,7 @@ def find_place(
     """
     m = machine.m
     cpu = current_cpu(machine) if cpu is None else check_cpu(machine, cpu)
+    asid = None if asid is None else check_asid(asid)
     c = cpu * CPU
     mode = int(m.cpu[c + CPU_MODE]) if mode is None else mode
     if root is not None:

@@ -229,10 +229,14 @@ class Simulated:
     def tlb(self, level: int | None = None, cpu: int | None = None, asid: int | None = None) -> Iterator[Any]:
         """The entries of the TLB, checked: `Cached`s."""
         from vmdbg.targets.caches import cached_entries
-        from vmdbg.targets.place import check_cpu
+        from vmdbg.targets.place import check_asid, check_cpu
 
+        if level not in (None, 1, 2):
+            raise UserError(f"No TLB level {level}: expected 1 or 2.")
         if cpu is not None:
             check_cpu(self.machine, cpu)
+        if asid is not None:
+            check_asid(asid)
         return cached_entries(self.machine, level, cpu, asid)
 
     def look_up(self, va: int, access: str, place: Place) -> list[Any]:

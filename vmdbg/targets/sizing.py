@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 STEP_BITS = 4  # between two rows of the table of page sizes
 SMALL_ENTRY = 4
+WIDEST = 64  # bits of an address
 
 
 class Flat:
@@ -28,7 +29,9 @@ def flat(bits: int, page: int, entry: int) -> Flat:
     if page <= 0 or page & (page - 1):
         raise UserError(f"A page of {page} bytes is no power of two.")
     shift = page.bit_length() - 1
-    if not 0 < bits <= 64 or shift > bits:
+    if not 0 < bits <= WIDEST:
+        raise UserError(f"An address of {bits} bits: expected 1 to {WIDEST}.")
+    if shift > bits:
         raise UserError(f"Pages of 2^{shift} bytes do not fit an address space of {bits} bits.")
     if not 0 < entry <= 64:
         raise UserError(f"An entry of {entry} bytes makes no table.")
