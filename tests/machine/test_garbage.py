@@ -1,4 +1,4 @@
-"""Nothing in simulated memory or registers, however wrong, crashes or hangs an engine, or tells them apart."""
+"""Nothing in simulated memory or registers, however wrong, crashes an engine, hangs it, or tells it apart."""
 
 from __future__ import annotations
 

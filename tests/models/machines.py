@@ -11,6 +11,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED, OP_WIDTH
+from vmdbg.kernel.syscalls import MMAP_POPULATE, OP_BRK, OP_FORK, OP_MMAP, OP_MPROTECT, OP_MUNMAP
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -35,12 +36,18 @@ BUILDS = {
     "uncached": Build("x86_64", "random", True, 3, True, ()),
     "software": Build("tutorial16", "clock", True, 1, True, ONE),
     "hardware": Build("tutorial16-hw", "fifo", True, 3, False, (*SPLIT, "tlb.l2")),
+    "sv39": Build("sv39", "lru", True, 1, True, (*ONE, "tlb.l2")),
+    "svade": Build("sv39-svade", "clock", True, 2, True, (*SPLIT, "tlb.l2")),
+    "x86_32": Build("x86_32", "random", True, 2, False, ONE),
     "software-two-cpus": Build("tutorial16", "lru", False, 2, True, (*ONE, "tlb.l2")),
 }
 
+BASES = (0, 0x80000000, 1 << 50)
 #: Places of regions, by format: pages apart, at ends of tables, in both halves, at the edges.
 PLACES = {
     48: (0x400000, 0x5FE000, 0x7F0000000000, 0x7FFFFFFF0000, 0x3FFFC000, 0),
+    39: (0x400000, 0x5FE000, 0x3F00000000, 0x3FFFFF0000, 0x3FFFC000, 0),
+    32: (0x400000, 0x7FFFC000, 0xBFFE0000, 0),
     16: (0x0000, 0x4000, 0x8000, 0xC000),
 }
 WILD = {
@@ -56,6 +63,8 @@ WILD = {
         -0x778000000000,
         -0x777FFFFFF001,
     ),
+    39: (0, 1 << 38, -1, (1 << 38) - 1, -(1 << 38) - 1, (1 << 63) - 1, -0x2A00000000),
+    32: (0, 0xC0000000, 0xFFFFFFFF, 1 << 32, -1, 0x7FFFFFFF),
     16: (0, 0xFFFF, 0x10000, -1, (1 << 63) - 1, 0x7FFF),
 }
 
@@ -85,7 +94,8 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
     if not small and not user and draw(st.integers(0, 4)) == 0:
         frames = 1536  # room for large pages
     values["machine.ram"] = max(frames, first + user + table) * page
-    values["machine.ram_base"] = 0 if small else draw(st.sampled_from((0, 0x80000000, 1 << 50)))
+    bases = (0,) if small else BASES[:2] if build.format == "x86_32" else BASES
+    values["machine.ram_base"] = draw(st.sampled_from(bases))
     values["machine.swap.size"] = draw(st.sampled_from((100, 100, 20, 4, 1, 0))) * page
     low, more = draw(st.sampled_from(((0, 0), (0, 0), (2, 3), (4, 0))))
     values["kernel.min_free"] = draw(st.sampled_from((0, 0, 1, 2)))
@@ -110,8 +120,9 @@ def region_lists(draw: st.DrawFn, format_name: str, frames: int) -> list[RegionS
         rights = draw(st.sampled_from((15, 15, 15, 15, 11, 11, 11, 13, 9, 8, 10, 7)))
         pages = draw(st.sampled_from((9, 16, 30, 1, 5)))
         kind = draw(st.sampled_from(("text", "data", "heap", "anon", "stack", "trace")))
-        if form.va_bits == 48 and frames > 1000 and start % (1 << 21) == 0 and draw(st.booleans()):
-            found.append(RegionSpec(kind, start, 1 << 21, rights, 1 << 21, True))
+        large = 1 << form.page_shifts[min(1, len(form.levels) - 1)]
+        if frames > 1000 and start % large == 0 and draw(st.booleans()):
+            found.append(RegionSpec(kind, start, large, rights, large, draw(st.booleans())))
         else:
             populate = pages < 6 and draw(st.integers(0, 4)) == 0
             found.append(RegionSpec(kind, start, pages * page, rights, 0, populate))
@@ -169,9 +180,32 @@ def operation_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec])
 
 
 @st.composite
+def system_calls(draw: st.DrawFn, format_name: str, known: list[RegionSpec], in_loop: bool) -> list[int]:
+    """One system call; regions that it maps are added to `known`."""
+    form = find(format_name)
+    page = form.page_size
+    kind = draw(st.sampled_from((OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, *(() if in_loop else (OP_FORK,)))))
+    if kind == OP_FORK:
+        return [kind, -1, 0, 0]
+    rights = draw(st.sampled_from((15, 11, 9, 13, 8)))
+    if kind == OP_MMAP:
+        start = draw(st.sampled_from(PLACES[form.va_bits])) + draw(st.sampled_from((0, 0x20, 0x40))) * page
+        region = RegionSpec("anon", start, draw(st.integers(1, 12)) * page, rights)
+        known.append(region)
+        populate = MMAP_POPULATE if draw(st.integers(0, 3)) == 0 else 0
+        return [kind, start, region.size, rights | populate]
+    region = draw(st.sampled_from(known))
+    if kind == OP_BRK:
+        return [kind, region.end + draw(st.integers(-4, 4)) * page, 0, 0]
+    first = draw(st.integers(0, min(region.size // page - 1, 6)))
+    return [kind, region.start + first * page, draw(st.integers(1, 8)) * page, rights]
+
+
+@st.composite
 def process_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -> tuple[Any, list[int]]:
     """The rows of a process, with loops, and the numbers of those that name another row."""
     rows: list[list[int]] = []
+    known = list(regions)
     references: list[int] = []
     open_loops: list[int] = []
     for _ in range(draw(st.integers(1, 20))):
@@ -182,8 +216,10 @@ def process_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -
         elif turn == 1 and open_loops:
             references.append(len(rows))
             rows.append([OP_END, open_loops.pop(), 0, 0])
+        elif turn == 2 and draw(st.booleans()):
+            rows.append(draw(system_calls(format_name, known, bool(open_loops))))
         else:
-            rows += draw(operation_rows(format_name, regions))
+            rows += draw(operation_rows(format_name, known))
     while open_loops:
         references.append(len(rows))
         rows.append([OP_END, open_loops.pop(), 0, 0])

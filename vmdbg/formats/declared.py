@@ -15,6 +15,7 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     FAULT_NOT_PRESENT,
+    FAULT_RESERVED,
     LEVELS,
     PAGE_BITS,
     RIGHT_R,
@@ -199,6 +200,10 @@ def globalized(entry):
 
 @reads(fills=True)
 def make_leaf(address, rights, depth):
+    if rights & (RIGHT_R | RIGHT_W | RIGHT_X) == 0:
+        rights = RIGHT_R if LEAF_BY_RIGHTS else 0  # nothing allowed: a page that is the kernel's
+    elif LEAF_BY_RIGHTS and rights & RIGHT_W:
+        rights |= RIGHT_R  # W without R is reserved
     entry = (address >> PAGE_BITS) << FRAME_LOW
     if VALID_VALUE:
         entry |= 1 << (VALID_BIT & 63)
@@ -248,6 +253,8 @@ def fault_code(fault, access, mode):
         code |= 2
     if mode == 0:
         code |= 4
+    if fault == FAULT_RESERVED:
+        code |= 8
     if access == ACCESS_FETCH:
         code |= 16
     return code

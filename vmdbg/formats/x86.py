@@ -128,7 +128,9 @@ def globalized(entry):
 
 @reads(fills=True)
 def make_leaf(address, rights, depth):
-    entry = address | P | (rights & RIGHT_W) | ((rights & RIGHT_U) >> 1)
+    entry = address | P | (rights & RIGHT_W)
+    if rights & (RIGHT_R | RIGHT_W | RIGHT_X):  # without any of them the page is the kernel's
+        entry |= (rights & RIGHT_U) >> 1
     if depth != AT_PT:
         entry |= PS
     if rights & RIGHT_X == 0:

@@ -1,0 +1,110 @@
+"""Slow walks over raw bytes, from the manuals' tables alone; one description for each format."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Walk(NamedTuple):
+    """`kind` is leaf, empty, swapped, reserved or bus."""
+
+    kind: str
+    pa: int
+    rights: int
+    entries: list[int]
+
+
+class Layout(NamedTuple):
+    """Bits of an entry: `rights` are (bit, grants) of r, w, x, u, None if there is none."""
+
+    width: int
+    shifts: tuple[int, ...]
+    bits: tuple[int, ...]
+    frame: tuple[int, int]
+    rights: tuple[Any, Any, Any, Any]
+    hierarchical: bool = False
+    leaf_by_rights: bool = False
+    page_size_bit: int | None = None
+    large_at: tuple[int, ...] = ()
+    slot_bit: int = 0
+    reserved: int = 0
+    reserved_table: int = 0
+    aligned: bool = False  # a large leaf with low frame bits is reserved
+
+
+LAYOUTS = {
+    # Intel SDM 3A, tables 4-15 to 4-20
+    "x86_64": Layout(
+        8, (39, 30, 21, 12), (9, 9, 9, 9), (12, 40), (None, (1, 1), (63, 0), (2, 1)), True,
+        page_size_bit=7, large_at=(1, 2), slot_bit=9,
+    ),
+    # Intel SDM 3A, tables 4-4 to 4-6
+    "x86_32": Layout(
+        4, (22, 12), (10, 10), (12, 20), (None, (1, 1), None, (2, 1)), True,
+        page_size_bit=7, large_at=(0,), slot_bit=9, aligned=True,
+    ),
+    # RISC-V Privileged, figures 12.20 and 12.21
+    "sv39": Layout(
+        8, (30, 21, 12), (9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
+        slot_bit=1, reserved=0x3FF << 54, reserved_table=0b11010000, aligned=True,
+    ),
+    "tutorial16": Layout(2, (8,), (8,), (8, 8), ((1, 1), (2, 1), (3, 1), (4, 1)), slot_bit=1),
+    "word-table": Layout(8, (3,), (16,), (12, 40), (None, None, None, None), slot_bit=3),
+}  # fmt: skip
+LAYOUTS["sv39-svade"] = LAYOUTS["sv39"]
+LAYOUTS["tutorial16-hw"] = LAYOUTS["tutorial16"]
+
+
+def rights_of(layout: Layout, entry: int) -> int:
+    granted = 0
+    for place, field in enumerate(layout.rights):
+        if field is None or entry >> field[0] & 1 == field[1]:
+            granted |= 1 << place
+    return granted
+
+
+def kind_of(layout: Layout, entry: int, depth: int) -> str:
+    last = depth == len(layout.shifts) - 1
+    if not entry & 1:
+        return "swapped" if entry >> layout.slot_bit & 1 else "empty"
+    if entry & layout.reserved:
+        return "reserved"
+    frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
+    below = (1 << layout.shifts[depth] - layout.shifts[-1]) - 1
+    if layout.leaf_by_rights:
+        read, write, fetch = entry >> 1 & 1, entry >> 2 & 1, entry >> 3 & 1
+        if read or write or fetch:
+            return "reserved" if (write and not read) or frame & below else "leaf"
+        return "reserved" if last or entry & layout.reserved_table else "table"
+    if last:
+        return "leaf"
+    if layout.page_size_bit is not None and entry >> layout.page_size_bit & 1:
+        if depth not in layout.large_at:
+            return "reserved"
+        if layout.aligned:
+            return "reserved" if frame & below else "leaf"
+        return "reserved" if frame & below & ~1 else "leaf"  # bit 12 is PAT
+    return "table"
+
+
+def walk(layout: Layout, memory: bytes, base: int, root: int, va: int) -> Walk:
+    table, rights, entries = root, 15, []
+    for depth, (shift, bits) in enumerate(zip(layout.shifts, layout.bits, strict=True)):
+        address = table + (va >> shift & (1 << bits) - 1) * layout.width
+        entries.append(address)
+        at = address - base
+        if at < 0 or at + layout.width > len(memory):
+            return Walk("bus", 0, 0, entries)
+        entry = int.from_bytes(memory[at : at + layout.width], "little")
+        kind = kind_of(layout, entry, depth)
+        frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
+        if kind in ("leaf", "table") and (layout.hierarchical or kind == "leaf"):
+            rights &= rights_of(layout, entry)
+        if kind == "leaf":
+            below = (1 << shift - layout.shifts[-1]) - 1
+            pa = (frame & ~below) << layout.shifts[-1] | va & (1 << shift) - 1
+            return Walk("leaf", pa, rights, entries)
+        if kind != "table":
+            return Walk(kind, 0, 0, entries)
+        table = frame << layout.shifts[-1]
+    raise AssertionError
