@@ -6,7 +6,13 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.regions import drop_entry, entries, entry_address, remove_region, signed
-from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_FREE, PROCESS_IS_READY, PROCESS_IS_RUNNING
+from vmdbg.kernel.scheduler import (
+    PROCESS_IS_ENDED,
+    PROCESS_IS_FREE,
+    PROCESS_IS_IDLE,
+    PROCESS_IS_READY,
+    PROCESS_IS_RUNNING,
+)
 from vmdbg.state.events import ENTRY_WRITE, EXIT, FORK, OOM
 from vmdbg.state.tables import (
     CPU,
@@ -71,7 +77,7 @@ def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: i
     row = pid * PROCESS
     text = name.encode()[:16].ljust(16, b"\0")
     for column, value in (
-        (PROCESS_STATE, PROCESS_IS_READY),
+        (PROCESS_STATE, PROCESS_IS_IDLE),
         (PROCESS_ASID, pid if asids else 1),
         (PROCESS_ROOT, root),
         (PROCESS_LIMIT, limit),
@@ -146,7 +152,7 @@ def badness(k: Linked, pid: int) -> int:
 
 def live_processes(k: Linked) -> list[int]:
     """The pids of all processes that have not ended."""
-    alive = (PROCESS_IS_READY, PROCESS_IS_RUNNING)
+    alive = (PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_IDLE)
     rows = len(k.m.process) // PROCESS
     return [pid for pid in range(1, rows) if k.m.process[pid * PROCESS + PROCESS_STATE] in alive]
 

@@ -48,7 +48,8 @@ from vmdbg.state.tables import (
 
 # States of a process.
 PROCESS_IS_FREE, PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_ENDED = 0, 1, 2, 3
-PROCESS_STATES = ("free", "ready", "running", "ended")
+PROCESS_IS_IDLE = 4  # waits for nothing: it runs only when it is put on a CPU
+PROCESS_STATES = ("free", "ready", "running", "ended", "idle")
 
 # Kinds of operation, in the low byte of an op row; the first three are the ACCESS_ constants.
 OP_READ, OP_WRITE, OP_FETCH, OP_MODIFY = 0, 1, 2, 3

@@ -129,7 +129,7 @@ class Machine:
         try:
             for spec in program.processes:
                 limit = self.config["kernel.limit"] if spec.limit is None else spec.limit
-                pid = processes.spawn(self.k, self.format, spec.name, limit, self.config["tlb.asids"])
+                pid = self.spawn(spec.name, limit)
                 pids.append(pid)
                 for region in spec.regions:
                     self.make_room_for_system_call(pid)
@@ -155,6 +155,10 @@ class Machine:
                 self.k.dispatch(self.m, cpu)
         self.k.charge(self.m)
         return pids
+
+    def spawn(self, name: str, limit: int) -> int:
+        """Make a process without a program or a region; it waits for no CPU.  UserError if it cannot be."""
+        return processes.spawn(self.k, self.format, name, limit, self.config["tlb.asids"])
 
     def append_operations(self, pid: int, spec: Any) -> None:
         """Put a process's operations behind all others, and its program counter at the first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.hardware.tlb import ASID_MASK
-from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_READY, PROCESS_IS_RUNNING
+from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state.tables import (
     CPU,
     CPU_ASID,
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
-ALIVE = (PROCESS_IS_READY, PROCESS_IS_RUNNING)
+ALIVE = (PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_IDLE)
 USER, KERNEL = 0, 1
 MODES = ("user", "kernel")
 

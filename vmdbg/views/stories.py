@@ -157,8 +157,12 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
     row = arrival.happening
     for stop in arrival.stops:
         assert row is not None
+        if stop.before and not stop.number:
+            continue  # of "until": nothing to say
         yield ""
-        if stop.number:
+        if stop.before:
+            yield f"{stop.label}, {stop.what}"
+        elif stop.number:
             yield f"{stop.label}, {row.name}: {text(Teller(machine), row)}"
         else:
             name, words = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))
@@ -182,6 +186,10 @@ CHANGES = (
     ("frame-free", "frame freed", "frames freed"),
     ("tlb-fill", "TLB entry filled", "TLB entries filled"),
     ("tlb-drop", "TLB entry dropped", "TLB entries dropped"),
+    ("mmap", "region mapped", "regions mapped"),
+    ("munmap", "range unmapped", "ranges unmapped"),
+    ("mprotect", "range given other rights", "ranges given other rights"),
+    ("brk", "heap resized", "heaps resized"),
     ("switch", "switch", "switches"),
     ("exit", "process ended", "processes ended"),
 )

@@ -1,0 +1,41 @@
+"""check: the machine's own invariants."""
+
+from __future__ import annotations
+
+from vmdbg.shell.command import PURE, Argument, command
+from vmdbg.shell.kinds import choice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+
+@command(
+    "check",
+    group="looking",
+    needs=("kernel",),
+    effect=PURE,
+    arguments=[
+        Argument("what", choice("machine", "tlb"), optional=True, default="machine", help="machine or tlb")
+    ],
+    forms=("json", "csv"),
+    summary="Check that the machine is consistent.",
+    help="""
+Frames and the entries that map them, the reverse map, slots, counts, lists, page tables, TLBs: each is
+compared with the others, and what disagrees is listed.  In the middle of an operation that names what is
+in transit.  "check tlb" lists TLB entries that disagree with the tables.""",
+    examples=["check", "check tlb", "check/json"],
+)
+def check_command(session: Session, args: Args) -> object:
+    from vmdbg.machine.check import check
+    from vmdbg.views.result import Column, Table
+
+    found = check(session.target.machine)
+    if args.what == "tlb":
+        found = [violation for violation in found if violation.rule in ("tlb", "stale")]
+    return Table(
+        [Column("rule"), Column("message", "what is wrong")],
+        [tuple(violation) for violation in found],
+        empty="Consistent: nothing disagrees.",
+    )

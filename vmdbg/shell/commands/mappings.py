@@ -1,0 +1,183 @@
+"""mmap, munmap, mprotect, brk, poke: changing an address space from outside."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import ACTING, Argument, Option, command
+from vmdbg.shell.commands.acting import VA, changed, check_alive, finished_lines
+from vmdbg.shell.kinds import NUMBER, PROCESS, SIZE, WORD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.machine.machine import Machine
+    from vmdbg.shell.command import Args
+
+PID = Option("-pid", PROCESS, help="of that process instead of the one on the CPU")
+LENGTH = Argument("size", SIZE, help="bytes, rounded up to pages")
+RIGHTS = Argument("rights", WORD, help="letters of rwx, or none")
+
+
+def parse_rights(text: str) -> int:
+    """A rights nibble from letters of `rwx-`; user pages."""
+    from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
+
+    letters = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X, "-": 0, "u": 0}
+    if text != "none" and (not text or set(text) - set(letters)):
+        raise UserError(f'Invalid rights "{text}"; expected letters of rwx, or none.')
+    return RIGHT_U | (sum(letters[letter] for letter in set(text)) if text != "none" else 0)
+
+
+def call(session: Session, args: Args, name: str, function: Callable[[Machine, int], Any]) -> Iterator[str]:
+    """Do what a system call of a process would do; what changed."""
+    timeline = session.timeline
+    pid = check_alive(session, args.pid) if args.pid is not None else timeline.require_process()
+
+    def act(machine: Machine) -> Any:
+        machine.make_room_for_system_call(pid)
+        return function(machine, pid)
+
+    _, action = timeline.act(name, act)
+    yield from (str(line) for line in finished_lines(action))
+    yield changed(session, action)
+
+
+@command(
+    "mmap",
+    group="acting",
+    needs=("act", "kernel"),
+    effect=ACTING,
+    arguments=[VA, LENGTH, RIGHTS],
+    options=[
+        PID,
+        Option("-page", SIZE, help="page size, instead of a base page"),
+        Option("-populate", help="give it its frames now"),
+    ],
+    summary="Map an anonymous region.",
+    help="As the system call of that name with a fixed address does it: memory is given at the first touch.",
+    examples=["mmap 0x500000 64K rw", "mmap -page 2M 0x7e0000000000 2M rw"],
+)
+def mmap_command(session: Session, args: Args) -> object:
+    from vmdbg.kernel.syscalls import map_anonymous
+    from vmdbg.units import s64
+
+    rights, page = parse_rights(args.rights), args.page or 0
+    show = session.target.notation.va
+
+    def act(machine: Machine, pid: int) -> None:
+        map_anonymous(
+            machine.k, machine.format, pid, s64(args.address), args.size, rights, page, args.populate
+        )
+
+    return call(session, args, f"mmap {show(args.address)}, {args.size:#x}, {args.rights}", act)
+
+
+@command(
+    "munmap",
+    group="acting",
+    needs=("act", "kernel"),
+    effect=ACTING,
+    arguments=[VA, LENGTH],
+    options=[PID],
+    summary="Unmap a range of addresses.",
+    help="Its pages and slots go back, regions are cut at its borders, no TLB translates it any more.",
+    examples=["munmap 0x402000 4K"],
+)
+def munmap_command(session: Session, args: Args) -> object:
+    from vmdbg.kernel import regions
+    from vmdbg.units import s64
+
+    def act(machine: Machine, pid: int) -> None:
+        regions.unmap(machine.k, machine.format, pid, s64(args.address), args.size)
+
+    return call(session, args, f"munmap {session.target.notation.va(args.address)}, {args.size:#x}", act)
+
+
+@command(
+    "mprotect",
+    group="acting",
+    needs=("act", "kernel"),
+    effect=ACTING,
+    arguments=[VA, LENGTH, RIGHTS],
+    options=[PID],
+    summary="Change the rights of a range of addresses.",
+    help="In its regions and in the entries of its pages.  All of the range has to be in regions.",
+    examples=["mprotect 0x404000 4K r"],
+)
+def mprotect_command(session: Session, args: Args) -> object:
+    from vmdbg.kernel import regions
+    from vmdbg.units import s64
+
+    rights = parse_rights(args.rights)
+
+    def act(machine: Machine, pid: int) -> None:
+        regions.protect(machine.k, machine.format, pid, s64(args.address), args.size, rights)
+
+    show = session.target.notation.va
+    return call(session, args, f"mprotect {show(args.address)}, {args.size:#x}, {args.rights}", act)
+
+
+@command(
+    "brk",
+    group="acting",
+    needs=("act", "kernel"),
+    effect=ACTING,
+    arguments=[Argument("end", NUMBER, help="address at which the heap is to end")],
+    options=[PID],
+    summary="Move the end of the heap.",
+    help="The heap grows without memory being given, or shrinks and gives its pages back.",
+    examples=["brk 0x418000"],
+)
+def brk_command(session: Session, args: Args) -> object:
+    from vmdbg.kernel import regions
+
+    def act(machine: Machine, pid: int) -> None:
+        regions.set_break(machine.k, machine.format, pid, args.end)
+
+    return call(session, args, f"brk {session.target.notation.va(args.end)}", act)
+
+
+@command(
+    "poke",
+    group="acting",
+    needs=("act",),
+    effect=ACTING,
+    arguments=[
+        Argument("address", NUMBER, help="physical address"),
+        Argument("value", NUMBER, help="value to write"),
+        Argument("width", NUMBER, optional=True, help="bytes: 1, 2, 4 or 8; an entry's width if left out"),
+    ],
+    summary="Write physical memory behind the kernel's back.",
+    help="""
+An entry of a table, or any bytes.  Neither the kernel nor the TLB is told: what they believe may no longer
+be so, which "check" and "tlb check" then say.""",
+    examples=["poke 0x106008 0x108027"],
+)
+def poke_command(session: Session, args: Args) -> object:
+    from vmdbg.units import s64
+
+    machine = session.target.machine
+    width = args.width or machine.format.entry_bytes
+    if width not in (1, 2, 4, 8):
+        raise UserError("Width 1, 2, 4 or 8 expected.")
+    if not -(1 << (8 * width - 1)) <= args.value < 1 << 8 * width:
+        raise UserError(f"Value {args.value:#x} does not fit in {width} bytes.")
+    if machine.k.ram_offset(machine.m, args.address, width) < 0:
+        raise UserError(f"Cannot access memory at address {args.address:#x}")
+    show = session.target.notation
+    old = machine.k.load(machine.m, args.address, width) & ((1 << 8 * width) - 1)
+    new = args.value & ((1 << 8 * width) - 1)
+
+    def act(changing: Machine) -> None:
+        changing.k.store(changing.m, args.address, width, s64(args.value) if width == 8 else new)
+
+    _, action = session.timeline.act(f"poke {show.pa(args.address)}, {args.value:#x}", act)
+    digits = 2 * width
+    return [
+        *finished_lines(action),
+        f"{show.pa(args.address)}: 0x{old:0{digits}x} -> 0x{new:0{digits}x}",
+        changed(session, action),
+    ]
