@@ -83,7 +83,7 @@ def test_a_condition_is_asked_at_the_event_itself() -> None:
     line = line_of()
     stop = line.stops.catch("write")
     asked = []
-    stop.test = lambda: bool(asked.append(line.position)) or line.machine.operations == 2
+    stop.holds = lambda row: bool(asked.append(line.position)) or row.operation == 2
     assert [place[0] for place in stopped_at(line)] == [2]
     assert [place.operations for place in asked] == [0, 2]
     assert all(place.events for place in asked)

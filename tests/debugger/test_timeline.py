@@ -32,7 +32,7 @@ def machine_with(
     named = {name.replace("__", "."): value for name, value in values.items()}
     bare = {"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}
     machine = Machine(load_config(preset).with_({**bare, **named}))
-    rows = array("q", sum([*operations, row(EXIT)], []))
+    rows = array("q", [word for operation in [*operations, row(EXIT)] for word in operation])
     base = 0 if preset == "tutorial16" else 0x400000
     size = 0x8000
     specs = [

@@ -131,9 +131,9 @@ def last_match(line: Timeline, time: int, rows: list[Happening]) -> Arrival | No
         if not stops:
             continue
         line.go(time, row.number)
-        crossed = [stop for stop in stops if line.stops.cross(stop)]
+        crossed = [stop for stop in stops if line.stops.cross(stop, row)]
         if crossed:
-            line.go(time, row.number - 1)
+            line.go(time, 0 if all(stop.before for stop in crossed) else row.number - 1)
             return Arrival(AT_STOP, crossed, row)
     return None
 

@@ -196,6 +196,8 @@ class Session:
                 self.at_exit.append(self.close_timeline)
             else:
                 self._timeline.close()
+                for line in self.stops.aim(machine):
+                    self.output.error(line)
             self._timeline = Timeline(machine, self.stops, self.progress, self.query)
         self._timeline.runner.engine = self.settings.string("engine")
         return self._timeline

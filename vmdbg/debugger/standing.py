@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from vmdbg.debugger import happenings
-from vmdbg.debugger.history import Moment, Position
+from vmdbg.debugger.history import Ended, Moment, Position
 from vmdbg.debugger.place import Place, place
 from vmdbg.errors import UserError
+from vmdbg.kernel.processes import live_processes, process_name
 from vmdbg.machine.machine import Halted
+from vmdbg.state.tables import PROCESS, PROCESS_STATUS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,3 +117,12 @@ class Standing:
         self.to_base()
         self.whole()
         return True
+
+    def ended(self, alive: list[int]) -> list[Ended]:
+        """Those of the processes that have ended, by number."""
+        k, still = self.machine.k, set(live_processes(self.machine.k))
+        return [
+            Ended(pid, process_name(k, pid), k.m.process[pid * PROCESS + PROCESS_STATUS])
+            for pid in alive
+            if pid not in still
+        ]

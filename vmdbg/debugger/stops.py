@@ -49,7 +49,11 @@ class Pattern:
 
 
 class Stop:
-    """One stop with its number.  `test` decides at the event itself; None: it always holds."""
+    """One stop with its number.
+
+    `test(happening)` decides at the event itself, None: it always holds; `condition` is the user's, asked
+    after that by `holds`.  `before`: the machine halts at the start of the event's operation.
+    """
 
     def __init__(self, number: int, sort: str, what: str, patterns: list[Pattern], disposition: str) -> None:
         self.number, self.sort, self.what, self.patterns = number, sort, what, patterns
@@ -58,7 +62,10 @@ class Stop:
         self.hits = self.ignore = 0
         self.condition = ""
         self.commands: list[Any] = []
-        self.test: Callable[[], bool] | None = None
+        self.before = False
+        self.test: Callable[[Happening], bool] | None = None
+        self.holds: Callable[[Happening], bool] | None = None
+        self.aim: Callable[[Any], None] | None = None  # made for one machine; called with the next one
 
     @property
     def label(self) -> str:
@@ -104,6 +111,19 @@ class Stops:
         """It is gone."""
         self.by_number.pop(stop.number, None)
 
+    def aim(self, machine: Any) -> list[str]:
+        """Another machine takes the place of the one before; what is to be said of stops it has no place
+        for: they are disabled."""
+        said = []
+        for stop in self.by_number.values():
+            if stop.aim is not None:
+                try:
+                    stop.aim(machine)
+                except UserError as error:
+                    stop.enabled = False
+                    said.append(f"Breakpoint {stop.number} disabled: {error}")
+        return said
+
     # -- at work
 
     @property
@@ -143,9 +163,11 @@ class Stops:
         """The active stops that an event is one of."""
         return [stop for stop in self.active if any(pattern.matches(row) for pattern in stop.patterns)]
 
-    def cross(self, stop: Stop) -> bool:
+    def cross(self, stop: Stop, row: Happening) -> bool:
         """The machine is at an event of a stop: does it halt here?  Counts the crossing."""
-        if stop.test is not None and not stop.test():
+        if stop.test is not None and not stop.test(row):
+            return False
+        if stop.holds is not None and not stop.holds(row):
             return False
         stop.hits += 1
         if stop.ignore:

@@ -16,7 +16,6 @@ from vmdbg.debugger.history import (
     AT_STOP,
     Action,
     Arrival,
-    Ended,
     Position,
     Undone,
 )
@@ -24,11 +23,11 @@ from vmdbg.debugger.place import current_process, next_row
 from vmdbg.debugger.running import Runner
 from vmdbg.debugger.standing import Standing
 from vmdbg.errors import UserError
-from vmdbg.kernel.processes import live_processes, process_name
+from vmdbg.kernel.processes import live_processes
 from vmdbg.kernel.reasons import REASON_IDLE
 from vmdbg.kernel.scheduler import OP_KIND
 from vmdbg.state.events import EVENTS
-from vmdbg.state.tables import CONTROL_HIT, CONTROL_STOP, KERNEL_OPERATIONS, OP, PROCESS, PROCESS_STATUS
+from vmdbg.state.tables import CONTROL_HIT, CONTROL_STOP, KERNEL_OPERATIONS, OP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.stops import Stops
     from vmdbg.machine.machine import Machine
+    from vmdbg.machine.snapshot import Snapshot
 
 FOREVER = 1 << 62  # more operations than any run has
 
@@ -63,6 +63,7 @@ class Timeline(Standing):
         self.actions: list[Action] = []
         self.undone: list[Undone] = []
         self.marks: dict[str, Position] = {}  # checkpoints and bookmarks by name
+        self.near: tuple[int, Snapshot] | None = None  # the operation that was searched last
         self.acting: Action | None = None
         self._forks: bool | None = None  # is there a fork in the program?
 
@@ -126,18 +127,22 @@ class Timeline(Standing):
         finally:
             self.stops.remove(machine.m)
 
-    def forward(self, limit: int = FOREVER, watch: bool = True) -> Arrival:
-        """Run to `limit` operations executed, or to the first stop that holds."""
+    def forward(self, limit: int = FOREVER, watch: bool = True, fresh: bool = False) -> Arrival:
+        """Run to `limit` operations executed, or to the first stop that holds.
+
+        A stop before the operation at which the machine stands holds only for a `fresh` start.
+        """
         with self.runner.interrupts:
             self.runner.begin()
             alive = live_processes(self.machine.k)
-            arrival = self.to_stop(limit, watch)
+            arrival = self.to_stop(limit, watch, fresh)
             self.note_end()
             arrival.ended = self.ended(alive)
             return arrival
 
-    def to_stop(self, limit: int, watch: bool) -> Arrival:
+    def to_stop(self, limit: int, watch: bool, fresh: bool = False) -> Arrival:
         """As `forward`, without the accounts."""
+        start = -1 if fresh or self.inside else self.machine.operations
         if self.inside:
             found = self.search(self.inside, watch)
             if found is not None:
@@ -146,38 +151,36 @@ class Timeline(Standing):
             why = self.advance(limit, watch)
             if why != AT_STOP:
                 return Arrival(why)
-            self.travel(self.machine.m.control[CONTROL_HIT])
-            found = self.search(0, watch)
+            hit = self.machine.m.control[CONTROL_HIT]
+            self.travel(hit)
+            found = self.search(0, watch, before=hit != start)
             if found is not None:
                 return found
 
-    def search(self, passed: int, watch: bool) -> Arrival | None:
-        """Execute the current operation whole, unless a stop holds at an event after `passed`."""
+    def search(self, passed: int, watch: bool, before: bool = True) -> Arrival | None:
+        """Execute the current operation whole, unless a stop holds at an event after `passed`.
+
+        `before`: stops that halt at the operation's start are asked too.
+        """
         self.to_base()
         base = self.machine.snapshot()
+        self.near = self.machine.operations, base
         rows = self.whole()
         for row in rows if watch else []:
-            if row.number <= passed:
-                continue
-            stops = self.stops.matching(row)
+            stops = self.stops.matching(row) if row.number > passed else []
+            stops = [stop for stop in stops if not stop.before or (before and not passed)]
             if stops:
                 self.leave()
                 self.machine.restore(base)
                 self.enter(row.number)
-                crossed = [stop for stop in stops if self.stops.cross(stop)]
+                crossed = [stop for stop in stops if self.stops.cross(stop, row)]
+                if any(stop.before for stop in crossed):
+                    crossed = [stop for stop in crossed if stop.before]
+                    self.to_base()
                 if crossed:
                     return Arrival(AT_STOP, crossed, row)
         self.settle()
         return None
-
-    def ended(self, alive: list[int]) -> list[Ended]:
-        """Those of the processes that have ended, by number."""
-        k, still = self.machine.k, set(live_processes(self.machine.k))
-        return [
-            Ended(pid, process_name(k, pid), k.m.process[pid * PROCESS + PROCESS_STATUS])
-            for pid in alive
-            if pid not in still
-        ]
 
     # -- one event, one operation
 
@@ -257,6 +260,8 @@ class Timeline(Standing):
         """Be at the start of an operation that was executed, or at the end of the record."""
         self.leave()
         known, snapshot = self.checkpoints.before(time)
+        if self.near is not None and known < self.near[0] <= time:
+            known, snapshot = self.near
         for action in self.actions:
             if known <= action.time < time:
                 known, snapshot = action.time + 1, action.after
@@ -356,6 +361,7 @@ class Timeline(Standing):
     def cut(self, time: int) -> None:
         """Forget everything after a time."""
         self.checkpoints.cut(time)
+        self.near = None
         self.marks = {name: place for name, place in self.marks.items() if place <= (time, 0)}
         self.actions = [action for action in self.actions if action.time < time]
         self.end = time

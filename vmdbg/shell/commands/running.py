@@ -43,7 +43,7 @@ that were changed take effect.  "continue" goes on from where the machine stands
 )
 def run_command(session: Session, args: Args) -> object:
     restart(session)
-    show_arrival(session, session.timeline.forward())
+    show_arrival(session, session.timeline.forward(fresh=True))
     return None
 
 
