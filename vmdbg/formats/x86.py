@@ -171,7 +171,7 @@ def fault_code(fault, access, mode):
     return code
 
 
-WP, SMEP, SMAP, NXE = 1 << 16, 1 << 20, 1 << 21, 1 << 11
+WP, SMEP, SMAP = 1 << 16, 1 << 20, 1 << 21
 
 
 def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
@@ -233,8 +233,6 @@ X86_64 = Format(
         Register("cr0.wp", 0, 16, 1, 1, "supervisor writes need RW"),
         Register("cr4.smep", 1, 20, 1, 1, "the kernel does not execute user pages"),
         Register("cr4.smap", 1, 21, 1, 0, "the kernel does not touch user pages"),
-        Register("cr4.pge", 1, 7, 1, 1, "global pages"),
-        Register("efer.nxe", 2, 11, 1, 1, "NX is honoured"),
     ),
     root_register="cr3",
     fault_register="cr2",

@@ -47,7 +47,6 @@ X86_32 = declare(
     registers=tuple(
         Register(r.name, r.word, r.low, r.width, 0 if r.name == "cr4.smep" else r.initial, r.help)
         for r in X86_64.registers
-        if r.name != "efer.nxe"
     ),
     root_register="cr3",
     fault_register="cr2",
