@@ -46,7 +46,7 @@ def start(user_environment: dict[str, str], tmp_path: Path) -> Iterator[Callable
         child = pexpect.spawn(
             str(tmp_path / "bin" / "vmdbg"),
             ["-nx", *arguments],
-            env={**user_environment, "TERM": "xterm", **environment},
+            env={**user_environment, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
             cwd=str(tmp_path),
             dimensions=size,
             encoding="utf-8",
@@ -268,3 +268,20 @@ def test_without_prompt_toolkit(start: Callable[..., Terminal], tmp_path: Path) 
     terminal.child.send("\x04")
     terminal.expect("quit\r\n")
     terminal.child.expect(pexpect.EOF)
+
+
+def test_a_toolbar_on_a_terminal_that_says_where_its_cursor_is(start: Callable[..., Terminal]) -> None:
+    terminal = start("-q", PROMPT_TOOLKIT_NO_CPR="")
+    terminal.child.send("\x1b[1;1R")
+    terminal.expect(r"process 1 \(demo\) +time [0-9]+:[0-9]+")
+    terminal.child.send("print 5\r")
+    terminal.expect(r"\$1 = 5\r\n")
+
+
+def test_a_terminal_that_does_not_say_it_hears_no_complaint(start: Callable[..., Terminal]) -> None:
+    terminal = start("-q", PROMPT_TOOLKIT_NO_CPR="")
+    terminal.child.send("print 5\r")
+    assert "WARNING" not in terminal.expect(r"\$1 = 5\r\n")
+    terminal.prompt()
+    terminal.child.send("print 6\r")
+    assert "WARNING" not in terminal.expect(r"\$2 = 6\r\n")

@@ -7,6 +7,8 @@ import os
 from vmdbg.errors import UserError
 from vmdbg.shell.history import expand, load_history, save_history
 from vmdbg.shell.pager import ask_pager, read_answer
+from vmdbg.shell.report import report
+from vmdbg.shell.toolbar import toolbar_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +30,16 @@ def fit_page(session: Session, known: tuple[int, int]) -> tuple[int, int]:
     return size.lines, size.columns
 
 
+def guarded_toolbar(session: Session) -> str:
+    """The toolbar; a bug in it is reported once and takes no prompt away."""
+    try:
+        return toolbar_text(session)
+    except Exception as error:  # noqa: BLE001
+        report(session, error)
+        session.toolbar = None
+        return ""
+
+
 def set_up(session: Session) -> Source:
     """Gives the session a terminal: pager, questions, history."""
     session.settings.set("editing", True)
@@ -35,6 +47,8 @@ def set_up(session: Session) -> Source:
     session.ask = lambda question: read_answer(session, question)
     load_history(session)
     session.at_exit.append(lambda: save_history(session))
+    if session.toolbar is None and session.opened is not None:
+        session.toolbar = lambda: guarded_toolbar(session)
     try:
         from vmdbg.shell.repl import TerminalSource
     except ImportError:

@@ -92,7 +92,8 @@ class TerminalSource(Source):
         for line in session.interpreter.history:
             self._history.append_string(line)
         coloured = session.output.coloured
-        toolbar = self._has_toolbar()
+        toolbar = session.toolbar is not None
+        self._below = ""
         # Only the toolbar needs to know where the cursor is; a terminal that does not answer then has
         # none, and no warning is written into the conversation.
         output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))
@@ -106,21 +107,16 @@ class TerminalSource(Source):
             style=STYLE if coloured else Style([]),
             include_default_pygments_style=False,
             key_bindings=bindings(),
-            bottom_toolbar=self._toolbar if toolbar else None,
+            bottom_toolbar=(lambda: self._below) if toolbar else None,
             enable_open_in_editor=True,
             output=output,
         )
         self._prompt.app.renderer.cpr_not_supported_callback = lambda: None
 
-    def _has_toolbar(self) -> bool:
-        return self._session.toolbar is not None or hasattr(self._session.target, "toolbar")
-
-    def _toolbar(self) -> str:
-        make = self._session.toolbar or self._session.target.toolbar
-        return str(make())
-
     def raw_line(self, prompt: str) -> str | None:
         self._session.output.flush()
+        if self._session.toolbar is not None:
+            self._below = self._session.toolbar()
         try:
             line = self._prompt.prompt(prompt)
         except EOFError:
