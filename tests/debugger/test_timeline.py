@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmdbg.debugger import acting
-from vmdbg.debugger.history import AT_END, AT_INTERRUPT, AT_LIMIT, AT_STOP
+from vmdbg.debugger.history import AT_END, AT_LIMIT, AT_STOP
 from vmdbg.debugger.stops import Stops
 from vmdbg.debugger.timeline import Timeline
 from vmdbg.errors import UserError
@@ -180,65 +180,12 @@ def test_a_stop_is_found_at_its_event_in_each_engine(engine: str) -> None:
     assert line.forward().kind == AT_END
 
 
-def test_a_long_run_changes_to_the_compiled_engine_when_it_is_ready(engine: str) -> None:
-    if engine == "interpreted":
-        pytest.skip("about the compiled engine")
-    preset("default").compile()
-    line = timeline(preset("default"))
-    line.runner.engine, line.runner.patience, line.runner.size = "auto", 0.0, 1000
-    assert line.forward().kind == AT_END
-    assert line.machine.compiled is not None
-    plain = timeline(preset("default"))
-    plain.forward()
-    assert line.machine.digest() == plain.machine.digest()
-
-
-def test_without_numba_the_machine_runs_interpreted_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr("vmdbg.jit.available", lambda: False)
-    line = Timeline(preset("default"), Stops(), said.append)
-    line.runner.patience, line.runner.size = 0.0, 1000
-    assert line.forward().kind == AT_END
-    assert len(said) == 1
-    assert "numba" in said[0]
-    line.runner.engine = "compiled"
-    line.restart()
-    with pytest.raises(UserError, match="numba"):
-        line.forward()
-
-
 def test_single_events_after_a_long_interpreted_run() -> None:
     line = timeline(preset("default"))
     line.machine.flatten()  # as a long run does
     line.go(line.begin, 5)
     assert line.position.events == 5
     assert line.step_events(1)[0].number == 6
-
-
-# -- Ctrl-C
-
-
-def test_ctrl_c_stops_between_two_operations() -> None:
-    line = timeline(preset("default"))
-    run, slices = line.machine.run, []
-
-    def interrupted(limit: int, compiled: bool = False) -> int:
-        slices.append(limit)
-        if len(slices) == 3:
-            line.runner.interrupts.came = True
-        return run(limit, compiled)
-
-    line.runner.size = 100
-    line.machine.run = interrupted  # type: ignore[method-assign]
-    assert line.forward().kind == AT_INTERRUPT
-    line.machine.run = run  # type: ignore[method-assign]
-    here, digest = line.position, line.machine.digest()
-    assert here.events == 0
-    assert line.begin < here.operations < 73015
-    line.go(line.begin)
-    line.go(*here)
-    assert line.machine.digest() == digest
-    assert line.forward().kind == AT_END
 
 
 # -- acting and undoing

@@ -58,7 +58,7 @@ operation on that line, or before an access that touches that byte.  Without an 
     effect=SHELL,
     arguments=[Argument("where", REST, optional=True)],
     usage="break [-pid PID] [LINE|*ADDRESS|SYMBOL] [if EXPR]",
-    summary="Stop the program before the operations of a line, or before accesses of an address.",
+    summary="Stop before operations of a line, or accesses of an address.",
     help=BREAK_HELP + CONDITION_HELP,
     examples=["break 28", "break *0x406000 if $_operations > 20"],
 )
