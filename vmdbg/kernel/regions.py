@@ -132,8 +132,9 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
     address = entry_address(k, form, pid, va, depth) if frame >= 0 else -1
     if address < 0:
         raise UserError(f"No memory for the page at {va:#x} of process {pid}.")
-    for tail in range(count):
-        k.zero_frame(m, frame + tail)
+    if k.has_payload():
+        for tail in range(count):
+            k.zero_frame(m, frame + tail)
     if index:
         k.take_run(m, frame, count)
     map_large(k, form, pid, va, frame, address, rights, index)
@@ -148,7 +149,6 @@ def map_large(
     """Write the leaf that maps a page of size `index`, and fill the rows of its frames."""
     m, count = k.m, 1 << (form.page_shifts[index] - form.page_bits)
     for tail in range(count):
-        m.dirty[frame + tail] = 1
         m.frame[(frame + tail) * FRAME + FRAME_STATE] = FRAME_IS_TAIL
         m.frame[(frame + tail) * FRAME + FRAME_PID] = pid
     m.frame[frame * FRAME + FRAME_DEPTH] = index
@@ -198,8 +198,11 @@ def copy_large(
     fresh = k.run_of_free(m, count)
     if fresh < 0:
         raise UserError(f"No memory for a copy of the page at {page:#x} of process {pid}.")
-    words = form.page_size >> 3
-    k.copy_words(m.ram8, fresh * words, m.ram8, old * words, count * words)
+    if k.has_payload():
+        words = form.page_size >> 3
+        k.copy_words(m.ram8, fresh * words, m.ram8, old * words, count * words)
+        for tail in range(count):
+            m.dirty[fresh + tail] = 1
     k.rmap_remove(m, old, address)
     m.process[pid * PROCESS + PROCESS_RSS] -= count
     k.take_run(m, fresh, count)

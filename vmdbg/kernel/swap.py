@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import PAGE_BITS
 from vmdbg.hardware.memory import copy_words
-from vmdbg.hot import writes
+from vmdbg.hot import reads, writes
 from vmdbg.state.tables import (
     KERNEL_SLOT_COUNT,
     KERNEL_SLOT_FREE,
@@ -16,6 +16,12 @@ from vmdbg.state.tables import (
 )
 
 PAYLOAD = 0  # 1: frames and slots carry bytes; bound at build
+
+
+@reads
+def has_payload():
+    """Do frames and slots carry bytes?"""
+    return PAYLOAD != 0
 
 
 @writes

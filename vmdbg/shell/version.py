@@ -25,5 +25,5 @@ def version_text() -> str:
 
 
 def banner() -> str:
-    """What a session begins with, unless -q."""
-    return BANNER.format(version=version())
+    """What a session begins with, unless -q; it fits 80 columns."""
+    return BANNER.format(version=version().removesuffix(".0"))
