@@ -1,0 +1,227 @@
+"""Compiled code: kept on disk under a key of all that it was made from, never served for anything else."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import Machine
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed"),
+]
+
+SMALL = {
+    "machine.ram": 1 << 18,
+    "machine.swap.size": 1 << 18,
+    "kernel.first_frame": 2,
+    "kernel.user_frames": 4,
+    "kernel.policy": "fifo",
+}
+#: What a subprocess does: run a program that evicts, say how the engine came about and what happened.
+SCRIPT = """
+import json, sys
+from array import array
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+
+options = json.load(sys.stdin)
+if options.get("break"):
+    import contextlib
+    from vmdbg import jit
+
+    @contextlib.contextmanager
+    def unknown_numba():
+        raise AttributeError("this Numba has no such thing")
+        yield
+
+    jit.whole_program = unknown_numba
+machine = Machine(MachineConfig(options["config"]))
+rows = array("q")
+for page in (0, 1, 2, 3, 0, 4, 0, 1, 5, 0, 2, 0, 3, 4, 0):
+    rows.extend((1 | 1 << 8, 0x400000 + page * 4096, page, 0))
+rows.extend((16, 0, 0, 0))
+spec = ProcessSpec("p", None, -1, [RegionSpec("heap", 0x400000, 6 * 4096, 11)], rows)
+machine.load(Program("p", "", [], [spec]))
+compiled = machine.compile(private=options.get("private", True)) if options["compiled"] else None
+machine.run(100, options["compiled"])
+said = {"digest": machine.digest(), "counts": machine.counts()}
+if compiled:
+    said |= {"cached": compiled.from_cache, "private": compiled.private, "folder": compiled.cache}
+print(json.dumps(said))
+"""
+
+
+def run(package: Path, cache: Path, *, compiled: bool = True, **options: Any) -> dict[str, Any]:
+    """Run SCRIPT with the package in that folder; what it said."""
+    config = SMALL | options.pop("config", {})
+    environment = {**os.environ, "PYTHONPATH": str(package), "VMDBG_CACHE": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", SCRIPT],
+        input=json.dumps({"config": config, "compiled": compiled, **options}),
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def happened(said: dict[str, Any]) -> tuple[str, dict[str, int]]:
+    return said["digest"], said["counts"]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of vmdbg that a test may edit; returns the folder that holds it."""
+    shutil.copytree(ROOT / "vmdbg", tmp_path / "copy" / "vmdbg", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "copy"
+
+
+def edit(package: Path, file: str, old: str, new: str) -> None:
+    path = package / "vmdbg" / file
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_an_edited_function_is_compiled_again_and_everything_else_comes_from_the_cache(
+    package: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    first = run(package, cache)
+    assert not first["cached"]
+    again = run(package, cache)
+    assert again["cached"]
+    assert happened(again) == happened(first) == happened(run(package, cache, compiled=False))
+
+    edit(
+        package,
+        "kernel/policies/fifo.py",
+        "return m.kernel[KERNEL_OLDEST]",
+        "return m.kernel[KERNEL_OLDEST + 1]",
+    )
+    edited = run(package, cache)
+    assert not edited["cached"]
+    assert edited["folder"] != first["folder"]
+    assert happened(edited) == happened(run(package, cache, compiled=False))
+    assert happened(edited) != happened(first)
+
+    edit(
+        package,
+        "kernel/policies/fifo.py",
+        "return m.kernel[KERNEL_OLDEST + 1]",
+        "return m.kernel[KERNEL_OLDEST]",
+    )
+    back = run(package, cache)
+    assert back["cached"]
+    assert happened(back) == happened(first)
+
+
+def key(**values: object) -> str:
+    """The folder of the compiled code of a machine."""
+    folder = (
+        Machine(MachineConfig(SMALL | {k.replace("__", "."): v for k, v in values.items()})).prepare().cache
+    )
+    assert folder
+    return folder
+
+
+def test_the_key_is_that_of_what_is_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMDBG_CACHE", str(tmp_path))
+    base = key()
+    assert key() == base
+    assert key(machine__ram=1 << 20, tlb__l1="8x2", kernel__quantum=3, machine__seed=7) == base
+    others = [
+        key(kernel__policy="clock"),
+        key(machine__payload=False),
+        key(machine__cpus=2),
+        key(machine__cpus=3),
+        key(tlb__asids=False),
+        key(tlb__l2="off"),
+        key(machine__format="sv39"),
+        key(machine__format="sv39-svade"),
+        key(machine__format="x86_32"),
+    ]
+    assert len({base, *others}) == len(others) + 1
+
+
+def test_the_key_is_that_of_options_and_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    monkeypatch.setenv("VMDBG_CACHE", str(tmp_path))
+    base = key()
+    machine = Machine(MachineConfig(SMALL))
+    assert machine.prepare(private=False).cache != base
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 0 if numba.config.BOUNDSCHECK else 1)
+    assert key() != base
+
+
+def test_a_constant_of_a_module_is_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vmdbg.kernel import scheduler
+
+    monkeypatch.setenv("VMDBG_CACHE", str(tmp_path))
+    base = key()
+    monkeypatch.setattr(scheduler, "MAX_FAULTS", 9)
+    assert key() != base
+
+
+@pytest.mark.slow
+def test_without_a_writable_folder_or_numbas_internals_it_works_too(tmp_path: Path) -> None:
+    """A file stands where the cache should be, and the way around Numba's second optimiser is gone."""
+    (tmp_path / "file").write_text("")
+    said = run(ROOT, tmp_path / "file" / "cache", **{"break": True})
+    assert (said["cached"], said["private"], said["folder"]) == (False, False, "")
+    assert happened(said) == happened(run(ROOT, tmp_path, compiled=False))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") == "1", reason="the whole run is checked")
+def test_compiled_code_stays_inside_its_tables() -> None:
+    """Garbage once more, with every index checked."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--engine=compiled"]
+    done = subprocess.run(
+        [
+            *command,
+            "tests/machine/test_garbage.py",
+            "tests/machine/test_engines.py",
+            "-k",
+            "equal and default",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_BOUNDSCHECK": "1"},
+        text=True,
+        capture_output=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="checks the check")
+def test_the_bounds_check_checks() -> None:
+    from vmdbg.state.tables import CPU_PID
+
+    machine = Machine(MachineConfig(SMALL))
+    machine.compile()
+    for pid in (1 << 40, -(1 << 40)):
+        machine.m.cpu[CPU_PID] = pid
+        with pytest.raises(IndexError):
+            machine.run(1, compiled=True)
