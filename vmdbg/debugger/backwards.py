@@ -12,8 +12,12 @@ from vmdbg.state.tables import CONTROL_HIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.timeline import Timeline
+    from vmdbg.machine.machine import Machine
 
 WINDOW = 512  # operations that are looked through at a time
 
@@ -136,6 +140,21 @@ def last_match(line: Timeline, time: int, rows: list[Happening]) -> Arrival | No
             line.go(time, 0 if all(stop.before for stop in crossed) else row.number - 1)
             return Arrival(AT_STOP, crossed, row)
     return None
+
+
+def visit(line: Timeline, operations: int, events: int, look: Callable[[Machine], Any]) -> Any:
+    """What `look(machine)` says at a position of the record; the machine stays where it is.
+
+    UserError if there is no such position.
+    """
+    moment, end = line.moment(), line.end
+    try:
+        if line.position != (operations, events):
+            line.go(operations, events)
+        return look(line.machine)
+    finally:
+        line.put(moment)
+        line.end = end
 
 
 def record(line: Timeline, first: int, last: int) -> list[tuple[int, str, list[Happening]]]:

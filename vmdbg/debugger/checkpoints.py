@@ -9,16 +9,19 @@ if TYPE_CHECKING:
     from vmdbg.machine.snapshot import Snapshot
 
 MOST = 128  # copies kept; beyond that every second one goes, and new ones come half as often
+BUDGET = 512 << 20  # bytes that the copies may hold besides what they share; the same beyond that
 SPACING = 20_000  # operations between two copies, at first
 
 
 class Checkpoints:
     """Copies by time, the first at the beginning of the record; that one always stays."""
 
-    def __init__(self, time: int, first: Snapshot) -> None:
+    def __init__(self, time: int, first: Snapshot, budget: int = BUDGET) -> None:
         self.times = [time]
         self.snapshots = [first]
+        self.sizes = [0]  # bytes of each that the one before does not share
         self.spacing = SPACING
+        self.budget = budget
 
     def before(self, time: int) -> tuple[int, Snapshot]:
         """The nearest copy at or before a time."""
@@ -30,18 +33,35 @@ class Checkpoints:
         return time - self.before(time)[0] >= self.spacing
 
     def add(self, time: int, snapshot: Snapshot) -> None:
-        """Keep a copy; one of the same time is replaced."""
+        """Keep a copy, unless there is one of that time."""
         place = bisect_right(self.times, time)
         if self.times[place - 1] == time:
-            self.snapshots[place - 1] = snapshot
             return
         self.times.insert(place, time)
         self.snapshots.insert(place, snapshot)
-        if len(self.times) > MOST:
-            self.spacing *= 2
-            del self.times[1::2], self.snapshots[1::2]
+        self.sizes.insert(place, unshared(self.snapshots[place - 1], snapshot))
+        while len(self.times) > 2 and (len(self.times) > MOST or sum(self.sizes) > self.budget):
+            self.thin()
+
+    def thin(self) -> None:
+        """Let every second copy go, and take new ones half as often."""
+        self.spacing *= 2
+        del self.times[1::2], self.snapshots[1::2]
+        pairs = zip(self.snapshots, self.snapshots[1:], strict=False)
+        self.sizes = [0, *(unshared(before, after) for before, after in pairs)]
 
     def cut(self, time: int) -> None:
         """Forget all copies after a time."""
         place = max(1, bisect_right(self.times, time))
-        del self.times[place:], self.snapshots[place:]
+        del self.times[place:], self.snapshots[place:], self.sizes[place:]
+
+
+def unshared(before: Snapshot, after: Snapshot) -> int:
+    """Bytes of the chunks of a copy that are not those of the one before it."""
+    total = 0
+    for table, chunks in after.chunks.items():
+        known = before.chunks[table]
+        for number, chunk in enumerate(chunks):
+            if chunk is not None and (number >= len(known) or chunk is not known[number]):
+                total += len(chunk)
+    return total

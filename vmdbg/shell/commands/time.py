@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, SHELL, Argument, command
-from vmdbg.shell.kinds import REST, REST_EXPRESSION, WORD
+from vmdbg.shell.kinds import REST, REST_EXPRESSION, TIME, WORD
 from vmdbg.shell.stopping import count_of, show_arrival
 
 TYPE_CHECKING = False
@@ -341,3 +341,36 @@ def info_cost(session: Session, args: Args) -> object:
         raise UserError("At most 1000000 operations at a time.")
     last = min(last, max(timeline.begin, timeline.end) - 1)
     return cost_table(timeline.machine, record(timeline, first, last + 1) if last >= first else [])
+
+
+@command(
+    "diff",
+    group="time",
+    needs=("run",),
+    effect=PURE,
+    arguments=[
+        Argument("first", TIME, help="time to compare"),
+        Argument("second", TIME, optional=True, help="time to compare with; by default now"),
+    ],
+    usage="diff[/json|/csv] TIME [TIME]",
+    forms=("json", "csv"),
+    summary="What has changed between two times.",
+    help="""
+Entries by what they say, frames, slots, TLB entries, processes and CPUs; a dash where there is none.  Times
+are those of "goto": "diff begin", "diff -1", "diff 12:3 14".  The machine stays where it is.""",
+    examples=["diff begin", "diff begin end"],
+)
+def diff_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.backwards import visit
+    from vmdbg.views.differences import difference_table, facts
+
+    timeline = session.timeline
+    places = [position_of(session, args.first), timeline.position]
+    if args.second is not None:
+        places[1] = position_of(session, args.second)
+    seen = []
+    for place in places:
+        if place[0] > timeline.end:
+            raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
+        seen.append(visit(timeline, place[0], place[1], facts))
+    return difference_table(seen[0], seen[1])

@@ -1,0 +1,162 @@
+"""What two states of a machine differ in, in the words of memory: entries, frames, TLB, swap, processes."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED
+from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
+from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_STATES
+from vmdbg.kernel.processes import live_processes, process_name
+from vmdbg.kernel.regions import entries
+from vmdbg.kernel.scheduler import PROCESS_STATES
+from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_BASE,
+    ARRAY_MASK,
+    ARRAY_SPAN,
+    ARRAY_STRIDE,
+    CPU,
+    CPU_PID,
+    CPU_ROOT,
+    FRAME,
+    FRAME_MAPS,
+    FRAME_PID,
+    FRAME_STATE,
+    PROCESS,
+    PROCESS_MAJOR,
+    PROCESS_MINOR,
+    PROCESS_ROOT,
+    PROCESS_RSS,
+    PROCESS_STATE,
+    PROCESS_SWAPPED,
+    PROCESS_TABLES,
+    SLOT,
+    SLOT_PID,
+    SLOT_REFS,
+    SLOT_VA,
+    TLB,
+    TLB_KEY,
+    TLB_WORD,
+)
+from vmdbg.targets.notation import rights_text
+from vmdbg.units import format_size
+from vmdbg.views.result import Column, Table
+from vmdbg.views.teller import Teller
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.machine.machine import Machine
+
+    Facts = dict[tuple[str, str], str]
+
+COUNTERS = (
+    ("rss", PROCESS_RSS),
+    ("swapped", PROCESS_SWAPPED),
+    ("tables", PROCESS_TABLES),
+    ("minor", PROCESS_MINOR),
+    ("major", PROCESS_MAJOR),
+)
+
+
+def facts(machine: Machine) -> Facts:
+    """What there is to say about a state: (sort, name) -> words."""
+    teller = Teller(machine)
+    found: Facts = {}
+    for source in (process_facts, entry_facts, frame_facts, slot_facts, tlb_facts, cpu_facts):
+        found.update(source(teller))
+    return found
+
+
+def process_facts(teller: Teller) -> Iterator[tuple[tuple[str, str], str]]:
+    """States and counts of the processes that there are."""
+    machine, m = teller.machine, teller.machine.m
+    for pid in range(1, len(m.process) // PROCESS):
+        state = m.process[pid * PROCESS + PROCESS_STATE]
+        if not state:
+            continue
+        name = f"{pid} ({process_name(machine.k, pid)})"
+        yield ("process", f"{name}: state"), PROCESS_STATES[state]
+        for label, column in COUNTERS:
+            yield ("process", f"{name}: {label}"), str(m.process[pid * PROCESS + column])
+
+
+def entry_facts(teller: Teller) -> Iterator[tuple[tuple[str, str], str]]:
+    """Every entry of a process that maps a page or keeps a slot."""
+    machine, form = teller.machine, teller.machine.format
+    for pid in live_processes(machine.k):
+        root = machine.m.process[pid * PROCESS + PROCESS_ROOT]
+        owner = f"{pid} ({process_name(machine.k, pid)})"
+        for va, depth, _, entry, kind in entries(machine.k, form, root):
+            if kind not in (ENTRY_LEAF, ENTRY_SWAPPED):
+                continue
+            said = teller.entry_text(entry, depth)
+            if kind == ENTRY_LEAF:
+                said = f"pfn {teller.show.pfn(machine.k.leaf_frame(entry, depth) >> form.page_bits)} {said}"
+            yield ("entry", f"{owner}: {teller.show.va(va)}"), said
+
+
+def frame_facts(teller: Teller) -> Iterator[tuple[tuple[str, str], str]]:
+    """Every frame that is not free."""
+    machine, m = teller.machine, teller.machine.m
+    states, maps = m.frame[FRAME_STATE::FRAME], m.frame[FRAME_MAPS::FRAME]
+    owners = m.frame[FRAME_PID::FRAME]
+    for frame, state in enumerate(states):
+        if state != FRAME_IS_FREE:
+            pfn = machine.k.frame_address(m, frame) >> machine.format.page_bits
+            owner = f" of {owners[frame]}" if owners[frame] else ""
+            mapped = f", {maps[frame]} maps" if maps[frame] > 1 else ""
+            yield ("frame", f"pfn {teller.show.pfn(pfn)}"), FRAME_STATES[state] + owner + mapped
+
+
+def slot_facts(teller: Teller) -> Iterator[tuple[tuple[str, str], str]]:
+    """Every slot of the swap area that is in use."""
+    m = teller.machine.m
+    for slot, references in enumerate(m.slot[SLOT_REFS::SLOT]):
+        if references:
+            row = slot * SLOT
+            page = f"vpn {teller.vpn(m.slot[row + SLOT_VA])} of {m.slot[row + SLOT_PID]}"
+            yield ("slot", f"slot {slot}"), page + (f", {references} references" if references > 1 else "")
+
+
+def tlb_facts(teller: Teller) -> Iterator[tuple[tuple[str, str], str]]:
+    """Every entry of the TLBs, whatever way it is in."""
+    m, form = teller.machine.m, teller.machine.format
+    for place, name in enumerate(teller.arrays):
+        at = place * ARRAY
+        words = (m.array[at + ARRAY_MASK] + 1) * m.array[at + ARRAY_SPAN]
+        for cpu in range(len(m.cpu) // CPU):
+            base = m.array[at + ARRAY_BASE] + cpu * m.array[at + ARRAY_STRIDE]
+            for row in range(base, base + words, TLB):
+                key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
+                if key < 0:
+                    continue
+                shift = form.page_shifts[key & KEY_SIZE]
+                page = teller.show.vpn((key >> KEY_TAG) << (shift - form.page_bits))
+                space = (key >> KEY_ASID) & ASID_MASK
+                who = f"{name} vpn {page} {f'asid {space}' if space else 'global'}"
+                who = f"cpu {cpu} {who}" if len(m.cpu) > CPU else who
+                size = f", {format_size(1 << shift)}" if key & KEY_SIZE else ""
+                dirty = " D" if word & WORD_DIRTY else ""
+                rights = rights_text(word & WORD_RIGHTS)
+                yield ("tlb", who), f"pfn {teller.show.pfn(word >> WORD_PFN)}{size}, {rights}{dirty}"
+
+
+def cpu_facts(teller: Teller) -> Iterator[tuple[tuple[str, str], str]]:
+    """Which process each CPU runs, by which root."""
+    m, form = teller.machine.m, teller.machine.format
+    for cpu in range(len(m.cpu) // CPU):
+        row = cpu * CPU
+        yield ("cpu", f"cpu {cpu}: process"), str(m.cpu[row + CPU_PID] or "-")
+        yield ("cpu", f"cpu {cpu}: {form.root_register}"), teller.show.pa(m.cpu[row + CPU_ROOT])
+
+
+def difference_table(before: Facts, after: Facts) -> Table:
+    """A row for each fact that is not in both; `-` where there is none."""
+    keys = [key for key in before if after.get(key) != before[key]]
+    keys += [key for key in after if key not in before]
+    order = {sort: place for place, sort in enumerate(("cpu", "process", "entry", "frame", "slot", "tlb"))}
+    keys.sort(key=lambda key: order[key[0]])
+    columns = [Column("sort"), Column("what"), Column("before"), Column("after")]
+    rows = [[sort, name, before.get((sort, name), "-"), after.get((sort, name), "-")] for sort, name in keys]
+    return Table(columns, rows, empty="No difference.")
