@@ -179,6 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="surrogateescape")
     try:
         return run_guarded(options)
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         # Whoever read our output has gone; nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -225,6 +227,13 @@ def run(options: Options) -> int:
             status = converse(session, options)
     except SystemExit as leave:
         status = leave.code if isinstance(leave.code, int) else 0
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last door: a bug is named in one line
+        from vmdbg.shell.report import report
+
+        report(session, error)
+        status = 1
     return finish(session, status)
 
 
