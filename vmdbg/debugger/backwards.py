@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vmdbg.debugger.history import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Arrival
 from vmdbg.debugger.place import current_process, next_row
+from vmdbg.debugger.stops import Stops
 from vmdbg.errors import UserError
 from vmdbg.state.tables import CONTROL_HIT
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.place import Place
+    from vmdbg.debugger.stops import Pattern
     from vmdbg.debugger.timeline import Timeline
     from vmdbg.machine.machine import Machine
 
@@ -157,19 +160,46 @@ def visit(line: Timeline, operations: int, events: int, look: Callable[[Machine]
         line.end = end
 
 
-def record(line: Timeline, first: int, last: int) -> list[tuple[int, str, list[Happening]]]:
+def find_back(line: Timeline, patterns: list[Pattern]) -> tuple[Happening | None, Place | None, str]:
+    """The last event before now that is one of the patterns; the machine stays where it is.
+
+    With it the place of its operation, or None and the name of the command whose operation it was.
+    """
+    stops, moment, end = line.stops, line.moment(), line.end
+    now, name = line.position, ""
+    line.stops = Stops()
+    line.stops.signals.enabled = False
+    line.stops.add("search", "", patterns)
+    try:
+        arrival = back_to_stop(line)
+        row, place = arrival.happening, line.place if arrival.kind == AT_STOP else None
+    finally:
+        line.stops = stops
+        line.put(moment)
+        line.end = end
+    for action in line.actions:
+        if action.time < now.operations and (row is None or action.time > row.operation):
+            for event in action.happenings:
+                if any(pattern.matches(event) for pattern in patterns):
+                    row, place, name = event, None, action.name
+    return row, place, name
+
+
+def record(
+    line: Timeline, first: int, last: int, reach: int | None = None
+) -> list[tuple[int, str, list[Happening]]]:
     """Time, text and events of each operation from `first` up to `last`; the machine stays where it is.
 
-    UserError if the record does not reach so far.
+    UserError if the record, which may be taken to reach further than its end, does not reach so far.
     """
     from vmdbg.debugger.place import operation_text
 
-    if not line.begin <= first <= last <= max(line.end, line.machine.operations):
+    if not line.begin <= first <= last <= (line.end if reach is None else reach):
         raise UserError(f"The record goes from {line.begin}:0 to {line.end}:0.")
     found: list[tuple[int, str, list[Happening]]] = []
     with line.runner.interrupts as interrupts:
         moment = line.moment()
-        line.travel(first)
+        line.travel(min(first, line.end))
         while (time := line.machine.operations) < last and not interrupts.came:
             action = line.action_at(time)
             if action is not None:

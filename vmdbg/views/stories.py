@@ -182,6 +182,7 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
 CHANGES = (
     ("frame-alloc", "frame given", "frames given"),
     ("swap-in", "page read from swap", "pages read from swap"),
+    ("fault-cow", "page copied", "pages copied"),
     ("table-alloc", "table made", "tables made"),
     ("frame-free", "frame freed", "frames freed"),
     ("tlb-fill", "TLB entry filled", "TLB entries filled"),

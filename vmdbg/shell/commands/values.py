@@ -189,6 +189,7 @@ def printf_pieces(session: Session, text: str) -> Iterator[str]:
 
 @command(
     "eval",
+    aliases=("ev",),
     group="data",
     arguments=[Argument("arguments", REST, optional=True)],
     usage='eval "FORMAT", EXPR, ...',

@@ -1,0 +1,96 @@
+"""Questions to the past, and the text of the program, at the prompt."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from vmdbg.shell.boot import open_target
+from vmdbg.shell.startup import make_session
+
+
+class Prompt:
+    """A session with a machine, and what it writes."""
+
+    def __init__(self, machine: str = "default") -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.session = make_session(self.out, self.err)
+        self.session.target = open_target(self.session, machine, "")
+
+    def run(self, *lines: str) -> str:
+        self.out.truncate(0)
+        self.out.seek(0)
+        for line in lines:
+            self.session.interpreter.try_line(line)
+        return self.out.getvalue()
+
+    def error(self, line: str) -> str:
+        self.err.truncate(0)
+        self.err.seek(0)
+        self.session.interpreter.try_line(line)
+        return self.err.getvalue()
+
+
+def test_last_write_names_the_operation_and_its_time() -> None:
+    prompt = Prompt("tutorial16")
+    prompt.run("run")
+    prompt.run("goto 3")
+    found = json.loads(prompt.run("last write/json 0x0110"))
+    assert (found["time"], found["event"], found["line"]) == ("2:11", "write", 6)
+    assert (
+        prompt.run("last write 0x0110")
+        == "2:11  write  0x1110: 0x00 -> 0x17\nby process 1, tutorial16.vmp:6\n"
+    )
+    assert "not since 0:0" in prompt.run("last write 0x0120")
+    assert prompt.run("when") == "Time 3:0.  The record goes from 0:0 to 4:0.\n"
+
+
+def test_last_map_finds_commands_too() -> None:
+    prompt = Prompt()
+    prompt.run("step 5", "swapout 0x406000", "step 5")
+    text = prompt.run("last map 0x406000")
+    assert text.splitlines()[1] == 'by command "swapout 0x406000"'
+    assert text.startswith("17:")
+    assert prompt.run("when") == "Time 23:0.\n"
+
+
+def test_an_address_without_a_frame_has_no_last_write() -> None:
+    assert Prompt().error("last write 0x5000").startswith("0x5000 is in no frame now.")
+
+
+def test_events_of_the_past_are_those_that_were() -> None:
+    prompt = Prompt("tutorial16")
+    rows = json.loads(prompt.run("stepi/json 11"))
+    prompt.run("step 2")
+    assert json.loads(prompt.run("events/json 0")) == rows
+    misses = json.loads(prompt.run("events/json 0..2 tlb-miss"))
+    assert [row["time"] for row in misses] == ["0:1", "2:1"]
+    assert prompt.error("events 2..1") == "inverted range\n"
+    assert prompt.error("events 99").startswith("The record goes from")
+
+
+@pytest.mark.parametrize(
+    "line", ["last write 0x406000", "last map 0x407000", "events", "diff begin", "info cost"]
+)
+def test_questions_change_nothing(line: str) -> None:
+    prompt = Prompt()
+    prompt.run("step 30", "stepi 3")
+    machine, before = prompt.session.target.machine, prompt.run("when")
+    digest = machine.digest()
+    assert prompt.error(line) == ""
+    assert machine.digest() == digest
+    assert prompt.run("when") == before
+
+
+def test_list_shows_lines_around_the_place_and_goes_on() -> None:
+    prompt = Prompt()
+    lines = prompt.run("list").splitlines()
+    assert lines[5].startswith("26\tread heap + 4K")
+    assert len(lines) == 10
+    assert prompt.run("list").splitlines()[0].startswith("31\t")
+    assert prompt.run("list 1,2").splitlines()[1].startswith("2\tprocess demo")
+    assert "out of range; demo.vmp has" in prompt.error("list 999")
+    assert prompt.run("info line 26") == 'Line 26 of "demo.vmp": read 0x407000\n'
+    assert prompt.run("info line 1") == 'Line 1 of "demo.vmp" has no operation.\n'

@@ -1,0 +1,138 @@
+"""last write, last map, events: questions to the past, which is run again for the answer."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import PURE, Argument, command, prefix
+from vmdbg.shell.commands.time import position_of
+from vmdbg.shell.kinds import ADDRESS, EVENT, WORD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.debugger.stops import Pattern
+    from vmdbg.shell.command import Args
+
+MOST_OPERATIONS = 1_000_000
+
+LAST = prefix("last", group="time", summary="When something happened last.")
+
+
+def answer(session: Session, patterns: list[Pattern], what: str) -> object:
+    """The last event of the record before now that is one of the patterns: when, what, by whom."""
+    from vmdbg.debugger.backwards import find_back
+    from vmdbg.views.events import text
+    from vmdbg.views.result import Record
+    from vmdbg.views.teller import Teller
+
+    timeline = session.timeline
+    row, place, command_name = find_back(timeline, patterns)
+    if row is None:
+        line = f"{what}: not since {timeline.begin}:0, where the record begins."
+        return Record({"time": None, "event": None, "what": None, "command": None}, [line])
+    said = text(Teller(timeline.machine), row)
+    by = f'command "{command_name}"' if place is None else f"process {place.pid}"
+    if place is not None and place.line:
+        by += f", {place.file}:{place.line}"
+    time = f"{row.operation}:{row.number}"
+    data: dict[str, Any] = {"time": time, "event": row.name, "what": said, "command": command_name or None}
+    data |= {"pid": row.pid, "line": place.line if place is not None and place.line else None}
+    return Record(data, [f"{time}  {row.name}  {said}", f"by {by}"])
+
+
+@command(
+    "last write",
+    group="time",
+    needs=("run",),
+    effect=PURE,
+    arguments=[Argument("address", ADDRESS, help="virtual address")],
+    forms=("json",),
+    summary="When a program last wrote the byte at an address, and which operation it was.",
+    help="""
+The byte is the one that the address translates to now, whatever process wrote it by whatever address.  The
+time can be given to "goto".""",
+    examples=["last write 0x406000"],
+)
+def last_write(session: Session, args: Args) -> object:
+    from vmdbg.debugger.stops import Pattern
+    from vmdbg.state.events import WRITE
+
+    found = session.target.translate(args.address, "r")
+    show = session.target.notation.va(args.address)
+    if found.pa is None:
+        raise UserError(f"{show} is in no frame now.", '"last map" says when its entry was written.')
+    pattern = Pattern(WRITE, low=found.pa - 7, high=found.pa)
+    return answer(session, [pattern], f"{show} was written")
+
+
+@command(
+    "last map",
+    group="time",
+    needs=("run",),
+    effect=PURE,
+    arguments=[Argument("address", ADDRESS, help="virtual address")],
+    forms=("json",),
+    summary="When the kernel last wrote the page-table entry of an address.",
+    help='It is the entry at which a walk ends now.  The time can be given to "goto".',
+    examples=["last map 0x406000"],
+)
+def last_map(session: Session, args: Args) -> object:
+    from vmdbg.debugger.stops import Pattern
+    from vmdbg.state.events import ENTRY_WRITE
+
+    walk, _ = session.target.walk(args.address)
+    if not walk.steps:
+        raise UserError(f"{session.target.notation.va(args.address)} has no entry.")
+    at = walk.steps[-1].address
+    show = session.target.notation
+    what = f"The entry of {show.va(args.address)} at {show.pa(at)} was written"
+    return answer(session, [Pattern(ENTRY_WRITE, low=at, high=at)], what)
+
+
+@command(
+    "events",
+    group="time",
+    needs=("run",),
+    effect=PURE,
+    arguments=[
+        Argument("range", WORD, optional=True, help="operations FROM..TO"),
+        Argument("kind", EVENT, optional=True, help="kind of event"),
+    ],
+    usage="events[/json|/csv] [TIME|FROM..TO] [KIND]",
+    forms=("json", "csv"),
+    summary="The events of operations of the past.",
+    help="""
+FROM and TO are operations of the record, both included; without them, the operation in which the machine
+stands, or the one before.  They are not stored: the past is run again.  With KIND, only those events.""",
+    examples=["events 12 tlb-miss", "events"],
+)
+def events_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.backwards import record
+    from vmdbg.views.stories import EventTable
+
+    timeline = session.timeline
+    now, inside = timeline.position
+    if args.range:
+        low, dots, high = args.range.partition("..")
+        first = position_of(session, low)[0]
+        last = position_of(session, high)[0] if dots else first
+    else:
+        first = last = now if inside else max(timeline.begin, now - 1)
+    if last < first:
+        raise UserError("inverted range")
+    if last - first >= MOST_OPERATIONS:
+        raise UserError(f"At most {MOST_OPERATIONS} operations at a time.")
+    reach = max(timeline.end, now + (1 if inside else 0))
+    if args.range and not timeline.begin <= first < reach:
+        raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
+    last = min(last + 1, reach)
+    rows = (
+        [row for _, _, events in record(timeline, first, last, reach) for row in events]
+        if first < last
+        else []
+    )
+    if args.kind:
+        rows = [row for row in rows if row.name == args.kind]
+    return EventTable(timeline.machine, rows) if rows or args.form else "No events."
