@@ -219,7 +219,7 @@ class Machine:
             reason = self.engine(compiled)
             if reason not in (REASON_NONE, REASON_IDLE) and self.cold_work(reason):
                 self.k.end_operation(self.m, self.m.kernel[KERNEL_CPU])
-            if self.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
+            if self.m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
                 self.grow_rmap()
             if reason == REASON_IDLE or self.m.control[CONTROL_STOP] or self.operations >= limit:
                 self.k.charge(self.m)
@@ -278,11 +278,16 @@ class Machine:
         return True
 
     def make_room_for_system_call(self, pid: int) -> None:
-        """Let the pools have the rows that one system call of a process may need."""
+        """Let the pools have the rows that one system call of a process may need.
+
+        In the reverse map: as many as pages that `fork` shares, or as free frames that a populated region
+        takes (a frame that it takes from another page brings its rows along).
+        """
         needed = len(regions.regions_of(self.k, pid)) + 2
         while self.free_regions(needed) < needed:
             self.grow_regions()
-        while self.m.kernel[KERNEL_RMAP_COUNT] < self.m.process[pid * PROCESS + PROCESS_RSS] + 2 * RMAP_SPARE:
+        pages = max(self.m.process[pid * PROCESS + PROCESS_RSS], self.k.user_frames_free(self.m))
+        while self.m.kernel[KERNEL_RMAP_COUNT] < pages + 2 * RMAP_SPARE:
             self.grow_rmap()
 
     def free_regions(self, enough: int) -> int:
