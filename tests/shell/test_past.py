@@ -63,7 +63,7 @@ def test_an_address_without_a_frame_has_no_last_write() -> None:
 def test_events_of_the_past_are_those_that_were() -> None:
     prompt = Prompt("tutorial16")
     rows = json.loads(prompt.run("stepi/json 11"))
-    prompt.run("step 2")
+    prompt.run("step 3")
     assert json.loads(prompt.run("events/json 0")) == rows
     misses = json.loads(prompt.run("events/json 0..2 tlb-miss"))
     assert [row["time"] for row in misses] == ["0:1", "2:1"]

@@ -106,7 +106,7 @@ def last_map(session: Session, args: Args) -> object:
     help="""
 FROM and TO are operations of the record, both included; without them, the operation in which the machine
 stands, or the one before.  They are not stored: the past is run again.  With KIND, only those events.""",
-    examples=["events 12 tlb-miss", "events"],
+    examples=["events"],
 )
 def events_command(session: Session, args: Args) -> object:
     from vmdbg.debugger.backwards import record
