@@ -14,6 +14,9 @@ from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
 
+OFF = {"tlb.l1": "off", "tlb.l2": "off"}
+
+
 def program(*regions: RegionSpec) -> Program:
     return Program("p", "", [], [ProcessSpec("p", None, -1, list(regions), array("q", [OP_EXIT, 0, 0, 0]))])
 
@@ -38,4 +41,31 @@ def test_as_many_regions_as_a_program_has() -> None:
     booted.load(program(*[RegionSpec("anon", n << 13, 0x1000, 11) for n in range(200)]))
     assert check(booted) == []
     assert booted.run(10) is not None
+    assert check(booted) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"machine.format": "tutorial16", "machine.ram": 1 << 14} | OFF, "no walker"),
+        (OFF | {"machine.format": "tutorial16", "machine.ram": 1 << 14, "tlb.l1d": "1x4"}, "no walker"),
+        ({"machine.format": "tutorial16", "machine.ram_base": 0x80, "machine.ram": 1 << 14}, "no multiple"),
+        ({"machine.format": "tutorial16", "machine.ram": 1 << 17}, "name 256 frames"),
+        ({"machine.format": "x86_32", "machine.ram_base": 1 << 40}, "name 1048576 frames"),
+        ({"kernel.first_frame": 256}, "too few"),
+        ({"kernel.user_frames": 300}, "too few"),
+    ],
+)
+def test_machines_that_cannot_be(values: dict[str, object], wrong: str) -> None:
+    with pytest.raises(UserError, match=wrong):
+        Machine(MachineConfig({"machine.ram": 1 << 20, "kernel.first_frame": 4} | values))
+
+
+def test_a_second_level_alone_serves_a_software_filled_tlb() -> None:
+    values = {"machine.format": "tutorial16", "tlb.l1": "off", "tlb.l2": "2x2", "machine.ram": 1 << 14}
+    booted = Machine(MachineConfig(values | {"kernel.first_frame": 4}))
+    rows = array("q", [1 | 1 << 8, 0x100, 7, 0, 0 | 1 << 8, 0x100, 0, 0, OP_EXIT, 0, 0, 0])
+    booted.load(Program("p", "", [], [ProcessSpec("p", None, -1, [RegionSpec("heap", 0, 0x400, 11)], rows)]))
+    booted.run(2)
+    assert booted.counts()["read"] == booted.counts()["write"] == 1
     assert check(booted) == []

@@ -126,7 +126,12 @@ def shape(config: MachineConfig) -> dict[str, int]:
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     if frames > form.frames - (config["machine.ram_base"] >> form.page_bits):
         raise UserError(f"Entries of {form.name} name {form.frames} frames; machine.ram has {frames}.")
+    if config["machine.ram_base"] % form.page_size:
+        raise UserError(f"machine.ram_base {config['machine.ram_base']:#x} is no multiple of a page.")
     arrays = Arrays(config)
+    served = arrays.bindings()
+    if form.software_walk and served["SECOND"] < 0 and min(served["FIRST_FETCH"], served["FIRST_DATA"]) < 0:
+        raise UserError(f"{form.name} has no walker: it needs a TLB for fetches and one for data.")
     return {
         "one": 1,
         "ram": frames << form.page_bits,
