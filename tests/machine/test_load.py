@@ -13,7 +13,6 @@ from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
-
 OFF = {"tlb.l1": "off", "tlb.l2": "off"}
 
 
