@@ -8,6 +8,7 @@ for its result too; without the sources (a zipped package) there is nothing to f
 is lost but speed.
 """
 
+# Long: one small compiler pass, read top to bottom.
 from __future__ import annotations
 
 import ast

@@ -41,9 +41,7 @@ INTEL = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("table", "word", "depth", "kind", "address", "rights"), INTEL, ids=str
-)
+@pytest.mark.parametrize(("table", "word", "depth", "kind", "address", "rights"), INTEL, ids=str)
 def test_entries_of_four_levels(
     table: str, word: int, depth: int, kind: int, address: int | None, rights: int
 ) -> None:

@@ -1,5 +1,6 @@
 """Page faults: what the kernel does when the MMU cannot translate (Linux: mm/memory.c)."""
 
+# Long: every way to serve a fault, in the order in which they are tried.
 from __future__ import annotations
 
 from vmdbg.formats.contract import (
@@ -167,6 +168,30 @@ def make_leaf_entry(m, pid, va):
 
 
 @writes
+def fill_frame(m, pid, region, page, frame, slot):
+    """Put the content of a page into a frame: from its slot, from its file, or zeros; the kind of fault."""
+    pfn = frame_address(m, frame) >> PAGE_BITS
+    if slot:
+        m.frame[frame * FRAME + FRAME_SLOT] = slot
+        copy_in(m, frame, slot)
+        m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
+        emit(m, SWAP_IN, slot, pfn, page)
+        return FAULT_MAJOR
+    if m.region[region * REGION + REGION_FILE]:
+        number = file_page(m, region, page)
+        m.frame[frame * FRAME + FRAME_SLOT] = -1 - number
+        if PAYLOAD:
+            m.dirty[frame] = 1
+            words = 1 << (PAGE_BITS - 3)
+            copy_words(m.ram8, frame * words, m.file8, number * words, words)
+        return FAULT_FILE
+    if PAYLOAD:
+        zero_frame(m, frame)
+    emit(m, FRAME_ALLOC, pfn, page, 0)
+    return FAULT_MINOR
+
+
+@writes
 def page_in(m, pid, region, va, access):
     """Give the page of `va` a frame: zeroed, or with its content from swap or file.  0 or a reason."""
     r = region * REGION
@@ -212,26 +237,7 @@ def page_in(m, pid, region, va, access):
         return REASON_MEMORY
     base = frame_address(m, frame)
     m.frame[frame * FRAME + FRAME_DEPTH] = 0
-    kind = FAULT_MINOR
-    if slot:
-        m.frame[frame * FRAME + FRAME_SLOT] = slot
-        copy_in(m, frame, slot)
-        m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
-        emit(m, SWAP_IN, slot, base >> PAGE_BITS, page)
-        kind = FAULT_MAJOR
-    elif m.region[r + REGION_FILE]:
-        slot = file_page(m, region, page)
-        m.frame[frame * FRAME + FRAME_SLOT] = -1 - slot
-        if PAYLOAD:
-            m.dirty[frame] = 1
-            copy_words(
-                m.ram8, frame << (PAGE_BITS - 3), m.file8, slot << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3)
-            )
-        kind = FAULT_FILE
-    else:
-        if PAYLOAD:
-            zero_frame(m, frame)
-        emit(m, FRAME_ALLOC, base >> PAGE_BITS, page, 0)
+    kind = fill_frame(m, pid, region, page, frame, slot)
     map_frame(m, pid, page, frame, address, new_leaf(m, region, base, access))
     policy_load(m, frame)
     m.kernel[KERNEL_RESIDENT] += 1
@@ -240,7 +246,7 @@ def page_in(m, pid, region, va, access):
         emit(m, FAULT_MINOR, va, region, WHY_ZERO)
     else:
         m.process[pid * PROCESS + PROCESS_MAJOR] += 1
-        emit(m, kind, va, region, slot)
+        emit(m, kind, va, region, m.frame[frame * FRAME + FRAME_SLOT])
     return 0
 
 

@@ -3,6 +3,7 @@
 All functions take `k`, the linked hot functions and their tables.
 """
 
+# Long: all that changes an address space from a system call.
 from __future__ import annotations
 
 from vmdbg.errors import UserError
@@ -55,6 +56,18 @@ REGION_KINDS = ("", "text", "data", "heap", "anon", "stack", "file", "shared", "
 POPULATED = 1
 
 
+def neighbours(k: Linked, pid: int, start: int, end: int) -> tuple[int, int]:
+    """The regions of a process before and after a range (0: none).  UserError if one overlaps it."""
+    m, before, after = k.m, 0, k.m.process[pid * PROCESS + PROCESS_REGION]
+    while after and m.region[after * REGION + REGION_START] < start:
+        before, after = after, m.region[after * REGION + REGION_NEXT]
+    if (before and m.region[before * REGION + REGION_END] > start) or (
+        after and m.region[after * REGION + REGION_START] < end
+    ):
+        raise UserError(f"Region {start:#x}..{end:#x} overlaps another region of process {pid}.")
+    return before, after
+
+
 def add_region(
     k: Linked,
     form: Format,
@@ -82,13 +95,8 @@ def add_region(
         raise UserError(f"Region {start:#x}..{end:#x} does not fit the address space of {form.name}.")
     if max(form.index(start, 0), form.index(end - 1, 0)) >= form.user_entries:
         raise UserError(f"Region {start:#x}..{end:#x} is not in the user's half of the address space.")
-    m, before, after = k.m, 0, k.m.process[pid * PROCESS + PROCESS_REGION]
-    while after and m.region[after * REGION + REGION_START] < start:
-        before, after = after, m.region[after * REGION + REGION_NEXT]
-    if (before and m.region[before * REGION + REGION_END] > start) or (
-        after and m.region[after * REGION + REGION_START] < end
-    ):
-        raise UserError(f"Region {start:#x}..{end:#x} overlaps another region of process {pid}.")
+    m = k.m
+    before, after = neighbours(k, pid, start, end)
     new = m.kernel[KERNEL_REGION_FREE]
     row = new * REGION
     m.kernel[KERNEL_REGION_FREE] = m.region[row + REGION_NEXT]

@@ -29,7 +29,12 @@ FORMAT_NAMES = "a name, or a TOML file that declares one"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "machine.format", PLAIN_STRING, "x86_64", "page-table format", FORMAT_NAMES, choices=tuple(FORMATS)
+        "machine.format",
+        PLAIN_STRING,
+        next(iter(FORMATS)),
+        "page-table format",
+        FORMAT_NAMES,
+        choices=tuple(FORMATS),
     ),
     Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=K, high=64 * G),
     Setting("machine.ram_base", ADDRESS, 0, "first physical address of the memory", low=0, high=1 << 51),

@@ -45,8 +45,10 @@ def fork_command(session: Session, args: Args) -> object:
     name = processes.process_name(timeline.machine.k, child)
     return [
         *finished_lines(action),
-        f"Process {child} ({name}) made from {pid}: {shared} pages shared, {cow} copy-on-write.  "
-        f"Time {timeline.position}.",
+        (
+            f"Process {child} ({name}) made from {pid}: {shared} pages shared, {cow} copy-on-write.  "
+            f"Time {timeline.position}."
+        ),
     ]
 
 
