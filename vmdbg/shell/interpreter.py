@@ -110,6 +110,8 @@ class Interpreter:
             return
         if len(text) > LONGEST_LINE:
             raise UserError("Command line too long.")
+        if "\0" in text:
+            raise UserError("A command line cannot have a NUL character.")
         self.session.from_tty = from_tty
         node, rest = self.find(text)
         command = node.declared()
