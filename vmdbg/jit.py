@@ -22,10 +22,12 @@ ENTRY = "vmdbg_entry"
 
 
 def available() -> bool:
-    """Can this Python compile?  (Without importing Numba.)"""
-    import importlib.util
-
-    return importlib.util.find_spec("numba") is not None
+    """Can this Python compile?  Imports Numba if it is there: one that cannot be imported is none."""
+    try:
+        import numba  # noqa: F401
+    except Exception:  # whatever a broken installation raises
+        return False
+    return True
 
 
 def cache_root() -> str:
