@@ -140,8 +140,10 @@ def last_match(line: Timeline, time: int, rows: list[Happening]) -> Arrival | No
         line.go(time, row.number)
         crossed = [stop for stop in stops if line.stops.cross(stop, row)]
         if crossed:
+            arrival = Arrival.at(line.machine, crossed, row)
+            arrival.back = True
             line.go(time, 0 if all(stop.before for stop in crossed) else row.number - 1)
-            return Arrival(AT_STOP, crossed, row)
+            return arrival
     return None
 
 

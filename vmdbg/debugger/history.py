@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.stops import Stop
+    from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
 
 # Why a run ended.
@@ -55,7 +56,7 @@ class Ended:
 class Arrival:
     """Why the machine came to a halt: an AT_ constant; `stops` with the event that they stopped at."""
 
-    __slots__ = ("ended", "happening", "kind", "stops")
+    __slots__ = ("back", "ended", "happening", "kind", "stops", "values")
 
     def __init__(
         self,
@@ -65,6 +66,15 @@ class Arrival:
         ended: list[Ended] | None = None,
     ) -> None:
         self.kind, self.stops, self.happening, self.ended = kind, stops or [], happening, ended or []
+        self.back = False  # was the machine going back?
+        self.values: dict[int, tuple[int, int]] = {}  # of watchpoints by number: what was, and is
+
+    @classmethod
+    def at(cls, machine: Machine, stops: list[Stop], row: Happening) -> Arrival:
+        """The machine is at the event at which stops hold."""
+        arrival = cls(AT_STOP, stops, row)
+        arrival.values = {stop.number: stop.values(machine, row) for stop in stops if stop.values is not None}
+        return arrival
 
 
 class Moment:

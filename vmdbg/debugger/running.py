@@ -100,9 +100,10 @@ class Background:
 
 
 class Runner:
-    """Runs one machine.  `tell` gets lines for a person at a terminal."""
+    """Runs one machine.  `tell` gets lines for a person at a terminal, and those that all should see
+    with `notice=True`."""
 
-    def __init__(self, machine: Machine, tell: Callable[[str], None]) -> None:
+    def __init__(self, machine: Machine, tell: Callable[..., None]) -> None:
         self.machine, self.tell = machine, tell
         self.engine = AUTO
         self.interrupts = Interrupts()
@@ -173,7 +174,7 @@ class Runner:
 
         if not jit.available():
             self._given_up = True
-            self.tell("numba is not installed: the machine runs interpreted.")
+            self.tell("numba is not installed: the machine runs interpreted.", notice=True)
             return
         ready = cached(self.machine.prepare())
         if ready is None:

@@ -207,9 +207,9 @@ class Session:
         if self._timeline is not None:
             self._timeline.close()
 
-    def progress(self, line: str) -> None:
+    def progress(self, line: str, notice: bool = False) -> None:
         """A line about something that takes time, for a person at a terminal."""
-        if self.output.stderr.isatty():
+        if notice or self.output.stderr.isatty():
             self.output.error(line)
 
     # -- values

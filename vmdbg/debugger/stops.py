@@ -65,6 +65,7 @@ class Stop:
         self.before = False
         self.test: Callable[[Happening], bool] | None = None
         self.holds: Callable[[Happening], bool] | None = None
+        self.values: Callable[[Any, Happening], tuple[int, int]] | None = None  # what was, and is
         self.aim: Callable[[Any], None] | None = None  # made for one machine; called with the next one
 
     @property

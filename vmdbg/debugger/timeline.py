@@ -52,7 +52,7 @@ class Timeline(Standing):
         self,
         machine: Machine,
         stops: Stops,
-        tell: Callable[[str], None] = lambda line: None,
+        tell: Callable[..., None] = lambda line, notice=False: None,
         confirm: Callable[[str], bool] = lambda question: True,
     ) -> None:
         super().__init__(machine)
@@ -174,11 +174,12 @@ class Timeline(Standing):
                 self.machine.restore(base)
                 self.enter(row.number)
                 crossed = [stop for stop in stops if self.stops.cross(stop, row)]
+                arrival = Arrival.at(self.machine, crossed, row)
                 if any(stop.before for stop in crossed):
-                    crossed = [stop for stop in crossed if stop.before]
+                    arrival.stops = [stop for stop in crossed if stop.before]
                     self.to_base()
                 if crossed:
-                    return Arrival(AT_STOP, crossed, row)
+                    return arrival
         self.settle()
         return None
 
