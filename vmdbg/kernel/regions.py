@@ -432,6 +432,9 @@ def set_break(k: Linked, form: Format, pid: int, end: int) -> None:
     old, wanted = m.region[row + REGION_END], -(-end // form.page_size) * form.page_size
     if wanted <= m.region[row + REGION_START]:
         raise UserError(f"The heap of process {pid} starts at {m.region[row + REGION_START]:#x}.")
+    last = 1 << (form.va_bits - 1 if form.sign_extended else form.va_bits)
+    if wanted > last:
+        raise UserError(f"The heap of process {pid} cannot grow over {last:#x}.")
     after = m.region[row + REGION_NEXT]
     if after and wanted > m.region[after * REGION + REGION_LIMIT]:
         raise UserError(
