@@ -26,20 +26,28 @@ class Simulated:
     """The simulated machine behind the prompt.
 
     `program_file` replaces the configuration's program; `resident`: a trace's pages are in memory.
+    A `machine` that is given is taken as it is.
     """
 
     name = "simulated"
     capabilities = frozenset({"translate", "tlb", "act", "run", "kernel"})
 
-    def __init__(self, config: MachineConfig, program_file: str = "", resident: bool = False) -> None:
+    def __init__(
+        self,
+        config: MachineConfig,
+        program_file: str = "",
+        resident: bool = False,
+        machine: Machine | None = None,
+    ) -> None:
         if program_file:
             config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
-        self.machine = Machine(config)
+        self.machine = machine or Machine(config)
         self.notation = Notation(self.machine.format)
         self.make_scope: Callable[[Simulated], Any] | None = None
         self._scope: Any = None
         self.resident = resident
-        boot_program(self.machine, resident)
+        if machine is None:
+            boot_program(self.machine, resident)
 
     @property
     def m(self) -> Any:

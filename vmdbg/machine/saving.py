@@ -1,0 +1,176 @@
+"""A machine in a file: `save machine` and `load machine` (docs/files.md describes the format).
+
+    vmdbg machine 1\\n
+    {"config": ..., "shape": ..., "tables": {name: [[chunk, bytes], ...]}, "program": ..., "digest": ...}\\n
+    the chunks, one after the other, compressed by zlib
+    16 bytes: BLAKE2b of everything before
+
+Nothing of a file is used before all of it was read and found whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+
+from vmdbg.errors import InputError, UserError
+from vmdbg.machine.config import BY_NAME, MachineConfig
+from vmdbg.machine.machine import Machine
+from vmdbg.machine.snapshot import CHUNK, MARKED, Snapshot
+from vmdbg.state.tables import STATE, TABLES, buffer_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAGIC = b"vmdbg machine 1\n"
+HASH_BYTES = 16
+POOLS = ("rmaps", "regions", "ops", "processes", "file_pages")  # what may be larger than at boot
+LARGEST = 1 << 36  # bytes that the tables of a file may have
+
+
+def checksum(data: bytes) -> bytes:
+    """BLAKE2b, 16 bytes."""
+    import hashlib
+
+    return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def save_machine(machine: Machine, path: str) -> int:
+    """Write a machine to a file: all of it, or nothing, whatever happens meanwhile.  Returns the bytes.
+
+    UserError if the file cannot be written.
+    """
+    snapshot = machine.snapshot()
+    packer = zlib.compressobj(1)
+    body = bytearray()
+    tables: dict[str, list[list[int]]] = {}
+    for name, chunks in snapshot.chunks.items():
+        tables[name] = []
+        for number, chunk in enumerate(chunks):
+            if chunk is not None:
+                tables[name].append([number, len(chunk)])
+                body += packer.compress(chunk)
+    body += packer.flush()
+    program = machine.program
+    header = {
+        "config": machine.config.values,
+        "name": machine.config.name,
+        "shape": snapshot.shape,
+        "tables": tables,
+        "program": None
+        if program is None
+        else {
+            "name": program.name,
+            "file": program.file,
+            "lines": program.source_lines,
+            "symbols": program.symbols,
+        },
+        "digest": machine.digest(),
+    }
+    data = MAGIC + json.dumps(header).encode() + b"\n" + bytes(body)
+    data += checksum(data)
+    write_whole(path, data)
+    return len(data)
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Put a file in place of the old one at once, after it has reached the disk."""
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise UserError(f"{path}: {error.strerror}.") from None
+
+
+def load_machine(path: str) -> Machine:
+    """The machine in a file.  UserError if it cannot be read, InputError if it is damaged or none."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None
+    if not data.startswith(MAGIC):
+        raise InputError("not a saved machine of a version that is known", path)
+    if len(data) < len(MAGIC) + HASH_BYTES or checksum(data[:-HASH_BYTES]) != data[-HASH_BYTES:]:
+        raise InputError("the file is damaged or cut short", path)
+    end = data.find(b"\n", len(MAGIC))
+    try:
+        header = json.loads(data[len(MAGIC) : end])
+        machine = make_machine(header)
+        chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES])
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+        raise InputError(f"not a saved machine: {error}", path) from None
+    machine.restore(Snapshot(chunks, dict(machine.shape)))
+    machine.program = make_program(header["program"])
+    if machine.digest() != header["digest"]:
+        raise InputError("the machine in it has another digest than it says", path)
+    return machine
+
+
+def make_machine(header: dict[str, Any]) -> Machine:
+    """A machine of the header's configuration and sizes.  ValueError, UserError if they cannot be."""
+    values = header["config"]
+    for name, value in values.items():
+        setting = BY_NAME.get(name)
+        if setting is None or type(value) is not type(setting.default):
+            raise ValueError(f"setting {name}")
+        if isinstance(value, int) and not isinstance(value, bool):
+            low, high = setting.low, setting.high
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise ValueError(f"setting {name}")
+    machine = Machine(MachineConfig(values, str(header["name"])))
+    for rows, count in header["shape"].items():
+        if type(count) is not int or (count != machine.shape[rows] and rows not in POOLS) or count < 0:
+            raise ValueError(f"{rows}: {count}")
+        sizes = {**machine.shape, rows: count}
+        if sum(buffer_size(table, sizes) for table in TABLES.values()) > LARGEST:
+            raise ValueError(f"{rows}: {count}")
+        if count != machine.shape[rows]:
+            machine.resize(rows, count)
+    return machine
+
+
+def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes) -> dict[str, list[bytes | None]]:
+    """The chunks of every table.  ValueError if they do not fit."""
+    unpacker = zlib.decompressobj()
+    data, at = memoryview(unpacker.decompress(body)), 0
+    chunks: dict[str, list[bytes | None]] = {}
+    for name, table in TABLES.items():
+        if table.group != STATE:
+            continue
+        size = machine.format.page_size if name in MARKED else CHUNK
+        total = len(machine.buffers[name])
+        chunks[name] = [None] * -(-total // size)
+        for number, length in tables[name]:
+            if not 0 <= number < len(chunks[name]) or length != min(size, total - number * size):
+                raise ValueError(f"chunk {number} of {name}")
+            chunks[name][number] = bytes(data[at : at + length])
+            at += length
+    if at != len(data) or not unpacker.eof:
+        raise ValueError("chunks are missing")
+    return chunks
+
+
+class SavedProgram:
+    """What a machine from a file knows of its program: enough to list it and to name its symbols."""
+
+    def __init__(self, name: str, file: str, lines: list[str], symbols: dict[str, int]) -> None:
+        self.name, self.file, self.source_lines, self.symbols = name, file, lines, symbols
+        self.processes: list[Any] = []
+        self.shared: dict[str, int] = {}
+
+
+def make_program(saved: dict[str, Any] | None) -> SavedProgram | None:
+    """The program that the header describes."""
+    if saved is None:
+        return None
+    return SavedProgram(str(saved["name"]), str(saved["file"]), list(saved["lines"]), dict(saved["symbols"]))

@@ -1,0 +1,54 @@
+"""save machine, load machine: a machine in a file."""
+
+from __future__ import annotations
+
+from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command, prefix
+from vmdbg.shell.kinds import FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+LOAD = prefix("load", group="files", summary="Load a machine from a file.")
+
+
+@command(
+    "save machine",
+    group="files",
+    needs=("kernel",),
+    effect=SHELL,
+    arguments=[Argument("file", FILE, help="file to write")],
+    summary="Save the machine to a file.",
+    help="""
+All of it: memory, tables, TLBs, swap, processes, configuration.  The file takes the place of an old one at
+once, when it is whole.  What watches the machine (breakpoints, the past) is not saved.""",
+    repeat=NO_REPEAT,
+)
+def save_machine_command(session: Session, args: Args) -> object:
+    from vmdbg.machine.saving import save_machine
+    from vmdbg.units import format_size
+
+    machine = session.target.machine
+    size = save_machine(machine, session.policy.path(args.file))
+    return f"Saved {args.file}: {format_size(size)}, digest {machine.digest()}."
+
+
+@command(
+    "load machine",
+    group="files",
+    effect=SHELL,
+    arguments=[Argument("file", FILE, help='file that "save machine" wrote')],
+    summary="Go on with a machine from a file.",
+    help="The present machine and its past are forgotten.  A file that is damaged changes nothing.",
+    repeat=NO_REPEAT,
+)
+def load_machine_command(session: Session, args: Args) -> object:
+    from vmdbg.machine.saving import load_machine
+    from vmdbg.shell.boot import equip, replace_target
+    from vmdbg.targets.simulated import Simulated
+
+    machine = load_machine(session.policy.path(args.file))
+    replace_target(session, equip(session, Simulated(machine.config, machine=machine)))
+    session.output.lines(session.target.greeting())
+    return None
