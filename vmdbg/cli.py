@@ -255,7 +255,6 @@ def start_up(session: Session, options: Options) -> int | None:
     if a conversation follows."""
     from vmdbg.shell.startup import folder_init, home_init, stdin_is_terminal
 
-    interpreter: Interpreter = session.interpreter
     quiet_home = {"nx", "nh", "restricted"} & options.flags
     if not quiet_home and (path := home_init(session)):
         step(session, "x", path)
@@ -276,7 +275,6 @@ def start_up(session: Session, options: Options) -> int | None:
     worked = True
     for kind, text in options.commands:
         worked = step(session, kind, text)
-    del interpreter
     if session.batch:
         return 0 if worked else 1
     return None

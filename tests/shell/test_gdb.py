@@ -54,6 +54,8 @@ LINES: dict[str, list[str]] = {
     "an empty history": ["p", "p $", "output $", "p $1", "show values"],
     "variables": ["set $a = 5", "p $a", "p $a++", "p $a", "set $a += 2", "p $a", "p $nope", "p $nope + 1"],
     "assignments": [
+        "set 1/0",
+        "set $a + 1",
         "set $a",
         "set var $b = 3",
         "p $b",

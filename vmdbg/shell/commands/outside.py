@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, Argument, command
@@ -105,19 +106,14 @@ def run_pipe(session: Session, line: str, shell: str) -> None:
         errors="surrogateescape",
     ) as process:
         assert process.stdin is not None
-        closed = False
+        # A shell command that stops reading (`head`) ends the line early; that is no error.
         try:
-            with output.redirect(process.stdin):
+            with suppress(BrokenPipeError), output.redirect(process.stdin):
                 session.execute(line)
-        except BrokenPipeError:
-            closed = True
         finally:
-            try:
+            with suppress(BrokenPipeError):
                 process.stdin.close()
-            except BrokenPipeError:
-                closed = True
             process.wait()
-    del closed
     note_exit(session, process.returncode)
 
 

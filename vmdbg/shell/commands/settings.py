@@ -68,11 +68,11 @@ def assign(session: Session, text: str) -> None:
     """`set EXPR`: evaluated for its effect."""
     if not text.strip():
         raise UserError("Argument required (expression to compute).")
-    assigns = getattr(session.evaluator, "assigns", None)
-    value = session.evaluate(text)
-    if assigns is not None and not assigns(text):
+    evaluator = session.evaluator
+    node = evaluator.parse(text)
+    if not evaluator.assigns(node):
         session.output.warning("Expression is not an assignment (and might have no effect)")
-    del value
+    evaluator.run(node)
 
 
 @command(
