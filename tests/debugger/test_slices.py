@@ -41,7 +41,7 @@ def test_a_long_run_changes_to_the_compiled_engine_when_it_is_ready(engine: str)
 def test_without_numba_the_machine_runs_interpreted_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("vmdbg.jit.available", lambda: False)
-    line = Timeline(preset("default"), Stops(), said.append)
+    line = Timeline(preset("default"), Stops(), lambda line, notice=False: said.append(line))
     line.runner.patience, line.runner.size = 0.0, 1000
     assert line.forward().kind == AT_END
     assert len(said) == 1

@@ -5,11 +5,12 @@ Whoever goes back comes to rest before the event that stops: going on from there
 
 from __future__ import annotations
 
+from vmdbg.debugger import happenings
 from vmdbg.debugger.history import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Arrival
 from vmdbg.debugger.place import current_process, next_row
 from vmdbg.debugger.stops import Stops
 from vmdbg.errors import UserError
-from vmdbg.state.tables import CONTROL_HIT
+from vmdbg.state.tables import CONTROL_LOGGED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.timeline import Timeline
     from vmdbg.machine.machine import Machine
 
+LOG_ROWS = 1 << 15  # matches that are looked through at a time
 WINDOW = 512  # operations that are looked through at a time
 
 
@@ -114,21 +116,36 @@ def back_to_stop(line: Timeline) -> Arrival:
         last = time
         while last > line.begin:
             first = line.checkpoints.before(last - 1)[0]
-            line.travel(first)
-            if line.advance(last, count_only=True) == AT_INTERRUPT:
+            rows = matches(line, first, last)
+            while rows is None:  # more than the log can hold: in the later half there are fewer
+                first += (last - first + 1) // 2
+                rows = matches(line, first, last)
+            if line.machine.operations < last:
                 line.put(moment)
                 return Arrival(AT_INTERRUPT)
-            hit = line.machine.m.control[CONTROL_HIT]
-            if hit < 0:
-                last = first
-                continue
-            line.travel(hit)
-            found = last_match(line, hit, line.operation_events())
-            if found is not None:
-                return found
-            last = hit
+            for operation in sorted({row.operation for row in rows}, reverse=True):
+                line.travel(operation)
+                found = last_match(line, operation, line.operation_events())
+                if found is not None:
+                    return found
+            last = first
         line.travel(line.begin)
         return Arrival(AT_BEGIN)
+
+
+def matches(line: Timeline, first: int, last: int) -> list[Happening] | None:
+    """The events of operations from `first` up to `last` that stops may hold at; the machine is at `last`,
+    or was interrupted.  None if they are more than the log can hold.
+    """
+    if happenings.log_rows(line.machine.m) < LOG_ROWS:
+        line.machine.grow("log", LOG_ROWS)
+    line.travel(first)
+    line.machine.m.control[CONTROL_LOGGED] = 0
+    line.advance(last, log=True)
+    m = line.machine.m
+    if happenings.overflowed(m) and last - first > 1:
+        return None
+    return [row for row in happenings.read_log(m) if line.stops.matching(row)]
 
 
 def last_match(line: Timeline, time: int, rows: list[Happening]) -> Arrival | None:

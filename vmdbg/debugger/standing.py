@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.debugger import happenings
 from vmdbg.debugger.history import Ended, Moment, Position
-from vmdbg.debugger.place import Place, place
+from vmdbg.debugger.place import Place, next_row, place
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes, process_name
 from vmdbg.machine.machine import Halted
@@ -126,3 +126,9 @@ class Standing:
             for pid in alive
             if pid not in still
         ]
+
+    def row_of(self, pid: int) -> int:
+        """The row of a process's operation."""
+        if self.inside and self.base_place is not None and self.base_place.pid == pid:
+            return self.base_place.row
+        return next_row(self.machine, pid)

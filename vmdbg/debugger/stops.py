@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.state.events import BY_NAME, EVENTS, MASK_STOPS, SIGNAL
+from vmdbg.state.events import ACTION_LOG, ACTION_STOP, BY_NAME, EVENTS, MASK_STOPS, SIGNAL
 from vmdbg.state.tables import (
     CONTROL_HIT,
     CONTROL_STOP,
@@ -51,8 +51,9 @@ class Pattern:
 class Stop:
     """One stop with its number.
 
-    `test(happening)` decides at the event itself, None: it always holds; `condition` is the user's, asked
-    after that by `holds`.  `before`: the machine halts at the start of the event's operation.
+    `quick(happening)` decides by the event alone; `test(happening)` at the event itself; None: it always
+    holds.  `condition` is the user's, asked after that by `holds`.  `before`: the machine halts at the
+    start of the event's operation.  `aim` was made for one machine and is called with the next one.
     """
 
     def __init__(self, number: int, sort: str, what: str, patterns: list[Pattern], disposition: str) -> None:
@@ -63,10 +64,11 @@ class Stop:
         self.condition = ""
         self.commands: list[Any] = []
         self.before = False
+        self.quick: Callable[[Happening], bool] | None = None
         self.test: Callable[[Happening], bool] | None = None
         self.holds: Callable[[Happening], bool] | None = None
         self.values: Callable[[Any, Happening], tuple[int, int]] | None = None  # what was, and is
-        self.aim: Callable[[Any], None] | None = None  # made for one machine; called with the next one
+        self.aim: Callable[[Any], None] | None = None
 
     @property
     def label(self) -> str:
@@ -132,10 +134,10 @@ class Stops:
         """The stops that may halt the machine."""
         return [stop for stop in (*self.by_number.values(), self.signals) if stop.enabled]
 
-    def install(self, m: Any, watch: bool, count_only: bool = False) -> None:
+    def install(self, m: Any, watch: bool, log: bool = False) -> None:
         """Write the stop rows and mask bytes, or none unless `watch`.
 
-        With `count_only` no row halts the machine; CONTROL_HIT says where the last one matched.
+        With `log` no row halts the machine: the events that match are logged.
         """
         m.control[CONTROL_STOP] = 0
         m.control[CONTROL_HIT] = -1
@@ -147,7 +149,8 @@ class Stops:
                 at = row * STOP
                 m.mask[pattern.kind] |= MASK_STOPS
                 m.stop[at + STOP_KIND], m.stop[at + STOP_PID] = pattern.kind, pattern.pid
-                m.stop[at + STOP_CPU], m.stop[at + STOP_ACTION] = pattern.cpu, int(count_only)
+                m.stop[at + STOP_CPU] = pattern.cpu
+                m.stop[at + STOP_ACTION] = ACTION_LOG if log else ACTION_STOP
                 m.stop[at + STOP_VALUE] = pattern.low is not None
                 m.stop[at + STOP_LOW], m.stop[at + STOP_HIGH] = pattern.low or 0, pattern.high or 0
                 row += 1
@@ -161,8 +164,13 @@ class Stops:
         m.control[CONTROL_STOPS] = 0
 
     def matching(self, row: Happening) -> list[Stop]:
-        """The active stops that an event is one of."""
-        return [stop for stop in self.active if any(pattern.matches(row) for pattern in stop.patterns)]
+        """The active stops that an event is one of, as far as it alone tells."""
+        return [
+            stop
+            for stop in self.active
+            if any(pattern.matches(row) for pattern in stop.patterns)
+            and (stop.quick is None or stop.quick(row))
+        ]
 
     def cross(self, stop: Stop, row: Happening) -> bool:
         """The machine is at an event of a stop: does it halt here?  Counts the crossing."""

@@ -19,7 +19,7 @@ from vmdbg.debugger.history import (
     Position,
     Undone,
 )
-from vmdbg.debugger.place import current_process, next_row
+from vmdbg.debugger.place import current_process
 from vmdbg.debugger.running import Runner
 from vmdbg.debugger.standing import Standing
 from vmdbg.errors import UserError
@@ -93,20 +93,21 @@ class Timeline(Standing):
 
     def action_at(self, time: int) -> Action | None:
         """The acting command that is the operation of that time."""
-        return next((action for action in self.actions if action.time == time), None)
+        action = self.next_action(time)
+        return action if action is not None and action.time == time else None
 
     def next_action(self, time: int) -> Action | None:
         """The first acting command of the history at or after a time."""
         return next((action for action in self.actions if action.time >= time), None)
 
-    def advance(self, limit: int, watch: bool = False, hurry: bool = False, count_only: bool = False) -> str:
+    def advance(self, limit: int, watch: bool = False, hurry: bool = False, log: bool = False) -> str:
         """Run to `limit` operations executed, from between two operations; why it ended.
 
-        With `watch` a stop row may end it earlier: then CONTROL_HIT says in which operation; with
-        `count_only` none does, and it says in which one matched last.  In a `hurry` Ctrl-C has to wait.
+        With `watch` a stop row may end it earlier: then CONTROL_HIT says in which operation; with `log`
+        what they match is logged instead.  In a `hurry` Ctrl-C has to wait.
         """
         machine, runner = self.machine, self.runner
-        self.stops.install(machine.m, watch or count_only, count_only)
+        self.stops.install(machine.m, watch or log, log)
         try:
             while machine.operations < limit:
                 now = machine.operations
@@ -118,7 +119,7 @@ class Timeline(Standing):
                 if action is not None and action.time == now:
                     machine.restore(action.after)
                     continue
-                reason = runner.slice(limit if action is None else min(limit, action.time))
+                reason = runner.slice(min(limit, action.time) if action else limit)
                 if machine.m.control[CONTROL_STOP]:
                     return AT_STOP
                 if reason == REASON_IDLE:
@@ -248,12 +249,6 @@ class Timeline(Standing):
 
             self._forks = any(word & OP_KIND == OP_FORK for word in self.machine.m.op[::OP])
         return not self._forks
-
-    def row_of(self, pid: int) -> int:
-        """The row of a process's operation."""
-        if self.inside and self.base_place is not None and self.base_place.pid == pid:
-            return self.base_place.row
-        return next_row(self.machine, pid)
 
     # -- going to a time
 

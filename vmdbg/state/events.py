@@ -120,6 +120,8 @@ BY_NAME = {declared.name: declared for declared in EVENTS}
 MASK_STOPS = 1  # a row of the stop table names this kind
 MASK_LOG = 2  # the log is on, or single events are stepped
 
+ACTION_STOP, ACTION_LOG = 0, 2  # of a stop row
+
 
 @slot
 def halt(number: int) -> None:
@@ -148,7 +150,22 @@ def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
     control[CONTROL_EVENTS] = number
     cpu = kernel[KERNEL_CPU]
     pid = cpus[cpu * CPU + CPU_PID]
-    if mask[kind] & MASK_LOG:
+    keep = mask[kind] & MASK_LOG
+    if mask[kind] & MASK_STOPS:
+        row = 0
+        end = control[CONTROL_STOPS] * STOP
+        while row < end:
+            if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a):
+                stop[row + STOP_HITS] += 1
+                control[CONTROL_HIT] = kernel[KERNEL_OPERATIONS]
+                if stop[row + STOP_ACTION] == ACTION_LOG:
+                    keep = MASK_LOG
+                elif stop[row + STOP_ACTION] == ACTION_STOP and control[CONTROL_STOP] == 0:
+                    control[CONTROL_STOP] = number
+                    control[CONTROL_STOPPED_KIND] = kind
+                    control[CONTROL_LIMIT] = 0
+            row += STOP
+    if keep:
         row = control[CONTROL_LOGGED] * LOG
         if row + LOG <= len(log):
             log[row + LOG_KIND] = kind
@@ -160,18 +177,6 @@ def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
             log[row + LOG_B] = b
             log[row + LOG_C] = c
         control[CONTROL_LOGGED] += 1
-    if mask[kind] & MASK_STOPS:
-        row = 0
-        end = control[CONTROL_STOPS] * STOP
-        while row < end:
-            if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a):
-                stop[row + STOP_HITS] += 1
-                control[CONTROL_HIT] = kernel[KERNEL_OPERATIONS]
-                if stop[row + STOP_ACTION] == 0 and control[CONTROL_STOP] == 0:
-                    control[CONTROL_STOP] = number
-                    control[CONTROL_STOPPED_KIND] = kind
-                    control[CONTROL_LIMIT] = 0
-            row += STOP
     if number == control[CONTROL_STOP_AT]:
         halt(number)
 

@@ -278,7 +278,7 @@ table(
     value     1: compare the first argument
     low       lowest first argument
     high      highest
-    action    0 stop, 1 count
+    action    0 stop, 1 count, 2 log the event
     hits      matches so far
     """,
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.history import Arrival, Ended
     from vmdbg.debugger.place import Place
+    from vmdbg.debugger.stops import Stop
     from vmdbg.machine.machine import Machine
     from vmdbg.views.result import Line
 
@@ -162,6 +163,8 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
         yield ""
         if stop.before:
             yield f"{stop.label}, {stop.what}"
+        elif stop.values is not None or stop.sort == "watchpoint":
+            yield from watch_lines(Teller(machine), arrival, stop, row)
         elif stop.number:
             yield f"{stop.label}, {row.name}: {text(Teller(machine), row)}"
         else:
@@ -175,6 +178,28 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
         yield "No more reverse-execution history."
     elif arrival.kind == AT_END and not arrival.ended:
         yield "The program has ended."
+
+
+def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: Happening) -> Iterator[Line]:
+    """What a watchpoint saw, in GDB's words; going back, old and new change places."""
+    yield f"{stop.label}: {stop.what}"
+    yield ""
+    values = arrival.values.get(stop.number)
+    if values is None:
+        yield f"{row.name}: {text(teller, row)}"
+        return
+    if row.name not in ("entry-write", "walk-step"):
+        shown = [f"{value:#x}" for value in values]
+    else:
+        known = teller.table_of(row.a if row.name == "entry-write" else row.b)
+        depth = known[0] if known else len(teller.machine.format.levels) - 1
+        shown = [f"{teller.show.entry(value)}  {teller.entry_text(value, depth)}" for value in values]
+    old, new = reversed(shown) if arrival.back else shown
+    if values[0] == values[1]:
+        yield f"Value = {new}"
+        return
+    yield f"Old value = {old}"
+    yield f"New value = {new}"
 
 
 # -- what a change did
