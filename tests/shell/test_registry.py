@@ -37,8 +37,7 @@ def test_every_prefix_has_a_declaration() -> None:
     registry.index()
     registry.load_all()
     bare = [node.name for node in registry.nodes() if node.children and node.declared() is None]
-    # These wait for the commands of stops.
-    assert set(bare) <= {"enable", "disable", "delete"}
+    assert bare == []
 
 
 def test_start_up_imports_no_command_module() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vmdbg.shell.command import Args
 
 LOAD = prefix("load", group="files", summary="Load a machine from a file.")
+SAVE = prefix("save", group="files", summary="Save things in files: a machine, or stops as a script.")
 
 
 @command(
