@@ -1,0 +1,60 @@
+"""Random machines and programs: every instant of a run can be gone to, in any order."""
+
+from __future__ import annotations
+
+import random
+from array import array
+
+import pytest
+
+from vmdbg.debugger.stops import Stops
+from vmdbg.debugger.timeline import Timeline
+from vmdbg.machine.config import load_config
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+
+POLICIES = ("fifo", "clock", "lru", "random")
+
+
+def make(seed: int) -> Timeline:
+    """A small machine under pressure with one to three processes: swapping, killing, taking turns."""
+    draw = random.Random(seed)
+    values = {
+        "machine.program": "",
+        "machine.cpus": draw.choice([1, 2, 3]),
+        "machine.swap.size": draw.choice([512, 1024, 4096]),
+        "kernel.quantum": draw.choice([0, 1, 3]),
+        "kernel.limit": 0,
+        "kernel.user_frames": draw.choice([2, 4, 8]),
+        "kernel.policy": draw.choice(POLICIES),
+        "tlb.asids": draw.choice([True, False]),
+    }
+    machine = Machine(load_config(draw.choice(["tutorial16", "tutorial16-hw"])).with_(values))
+    specs = []
+    for number in range(draw.choice([1, 2, 3])):
+        rows = array("q")
+        for _ in range(draw.randint(2, 12)):
+            va = 256 * draw.randint(0, 9) + draw.randint(0, 255)
+            rows.extend([draw.choice([0, 1, 2, 3]) | 1 << 8, va, draw.randint(0, 99), 0])
+        rows.extend([16, 0, 0, 0])
+        specs.append(ProcessSpec(f"p{number}", None, -1, [RegionSpec("heap", 0, 0x900, 15)], rows))
+    machine.load(Program("test", "test.vmp", [], specs))
+    line = Timeline(machine, Stops())
+    line.stops.signals.enabled = False
+    line.checkpoints.spacing = draw.choice([1, 3, 7])
+    return line
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_instant_is_there_in_any_order(seed: int) -> None:
+    stepped, other = make(seed), make(seed)
+    digests = {stepped.position: stepped.machine.digest()}
+    while stepped.step_events(1):
+        digests[stepped.position] = stepped.machine.digest()
+    other.forward()
+    assert (other.position, other.machine.digest()) == (stepped.position, stepped.machine.digest())
+    places = list(digests)
+    random.Random(seed).shuffle(places)
+    for place in places[:20]:
+        other.go(*place)
+        assert other.machine.digest() == digests[place]
