@@ -317,7 +317,7 @@ def open_machine(session: Session, options: Options, at_once: bool) -> None:
         return
     program = options.program[0] if options.program else ""
     session.settings.attach_later(lambda: MachineSettings(session))
-    session.open_target = lambda: open_target(session, options.machine, program)
+    session.open_target = lambda: open_target(session, options.machine, program, trusted=True)
     if at_once or options.machine or program:
         from vmdbg.shell.report import report
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from vmdbg.shell.boot import MachineSettings, open_target
+
 
 @pytest.fixture
 def cage(make_shell: Callable[..., object], tmp_path: Path):
@@ -53,8 +55,10 @@ def test_links_are_followed_before_they_are_judged(cage, tmp_path: Path) -> None
 def test_log_files_stay_inside(cage, tmp_path: Path) -> None:
     (tmp_path / "here" / "link.txt").symlink_to(tmp_path / "secret.txt")
     for name in ("../log.txt", str(tmp_path / "log.txt"), "link.txt"):
-        assert "not allowed" in cage.errors(f"set logging file {name}", "set logging enabled on")
-        assert cage.run("show logging enabled") == "off: Logging is disabled.\n"
+        assert "not allowed" in cage.errors(f"set logging file {name}")
+    cage.session.settings.set("logging file", "../log.txt")
+    assert "not allowed" in cage.errors("set logging enabled on")
+    assert cage.run("show logging enabled") == "off: Logging is disabled.\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "outside.vmdbg"]
     cage.run("set logging file mine.txt", "set logging enabled on", "echo x", "set logging enabled off")
     assert (tmp_path / "here" / "mine.txt").read_text() == "x"
@@ -142,3 +146,41 @@ def test_the_script_of_the_command_line_may_be_anywhere(
     done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "../lab.vmdbg", cwd=inside)
     assert done.stdout == "lab\n"
     assert "not allowed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "file ../p.vmp",
+        "file up/p.vmp",
+        "machine ../m.toml",
+        "machine here.toml",
+        "load machine ../m.vm",
+        "save machine ../m.vm",
+        "set machine.program ../p.vmp",
+        "with machine.program ../p.vmp -- print 1",
+    ],
+)
+def test_files_of_the_machine_stay_inside(cage, line: str, tmp_path: Path) -> None:
+    secret = "secret\n"
+    (tmp_path / "p.vmp").write_text(secret)
+    (tmp_path / "m.toml").write_text('[machine]\nformat = "tutorial16"\n')
+    (tmp_path / "here" / "up").symlink_to(tmp_path)
+    (tmp_path / "here" / "here.toml").write_text(f'[machine]\nprogram = "{tmp_path}/p.vmp"\n')
+    cage.session.settings.attach_later(lambda: MachineSettings(cage.session))
+    cage.session.target = open_target(cage.session, "tutorial16", "")
+    said = cage.errors(line)
+    assert "not allowed" in said
+    assert "secret" not in said + cage.out()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "m.toml", "outside.vmdbg", "p.vmp"]
+
+
+def test_the_machine_of_the_command_line_may_be_anywhere(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "m.toml").write_text('[machine]\nram = "32M"\n')
+    done = run_vmdbg(
+        "-nx", "-batch", "--restricted", "-m", "../m.toml", "-ex", "split 0x401000", cwd=tmp_path / "inside"
+    )
+    assert (done.stderr, done.returncode) == ("", 0)

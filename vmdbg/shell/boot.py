@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 NEXT_TARGET = "next target"  # key of the session's extras: a machine that waits for `run`
 
 
-def open_target(session: Session, machine: str, program: str) -> Any:
+def open_target(session: Session, machine: str, program: str, trusted: bool = False) -> Any:
     """Boots a machine by name or file (empty: the default); a program that is named replaces the
-    machine's own.  UserError if a file is not there, not allowed, or wrong: then nothing was started."""
-    from vmdbg.targets.simulated import open_machine
+    machine's own.  Trusted names, from the command line, may lead anywhere.
+
+    UserError if a file is not there, not allowed, or wrong: then nothing was started.
+    """
+    from vmdbg.debugger.session import Policy
+    from vmdbg.machine.config import load_config
+    from vmdbg.targets.simulated import Simulated
 
     name = machine or "default"
-    if "/" in name or name.endswith(".toml"):
-        name = session.policy.path(name)
-    return equip(session, open_machine(name, session.policy.path(program) if program else ""))
+    own = "/" in name or name.endswith(".toml")
+    policy = Policy() if trusted else session.policy
+    config = load_config(policy.path(name) if own else name)
+    if own and config["machine.program"]:
+        policy.path(str(config["machine.program"]))  # refused if it lies outside
+    return equip(session, Simulated(config, policy.path(program) if program else ""))
 
 
 def equip(session: Session, target: Any) -> Any:

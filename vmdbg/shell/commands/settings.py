@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.machine.setting import FILENAME
 from vmdbg.shell.command import Argument, command
 from vmdbg.shell.grammar import first_word
 from vmdbg.shell.kinds import REST_EXPRESSION, WITH_LINE
@@ -60,8 +61,16 @@ def set_command(session: Session, args: Args) -> object:
             raise session.interpreter.registry.undefined(node, rest.split()[0])
         session.interpreter.list_prefix(node, "")
         return None
-    session.settings.set(setting.name, setting.parse(rest, session.integer))
+    session.settings.set(setting.name, value_of(session, setting, rest))
     return None
+
+
+def value_of(session: Session, setting: Setting, text: str) -> object:
+    """The value that a text stands for; a file name is refused where the session may not read it."""
+    value = setting.parse(text, session.integer)
+    if setting.kind == FILENAME:
+        session.policy.path(str(value))
+    return value
 
 
 def assign(session: Session, text: str) -> None:
@@ -171,7 +180,7 @@ def with_command(session: Session, args: Args) -> object:
         raise UserError("Argument must be preceded by space.")
     line = line or interpreter.relaunch()
     name, old = setting.name, session.settings.get(setting.name)
-    session.settings.set(name, setting.parse(rest, session.integer))
+    session.settings.set(name, value_of(session, setting, rest))
     try:
         interpreter.execute(line)
     finally:
