@@ -133,22 +133,33 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
     """Give one page of size `index` a zeroed frame (or run of frames) now."""
     m, depth = k.m, len(form.levels) - 1 - index
     count = 1 << (form.page_shifts[index] - form.page_bits)
-    if index == 0:
-        frame = k.take_user_frame(m)
-    else:
-        frame = k.run_of_free(m, count)
-    address = entry_address(k, form, pid, va, depth) if frame >= 0 else -1
-    if address < 0:
+    frame, address = -1, entry_address(k, form, pid, va, depth)  # first: tables take frames, too
+    if address >= 0:
+        frame = k.run_of_free(m, count) if index else k.take_user_frame(m)
+    if frame < 0:
         raise UserError(f"No memory for the page at {va:#x} of process {pid}.")
     if k.has_payload():
         for tail in range(count):
             k.zero_frame(m, frame + tail)
     if index:
         k.take_run(m, frame, count)
+        drop_table(k, form, pid, address, depth)
     map_large(k, form, pid, va, frame, address, rights, index)
     if index == 0:
         k.policy_load(m, frame)
     m.kernel[KERNEL_RESIDENT] += count
+
+
+def drop_table(k: Linked, form: Format, pid: int, address: int, depth: int) -> None:
+    """Give back the tables, empty by now, that the entry at `address` points to: a page takes its place."""
+    old = k.load(k.m, address, form.entry_bytes)
+    if k.classify(old, depth) != ENTRY_TABLE:
+        return
+    table = k.next_table(old)
+    for _, below, _, entry, kind in list(entries(k, form, table, depth + 1)):
+        if kind == ENTRY_TABLE:
+            k.table_give(k.m, pid, k.next_table(entry), below + 1)
+    k.table_give(k.m, pid, table, depth + 1)
 
 
 def map_large(

@@ -190,7 +190,7 @@ def check_rmap(s: Survey) -> Iterator[str]:
 
 
 def check_slots(s: Survey) -> Iterator[str]:
-    """Each slot has as many references as entries and frames name it, and no two frames cache it."""
+    """Each slot has as many references as entries and frames name it; what a clean frame holds is in it."""
     m = s.m
     slots = len(m.slot) // SLOT
     named: Counter[int] = Counter()
@@ -198,13 +198,9 @@ def check_slots(s: Survey) -> Iterator[str]:
         named[slot] += 1
         if not 0 < slot < slots:
             yield f"process {pid}: the entry at {address:#x} for {va:#x} keeps slot {slot}, which is none"
-    caches: dict[int, int] = {}
     for frame, slot in enumerate(column(m.frame, FRAME, FRAME_SLOT)):
         if slot:
             named[slot] += 1
-            if slot in caches:
-                yield f"frames {caches[slot]} and {frame} both have slot {slot}"
-            caches[slot] = frame
             if not 0 < slot < slots:
                 yield f"frame {frame}: slot {slot} is none"
             elif s.states[frame] == FRAME_IS_USER and s.differs(frame, slot):
