@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ PROMPT = "(vmdbg) "
 PROMPT_IN_OUTPUT = re.compile(r"(?:^|(?<=\n)|(?<=>)|(?<=\(vmdbg\) ))\(vmdbg\) ")
 # Headers that are printed on a terminal only.
 BLOCK_HEADERS = ("Type commands for ", 'End with a line saying just "end".', "Type documentation for ")
-SECONDS = 120
+SECONDS = 300
 
 
 @dataclass
@@ -204,7 +205,13 @@ def test_transcript(
         assert (told, actual) == (told, actual if same(step.expected(), actual) else step.expected())
 
 
-@pytest.mark.parametrize("script", sorted((DOCS / "examples").glob("*.vmdbg")), ids=name_of)
+def example(script: Path) -> Any:
+    """A parameter for an example; slow if it replays a trace."""
+    marks = [pytest.mark.slow] if "tests/data" in script.read_text(encoding="utf-8") else []
+    return pytest.param(script, marks=marks, id=name_of(script))
+
+
+@pytest.mark.parametrize("script", [example(path) for path in sorted((DOCS / "examples").glob("*.vmdbg"))])
 def test_example(
     script: Path, folder: Path, user_environment: dict[str, str], pytestconfig: pytest.Config
 ) -> None:
