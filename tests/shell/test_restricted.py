@@ -184,3 +184,11 @@ def test_the_machine_of_the_command_line_may_be_anywhere(
         "-nx", "-batch", "--restricted", "-m", "../m.toml", "-ex", "split 0x401000", cwd=tmp_path / "inside"
     )
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_machine_that_does_not_fit(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "big.toml").write_text('[machine]\nram = "60G"\n')
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-ex", "machine big.toml", "-ex", "echo on")
+    assert (done.stdout, done.stderr) == ("on", "Memory exhausted -- command aborted.\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOMEM
+
 from vmdbg.errors import InputError, Quit, UserError
 
 TYPE_CHECKING = False
@@ -24,7 +26,7 @@ def report(session: Session, error: BaseException) -> None:
         raise error
     elif isinstance(error, RecursionError):
         output.error("Recursion too deep -- command aborted.")
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == ENOMEM):
         output.error("Memory exhausted -- command aborted.")
     else:
         output.error(bug_line(session, error))
