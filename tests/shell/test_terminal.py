@@ -46,7 +46,7 @@ def start(user_environment: dict[str, str], tmp_path: Path) -> Iterator[Callable
         child = pexpect.spawn(
             str(tmp_path / "bin" / "vmdbg"),
             ["-nx", *arguments],
-            env={**user_environment, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **environment},
+            env={**user_environment, "TERM": "xterm", **environment},
             cwd=str(tmp_path),
             dimensions=size,
             encoding="utf-8",
@@ -163,7 +163,8 @@ def test_the_pager(start: Callable[..., Terminal]) -> None:
     more = "--Type <RET> for more, q to quit, c to continue without paging--"
     terminal.child.send("help support\r")
     page = terminal.expect(more)
-    assert sum(1 + len(line) // 80 for line in page.split("\n")[1:-1]) == 23
+    page = page[page.index("Support facilities.") :]
+    assert sum(1 + len(line) // 80 for line in page.split("\n")[:-1]) == 23
     terminal.child.send("\r")
     terminal.prompt()
     terminal.child.send("help all\r")
@@ -185,7 +186,9 @@ def test_the_pager(start: Callable[..., Terminal]) -> None:
 def test_a_large_terminal_has_large_pages(start: Callable[..., Terminal]) -> None:
     terminal = start("-q", size=(50, 200))
     terminal.child.send("help all\r")
-    assert 45 <= terminal.expect("--Type <RET>").count("\n") <= 51
+    page = terminal.expect("--Type <RET>")
+    page = page[page.index("Command class:") :]
+    assert 45 <= sum(1 + len(line) // 200 for line in page.split("\n")) <= 50
 
 
 def test_history_by_the_arrow_and_across_sessions(start: Callable[..., Terminal], tmp_path: Path) -> None:
@@ -271,18 +274,17 @@ def test_without_prompt_toolkit(start: Callable[..., Terminal], tmp_path: Path) 
     terminal.child.expect(pexpect.EOF)
 
 
-def test_a_toolbar_on_a_terminal_that_says_where_its_cursor_is(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q", PROMPT_TOOLKIT_NO_CPR="")
-    terminal.child.send("\x1b[1;1R")
+def test_the_toolbar_needs_no_answer_from_the_terminal(start: Callable[..., Terminal]) -> None:
+    terminal = start("-q")
     terminal.expect(r"process 1 \(demo\) +time [0-9]+:[0-9]+")
     terminal.child.send("print 5\r")
-    terminal.expect(r"\$1 = 5\r\n")
+    seen = terminal.expect(r"\$1 = 5\r\n")
+    assert "WARNING" not in seen
+    assert "\x1b[6n" not in terminal.child.before
 
 
-def test_a_terminal_that_does_not_say_it_hears_no_complaint(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q", PROMPT_TOOLKIT_NO_CPR="")
-    terminal.child.send("print 5\r")
-    assert "WARNING" not in terminal.expect(r"\$1 = 5\r\n")
-    terminal.prompt()
-    terminal.child.send("print 6\r")
-    assert "WARNING" not in terminal.expect(r"\$2 = 6\r\n")
+def test_what_is_typed_ahead_is_not_lost(start: Callable[..., Terminal]) -> None:
+    terminal = start("-q")
+    terminal.child.send("define f\rprint 11\rend\rf\rprint 12\r")
+    terminal.expect(r"\$1 = 11\r\n")
+    terminal.expect(r"\$2 = 12\r\n")

@@ -80,6 +80,14 @@ class ShellLexer(Lexer):
         return line
 
 
+class QuietOutput(Vt100_Output):
+    """A terminal that is never asked where its cursor is: not all answer, and an answer that comes
+    late is mixed with what is typed ahead.  Two lines, prompt and toolbar, are all that is needed."""
+
+    def get_rows_below_cursor_position(self) -> int:
+        return 2
+
+
 class TerminalSource(Source):
     """Lines typed at a terminal."""
 
@@ -94,10 +102,8 @@ class TerminalSource(Source):
         coloured = session.output.coloured
         toolbar = session.toolbar is not None
         self._below = ""
-        # Only the toolbar needs to know where the cursor is; a terminal that does not answer then has
-        # none, and no warning is written into the conversation.
-        output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))
-        output.enable_cpr = toolbar
+        output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        output.enable_cpr = False
         self._prompt: PromptSession[str] = PromptSession(
             history=self._history,
             completer=ShellCompleter(session),
@@ -111,7 +117,6 @@ class TerminalSource(Source):
             enable_open_in_editor=True,
             output=output,
         )
-        self._prompt.app.renderer.cpr_not_supported_callback = lambda: None
 
     def raw_line(self, prompt: str) -> str | None:
         self._session.output.flush()
