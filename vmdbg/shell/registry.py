@@ -231,6 +231,8 @@ class Registry:
                 break
             found = distinct(node.matches(word)) if word else []
             if len(found) > 1:
+                found = [match for match in found if not is_hidden(match)]
+            if len(found) > 1:
                 raise ambiguous(node, word)
             if not found:
                 if node is self.root or not self.takes_arguments(node):
@@ -258,6 +260,12 @@ class Registry:
         lead, tail = (path + " ", " " + path) if path else ("", "")
         names = [name for name, child in node.target.children.items() if not child.user or len(name) > 2]
         return UserError(f'Undefined {lead}command: "{word}".  Try "help{tail}".', near_hint(word, names))
+
+
+def is_hidden(node: Node) -> bool:
+    """Whether a node has to be written in full: `end`, `loop_break`."""
+    command = node.declared()
+    return command is not None and command.hidden
 
 
 def is_prefix(node: Node) -> bool:
@@ -308,6 +316,8 @@ def ambiguous(node: Node, word: str) -> UserError:
     """`Ambiguous command "st": start, step, stepi.`, cut as GDB cuts it."""
     names = ""
     for match in node.matches(word):
+        if is_hidden(match):
+            continue
         name = match.path[-1]
         if len(names) + len(name) + 6 >= AMBIGUOUS_ROOM:
             names += ".."

@@ -46,6 +46,7 @@ def memory(session: Session, args: Args, sort: str) -> str:
 
 @command(
     "watch",
+    aliases=("wa",),
     group="breakpoints",
     needs=("run",),
     effect=SHELL,
