@@ -48,6 +48,8 @@ if options.get("break"):
         yield
 
     jit.whole_program = unknown_numba
+for other in options.get("before", []):
+    Machine(MachineConfig(options["config"] | other)).compile()
 machine = Machine(MachineConfig(options["config"]))
 rows = array("q")
 for page in (0, 1, 2, 3, 0, 4, 0, 1, 5, 0, 2, 0, 3, 4, 0):
@@ -132,6 +134,17 @@ def test_an_edited_function_is_compiled_again_and_everything_else_comes_from_the
     back = run(package, cache)
     assert back["cached"]
     assert happened(back) == happened(first)
+
+
+@pytest.mark.slow
+def test_builds_of_different_processes_live_together_in_one(tmp_path: Path) -> None:
+    """Symbols are names: what two processes compiled must not be taken for one another's in a third."""
+    other = {"kernel.policy": "clock", "machine.cpus": 2, "machine.payload": False}
+    run(ROOT, tmp_path, config=other)
+    alone = run(ROOT, tmp_path)
+    together = run(ROOT, tmp_path, before=[other])
+    assert together["cached"]
+    assert happened(together) == happened(alone) == happened(run(ROOT, tmp_path, compiled=False))
 
 
 def key(**values: object) -> str:
