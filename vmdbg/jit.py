@@ -12,13 +12,14 @@ plain way is taken.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-ENTRY = "vmdbg_entry"
+SERIAL = itertools.count()  # of builds in this process
 
 
 def available() -> bool:
@@ -75,7 +76,7 @@ class Compiled:
             self.dispatcher.compile(signature)
         else:
             try:
-                with whole_program([name for name, copy in self.copies.items() if not copy.hot["cold"]]):
+                with whole_program(self.copies, self.entry):
                     self.dispatcher.compile(signature)
             except Exception:  # whatever Numba's internals do in a version that was not tried
                 self.private = False
@@ -89,7 +90,11 @@ class Compiled:
 
 
 def build(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, private: bool) -> Any:
-    """Hand the copies to Numba; nothing is compiled yet."""
+    """Hand the copies to Numba; nothing is compiled yet.
+
+    Their names are made unique to the build: code that is loaded from a cache keeps the symbols that
+    Numba made of them, and in one process equal symbols would be one function.
+    """
     import numba
     from numba.extending import register_jitable
 
@@ -98,14 +103,14 @@ def build(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, priv
     if private:
         options["_nrt"] = False  # no reference counts: hot code allocates nothing
     inner = {**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    unit = os.path.basename(cache)[:16] or f"{os.getpid():x}_{next(SERIAL)}"
     for name, copy in copies.items():
+        copy.__qualname__ = f"{name}_{unit}" if private else f"{name}_{unit}_plain"
         if name != entry:
             if not private:
                 inner["forceinline"] = not copy.hot["cold"]
             register_jitable(**inner)(copy)
-    main = copies[entry]
-    main.__qualname__ = ENTRY
-    dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(main)
+    dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(copies[entry])
     if cache:
         previous, numba.config.CACHE_DIR = numba.config.CACHE_DIR, cache
         try:
@@ -133,19 +138,21 @@ def no_collections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole_program(inlined: list[str]) -> Iterator[None]:
+def whole_program(copies: Mapping[str, Callable[..., Any]], entry: str) -> Iterator[None]:
     """While this holds, Numba optimises and emits code for the entry alone (see the head of the file)."""
     import ctypes
 
     from numba.core import codegen, types
     from numba.np import arrayobj
 
+    whole = copies[entry].__qualname__
+    inlined = [copy.__qualname__ for copy in copies.values() if not copy.hot["cold"]]
     library, jit = codegen.CPUCodeLibrary, codegen.JITCPUCodegen
     optimize, finalize = library._optimize_final_module, library._finalize_final_module
     set_env, fix_index = jit.set_env, arrayobj.fix_integer_index
 
     def optimize_entry(self: Any) -> None:
-        if self.name == ENTRY:
+        if self.name == whole:
             marks = [f"{len(name)}{name}B" for name in inlined]  # as Numba mangles a name
             for function in self._final_module.functions:
                 if not function.is_declaration and any(mark in function.name for mark in marks):
@@ -154,7 +161,7 @@ def whole_program(inlined: list[str]) -> Iterator[None]:
             passes.run(self._final_module, builder)
 
     def finalize_entry(self: Any) -> None:
-        if self.name == ENTRY:
+        if self.name == whole:
             finalize(self)
         else:
             self._finalize_dynamic_globals()
