@@ -42,6 +42,7 @@ HELP = {
     "slot_mark": "a slot is kept",
 }
 MAX_LEVELS, MAX_BITS = 7, 22
+MAX_PAGE_NUMBER = 45  # bits that a TLB key has for the number of a page
 
 
 def load_format(path: str) -> Format:
@@ -92,6 +93,8 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
     levels = read_levels(table["levels"], va_bits, file)
     if levels[-1].shift < 3:
         raise wrong(file, "levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
+    if va_bits - levels[-1].shift > MAX_PAGE_NUMBER:
+        raise wrong(file, "levels", f"at most {MAX_PAGE_NUMBER} index bits in all")
     fields, roles = read_fields(table["fields"], width * 8, file)
     inverted = table.get("inverted", [])
     for role in inverted:

@@ -7,6 +7,7 @@ from array import array
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
+from vmdbg.hardware.tlb import KEY_SIZE
 from vmdbg.kernel import policies
 from vmdbg.kernel.frames import FRAME_IS_RESERVED
 from vmdbg.state import events, tables
@@ -183,7 +184,8 @@ def fill(m: Any, config: MachineConfig) -> None:
 def fill_arrays(m: Any, config: MachineConfig, form: Format) -> None:
     """The geometry of the TLB, and no entry in it."""
     base, stride = 0, Arrays(config).entries * TLB
-    sizes = sum(1 << index for index, level in enumerate(reversed(form.levels)) if level.leaf)
+    cached = list(reversed(form.levels))[: KEY_SIZE + 1]  # a key has no room for larger sizes
+    sizes = sum(1 << index for index, level in enumerate(cached) if level.leaf)
     for place, (_, level, sets, ways, fetches, data) in enumerate(Arrays(config).rows):
         row = place * ARRAY
         for column, value in (

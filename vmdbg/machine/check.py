@@ -182,7 +182,7 @@ def check_rmap(s: Survey) -> Iterator[str]:
         yield f"{len(free)} free rows of the reverse map, {m.kernel[KERNEL_RMAP_COUNT]} are counted"
     if used & set(free):
         yield f"row {min(used & set(free))} of the reverse map is free and in use"
-    if len(used) + len(free) < rows - 1 - s.unchained("rmap"):
+    if len(used) + len(free) < rows - 1:
         yield f"{rows - 1 - len(used) - len(free)} rows of the reverse map are in no list"
     for row in free:
         if any(m.rmap[row * RMAP + at] for at in (RMAP_ENTRY, RMAP_PID, RMAP_VA)):
@@ -270,7 +270,7 @@ def check_regions(s: Survey) -> Iterator[str]:
     free, wrong = chain(m.region, REGION, REGION_NEXT, m.kernel[KERNEL_REGION_FREE], 0)
     if wrong or used & set(free):
         yield f"the free regions: the list {wrong or 'has regions that are in use'}"
-    if len(used) + len(free) < len(m.region) // REGION - 1 - s.unchained("region"):
+    if len(used) + len(free) < len(m.region) // REGION - 1:
         yield "some regions are in no list"
     for region in free:
         row = region * REGION

@@ -179,12 +179,6 @@ class Survey:
         kept = m.swap8[slot * words : (slot + 1) * words]
         return bytes(m.ram8[frame * words : (frame + 1) * words]) != bytes(kept)
 
-    def unchained(self, table: str) -> int:
-        """Rows of a pool's buffer beyond the pool: a snapshot from before it grew was put back."""
-        rows = {"rmap": "rmaps", "region": "regions"}[table]
-        width = {"rmap": RMAP}.get(table, len(getattr(self.m, table)) // max(1, self.machine.shape[rows]))
-        return max(0, len(getattr(self.m, table)) // width - self.machine.shape[rows])
-
     # -- TLB
 
     def cached(self) -> Iterator[tuple[int, int, int, int, int]]:
