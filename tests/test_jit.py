@@ -238,3 +238,30 @@ def test_the_bounds_check_checks() -> None:
         machine.m.cpu[CPU_PID] = pid
         with pytest.raises(IndexError):
             machine.run(1, compiled=True)
+
+
+@pytest.mark.slow
+def test_builds_from_the_cache_do_not_mix(tmp_path: Path) -> None:
+    """Two machines whose code was compiled by other processes run their own code in one process."""
+    program = (
+        "import sys\n"
+        "from vmdbg.machine.config import load_config\n"
+        "from vmdbg.targets.simulated import Simulated\n"
+        "for policy in sys.argv[1:]:\n"
+        "    config = load_config('pressure').with_({'kernel.policy': policy})\n"
+        "    one, two = Simulated(config).machine, Simulated(config).machine\n"
+        "    two.compile()\n"
+        "    one.run(4000)\n"
+        "    two.run(4000, True)\n"
+        "    assert one.digest() == two.digest(), policy\n"
+        "    print(policy, two.compiled.from_cache)\n"
+    )
+    environment = {**os.environ, "VMDBG_CACHE": str(tmp_path)}
+
+    def run(*policies: str) -> str:
+        command = [sys.executable, "-c", program, *policies]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert run("fifo") == "fifo False\n"
+    assert run("random") == "random False\n"
+    assert run("fifo", "random", "fifo") == "fifo True\nrandom True\nfifo True\n"

@@ -237,7 +237,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
 def test_the_tutorial_is_as_its_screens_say() -> None:
     program = read_program(str(PRESETS / "tutorial16.vmp"), va_bits=16, page_size=256)
     (process,) = program.processes
-    assert [line.split()[0] for line in program.source_lines[3:7]] == ["write", "read", "read", "exit"]
+    assert [line.split()[0] for line in program.source_lines[3:7]] == ["write", "read", "write", "exit"]
     assert program.source_lines[3] == "write 0x0000, 0x2a"
     assert [word >> OP_LINE for word in process.rows[0::OP]] == [4, 5, 6, 7]
     assert process.rows[1::OP].tolist() == [0, 1, 0x110, 0]

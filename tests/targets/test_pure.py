@@ -25,7 +25,7 @@ MACHINES = ["default", "tutorial16"]
 # Whose methods an attribute of unknown type may be.
 METHODS = ("targets", "views", "debugger.registers")
 # What recomputes the past runs it again and puts the present back: the digests alone speak for it.
-ROLLS_BACK = {"info cost"}
+ROLLS_BACK = {"info cost", "events"}
 # What acts: a pure command that calls it acts too.
 DOORS = {"act", "set_register", "write_memory", "restore", "swap_out"}
 

@@ -42,6 +42,6 @@ def test_completion(demo: Simulated) -> None:
 def test_registers_by_name(demo: Simulated) -> None:
     (row,) = demo.registers(names=["cr0"])
     assert (row["register"], row["value"], row["meaning"]) == ("cr0", 1 << 16, "[ wp ]")
-    assert len(demo.registers()) == 8
+    assert len(demo.registers()) == 7
     with pytest.raises(UserError, match=r"^Invalid register `rip'$"):
         demo.registers(names=["cr3", "rip"])

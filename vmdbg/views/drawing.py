@@ -29,7 +29,7 @@ def drawing(boxes: list[Box]) -> Iterator[str]:
     inner = max(max(len(box.content), len(box.title) - 8) for box in boxes)
     gap = number + 5
     whole = inner + 4 + gap
-    room = max(1, (WIDTH + 1) // whole)
+    room = max(1, (WIDTH - 2) // whole)  # an arrow may leave the last one
     for first in range(0, len(boxes), room):
         yield from band(boxes[first : first + room], number, inner, first > 0)
 

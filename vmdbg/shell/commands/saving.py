@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
 
-LOAD = prefix("load", group="files", summary="Load a machine from a file.")
+LOAD = prefix("load", aliases=("lo",), group="files", summary="Load a machine from a file.")
 SAVE = prefix("save", group="files", summary="Save things in files: a machine, or stops as a script.")
 
 
