@@ -189,8 +189,8 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
                 shared += pages
                 cow += pages if private else 0
             elif kind == ENTRY_SWAPPED and depth == len(form.levels) - 1:
-                k.slot_retain(m, k.swapped_slot(entry))
                 write_entry(k, form, child, signed(form, va), depth, entry)
+                k.slot_retain(m, k.swapped_slot(entry))
                 m.process[at + PROCESS_SWAPPED] += 1
     except UserError:
         end_process(k, form, child, 0)
