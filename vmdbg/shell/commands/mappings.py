@@ -179,5 +179,5 @@ def poke_command(session: Session, args: Args) -> object:
     return [
         *finished_lines(action),
         f"{show.pa(args.address)}: 0x{old:0{digits}x} -> 0x{new:0{digits}x}",
-        changed(session, action),
+        f"Changed: 1 word of memory.  Time {session.timeline.position}.",
     ]
