@@ -201,7 +201,10 @@ def globalized(entry):
 @reads(fills=True)
 def make_leaf(address, rights, depth):
     if rights & (RIGHT_R | RIGHT_W | RIGHT_X) == 0:
-        rights = RIGHT_R if LEAF_BY_RIGHTS else 0  # nothing allowed: a page that is the kernel's
+        if LEAF_BY_RIGHTS:
+            rights = RIGHT_R  # nothing allowed: a page that is the kernel's
+        elif R_BIT < 0 or W_BIT < 0 or X_BIT < 0:
+            rights = 0  # the same, where some right is everybody's
     elif LEAF_BY_RIGHTS and rights & RIGHT_W:
         rights |= RIGHT_R  # W without R is reserved
     entry = (address >> PAGE_BITS) << FRAME_LOW
