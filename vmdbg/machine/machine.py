@@ -20,6 +20,7 @@ from vmdbg.kernel.reasons import (
     REASON_SYSCALL,
 )
 from vmdbg.machine import boot
+from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
@@ -161,9 +162,13 @@ class Machine:
         return processes.spawn(self.k, self.format, name, limit, self.config["tlb.asids"])
 
     def append_operations(self, pid: int, spec: Any) -> None:
-        """Put a process's operations behind all others, and its program counter at the first."""
+        """Put a process's operations behind all others, and its program counter at the first.
+
+        UserError for rows that the run loop cannot execute.
+        """
         first = self.shape["ops"]
         rows = spec.relocated(first)
+        check_rows(rows, first)
         count = len(rows) // OP
         self.grow("ops", first + count + 1)
         self.m.op[first * OP : (first + count) * OP] = rows

@@ -1,0 +1,64 @@
+"""Rows made by hand: what the run loop could not execute is refused when it is loaded."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+
+from vmdbg.errors import UserError
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+
+EXIT = [OP_EXIT, 0, 0, 0]
+READ = [0, 0x400000, 0, 0]
+TOP = (1 << 63) - 1
+
+
+def load(rows: list[list[int]], references: list[int]) -> Machine:
+    machine = Machine(MachineConfig({"machine.ram": 1 << 20, "kernel.first_frame": 4}))
+    before = machine.digest()
+    flat = array("q", [word for row in rows for word in row])
+    spec = ProcessSpec("p", None, -1, [RegionSpec("data", 0x400000, 0x4000, 15)], flat, references=references)
+    try:
+        machine.load(Program("p", "", [], [spec]))
+    except UserError:
+        assert machine.digest() == before
+        raise
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("rows", "references", "message"),
+    [
+        ([[OP_RANGED, TOP - 7, 0, 0], [3, 8, 0, 0], EXIT], [], "64-bit"),
+        ([[OP_RANGED, -TOP, 0, 0], [2, -8, 0, 0], EXIT], [], "64-bit"),
+        ([[OP_RANGED, 0, 0, 0], [1 << 40, 1 << 40, 0, 0], EXIT], [], "64-bit"),
+        ([READ], [], "no exit"),
+        ([[OP_LOOP, 2, 0, 0], READ, EXIT], [], "no end"),
+        ([[OP_END, 0, 0, 0], EXIT], [0], "of no loop"),
+        ([[OP_LOOP, 2, 0, 0], [OP_END, 1, 0, 0], EXIT], [1], "empty"),
+        ([[OP_LOOP, 2, 0, 0], READ, [OP_END, 0, 0, 0], EXIT], [2], "of no loop"),
+        ([[OP_LOOP, 2, 0, 0]] * 9 + [READ] + [[OP_END, 9 - n, 0, 0] for n in range(9)] + [EXIT],
+         list(range(10, 19)), "more than 8 loops"),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_run_are_refused(rows: list[list[int]], references: list[int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load(rows, references)
+
+
+def test_a_range_up_to_the_last_address_runs() -> None:
+    machine = load([[OP_RANGED, TOP - 8, 0, 0], [2, 8, 0, 0], EXIT], [])
+    machine.run(10)
+    assert machine.counts()["signal"] == 1
+
+
+def test_eight_loops_inside_one_another_run() -> None:
+    loops = [[OP_LOOP, 2, 0, 0]] * 8
+    ends = [[OP_END, 8 - n, 0, 0] for n in range(8)]
+    machine = load([*loops, READ, *ends, EXIT], list(range(9, 17)))
+    machine.run(1000)
+    assert machine.operations == 257

@@ -1,0 +1,58 @@
+"""What the run loop relies on in the rows of a program, read once before they run.
+
+Readers of programs make rows that hold to it; rows made by hand, or read from a saved machine, may not,
+and compiled code does not look.
+"""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_RANGED
+from vmdbg.state.tables import OP, PROCESS_LOOP0, PROCESS_LOOP7
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_LOOPS = PROCESS_LOOP7 - PROCESS_LOOP0 + 1
+FIRST, LAST = -(1 << 63), (1 << 63) - 1
+#: Low bytes of rows that need a second look: plain accesses and exits do not.
+PLAIN = bytes([*range(4), OP_EXIT])
+
+
+def check_rows(rows: Sequence[int], first: int = 0) -> None:
+    """UserError for a range that passes the last address, a loop that does not close, or no exit at the end.
+
+    `rows` has OP words a row; rows that name another one count from `first`.
+    """
+    kinds = bytes(memoryview(rows).cast("B")[:: 8 * OP])  # type: ignore[arg-type]
+    if kinds and kinds[-1] & OP_KIND != OP_EXIT:
+        raise UserError("The program's last row is no exit.")
+    if not kinds.translate(None, PLAIN):
+        return
+    row, loops = 0, list[int]()
+    while row < len(kinds):
+        kind, at = kinds[row] & OP_KIND, row * OP
+        if kind == OP_LOOP:
+            loops.append(row)
+            if len(loops) > MAX_LOOPS:
+                raise UserError(f"Row {row} of the program: more than {MAX_LOOPS} loops inside one another.")
+        elif kind == OP_END:
+            if not loops or rows[at + 1] != first + loops.pop() + 1 or kinds[row - 1] & OP_KIND == OP_LOOP:
+                raise UserError(f"Row {row} of the program: the end of no loop, or of an empty one.")
+        elif kinds[row] & OP_RANGED and kind < OP_LOOP:
+            row += 1
+            check_range(rows, at, row)
+        row += 1
+    if loops:
+        raise UserError(f"Row {loops[-1]} of the program: the loop has no end.")
+
+
+def check_range(rows: Sequence[int], at: int, following: int) -> None:
+    """The row after a ranged one exists, and all addresses of the range are 64-bit ones."""
+    start, count, step = rows[at + 1], rows[at + OP], rows[at + OP + 1]
+    if not FIRST <= start + (count - 1) * step <= LAST or count < 1:
+        raise UserError(
+            f"Row {following - 1} of the program: {count} accesses from {start:#x} by {step:#x} "
+            "do not stay inside 64-bit addresses."
+        )
