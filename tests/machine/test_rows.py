@@ -62,3 +62,11 @@ def test_eight_loops_inside_one_another_run() -> None:
     machine = load([*loops, READ, *ends, EXIT], list(range(9, 17)))
     machine.run(1000)
     assert machine.operations == 257
+
+
+def test_the_row_of_a_range_is_no_operation() -> None:
+    """A range of eight accesses looks like the start of a loop."""
+    sweep = [[OP_RANGED, 0x400000, 0, 0], [OP_LOOP, 8, 0, 0]]
+    machine = load([[OP_LOOP, 2, 0, 0], *sweep, [OP_END, 1, 0, 0], EXIT], [3])
+    machine.run(1000)
+    assert machine.operations == 17

@@ -38,7 +38,8 @@ def check_rows(rows: Sequence[int], first: int = 0) -> None:
             if len(loops) > MAX_LOOPS:
                 raise UserError(f"Row {row} of the program: more than {MAX_LOOPS} loops inside one another.")
         elif kind == OP_END:
-            if not loops or rows[at + 1] != first + loops.pop() + 1 or kinds[row - 1] & OP_KIND == OP_LOOP:
+            opened = loops.pop() if loops else row
+            if rows[at + 1] != first + opened + 1 or opened == row - 1:
                 raise UserError(f"Row {row} of the program: the end of no loop, or of an empty one.")
         elif kinds[row] & OP_RANGED and kind < OP_LOOP:
             row += 1
