@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, is_dirty, make_swapped
+from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, make_swapped
 from vmdbg.hardware.memory import copy_words, load, store
-from vmdbg.hot import reads, writes
+from vmdbg.hot import writes
 from vmdbg.kernel.frames import frame_address, pool_give, rmap_remove, user_frames_free
+from vmdbg.kernel.leaving import frame_dirty, takes_slot
 from vmdbg.kernel.policies import policy_unload, victim
 from vmdbg.kernel.reasons import REASON_MEMORY
 from vmdbg.kernel.shootdown import shoot_down
-from vmdbg.kernel.space import region_find
 from vmdbg.kernel.swap import PAYLOAD, copy_out, slot_release, slot_take
 from vmdbg.state.events import (
     BACKGROUND,
@@ -28,13 +28,12 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     KERNEL_HIGH,
     KERNEL_RESIDENT,
+    KERNEL_SLOT_COUNT,
     KERNEL_USER_POOL,
     KERNEL_WAKE,
     PROCESS,
     PROCESS_RSS,
     PROCESS_SWAPPED,
-    REGION,
-    REGION_SHARE,
     RMAP,
     RMAP_ENTRY,
     RMAP_NEXT,
@@ -45,28 +44,20 @@ from vmdbg.state.tables import (
 )
 
 
-@reads
-def frame_dirty(m, frame):
-    """Is D set in any entry that maps the frame?"""
-    row = m.frame[frame * FRAME + FRAME_RMAP]
-    while row:
-        if is_dirty(load(m, m.rmap[row * RMAP + RMAP_ENTRY], ENTRY_BYTES)):
-            return True
-        row = m.rmap[row * RMAP + RMAP_NEXT]
-    return False
-
-
 @writes
 def reclaim(m):
     """Free one frame for a user page.  0, or REASON_MEMORY if no page can leave."""
     emit(m, RECLAIM, user_frames_free(m), 1, 0)
-    return make_room(m)
+    return make_room(m, 0)
 
 
 @writes(cold=True)
-def make_room(m):
-    """Evict the policy's victim.  0, or REASON_MEMORY if no page can leave."""
-    frame = victim(m)
+def make_room(m, pid):
+    """Evict the policy's victim among the pages that process `pid` maps (0: all).
+
+    0, or REASON_MEMORY if no page can leave.
+    """
+    frame = victim(m, pid)
     if frame < 0:
         return REASON_MEMORY
     return evict(m, frame)
@@ -86,22 +77,18 @@ def evict(m, frame):
     pfn = frame_address(m, frame) >> PAGE_BITS
     slot = m.frame[f + FRAME_SLOT]
     dirty = frame_dirty(m, frame)
-    shared = maps_shared(m, pid, va)
-    if slot < 0 and (shared or not dirty):
-        emit(m, EVICT, pfn, va, 1 if dirty else 0)
+    takes = takes_slot(m, frame)
+    if takes and m.kernel[KERNEL_SLOT_COUNT] == 0:
+        return REASON_MEMORY
+    emit(m, EVICT, pfn, va, 1 if dirty else 0)
+    if slot < 0 and not takes:
         drop_to_file(m, frame, -1 - slot, dirty)
     else:
-        if slot > 0 and dirty and not shared and m.slot[slot * SLOT + SLOT_REFS] > 1:
-            slot_release(m, slot)  # others still need what it holds
-            slot = 0
-        write = dirty or slot <= 0
-        if slot <= 0:
+        if takes:
+            if slot > 0:
+                slot_release(m, slot)  # others still need what it holds
             slot = slot_take(m, pid, va)
-            if slot == 0:
-                m.frame[f + FRAME_SLOT] = 0
-                return REASON_MEMORY
-        emit(m, EVICT, pfn, va, 1 if dirty else 0)
-        if write:
+        if takes or dirty:
             copy_out(m, frame, slot)
             emit(m, SWAP_OUT, slot, pfn, va)
         else:
@@ -112,13 +99,6 @@ def evict(m, frame):
     m.kernel[KERNEL_RESIDENT] -= 1
     pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
     return 0
-
-
-@reads
-def maps_shared(m, pid, va):
-    """Is the page of `va` in a region that processes share?"""
-    region = region_find(m, pid, va)
-    return region > 0 and m.region[region * REGION + REGION_SHARE] > 0
 
 
 @writes(cold=True)
@@ -169,5 +149,5 @@ def background(m):
     tries = m.kernel[KERNEL_HIGH]
     while user_frames_free(m) < m.kernel[KERNEL_HIGH] and tries > 0:
         tries -= 1
-        if make_room(m):
+        if make_room(m, 0):
             tries = 0

@@ -1,8 +1,8 @@
 """Page replacement: one file a policy, four functions each.
 
 `policy_load(m, frame)` a user page came into the frame · `policy_unload(m, frame)` it leaves ·
-`policy_use(m, frame)` a program accessed it · `victim(m)` the frame to evict next, -1 if there is none
-(it may age pages: it writes).
+`policy_use(m, frame)` a program accessed it · `victim(m, pid)` the frame to evict next, of those for which
+`may_leave(m, frame, pid)` holds; -1 if there is none (it may age pages: it writes).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def policy_use(m: object, frame: int) -> None:
 
 
 @slot
-def victim(m: object) -> int:
-    """The frame to evict next; -1 if no user page can leave."""
+def victim(m: object, pid: int) -> int:
+    """The frame to evict next, of those for which `may_leave(m, frame, pid)` holds; -1 if there is none."""
 
 
 def bindings(name: str) -> dict[str, Callable[..., Any]]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, aged, is_accessed
 from vmdbg.hardware.memory import load, store
 from vmdbg.hot import reads, writes
-from vmdbg.kernel.frames import FRAME_IS_USER, frame_address
+from vmdbg.kernel.frames import frame_address
+from vmdbg.kernel.leaving import may_leave
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.state.events import AGE, emit
 from vmdbg.state.tables import (
     FRAME,
-    FRAME_DEPTH,
     FRAME_RMAP,
-    FRAME_STATE,
     KERNEL_HAND,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
@@ -45,7 +44,7 @@ def policy_use(m, frame):
 
 
 @writes(fills=True)
-def victim(m):
+def victim(m, pid):
     first = m.kernel[KERNEL_USER_FIRST]
     end = m.kernel[KERNEL_USER_END]
     frame = m.kernel[KERNEL_HAND]
@@ -58,11 +57,9 @@ def victim(m):
         frame += 1
         if frame == end:
             frame = first
-        row = this * FRAME
-        if m.frame[row + FRAME_STATE] == FRAME_IS_USER and m.frame[row + FRAME_DEPTH] == 0:
-            if not age(m, this):
-                m.kernel[KERNEL_HAND] = frame
-                return this
+        if may_leave(m, this, pid) and not age(m, this):
+            m.kernel[KERNEL_HAND] = frame
+            return this
     return -1
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.hot import reads, writes
-from vmdbg.kernel.policies.queue import queue_append, queue_remove
-from vmdbg.state.tables import KERNEL_OLDEST
+from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove
 
 
 @writes(fills=True)
@@ -23,5 +22,5 @@ def policy_use(m, frame):
 
 
 @reads(fills=True)
-def victim(m):
-    return m.kernel[KERNEL_OLDEST]
+def victim(m, pid):
+    return oldest_that_leaves(m, pid)

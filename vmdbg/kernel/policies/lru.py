@@ -6,8 +6,8 @@ No hardware tells a kernel of every access; as a yardstick for those that only s
 from __future__ import annotations
 
 from vmdbg.hot import reads, writes
-from vmdbg.kernel.policies.queue import queue_append, queue_remove, queued
-from vmdbg.state.tables import KERNEL_NEWEST, KERNEL_OLDEST
+from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove, queued
+from vmdbg.state.tables import KERNEL_NEWEST
 
 
 @writes(fills=True)
@@ -28,5 +28,5 @@ def policy_use(m, frame):
 
 
 @reads(fills=True)
-def victim(m):
-    return m.kernel[KERNEL_OLDEST]
+def victim(m, pid):
+    return oldest_that_leaves(m, pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.hot import reads, writes
+from vmdbg.kernel.leaving import may_leave
 from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_PREVIOUS, KERNEL_NEWEST, KERNEL_OLDEST
 
 
@@ -40,3 +41,12 @@ def queue_remove(m, frame):
 def queued(m, frame):
     """Is the frame in the queue?"""
     return m.frame[frame * FRAME + FRAME_PREVIOUS] >= 0 or m.kernel[KERNEL_OLDEST] == frame
+
+
+@reads
+def oldest_that_leaves(m, pid):
+    """The oldest frame whose page may leave, of process `pid` (0: of all); -1 if there is none."""
+    frame = m.kernel[KERNEL_OLDEST]
+    while frame >= 0 and not may_leave(m, frame, pid):
+        frame = m.frame[frame * FRAME + FRAME_NEXT]
+    return frame

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.hot import reads, writes
-from vmdbg.kernel.frames import FRAME_IS_USER
-from vmdbg.state.tables import (
-    FRAME,
-    FRAME_DEPTH,
-    FRAME_STATE,
-    KERNEL_RANDOM,
-    KERNEL_USER_END,
-    KERNEL_USER_FIRST,
-)
+from vmdbg.kernel.leaving import may_leave
+from vmdbg.state.tables import KERNEL_RANDOM, KERNEL_USER_END, KERNEL_USER_FIRST
 
 MULTIPLIER, INCREMENT, MASK = 1103515245, 12345, 0x7FFFFFFF
 
@@ -32,7 +25,7 @@ def policy_use(m, frame):
 
 
 @writes(fills=True)
-def victim(m):
+def victim(m, pid):
     state = (m.kernel[KERNEL_RANDOM] * MULTIPLIER + INCREMENT) & MASK
     m.kernel[KERNEL_RANDOM] = state
     first = m.kernel[KERNEL_USER_FIRST]
@@ -40,8 +33,7 @@ def victim(m):
     tries = 0
     while tries < count:
         frame = first + ((state >> 8) + tries) % count
-        row = frame * FRAME
-        if m.frame[row + FRAME_STATE] == FRAME_IS_USER and m.frame[row + FRAME_DEPTH] == 0:
+        if may_leave(m, frame, pid):
             return frame
         tries += 1
     return -1

@@ -1,0 +1,151 @@
+"""Memory and swap run short: which page leaves, what is written, and when nothing can leave any more."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from vmdbg.debugger import acting
+from vmdbg.kernel.scheduler import OP_EXIT
+from vmdbg.machine.check import check
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+
+READ, WRITE = 0, 1
+START, PAGE = 0x400000, 4096
+POLICIES = ("clock", "fifo", "lru", "random")
+
+
+def machine_of(policy: str, frames: int, slots: int, **more: Any) -> Machine:
+    """One process with a heap, `frames` frames for its pages and `slots` slots."""
+    values = {
+        "machine.ram": 1 << 20,
+        "machine.swap.size": slots * PAGE,
+        "kernel.first_frame": 3,
+        "kernel.user_frames": frames,
+        "kernel.policy": policy,
+    }
+    machine = Machine(MachineConfig({**values, **{name.replace("__", "."): more[name] for name in more}}))
+    return machine
+
+
+def start(machine: Machine, accesses: list[tuple[int, int]], processes: int = 1, pages: int = 24) -> None:
+    """Load processes that make these accesses: (page, READ or WRITE)."""
+    rows = array("q")
+    for page, how in accesses:
+        rows.extend((how | 1 << 8, START + page * PAGE, page + 1, 0))
+    rows.extend((OP_EXIT, 0, 0, 0))
+    spec = ProcessSpec("p", None, -1, [RegionSpec("heap", START, pages * PAGE, 15)], rows)
+    machine.load(Program("p", "", [], [spec] * processes))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_page_that_can_be_dropped_goes_though_others_are_older(policy: str) -> None:
+    """Swap is full: the dirty pages before it cannot leave, the clean one with a slot can."""
+    machine = machine_of(policy, 3, 1)
+    start(machine, [(0, WRITE), (1, WRITE), (2, WRITE)])
+    machine.run(3)
+    machine.swap_out(1, START)
+    acting.access(machine, START, READ)
+    assert machine.find_page(1, START) >= 0
+    acting.access(machine, START + 3 * PAGE, WRITE)
+    counts = machine.counts()
+    assert (counts["swap-out"], counts["swap-drop"], counts.get("oom", 0)) == (1, 1, 0)
+    assert machine.find_page(1, START) < 0
+    assert machine.find_page(1, START + PAGE) >= 0
+    assert check(machine) == []
+
+
+class Model(NamedTuple):
+    """What has to be so: resident pages oldest first, those whose D is set, those that a slot holds."""
+
+    resident: list[int]
+    used: list[int]
+    dirty: set[int]
+    slots: set[int]
+
+
+def step(model: Model, policy: str, frames: int, slots: int, page: int, how: int) -> str:
+    """One access on the model: what it takes.  `oom` if nothing can leave."""
+    told = ""
+    if page not in model.resident:
+        if len(model.resident) == frames:
+            order = model.resident if policy == "fifo" else model.used
+            can = [p for p in order if p not in model.dirty and p in model.slots]
+            needs_none = [p for p in order if p in model.slots]
+            free = slots - len(model.slots)
+            leaving = order if free else needs_none
+            if not leaving:
+                return "oom"
+            victim = leaving[0]
+            told = "drop" if victim in can else "write"
+            model.slots.add(victim)
+            model.dirty.discard(victim)
+            model.resident.remove(victim)
+            model.used.remove(victim)
+        model.resident.append(page)
+    if page in model.used:
+        model.used.remove(page)
+    model.used.append(page)
+    if how == WRITE:
+        model.dirty.add(page)
+    return told
+
+
+@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.given(
+    st.sampled_from(("fifo", "lru")),
+    st.integers(1, 5),
+    st.integers(0, 6),
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from((READ, READ, WRITE))), min_size=1, max_size=60),
+)
+def test_each_page_that_leaves_is_that_of_the_model(
+    policy: str, frames: int, slots: int, accesses: list[tuple[int, int]]
+) -> None:
+    """A clean page with a slot is dropped, others are written; out of memory only if none can leave."""
+    machine = machine_of(policy, frames, slots)
+    start(machine, accesses)
+    model = Model([], [], set(), set())
+    for number, (page, how) in enumerate(accesses):
+        before = machine.counts()
+        machine.run(number + 1)
+        after = machine.counts()
+        changed = {name for name in after if after[name] != before.get(name, 0)}
+        told = step(model, policy, frames, slots, page, how)
+        assert ("swap-out" in changed, "swap-drop" in changed, "oom" in changed) == (
+            told == "write",
+            told == "drop",
+            told == "oom",
+        )
+        if told == "oom":
+            return
+        resident = {p for p in range(10) if machine.find_page(1, START + p * PAGE) >= 0}
+        assert resident == set(model.resident)
+        assert check(machine) == []
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES)
+def test_both_engines_end_equal_under_pressure(
+    policy: str, ready: Callable[[Machine], Machine], both: None, model: Callable[[str], ModuleType]
+) -> None:
+    """Watermarks, few frames and few slots: equal states and equal counts."""
+    for slots in (40, 9, 0):
+        ends = []
+        for compiled in (False, True):
+            machine = machine_of(
+                policy, 8, slots, kernel__min_free=1, kernel__low_free=2, kernel__high_free=4
+            )
+            start(machine, [(n * 7 % 24, n % 2) for n in range(300)], processes=2)
+            (ready(machine) if compiled else machine).run(600, compiled)
+            ends.append((machine.digest(), machine.counts()))
+            assert check(machine) == []
+        assert ends[0] == ends[1]

@@ -1,0 +1,79 @@
+"""Which pages may leave memory, and whether that takes a slot of the swap area."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ENTRY_BYTES, is_dirty
+from vmdbg.hardware.memory import load
+from vmdbg.hot import reads
+from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.space import region_find
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_DEPTH,
+    FRAME_RMAP,
+    FRAME_SLOT,
+    FRAME_STATE,
+    KERNEL_SLOT_COUNT,
+    REGION,
+    REGION_SHARE,
+    RMAP,
+    RMAP_ENTRY,
+    RMAP_NEXT,
+    RMAP_PID,
+    RMAP_VA,
+    SLOT,
+    SLOT_REFS,
+)
+
+
+@reads
+def frame_dirty(m, frame):
+    """Is D set in any entry that maps the frame?"""
+    row = m.frame[frame * FRAME + FRAME_RMAP]
+    while row:
+        if is_dirty(load(m, m.rmap[row * RMAP + RMAP_ENTRY], ENTRY_BYTES)):
+            return True
+        row = m.rmap[row * RMAP + RMAP_NEXT]
+    return False
+
+
+@reads
+def maps_shared(m, pid, va):
+    """Is the page of `va` in a region that processes share?"""
+    region = region_find(m, pid, va)
+    return region > 0 and m.region[region * REGION + REGION_SHARE] > 0
+
+
+@reads(cold=True)
+def takes_slot(m, frame):
+    """Would the page in a frame need a free slot to leave?
+
+    It needs none if a slot or a file has its content, or if nobody else needs what its own slot holds.
+    """
+    row = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
+    slot = m.frame[frame * FRAME + FRAME_SLOT]
+    if slot == 0:
+        return True
+    if slot > 0 and m.slot[slot * SLOT + SLOT_REFS] == 1:
+        return False
+    return frame_dirty(m, frame) and not maps_shared(m, m.rmap[row + RMAP_PID], m.rmap[row + RMAP_VA])
+
+
+@reads(cold=True)
+def maps_frame(m, frame, pid):
+    """Does a process map the frame?"""
+    row = m.frame[frame * FRAME + FRAME_RMAP]
+    while row and m.rmap[row * RMAP + RMAP_PID] != pid:
+        row = m.rmap[row * RMAP + RMAP_NEXT]
+    return row > 0
+
+
+@reads
+def may_leave(m, frame, pid):
+    """Can the page in a frame leave memory, and does process `pid` map it (0: anybody)?"""
+    row = frame * FRAME
+    if m.frame[row + FRAME_STATE] != FRAME_IS_USER or m.frame[row + FRAME_DEPTH] != 0:
+        return False
+    if m.frame[row + FRAME_RMAP] == 0 or (pid and not maps_frame(m, frame, pid)):
+        return False
+    return m.kernel[KERNEL_SLOT_COUNT] > 0 or not takes_slot(m, frame)
