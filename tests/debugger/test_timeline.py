@@ -261,7 +261,7 @@ def test_actions_are_part_of_the_past_that_is_run_again() -> None:
     assert line.machine.digest() == digest
 
 
-def test_acting_in_the_past_asks_and_forgets_the_future() -> None:
+def test_acting_in_the_past_asks_and_starts_a_branch() -> None:
     line = timeline(preset("default"))
     asked: list[str] = []
     line.confirm = lambda question: bool(asked.append(question))
@@ -274,7 +274,9 @@ def test_acting_in_the_past_asks_and_forgets_the_future() -> None:
     assert (line.machine.digest(), line.end) == (digest, 100)
     line.confirm = lambda question: True
     line.act("flush", ACTIONS["flush"])
-    assert line.end == 51
+    assert (line.end, line.branches.current.number) == (51, 2)
+    line.switch(1)
+    assert (line.position, line.actions) == ((100, 0), [])
 
 
 def test_nothing_to_undo_and_nothing_to_redo() -> None:

@@ -179,6 +179,30 @@ def visit(line: Timeline, operations: int, events: int, look: Callable[[Machine]
         line.end = end
 
 
+def visit_branch(
+    line: Timeline, number: int, place: tuple[int, int] | None, look: Callable[[Machine], Any]
+) -> Any:
+    """What `look(machine)` says at a position of a branch, by default its end; the machine stays where it is.
+
+    UserError if there is no such branch, or no such position of it.
+    """
+    if number not in line.branches.by_number:
+        raise UserError(f"No branch number {number}.")
+    moment, before = line.moment(), line.branches.current.number
+    try:
+        if number != before:
+            line.branches.switch(line, number)
+            line.travel(line.end)
+        there = place or (line.end, 0)
+        if there[0] > line.end:
+            raise UserError(f"Branch {number} goes from {line.begin}:0 to {line.end}:0.")
+        return visit(line, *there, look)
+    finally:
+        if number != before:
+            line.branches.switch(line, before)
+            line.put(moment)
+
+
 def find_back(line: Timeline, patterns: list[Pattern]) -> tuple[Happening | None, Place | None, str]:
     """The last event before now that is one of the patterns; the machine stays where it is.
 

@@ -50,6 +50,18 @@ class Checkpoints:
         pairs = zip(self.snapshots, self.snapshots[1:], strict=False)
         self.sizes = [0, *(unshared(before, after) for before, after in pairs)]
 
+    def copy(self) -> Checkpoints:
+        """The same copies, to be cut and thinned on their own."""
+        other = Checkpoints(self.times[0], self.snapshots[0], self.budget)
+        other.times, other.snapshots, other.sizes = self.times[:], self.snapshots[:], self.sizes[:]
+        other.spacing = self.spacing
+        return other
+
+    def rest(self, most: int) -> None:
+        """Nobody goes on from here for now: keep at most so many copies."""
+        while len(self.times) > max(2, most):
+            self.thin()
+
     def cut(self, time: int) -> None:
         """Forget all copies after a time."""
         place = max(1, bisect_right(self.times, time))

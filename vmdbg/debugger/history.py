@@ -31,10 +31,11 @@ class Position(namedtuple("Position", "operations events")):
 class Action:
     """A change made by a command: one operation of the timeline.
 
-    `changes` are numbers of events by name; `finished`: an operation had to be finished before it.
+    `changes` are numbers of events by name; `finished`: an operation had to be finished before it;
+    `branch`: the number of the branch that it began, or 0.
     """
 
-    __slots__ = ("after", "before", "changes", "finished", "happenings", "name", "time")
+    __slots__ = ("after", "before", "branch", "changes", "finished", "happenings", "name", "time")
 
     def __init__(self, name: str, time: int, before: Snapshot) -> None:
         self.name, self.time = name, time
@@ -42,6 +43,7 @@ class Action:
         self.happenings: list[Happening] = []
         self.changes: dict[str, int] = {}
         self.finished = False
+        self.branch = 0
 
 
 class Ended:
@@ -87,9 +89,13 @@ class Moment:
 
 
 class Undone:
-    """Acting commands that were undone, the first of them by name, and where the machine was."""
+    """Acting commands that were undone, the first of them by name, and where the machine was.
 
-    __slots__ = ("actions", "end", "moment")
+    `branch`: they are still there, on that branch.
+    """
+
+    __slots__ = ("actions", "branch", "end", "moment")
 
     def __init__(self, actions: list[Action], end: int, moment: Moment) -> None:
         self.actions, self.end, self.moment = actions, end, moment
+        self.branch = 0

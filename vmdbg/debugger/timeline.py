@@ -7,8 +7,7 @@ the operation's start, from which everything about the operation is run again.
 
 from __future__ import annotations
 
-from vmdbg.debugger import happenings
-from vmdbg.debugger.checkpoints import Checkpoints
+from vmdbg.debugger.changing import Changing
 from vmdbg.debugger.history import (
     AT_END,
     AT_INTERRUPT,
@@ -16,36 +15,29 @@ from vmdbg.debugger.history import (
     AT_STOP,
     Action,
     Arrival,
-    Position,
-    Undone,
 )
 from vmdbg.debugger.place import current_process
-from vmdbg.debugger.running import Runner
-from vmdbg.debugger.standing import Standing
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes
 from vmdbg.kernel.reasons import REASON_IDLE
 from vmdbg.kernel.scheduler import OP_KIND
-from vmdbg.state.events import EVENTS
-from vmdbg.state.tables import CONTROL_HIT, CONTROL_STOP, KERNEL_OPERATIONS, OP
+from vmdbg.state.tables import CONTROL_HIT, CONTROL_STOP, OP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.stops import Stops
     from vmdbg.machine.machine import Machine
-    from vmdbg.machine.snapshot import Snapshot
 
 FOREVER = 1 << 62  # more operations than any run has
 
 
-class Timeline(Standing):
+class Timeline(Changing):
     """The history of one machine, and the only one who runs or changes it.
 
-    `tell` gets lines about progress; `confirm(question)` is asked before a future is forgotten.
+    `tell` gets lines about progress; `confirm(question)` is asked before the past is changed.
     """
 
     def __init__(
@@ -55,16 +47,8 @@ class Timeline(Standing):
         tell: Callable[..., None] = lambda line, notice=False: None,
         confirm: Callable[[str], bool] = lambda question: True,
     ) -> None:
-        super().__init__(machine)
-        self.stops, self.confirm = stops, confirm
-        self.runner = Runner(machine, tell)
-        self.checkpoints = Checkpoints(machine.operations, machine.snapshot())
-        self.begin = self.end = machine.operations
-        self.actions: list[Action] = []
-        self.undone: list[Undone] = []
-        self.marks: dict[str, Position] = {}  # checkpoints and bookmarks by name
-        self.near: tuple[int, Snapshot] | None = None  # the operation that was searched last
-        self.acting: Action | None = None
+        super().__init__(machine, tell, confirm)
+        self.stops = stops
         self._forks: bool | None = None  # is there a fork in the program?
 
     # -- the record
@@ -293,101 +277,22 @@ class Timeline(Standing):
             self.note_end()
             return Arrival(AT_LIMIT, ended=self.ended(alive))
 
-    # -- changing
+    # -- other histories
 
-    def act(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
-        """Change the machine: `function(machine)` does it, and counts as one operation.
-
-        The operation in which the machine stands is finished first.  What `function` returns, and
-        the action.  If it raises, nothing has changed.  Inside another one it is part of that.
-        """
-        if self.acting is not None:
-            return function(self.machine), self.acting
-        if self.future and not self.confirm(
-            f"The machine is at {self.position}, and has been at {self.end}:0.\n"
-            "Changing it now forgets what came after.  Go on? "
-        ):
-            raise UserError("Not confirmed.")
-        with self.runner.interrupts:
-            moment = self.moment()
-            try:
-                finished = self.settle()
-                result, action = self.perform(name, function)
-            except BaseException:
-                self.put(moment)
-                raise
-            action.finished = finished
-            self.cut(action.time)
-            self.actions.append(action)
-            self.end = self.machine.operations
-            self.undone.clear()
-            return result, action
-
-    def predict(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
-        """What `act` would do; nothing has changed afterwards."""
-        with self.runner.interrupts:
-            moment = self.moment()
-            try:
-                self.settle()
-                return self.perform(name, function)
-            finally:
-                self.put(moment)
-
-    def perform(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
-        """Execute an acting command, its events logged."""
-        machine = self.machine
-        time, before, counted = machine.operations, machine.snapshot(), happenings.totals(machine.m)
-        happenings.aim_counters(machine)
-        happenings.start_log(machine.m)
-        action = self.acting = Action(name, time, before)
-        try:
-            result = function(machine)
-        finally:
-            self.acting = None
-            happenings.stop_log(machine.m)
-        now = happenings.totals(machine.m)
-        action.happenings = happenings.read_log(machine.m)
-        action.changes = {
-            e.name: now[e.kind] - counted[e.kind] for e in EVENTS if now[e.kind] != counted[e.kind]
-        }
-        machine.m.kernel[KERNEL_OPERATIONS] += 1
-        action.after = machine.snapshot()
-        return result, action
-
-    def cut(self, time: int) -> None:
-        """Forget everything after a time."""
-        self.checkpoints.cut(time)
-        self.near = None
-        self.marks = {name: place for name, place in self.marks.items() if place <= (time, 0)}
-        self.actions = [action for action in self.actions if action.time < time]
-        self.end = time
-
-    def undo(self) -> Action:
-        """Go back to before the last acting command before this time, and forget it."""
-        now = self.machine.operations
-        action = next((a for a in reversed(self.actions) if a.time < now), None)
-        if action is None:
-            raise UserError("Nothing to undo.")
-        kept = Undone([a for a in self.actions if a.time >= action.time], self.end, self.moment())
-        self.leave()
-        self.machine.restore(action.before)
-        self.cut(action.time)
-        self.undone.append(kept)
-        return action
-
-    def redo(self) -> Action:
-        """Take back the last `undo`."""
-        if not self.undone:
-            raise UserError("Nothing to redo.")
-        kept = self.undone.pop()
-        self.actions += kept.actions
-        self.end = kept.end
-        self.put(kept.moment)
-        return kept.actions[0]
+    def switch(self, number: int) -> None:
+        """Be on another branch, at its end.  UserError if there is none of that number."""
+        if number not in self.branches.by_number:
+            raise UserError(f"No branch number {number}.")
+        if number != self.branches.current.number:
+            with self.runner.interrupts:
+                self.branches.switch(self, number)
+                self.travel(self.end)
 
     def restart(self) -> None:
-        """Be at the beginning; the record is empty."""
+        """Be at the beginning; the record is empty.  One that commands changed stays as a branch."""
         self.travel(self.begin)
+        if self.actions:
+            self.branches.part(self, self.begin, fresh=True)
         self.cut(self.begin)
         self.undone.clear()
 

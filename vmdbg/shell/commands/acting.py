@@ -24,9 +24,12 @@ ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
 
 
 def finished_lines(action: Action) -> Iterator[Line]:
-    """An acting command finishes the operation in which the machine stood, and says so."""
+    """An acting command finishes the operation in which the machine stood, and says so; as it says that
+    it changed the past."""
     if action.finished:
         yield f"Finished operation {action.time - 1} first."
+    if action.branch:
+        yield f"Branch {action.branch} begins at {action.time}:0."
 
 
 def changed(session: Session, action: Action) -> str:

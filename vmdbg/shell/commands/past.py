@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import PURE, Argument, command, prefix
-from vmdbg.shell.commands.time import position_of
 from vmdbg.shell.kinds import ADDRESS, EVENT, WORD
+from vmdbg.shell.times import position_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, SHELL, Argument, command
-from vmdbg.shell.kinds import REST, REST_EXPRESSION, TIME, WORD
+from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
+from vmdbg.shell.kinds import REST, REST_EXPRESSION
 from vmdbg.shell.stopping import count_of, show_arrival
+from vmdbg.shell.times import position_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.history import Arrival
     from vmdbg.debugger.session import Session
+    from vmdbg.debugger.timeline import Timeline
     from vmdbg.shell.command import Args
 
 COUNT = Argument("count", REST_EXPRESSION, optional=True)
+
+
+def now(timeline: Timeline) -> str:
+    """`Time 12:4`, and the branch if there are several."""
+    branches = timeline.branches
+    return f"Time {timeline.position}" + (f", branch {branches.current.number}" if branches.last > 1 else "")
 
 
 @command(
@@ -30,7 +38,7 @@ too.  "redo" brings it back.  To look at the past without changing it, use "goto
 def undo_command(session: Session, args: Args) -> object:
     timeline = session.timeline
     action = timeline.undo()
-    return f"Undone: {action.name}.  Time {timeline.position}."
+    return f"Undone: {action.name}.  {now(timeline)}."
 
 
 @command(
@@ -44,7 +52,7 @@ def undo_command(session: Session, args: Args) -> object:
 def redo_command(session: Session, args: Args) -> object:
     timeline = session.timeline
     action = timeline.redo()
-    return f"Redone: {action.name}.  Time {timeline.position}."
+    return f"Redone: {action.name}.  {now(timeline)}."
 
 
 @command(
@@ -68,33 +76,12 @@ def when_command(session: Session, args: Args) -> object:
         "events": position.events,
         "begin": timeline.begin,
         "end": timeline.end,
+        "branch": timeline.branches.current.number,
     }
-    line = f"Time {position}."
+    line = f"{now(timeline)}."
     if timeline.future:
         line += f"  The record goes from {timeline.begin}:0 to {timeline.end}:0."
     return Record(data, [line])
-
-
-def position_of(session: Session, text: str) -> tuple[int, int]:
-    """`12:4`, `12`, `+N`, `-N`, `begin`, `end` or the name of a bookmark as operations and events."""
-    timeline, words = session.timeline, text.strip()
-    if words in ("begin", "start"):
-        return timeline.begin, 0
-    if words == "end":
-        return timeline.end, 0
-    if words in timeline.marks:
-        return timeline.marks[words]  # type: ignore[no-any-return]
-    now = timeline.position.operations
-    if words[:1] in ("+", "-"):
-        distance = session.integer(words[1:]) if words[1:] else 1
-        return (now + distance if words[0] == "+" else now - distance), 0
-    first, colon, second = words.partition(":")
-    try:
-        return session.integer(first), session.integer(second) if colon else 0
-    except UserError:
-        raise UserError(
-            f'No time or bookmark "{words}".', 'Times: 12, 12:4, +N, -N, begin, end; "info checkpoints".'
-        ) from None
 
 
 def arrive(session: Session, arrival: Arrival, moved: bool = True) -> None:
@@ -231,84 +218,6 @@ def reverse_finish(session: Session, args: Args) -> object:
 
 
 @command(
-    "checkpoint",
-    group="time",
-    needs=("run",),
-    effect=SHELL,
-    summary='Give this time a number, to come back with "restart".',
-    help='Going back never needs one: the machine always records.  "bookmark NAME" gives a time a name.',
-    examples=["checkpoint"],
-    repeat=NO_REPEAT,
-)
-def checkpoint_command(session: Session, args: Args) -> object:
-    timeline = session.timeline
-    number = session.extras["last checkpoint"] = session.extras.get("last checkpoint", 0) + 1
-    timeline.marks[str(number)] = timeline.position
-    return f"Checkpoint {number}: time {timeline.position}."
-
-
-@command(
-    "bookmark",
-    group="time",
-    needs=("run",),
-    effect=SHELL,
-    arguments=[Argument("name", WORD, help="name for this time")],
-    summary='Give this time a name, to come back with "goto NAME".',
-    examples=["bookmark here"],
-    repeat=NO_REPEAT,
-)
-def bookmark_command(session: Session, args: Args) -> object:
-    if not args.name.isidentifier() or args.name in ("begin", "start", "end"):
-        raise UserError(f'"{args.name}" cannot be the name of a time.')
-    timeline = session.timeline
-    timeline.marks[args.name] = timeline.position
-    return f"Bookmark {args.name}: time {timeline.position}."
-
-
-@command(
-    "restart",
-    group="time",
-    needs=("run",),
-    effect=ACTING,
-    arguments=[Argument("number", REST_EXPRESSION, optional=True)],
-    usage="restart NUMBER",
-    summary="Go to the time of a checkpoint.",
-    repeat=NO_REPEAT,
-)
-def restart_command(session: Session, args: Args) -> object:
-    if not args.number:
-        raise UserError("Requires numeric checkpoint id argument.")
-    number = session.integer(args.number)
-    place = session.timeline.marks.get(str(number))
-    if place is None:
-        raise UserError(f"Not found: checkpoint id {number}")
-    arrive(session, session.timeline.go(*place))
-    return None
-
-
-@command(
-    "info checkpoints",
-    aliases=("info bookmarks",),
-    group="status",
-    needs=("run",),
-    effect=PURE,
-    forms=("json", "csv"),
-    summary="The times that have a number or a name.",
-    examples=["info checkpoints"],
-)
-def info_checkpoints(session: Session, args: Args) -> object:
-    from vmdbg.views.result import Column, Table
-
-    timeline = session.timeline
-    rows = [
-        ["*" if place == timeline.position else " ", name, str(place)]
-        for name, place in sorted(timeline.marks.items(), key=lambda item: (item[1], item[0]))
-    ]
-    columns = [Column("current", ""), Column("name"), Column("time")]
-    return Table(columns, rows, empty="No checkpoints.")
-
-
-@command(
     "info cost",
     group="status",
     needs=("run",),
@@ -341,36 +250,3 @@ def info_cost(session: Session, args: Args) -> object:
         raise UserError("At most 1000000 operations at a time.")
     last = min(last, max(timeline.begin, timeline.end) - 1)
     return cost_table(timeline.machine, record(timeline, first, last + 1) if last >= first else [])
-
-
-@command(
-    "diff",
-    group="time",
-    needs=("run",),
-    effect=PURE,
-    arguments=[
-        Argument("first", TIME, help="time to compare"),
-        Argument("second", TIME, optional=True, help="time to compare with; by default now"),
-    ],
-    usage="diff[/json|/csv] TIME [TIME]",
-    forms=("json", "csv"),
-    summary="What has changed between two times.",
-    help="""
-Entries by what they say, frames, slots, TLB entries, processes and CPUs; a dash where there is none.  Times
-are those of "goto": "diff begin", "diff -1", "diff 12:3 14".  The machine stays where it is.""",
-    examples=["diff begin", "diff begin end"],
-)
-def diff_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import visit
-    from vmdbg.views.differences import difference_table, facts
-
-    timeline = session.timeline
-    places = [position_of(session, args.first), timeline.position]
-    if args.second is not None:
-        places[1] = position_of(session, args.second)
-    seen = []
-    for place in places:
-        if place[0] > timeline.end:
-            raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
-        seen.append(visit(timeline, place[0], place[1], facts))
-    return difference_table(seen[0], seen[1])

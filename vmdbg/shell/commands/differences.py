@@ -1,0 +1,119 @@
+"""diff: what two states of the machine differ in."""
+
+from __future__ import annotations
+
+import os
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import PURE, Argument, command
+from vmdbg.shell.kinds import REST
+from vmdbg.shell.times import position_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+    from vmdbg.views.differences import Facts
+
+SORTS = {"branch": "branch", "process": "process", "pid": "process", "file": "file", "time": "time"}
+
+
+class Side:
+    """One of the two: a state by its time, branch or file, and which process of it (None: all)."""
+
+    def __init__(self, session: Session, word: str) -> None:
+        self.session = session
+        sort, colon, name = word.partition(":")
+        self.sort = SORTS.get(sort, "") if colon else ""
+        self.name = name if self.sort else word
+        if not self.sort:
+            self.sort = "file" if os.path.isfile(session.policy.path(word)) else "time"
+        self.time = ""
+        if self.sort in ("branch", "process"):
+            self.name, _, self.time = self.name.partition("@")
+        self.pid = session.integer(self.name) if self.sort == "process" else None
+
+    def facts(self, pid: int | None) -> Facts:
+        """What is to be said of it; of that process, if one is named.  The machine stays where it is."""
+        from vmdbg.debugger.backwards import visit, visit_branch
+        from vmdbg.views.differences import facts
+
+        def look(machine: Any) -> Facts:
+            if pid is not None:
+                require(machine, pid)
+            return facts(machine, pid)
+
+        timeline = self.session.timeline
+        if self.sort == "file":
+            from vmdbg.machine.saving import load_machine
+
+            return look(load_machine(self.session.policy.path(self.name)))
+        place = None if self.sort == "process" and not self.time else self.place()
+        if self.sort == "branch":
+            return visit_branch(timeline, self.session.integer(self.name), place, look)  # type: ignore[no-any-return]
+        if place is None:
+            return look(timeline.machine)
+        if place[0] > timeline.end:
+            raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
+        return visit(timeline, *place, look)  # type: ignore[no-any-return]
+
+    def place(self) -> tuple[int, int] | None:
+        """The time that was asked for; None: the end of a branch."""
+        if self.sort == "branch":
+            return position_of(self.session, self.time) if self.time else None
+        return position_of(self.session, self.time or self.name)
+
+
+def require(machine: Any, pid: int) -> None:
+    """UserError if the machine has no process of that number."""
+    from vmdbg.state.tables import PROCESS, PROCESS_STATE
+
+    if not (0 < pid < len(machine.m.process) // PROCESS and machine.m.process[pid * PROCESS + PROCESS_STATE]):
+        raise UserError(f"No process {pid} in one of the two.")
+
+
+def sides(session: Session, text: str) -> list[Side]:
+    """The one or two sides of a command line; `process 1` is `process:1`."""
+    words: list[str] = []
+    for word in text.split():
+        if words and words[-1] in SORTS:
+            words[-1] += ":" + word
+        else:
+            words.append(word)
+    if not 0 < len(words) <= 2:
+        raise UserError("Argument required (what to compare)." if not words else "Expected two to compare.")
+    return [Side(session, word) for word in words]
+
+
+@command(
+    "diff",
+    group="time",
+    needs=("run",),
+    effect=PURE,
+    arguments=[Argument("what", REST, optional=True)],
+    usage="diff[/json|/csv] A [B]",
+    forms=("json", "csv"),
+    summary="What two states differ in: of times, branches, processes, saved machines.",
+    help="""
+A and B are each one of: a time as for "goto" (12, 12:4, begin, end, -1, a bookmark); branch:N, a branch of
+history at its end (branch:N@TIME: at that time); process:N, what one process has (process:N@TIME); the name
+of a file of "save machine".  Without B, the present.  Two processes are compared page by page; one process
+and a state are that process now and then.
+
+Compared are entries by what they say, frames, slots, TLB entries, counts of processes, CPUs; a dash where
+there is none.  The machine stays where it is.""",
+    examples=["diff begin", "diff begin end", "diff process:1 begin"],
+)
+def diff_command(session: Session, args: Args) -> object:
+    from vmdbg.views.differences import difference_table
+
+    found = sides(session, args.what or "")
+    pids = [side.pid for side in found]
+    pid = next((pid for pid in pids if pid is not None), None)
+    before = found[0].facts(pids[0] if pids[0] is not None else pid)
+    if len(found) > 1:
+        return difference_table(before, found[1].facts(pids[1] if pids[1] is not None else pid))
+    timeline = session.timeline
+    return difference_table(before, Side(session, f"time:{timeline.position}").facts(pid))

@@ -1,0 +1,36 @@
+"""Times as they are typed: `12:4`, `+3`, `begin`, the name of a bookmark."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+
+
+def position_of(session: Session, text: str) -> tuple[int, int]:
+    """`12:4`, `12`, `+N`, `-N`, `begin`, `end` or the name of a bookmark as operations and events."""
+    timeline, words = session.timeline, text.strip()
+    if words in ("begin", "start"):
+        return timeline.begin, 0
+    if words == "end":
+        return timeline.end, 0
+    if words in timeline.marks:
+        return timeline.marks[words]  # type: ignore[no-any-return]
+    now = timeline.position.operations
+    if words[:1] in ("+", "-"):
+        distance = session.integer(words[1:]) if words[1:] else 1
+        return (now + distance if words[0] == "+" else now - distance), 0
+    first, colon, second = words.partition(":")
+    try:
+        return session.integer(first), session.integer(second) if colon else 0
+    except UserError:
+        elsewhere = timeline.branches.holding(words)
+        if elsewhere is not None:
+            raise UserError(
+                f'Bookmark "{words}" is in branch {elsewhere[0]}.', f'"branch {elsewhere[0]}" goes there.'
+            ) from None
+        raise UserError(
+            f'No time or bookmark "{words}".', 'Times: 12, 12:4, +N, -N, begin, end; "info checkpoints".'
+        ) from None
