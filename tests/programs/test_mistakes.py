@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from vmdbg.errors import InputError
 from vmdbg.kernel.scheduler import OP, OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_RANGED
 from vmdbg.programs import read_program
-from vmdbg.programs.arguments import KINDS
-from vmdbg.programs.operations import OPERATIONS
+from vmdbg.programs.operations import KINDS, OPERATIONS
 from vmdbg.programs.program import Program
 from vmdbg.programs.vmp import KEYWORDS, PLANNED, parse_vmp
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
-from vmdbg.kernel.reasons import REASON_MEMORY
+from vmdbg.kernel.reasons import REASON_MEMORY, REASON_SIGNAL
 from vmdbg.state.tables import (
     ARRAY,
     CONTROL_VALUE,
@@ -20,6 +20,7 @@ from vmdbg.state.tables import (
     KERNEL_RMAP_COUNT,
     KERNEL_SLOT_COUNT,
     PROCESS,
+    PROCESS_BACK,
     PROCESS_LIMIT,
     PROCESS_RSS,
 )
@@ -33,15 +34,21 @@ if TYPE_CHECKING:
 class Accessed:
     """An access that was performed: the value that it read or overwrote, and whether the process lived.
 
-    `code` is the error code of its last fault; `frames`, `tables` and `slots` are what its end gave back.
+    `handled`: the process's signal handler is about to run.  `code` is the error code of its last
+    fault; `frames`, `tables` and `slots` are what its end gave back.
     """
 
-    __slots__ = ("code", "frames", "killed", "limit", "pid", "slots", "tables", "value")
+    __slots__ = ("code", "frames", "handled", "killed", "limit", "pid", "slots", "tables", "value")
 
     def __init__(self, pid: int, limit: int) -> None:
         self.pid, self.limit = pid, limit
         self.value = self.code = self.frames = self.tables = self.slots = 0
-        self.killed = False
+        self.killed = self.handled = False
+
+    @property
+    def refused(self) -> bool:
+        """Was there no access, but a signal or no memory?"""
+        return self.killed or self.handled
 
 
 def running_process(machine: Machine) -> tuple[int, int]:
@@ -71,6 +78,9 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
         done.code = m.cpu[cpu * CPU + CPU_CODE]
         slots = m.kernel[KERNEL_SLOT_COUNT]
         if machine.cold_work(reason):
+            if reason == REASON_SIGNAL and machine.m.process[row + PROCESS_BACK]:
+                done.handled = True
+                return done
             done.slots = machine.m.kernel[KERNEL_SLOT_COUNT] - slots
             done.killed = True
             return done

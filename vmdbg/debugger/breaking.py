@@ -10,7 +10,8 @@ from __future__ import annotations
 from vmdbg.debugger.place import next_row
 from vmdbg.debugger.stops import ANY, KEEP, Pattern
 from vmdbg.errors import UserError
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LINE, OP_LOOP, OP_RANGED, OP_WIDTH
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LINE, OP_LOOP, OP_WIDTH
+from vmdbg.machine.rows import rows_taken, spread
 from vmdbg.state import events
 from vmdbg.state.tables import OP
 
@@ -40,16 +41,15 @@ def rows_of_line(m: Any, line: int) -> list[int]:
         kind = word & OP_KIND
         if word >> OP_LINE == line and kind not in (OP_LOOP, OP_END):
             found.append(row)
-        row += 2 if word & OP_RANGED else 1
+        row += rows_taken(word)
     return found
 
 
 def span(m: Any, row: int) -> tuple[int, int]:
-    """The lowest and highest address that an access or a range of accesses begins at."""
+    """The lowest and highest address that an access, a range or a pattern begins at."""
     first = m.op[row * OP + 1]
-    if not m.op[row * OP] & OP_RANGED:
-        return first, first
-    last = first + (m.op[row * OP + 4] - 1) * m.op[row * OP + 5]
+    count, step = spread(m.op, row * OP)
+    last = first + (count - 1) * step
     return min(first, last), max(first, last)
 
 

@@ -21,7 +21,6 @@ from vmdbg.state.tables import (
     KERNEL_READY_FIRST,
     OP,
     PROCESS,
-    PROCESS_CURSOR,
     PROCESS_DEPTH,
     PROCESS_LOOP0,
     PROCESS_PC,
@@ -94,7 +93,7 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
         return name
     va = m.op[row * OP + 1]
     if word & OP_RANGED and pid:
-        va += m.process[pid * PROCESS + PROCESS_CURSOR] * m.op[row * OP + 5]
+        va += machine.k.range_place(m, pid * PROCESS, row, word) * m.op[row * OP + 5]
     text = f"{ACCESS_NAMES[kind & 3]} {format_address(va, machine.format.va_bits)}"
     width = (word >> OP_WIDTH) & 15
     if width and kind in (1, 3):

@@ -26,6 +26,7 @@ from vmdbg.state.tables import (
     KERNEL_ROOT,
     PROCESS,
     PROCESS_ASID,
+    PROCESS_BACK_DEPTH,
     PROCESS_DEPTH,
     PROCESS_END,
     PROCESS_LIMIT,
@@ -177,7 +178,7 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
     m, parent = k.m, pid * PROCESS
     child = spawn(k, form, process_name(k, pid), m.process[parent + PROCESS_LIMIT], asids, pid)
     at = child * PROCESS
-    for column in (PROCESS_END, PROCESS_DEPTH, *range(PROCESS_LOOP0, PROCESS_LOOP0 + 8)):
+    for column in (PROCESS_END, PROCESS_DEPTH, *range(PROCESS_LOOP0, PROCESS_BACK_DEPTH + 1)):
         m.process[at + column] = m.process[parent + column]
     m.process[at + PROCESS_PC] = row
     copy_regions(k, pid, child)
@@ -194,7 +195,8 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
                 m.process[at + PROCESS_SWAPPED] += 1
     except UserError:
         end_process(k, form, child, 0)
-        m.process[at + PROCESS_STATE] = PROCESS_IS_FREE
+        for column in range(PROCESS):
+            m.process[at + column] = 0
         raise
     for cpu in range(len(m.cpu) // CPU):
         k.tlb_flush(m, cpu, m.process[parent + PROCESS_ASID], 1)

@@ -9,6 +9,7 @@ from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.hot import reads, writes
 from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
 from vmdbg.kernel.frames import RMAP_SPARE
+from vmdbg.kernel.patterns import pattern_place
 from vmdbg.kernel.policies import policy_use
 from vmdbg.kernel.reasons import REASON_IDLE, REASON_SYSCALL
 from vmdbg.kernel.reclaim import background
@@ -53,6 +54,7 @@ PROCESS_STATES = ("free", "ready", "running", "ended", "idle")
 
 # Kinds of operation, in the low byte of an op row; the first three are the ACCESS_ constants.
 OP_READ, OP_WRITE, OP_FETCH, OP_MODIFY = 0, 1, 2, 3
+OP_PATTERNED = 4  # flag of a ranged access: its addresses come in a pattern, said by two rows behind it
 OP_LOOP, OP_END, OP_EXIT = 8, 9, 16  # from OP_EXIT on: system calls
 OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next row
 OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
@@ -219,6 +221,14 @@ def next_operation(m, p):
     return row
 
 
+@reads
+def range_place(m, p, row, word):
+    """Which address of the range at `row` is next, from 0; `p` is the offset of the process."""
+    if word & OP_PATTERNED:
+        return pattern_place(m, p, row)
+    return m.process[p + PROCESS_CURSOR]
+
+
 @writes
 def operate(m, cpu, pid):
     """Execute the next operation of a process.  0 or a reason; the program counter moves on success."""
@@ -236,7 +246,7 @@ def operate(m, cpu, pid):
         if how == OP_MODIFY:
             how = ACCESS_WRITE
         if word & OP_RANGED:
-            va += m.process[p + PROCESS_CURSOR] * m.op[(row + 1) * OP + OP_VA]
+            va += range_place(m, p, row, word) * m.op[(row + 1) * OP + OP_VA]
     reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + OP_VALUE])
     if reason:
         return reason
@@ -246,7 +256,7 @@ def operate(m, cpu, pid):
             m.process[p + PROCESS_CURSOR] = done
             return 0
         m.process[p + PROCESS_CURSOR] = 0
-        row += 1
+        row += 2 if word & OP_PATTERNED else 1
     m.process[p + PROCESS_PC] = row + 1
     return 0
 

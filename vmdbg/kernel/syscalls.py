@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes, regions
+from vmdbg.kernel import processes, regions, signals
 from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE
 from vmdbg.state.events import MMAP, SYSCALL_ERROR
-from vmdbg.state.tables import OP, PROCESS, PROCESS_PC
+from vmdbg.state.tables import OP, PROCESS, PROCESS_HANDLER, PROCESS_PC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.formats.record import Format
     from vmdbg.hot import Linked
 
-OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK = range(OP_EXIT + 1, OP_EXIT + 6)
+OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK, OP_HANDLER, OP_RETURN = range(OP_EXIT + 1, OP_EXIT + 8)
 #: In word 3 of an `mmap` row: rights, then these.
 RIGHTS_MASK = 15
 MMAP_PAGE_SHIFT = 8  # shift of the page's shift; 0 = base pages
@@ -42,7 +42,14 @@ def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
         elif kind == OP_BRK:
             regions.set_break(k, form, pid, va)
         elif kind == OP_FORK:
-            processes.fork(k, form, pid, asids, pc + 1 if va < 0 else va)
+            child, _, _ = processes.fork(k, form, pid, asids, pc + 1)
+            if va >= 0:
+                signals.start_at(m, child, va)
+        elif kind == OP_HANDLER:
+            m.process[p + PROCESS_HANDLER] = max(va, 0)
+        elif kind == OP_RETURN:
+            signals.return_from_handler(k, pid)
+            return
         else:
             raise UserError(f"Unknown operation {kind}.")
     except UserError:

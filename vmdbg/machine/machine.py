@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.hot import Linked, reads
-from vmdbg.kernel import processes, regions, syscalls
+from vmdbg.kernel import processes, regions, signals, syscalls
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.reasons import (
     REASON_IDLE,
@@ -47,7 +47,6 @@ from vmdbg.state.tables import (
     PROCESS_PC,
     PROCESS_ROOT,
     PROCESS_RSS,
-    PROCESS_STATUS,
     REGION,
     REGION_NEXT,
     RMAP,
@@ -261,7 +260,7 @@ class Machine:
         if reason == REASON_SYSCALL:
             return self.system_call(pid)
         if reason == REASON_SIGNAL:
-            processes.end_process(self.k, self.format, pid, m.process[pid * PROCESS + PROCESS_STATUS])
+            signals.deliver(self.k, self.format, pid)
             return True
         if reason == REASON_MEMORY:
             return processes.kill_for_memory(self.k, self.format) in (0, pid)

@@ -7,8 +7,9 @@ and compiled code does not look.
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_RANGED
-from vmdbg.state.tables import OP, PROCESS_LOOP0, PROCESS_LOOP7
+from vmdbg.kernel.patterns import MAX_PLACES, PATTERN_BITS, PATTERN_DEPTH, PATTERN_RANDOM, PATTERN_STRIDE
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_PATTERNED, OP_RANGED
+from vmdbg.state.tables import OP, OP_MORE, OP_VALUE, PROCESS_LOOP0, PROCESS_LOOP7
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,18 +43,41 @@ def check_rows(rows: Sequence[int], first: int = 0) -> None:
             if rows[at + 1] != first + opened + 1 or opened == row - 1:
                 raise UserError(f"Row {row} of the program: the end of no loop, or of an empty one.")
         elif kinds[row] & OP_RANGED and kind < OP_LOOP:
-            row += 1
-            check_range(rows, at, row)
-        row += 1
+            check_range(rows, at, row, len(loops))
+        row += rows_taken(kinds[row])
+        if row >= len(kinds) and kind != OP_EXIT:
+            raise UserError("The program's last row is no exit.")
     if loops:
         raise UserError(f"Row {loops[-1]} of the program: the loop has no end.")
 
 
-def check_range(rows: Sequence[int], at: int, following: int) -> None:
-    """The row after a ranged one exists, and all addresses of the range are 64-bit ones."""
-    start, count, step = rows[at + 1], rows[at + OP], rows[at + OP + 1]
-    if not FIRST <= start + (count - 1) * step <= LAST or count < 1:
+def rows_taken(word: int) -> int:
+    """The rows of an operation whose first word is `word`."""
+    if word & OP_KIND >= OP_LOOP or not word & OP_RANGED:
+        return 1
+    return 3 if word & OP_PATTERNED else 2
+
+
+def spread(rows: Sequence[int], at: int) -> tuple[int, int]:
+    """Addresses from which the access at index `at` of the rows chooses, and the distance of two of them."""
+    word = rows[at]
+    if rows_taken(word) == 1:
+        return 1, 0
+    return rows[at + OP + (OP_VALUE if word & OP_PATTERNED else 0)], rows[at + OP + 1]
+
+
+def check_range(rows: Sequence[int], at: int, row: int, loops: int) -> None:
+    """The rows after a ranged one exist, and all its addresses are 64-bit ones; `loops` are around it."""
+    count, step = spread(rows, at)
+    start = rows[at + 1]
+    if not FIRST <= start + (count - 1) * step <= LAST or count < 1 or rows[at + OP] < 1:
         raise UserError(
-            f"Row {following - 1} of the program: {count} accesses from {start:#x} by {step:#x} "
+            f"Row {row} of the program: {count} accesses from {start:#x} by {step:#x} "
             "do not stay inside 64-bit addresses."
         )
+    if rows[at] & OP_PATTERNED:
+        more = rows[at + OP_MORE]
+        pattern, bits = more & 255, more >> PATTERN_BITS & 63
+        known = PATTERN_RANDOM <= pattern <= PATTERN_STRIDE and (count - 1).bit_length() <= bits <= 31
+        if count > MAX_PLACES or not known or more >> PATTERN_DEPTH & 255 != loops:
+            raise UserError(f"Row {row} of the program: a pattern that is none.")

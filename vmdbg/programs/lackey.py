@@ -14,8 +14,8 @@ from struct import Struct
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.contract import ALL_RIGHTS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.arguments import Space
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.programs.space import Space
 from vmdbg.units import s64
 
 TYPE_CHECKING = False

@@ -1,17 +1,31 @@
 """The operations of programs, declared once: the parser, its errors and the language page derive.
 
 A row is four words: kind | OP_RANGED | width << OP_WIDTH | line << OP_LINE, then the arguments as
-ARGUMENTS says.  A range of addresses is followed by a row [count, step, 0, 0].
+ARGUMENTS says.  A range of addresses is followed by a row [count, step, 0, 0], a pattern by two rows
+(vmdbg/kernel/patterns.py).
 """
 
 from __future__ import annotations
 
+from vmdbg.kernel.patterns import PATTERN_CHASE, PATTERN_RANDOM, PATTERN_STRIDE, PATTERN_ZIPF
+from vmdbg.kernel.regions import REGION_KINDS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.kernel.syscalls import OP_BRK, OP_FORK, OP_MMAP, OP_MPROTECT, OP_MUNMAP
+from vmdbg.kernel.syscalls import (
+    OP_BRK,
+    OP_FORK,
+    OP_HANDLER,
+    OP_MMAP,
+    OP_MPROTECT,
+    OP_MUNMAP,
+    OP_RETURN,
+)
+
+#: Kinds of region that a program can ask for.
+KINDS = tuple(kind for kind in REGION_KINDS if kind not in ("", "file", "shared", "trace"))
 
 #: Argument -> (word of the row, what it is).
 ARGUMENTS: dict[str, tuple[int, str]] = {
-    "PLACE": (1, "an address, or a range `A..B [step S]` of them; `B` is not included"),
+    "PLACE": (1, "an address, a range `A..B [step S]` of them (`B` is not included), or a pattern"),
     "ADDRESS": (1, "an address"),
     "SIZE": (2, "a number of bytes, from 1"),
     "RIGHTS": (3, "letters of `rwx` (`-` is skipped, `u` is implied), or `none`"),
@@ -49,8 +63,34 @@ OPERATIONS = {
         Operation(
             "fork", OP_FORK, "[LABEL]", "make a child; it goes on at the label, or at the next operation"
         ),
+        Operation(
+            "handler", OP_HANDLER, "[LABEL]", "from now on SIGSEGV and SIGBUS run it; without a label: kill"
+        ),
+        Operation("return", OP_RETURN, "", "end the handler: the access that faulted is made again"),
         Operation("modify", OP_MODIFY, "PLACE, VALUE[, WIDTH]", "load and store in one access, which writes"),
         Operation("exit", OP_EXIT, "[STATUS]", "end the process"),
+    )
+}
+
+
+class Pattern:
+    """One pattern of addresses: its number in rows, its options, and how it chooses among its places."""
+
+    __slots__ = ("help", "name", "number", "options")
+
+    def __init__(self, name: str, number: int, options: str, help: str) -> None:
+        self.name, self.number, self.options, self.help = name, number, options.split(), help
+
+
+PATTERNS = {
+    pattern.name: pattern
+    for pattern in (
+        Pattern("random", PATTERN_RANDOM, "count seed step", "any place, all with the same probability"),
+        Pattern(
+            "zipf", PATTERN_ZIPF, "count seed step", "place I with a probability proportional to 1/(I+1)"
+        ),
+        Pattern("chase", PATTERN_CHASE, "count seed step", "every place once, in a random order, then again"),
+        Pattern("stride", PATTERN_STRIDE, "count step", "every place in order, then again"),
     )
 }
 
@@ -68,4 +108,8 @@ def operations_table() -> str:
         rows.append(f"| `{usage}` | {operation.help} | {operation.kind} |")
     rows += ["", "| argument | is | word |", "| --- | --- | --- |"]
     rows += [f"| `{name}` | {text} | {word} |" for name, (word, text) in ARGUMENTS.items()]
+    rows += ["", "| pattern | accesses | number |", "| --- | --- | --- |"]
+    for name, pattern in PATTERNS.items():
+        options = "".join(f"[, {option}=N]" for option in pattern.options)
+        rows.append(f"| `{name}(ADDRESS, SIZE{options})` | {pattern.help} | {pattern.number} |")
     return "\n".join(rows) + "\n"

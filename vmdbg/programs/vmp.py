@@ -6,38 +6,35 @@ import os
 from array import array
 
 from vmdbg.errors import InputError, UserError
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LINE, OP_LOOP
-from vmdbg.programs.arguments import KINDS, Space, options, page_options, read_arguments, rights
-from vmdbg.programs.operations import OPERATIONS, expected_operations
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LINE, OP_LOOP, OP_RANGED
+from vmdbg.programs.arguments import read_arguments
+from vmdbg.programs.operations import KINDS, OPERATIONS, PATTERNS, expected_operations
+from vmdbg.programs.options import OPTION_TEXTS, options, page_options, rights
+from vmdbg.programs.places import weigh
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.scanner import Cursor, shorten
+from vmdbg.programs.space import Space
+from vmdbg.state.tables import OP
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_LOOPS = 8  # nested; as many as a process has counters for
+MAX_LOOPS = 8  # nested; as many as a process has counters for.  A handler may run inside half of them
 MAX_BYTES = 16 << 20
 MAX_LINE = 1000
 MAX_NAME = 16  # bytes of a process's name
 MAX_ROUNDS = (1 << 63) - 1
 
-#: Words that no program may use as a name: patterns and operations to come are among them.
-KEYWORDS = ("process", "region", "let", "loop", "end", "step", "none", "populate", "page", "limit", "cpu")
-PLANNED = (
-    "random",
-    "zipf",
-    "chase",
-    "stride",
-    "count",
-    "seed",
-    "handler",
-    "return",
-    "shared",
-    "file",
-    "content",
+#: Words that no program may use as a name: those of the language, and of declarations to come.
+KEYWORDS = (
+    *("process", "region", "let", "loop", "end", "none"),
+    *OPTION_TEXTS,
+    *PATTERNS,
+    *OPERATIONS,
 )
+PLANNED = ("shared", "file", "content")
 
 
 class Building:
@@ -51,6 +48,8 @@ class Building:
         self.rows: array[int] = array("q")
         self.exits = -1  # the row behind the last `exit`
         self.loops: list[tuple[int, Cursor, int]] = []  # row, line and place of each open loop
+        self.deep: tuple[Cursor, int] | None = None  # the first loop that no process with a handler may have
+        self.handles = False
         self.labels: dict[str, tuple[int, int]] = {}  # row and open loops
         self.uses: list[tuple[int, str, Cursor, int]] = []  # row, label, where it is named
         self.references: list[int] = []
@@ -58,13 +57,17 @@ class Building:
     @property
     def row(self) -> int:
         """The number of the next row."""
-        return len(self.rows) // 4
+        return len(self.rows) // OP
 
     def finish(self) -> ProcessSpec:
         """The process.  InputError for open loops and unknown labels."""
         if self.loops:
             _, cursor, at = self.loops[-1]
             cursor.fail('this loop has no "end"', at, at + len("loop"))
+        if self.handles and self.deep is not None:
+            cursor, at = self.deep
+            message = f"more than {MAX_LOOPS // 2} loops inside one another in a process with a handler"
+            cursor.fail(message, at, at + len("loop"))
         for row, label, cursor, start in self.uses:
             end = start + len(label)
             if label not in self.labels:
@@ -73,7 +76,7 @@ class Building:
             target, depth = self.labels[label]
             if depth:
                 cursor.fail(f'the label "{shorten(label)}" is inside a loop', start, end)
-            self.rows[row * 4 + 1] = target
+            self.rows[row * OP + 1] = target
             self.references.append(row)
         labels = {name: row for name, (row, _) in self.labels.items()}
         if self.exits != self.row or self.row in labels.values():
@@ -218,7 +221,7 @@ class Parser:
     def check_new(self, cursor: Cursor, name: str, start: int) -> None:
         """Refuse a name that is taken."""
         labels = self.building.labels if self.building else {}
-        if name in KEYWORDS or name in PLANNED or name in OPERATIONS:
+        if name in KEYWORDS or name in PLANNED:
             cursor.fail(f'"{name}" is a word of the language; expected a name', start, start + len(name))
         if name in self.symbols or name in labels:
             cursor.fail(f'"{shorten(name)}" is there already', start, start + len(name))
@@ -235,6 +238,8 @@ class Parser:
             rounds = cursor.expression("a number of rounds")
             if not 1 <= rounds <= MAX_ROUNDS:
                 cursor.fail("expected a number of rounds from 1", start, cursor.trimmed())
+        if len(building.loops) == MAX_LOOPS // 2 and building.deep is None:
+            building.deep = cursor, self.word_at
         building.loops.append((building.row, cursor, self.word_at))
         building.rows.extend((OP_LOOP | self.line << OP_LINE, rounds, 0, 0))
 
@@ -256,10 +261,13 @@ class Parser:
         row, label, label_at = read_arguments(cursor, OPERATIONS[name], self.space)
         if label:
             building.uses.append((building.row, label, cursor, label_at))
+        if row[0] & OP_RANGED and len(row) == 3 * OP:  # a pattern
+            weigh(row, [building.rows[at * OP + 1] for at, _, _ in reversed(building.loops)])
         row[0] |= self.line << OP_LINE
         building.rows.extend(row)
         if name == "exit":
             building.exits = building.row
+        building.handles |= name == "handler"
 
 
 def check_characters(source: str, file: str, line: int) -> None:

@@ -234,6 +234,10 @@ table(
     loop5
     loop6
     loop7
+    handler   row of the program at which its signal handler begins; 0 = none
+    back      row to which the handler returns; 0 = it does not run
+    back_cursor  cursor there
+    back_depth   depth there
     """,
 )
 table(
@@ -259,7 +263,7 @@ table(
     word      kind | 0x80 if a range follows | width << 8 | line << 16; of a range: number of accesses
     va        virtual address; of a range: step
     value     value that is written
-    more      not used
+    more      rights and options of mmap; what the pattern of an access is (kernel/patterns.py)
     """,
 )
 table("count", STATE, "processes * cpus * 64", "events  of each process, CPU and kind")

@@ -66,7 +66,7 @@ def access_story(machine: Machine, rows: list[Happening], found: Outcome | None)
 
 
 def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: Outcome) -> Iterator[Line]:
-    """Why a process is killed: what the hardware said, what the kernel said, what it gives back."""
+    """Why a process got a signal: what the hardware said, what the kernel said, and what comes of it."""
     teller = Teller(machine)
     trap = next((row for row in reversed(rows) if row.name == "trap"), None)
     fault = before.fault
@@ -76,6 +76,10 @@ def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: 
         code = code_text(machine.format, done.code)
         yield f"hardware  {fault.kind}{at}, error code {code}, {register} {teller.show.va(trap.c)}"
     yield f"kernel    {kernel_verdict(machine, teller, rows, done, before)}"
+    if done.handled:
+        line = next((row.b for row in rows if row.name == "handler"), 0)
+        yield f"result    process {done.pid} goes on in its handler, line {line}"
+        return
     parts = [plural(done.frames, "frame"), plural(done.tables, "table"), plural(done.slots, "slot")]
     yield f"result    process {done.pid} killed; {', '.join(parts)} given back"
 
@@ -138,12 +142,12 @@ def access_data(
         "va": va,
         "access": ACCESS_WORDS[how][0] if how != "x" else "x",
         "pid": done.pid,
-        "outcome": "killed" if done.killed else "translated",
+        "outcome": "killed" if done.killed else "handled" if done.handled else "translated",
         "pa": found.pa if found is not None else None,
-        "served": None if done.killed else how_served(rows),
+        "served": None if done.refused else how_served(rows),
         "signal": signal_text(signal).split()[0] if signal is not None else None,
         "cycles": table.teller.total(rows),
-        "value": None if done.killed else done.value & ((1 << 64) - 1),
+        "value": None if done.refused else done.value & ((1 << 64) - 1),
         "frames_freed": done.frames if done.killed else 0,
         "tables_freed": done.tables if done.killed else 0,
         "slots_freed": done.slots if done.killed else 0,

@@ -121,6 +121,11 @@ def tell_signal(teller: Teller, row: Happening) -> str:
     return f"{name}{code} to process {row.pid}, {teller.show.va(row.c)}"
 
 
+def tell_handler(teller: Teller, row: Happening) -> str:
+    """handler: `process 1 handles SIGSEGV, line 9`."""
+    return f"process {row.pid} handles {SIGNAL_NAMES[row.a][0]}, line {row.b}"
+
+
 def tell_limit(teller: Teller, row: Happening) -> str:
     """limit-check."""
     return f"process {row.pid} holds {row.a} of {row.b} frames: {'allowed' if row.c else 'refused'}"
@@ -218,6 +223,8 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "fault-access": lambda t, e: f"{t.show.entry(e.b)}: {'D' if e.c else 'A'} set by the kernel",
     "stack-grow": lambda t, e: f"from {t.show.va(e.a)} to {t.show.va(e.b)}",
     "signal": tell_signal,
+    "handler": tell_handler,
+    "return": lambda t, e: f"process {e.pid} repeats its access of line {e.a}",
     "reclaim": lambda t, e: f"{e.a} user frames free, {e.b} wanted",
     "reclaim-background": lambda t, e: f"{e.a} user frames free, {e.b} wanted",
     "age": lambda t, e: f"pfn {t.show.pfn(e.a)}, vpn {t.vpn(e.b)}: A cleared",

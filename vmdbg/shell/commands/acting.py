@@ -77,7 +77,7 @@ def perform(
         if not session.query(f"Process {done.pid} will be killed{by}.  Go on? "):
             raise UserError("Not confirmed.")
     done, action = timeline.act(name, function)
-    after = None if done.killed else session.target.translate(va, how)
+    after = None if done.refused else session.target.translate(va, how)
     return done, action, before, after
 
 
@@ -134,16 +134,17 @@ def fault_lines(
     machine, rows = session.target.machine, action.happenings
     yield from finished_lines(action)
     signal = signal_of(rows)
-    if dry and done.killed:
+    if dry and done.refused:
         why = signal_text(signal) if signal is not None else "out of memory"
-        yield f"Predicted, nothing done: {why}; process {done.pid} has no handler."
+        handler = "a handler" if done.handled else "no handler"
+        yield f"Predicted, nothing done: {why}; process {done.pid} has {handler}."
         yield from kill_lines(machine, rows, done, before)
         return
     if dry:
         cycles = Teller(machine).total(rows)
         yield f"Predicted, nothing done: {how_served(rows)}, {cycles} cycles."
     yield from access_story(machine, rows, after)
-    if done.killed:
+    if done.refused:
         yield from kill_lines(machine, rows, done, before)
         yield changed(session, action)
 
@@ -196,7 +197,7 @@ def accessed(session: Session, va: int, how: str, width: int, value: int) -> Ite
     text = f"{verb} {show(va)}" + (f", {value:#x}" if how == "w" else "")
     done, action, before, _ = perform(session, text, va, how, width, s64(value))
     yield from (str(line) for line in finished_lines(action))
-    if done.killed:
+    if done.refused:
         yield from (str(line) for line in kill_lines(machine, action.happenings, done, before))
     else:
         digits, mask = 2 * width, (1 << (8 * width)) - 1

@@ -1,0 +1,82 @@
+"""What stands behind the arguments of a line: rights, and options such as `limit=16` and `populate`."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
+from vmdbg.programs.scanner import WORD, shorten
+from vmdbg.units import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.space import Space
+
+RIGHT_LETTERS = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X, "u": RIGHT_U, "-": 0}
+OPTION_TEXTS = {
+    "limit": "limit=N",
+    "cpu": "cpu=N",
+    "page": "page=SIZE",
+    "populate": "populate",
+    "count": "count=N",
+    "seed": "seed=N",
+    "step": "step=N",
+}
+#: Options with their bounds, or None for a flag.
+Known = dict[str, "tuple[int, int] | None"]
+
+
+def rights(cursor: Cursor) -> int:
+    """Rights at the cursor, such as `rw`, `r-x`, `rw-u` or `none`; pages are always the user's."""
+    start, end = cursor.at, cursor.at
+    while end < len(cursor.text) and cursor.text[end] in WORD + "-":
+        end += 1
+    word = cursor.text[start:end]
+    letters = word.replace("-", "")
+    if not word or (
+        word != "none" and (set(letters) - set(RIGHT_LETTERS) or len(set(letters)) < len(letters))
+    ):
+        what = f', not "{shorten(word)}"' if word else ""
+        cursor.fail(f"expected rights such as rw, r-x or none{what}", start, max(end, start + 1))
+    cursor.take(word)
+    if word == "none":
+        return RIGHT_U
+    return RIGHT_U | sum(RIGHT_LETTERS[letter] for letter in letters if letter != "u")
+
+
+def options(cursor: Cursor, known: Known) -> dict[str, int]:
+    """`NAME=EXPR` and flags up to the end of the line."""
+    found: dict[str, int] = {}
+    while not cursor.done():
+        read_option(cursor, known, found, "the end of the line")
+    return found
+
+
+def read_option(cursor: Cursor, known: Known, found: dict[str, int], end: str) -> None:
+    """One option at the cursor, put into `found`; `end` is what might stand there instead."""
+    start = cursor.at
+    word = cursor.peek_word()
+    if word not in known:
+        wanted = ", ".join(OPTION_TEXTS[name] for name in known)
+        cursor.expected(f"{wanted} or {end}" if end else wanted)
+    if word in found:
+        cursor.fail(f"{word} is there already", start, start + len(word))
+    cursor.take(word)
+    bounds = known[word]
+    if bounds is None:
+        found[word] = 1
+        return
+    if not cursor.take("="):
+        cursor.expected('"="')
+    place = cursor.at
+    found[word] = cursor.expression("a number")
+    if word == "page" and (found[word] < bounds[0] or found[word] & (found[word] - 1)):
+        cursor.fail(f"expected a power of two from {format_size(bounds[0])}", place, cursor.trimmed())
+    if not bounds[0] <= found[word] <= bounds[1]:
+        cursor.fail(f"expected a number from {bounds[0]} to {bounds[1]}", place, cursor.trimmed())
+
+
+def page_options(cursor: Cursor, space: Space) -> tuple[int, bool]:
+    """`page=SIZE` and `populate`: the shift of the page size, 0 = base pages, and the flag."""
+    found = options(cursor, {"page": (space.page_size, 1 << 62), "populate": None})
+    page = found.get("page", space.page_size)
+    return (0 if page == space.page_size else page.bit_length() - 1), "populate" in found

@@ -1,0 +1,72 @@
+"""The addresses that a program may name on the machine that it is read for."""
+
+from __future__ import annotations
+
+from vmdbg.programs.scanner import shorten
+from vmdbg.units import WORD_MASK, format_address, format_size, s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.programs.scanner import Cursor
+
+WIDE = 32  # bits; machines with wider addresses extend the sign of an address
+
+
+class Space:
+    """The addresses that a program may name: `va_bits` of them, base pages of `page_size` bytes.
+
+    Where addresses have more than 32 bits, the upper half is written sign-extended to 64 bits; `upper`
+    is its first address, and `half` is one past the last address of the lower half (or of all).
+    """
+
+    __slots__ = ("half", "page_size", "upper", "va_bits")
+
+    def __init__(self, va_bits: int, page_size: int) -> None:
+        self.va_bits, self.page_size = va_bits, page_size
+        self.half = 1 << (va_bits - 1 if va_bits > WIDE else va_bits)
+        self.upper = (1 << 64) - (1 << (va_bits - 1)) if va_bits > WIDE else 1 << 64
+
+    def fits(self, va: int) -> bool:
+        """Is it an address?"""
+        va &= WORD_MASK
+        return va >> self.va_bits == 0 or va >= self.upper
+
+    def normal(self, va: int) -> int:
+        """The address as tables keep it, negative in the upper half; other values as they are."""
+        return s64(va) if va & WORD_MASK >= self.upper else va
+
+    def canonical(self, va: int) -> bool:
+        """Can it be mapped?  Where addresses have an upper half, there is a hole between the two."""
+        va &= WORD_MASK
+        return va < self.half or va >= self.upper
+
+    def same_half(self, first: int, last: int) -> bool:
+        """Do two addresses lie in one stretch of them?"""
+        return (first & WORD_MASK >= self.upper) == (last & WORD_MASK >= self.upper)
+
+    def check_address(self, cursor: Cursor, va: int, start: int, end: int, width: int = 1) -> None:
+        """Refuse an access of `width` bytes at `va` that the machine cannot name."""
+        top = format_address((1 << self.va_bits) - 1, self.va_bits)
+        bits = f"does not fit in {self.va_bits} bits ({format_address(0, self.va_bits)}..{top})"
+        shown = format_address(va, self.va_bits)
+        if not self.fits(va):
+            cursor.fail(f"address {shown} {bits}", start, end)
+        if not self.fits(va + width - 1) or not self.same_half(va, va + width - 1):
+            cursor.fail(f"the last of {width} bytes at {shown} {bits}", start, end)
+
+    def check_region(self, cursor: Cursor, first: int, size: int, start: int, end: int) -> None:
+        """Refuse a region that the machine's address space has no place for."""
+        self.check_address(cursor, first, start, end, size)
+        if not self.canonical(first + size - 1):
+            top = format_address(self.half - 1, self.va_bits)
+            cursor.fail(f"the region does not end at {top}, where user addresses end", start, end)
+
+    def check_aligned(self, cursor: Cursor, value: int, page: int, start: int, end: int) -> None:
+        """Refuse an address or a size that is not a number of pages."""
+        if value % page:
+            text = cursor.text[start:end].rstrip()
+            cursor.fail(
+                f"{shorten(text)} is not a multiple of the page size, {format_size(page)}",
+                start,
+                start + len(text),
+            )
