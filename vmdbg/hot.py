@@ -71,8 +71,11 @@ def twin(function: F) -> F:
 class Linked:
     """The interpreted engine: every hot function as an attribute, and the tables `m` they work on.
 
-    Cold kernel code takes one of these (`k`) and says `k.emit(k.m, ...)`.
+    Cold kernel code takes one of these (`k`) and says `k.emit(k.m, ...)`.  `recorder` knows which
+    pieces of memory were ever written (`machine.snapshot.Recorder`).
     """
+
+    recorder: Any = None
 
     def __init__(self, copies: Mapping[str, Callable[..., Any]], m: Any) -> None:
         self.__dict__.update(copies)

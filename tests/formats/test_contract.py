@@ -38,7 +38,7 @@ from vmdbg.state.tables import (
 )
 from vmdbg.units import s64, u64
 
-FORMATS = sorted(NAMES)
+FORMATS = sorted(name for name in NAMES if not find(name).bounded)
 RAM = 1 << 16
 
 

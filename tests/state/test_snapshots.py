@@ -49,7 +49,7 @@ def content(booted: Machine) -> dict[str, bytes]:
 
 
 SMALL_SHAPE = {
-    "ram": 1 << 13, "frames": 8, "banks": 1, "cpus": 1, "arrays": 1, "tlb_rows": 4, "rmaps": 9, "regions": 3,
+    "ram": 1 << 13, "frames": 8, "chunks": 8, "banks": 1, "cpus": 1, "arrays": 1, "tlb_rows": 4, "rmaps": 9, "regions": 3,
     "processes": 3, "slots": 4, "swap": 1 << 12, "ops": 5, "one": 1, "kinds": 64, "stops": 1, "log": 1,
     "path": 8, "file_pages": 0, "page_words": 128,
 }  # fmt: skip
@@ -65,7 +65,7 @@ def actions(draw: st.DrawFn) -> tuple[str, int, int]:
 def test_a_snapshot_is_a_copy(steps: list[tuple[str, int, int]]) -> None:
     """Against whole copies; writes to memory and swap are marked, those to other tables are found."""
     buffers = tables.allocate(SMALL_SHAPE)
-    recorder = Recorder(buffers, 1 << 10)
+    recorder = Recorder(buffers, 1 << 10, 1 << 10)
     names = [t.name for t in TABLES.values() if t.group == STATE]
     taken: list[tuple[Any, dict[str, bytes]]] = [
         (recorder.take(SMALL_SHAPE), {n: bytes(buffers[n]) for n in names})

@@ -12,6 +12,7 @@ NAMES = {
     "x86_32": ("x86_32", "X86_32"),
     "sv39": ("riscv", "SV39"),
     "sv39-svade": ("riscv", "SV39_SVADE"),
+    "partitions": ("bounds", "PARTITIONS"),
     "word-table": ("toy", "WORD_TABLE"),
     "tutorial16": ("toy", "TUTORIAL16"),
     "tutorial16-hw": ("toy", "TUTORIAL16_HW"),

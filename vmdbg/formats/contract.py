@@ -18,7 +18,8 @@ ENTRY_EMPTY = 2  # maps nothing
 ENTRY_SWAPPED = 3  # maps nothing; the kernel keeps a slot in it
 ENTRY_RESERVED = 4  # a bit is set that the manual reserves
 ENTRY_BUS = 5  # lies outside every bank of memory
-ENTRY_KINDS = ("table", "leaf", "empty", "swapped", "reserved", "bus")
+ENTRY_BOUND = 6  # base and bounds: the address is not below the bound
+ENTRY_KINDS = ("table", "leaf", "empty", "swapped", "reserved", "bus", "bound")
 
 # Kinds of access.
 ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH = 0, 1, 2
@@ -52,6 +53,7 @@ SHIFTS = 0  # byte d: lowest bit of the virtual address that depth d translates
 BITS = 0  # byte d: number of index bits at depth d
 SIZES = 0  # byte s: shift of page size s (0 = base page)
 PAGE_BITS = 0  # shift of a base page
+CHUNK_BITS = 0  # shift of the pieces in which changes of memory are marked
 ENTRY_BYTES = 0
 VPN_MASK = 0  # of a virtual address shifted right by PAGE_BITS
 TOP_SHIFT = 0  # an address shifted right by this must be 0 or TOP_BITS

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from vmdbg.errors import InputError
+from vmdbg.errors import InputError, UserError
 from vmdbg.formats.declared import ROLES, declare
 from vmdbg.formats.record import Field, Format, Level
 from vmdbg.formats.toy import allowed
+from vmdbg.units import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +26,13 @@ KEYS = {
     "software_walk": bool,
     "kernel_sets_ad": bool,
     "table_accessed": bool,
+    "scheme": str,
+    "partition": str,
 }
 REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
+BOUNDED = "base-and-bounds"
+BOUNDED_KEYS = ("name", "va_bits", "scheme", "partition")
+SCHEMES = ("tables", BOUNDED)
 HELP = {
     "valid": "the entry maps something",
     "readable": "may be read",
@@ -42,6 +48,7 @@ HELP = {
     "slot_mark": "a slot is kept",
 }
 MAX_LEVELS, MAX_BITS = 7, 22
+MIN_PARTITION, MAX_PARTITION = 3, 36  # bits
 MAX_PAGE_NUMBER = 45  # bits that a TLB key has for the number of a page
 
 
@@ -76,12 +83,18 @@ def check_keys(table: Mapping[str, Any], file: str) -> None:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             names = {int: "an integer", bool: "true or false", str: "a string", list: "a list"}
             raise wrong(file, key, names.get(kind, "a table"))
-    for key in REQUIRED:
+    bounded = table.get("scheme") == BOUNDED
+    for key in ("va_bits", "partition") if bounded else REQUIRED:
         if key not in table:
             raise InputError(f"format.{key} is missing", file)
+    if table.get("scheme", SCHEMES[0]) not in SCHEMES:
+        raise wrong(file, "scheme", " or ".join(SCHEMES))
+    for key in table:
+        if key not in BOUNDED_KEYS if bounded else key == "partition":
+            raise InputError(f"format.{key}: not with scheme = {table.get('scheme', SCHEMES[0])!r}", file)
     if not 2 <= table["va_bits"] <= 57:
         raise wrong(file, "va_bits", "2 to 57")
-    if table["entry_bytes"] not in (1, 2, 4, 8):
+    if not bounded and table["entry_bytes"] not in (1, 2, 4, 8):
         raise wrong(file, "entry_bytes", "1, 2, 4 or 8")
 
 
@@ -89,6 +102,8 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
     """The format that a table declares."""
 
     check_keys(table, file)
+    if table.get("scheme") == BOUNDED:
+        return make_bounded(table, file)
     va_bits, width = table["va_bits"], table["entry_bytes"]
     levels = read_levels(table["levels"], va_bits, file)
     if levels[-1].shift < 3:
@@ -134,6 +149,20 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
         }
         | {"p": (valid, f"a translation needs {valid} = {0 if 'valid' in inverted else 1}")},
     )
+
+
+def make_bounded(table: Mapping[str, Any], file: str) -> Format:
+    """A machine without tables: base and bounds, partitions of one size."""
+    from vmdbg.formats.bounds import bounded
+
+    try:
+        size = parse_size(table["partition"])
+    except UserError:
+        size = 0
+    bits = size.bit_length() - 1
+    if size != 1 << max(bits, 0) or not MIN_PARTITION <= bits <= min(table["va_bits"], MAX_PARTITION):
+        raise wrong(file, "partition", 'a power of two that addresses can name, such as "32K"')
+    return bounded(table.get("name", "partitions"), bits, table["va_bits"], file)
 
 
 def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:

@@ -54,7 +54,8 @@ class Format:
     """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits.
 
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
-    the format sign-extends); None: no kernel half.
+    the format sign-extends); None: no kernel half.  `bounded`: base and bounds, no tables at all.
+    `asid_bits`: width of an address space's number, at most 16.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class Format:
         software_walk: bool = False,
         kernel_sets_ad: bool = False,
         kernel_base: int | None = None,
+        bounded: bool = False,
+        asid_bits: int = 16,
         code_bits: tuple[tuple[int, str], ...] = (),
         rules: dict[str, tuple[str, str]] | None = None,
         constants: dict[str, int] | None = None,
@@ -84,6 +87,7 @@ class Format:
         self.root_register, self.fault_register = root_register, fault_register
         self.sign_extended, self.software_walk = sign_extended, software_walk
         self.kernel_sets_ad, self.kernel_base = kernel_sets_ad, kernel_base
+        self.bounded, self.asid_bits = bounded, asid_bits
         self.code_bits, self.rules = code_bits, rules or {}
         self.constants = constants or {}
 
@@ -101,6 +105,16 @@ class Format:
     def page_shifts(self) -> list[int]:
         """Shifts of all page sizes, base page first; sizes without leaves are included as depths are."""
         return [level.shift for level in reversed(self.levels)]
+
+    @property
+    def grain(self) -> int:
+        """Bytes that the ends of regions are multiples of."""
+        return 1 if self.bounded else self.page_size
+
+    @property
+    def chunk_size(self) -> int:
+        """Bytes of the pieces in which changes of memory are marked."""
+        return 1 << self.constants.get("CHUNK_BITS", self.page_bits)
 
     def size_index(self, size: int) -> int:
         """The page-size index of a size in bytes; ValueError if the format has no such page."""
@@ -150,6 +164,7 @@ class Format:
             "BITS": packed([level.bits for level in self.levels]),
             "SIZES": packed(self.page_shifts),
             "PAGE_BITS": self.page_bits,
+            "CHUNK_BITS": self.page_bits,
             "ENTRY_BYTES": self.entry_bytes,
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
             "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import PAGE_BITS
+from vmdbg.formats.contract import CHUNK_BITS, PAGE_BITS
 from vmdbg.hot import reads, twin, writes
 from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE
 
@@ -68,7 +68,7 @@ def store(m, pa, width, value):
     at = ram_offset(m, pa, width)
     if at < 0:
         return False
-    m.dirty[at >> PAGE_BITS] = 1
+    m.dirty[at >> CHUNK_BITS] = 1
     if at & (width - 1):
         store_bytes(m, at, width, value)
     elif width == 8:
@@ -88,7 +88,7 @@ def store_bytes(m, at, width, value):
     place = 0
     while place < width:
         m.ram1[at + place] = value & 0xFF
-        m.dirty[(at + place) >> PAGE_BITS] = 1
+        m.dirty[(at + place) >> CHUNK_BITS] = 1
         value >>= 8
         place += 1
 

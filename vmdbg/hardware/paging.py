@@ -8,11 +8,13 @@ from __future__ import annotations
 from vmdbg.formats.contract import (
     ALL_RIGHTS,
     BITS,
+    ENTRY_BOUND,
     ENTRY_BUS,
     ENTRY_BYTES,
     ENTRY_LEAF,
     ENTRY_RESERVED,
     ENTRY_TABLE,
+    FAULT_BOUNDS,
     FAULT_BUS,
     FAULT_NOT_PRESENT,
     FAULT_RESERVED,
@@ -98,6 +100,8 @@ def walk_fault(kind):
         return 0
     if kind == ENTRY_RESERVED:
         return FAULT_RESERVED
+    if kind == ENTRY_BOUND:
+        return FAULT_BOUNDS
     return FAULT_NOT_PRESENT
 
 

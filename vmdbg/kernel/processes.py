@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
 from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.partitions import copy_partition, give_partition, take_partition
 from vmdbg.kernel.regions import drop_entry, entries, entry_address, remove_region, signed
 from vmdbg.kernel.scheduler import (
     PROCESS_IS_ENDED,
@@ -13,13 +14,15 @@ from vmdbg.kernel.scheduler import (
     PROCESS_IS_READY,
     PROCESS_IS_RUNNING,
 )
-from vmdbg.state.events import ENTRY_WRITE, EXIT, FORK, OOM
+from vmdbg.state.events import ENTRY_WRITE, EXIT, FORK, KINDS, OOM, OOM_PAGES, OOM_SCORE
 from vmdbg.state.tables import (
     CPU,
     CPU_PID,
     FRAME,
+    FRAME_PID,
     FRAME_STATE,
     KERNEL_LIVE,
+    KERNEL_PID,
     KERNEL_READY_FIRST,
     KERNEL_READY_LAST,
     KERNEL_REGION_FREE,
@@ -34,6 +37,7 @@ from vmdbg.state.tables import (
     PROCESS_NAME0,
     PROCESS_NAME1,
     PROCESS_NEXT,
+    PROCESS_OOM,
     PROCESS_PARENT,
     PROCESS_PC,
     PROCESS_REGION,
@@ -49,6 +53,8 @@ from vmdbg.state.tables import (
     REGION_RIGHTS,
     REGION_SHARE,
     REGION_START,
+    SLOT,
+    SLOT_PID,
 )
 
 TYPE_CHECKING = False
@@ -60,26 +66,15 @@ if TYPE_CHECKING:
 def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: int = 0) -> int:
     """A new process with an empty address space, in no queue yet; returns its pid.
 
-    UserError if the table of processes is full or there is no frame for its root table.
+    There is a spare row for it.  UserError if there is no frame for its root table.
     """
-    m = k.m
-    rows = len(m.process) // PROCESS
-    pid = next((p for p in range(1, rows) if m.process[p * PROCESS + PROCESS_STATE] == PROCESS_IS_FREE), 0)
-    if not pid:
-        raise UserError(f"No free process ({rows - 1} of {rows - 1} in use).")
-    root = k.table_take(m, pid, 0, 0)
-    if root < 0:
-        raise UserError("No frame is free for the root table of a process.")
-    for index in range(form.user_entries, 1 << form.levels[0].bits):
-        at = index * form.entry_bytes
-        entry = k.load(m, m.kernel[KERNEL_ROOT] + at, form.entry_bytes)
-        if entry:
-            k.store(m, root + at, form.entry_bytes, entry)
+    m, pid = k.m, spare_row(k)
+    clear_row(k, pid)
+    root = take_partition(k, pid) if form.bounded else take_root(k, form, pid)
     row = pid * PROCESS
     text = name.encode()[:16].ljust(16, b"\0")
     for column, value in (
         (PROCESS_STATE, PROCESS_IS_IDLE),
-        (PROCESS_ASID, pid if asids else 1),
         (PROCESS_ROOT, root),
         (PROCESS_LIMIT, limit),
         (PROCESS_PARENT, parent),
@@ -87,8 +82,57 @@ def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: i
         (PROCESS_NAME1, int.from_bytes(text[8:], "little", signed=True)),
     ):
         m.process[row + column] = value
+    if asids:
+        k.give_asid(m, pid)
+    else:
+        m.process[row + PROCESS_ASID] = 1
     m.kernel[KERNEL_LIVE] += 1
+    m.kernel[KERNEL_PID] = pid
     return pid
+
+
+def spare_row(k: Linked) -> int:
+    """The pid for a new process: the next one, in a circle, that no live process has; 0 if all are in use."""
+    m = k.m
+    rows = len(m.process) // PROCESS
+    for turn in range(rows):
+        pid = (m.kernel[KERNEL_PID] + turn) % rows + 1
+        if pid < rows and m.process[pid * PROCESS + PROCESS_STATE] in (PROCESS_IS_FREE, PROCESS_IS_ENDED):
+            return pid
+    return 0
+
+
+def clear_row(k: Linked, pid: int) -> None:
+    """Forget the process that ended with this pid; what happened to it counts as nobody's from now on."""
+    m, width = k.m, len(k.m.cpu) // CPU * KINDS
+    if m.process[pid * PROCESS + PROCESS_STATE] == PROCESS_IS_FREE:
+        return
+    for place in range(width):
+        m.count[place] += m.count[pid * width + place]
+        m.count[pid * width + place] = 0
+    for row in range(0, len(m.process), PROCESS):
+        if m.process[row + PROCESS_PARENT] == pid:
+            m.process[row + PROCESS_PARENT] = 0
+    for column in range(PROCESS):
+        m.process[pid * PROCESS + column] = 0
+    for rows, width, owner in ((m.slot, SLOT, SLOT_PID), (m.frame, FRAME, FRAME_PID)):
+        for place, held in enumerate(rows[owner::width].tolist()):
+            if held == pid:
+                rows[place * width + owner] = 0
+
+
+def take_root(k: Linked, form: Format, pid: int) -> int:
+    """A root table that has the kernel half; UserError if there is no frame for it."""
+    m = k.m
+    root: int = k.table_take(m, pid, 0, 0)
+    if root < 0:
+        raise UserError("No frame is free for the root table of a process.")
+    for index in range(form.user_entries, 1 << form.levels[0].bits):
+        at = index * form.entry_bytes
+        entry = k.load(m, m.kernel[KERNEL_ROOT] + at, form.entry_bytes)
+        if entry:
+            k.store(m, root + at, form.entry_bytes, entry)
+    return root
 
 
 def process_name(k: Linked, pid: int) -> str:
@@ -111,7 +155,10 @@ def end_process(k: Linked, form: Format, pid: int, status: int) -> None:
             drop_entry(k, form, pid, signed(form, va), depth, address, entry, kind)
         elif kind == ENTRY_TABLE:
             k.table_give(m, pid, k.next_table(entry), depth + 1)
-    k.table_give(m, pid, root, 0)
+    if form.bounded:
+        give_partition(k, pid)
+    else:
+        k.table_give(m, pid, root, 0)
     leave_queue(k, pid)
     m.process[row + PROCESS_STATE] = PROCESS_IS_ENDED
     m.process[row + PROCESS_STATUS] = status
@@ -121,7 +168,8 @@ def end_process(k: Linked, form: Format, pid: int, status: int) -> None:
     for cpu in range(len(m.cpu) // CPU):
         if m.cpu[cpu * CPU + CPU_PID] == pid:
             k.switch_to(m, cpu, k.ready_take(m))
-        k.tlb_flush(m, cpu, m.process[row + PROCESS_ASID], 1)
+    k.flush_space(m, pid)
+    k.forget_ran(m, pid)
 
 
 def leave_queue(k: Linked, pid: int) -> None:
@@ -142,12 +190,13 @@ def leave_queue(k: Linked, pid: int) -> None:
 
 
 def badness(k: Linked, pid: int) -> int:
-    """The out-of-memory score: resident + swapped + table frames (Linux: mm/oom_kill.c)."""
+    """The out-of-memory score: frames resident, swapped and in tables + adjustment (Linux: mm/oom_kill.c)."""
     row = pid * PROCESS
     return int(
         k.m.process[row + PROCESS_RSS]
         + k.m.process[row + PROCESS_SWAPPED]
         + k.m.process[row + PROCESS_TABLES]
+        + k.m.process[row + PROCESS_OOM]
     )
 
 
@@ -160,11 +209,16 @@ def live_processes(k: Linked) -> list[int]:
 
 def kill_for_memory(k: Linked, form: Format) -> int:
     """Memory and swap are full: end the process with the highest score; returns its pid, 0 if none."""
-    pids = live_processes(k)
+    m, pids = k.m, live_processes(k)
     if not pids:
         return 0
-    victim = max(pids, key=lambda pid: (badness(k, pid), pid))
-    k.emit(k.m, OOM, victim, badness(k, victim), 0)
+    pids.sort(key=lambda pid: (badness(k, pid), pid), reverse=True)
+    for pid in pids:
+        row = pid * PROCESS
+        k.emit(m, OOM_PAGES, pid, m.process[row + PROCESS_RSS], m.process[row + PROCESS_SWAPPED])
+        k.emit(m, OOM_SCORE, pid, m.process[row + PROCESS_TABLES], badness(k, pid))
+    victim = pids[0]
+    k.emit(m, OOM, victim, badness(k, victim), 0)
     end_process(k, form, victim, 128 + 9)
     return victim
 
@@ -172,17 +226,19 @@ def kill_for_memory(k: Linked, form: Format) -> int:
 def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int, int, int]:
     """Copy a process; private pages become copy-on-write.  The child goes on at program row `row`.
 
-    The reverse map has a free row for each page of the parent.  Returns the child's pid, the base
+    There is a spare row for it, and in the reverse map one for each page of the parent.  Returns the child's pid, the base
     pages shared, and how many of them are copy-on-write.  UserError if memory or processes run out.
     """
-    m, parent = k.m, pid * PROCESS
+    m, parent, last = k.m, pid * PROCESS, k.m.kernel[KERNEL_PID]
     child = spawn(k, form, process_name(k, pid), m.process[parent + PROCESS_LIMIT], asids, pid)
     at = child * PROCESS
-    for column in (PROCESS_END, PROCESS_DEPTH, *range(PROCESS_LOOP0, PROCESS_BACK_DEPTH + 1)):
+    for column in (PROCESS_END, PROCESS_DEPTH, PROCESS_OOM, *range(PROCESS_LOOP0, PROCESS_BACK_DEPTH + 1)):
         m.process[at + column] = m.process[parent + column]
     m.process[at + PROCESS_PC] = row
     copy_regions(k, pid, child)
     shared = cow = 0
+    if form.bounded:
+        copy_partition(k, form, pid, child)
     try:
         for va, depth, address, entry, kind in list(entries(k, form, m.process[parent + PROCESS_ROOT])):
             if kind == ENTRY_LEAF:
@@ -195,11 +251,12 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
                 m.process[at + PROCESS_SWAPPED] += 1
     except UserError:
         end_process(k, form, child, 0)
+        k.flush_space(m, pid)
+        m.kernel[KERNEL_PID] = last
         for column in range(PROCESS):
             m.process[at + column] = 0
         raise
-    for cpu in range(len(m.cpu) // CPU):
-        k.tlb_flush(m, cpu, m.process[parent + PROCESS_ASID], 1)
+    k.flush_space(m, pid)
     k.ready_put(m, child)
     k.emit(m, FORK, pid, child, shared)
     return child, shared, cow

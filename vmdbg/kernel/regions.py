@@ -9,6 +9,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.kernel.frames import FRAME_IS_TAIL, FRAME_IS_USER
+from vmdbg.kernel.partitions import check_fits
 from vmdbg.state.events import BRK, ENTRY_WRITE, FAULT_COW, FAULT_MINOR, MPROTECT, MUNMAP
 from vmdbg.state.tables import (
     FRAME,
@@ -89,7 +90,11 @@ def add_region(
     except ValueError:
         raise UserError(f"{form.name} has no pages of {page} bytes.") from None
     end = start + size
-    if start % page or size % page or size <= 0:
+    if form.bounded:
+        check_fits(k, form, start, end)
+        populate = False
+    grain = 1 if form.bounded else page
+    if start % grain or size % grain or size <= 0:
         raise UserError(f"Region {start:#x}..{end:#x} is not aligned to its page size, {page:#x}.")
     if not (k.canonical(start) and k.canonical(end - 1)):
         raise UserError(f"Region {start:#x}..{end:#x} does not fit the address space of {form.name}.")
@@ -117,7 +122,7 @@ def add_region(
     else:
         m.process[pid * PROCESS + PROCESS_REGION] = new
     if kind == "stack":
-        lowest = m.region[before * REGION + REGION_END] + form.page_size if before else form.page_size
+        lowest = m.region[before * REGION + REGION_END] + form.grain if before else form.grain
         m.region[row + REGION_LIMIT] = min(start, max(lowest, end - m.kernel[KERNEL_STACK_LIMIT]))
     if populate:
         try:
@@ -371,12 +376,12 @@ def regions_of(k: Linked, pid: int) -> list[int]:
 
 def checked_range(k: Linked, form: Format, pid: int, start: int, size: int) -> tuple[int, int]:
     """The range as start and end, rounded up to pages; split regions stand at both.  UserError."""
-    end = start + -(-size // form.page_size) * form.page_size
-    if start % form.page_size or size <= 0:
+    end = start + -(-size // form.grain) * form.grain
+    if start % form.grain or size <= 0:
         raise UserError(f"Range {start:#x}, {size:#x} is empty or does not start at a page.")
     for region in regions_of(k, pid):
         row = region * REGION
-        page = 1 << form.page_shifts[k.m.region[row + REGION_SIZE]]
+        page = 1 if form.bounded else 1 << form.page_shifts[k.m.region[row + REGION_SIZE]]
         for border in (start, end):
             if k.m.region[row + REGION_START] < border < k.m.region[row + REGION_END] and border % page:
                 raise UserError(f"{border:#x} is not a border of the pages of {page:#x} bytes there.")
@@ -440,7 +445,7 @@ def set_break(k: Linked, form: Format, pid: int, end: int) -> None:
     if not heaps:
         raise UserError(f"Process {pid} has no heap.")
     row = heaps[-1] * REGION
-    old, wanted = m.region[row + REGION_END], -(-end // form.page_size) * form.page_size
+    old, wanted = m.region[row + REGION_END], -(-end // form.grain) * form.grain
     if wanted <= m.region[row + REGION_START]:
         raise UserError(f"The heap of process {pid} starts at {m.region[row + REGION_START]:#x}.")
     last = 1 << (form.va_bits - 1 if form.sign_extended else form.va_bits)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, PAGE_BITS
+from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_BITS
 from vmdbg.hardware.memory import load, load_bytes, ram_offset, store, store_bytes
 from vmdbg.hardware.mmu import translate
 from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.hot import reads, writes
+from vmdbg.kernel.asids import give_asid
 from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
 from vmdbg.kernel.frames import RMAP_SPARE
 from vmdbg.kernel.patterns import pattern_place
 from vmdbg.kernel.policies import policy_use
-from vmdbg.kernel.reasons import REASON_IDLE, REASON_SYSCALL
+from vmdbg.kernel.reasons import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
 from vmdbg.kernel.reclaim import background
+from vmdbg.kernel.shootdown import note_flushed, note_ran, serve_owed
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, SWITCH, WRITE, emit
 from vmdbg.state.tables import (
@@ -23,6 +25,7 @@ from vmdbg.state.tables import (
     CONTROL_VALUE,
     CPU,
     CPU_ASID,
+    CPU_OWED,
     CPU_PID,
     CPU_QUANTUM,
     CPU_ROOT,
@@ -101,9 +104,12 @@ def switch_to(m, cpu, pid):
     asid = 0
     if pid:
         p = pid * PROCESS
+        if ASIDS and m.process[p + PROCESS_ASID] == 0:
+            give_asid(m, pid)
         root = m.process[p + PROCESS_ROOT]
         asid = m.process[p + PROCESS_ASID]
         m.process[p + PROCESS_STATE] = PROCESS_IS_RUNNING
+        note_ran(m, pid, cpu)
     m.cpu[c + CPU_PID] = pid
     m.cpu[c + CPU_ROOT] = root
     m.cpu[c + CPU_ASID] = asid
@@ -112,6 +118,8 @@ def switch_to(m, cpu, pid):
     emit(m, SWITCH, old, pid, root)
     if ASIDS == 0 and pid:
         tlb_flush(m, cpu, -1, 1)
+        if old:
+            note_flushed(m, old, cpu)
 
 
 @writes(cold=True)
@@ -154,7 +162,7 @@ def access(m, cpu, pid, va, how, width, value):
                 part = room
         policy_use(m, at >> PAGE_BITS)
         if how == ACCESS_WRITE:
-            m.dirty[at >> PAGE_BITS] = 1
+            m.dirty[at >> CHUNK_BITS] = 1
             if PAYLOAD:
                 old = exchange(m, pa, part, value)
                 m.control[CONTROL_VALUE] = old
@@ -248,7 +256,7 @@ def operate(m, cpu, pid):
         if word & OP_RANGED:
             va += range_place(m, p, row, word) * m.op[(row + 1) * OP + OP_VA]
     reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + OP_VALUE])
-    if reason:
+    if reason and reason != REASON_REFUSED:
         return reason
     if word & OP_RANGED:
         done = m.process[p + PROCESS_CURSOR] + 1
@@ -269,6 +277,12 @@ def end_operation(m, cpu):
         m.cpu[cpu * CPU + CPU_QUANTUM] = left - 1
         if left == 1:
             expire(m, cpu)  # its events belong to the operation that ends
+    count_operation(m, cpu)
+
+
+@writes
+def count_operation(m, cpu):
+    """Count an executed operation of a process that has left its CPU; the next CPU has its turn."""
     m.kernel[KERNEL_OPERATIONS] += 1
     if CPUS > 1:
         following = cpu + 1
@@ -332,6 +346,8 @@ def run(m):
                     continue
             if CPUS > 1:
                 m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT
+                if m.cpu[cpu * CPU + CPU_OWED]:
+                    serve_owed(m, cpu)
             reason = operate(m, cpu, pid)
             if reason:
                 return reason

@@ -61,7 +61,7 @@ def map_anonymous(
     k: Linked, form: Format, pid: int, start: int, size: int, rights: int, page: int, populate: bool
 ) -> None:
     """Map an anonymous private region; its size is rounded up to pages (POSIX mmap, MAP_FIXED_NOREPLACE)."""
-    unit = page or form.page_size
+    unit = page or form.grain
     size = -(-size // unit) * unit
     regions.add_region(k, form, pid, "anon", start, size, rights, page, populate)
     k.emit(k.m, MMAP, start, start + size, rights)

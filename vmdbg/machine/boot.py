@@ -7,8 +7,10 @@ from array import array
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
+from vmdbg.hardware import bounds
 from vmdbg.hardware.tlb import KEY_SIZE
 from vmdbg.kernel import policies
+from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
@@ -33,13 +35,16 @@ from vmdbg.state.tables import (
     FRAME_NEXT,
     FRAME_PREVIOUS,
     FRAME_STATE,
+    KERNEL_ASID_COUNT,
     KERNEL_FREE,
     KERNEL_HAND,
     KERNEL_HIGH,
+    KERNEL_LAZY,
     KERNEL_LOW,
     KERNEL_MIN,
     KERNEL_NEWEST,
     KERNEL_OLDEST,
+    KERNEL_OVER_LIMIT,
     KERNEL_QUANTUM,
     KERNEL_RANDOM,
     KERNEL_REGION_FREE,
@@ -114,6 +119,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         **form.bindings(),
         **policies.bindings(config["kernel.policy"]),
         **Arrays(config).bindings(),
+        **({"walk": bounds.walk, "translate": bounds.translate} if form.bounded else {}),
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
         "PAYLOAD": int(config["machine.payload"]),
@@ -127,6 +133,8 @@ def shape(config: MachineConfig) -> dict[str, int]:
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     if frames > form.frames - (config["machine.ram_base"] >> form.page_bits):
         raise UserError(f"Entries of {form.name} name {form.frames} frames; machine.ram has {frames}.")
+    if not frames:
+        raise UserError(f"machine.ram {config['machine.ram']:#x} is less than one page of {form.page_size:#x}.")
     if config["machine.ram_base"] % form.page_size:
         raise UserError(f"machine.ram_base {config['machine.ram_base']:#x} is no multiple of a page.")
     arrays = Arrays(config)
@@ -137,6 +145,7 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "one": 1,
         "ram": frames << form.page_bits,
         "frames": frames,
+        "chunks": -(-(frames << form.page_bits) // form.chunk_size),
         "banks": 1,
         "cpus": config["machine.cpus"],
         "arrays": len(arrays.rows),
@@ -147,7 +156,7 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "slots": slots,
         "file_pages": 0,
         "page_words": form.page_size >> 3,
-        "swap": slots << form.page_bits if config["machine.payload"] else 0,
+        "swap": slots << form.page_bits if config["machine.payload"] and slots > 1 else 0,
         "ops": 1,
         "kinds": events.KINDS,
         "stops": MAX_STOPS,
@@ -171,6 +180,9 @@ def fill(m: Any, config: MachineConfig) -> None:
     m.kernel[KERNEL_MIN], m.kernel[KERNEL_LOW] = config["kernel.min_free"], config["kernel.low_free"]
     m.kernel[KERNEL_HIGH] = max(config["kernel.high_free"], config["kernel.low_free"])
     m.kernel[KERNEL_STACK_LIMIT] = config["kernel.stack_limit"]
+    m.kernel[KERNEL_OVER_LIMIT] = OVER_LIMIT.index(config["kernel.over_limit"])
+    m.kernel[KERNEL_LAZY] = int(config["machine.shootdown"] == "lazy")
+    m.kernel[KERNEL_ASID_COUNT] = asid_count(config, form)
     fill_frames(m, config)
     chain(m.rmap, RMAP, RMAP_NEXT, 1, len(m.rmap) // RMAP)
     m.kernel[KERNEL_RMAP_FREE], m.kernel[KERNEL_RMAP_COUNT] = 1, len(m.rmap) // RMAP - 1
@@ -179,6 +191,18 @@ def fill(m: Any, config: MachineConfig) -> None:
     slots = len(m.slot) // SLOT
     chain(m.slot, SLOT, SLOT_NEXT, 1, slots)
     m.kernel[KERNEL_SLOT_FREE], m.kernel[KERNEL_SLOT_COUNT] = (1 if slots > 1 else 0), slots - 1
+
+
+def asid_count(config: MachineConfig, form: Format) -> int:
+    """The highest address-space number that the kernel gives; 1 for a TLB without them.  UserError."""
+    wanted, most = config["kernel.asids"], (1 << form.asid_bits) - 1
+    if not config["tlb.asids"]:
+        return 1
+    if wanted > most:
+        raise UserError(f"kernel.asids {wanted}: {form.name} has {most} address-space numbers.")
+    if wanted and wanted <= config["machine.cpus"]:
+        raise UserError(f"kernel.asids {wanted}: more than machine.cpus, {config['machine.cpus']}, are needed.")
+    return int(wanted or most)
 
 
 def fill_arrays(m: Any, config: MachineConfig, form: Format) -> None:

@@ -91,18 +91,19 @@ QUEUED = ("fifo", "lru")
 MOST = 200  # findings that are listed
 
 
-def check(machine: Machine) -> list[Violation]:
+def check(machine: Machine, owed: bool = False) -> list[Violation]:
     """Everything that is wrong, most basic first; an empty list for a machine that is consistent.
 
+    A TLB entry that its CPU owes to drop is listed if `owed`.
     In the middle of an operation a page that is in transit is named, too.
     """
     survey = Survey(machine)
     found = [Violation("tables", message) for message in survey.problems]
     for rule, messages in (
-        ("frames", check_frames(survey)),
+        ("frames", check_partitions(survey) if machine.format.bounded else check_frames(survey)),
         ("rmap", check_rmap(survey)),
         ("slots", check_slots(survey)),
-        ("processes", check_processes(survey)),
+        ("processes", [] if machine.format.bounded else check_processes(survey)),
         ("regions", check_regions(survey)),
         ("lists", check_frame_lists(survey)),
         ("policy", check_queue(survey)),
@@ -115,8 +116,29 @@ def check(machine: Machine) -> list[Violation]:
             if len(found) >= MOST:
                 return found
     for stale in survey.stale():
-        found.append(Violation("stale", f"{stale.kind}: {stale.message}"))
+        if stale.owed is None:
+            found.append(Violation("stale", f"{stale.kind}: {stale.message}"))
+        elif owed:
+            since = f"its CPU owes to drop it since operation {stale.owed}"
+            found.append(Violation("owed", f"{stale.kind}: {stale.message}; {since}"))
     return found[:MOST]
+
+
+def check_partitions(s: Survey) -> Iterator[str]:
+    """With base and bounds each live process has one partition, and every other one is free."""
+    m = s.m
+    owners = {}
+    for pid in live_processes(s.k):
+        base, rss = m.process[pid * PROCESS + PROCESS_ROOT], m.process[pid * PROCESS + PROCESS_RSS]
+        frame = s.k.frame_at(m, base)
+        if frame < 0 or base != s.k.frame_address(m, frame) or frame in owners or rss != 1:
+            yield f"process {pid}: its base {base:#x} is no partition of its own"
+        owners[frame] = pid
+    for frame, state in enumerate(s.states):
+        if (state == FRAME_IS_USER) != (frame in owners):
+            yield f"partition {frame} is {name_of(FRAME_STATES, state)}, and process {owners.get(frame, 0)} has it"
+    if m.kernel[KERNEL_RESIDENT] != len(owners):
+        yield f"{m.kernel[KERNEL_RESIDENT]} resident partitions are counted, {len(owners)} exist"
 
 
 def check_frames(s: Survey) -> Iterator[str]:
@@ -241,6 +263,10 @@ def check_processes(s: Survey) -> Iterator[str]:
             for name, at in (("a root table", PROCESS_ROOT), ("a region", PROCESS_REGION)):
                 if m.process[row + at]:
                     yield f"process {pid} does not live, but has {name}"
+    numbers = [m.process[pid * PROCESS + PROCESS_ASID] for pid in live]
+    for number in {number for number in numbers if number and numbers.count(number) > 1}:
+        if s.machine.config["tlb.asids"]:
+            yield f"{numbers.count(number)} processes have address-space number {number}"
     if m.kernel[KERNEL_LIVE] != len(live):
         yield f"{len(live)} processes live, {m.kernel[KERNEL_LIVE]} are counted"
 

@@ -96,7 +96,8 @@ class Machine:
         copies = hot.link({**self.bindings, "halt": halt})
         copies["halt"].__globals__["Halted"] = Halted
         self.k = Linked(copies, tables.views(self.buffers))
-        self.recorder = Recorder(self.buffers, self.format.page_size)
+        self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size)
+        self.k.recorder = self.recorder
         boot.fill(self.m, config)
         boot.map_kernel(self.k, self.format)
         self.program: Any = None
@@ -158,6 +159,7 @@ class Machine:
 
     def spawn(self, name: str, limit: int) -> int:
         """Make a process without a program or a region; it waits for no CPU.  UserError if it cannot be."""
+        self.make_room_for_process()
         return processes.spawn(self.k, self.format, name, limit, self.config["tlb.asids"])
 
     def append_operations(self, pid: int, spec: Any) -> None:
@@ -191,6 +193,11 @@ class Machine:
         self.k.m = tables.views(self.buffers)
         self._arrays = None
 
+    def make_room_for_process(self) -> None:
+        """Let there be a spare row for a new process."""
+        if not processes.spare_row(self.k):
+            self.grow("processes", 2 * self.shape["processes"])
+
     def grow_rmap(self) -> None:
         """Double the reverse map."""
         old = self.shape["rmaps"]
@@ -221,8 +228,8 @@ class Machine:
             if self.m.kernel[KERNEL_WAKE]:
                 self.m.control[CONTROL_LIMIT] = 0
             reason = self.engine(compiled)
-            if reason not in (REASON_NONE, REASON_IDLE) and self.cold_work(reason):
-                self.k.end_operation(self.m, self.m.kernel[KERNEL_CPU])
+            if reason not in (REASON_NONE, REASON_IDLE):
+                self.finish_operation(reason)
             if self.m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
                 self.grow_rmap()
             if reason == REASON_IDLE or self.m.control[CONTROL_STOP] or self.operations >= limit:
@@ -253,6 +260,14 @@ class Machine:
         with contextlib.suppress(OSError):  # without sources everything stays as it is
             vars(self.k)[ENTRY] = flatten(copies, ENTRY)
 
+    def finish_operation(self, reason: int) -> None:
+        """Do what hot code asked for, and count the operation if it is over."""
+        cpu = self.m.kernel[KERNEL_CPU]
+        pid = self.m.cpu[cpu * CPU + CPU_PID]
+        if self.cold_work(reason):
+            stays = self.m.cpu[cpu * CPU + CPU_PID] == pid
+            (self.k.end_operation if stays else self.k.count_operation)(self.m, cpu)
+
     def cold_work(self, reason: int) -> bool:
         """What hot code asked for.  True: the operation is over; False: it is to be repeated."""
         m = self.m
@@ -282,11 +297,12 @@ class Machine:
         return True
 
     def make_room_for_system_call(self, pid: int) -> None:
-        """Let the pools have the rows that one system call of a process may need.
+        """Let the pools have the rows that one system call of a process may need, a fork too.
 
         In the reverse map: as many as pages that `fork` shares, or as free frames that a populated region
         takes (a frame that it takes from another page brings its rows along).
         """
+        self.make_room_for_process()
         needed = len(regions.regions_of(self.k, pid)) + 2
         while self.free_regions(needed) < needed:
             self.grow_regions()

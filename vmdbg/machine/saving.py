@@ -18,7 +18,7 @@ import zlib
 from vmdbg.errors import InputError, UserError
 from vmdbg.machine.config import BY_NAME, MachineConfig
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.snapshot import CHUNK, MARKED, Snapshot
+from vmdbg.machine.snapshot import Snapshot
 from vmdbg.state.tables import STATE, TABLES, buffer_size
 
 TYPE_CHECKING = False
@@ -147,7 +147,7 @@ def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes) -> dict[s
     for name, table in TABLES.items():
         if table.group != STATE:
             continue
-        size = machine.format.page_size if name in MARKED else CHUNK
+        size = machine.recorder.chunk_size(name)
         total = len(machine.buffers[name])
         chunks[name] = [None] * -(-total // size)
         for number, length in tables[name]:

@@ -1,6 +1,6 @@
 """Copies of the machine's state that share what did not change.
 
-The state is cut into chunks: a frame of memory, a slot of the swap area, 64 KiB of any other table.  A
+The state is cut into chunks: a frame of memory (64 KiB where frames are larger), a slot of the swap area, 64 KiB of any other table.  A
 snapshot is a list of chunks (None: all zero).  A chunk that is equal to the same chunk of the snapshot
 before it *is* that chunk, so a snapshot costs what changed, and dropping one drops references.
 """
@@ -11,6 +11,7 @@ from vmdbg.state.tables import STATE, TABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 CHUNK = 1 << 16
@@ -32,8 +33,8 @@ class Recorder:
     The buffers are new, all zero, when it is made.
     """
 
-    def __init__(self, buffers: dict[str, Any], page_size: int) -> None:
-        self.buffers, self.page_size = buffers, page_size
+    def __init__(self, buffers: dict[str, Any], page_size: int, memory_chunk: int) -> None:
+        self.buffers, self.sizes = buffers, {"ram1": memory_chunk, "swap8": page_size}
         self.base: dict[str, list[bytes | None]] = {}
         for table in self.tables():
             size = self.chunk_size(table)
@@ -46,7 +47,7 @@ class Recorder:
 
     def chunk_size(self, table: str) -> int:
         """Bytes of a chunk of a table."""
-        return self.page_size if table in MARKED else CHUNK
+        return self.sizes.get(table, CHUNK)
 
     def changed(self, table: str) -> list[int]:
         """Numbers of the chunks that may differ from `base`; marks are taken off."""
@@ -54,11 +55,24 @@ class Recorder:
         if marks is None:
             return list(range(-(-len(self.buffers[table]) // CHUNK)))
         found, buffer, at = [], self.buffers[marks], -1
-        limit = -(-len(self.buffers[table]) // self.page_size)
+        limit = -(-len(self.buffers[table]) // self.chunk_size(table))
         while (at := buffer.find(b"\1", at + 1)) >= 0 and at < limit:
             found.append(at)
             buffer[at : at + 1] = b"\0"
         return found
+
+    def written(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The pieces of the bytes `start .. end - 1` of memory that may not be zero, as (start, end)."""
+        size, marks, known = self.chunk_size("ram1"), self.buffers["dirty"], self.base["ram1"]
+        for number in range(start // size, -(-end // size)):
+            if marks[number] or known[number] is not None:
+                yield max(start, number * size), min(end, (number + 1) * size)
+
+    def mark(self, start: int, end: int) -> None:
+        """Mark the bytes `start .. end - 1` of memory as changed."""
+        size = self.chunk_size("ram1")
+        for number in range(start // size, -(-end // size)):
+            self.buffers["dirty"][number] = 1
 
     def known(self, table: str) -> list[bytes | None]:
         """The chunks of a table as of the last snapshot, as many as it has now."""

@@ -9,6 +9,7 @@ from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRT
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.kernel.processes import live_processes
 from vmdbg.kernel.regions import signed
+from vmdbg.kernel.shootdown import owed_since
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_BASE,
@@ -46,8 +47,9 @@ if TYPE_CHECKING:
 #: A leaf of a process: `frame` is -1 outside of memory, `rights` count the whole path, `size` is a
 #: page-size index, `kernel` is true of pages that are no user's.
 Leaf = namedtuple("Leaf", "pid va size address entry frame rights kernel")
-#: A TLB row (an offset into the table) that disagrees with the tables.
-Stale = namedtuple("Stale", "cpu row kind message")
+#: A TLB row (an offset into the table) that disagrees with the tables.  `owed`: the operation since which
+#: its CPU owes to drop it; None: nobody knows that it is stale.
+Stale = namedtuple("Stale", "cpu row kind message owed")
 #: What `Stale.kind` may be.
 STALE_KINDS = {
     "dead-page": "the tables map nothing there any more",
@@ -97,7 +99,7 @@ class Survey:
         self.kernel_root = self.m.kernel[KERNEL_ROOT]
         if self.form.kernel_base is not None:
             self.read_table(0, self.kernel_root, 0, 0, ALL_RIGHTS)
-        for pid in live_processes(self.k):
+        for pid in [] if self.form.bounded else live_processes(self.k):
             self.read_table(pid, self.m.process[pid * PROCESS + PROCESS_ROOT], 0, 0, ALL_RIGHTS)
         for frame, state in enumerate(self.states):
             if state == FRAME_IS_TABLE and frame not in self.tables:
@@ -226,7 +228,9 @@ class Survey:
             if kind:
                 address = key >> KEY_TAG << self.form.page_shifts[min(size, len(self.form.levels) - 1)]
                 place = f"CPU {cpu}, row {row}, {signed(self.form, address):#x} of space {space}"
-                yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}")
+                shift = self.form.page_shifts[min(size, len(self.form.levels) - 1)] - self.form.page_bits
+                owed = owed_since(self.m, cpu, key, shift)
+                yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", owed)
 
     def tag(self, va: int, size: int) -> int:
         """The page number of a virtual address, in pages of a size."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 OUTPUT_CHARACTERS = 16 << 20
 SECONDS = 120
 MEMORY_BYTES = 4 << 30
+MAPPED_BYTES = 12 << 30  # with the memory of the machine, which takes what was ever written
 FILE_BYTES = 64 << 20
 
 
@@ -24,7 +25,11 @@ def bound(session: Session) -> None:
     session.output.limit = OUTPUT_CHARACTERS
     signal.signal(signal.SIGALRM, out_of_time)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    for what, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, FILE_BYTES)):
+    for what, most in (
+        (resource.RLIMIT_DATA, MEMORY_BYTES),
+        (resource.RLIMIT_AS, MAPPED_BYTES),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+    ):
         _, hard = resource.getrlimit(what)
         resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -91,6 +91,23 @@ table(
     read      allowed rights of a read: bit i set = the rights nibble i is allowed
     write     the same for a write
     fetch     the same for a fetch
+    owed      requests of other CPUs to invalidate translations that wait here
+    owed0     each of them (kernel/shootdown.py)
+    owed1
+    owed2
+    owed3
+    owed4
+    owed5
+    owed6
+    owed7
+    since0    operation that each is from
+    since1
+    since2
+    since3
+    since4
+    since5
+    since6
+    since7
     """,
 )
 table(
@@ -152,7 +169,12 @@ table(
     high      free frames at which it sleeps again
     wake      1: background reclaim is due
     shares    number of shared objects made so far
-    asids     address-space numbers given so far in this generation
+    asids     address-space number that was given last in this generation
+    asid_count  highest that is given; then a new generation begins
+    generation  generations of address-space numbers before this one
+    pid       process number that was given last
+    over_limit  what happens at a process's limit: 0 kill, 1 fail, 2 reclaim
+    lazy      1: other CPUs invalidate translations before their next operation, not at once
     stack_limit  bytes that a stack may grow to
     root      root table of the kernel half; 0 = there is none
     """,
@@ -238,6 +260,9 @@ table(
     back      row to which the handler returns; 0 = it does not run
     back_cursor  cursor there
     back_depth   depth there
+    ran0      CPUs that may hold its translations, if there are several: bit i = CPU i
+    ran1      the same for CPUs 32 to 63
+    oom       frames added to its out-of-memory score
     """,
 )
 table(
@@ -268,7 +293,7 @@ table(
 )
 table("count", STATE, "processes * cpus * 64", "events  of each process, CPU and kind")
 # --- what watches ------------------------------------------------------------------------------
-table("dirty", CONTROL, "frames", "mark    the frame was stored to since the last snapshot", "B")
+table("dirty", CONTROL, "chunks", "mark    the piece of memory was stored to since the last snapshot", "B")
 table("swapdirty", CONTROL, "slots", "mark    the slot was written since the last snapshot", "B")
 table("mask", CONTROL, "kinds", "bits    1: a stop row names this kind; 2: log it", "B")
 table(
@@ -279,10 +304,10 @@ table(
     kind      kind of event
     pid       process, or -1
     cpu       CPU, or -1
-    value     1: compare the first argument
-    low       lowest first argument
-    high      highest
-    action    0 stop, 1 count, 2 log the event
+    value     argument to compare: 1 to 3; 0 = none
+    low       its lowest value
+    high      its highest
+    action    0 stop, 2 log only; either logs the event
     hits      matches so far
     """,
 )
@@ -295,7 +320,7 @@ table(
     goal      what limit was when the run began
     counters  row of the count table for the current CPU and process
     events    events inside the current operation, while some are masked
-    stop      number of the event that asked to stop; 0 = none
+    stop      number of the event that asked to stop; 0 = none, -1 = a row that was marked
     stopped_kind  its kind
     stop_at   leave the operation at this event; 0 = do not
     stops     rows of the stop table

@@ -165,6 +165,9 @@ def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
     if through.stale:
         verdict.tlb = through
     rules = machine.format.rules
+    if machine.format.bounded:
+        verdict.rules = list(rules)
+        return verdict
     if not machine.k.canonical(s64(va)):
         verdict.rules = [key for key in ("c",) if key in rules]
     elif not walk.maps:
@@ -248,7 +251,7 @@ def rule_text(machine: Machine, verdict: Verdict, key: str) -> str:
     """A rule in words, with the section of the manual."""
     form = machine.format
     text = form.rules[key][1]
-    if key in "rwx":
+    if key in ("r", "w", "x"):
         text = f"{('user', 'kernel')[verdict.place.mode]} {text}"
     return text if "(" in text else f"{text} ({form.manual})"
 

@@ -79,8 +79,9 @@ def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     """A row for each register of a CPU: name, value, what it means in words."""
     m, form, row = machine.m, machine.format, cpu * CPU
     code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
+    root = "partition" if form.bounded else "root table"
     rows = [
-        (form.root_register, m.cpu[row + CPU_ROOT], f"root table of process {pid}" if pid else "idle"),
+        (form.root_register, m.cpu[row + CPU_ROOT], f"{root} of process {pid}" if pid else "idle"),
         (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
         ("error_code", code, code_text(form, code).partition(" ")[2].strip("()") or "of the last fault"),
         ("asid", m.cpu[row + CPU_ASID], "address-space number"),
@@ -92,7 +93,8 @@ def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
         on = [
             field.name.partition(".")[2] for field in fields if value >> field.low & ((1 << field.width) - 1)
         ]
-        rows.append((name, value, f"[ {' '.join(on)} ]" if on else "[ ]"))
+        bits = f"[ {' '.join(on)} ]" if on else "[ ]"
+        rows.append((name, value, bits if "." in fields[0].name else fields[0].help))
     return [
         {"cpu": cpu, "register": name, "value": value & WORD_MASK, "meaning": text}
         for name, value, text in rows

@@ -67,6 +67,10 @@ def spaces(machine: Machine, pid: int) -> Iterator[Space]:
 def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
     """The regions of a process with the bytes that are resident and swapped."""
     for space in spaces(machine, pid):
+        if machine.format.bounded:
+            space.resident = space.end - space.start
+            yield space
+            continue
         for _, depth, _, _, kind, _ in entries(machine, root, space.start, space.end):
             size = 1 << machine.format.levels[depth].shift
             if kind == ENTRY_LEAF:
@@ -89,6 +93,9 @@ def entries(
     that contains itself is not followed into itself twice.
     """
     form = machine.format
+    if form.bounded:
+        yield 0, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS
+        return
     space = 1 << form.va_bits
     low = 0 if start is None else start & (space - 1)
     high = space if end is None else ((end - 1) & (space - 1)) + 1
@@ -172,6 +179,11 @@ class Run:
 
 def runs(machine: Machine, root: int, start: int | None = None, end: int | None = None) -> Iterator[Run]:
     """Mapped pages joined while addresses, frames, rights and page size go on."""
+    if machine.format.bounded:
+        size = machine.format.page_size
+        first = start or 0
+        yield Run(first, size if end is None else end, root + first, size, ALL_RIGHTS)
+        return
     held: Run | None = None
     for va, depth, _, entry, kind, rights in entries(machine, root, start, end):
         if kind != ENTRY_LEAF:

@@ -160,6 +160,8 @@ class Simulated:
             for step in walk.steps
         ]
         head = {"va": walk.va, "format": self.machine.format.name, "root": walk.root & WORD_MASK}
+        if self.machine.format.bounded:
+            head["bound"] = self.bound
         return {**head, "steps": steps, **data}
 
     def linux_names(self) -> list[str]:
@@ -331,6 +333,19 @@ class Simulated:
         found = costs(self.machine, place.root, own=place.pid is not None)
         return found, overhead_data(self.machine, place.pid, found)
 
+    def partitions(self) -> list[dict[str, Any]]:
+        """A row for each partition; none where memory is not cut into partitions."""
+        from vmdbg.targets.bounded import partitions
+
+        return list(partitions(self.machine)) if self.machine.format.bounded else []
+
+    @property
+    def bound(self) -> int:
+        """The bound register of the CPU in use, where there is one."""
+        from vmdbg.targets.bounded import bound_of
+
+        return bound_of(self.machine)
+
     def mappers(self, pfn: int | None) -> list[dict[str, Any]]:
         """A row for each entry that maps a frame; without one, of every frame that several entries map."""
         from vmdbg.targets.trees import frame_number, mappers, shared_frames
@@ -377,7 +392,7 @@ def boot_program(machine: Machine, resident: bool = False) -> None:
         from vmdbg.programs import read_program
 
         form = machine.format
-        file, bits, size = config["machine.program"], form.va_bits, form.page_size
+        file, bits, size = config["machine.program"], form.va_bits, form.grain
         machine.load(read_program(file, va_bits=bits, page_size=size, resident=resident))
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():

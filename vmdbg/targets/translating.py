@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
 from vmdbg.formats.contract import (
     ACCESS_LETTERS,
     ENTRY_BUS,
@@ -106,7 +107,9 @@ class Walk:
 
     @property
     def last(self) -> Step:
-        """The entry at which it ended."""
+        """The entry at which it ended.  UserError if the machine has no tables."""
+        if not self.steps:
+            raise UserError("Base and bounds: there are no entries.")
         return self.steps[-1]
 
     @property
@@ -162,8 +165,8 @@ def walk_tables(machine: Machine, root: int, va: int) -> Walk:
     """Read the tables for an address, canonical or not."""
     k, m, form = machine.k, machine.m, machine.format
     kind = k.walk(m, root, s64(va))
-    steps = []
-    for depth in range(m.control[CONTROL_STEPS]):
+    steps: list[Step] = []
+    for depth in range(0 if form.bounded else m.control[CONTROL_STEPS]):
         row = depth * PATH
         steps.append(
             Step(
@@ -222,6 +225,8 @@ def why_absent(machine: Machine, step: Step) -> tuple[str, int]:
 
 def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
     """Physical address of the page that a walk found, and its size."""
+    if machine.format.bounded:
+        return walk.root, machine.format.page_size
     size = 1 << machine.format.levels[walk.last.depth].shift
     return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
 
@@ -229,6 +234,10 @@ def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
 def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: bool = True) -> Outcome:
     """What an access makes of a walk.  Without `check` rights do not matter."""
     k = machine.k
+    if machine.format.bounded:
+        from vmdbg.targets.bounded import outcome
+
+        return outcome(machine, place, walk, access)
     found = Outcome(walk.va, place.pid, access, place.mode)
     found.region = region_kind(machine, place.pid, walk.va)
     if not k.canonical(s64(walk.va)):

@@ -5,9 +5,18 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.kernel.frames import FRAME_STATES
-from vmdbg.state.tables import FRAME, FRAME_MAPS, FRAME_PID, FRAME_STATE, PROCESS, PROCESS_RSS
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_MAPS,
+    FRAME_PID,
+    FRAME_STATE,
+    PROCESS,
+    PROCESS_ROOT,
+    PROCESS_RSS,
+)
 from vmdbg.targets.census import mappings, processes
 from vmdbg.targets.mapping import canonical_form, entries, words
+from vmdbg.targets.translating import walk_tables, where
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
@@ -36,8 +45,15 @@ class Branch:
 
 def branches(machine: Machine, root: int) -> Iterator[Branch]:
     """The tree below a root table, each entry before what it points to; leaves are joined."""
+    check_tables(machine)
     table = root & ((1 << FRAME_BITS) - machine.format.entry_bytes)
     yield from below(machine, table, 0, 0, ALL_RIGHTS, ())
+
+
+def check_tables(machine: Machine) -> None:
+    """UserError if the machine has no tables."""
+    if machine.format.bounded:
+        raise UserError("Base and bounds: there are no tables.")
 
 
 def below(
@@ -165,10 +181,17 @@ def mappers(machine: Machine, frame: int) -> list[dict[str, Any]]:
                 "va": found["va"],
                 "entry_address": found["entry_address"],
                 "entry": entry,
-                "flags": form.flags(entry, "l"),
+                "flags": form.flags(entry, leaf_letter(machine, found)),
             }
         )
     return rows
+
+
+def leaf_letter(machine: Machine, mapping: dict[str, Any]) -> str:
+    """Which fields the entry of a mapping has: those of a leaf above the last level, or at it."""
+    root = int(machine.m.process[mapping["pid"] * PROCESS + PROCESS_ROOT])
+    last = walk_tables(machine, root, mapping["va"]).last
+    return where(machine, last.depth, last.kind)
 
 
 def shared_frames(machine: Machine, least: int) -> Iterator[int]:
@@ -200,6 +223,7 @@ def aliases(machine: Machine, pa: int) -> Iterator[dict[str, Any]]:
 
 def valid_entries(machine: Machine, root: int) -> Iterator[tuple[int, int, int, int]]:
     """Depth, index, entry and the address it names, of every entry that a walk could use, in order."""
+    check_tables(machine)
     form, k = machine.format, machine.k
     for va, depth, _, entry, kind, _ in entries(machine, root, tables=True):
         if kind in (ENTRY_TABLE, ENTRY_LEAF):
@@ -209,9 +233,11 @@ def valid_entries(machine: Machine, root: int) -> Iterator[tuple[int, int, int, 
 
 
 def overhead_data(machine: Machine, pid: int | None, found: list[Cost]) -> dict[str, Any]:
-    """What `overhead` shows as JSON; sizes in bytes, `ratio` is tables to what is resident."""
+    """What `overhead` shows as JSON; sizes in bytes, `ratio` is tables to what is resident, `share` a
+    full last level's part of table and pages together."""
     size = sum(cost.size for cost in found)
     resident = 0 if pid is None else resident_bytes(machine, pid)
+    entry, page = machine.format.entry_bytes, machine.format.page_size
     return {
         "levels": [
             {"level": c.level, "tables": c.tables, "size": c.size, "used": c.used, "entries": c.entries}
@@ -222,4 +248,7 @@ def overhead_data(machine: Machine, pid: int | None, found: list[Cost]) -> dict[
         "resident": resident,
         "ratio": size / resident if resident else None,
         "flat": flat_size(machine.format),
+        "entry": entry,
+        "page": page,
+        "share": entry / (entry + page),
     }

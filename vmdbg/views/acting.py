@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from vmdbg.views.result import Line
 
 WIDTH = 80
-SERVED = ("fault-major", "fault-file", "fault-minor", "fault-cow", "fault-access", "tlb-miss", "tlb-l2-hit")
+SERVED = (
+    "fault-major",
+    "fault-file",
+    "fault-minor",
+    "fault-cow",
+    "fault-access",
+    "tlb-miss",
+    "tlb-l2-hit",
+    "tlb-hit",
+)
 ACCESS_WORDS = {"r": "read", "w": "write", "x": "execute"}
 
 
@@ -33,7 +42,7 @@ def plural(number: int, one: str) -> str:
 def how_served(rows: list[Happening]) -> str:
     """The weightiest event of an access: a fault that was served, else how the TLB did."""
     names = {row.name for row in rows}
-    return next((name for name in SERVED if name in names), "tlb-hit")
+    return next((name for name in SERVED if name in names), "no TLB")
 
 
 def signal_of(rows: list[Happening]) -> Happening | None:

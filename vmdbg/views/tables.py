@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.targets.notation import rights_text
+from vmdbg.targets.notation import rights_text, size_text
 from vmdbg.units import format_size
 from vmdbg.views.result import ADDRESS, ENTRY, NUMBER, RIGHTS, Column, Table
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 UNDECIDED = "-"
 SMALL_ENTRY = 4
+MANY = 10  # tables that take so many times what is resident are no percentage
 
 
 # -- tables
@@ -26,8 +29,10 @@ SMALL_ENTRY = 4
 
 def tree_lines(show: Notation, form: Format, root: int, branches: Iterable[Branch]) -> Iterator[str]:
     """The tree, one line an entry; leaves whose frames go on share a line."""
+    rows = iter(branches)
+    first = next(rows, None)  # before the header: the machine may have no tables
     yield f"{form.levels[0].name} at {show.pa(root)}"
-    for branch in branches:
+    for branch in chain([first] if first else [], rows):
         level = form.levels[branch.depth].name
         indent = "  " * (branch.depth + 1)
         last = f"..{branch.index + branch.count - 1}" if branch.count > 1 else ""
@@ -97,8 +102,16 @@ def vmprint_lines(root: int, entries: Iterable[tuple[int, int, int, int]]) -> It
 # -- overhead
 
 
-def overhead_lines(costs: Sequence[Cost], resident: int, flat: int) -> Iterator[str]:
-    """What the tables take, level by level, and all together."""
+def share_text(share: float) -> str:
+    """`1.74 %`, `0.0027 %`, `<0.0001 %`: more decimals where two would say nothing."""
+    percent = 100 * share
+    if percent >= 0.01 or not percent:
+        return f"{percent:.2f} %"
+    return f"{percent:.4f} %" if percent >= 0.0001 else "<0.0001 %"
+
+
+def overhead_lines(costs: Sequence[Cost], data: dict[str, Any]) -> Iterator[str]:
+    """What the tables take, level by level, and all together; `data` is what JSON shows."""
     entries = len(str(max((cost.entries for cost in costs), default=0)))
     total = (sum(cost.tables for cost in costs), sum(cost.size for cost in costs))
     rows = [
@@ -110,16 +123,23 @@ def overhead_lines(costs: Sequence[Cost], resident: int, flat: int) -> Iterator[
         )
         for cost in costs
     ]
-    share = f"= {100 * total[1] / resident:.2f} % of {format_size(resident)} resident" if resident else ""
-    end = "; ".join(filter(None, [share, f"flat table: {format_size(flat)}"]))
-    rows.append(("total", str(total[0]), format_size(total[1]), end))
+    ratio = data["ratio"]
+    share = ""
+    if ratio is not None:
+        factor = f"{share_text(ratio)} of" if ratio < MANY else f"{ratio:.0f} times the"
+        share = f"= {factor} {format_size(data['resident'])} resident"
+    end = [share, f"flat table: {format_size(data['flat'])}" if len(costs) > 1 else ""]
+    rows.append(("total", str(total[0]), format_size(total[1]), "; ".join(filter(None, end))))
     widths = [
         max(len(head), *(len(row[place]) for row in rows))
         for place, head in enumerate(("level", "tables", "size"))
     ]
     yield f"{'level':{widths[0]}}  {'tables':>{widths[1]}}  {'size':>{widths[2]}}  entries in use"
     for level, tables, size, text in rows:
-        yield f"{level:{widths[0]}}  {tables:>{widths[1]}}  {size:>{widths[2]}}  {text}"
+        yield f"{level:{widths[0]}}  {tables:>{widths[1]}}  {size:>{widths[2]}}  {text}".rstrip()
+    if len(costs) == 1:
+        entry, page, part = format_size(data["entry"]), format_size(data["page"]), share_text(data["share"])
+        yield f"an entry of {entry} for each page of {page}: {part} of memory, once all pages are used"
 
 
 def flat_line(flat: Flat) -> str:
@@ -146,7 +166,7 @@ def sizes_lines(unit: str, rows: Sequence[PageSize]) -> Iterator[str]:
             str(row.entries),
             tables[place],
             ratio(row),
-            f"{100 * row.share:.2f} %",
+            share_text(row.share),
             f"{row.lost:.1f}" + (f" {'words' if unit == 'word' else unit} (mean)" if place == 0 else ""),
         ]
         for place, row in enumerate(rows)
@@ -173,6 +193,27 @@ def ratio(row: PageSize) -> str:
     if row.table <= data:
         return f"1:{data // row.table}"
     return f"{row.table // data}:1"
+
+
+def partitions_table(show: Notation, rows: list[dict[str, Any]]) -> Table:
+    """Who has which partition, and what is lost inside."""
+    used, wasted = (sum(row[key] for row in rows) for key in ("used", "wasted"))
+    taken = sum(row["pid"] is not None for row in rows)
+    share = f" ({100 * wasted / (used + wasted):.2f} %)" if taken else ""
+    columns = [
+        Column("partition", kind=NUMBER),
+        Column("base", kind=ADDRESS, format=show.pa),
+        Column("size", format=format_size, align=">", shown=False),
+        Column("pid", kind=NUMBER),
+        Column("name"),
+        Column("used", format=size_text, align=">"),
+        Column("wasted", "wasted inside", format=size_text, align=">"),
+    ]
+    total = (
+        f"{taken} of {len(rows)} partitions of {format_size(rows[0]['size'])} in use: "
+        f"{size_text(used)} used, {size_text(wasted)} wasted inside{share}."
+    )
+    return Table(columns, rows, notes=[total])
 
 
 # -- rmap, aliases

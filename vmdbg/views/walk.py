@@ -86,6 +86,16 @@ def walk_lines(
     yield outcome_line(show, found, cached=False)
 
 
+def bounded_lines(show: Notation, walk: Walk, bound: int, found: Outcome) -> Iterator[Line]:
+    """The sum that base and bounds does instead of a walk, and where it ends."""
+    base = show.pa(walk.root)
+    yield [("header", f"register  {'value':{len(base)}}  meaning")]
+    yield [("", "base      "), ("address", base), ("", "  where the partition starts")]
+    limit = f"{show.va(bound):{len(base)}}"
+    yield [("", "bound     "), ("address", limit), ("", "  the first address that is not in it")]
+    yield outcome_line(show, found, cached=False)
+
+
 def renamed(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
     """The rows of a walk under other names, with a row for each folded level."""
     out, left = [], iter(rows)

@@ -55,7 +55,7 @@ def why_lines(target: Simulated, verdict: Verdict) -> Iterator[Line]:
             ("", " -> "),
             ("fault", fault_words(target.format, found)),
         ]
-    if target.machine.k.canonical(signed(found.va)):
+    if verdict.walk.steps and target.machine.k.canonical(signed(found.va)):
         yield from table(target, verdict).lines()
     yield from remarks(target, verdict)
 

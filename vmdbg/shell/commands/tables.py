@@ -66,7 +66,8 @@ def tables_command(session: Session, args: Args) -> object:
 The tables of the process, level by level, against what it has in memory and against one flat table.  With
 -flat, the flat table of any address space: 48 bits, pages of 4K and entries of 8 bytes take 512 GiB a
 process (texts that say 256 GiB mean entries of 4 bytes).  With -sizes, what each page size would cost in
-tables, and what is lost on average in the last page of a region.""",
+tables, and what is lost on average in the last page of a region.  On a machine with partitions: who has
+which, and what of it nobody can use.""",
     examples=["overhead", "overhead -flat 32 4K 4", "overhead -sizes", "overhead/json"],
 )
 def overhead_command(session: Session, args: Args) -> object:
@@ -83,13 +84,34 @@ def overhead_command(session: Session, args: Args) -> object:
     from vmdbg.views.tables import overhead_lines
 
     target = session.target
+    if target.format.bounded:
+        return partitions_overhead(session)
     place = place_of(session, args)
     costs, data = target.overhead(place)
     return Document(
         lambda: data,
-        lambda: overhead_lines(costs, data["resident"], data["flat"]),
+        lambda: overhead_lines(costs, data),
         [Column(key) for key in ("level", "tables", "size", "used", "entries")],
         lambda: [list(level.values()) for level in data["levels"]],
+    )
+
+
+def partitions_overhead(session: Session) -> object:
+    """`overhead` where memory is cut into partitions."""
+    from vmdbg.views.document import Document
+    from vmdbg.views.tables import partitions_table
+
+    target = session.target
+    rows = target.partitions()
+    table = partitions_table(target.notation, rows)
+    data = {
+        "partitions": rows,
+        "in_use": sum(row["pid"] is not None for row in rows),
+        "used": sum(row["used"] for row in rows),
+        "wasted": sum(row["wasted"] for row in rows),
+    }
+    return Document(
+        lambda: data, table.lines, table.columns, lambda: [list(row.values()) for row in rows], ("base",)
     )
 
 
