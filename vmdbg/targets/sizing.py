@@ -55,17 +55,19 @@ class PageSize:
 
 
 def page_sizes(form: Format) -> tuple[str, list[PageSize]]:
-    """The unit (`word` or `B`) and a row for each page size from one entry's up, sixteen times each.
+    """The unit (`word` or `B`) and a row for each page size: the format's own, and from there sixteen
+    times more or less, down to one entry.
 
     Where a page can be one word, a word is what an entry takes: tables are counted in words too.
     """
     words = form.page_size <= form.entry_bytes
-    unit = "word" if words else "B"
-    first = 0 if words else (form.entry_bytes - 1).bit_length()
+    unit, entry = ("word", 1) if words else ("B", form.entry_bytes)
+    own = [0] if words else [level.shift for level in form.levels if level.leaf]
     space = form.va_bits - (form.page_bits if words else 0)
-    last = min(space - STEP_BITS, first + 4 * STEP_BITS if not words else space - STEP_BITS)
-    rows = []
-    for shift in range(first, last + 1, STEP_BITS):
-        entries = 1 << (space - shift)
-        rows.append(PageSize(1 << shift, entries, entries * (1 if words else form.entry_bytes)))
-    return unit, rows
+    least = 0 if words else (form.entry_bytes - 1).bit_length()
+    last = min(space - STEP_BITS, space if words else form.page_bits + 2 * STEP_BITS)
+    steps = range(least + (min(own) - least) % STEP_BITS, last + 1, STEP_BITS)
+    return unit, [
+        PageSize(1 << shift, 1 << (space - shift), entry << (space - shift))
+        for shift in sorted({*own, *steps})
+    ]

@@ -21,7 +21,7 @@ def split_lines(show: Notation, parts: Parts) -> Iterator[str]:
     address = show.va(parts.va)
     if show.va_bits <= SHORT_BITS:
         address += f" ({parts.va})"
-    single = len(parts.indexes) == 1
+    single = len(parts.indexes) == 1 and parts.offset_bits == show.page_bits
     bits, names = [], []
     for level, count, value in parts.indexes:
         name = f"vpn {value}" if single else f"{level} {value}"

@@ -26,14 +26,21 @@ FILTERS = [Option("-level", NUMBER, help="of that level, 1 or 2"), ON_CPU, IN_AS
     help="""
 Way 0 of a set is the most recently used.  "vpn" and "pfn" count base pages for any page size.  "check"
 holds each entry against the tables: ok; stale-frame, stale-right, stale-dirty where they say something
-else; dead-page where they map nothing; wrong-asid where no process has this address space any more.""",
+else; dead-page where they map nothing; wrong-asid where no process has this address space any more.
+
+An entry serves the address space whose number (asid) it carries, or all if it is global.  Some texts say
+that using another one's entry traps.  It does not: an entry of another address space is a miss, and the
+walk decides, which may well end in a fault.  Without numbers ("set tlb.asids off") each switch of
+processes flushes all entries but the global ones; "info stats" shows what that costs.""",
     examples=["tlb", "tlb -level 1", "tlb/json"],
 )
 def tlb_command(session: Session, args: Args) -> object:
     from vmdbg.views.tlb import tlb_table
 
     target = session.target
-    return tlb_table(target.notation, target.tlb(args.level, args.cpu, args.asid), "The TLB is empty.")
+    asked = (args.level, args.cpu, args.asid)
+    empty = "The TLB is empty." if asked == (None, None, None) else "No entry of the TLB is like that."
+    return tlb_table(target.notation, target.tlb(*asked), empty)
 
 
 @command(
