@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from vmdbg.errors import InputError, UserError
-from vmdbg.formats.declared import ROLES, declare
+from vmdbg.formats.declared import declare
 from vmdbg.formats.record import Field, Format, Level
 from vmdbg.formats.toy import allowed
 from vmdbg.units import parse_size
@@ -33,22 +35,30 @@ REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
 BOUNDED = "base-and-bounds"
 BOUNDED_KEYS = ("name", "va_bits", "scheme", "partition")
 SCHEMES = ("tables", BOUNDED)
-HELP = {
-    "valid": "the entry maps something",
-    "readable": "may be read",
-    "writable": "may be written",
-    "executable": "may be executed",
-    "user": "user may access",
-    "accessed": "accessed",
-    "dirty": "dirty",
-    "global": "global",
-    "huge": "this entry maps a page",
-    "frame": "frame",
-    "slot": "swap slot",
-    "slot_mark": "a slot is kept",
+#: Roles of fields: their usual names, and help.
+ROLES = {
+    "valid": ("V", "the entry maps something"),
+    "readable": ("R", "may be read"),
+    "writable": ("W", "may be written"),
+    "executable": ("X", "may be executed"),
+    "user": ("U", "user may access"),
+    "accessed": ("A", "accessed"),
+    "dirty": ("D", "dirty"),
+    "global": ("G", "global"),
+    "huge": ("H", "this entry maps a page"),
+    "frame": ("PFN", "frame"),
+    "slot": ("slot", "swap slot"),
+    "slot_mark": ("mark", "a slot is kept"),
 }
+WIDE = ("frame", "slot")
+ABSENT = ("slot", "slot_mark")  # roles in entries that are not valid
 MAX_LEVELS, MAX_BITS = 7, 22
 MIN_PARTITION, MAX_PARTITION = 3, 36  # bits
+TOP_BIT = 63  # of a word: its sign, a bit of its own
+MAX_ADDRESS = 56  # bits of a physical address, and of one in the swap area
+NAMES = "word of up to 16 letters, digits and _"
+INVERTIBLE = ("readable", "writable", "executable", "user")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
 MAX_PAGE_NUMBER = 45  # bits that a TLB key has for the number of a page
 
 
@@ -111,17 +121,13 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
     if va_bits - levels[-1].shift > MAX_PAGE_NUMBER:
         raise wrong(file, "levels", f"at most {MAX_PAGE_NUMBER} index bits in all")
     fields, roles = read_fields(table["fields"], width * 8, file)
+    check_rules(table, levels, roles, file)
+    check_widths(fields, levels[-1].shift, file)
     inverted = table.get("inverted", [])
-    for role in inverted:
-        if role not in ROLES or role not in roles:
-            raise wrong(file, "inverted", f"names of declared fields, not {role!r}")
-    by_rights = table.get("leaf_by_rights", False)
-    if any(level.leaf for level in levels[:-1]) and "huge" not in roles and not by_rights:
-        raise wrong(file, "fields.huge", "a bit, because a level above the last one has leaves")
     valid = roles["valid"]
     return declare(
         table.get("name", "custom"),
-        f"{file}",
+        file.rpartition("/")[2],
         tuple(levels),
         va_bits,
         width,
@@ -129,7 +135,7 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
         roles,
         allowed,
         inverted=inverted,
-        leaf_by_rights=by_rights,
+        leaf_by_rights=table.get("leaf_by_rights", False),
         hierarchical=table.get("hierarchical", False),
         table_rights=table.get("hierarchical", False),
         table_accessed=table.get("table_accessed", False),
@@ -147,7 +153,7 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
             )
             if role in roles
         }
-        | {"p": (valid, f"a translation needs {valid} = {0 if 'valid' in inverted else 1}")},
+        | {"p": (valid, f"a translation needs {valid} = 1")},
     )
 
 
@@ -165,6 +171,35 @@ def make_bounded(table: Mapping[str, Any], file: str) -> Format:
     return bounded(table.get("name", "partitions"), bits, table["va_bits"], file)
 
 
+def check_rules(table: Mapping[str, Any], levels: list[Level], roles: dict[str, str], file: str) -> None:
+    """The rules that decide what an entry is do not contradict one another."""
+    inverted, by_rights = table.get("inverted", []), table.get("leaf_by_rights", False)
+    for role in inverted:
+        if role not in INVERTIBLE or role not in roles:
+            raise wrong(file, "inverted", f"fields among {', '.join(INVERTIBLE)}, not {role!r}")
+    if by_rights and ("readable" not in roles or {"readable", "writable", "executable"} & set(inverted)):
+        raise wrong(file, "leaf_by_rights", "a field readable, and rights that are not inverted")
+    if by_rights and (table.get("hierarchical") or "huge" in roles):
+        raise wrong(file, "leaf_by_rights", "neither hierarchical nor a field huge: tables have no rights")
+    if any(level.leaf for level in levels[:-1]) and "huge" not in roles and not by_rights:
+        raise wrong(file, "fields.huge", "a bit, because a level above the last one has leaves")
+    if table.get("kernel_sets_ad") and "accessed" not in roles:
+        raise wrong(file, "fields.accessed", "a bit, because of kernel_sets_ad")
+
+
+def check_widths(fields: list[Field], page_bits: int, file: str) -> None:
+    """Addresses that the fields make have as many bits as memory can have."""
+    for field in fields:
+        if field.width > 1 and field.width + page_bits > MAX_ADDRESS:
+            role = "slot" if field.where == "s" else "frame"
+            raise wrong(file, f"fields.{role}", f"a width of at most {MAX_ADDRESS - page_bits}")
+
+
+def is_name(value: object) -> bool:
+    """May this be shown as the name of a level or a field?"""
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
 def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
     """The levels, root first: `{ name = "PD", bits = 5, leaf = true }` each, or just the bits."""
     if not 1 <= len(items) <= MAX_LEVELS:
@@ -179,8 +214,10 @@ def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
         bits, name = entry.get("bits"), entry.get("name", f"L{len(items) - 1 - place}")
         if type(bits) is not int or not 1 <= bits <= MAX_BITS:
             raise InputError(f"format.levels[{place}].bits: expected 1 to {MAX_BITS}", file)
-        if not isinstance(name, str) or not isinstance(entry.get("leaf", False), bool):
-            raise InputError(f"format.levels[{place}]: expected a name, and true or false as leaf", file)
+        if not is_name(name) or not is_name(entry.get("linux", "pte")):
+            raise InputError(f"format.levels[{place}]: expected a {NAMES} as name", file)
+        if not isinstance(entry.get("leaf", False), bool):
+            raise InputError(f"format.levels[{place}].leaf: expected true or false", file)
         shift -= bits
         linux = str(entry.get("linux", ("pte", "pmd", "pud", "p4d", "pgd", "", "")[len(items) - 1 - place]))
         levels.append(Level(name, linux, shift, bits, last or entry.get("leaf", False)))
@@ -193,37 +230,45 @@ def read_fields(table: Mapping[str, Any], bits: int, file: str) -> tuple[list[Fi
     roles: dict[str, str] = {}
     used: dict[str, int] = {"present": 0, "absent": 0}
     for role, value in table.items():
-        if role not in HELP:
-            raise InputError(f"unknown key format.fields.{role}; expected {', '.join(HELP)}", file)
-        entry = value if isinstance(value, dict) else {"low": value}
-        low: Any = entry.get("low")
-        width: Any = entry.get("width", 1)
-        name = entry.get(
-            "name", {"frame": "PFN", "slot": "slot", "slot_mark": "mark"}.get(role, role[0].upper())
-        )
-        numbers = isinstance(low, int) and isinstance(width, int) and not isinstance(low, bool)
-        if not numbers or not isinstance(name, str) or low < 0 or width < 1 or low + width > bits:
-            raise InputError(
-                f"format.fields.{role}: expected a bit, or low and width, inside {bits} bits", file
-            )
-        if width > 1 and role not in ("frame", "slot"):
-            raise InputError(f"format.fields.{role}: expected one bit", file)
-        mask = ((1 << width) - 1) << low
+        if role not in ROLES:
+            raise InputError(f"unknown key format.fields.{role}; expected {', '.join(ROLES)}", file)
+        field = read_field(role, value, bits, file)
+        mask = ((1 << field.width) - 1) << field.low
         for when in (
-            ("absent",)
-            if role in ("slot", "slot_mark")
-            else ("present", "absent")[: 2 if role == "valid" else 1]
+            ("present", "absent") if role == "valid" else ("absent" if role in ABSENT else "present",)
         ):
             if used[when] & mask:
                 raise InputError(f"format.fields.{role}: overlaps another field", file)
             used[when] |= mask
-        if any(field.name == name for field in fields):
-            raise InputError(f"format.fields.{role}: the name {name} is taken; give it another one", file)
-        fields.append(Field(name, low, width, "s" if role in ("slot", "slot_mark") else "tlh", HELP[role]))
-        roles[role] = name
+        if any(other.name == field.name for other in fields):
+            raise InputError(
+                f"format.fields.{role}: the name {field.name} is taken; give it another one", file
+            )
+        fields.append(field)
+        roles[role] = field.name
     for role in ("valid", "frame"):
         if role not in roles:
             raise InputError(f"format.fields.{role} is missing", file)
     if ("slot" in roles) != ("slot_mark" in roles):
         raise InputError("format.fields: slot and slot_mark go together", file)
     return sorted(fields, key=lambda field: field.low), roles
+
+
+def read_field(role: str, value: object, bits: int, file: str) -> Field:
+    """One field: a bit, or `{ low, width, name }`."""
+    key = f"fields.{role}"
+    entry = value if isinstance(value, dict) else {"low": value}
+    if set(entry) - {"low", "width", "name"}:
+        raise wrong(file, key, "low, width and name")
+    low: Any = entry.get("low")
+    width: Any = entry.get("width", 1)
+    name: Any = entry.get("name", ROLES[role][0])
+    if type(low) is not int or type(width) is not int or low < 0 or width < 1 or low + width > bits:
+        raise wrong(file, key, f"a bit, or low and width, inside {bits} bits")
+    if width > 1 and role not in WIDE:
+        raise wrong(file, key, "one bit")
+    if role in WIDE and low + width > TOP_BIT:
+        raise wrong(file, key, f"low and width below bit {TOP_BIT}")
+    if not is_name(name):
+        raise wrong(file, f"{key}.name", f"a {NAMES}")
+    return Field(name, low, width, "s" if role in ABSENT else "tlh", ROLES[role][1])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 K, M, G = 1 << 10, 1 << 20, 1 << 30
+MOST = 1 << 40  # of anything that is counted: what has no bound of its own
 GEOMETRY = "SETSxWAYS"
 FORMAT_NAMES = "a name, or a TOML file that declares one"
 
@@ -36,7 +37,7 @@ SETTINGS: tuple[Setting, ...] = (
         FORMAT_NAMES,
         choices=tuple(FORMATS),
     ),
-    Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=K, high=64 * G),
+    Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=64, high=64 * G),
     Setting("machine.ram_base", ADDRESS, 0, "first physical address of the memory", low=0, high=1 << 51),
     Setting("machine.cpus", INTEGER, 1, "number of CPUs", low=1, high=64),
     Setting("machine.payload", BOOLEAN, True, "whether frames and slots carry bytes"),
@@ -69,6 +70,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cost.minor", INTEGER, 1000, "cost of a minor fault", unit="cycles", low=0),
     Setting("cost.major", INTEGER, 100000, "cost of a major fault", unit="cycles", low=0),
 )
+for _setting in SETTINGS:
+    if _setting.kind in (INTEGER, SIZE) and _setting.high is None:
+        _setting.high = MOST
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 PRESETS = os.path.join(os.path.dirname(__file__), "presets")
 TLB_SETTINGS = ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2")
@@ -162,12 +166,12 @@ def read_values(document: Mapping[str, object], file: str, folder: str) -> dict[
     visit({key: value for key, value in document.items() if key != "format"}, "")
     form = values.get("machine.format")
     if "format" in document:
-        values["machine.format"] = os.path.join(folder, os.path.basename(file))
-    elif isinstance(form, str) and form.endswith(".toml"):
-        values["machine.format"] = os.path.join(folder, form)
+        form = os.path.basename(file)
+    if isinstance(form, str) and form.endswith(".toml"):
+        values["machine.format"] = os.path.abspath(os.path.join(folder, form))
     program = values.get("machine.program")
-    if isinstance(program, str) and program and not os.path.isabs(program):
-        values["machine.program"] = os.path.join(folder, program)
+    if isinstance(program, str) and program:
+        values["machine.program"] = os.path.abspath(os.path.join(folder, program))
     try:
         MachineConfig(values)
     except UserError as error:

@@ -256,4 +256,5 @@ class Survey:
             return "stale-right"
         if word & WORD_DIRTY and not self.k.is_dirty(leaf.entry):
             return "stale-dirty"
-        return "" if self.k.is_accessed(leaf.entry) else "stale-accessed"
+        cleared = self.k.is_accessed(self.k.marked(leaf.entry, 0)) and not self.k.is_accessed(leaf.entry)
+        return "stale-accessed" if cleared else ""

@@ -68,7 +68,7 @@ def describe(config: MachineConfig) -> str:
         level = 2 if name.endswith("2") else 1
         rows[level] = rows.get(level, 0) + sets * ways
     cached = " + ".join(str(count) for _, count in sorted(rows.items()) if count)
-    parts = [config["machine.format"], f"{format_size(config['machine.ram'])} RAM"]
+    parts = [config["machine.format"].rpartition("/")[2], f"{format_size(config['machine.ram'])} RAM"]
     parts.append(f"TLB {cached} entries" if cached else "no TLB")
     swap = config["machine.swap.size"]
     parts.append(f"{format_size(swap)} swap" if swap else "no swap")

@@ -68,6 +68,7 @@ def fork_command(session: Session, args: Args) -> object:
 )
 def spawn_command(session: Session, args: Args) -> object:
     from vmdbg.kernel import processes
+    from vmdbg.machine.config import MOST
 
     def act(machine: Machine) -> int:
         before = machine.snapshot()
@@ -79,8 +80,8 @@ def spawn_command(session: Session, args: Args) -> object:
             machine.restore(before)
             raise
 
-    if args.limit < 0:
-        raise UserError("A limit is 0 or more frames.")
+    if not 0 <= args.limit <= MOST:
+        raise UserError(f"A limit is 0 to {MOST} frames; 0 is none.")
     pid, action = session.timeline.act(f"spawn {args.name}", act)
     name = processes.process_name(session.target.machine.k, pid)
     return [
