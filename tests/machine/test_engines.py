@@ -14,7 +14,7 @@ from vmdbg.machine.check import check
 from vmdbg.machine.machine import Machine
 
 FAST = ("default", "software")
-SLOW = ("trace", "two-cpus", "uncached", "hardware", "software-two-cpus", "sv39", "svade", "x86_32")
+SLOW = ("trace", "two-cpus", "caches", "uncached", "hardware", "software-two-cpus", "sv39", "svade", "x86_32")
 OPERATIONS = 1500  # bound of one run
 
 

@@ -26,19 +26,23 @@ class Build(NamedTuple):
     cpus: int
     asids: bool
     arrays: tuple[str, ...]
+    replacement: str = "lru"
+    inclusive: bool = False
+    walk_cache: str = ""
 
 
 ONE, SPLIT = ("tlb.l1",), ("tlb.l1i", "tlb.l1d")
 BUILDS = {
     "default": Build("x86_64", "clock", True, 1, True, (*ONE, "tlb.l2")),
     "trace": Build("x86_64", "fifo", False, 1, True, (*ONE, "tlb.l2")),
-    "two-cpus": Build("x86_64", "lru", True, 2, False, SPLIT),
+    "two-cpus": Build("x86_64", "lru", True, 2, False, SPLIT, "random", False, "PD:3"),
+    "caches": Build("x86_64", "clock", True, 1, True, (*SPLIT, "tlb.l2"), "plru", True, "PML4:1 PDPT:2 PD:3"),
     "uncached": Build("x86_64", "random", True, 3, True, ()),
     "software": Build("tutorial16", "clock", True, 1, True, ONE),
-    "hardware": Build("tutorial16-hw", "fifo", True, 3, False, (*SPLIT, "tlb.l2")),
+    "hardware": Build("tutorial16-hw", "fifo", True, 3, False, (*SPLIT, "tlb.l2"), "fifo"),
     "sv39": Build("sv39", "lru", True, 1, True, (*ONE, "tlb.l2")),
-    "svade": Build("sv39-svade", "clock", True, 2, True, (*SPLIT, "tlb.l2")),
-    "x86_32": Build("x86_32", "random", True, 2, False, ONE),
+    "svade": Build("sv39-svade", "clock", True, 2, True, (*SPLIT, "tlb.l2"), "plru", False, "L2:2 L1:2"),
+    "x86_32": Build("x86_32", "random", True, 2, False, ONE, "lru", False, "PD:2"),
     "software-two-cpus": Build("tutorial16", "lru", False, 2, True, (*ONE, "tlb.l2")),
 }
 
@@ -84,6 +88,10 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
     }
     for name in ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2"):
         values[name] = draw(geometries()) if name in build.arrays else "off"
+        if len(find(build.format).levels) > 1:
+            values[f"{name}_pages"] = draw(st.sampled_from(("all", "4K")))
+    values["tlb.replacement"], values["tlb.inclusive"] = build.replacement, build.inclusive
+    values["tlb.walk_cache"] = build.walk_cache
     first = draw(st.integers(0, 4))
     user = draw(st.sampled_from((5, 9, 0, 0, 3, 16)))
     table = draw(st.sampled_from((0, 0, 20))) if user else 0

@@ -22,26 +22,31 @@ from vmdbg.formats.contract import (
     is_global,
     leaf_frame,
 )
-from vmdbg.hardware.paging import mark, tell_steps, walk, walk_fault
+from vmdbg.hardware.paging import first_step, mark, recheck, tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import (
     FIRST_DATA,
     FIRST_FETCH,
+    INCLUSIVE,
+    KEEPS_WAYS,
     KEY_ASID,
     KEY_SIZE,
     KEY_TAG,
     SECOND,
+    WALK_CACHES,
     WORD_DIRTY,
     WORD_GLOBAL,
     WORD_PFN,
     WORD_RIGHTS,
     first_array,
     size_shift,
+    tlb_drop_above,
     tlb_find,
     tlb_holds,
     tlb_insert,
     tlb_touch,
     word_address,
 )
+from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
 from vmdbg.hot import reads, writes
 from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, WALK_STEP, emit
 from vmdbg.state.tables import (
@@ -51,7 +56,9 @@ from vmdbg.state.tables import (
     CONTROL_STEPS,
     CPU,
     CPU_ASID,
+    CPU_IGNORED,
     CPU_READ,
+    CPU_RESERVED,
     CPU_ROOT,
     PATH,
     PATH_ENTRY,
@@ -67,10 +74,10 @@ def allowed(m, cpu, rights, access):
 
 
 @reads
-def path_word(m, va):
-    """The TLB word of the leaf at the end of `path`."""
+def path_word(m, cpu):
+    """The TLB word of the leaf at the end of `path`, as a CPU takes it."""
     depth = m.control[CONTROL_STEPS] - 1
-    entry = m.path[depth * PATH + PATH_ENTRY]
+    entry = m.path[depth * PATH + PATH_ENTRY] & ~m.cpu[cpu * CPU + CPU_IGNORED]
     word = ((leaf_frame(entry, depth) >> PAGE_BITS) << WORD_PFN) | m.control[CONTROL_RIGHTS]
     if is_dirty(entry):
         word |= WORD_DIRTY
@@ -82,7 +89,7 @@ def path_word(m, va):
 @writes
 def tlb_fill(m, cpu, va, access):
     """Put the translation at the end of `path` into the arrays that serve `access`; returns its word."""
-    word = path_word(m, va)
+    word = path_word(m, cpu)
     size = LEVELS - m.control[CONTROL_STEPS]
     tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
     key = (tag << KEY_TAG) | size
@@ -92,7 +99,9 @@ def tlb_fill(m, cpu, va, access):
     if array >= 0 and tlb_holds(m, array, size):
         tlb_insert(m, array, cpu, key, word)
     if SECOND >= 0 and tlb_holds(m, SECOND, size):
-        tlb_insert(m, SECOND, cpu, key, word)
+        gone = tlb_insert(m, SECOND, cpu, key, word)
+        if INCLUSIVE and gone >= 0:
+            tlb_drop_above(m, cpu, gone)
     emit(m, TLB_FILL, va, key, word)
     return word
 
@@ -107,7 +116,13 @@ def lacks_ad(m, access):
 @writes
 def walk_and_fill(m, cpu, va, access):
     """What the walker does after a TLB miss: a physical address, or -1 and CONTROL_FAULT."""
-    kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
+    if WALK_CACHES:
+        kind = walk_cached(m, cpu, va)
+        walk_cache_use(m, cpu, va)
+    else:
+        kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
+    if m.cpu[cpu * CPU + CPU_RESERVED]:
+        kind = recheck(m, first_step(m), m.cpu[cpu * CPU + CPU_RESERVED], kind)
     fault = walk_fault(kind)
     if fault == FAULT_NONE and not allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
         fault = FAULT_PROTECTION
@@ -118,6 +133,8 @@ def walk_and_fill(m, cpu, va, access):
         m.control[CONTROL_FAULT] = fault
         return -1
     mark(m, access == ACCESS_WRITE)
+    if WALK_CACHES:
+        walk_cache_fill(m, cpu, va)
     word = tlb_fill(m, cpu, va, access)
     return word_address(word, LEVELS - m.control[CONTROL_STEPS], va)
 
@@ -140,8 +157,8 @@ def translate(m, cpu, va, access):
     if row >= 0:
         key = m.tlb[row + TLB_KEY]
         word = m.tlb[row + TLB_WORD]
-        if row != m.control[CONTROL_SET]:
-            tlb_touch(m, row)
+        if row != m.control[CONTROL_SET] or KEEPS_WAYS:
+            tlb_touch(m, array, cpu, row)
         emit(m, TLB_HIT, va, row, word)
     else:
         if SECOND >= 0:
@@ -154,8 +171,8 @@ def translate(m, cpu, va, access):
             return walk_and_fill(m, cpu, va, access)
         key = m.tlb[row + TLB_KEY]
         word = m.tlb[row + TLB_WORD]
-        if row != m.control[CONTROL_SET]:
-            tlb_touch(m, row)
+        if row != m.control[CONTROL_SET] or KEEPS_WAYS:
+            tlb_touch(m, SECOND, cpu, row)
         emit(m, TLB_L2_HIT, va, row, word)
         if array >= 0 and tlb_holds(m, array, key & KEY_SIZE):
             tlb_insert(m, array, cpu, key, word)

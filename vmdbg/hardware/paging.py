@@ -35,6 +35,7 @@ from vmdbg.hardware.memory import load, ram_offset, store
 from vmdbg.hot import reads, writes
 from vmdbg.state.events import WALK_STEP, emit
 from vmdbg.state.tables import (
+    CONTROL_FIRST,
     CONTROL_RIGHTS,
     CONTROL_STEPS,
     PATH,
@@ -46,6 +47,7 @@ from vmdbg.state.tables import (
     PATH_TABLE,
 )
 
+WALK_CACHES = 0  # number of page-walk caches; bound at build
 STEP_A, STEP_D = 1 << 40, 1 << 41  # in the first argument of walk-step: the walker set A, D
 
 
@@ -62,9 +64,12 @@ def walk(m, root, va):
 
     Returns the kind of the last entry: one of the ENTRY_ constants, ENTRY_TABLE never.
     """
-    table = root & ROOT_MASK
-    rights = ALL_RIGHTS
-    depth = 0
+    return walk_from(m, root & ROOT_MASK, 0, ALL_RIGHTS, va)
+
+
+@reads
+def walk_from(m, table, depth, rights, va):
+    """`walk` from a table at a depth on, with the rights so far."""
     kind = ENTRY_TABLE
     while depth < LEVELS:
         at = depth << 3
@@ -91,6 +96,32 @@ def walk(m, root, va):
     return kind
 
 
+@reads(cold=True)
+def recheck(m, first, reserved, kind):
+    """What a walk that ended in `kind` is if the bits `reserved` of its entries, from row `first`, are too.
+
+    `path` ends at the first present entry that has one of them.
+    """
+    row = first * PATH
+    while row < m.control[CONTROL_STEPS] * PATH:
+        if m.path[row + PATH_KIND] <= ENTRY_LEAF and m.path[row + PATH_ENTRY] & reserved:
+            m.path[row + PATH_KIND] = ENTRY_RESERVED
+            m.path[row + PATH_RIGHTS] = 0
+            m.control[CONTROL_STEPS] = row // PATH + 1
+            m.control[CONTROL_RIGHTS] = 0
+            return ENTRY_RESERVED
+        row += PATH
+    return kind
+
+
+@reads
+def first_step(m):
+    """The row of `path` at which the CPU's last walk started."""
+    if WALK_CACHES:
+        return m.control[CONTROL_FIRST]
+    return 0
+
+
 @reads
 def walk_fault(kind):
     """The fault of a walk that ended in an entry of that kind."""
@@ -109,7 +140,7 @@ def walk_fault(kind):
 def mark(m, dirty):
     """Set A along `path`, and D in its leaf if `dirty`; emit a walk-step for each row."""
     last = (m.control[CONTROL_STEPS] - 1) * PATH
-    row = 0
+    row = first_step(m) * PATH
     while row <= last:
         old = m.path[row + PATH_ENTRY]
         if row == last:
@@ -131,7 +162,7 @@ def mark(m, dirty):
 @writes(cold=True)
 def tell_steps(m, event):
     """Emit `event` (walk-step or table-read) for each row of `path`, as it was read."""
-    row = 0
+    row = first_step(m) * PATH
     while row < m.control[CONTROL_STEPS] * PATH:
         step = (row // PATH) | (m.path[row + PATH_INDEX] << 8)
         emit(m, event, step, m.path[row + PATH_ADDRESS], m.path[row + PATH_ENTRY])

@@ -1,17 +1,22 @@
-"""Translation lookaside buffers: set-associative arrays of one or two levels.
+"""Translation lookaside buffers: set-associative arrays of one or two levels, and page-walk caches.
 
-Way 0 of a set is the most recently used row and empty rows come last, so a search ends at the first
-empty row and the last way is the victim.  A row number here is an offset into the table `tlb`.
+Where a translation goes inside its set, and which one it pushes out, is the replacement policy's
+affair (`hardware.replacement`).  Unless that keeps every row in its way, empty rows come last and a
+search ends at the first.  A row number here is an offset into the table `tlb`.
+
+Page-walk caches are the last rows of the table `array`, of level 0: what they hold for a "page" is
+the table that translates it, so they are searched, filled and replaced in like manner.
 """
 
 from __future__ import annotations
 
 from vmdbg.formats.contract import ACCESS_FETCH, PAGE_BITS, SIZES, VPN_MASK
-from vmdbg.hot import reads, writes
-from vmdbg.state.events import TLB_DROP, TLB_EVICT, TLB_FLUSH, emit
+from vmdbg.hot import reads, slot, writes
+from vmdbg.state.events import TLB_DROP, TLB_EVICT, TLB_FLUSH, WALK_CACHE_FLUSH, emit
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_BASE,
+    ARRAY_LEVEL,
     ARRAY_MASK,
     ARRAY_PRESENT,
     ARRAY_SIZES,
@@ -28,8 +33,29 @@ ASID_MASK = 0xFFFF
 # Rows of the table `array`, bound at build; -1 = no such array.
 FIRST_FETCH, FIRST_DATA, SECOND = -1, -1, -1
 CPUS = 1  # bound at build
+WALK_CACHES = 0  # number of page-walk caches; bound at build
+KEEPS_WAYS = 0  # 1: rows stay in their ways, empty ones too, and each hit is told; bound at build
+INCLUSIVE = 0  # 1: what the second level loses, the first level loses too; bound at build
 WORD_PFN = 6  # shift
 WORD_DIRTY, WORD_GLOBAL, WORD_RIGHTS = 16, 32, 15
+
+
+@slot
+def tlb_touch(m: object, array: int, cpu: int, row: int) -> None:
+    """A look-up found `row` (CONTROL_SET says where its set begins): what the policy makes of that."""
+
+
+@slot
+def tlb_insert(m: object, array: int, cpu: int, key: int, word: int) -> int:
+    """Put a translation into its set, in the place of its own key or of the policy's victim.
+
+    Returns the key of the victim; -1 if there was none.
+    """
+
+
+@slot
+def tlb_take_out(m: object, array: int, cpu: int, row: int) -> None:
+    """Make `row` empty."""
 
 
 @reads
@@ -82,7 +108,7 @@ def tlb_find(m, array, cpu, va, asid):
                 if held == key or held == everywhere:
                     m.control[CONTROL_SET] = start
                     return row
-                if held < 0:
+                if held < 0 and KEEPS_WAYS == 0:
                     break
                 row += TLB
         present >>= 1
@@ -98,40 +124,39 @@ def word_address(word, size, va):
     return ((word >> WORD_PFN) << PAGE_BITS) + (va & ((1 << PAGE_BITS) - 1))
 
 
-@writes
-def tlb_touch(m, row):
-    """Make `row`, which `tlb_find` just found, the most recently used of its set."""
-    start = m.control[CONTROL_SET]
-    key = m.tlb[row + TLB_KEY]
-    word = m.tlb[row + TLB_WORD]
-    while row > start:
-        m.tlb[row + TLB_KEY] = m.tlb[row - TLB + TLB_KEY]
-        m.tlb[row + TLB_WORD] = m.tlb[row - TLB + TLB_WORD]
-        row -= TLB
-    m.tlb[start + TLB_KEY] = key
-    m.tlb[start + TLB_WORD] = word
+@reads
+def tlb_set(m, array, cpu, key):
+    """Where the set of a key begins in one array."""
+    return (
+        array_base(m, array, cpu)
+        + ((key >> KEY_TAG) & m.array[array + ARRAY_MASK]) * m.array[array + ARRAY_SPAN]
+    )
 
 
-@writes
-def tlb_insert(m, array, cpu, key, word):
-    """Put a translation into its set of one array, as the most recently used; replaces its own key."""
-    span = m.array[array + ARRAY_SPAN]
-    mask = m.array[array + ARRAY_MASK]
-    start = array_base(m, array, cpu) + ((key >> KEY_TAG) & mask) * span
-    last = start + span - TLB
+@reads
+def tlb_place(m, array, start, key):
+    """The row of the set at `start` that holds `key`; else its first empty row; else its last."""
+    last = start + m.array[array + ARRAY_SPAN] - TLB
     row = start
     while row < last and m.tlb[row + TLB_KEY] >= 0 and m.tlb[row + TLB_KEY] != key:
         row += TLB
-    held = m.tlb[row + TLB_KEY]
-    if held >= 0 and held != key:
-        emit(m, TLB_EVICT, held, m.tlb[row + TLB_WORD], row)
-    while row > start:
-        m.tlb[row + TLB_KEY] = m.tlb[row - TLB + TLB_KEY]
-        m.tlb[row + TLB_WORD] = m.tlb[row - TLB + TLB_WORD]
-        row -= TLB
-    m.tlb[start + TLB_KEY] = key
-    m.tlb[start + TLB_WORD] = word
-    m.array[array + ARRAY_PRESENT] |= 1 << (key & KEY_SIZE)
+    return row
+
+
+@writes
+def tlb_pushed_out(m, array, row):
+    """Tell that another translation takes the place of the one in `row`; returns its key."""
+    key = m.tlb[row + TLB_KEY]
+    if WALK_CACHES == 0 or m.array[array + ARRAY_LEVEL]:
+        emit(m, TLB_EVICT, key, m.tlb[row + TLB_WORD], row)
+    return key
+
+
+@writes
+def tlb_write(m, row, key, word):
+    """Let a row hold a translation."""
+    m.tlb[row + TLB_KEY] = key
+    m.tlb[row + TLB_WORD] = word
 
 
 @reads
@@ -142,40 +167,40 @@ def tlb_holds(m, array, size):
 
 @writes(cold=True)
 def tlb_remove(m, array, cpu, row):
-    """Take a row out of its set and close the gap."""
+    """Invalidate a row."""
     emit(m, TLB_DROP, m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD], row)
-    span = m.array[array + ARRAY_SPAN]
-    tag = m.tlb[row + TLB_KEY] >> KEY_TAG
-    last = array_base(m, array, cpu) + (tag & m.array[array + ARRAY_MASK]) * span + span - TLB
-    while row < last:
-        m.tlb[row + TLB_KEY] = m.tlb[row + TLB + TLB_KEY]
-        m.tlb[row + TLB_WORD] = m.tlb[row + TLB + TLB_WORD]
-        row += TLB
-    m.tlb[last + TLB_KEY] = -1
-    m.tlb[last + TLB_WORD] = 0
+    tlb_take_out(m, array, cpu, row)
 
 
 @writes
 def tlb_drop(m, cpu, va, asid):
-    """Invalidate what a CPU's arrays hold for `va` in a space; returns how many rows went."""
+    """Invalidate what a CPU's arrays hold for `va` in a space; returns how many rows went.
+
+    Its page-walk caches lose all that they hold for the space (SDM 3A, 4.10.4.1: INVLPG).
+    """
     gone = 0
     array = 0
-    while array < len(m.array):
+    while array < len(m.array) - WALK_CACHES * ARRAY:
         row = tlb_find(m, array, cpu, va, asid)
         while row >= 0:
             tlb_remove(m, array, cpu, row)
             gone += 1
             row = tlb_find(m, array, cpu, va, asid)
         array += ARRAY
+    if WALK_CACHES:
+        walk_cache_flush(m, cpu, asid)
     return gone
 
 
 @writes(cold=True)
 def tlb_flush(m, cpu, asid, keep_global):
-    """Invalidate a CPU's rows of one space (or of all: asid -1), global rows too unless kept."""
+    """Invalidate a CPU's rows of one space (or of all: asid -1), global rows too unless kept.
+
+    The same goes for its page-walk caches, which hold nothing global.
+    """
     gone = 0
     array = 0
-    while array < len(m.array):
+    while array < len(m.array) - WALK_CACHES * ARRAY:
         base = array_base(m, array, cpu)
         row = base + (m.array[array + ARRAY_MASK] + 1) * m.array[array + ARRAY_SPAN] - TLB
         while row >= base:
@@ -187,5 +212,41 @@ def tlb_flush(m, cpu, asid, keep_global):
                     gone += 1
             row -= TLB
         array += ARRAY
+    if WALK_CACHES:
+        walk_cache_flush(m, cpu, asid)
     emit(m, TLB_FLUSH, asid, gone, cpu)
     return gone
+
+
+@writes(cold=True)
+def tlb_drop_above(m, cpu, key):
+    """The second level has lost a translation: the arrays before it in the table lose it too."""
+    array = 0
+    while array < SECOND:
+        start = tlb_set(m, array, cpu, key)
+        row = start
+        while row < start + m.array[array + ARRAY_SPAN]:
+            if m.tlb[row + TLB_KEY] == key:
+                tlb_remove(m, array, cpu, row)
+                break
+            row += TLB
+        array += ARRAY
+
+
+@writes(cold=True)
+def walk_cache_flush(m, cpu, asid):
+    """Invalidate what a CPU's page-walk caches hold for one space (-1: for all)."""
+    gone = 0
+    array = len(m.array) - WALK_CACHES * ARRAY
+    while array < len(m.array):
+        base = array_base(m, array, cpu)
+        row = base + (m.array[array + ARRAY_MASK] + 1) * m.array[array + ARRAY_SPAN] - TLB
+        while row >= base:
+            key = m.tlb[row + TLB_KEY]
+            if key >= 0 and (asid < 0 or (key >> KEY_ASID) & ASID_MASK == asid):
+                tlb_take_out(m, array, cpu, row)
+                gone += 1
+            row -= TLB
+        array += ARRAY
+    if gone:
+        emit(m, WALK_CACHE_FLUSH, asid, gone, cpu)

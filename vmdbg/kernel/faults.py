@@ -31,7 +31,7 @@ from vmdbg.formats.contract import (
 from vmdbg.hardware.memory import copy_words, load, store, zero_frame
 from vmdbg.hardware.mmu import allowed, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
-from vmdbg.hardware.tlb import tlb_drop
+from vmdbg.hardware.tlb import WALK_CACHES, tlb_drop
 from vmdbg.hot import reads, writes
 from vmdbg.kernel.frames import (
     FRAME_IS_USER,
@@ -386,14 +386,14 @@ def handle_fault(m, cpu, va, access):
     emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
     if fault == FAULT_NON_CANONICAL:
         return signal(m, pid, SIGSEGV, MAPERR, va)
-    if fault == FAULT_REFILL or fault == FAULT_PROTECTION:
+    if fault == FAULT_REFILL or fault == FAULT_PROTECTION or (WALK_CACHES and fault == FAULT_NOT_PRESENT):
         kind = walk(m, m.cpu[c + CPU_ROOT], va)
         if fault == FAULT_REFILL:
             tell_steps(m, TABLE_READ)
         fault = walk_fault(kind)
         if kind == ENTRY_LEAF:
             if allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
-                # Present and allowed: a refill, or a cached entry with fewer rights than the table's.
+                # Present and allowed: a refill, or the TLB or a page-walk cache knows an older entry.
                 if SOFTWARE_WALK:
                     refill(m, cpu, va, access)
                 else:

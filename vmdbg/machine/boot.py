@@ -7,22 +7,13 @@ from array import array
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
-from vmdbg.hardware import bounds
-from vmdbg.hardware.tlb import KEY_SIZE
+from vmdbg.hardware import bounds, replacement
 from vmdbg.kernel import policies
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED
+from vmdbg.machine.arrays import Arrays, check_served, fill_arrays
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
-    ARRAY,
-    ARRAY_BASE,
-    ARRAY_DATA,
-    ARRAY_FETCHES,
-    ARRAY_LEVEL,
-    ARRAY_MASK,
-    ARRAY_SIZES,
-    ARRAY_SPAN,
-    ARRAY_STRIDE,
     BANK_BASE,
     BANK_SIZE,
     CPU,
@@ -64,8 +55,6 @@ from vmdbg.state.tables import (
     RMAP_NEXT,
     SLOT,
     SLOT_NEXT,
-    TLB,
-    TLB_KEY,
 )
 
 TYPE_CHECKING = False
@@ -80,45 +69,15 @@ MAX_STOPS, MAX_LOG = 64, 1 << 12
 SMALL_POOL = 64  # rows that regions and processes start with; pools grow
 
 
-class Arrays:
-    """The TLB arrays of a configuration: (setting, level, sets, ways, fetches, data) each."""
-
-    def __init__(self, config: MachineConfig) -> None:
-        kinds = {"tlb.l1": (1, 1, 1), "tlb.l1i": (1, 1, 0), "tlb.l1d": (1, 0, 1), "tlb.l2": (2, 1, 1)}
-        self.rows: list[tuple[str, int, int, int, int, int]] = []
-        for name, (level, fetches, data) in kinds.items():
-            sets, ways = config.geometry(name)
-            if sets:
-                self.rows.append((name, level, sets, ways, fetches, data))
-        if any(name == "tlb.l1" for name, *_ in self.rows) and len([r for r in self.rows if r[1] == 1]) > 1:
-            raise UserError("tlb.l1 serves fetches and data; it excludes tlb.l1i and tlb.l1d.")
-
-    @property
-    def entries(self) -> int:
-        """TLB rows of one CPU."""
-        return sum(sets * ways for _, _, sets, ways, _, _ in self.rows)
-
-    def bindings(self) -> dict[str, int]:
-        """Which rows of the table `array` serve what."""
-        found = {"FIRST_FETCH": -1, "FIRST_DATA": -1, "SECOND": -1}
-        for place, (_, level, _, _, fetches, data) in enumerate(self.rows):
-            if level == 2:
-                found["SECOND"] = place * ARRAY
-            else:
-                if fetches:
-                    found["FIRST_FETCH"] = place * ARRAY
-                if data:
-                    found["FIRST_DATA"] = place * ARRAY
-        return found
-
-
 def bindings(config: MachineConfig) -> dict[str, Any]:
     """Everything that fills the holes of the hot code, but for `halt`."""
     form = find(config["machine.format"])
+    arrays = Arrays(config, form)
     return {
         **form.bindings(),
         **policies.bindings(config["kernel.policy"]),
-        **Arrays(config).bindings(),
+        **replacement.bindings(config["tlb.replacement"]),
+        **arrays.bindings(),
         **({"walk": bounds.walk, "translate": bounds.translate} if form.bounded else {}),
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
@@ -134,13 +93,13 @@ def shape(config: MachineConfig) -> dict[str, int]:
     if frames > form.frames - (config["machine.ram_base"] >> form.page_bits):
         raise UserError(f"Entries of {form.name} name {form.frames} frames; machine.ram has {frames}.")
     if not frames:
-        raise UserError(f"machine.ram {config['machine.ram']:#x} is less than one page of {form.page_size:#x}.")
+        raise UserError(
+            f"machine.ram {config['machine.ram']:#x} is less than one page of {form.page_size:#x}."
+        )
     if config["machine.ram_base"] % form.page_size:
         raise UserError(f"machine.ram_base {config['machine.ram_base']:#x} is no multiple of a page.")
-    arrays = Arrays(config)
-    served = arrays.bindings()
-    if form.software_walk and served["SECOND"] < 0 and min(served["FIRST_FETCH"], served["FIRST_DATA"]) < 0:
-        raise UserError(f"{form.name} has no walker: it needs a TLB for fetches and one for data.")
+    arrays = Arrays(config, form)
+    check_served(arrays, form)
     return {
         "one": 1,
         "ram": frames << form.page_bits,
@@ -149,7 +108,7 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "banks": 1,
         "cpus": config["machine.cpus"],
         "arrays": len(arrays.rows),
-        "tlb_rows": arrays.entries,
+        "tlb_rows": arrays.tlb_rows,
         "rmaps": frames + SMALL_POOL,
         "regions": SMALL_POOL,
         "processes": SMALL_POOL,
@@ -169,7 +128,7 @@ def fill(m: Any, config: MachineConfig) -> None:
     """Write what the tables hold before the first operation."""
     form = find(config["machine.format"])
     m.bank[BANK_BASE], m.bank[BANK_SIZE] = config["machine.ram_base"], len(m.ram1)
-    fill_arrays(m, config, form)
+    fill_arrays(m, Arrays(config, form), config["machine.seed"])
     for cpu in range(config["machine.cpus"]):
         for register in form.registers:
             m.cpu[cpu * CPU + CPU_CONTROL0 + register.word] |= register.initial << register.low
@@ -201,31 +160,10 @@ def asid_count(config: MachineConfig, form: Format) -> int:
     if wanted > most:
         raise UserError(f"kernel.asids {wanted}: {form.name} has {most} address-space numbers.")
     if wanted and wanted <= config["machine.cpus"]:
-        raise UserError(f"kernel.asids {wanted}: more than machine.cpus, {config['machine.cpus']}, are needed.")
+        raise UserError(
+            f"kernel.asids {wanted}: more than machine.cpus, {config['machine.cpus']}, are needed."
+        )
     return int(wanted or most)
-
-
-def fill_arrays(m: Any, config: MachineConfig, form: Format) -> None:
-    """The geometry of the TLB, and no entry in it."""
-    base, stride = 0, Arrays(config).entries * TLB
-    cached = list(reversed(form.levels))[: KEY_SIZE + 1]  # a key has no room for larger sizes
-    sizes = sum(1 << index for index, level in enumerate(cached) if level.leaf)
-    for place, (_, level, sets, ways, fetches, data) in enumerate(Arrays(config).rows):
-        row = place * ARRAY
-        for column, value in (
-            (ARRAY_LEVEL, level),
-            (ARRAY_BASE, base),
-            (ARRAY_MASK, sets - 1),
-            (ARRAY_SPAN, ways * TLB),
-            (ARRAY_FETCHES, fetches),
-            (ARRAY_DATA, data),
-            (ARRAY_SIZES, sizes),
-            (ARRAY_STRIDE, stride),
-        ):
-            m.array[row + column] = value
-        base += sets * ways * TLB
-    for row in range(0, len(m.tlb) - TLB + 1, TLB):
-        m.tlb[row + TLB_KEY] = -1
 
 
 def set_allowed(m: Any, cpu: int, form: Format) -> None:

@@ -6,6 +6,7 @@ import os
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats import NAMES as FORMATS
+from vmdbg.hardware.replacement import REPLACEMENTS
 from vmdbg.kernel.policies import POLICIES
 from vmdbg.machine.setting import (
     ADDRESS,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 K, M, G = 1 << 10, 1 << 20, 1 << 30
 MOST = 1 << 40  # of anything that is counted: what has no bound of its own
 GEOMETRY = "SETSxWAYS"
+SIZES = "sizes such as 4K 2M, or all"
 FORMAT_NAMES = "a name, or a TOML file that declares one"
 
 SETTINGS: tuple[Setting, ...] = (
@@ -49,6 +51,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tlb.l1i", PLAIN_STRING, "off", "first-level TLB for fetches", unit=GEOMETRY),
     Setting("tlb.l1d", PLAIN_STRING, "off", "first-level TLB for data", unit=GEOMETRY),
     Setting("tlb.l2", PLAIN_STRING, "128x12", "second-level TLB", unit=GEOMETRY),
+    Setting("tlb.l1_pages", PLAIN_STRING, "all", "page sizes that tlb.l1 holds", unit=SIZES),
+    Setting("tlb.l1i_pages", PLAIN_STRING, "all", "page sizes that tlb.l1i holds", unit=SIZES),
+    Setting("tlb.l1d_pages", PLAIN_STRING, "all", "page sizes that tlb.l1d holds", unit=SIZES),
+    Setting("tlb.l2_pages", PLAIN_STRING, "all", "page sizes that tlb.l2 holds", unit=SIZES),
+    Setting("tlb.inclusive", BOOLEAN, False, "whether the first level loses what the second level loses"),
+    Setting("tlb.replacement", ENUM, "lru", "replacement policy of the TLB", choices=REPLACEMENTS),
+    Setting("tlb.walk_cache", PLAIN_STRING, "", "page-walk caches: blank-separated LEVEL:ENTRIES"),
     Setting("tlb.asids", BOOLEAN, True, "whether TLB entries carry the address space's number"),
     Setting("kernel.policy", ENUM, "clock", "page-replacement policy", choices=POLICIES),
     Setting("kernel.first_frame", INTEGER, 256, "first frame that the kernel hands out", low=0, high=1 << 40),

@@ -13,6 +13,7 @@ from vmdbg.kernel.shootdown import owed_since
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_BASE,
+    ARRAY_DEPTH,
     ARRAY_MASK,
     ARRAY_PRESENT,
     ARRAY_SIZES,
@@ -94,6 +95,8 @@ class Survey:
         self.leaves: dict[int, Leaf] = {}
         self.swapped: dict[int, tuple[int, int, int]] = {}
         self.tables: dict[int, int] = {}  # frame of a table -> its process
+        self.pointers: dict[tuple[int, int, int], tuple[int, int]] = {}  # (process, depth, page) of a
+        # table entry -> the table that it points to, and the rights so far
         self.table_frames: Counter[int] = Counter()
         self.table_tails: set[int] = set()
         self.kernel_root = self.m.kernel[KERNEL_ROOT]
@@ -134,6 +137,8 @@ class Survey:
         if (self.m.frame[row + FRAME_PID], self.m.frame[row + FRAME_DEPTH]) != (pid, depth):
             self.problems.append(f"{name} belongs to another process or depth")
         self.tables[frame] = pid
+        if depth:
+            self.pointers[pid, depth - 1, base >> self.form.levels[depth - 1].shift] = address, rights
         count = self.k.table_frames(depth)
         self.table_frames[pid] += count
         self.table_tails.update(range(frame + 1, frame + count))
@@ -185,8 +190,17 @@ class Survey:
 
     def cached(self) -> Iterator[tuple[int, int, int, int, int]]:
         """All TLB rows in use: (cpu, array, row, key, word)."""
+        yield from self.rows(range(0, len(self.m.array) - self.walk_caches, ARRAY))
+
+    @property
+    def walk_caches(self) -> int:
+        """Words that the page-walk caches have in the table of arrays, at its end."""
+        return int(self.machine.bindings["WALK_CACHES"]) * ARRAY
+
+    def rows(self, arrays: range) -> Iterator[tuple[int, int, int, int, int]]:
+        """All rows in use of some arrays."""
         m = self.m
-        for array in range(0, len(m.array), ARRAY):
+        for array in arrays:
             count = (m.array[array + ARRAY_MASK] + 1) * m.array[array + ARRAY_SPAN]
             for cpu in range(len(m.cpu) // CPU):
                 base = m.array[array + ARRAY_BASE] + cpu * m.array[array + ARRAY_STRIDE]
@@ -199,20 +213,31 @@ class Survey:
         """Rows of the TLB that are where no look-up finds them, or twice in their set."""
         m = self.m
         known: set[tuple[int, int, int]] = set()
-        for cpu, array, row, key, _ in self.cached():
+        holes = self.machine.bindings["KEEPS_WAYS"]
+        for cpu, array, row, key, _ in self.rows(range(0, len(m.array), ARRAY)):
             span = m.array[array + ARRAY_SPAN]
             base = m.array[array + ARRAY_BASE] + cpu * m.array[array + ARRAY_STRIDE]
             start = base + ((key >> KEY_TAG) & m.array[array + ARRAY_MASK]) * span
             name = f"CPU {cpu}: row {row} of the TLB"
             if not start <= row < start + span:
                 yield f"{name} is in the wrong set"
-            elif any(m.tlb[before + TLB_KEY] < 0 for before in range(start, row, TLB)):
+            elif not holes and any(m.tlb[before + TLB_KEY] < 0 for before in range(start, row, TLB)):
                 yield f"{name} comes after an empty one"
             if (cpu, array, key) in known:
                 yield f"{name} is there twice"
             known.add((cpu, array, key))
             if not (m.array[array + ARRAY_SIZES] & m.array[array + ARRAY_PRESENT]) >> (key & KEY_SIZE) & 1:
                 yield f"{name} has a size that its array does not hold"
+        if self.machine.bindings["INCLUSIVE"]:
+            yield from self.excluded(known)
+
+    def excluded(self, known: set[tuple[int, int, int]]) -> Iterator[str]:
+        """First-level entries that an inclusive second level lacks."""
+        second = self.machine.bindings["SECOND"]
+        sizes = self.m.array[second + ARRAY_SIZES] if second >= 0 else 0
+        for cpu, array, key in known:
+            if array < second and sizes >> (key & KEY_SIZE) & 1 and (cpu, second, key) not in known:
+                yield f"CPU {cpu}: the second level of the TLB lacks a page that the first level holds"
 
     def stale(self) -> Iterator[Stale]:
         """Rows of the TLB that disagree with the tables."""
@@ -231,6 +256,31 @@ class Survey:
                 shift = self.form.page_shifts[min(size, len(self.form.levels) - 1)] - self.form.page_bits
                 owed = owed_since(self.m, cpu, key, shift)
                 yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", owed)
+
+        yield from self.stale_tables(spaces)
+
+    def stale_tables(self, spaces: dict[int, int]) -> Iterator[Stale]:
+        """Rows of the page-walk caches that disagree with the tables."""
+        m = self.m
+        for cpu, array, row, key, word in self.rows(
+            range(len(m.array) - self.walk_caches, len(m.array), ARRAY)
+        ):
+            space, depth = key >> KEY_ASID & ASID_MASK, m.array[array + ARRAY_DEPTH]
+            pid = m.cpu[cpu * CPU + CPU_PID]
+            if self.machine.config["tlb.asids"]:
+                pid = spaces.get(space, 0)
+            half = 0 if (key >> KEY_TAG) >> (self.table_bits(depth)) >= self.form.user_entries else pid
+            told = self.pointers.get((half, depth, key >> KEY_TAG), (-1, 0))
+            kind = "wrong-asid" if not pid else ""
+            if not kind and told != (word >> WORD_PFN << self.form.page_bits, word & WORD_RIGHTS):
+                kind = "dead-page" if told[0] < 0 else "stale-frame"
+            if kind:
+                place = f"CPU {cpu}, row {row}, a table of {self.form.levels[depth].name}, space {space}"
+                yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", None)
+
+    def table_bits(self, depth: int) -> int:
+        """Index bits between the root's entries and those of a depth."""
+        return self.form.levels[0].shift - self.form.levels[depth].shift
 
     def tag(self, va: int, size: int) -> int:
         """The page number of a virtual address, in pages of a size."""

@@ -11,6 +11,7 @@ compiled one as NumPy arrays over the same memory.  Two groups: STATE is what th
 digests, snapshots, saved files); CONTROL is what watches it.
 """
 
+# Long: every array of the machine stands here.
 from __future__ import annotations
 
 import mmap
@@ -91,6 +92,8 @@ table(
     read      allowed rights of a read: bit i set = the rights nibble i is allowed
     write     the same for a write
     fetch     the same for a fetch
+    reserved  bits that the control registers reserve in present entries, beyond the format's own
+    ignored   bits of leaves that the control registers make the walker take for 0
     owed      requests of other CPUs to invalidate translations that wait here
     owed0     each of them (kernel/shootdown.py)
     owed1
@@ -115,15 +118,18 @@ table(
     STATE,
     "arrays",
     """
-    level     1 or 2
+    level     1 or 2; 0 = a page-walk cache, which keeps pointers to tables instead of pages
     base      where CPU 0's rows start in the table tlb, in words
     mask      number of sets - 1; the number is a power of two
-    span      words of one set (ways * TLB); way 0 is the most recently used
+    span      words of one set (ways * TLB)
     fetches   1 if it serves fetches
     data      1 if it serves loads and stores
     sizes     bit i set: may hold pages of size i (0 = base pages)
     present   bit i set: a page of size i was put in since the last flush of everything
     stride    words of all arrays of one CPU
+    trees     where the words that plru keeps for each set lie, from the array's rows on
+    random    state of the random numbers that choose victims, 31 bits
+    depth     depth of the entries that a page-walk cache keeps
     """,
 )
 table(
@@ -333,6 +339,8 @@ table(
     numbered  operation that `events` belongs to
     reason    why the run loop stopped
     hit       operation in which a stop row matched last
+    first     row of path at which the last walk of a CPU started: what page-walk caches saved
+    cached    page-walk cache that gave its table, a row of the table array; -1 = none
     """,
 )
 table(

@@ -1,0 +1,176 @@
+"""The arrays of a machine's TLB and page-walk caches: from settings to rows of the tables `array`, `tlb`."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.hardware.tlb import KEY_SIZE
+from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_BASE,
+    ARRAY_DATA,
+    ARRAY_DEPTH,
+    ARRAY_FETCHES,
+    ARRAY_LEVEL,
+    ARRAY_MASK,
+    ARRAY_RANDOM,
+    ARRAY_SIZES,
+    ARRAY_SPAN,
+    ARRAY_STRIDE,
+    ARRAY_TREES,
+    TLB,
+    TLB_KEY,
+)
+from vmdbg.units import format_size, parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.formats.record import Format
+    from vmdbg.machine.config import MachineConfig
+
+ALL_SIZES = "all"
+PLRU_WAYS = 64  # most ways whose tree fits in a word
+MOST_ENTRIES = 1 << 20  # of one array
+
+
+class Array:
+    """One array.  `sizes`: bit i set = may hold pages of size index i; `level` 0: a page-walk cache of
+    the entries of `depth`."""
+
+    __slots__ = ("data", "depth", "fetches", "level", "name", "sets", "sizes", "ways")
+
+    def __init__(self, name: str, level: int, sets: int, ways: int, sizes: int, depth: int = 0) -> None:
+        self.name, self.level, self.sets, self.ways = name, level, sets, ways
+        self.sizes, self.depth = sizes, depth
+        self.fetches, self.data = int(not name.endswith("l1d")), int(not name.endswith("l1i"))
+
+
+class Arrays:
+    """The arrays of a configuration, in the order of the table: first level, second level, walk caches."""
+
+    def __init__(self, config: MachineConfig, form: Format) -> None:
+        self.rows: list[Array] = []
+        for name, level in (("tlb.l1", 1), ("tlb.l1i", 1), ("tlb.l1d", 1), ("tlb.l2", 2)):
+            sets, ways = config.geometry(name)
+            if sets:
+                sizes = page_sizes(form, f"{name}_pages", config[f"{name}_pages"])
+                self.rows.append(Array(name, level, sets, ways, sizes))
+        if any(row.name == "tlb.l1" for row in self.rows) and sum(row.level == 1 for row in self.rows) > 1:
+            raise UserError("tlb.l1 serves fetches and data; it excludes tlb.l1i and tlb.l1d.")
+        self.rows += walk_caches(form, config["tlb.walk_cache"])
+        self.trees = config["tlb.replacement"] == "plru"
+        for row in self.rows if self.trees else ():
+            if row.ways > PLRU_WAYS:
+                raise UserError(f"{row.name}: plru knows at most {PLRU_WAYS} ways, not {row.ways}.")
+        self.inclusive = config["tlb.inclusive"]
+
+    @property
+    def tlb_rows(self) -> int:
+        """Rows that one CPU has in the table `tlb`: its entries, then what plru keeps for its sets."""
+        sets = sum(row.sets for row in self.rows) if self.trees else 0
+        return sum(row.sets * row.ways for row in self.rows) + -(-sets // TLB)
+
+    def bindings(self) -> dict[str, int]:
+        """Which rows of the table `array` serve what."""
+        found = {"FIRST_FETCH": -1, "FIRST_DATA": -1, "SECOND": -1}
+        for place, row in enumerate(self.rows):
+            if row.level == 2:
+                found["SECOND"] = place * ARRAY
+            elif row.level == 1:
+                if row.fetches:
+                    found["FIRST_FETCH"] = place * ARRAY
+                if row.data:
+                    found["FIRST_DATA"] = place * ARRAY
+        inclusive = int(self.inclusive and any(row.level == 1 for row in self.rows))
+        return {
+            **found,
+            "INCLUSIVE": inclusive,
+            "WALK_CACHES": sum(row.level == 0 for row in self.rows),
+        }
+
+
+def page_sizes(form: Format, name: str, text: str) -> int:
+    """The page sizes that a setting such as `tlb.l2_pages` lists, as bits.  UserError if one is none.
+
+    A key of the TLB has no room for sizes beyond the fourth: those are never cached.
+    """
+    known = {1 << level.shift: 1 << index for index, level in enumerate(reversed(form.levels)) if level.leaf}
+    cached = (1 << KEY_SIZE + 1) - 1
+    if text == ALL_SIZES:
+        return sum(known.values()) & cached
+    bits = 0
+    for word in text.replace(",", " ").split():
+        try:
+            bits |= known[parse_size(word)]
+        except (KeyError, UserError):
+            bits = 0
+            break
+    if not bits:
+        sizes = " ".join(format_size(size).replace(" ", "").rstrip("iB") for size in known)
+        raise UserError(
+            f'{name}: "{text}" lists no page sizes of {form.name}; expected some of {sizes}, or all.'
+        )
+    return bits & cached
+
+
+def walk_caches(form: Format, text: str) -> list[Array]:
+    """The caches that `tlb.walk_cache` lists (`PDPT:4 PD:32`), root first.  UserError if one cannot be."""
+    names = [level.name for level in form.levels[:-1]][-KEY_SIZE:]
+    found: dict[int, Array] = {}
+    for word in text.replace(",", " ").split():
+        name, _, count = word.partition(":")
+        known = name in names and count.isdecimal() and 0 < int(count) <= MOST_ENTRIES
+        depth = [level.name for level in form.levels].index(name) if known else -1
+        if not known or depth in found or form.software_walk:
+            what = f"LEVEL:ENTRIES, LEVEL one of {', '.join(names)}" if names else "nothing"
+            if form.software_walk:
+                what = f"nothing, because {form.name} has no walker"
+            raise UserError(f'tlb.walk_cache: "{word}" is no page-walk cache; expected {what}.')
+        sizes = 1 << len(form.levels) - 1 - depth
+        found[depth] = Array(name, 0, 1, int(count), sizes, depth)
+    return [found[depth] for depth in sorted(found)]
+
+
+def check_served(arrays: Arrays, form: Format) -> None:
+    """UserError if a machine whose kernel fills the TLB has no room there for some page."""
+    if not form.software_walk:
+        return
+    sizes = page_sizes(form, "", ALL_SIZES)
+    for fetches in (0, 1):
+        held = 0
+        for row in arrays.rows:
+            if row.level == 2 or (row.fetches if fetches else row.data):
+                held |= row.sizes
+        if held != sizes:
+            raise UserError(
+                f"{form.name} has no walker: it needs a TLB for fetches and one for data, for all page sizes."
+            )
+
+
+def fill_arrays(m: Any, arrays: Arrays, seed: int) -> None:
+    """The geometry of the TLB, and no entry in it."""
+    base, stride = 0, arrays.tlb_rows * TLB
+    trees = sum(row.sets * row.ways for row in arrays.rows) * TLB
+    for place, row in enumerate(arrays.rows):
+        at = place * ARRAY
+        for column, value in (
+            (ARRAY_LEVEL, row.level),
+            (ARRAY_BASE, base),
+            (ARRAY_MASK, row.sets - 1),
+            (ARRAY_SPAN, row.ways * TLB),
+            (ARRAY_FETCHES, row.fetches),
+            (ARRAY_DATA, row.data),
+            (ARRAY_SIZES, row.sizes),
+            (ARRAY_STRIDE, stride),
+            (ARRAY_TREES, trees - base if arrays.trees else 0),
+            (ARRAY_RANDOM, seed),
+            (ARRAY_DEPTH, row.depth),
+        ):
+            m.array[at + column] = value
+        base += row.sets * row.ways * TLB
+        trees += row.sets
+    entries = sum(row.sets * row.ways for row in arrays.rows) * TLB
+    for first in range(0, len(m.tlb) if stride else 0, stride or 1):
+        for key in range(first + TLB_KEY, first + entries, TLB):
+            m.tlb[key] = -1
