@@ -33,10 +33,12 @@ from vmdbg.hardware.tlb import (
     KEY_TAG,
     SECOND,
     WALK_CACHES,
+    WORD_ALLOWED,
     WORD_DIRTY,
     WORD_GLOBAL,
     WORD_PFN,
     WORD_RIGHTS,
+    WORD_SUSPECT,
     first_array,
     size_shift,
     tlb_drop_above,
@@ -44,11 +46,12 @@ from vmdbg.hardware.tlb import (
     tlb_holds,
     tlb_insert,
     tlb_touch,
+    tlb_trust,
     word_address,
 )
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
 from vmdbg.hot import reads, writes
-from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, WALK_STEP, emit
+from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, TLB_STALE, WALK_STEP, emit
 from vmdbg.state.tables import (
     CONTROL_FAULT,
     CONTROL_RIGHTS,
@@ -139,6 +142,32 @@ def walk_and_fill(m, cpu, va, access):
     return word_address(word, LEVELS - m.control[CONTROL_STEPS], va)
 
 
+@reads(cold=True)
+def agrees(m, cpu, va, key, word):
+    """Do the tables say of `va` what a cached word says?"""
+    if walk_fault(walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)):
+        return False
+    size = LEVELS - m.control[CONTROL_STEPS]
+    fresh = path_word(m, cpu)
+    same = word_address(fresh, size, va) == word_address(word, key & KEY_SIZE, va)
+    return (
+        same
+        and (fresh ^ word) & (WORD_RIGHTS | WORD_GLOBAL) == 0
+        and fresh & word & WORD_DIRTY == word & WORD_DIRTY
+    )
+
+
+@writes(cold=True)
+def confirm(m, cpu, va, key, word):
+    """The first use of a suspect entry: tell if it is stale.  Returns its word, suspect no more."""
+    asid = m.cpu[cpu * CPU + CPU_ASID]
+    tlb_trust(m, cpu, va, asid)
+    trusted = word & ~WORD_SUSPECT
+    if not agrees(m, cpu, va, key, trusted):
+        emit(m, TLB_STALE, va, key, trusted)
+    return trusted
+
+
 @writes
 def translate(m, cpu, va, access):
     """One access by a CPU: a physical address, or -1 and CONTROL_FAULT."""
@@ -176,9 +205,12 @@ def translate(m, cpu, va, access):
         emit(m, TLB_L2_HIT, va, row, word)
         if array >= 0 and tlb_holds(m, array, key & KEY_SIZE):
             tlb_insert(m, array, cpu, key, word)
-    if (m.cpu[c + CPU_READ + access] >> (word & WORD_RIGHTS)) & 1 == 0:
-        m.control[CONTROL_FAULT] = FAULT_PROTECTION
-        return -1
+    if (m.cpu[c + CPU_READ + access] >> (word & WORD_ALLOWED)) & 1 == 0:
+        if word & WORD_SUSPECT:
+            word = confirm(m, cpu, va, key, word)
+        if (m.cpu[c + CPU_READ + access] >> (word & WORD_RIGHTS)) & 1 == 0:
+            m.control[CONTROL_FAULT] = FAULT_PROTECTION
+            return -1
     if access == ACCESS_WRITE and word & WORD_DIRTY == 0:
         # The cached entry is clean: D must be set in the table first (SDM 3A, 4.8).
         if SOFTWARE_WALK:

@@ -36,8 +36,9 @@ CPUS = 1  # bound at build
 WALK_CACHES = 0  # number of page-walk caches; bound at build
 KEEPS_WAYS = 0  # 1: rows stay in their ways, empty ones too, and each hit is told; bound at build
 INCLUSIVE = 0  # 1: what the second level loses, the first level loses too; bound at build
-WORD_PFN = 6  # shift
-WORD_DIRTY, WORD_GLOBAL, WORD_RIGHTS = 16, 32, 15
+WORD_PFN = 7  # shift
+WORD_RIGHTS, WORD_SUSPECT, WORD_DIRTY, WORD_GLOBAL = 15, 16, 32, 64
+WORD_ALLOWED = WORD_RIGHTS | WORD_SUSPECT  # no access is allowed to a suspect entry at once
 
 
 @slot
@@ -216,6 +217,36 @@ def tlb_flush(m, cpu, asid, keep_global):
         walk_cache_flush(m, cpu, asid)
     emit(m, TLB_FLUSH, asid, gone, cpu)
     return gone
+
+
+@writes(cold=True)
+def tlb_suspect(m, cpu, va, asid):
+    """What a CPU's arrays hold for `va` in a space (-1: for every page) may be stale: its next use looks."""
+    array = 0
+    while array < len(m.array) - WALK_CACHES * ARRAY:
+        if va == -1:
+            row = array_base(m, array, cpu)
+            end = row + (m.array[array + ARRAY_MASK] + 1) * m.array[array + ARRAY_SPAN]
+            while row < end:
+                if m.tlb[row + TLB_KEY] >= 0:
+                    m.tlb[row + TLB_WORD] |= WORD_SUSPECT
+                row += TLB
+        else:
+            row = tlb_find(m, array, cpu, va, asid)
+            if row >= 0:
+                m.tlb[row + TLB_WORD] |= WORD_SUSPECT
+        array += ARRAY
+
+
+@writes(cold=True)
+def tlb_trust(m, cpu, va, asid):
+    """What a CPU's arrays hold for `va` in a space is not suspect any more."""
+    array = 0
+    while array < len(m.array) - WALK_CACHES * ARRAY:
+        row = tlb_find(m, array, cpu, va, asid)
+        if row >= 0:
+            m.tlb[row + TLB_WORD] &= ~WORD_SUSPECT
+        array += ARRAY
 
 
 @writes(cold=True)

@@ -31,7 +31,7 @@ from vmdbg.formats.contract import (
 from vmdbg.hardware.memory import copy_words, load, store, zero_frame
 from vmdbg.hardware.mmu import allowed, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
-from vmdbg.hardware.tlb import WALK_CACHES, tlb_drop
+from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.hot import reads, writes
 from vmdbg.kernel.frames import (
     FRAME_IS_USER,
@@ -42,8 +42,8 @@ from vmdbg.kernel.frames import (
     rmap_remove,
 )
 from vmdbg.kernel.policies import policy_load
-from vmdbg.kernel.reasons import REASON_LARGE, REASON_MEMORY, REASON_SIGNAL
-from vmdbg.kernel.reclaim import reclaim
+from vmdbg.kernel.reasons import REASON_LARGE, REASON_MEMORY, REASON_REFUSED, REASON_SIGNAL
+from vmdbg.kernel.reclaim import make_room, reclaim
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.kernel.space import (
     leaf_entry,
@@ -63,6 +63,7 @@ from vmdbg.state.events import (
     FAULT_MINOR,
     FRAME_ALLOC,
     LIMIT_CHECK,
+    REFUSED,
     SIGNAL,
     STACK_GROW,
     SWAP_IN,
@@ -91,6 +92,7 @@ from vmdbg.state.tables import (
     KERNEL_FREE,
     KERNEL_LOW,
     KERNEL_MIN,
+    KERNEL_OVER_LIMIT,
     KERNEL_RESIDENT,
     KERNEL_USER_POOL,
     KERNEL_WAKE,
@@ -99,6 +101,7 @@ from vmdbg.state.tables import (
     PATH_ENTRY,
     PATH_RIGHTS,
     PROCESS,
+    PROCESS_CAUSE,
     PROCESS_LIMIT,
     PROCESS_MAJOR,
     PROCESS_MINOR,
@@ -120,6 +123,10 @@ from vmdbg.state.tables import (
 # Signals, and the codes of SIGSEGV (POSIX, signal.h; numbers of Linux on x86).
 SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
 MAPERR, ACCERR = 1, 2
+OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limit
+OVER_LIMIT = ("kill", "fail", "reclaim")
+MOST_FRAMES = (1 << 31) - 1  # of a limit, or of what is added to an out-of-memory score
+CAUSE_LIMIT, CAUSE_MEMORY = 1, 2  # of a SIGKILL
 WHY_ZERO, WHY_SHARED = 0, 1  # of fault-minor: a zeroed page; a page that another process has
 
 
@@ -146,14 +153,35 @@ def take_user_frame(m):
 
 
 @writes
-def within_limit(m, pid):
-    """The memory-limit check: True if the process may have one more frame."""
+def within_limit(m, pid, count):
+    """The memory-limit check: True if the process may have `count` more frames."""
     limit = m.process[pid * PROCESS + PROCESS_LIMIT]
     if limit == 0:
         return True
     held = m.process[pid * PROCESS + PROCESS_RSS]
-    emit(m, LIMIT_CHECK, held, limit, 1 if held < limit else 0)
-    return held < limit
+    fits = held + count <= limit
+    emit(m, LIMIT_CHECK, held, limit, 1 if fits else 0)
+    return fits
+
+
+@writes(cold=True)
+def over_limit(m, pid, va, count):
+    """What `kernel.over_limit` says for a process that needs `count` frames above its limit.
+
+    0: it gave up pages of its own.  Else a reason: the access is given up, or the process killed.
+    """
+    p = pid * PROCESS
+    limit = m.process[p + PROCESS_LIMIT]
+    if m.kernel[KERNEL_OVER_LIMIT] == OVER_RECLAIM and count <= limit:
+        while m.process[p + PROCESS_RSS] + count > limit and make_room(m, pid) == 0:
+            pass
+        if m.process[p + PROCESS_RSS] + count <= limit:
+            return 0
+    if m.kernel[KERNEL_OVER_LIMIT] == OVER_FAIL:
+        emit(m, REFUSED, va, m.process[p + PROCESS_RSS], limit)
+        return REASON_REFUSED
+    m.process[p + PROCESS_CAUSE] = CAUSE_LIMIT
+    return signal(m, pid, SIGKILL, 0, va)
 
 
 @writes(cold=True)
@@ -196,8 +224,11 @@ def page_in(m, pid, region, va, access):
     """Give the page of `va` a frame: zeroed, or with its content from swap or file.  0 or a reason."""
     r = region * REGION
     page = (va >> PAGE_BITS) << PAGE_BITS
-    if not within_limit(m, pid):
-        return signal(m, pid, SIGKILL, 0, va)
+    count = 1 << ((size_shift(m.region[r + REGION_SIZE]) - PAGE_BITS) & 63)
+    if not within_limit(m, pid, count):
+        reason = over_limit(m, pid, va, count)
+        if reason:
+            return reason
     if m.region[r + REGION_SIZE]:
         m.control[CONTROL_VALUE] = va
         return REASON_LARGE

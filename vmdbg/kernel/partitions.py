@@ -67,7 +67,7 @@ def copy_partition(k: Linked, form: Format, pid: int, child: int) -> int:
 
 def check_fits(k: Linked, form: Format, start: int, end: int) -> None:
     """A region lies inside a partition.  UserError says how much is free all the same."""
-    if 0 <= start and end <= form.page_size:
+    if start >= 0 and end <= form.page_size:
         return
     free = k.m.kernel[KERNEL_FREE + 1]
     size = format_size(form.page_size)

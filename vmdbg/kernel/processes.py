@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
+from vmdbg.kernel.faults import CAUSE_MEMORY, MOST_FRAMES
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.partitions import copy_partition, give_partition, take_partition
 from vmdbg.kernel.regions import drop_entry, entries, entry_address, remove_region, signed
@@ -30,6 +31,7 @@ from vmdbg.state.tables import (
     PROCESS,
     PROCESS_ASID,
     PROCESS_BACK_DEPTH,
+    PROCESS_CAUSE,
     PROCESS_DEPTH,
     PROCESS_END,
     PROCESS_LIMIT,
@@ -40,6 +42,7 @@ from vmdbg.state.tables import (
     PROCESS_OOM,
     PROCESS_PARENT,
     PROCESS_PC,
+    PROCESS_PINNED,
     PROCESS_REGION,
     PROCESS_ROOT,
     PROCESS_RSS,
@@ -167,7 +170,7 @@ def end_process(k: Linked, form: Format, pid: int, status: int) -> None:
     m.kernel[KERNEL_LIVE] -= 1
     for cpu in range(len(m.cpu) // CPU):
         if m.cpu[cpu * CPU + CPU_PID] == pid:
-            k.switch_to(m, cpu, k.ready_take(m))
+            k.switch_to(m, cpu, k.ready_take(m, cpu))
     k.flush_space(m, pid)
     k.forget_ran(m, pid)
 
@@ -200,6 +203,15 @@ def badness(k: Linked, pid: int) -> int:
     )
 
 
+def adjust(k: Linked, pid: int, limit: int | None, oom: int | None) -> None:
+    """Set the frames that a process may hold (0: no limit) and those added to its score.  UserError."""
+    for column, value, low in ((PROCESS_LIMIT, limit, 0), (PROCESS_OOM, oom, -MOST_FRAMES)):
+        if value is not None:
+            if not low <= value <= MOST_FRAMES:
+                raise UserError(f"Expected a number of frames from {low} to {MOST_FRAMES}, not {value}.")
+            k.m.process[pid * PROCESS + column] = value
+
+
 def live_processes(k: Linked) -> list[int]:
     """The pids of all processes that have not ended."""
     alive = (PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_IDLE)
@@ -218,6 +230,7 @@ def kill_for_memory(k: Linked, form: Format) -> int:
         k.emit(m, OOM_PAGES, pid, m.process[row + PROCESS_RSS], m.process[row + PROCESS_SWAPPED])
         k.emit(m, OOM_SCORE, pid, m.process[row + PROCESS_TABLES], badness(k, pid))
     victim = pids[0]
+    m.process[victim * PROCESS + PROCESS_CAUSE] = CAUSE_MEMORY
     k.emit(m, OOM, victim, badness(k, victim), 0)
     end_process(k, form, victim, 128 + 9)
     return victim
@@ -232,7 +245,7 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
     m, parent, last = k.m, pid * PROCESS, k.m.kernel[KERNEL_PID]
     child = spawn(k, form, process_name(k, pid), m.process[parent + PROCESS_LIMIT], asids, pid)
     at = child * PROCESS
-    for column in (PROCESS_END, PROCESS_DEPTH, PROCESS_OOM, *range(PROCESS_LOOP0, PROCESS_BACK_DEPTH + 1)):
+    for column in (PROCESS_END, PROCESS_DEPTH, PROCESS_OOM, PROCESS_PINNED, *range(PROCESS_LOOP0, PROCESS_BACK_DEPTH + 1)):
         m.process[at + column] = m.process[parent + column]
     m.process[at + PROCESS_PC] = row
     copy_regions(k, pid, child)

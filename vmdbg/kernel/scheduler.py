@@ -16,7 +16,7 @@ from vmdbg.kernel.reasons import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
 from vmdbg.kernel.reclaim import background
 from vmdbg.kernel.shootdown import note_flushed, note_ran, serve_owed
 from vmdbg.kernel.swap import PAYLOAD
-from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, SWITCH, WRITE, emit
+from vmdbg.state.events import BUS_ERROR, FETCH, KINDS_SHIFT, READ, RETRY, SWITCH, WRITE, emit
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
     CONTROL_GOAL,
@@ -46,6 +46,7 @@ from vmdbg.state.tables import (
     PROCESS_LOOP0,
     PROCESS_NEXT,
     PROCESS_PC,
+    PROCESS_PINNED,
     PROCESS_ROOT,
     PROCESS_STATE,
 )
@@ -66,7 +67,6 @@ OP_LINE = 16  # shift of the line in the program's source
 MAX_FAULTS = 8  # of one access to one page
 CPUS = 1  # bound at build
 ASIDS = 1  # 1: the TLB distinguishes spaces; bound at build
-KINDS_SHIFT = 6
 
 
 @writes
@@ -82,16 +82,31 @@ def ready_put(m, pid):
     m.kernel[KERNEL_READY_LAST] = pid
 
 
+@reads
+def may_run_on(m, pid, cpu):
+    """May a process run on a CPU?"""
+    pinned = m.process[pid * PROCESS + PROCESS_PINNED]
+    return pinned == 0 or pinned == cpu + 1
+
+
 @writes
-def ready_take(m):
-    """The process that has waited longest; 0 if none waits."""
+def ready_take(m, cpu):
+    """The process that has waited longest of those that may run on a CPU; 0 if none waits."""
+    before = 0
     pid = m.kernel[KERNEL_READY_FIRST]
+    if CPUS > 1:
+        while pid and not may_run_on(m, pid, cpu):
+            before = pid
+            pid = m.process[pid * PROCESS + PROCESS_NEXT]
     if pid:
         following = m.process[pid * PROCESS + PROCESS_NEXT]
         m.process[pid * PROCESS + PROCESS_NEXT] = 0
-        m.kernel[KERNEL_READY_FIRST] = following
+        if before:
+            m.process[before * PROCESS + PROCESS_NEXT] = following
+        else:
+            m.kernel[KERNEL_READY_FIRST] = following
         if following == 0:
-            m.kernel[KERNEL_READY_LAST] = 0
+            m.kernel[KERNEL_READY_LAST] = before
     return pid
 
 
@@ -125,7 +140,7 @@ def switch_to(m, cpu, pid):
 @writes(cold=True)
 def dispatch(m, cpu):
     """Give a CPU without a process the next one that waits; 0 if none does."""
-    pid = ready_take(m)
+    pid = ready_take(m, cpu)
     if pid:
         switch_to(m, cpu, pid)
     return pid
@@ -296,9 +311,12 @@ def expire(m, cpu):
     """The process on a CPU has used its quantum: the next one that waits has its turn."""
     c = cpu * CPU
     pid = m.cpu[c + CPU_PID]
-    if pid and m.kernel[KERNEL_READY_FIRST]:
+    following = 0
+    if pid:
+        following = ready_take(m, cpu)
+    if following:
         ready_put(m, pid)
-        switch_to(m, cpu, ready_take(m))
+        switch_to(m, cpu, following)
     else:
         m.cpu[c + CPU_QUANTUM] = m.kernel[KERNEL_QUANTUM]
 
@@ -337,7 +355,7 @@ def run(m):
             if pid == 0:
                 pid = dispatch(m, cpu)
                 if pid == 0:
-                    if not anyone_runs(m):
+                    if m.kernel[KERNEL_READY_FIRST] == 0 and not anyone_runs(m):
                         return REASON_IDLE
                     cpu += 1
                     if cpu == CPUS:

@@ -27,6 +27,7 @@ from vmdbg.state.tables import (
     FRAME_PREVIOUS,
     FRAME_STATE,
     KERNEL_ASID_COUNT,
+    KERNEL_FORGET,
     KERNEL_FREE,
     KERNEL_HAND,
     KERNEL_HIGH,
@@ -81,6 +82,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         **({"walk": bounds.walk, "translate": bounds.translate} if form.bounded else {}),
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
+        "FORGETS": int(config["machine.forget"] > 0),
         "PAYLOAD": int(config["machine.payload"]),
     }
 
@@ -140,6 +142,7 @@ def fill(m: Any, config: MachineConfig) -> None:
     m.kernel[KERNEL_HIGH] = max(config["kernel.high_free"], config["kernel.low_free"])
     m.kernel[KERNEL_STACK_LIMIT] = config["kernel.stack_limit"]
     m.kernel[KERNEL_OVER_LIMIT] = OVER_LIMIT.index(config["kernel.over_limit"])
+    m.kernel[KERNEL_FORGET] = config["machine.forget"]
     m.kernel[KERNEL_LAZY] = int(config["machine.shootdown"] == "lazy")
     m.kernel[KERNEL_ASID_COUNT] = asid_count(config, form)
     fill_frames(m, config)

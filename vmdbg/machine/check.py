@@ -136,7 +136,8 @@ def check_partitions(s: Survey) -> Iterator[str]:
         owners[frame] = pid
     for frame, state in enumerate(s.states):
         if (state == FRAME_IS_USER) != (frame in owners):
-            yield f"partition {frame} is {name_of(FRAME_STATES, state)}, and process {owners.get(frame, 0)} has it"
+            owner = owners.get(frame, 0)
+            yield f"partition {frame} is {name_of(FRAME_STATES, state)}, and process {owner} has it"
     if m.kernel[KERNEL_RESIDENT] != len(owners):
         yield f"{m.kernel[KERNEL_RESIDENT]} resident partitions are counted, {len(owners)} exist"
 

@@ -7,6 +7,7 @@ import os
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats import NAMES as FORMATS
 from vmdbg.hardware.replacement import REPLACEMENTS
+from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.policies import POLICIES
 from vmdbg.machine.setting import (
     ADDRESS,
@@ -42,6 +43,20 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=64, high=64 * G),
     Setting("machine.ram_base", ADDRESS, 0, "first physical address of the memory", low=0, high=1 << 51),
     Setting("machine.cpus", INTEGER, 1, "number of CPUs", low=1, high=64),
+    Setting(
+        "machine.shootdown",
+        ENUM,
+        "now",
+        "when other CPUs invalidate a translation: at once, or before their next operation",
+        choices=("now", "lazy"),
+    ),
+    Setting(
+        "machine.forget",
+        INTEGER,
+        0,
+        "invalidation of the TLB that the kernel forgets, a bug on purpose; 0: none",
+        low=0,
+    ),
     Setting("machine.payload", BOOLEAN, True, "whether frames and slots carry bytes"),
     Setting("machine.swap.size", SIZE, 64 * M, "size of the swap area", low=0, high=64 * G),
     Setting("machine.seed", INTEGER, 1, "start of the random numbers", low=1, high=(1 << 31) - 1),
@@ -67,6 +82,14 @@ SETTINGS: tuple[Setting, ...] = (
         "kernel.quantum", INTEGER, 0, "operations before the next process has its turn; 0: no limit", low=0
     ),
     Setting("kernel.limit", INTEGER, 0, "frames that a process may hold; 0: no limit", low=0),
+    Setting(
+        "kernel.over_limit",
+        ENUM,
+        "kill",
+        "at its limit a process is killed, its access fails, or it gives up a page",
+        choices=OVER_LIMIT,
+    ),
+    Setting("kernel.asids", INTEGER, 0, "address-space numbers; 0: as many as the format has", low=0),
     Setting("kernel.min_free", INTEGER, 0, "free frames below which an allocation makes room itself", low=0),
     Setting("kernel.low_free", INTEGER, 0, "free frames below which background reclaim wakes", low=0),
     Setting("kernel.high_free", INTEGER, 0, "free frames at which background reclaim sleeps again", low=0),
@@ -97,7 +120,7 @@ def parse_geometry(name: str, text: str) -> tuple[int, int]:
         if s and w and s & (s - 1) == 0 and s * w <= 1 << 20:
             return s, w
     raise UserError(
-        f'{name}: "{text}" is no TLB geometry; expected {GEOMETRY} (sets a power of two) or "off".'
+        f'{name}: expected {GEOMETRY} (sets a power of two) or "off", not "{text}".'
     )
 
 

@@ -1,8 +1,9 @@
 """Copies of the machine's state that share what did not change.
 
-The state is cut into chunks: a frame of memory (64 KiB where frames are larger), a slot of the swap area, 64 KiB of any other table.  A
-snapshot is a list of chunks (None: all zero).  A chunk that is equal to the same chunk of the snapshot
-before it *is* that chunk, so a snapshot costs what changed, and dropping one drops references.
+The state is cut into chunks: a frame of memory (64 KiB where frames are larger), a slot of the swap
+area, 64 KiB of any other table.  A snapshot is a list of chunks (None: all zero).  A chunk that is equal
+to the same chunk of the snapshot before it *is* that chunk, so a snapshot costs what changed, and
+dropping one drops references.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ WRITE = event("write", "pa old new", "memory", "a program wrote memory")
 # What the hardware does.
 TLB_HIT = event("tlb-hit", "va row word", "l1", "a first-level TLB array had the translation")
 TLB_L2_HIT = event("tlb-l2-hit", "va row word", "l1+l2", "the second-level TLB had the translation")
+TLB_STALE = event("tlb-stale", "va key word", "", "the first use of a TLB entry that disagrees with the tables")
 TLB_MISS = event("tlb-miss", "va asid", "l1+l2", "no TLB array had the translation")
 TLB_FILL = event("tlb-fill", "va key word", "", "a translation was put into the TLB arrays")
 TLB_EVICT = event("tlb-evict", "key word row", "", "a translation was pushed out of a TLB array")
@@ -82,6 +83,7 @@ RETRY = event("retry", "va kind", "", "the operation is executed again")
 BUS_ERROR = event("bus-error", "pa va", "", "an access outside every bank of memory")
 # What the kernel does.
 LIMIT_CHECK = event("limit-check", "held limit allowed", "", "the process's memory limit was compared")
+REFUSED = event("refused", "va held limit", "", "an access was given up: its process is at its limit")
 FRAME_ALLOC = event("frame-alloc", "pfn va", "", "a frame was given to a page, zeroed")
 FRAME_FREE = event("frame-free", "pfn", "", "a frame was given back")
 TABLE_ALLOC = event("table-alloc", "pfn depth address", "", "a frame was made a page table")
@@ -112,12 +114,18 @@ MMAP = event("mmap", "start end rights", "", "a region was mapped")
 MUNMAP = event("munmap", "start end", "", "a range was unmapped")
 MPROTECT = event("mprotect", "start end rights", "", "the rights of a range were changed")
 BRK = event("brk", "from to", "", "the end of the heap was moved")
+POKE = event("poke", "address old new", "", "memory was written behind the kernel's back")
 SYSCALL_ERROR = event("syscall-error", "operation line", "", "a system call was refused")
 SHOOTDOWN = event("shootdown", "va asid cpu", "", "another CPU was told to invalidate a page")
+SHOOTDOWN_DONE = event("shootdown-done", "va asid since", "", "a CPU invalidated what it was told to")
+ASID_ROLLOVER = event("asid-rollover", "generation given", "", "all address-space numbers were taken back")
 EXIT = event("exit", "pid status", "", "a process ended")
+OOM_PAGES = event("oom-pages", "pid resident swapped", "", "out of memory: what a process holds")
+OOM_SCORE = event("oom-score", "pid tables score", "", "out of memory: its tables, and the score of all")
 OOM = event("oom", "pid score", "", "memory and swap are full: a process is killed")
 
-KINDS = 64  # room for kinds in the count table; a power of two
+KINDS_SHIFT = 7
+KINDS = 1 << KINDS_SHIFT  # room for kinds in the count table
 
 BY_NAME = {declared.name: declared for declared in EVENTS}
 
@@ -159,12 +167,11 @@ def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
         row = 0
         end = control[CONTROL_STOPS] * STOP
         while row < end:
-            if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a):
+            if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a, b, c):
                 stop[row + STOP_HITS] += 1
                 control[CONTROL_HIT] = kernel[KERNEL_OPERATIONS]
-                if stop[row + STOP_ACTION] == ACTION_LOG:
-                    keep = MASK_LOG
-                elif stop[row + STOP_ACTION] == ACTION_STOP and control[CONTROL_STOP] == 0:
+                keep = MASK_LOG
+                if stop[row + STOP_ACTION] == ACTION_STOP and control[CONTROL_STOP] == 0:
                     control[CONTROL_STOP] = number
                     control[CONTROL_STOPPED_KIND] = kind
                     control[CONTROL_LIMIT] = 0
@@ -186,12 +193,18 @@ def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
 
 
 @reads
-def stop_matches(stop, row, cpu, pid, a):
-    """Does stop row `row` (an offset) want an event of CPU `cpu`, process `pid`, first argument `a`?"""
+def stop_matches(stop, row, cpu, pid, a, b, c):
+    """Does stop row `row` (an offset) want an event of CPU `cpu`, process `pid`, arguments `a`, `b`, `c`?"""
     if stop[row + STOP_PID] >= 0 and stop[row + STOP_PID] != pid:
         return False
     if stop[row + STOP_CPU] >= 0 and stop[row + STOP_CPU] != cpu:
         return False
-    if stop[row + STOP_VALUE] == 0:
+    which = stop[row + STOP_VALUE]
+    if which == 0:
         return True
-    return stop[row + STOP_LOW] <= a and a <= stop[row + STOP_HIGH]
+    value = a
+    if which == 2:
+        value = b
+    if which == 3:
+        value = c
+    return stop[row + STOP_LOW] <= value and value <= stop[row + STOP_HIGH]

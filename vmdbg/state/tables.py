@@ -138,7 +138,7 @@ table(
     "cpus * tlb_rows",
     """
     key       tag << 18 | asid << 2 | size of page; asid 0 = global; -1 = empty
-    word      pfn << 6 | global << 5 | dirty << 4 | rights
+    word      pfn << 7 | global << 6 | dirty << 5 | suspect << 4 | rights
     """,
 )
 # --- kernel -----------------------------------------------------------------------------------
@@ -181,6 +181,8 @@ table(
     pid       process number that was given last
     over_limit  what happens at a process's limit: 0 kill, 1 fail, 2 reclaim
     lazy      1: other CPUs invalidate translations before their next operation, not at once
+    shots     invalidations so far, where the kernel is to forget one
+    forget    number of the invalidation that it forgets; 0 = none
     stack_limit  bytes that a stack may grow to
     root      root table of the kernel half; 0 = there is none
     """,
@@ -269,6 +271,8 @@ table(
     ran0      CPUs that may hold its translations, if there are several: bit i = CPU i
     ran1      the same for CPUs 32 to 63
     oom       frames added to its out-of-memory score
+    pinned    number + 1 of the only CPU that it runs on; 0 = any
+    cause     why it was killed: 1 its limit, 2 memory was full, 0 anything else
     """,
 )
 table(
@@ -297,7 +301,7 @@ table(
     more      rights and options of mmap; what the pattern of an access is (kernel/patterns.py)
     """,
 )
-table("count", STATE, "processes * cpus * 64", "events  of each process, CPU and kind")
+table("count", STATE, "processes * cpus * kinds", "events  of each process, CPU and kind")
 # --- what watches ------------------------------------------------------------------------------
 table("dirty", CONTROL, "chunks", "mark    the piece of memory was stored to since the last snapshot", "B")
 table("swapdirty", CONTROL, "slots", "mark    the slot was written since the last snapshot", "B")

@@ -17,7 +17,7 @@ from vmdbg.hardware.paging import STEP_A, STEP_D
 from vmdbg.hardware.tlb import WORD_PFN
 from vmdbg.state.events import BY_NAME
 from vmdbg.targets.notation import code_text, rights_text
-from vmdbg.units import format_size
+from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,6 +177,13 @@ def page_and_slot(teller: Teller, row: Happening, template: str) -> str:
     return template.format(slot=row.a, pfn=teller.show.pfn(row.b), vpn=teller.vpn(row.c), size=size)
 
 
+def shot_at(teller: Teller, row: Happening) -> str:
+    """shootdown, shootdown-done: a page of a space, a space, or everything."""
+    if row.b < 0:
+        return "every space"
+    return f"vpn {teller.vpn(row.a)}, asid {row.b}" if row.a != -1 else f"asid {row.b}"
+
+
 def range_text(teller: Teller, row: Happening) -> str:
     """mmap, munmap, mprotect: `0x406000..0x407000`."""
     return f"{teller.show.va(row.a)}..{teller.show.va(row.b)}"
@@ -197,6 +204,7 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "write": tell_write,
     "tlb-hit": tell_hit,
     "tlb-l2-hit": tell_hit,
+    "tlb-stale": lambda t, e: f"{t.key_text(e.b, e.c)}; the tables disagree",
     "tlb-miss": lambda t, e: f"vpn {t.vpn(e.a)}, asid {e.b}: {t.searched(e.a)}",
     "tlb-fill": lambda t, e: f"{t.key_text(e.b, e.c)}, {t.filled(e)}" if len(t.arrays) == 1 else t.filled(e),
     "tlb-evict": lambda t, e: f"{t.key_text(e.a, e.b)}, {t.way(e.c)}",
@@ -212,6 +220,7 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "frame-free": lambda t, e: f"pfn {t.show.pfn(e.a)}",
     "table-alloc": lambda t, e: f"pfn {t.show.pfn(e.a)}, a {t.machine.format.levels[e.b].name}",
     "entry-write": tell_entry,
+    "poke": lambda t, e: f"{t.show.pa(e.a)}: {e.b & WORD_MASK:#x} -> {e.c & WORD_MASK:#x}",
     "fault-minor": tell_minor,
     "fault-major": lambda t, e: f"region {t.region(e.b)}; slot {e.c} stays valid while clean",
     "fault-cow": lambda t, e: (
@@ -240,7 +249,14 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "munmap": range_text,
     "mprotect": lambda t, e: f"{range_text(t, e)}, {rights_text(e.c)}",
     "brk": lambda t, e: f"from {t.show.va(e.a)} to {t.show.va(e.b)}",
-    "shootdown": lambda t, e: f"vpn {t.vpn(e.a)}, asid {e.b}: cpu {e.c} is told",
+    "shootdown": lambda t, e: f"{shot_at(t, e)}: cpu {e.c} is told to invalidate",
+    "shootdown-done": lambda t, e: f"{shot_at(t, e)}: invalidated, as told in operation {e.c}",
+    "asid-rollover": lambda t, e: f"generation {e.a}: all {e.b} numbers were given; TLBs are flushed",
+    "refused": lambda t, e: (
+        f"{t.show.va(e.a)}: process {e.pid} holds {e.b} of {e.c} frames; the access fails"
+    ),
+    "oom-pages": lambda t, e: f"process {e.a}: {e.b} frames resident, {e.c} swapped",
+    "oom-score": lambda t, e: f"process {e.a}: {e.b} in tables, score {e.c}",
     "exit": tell_exit,
     "oom": lambda t, e: f"process {e.a} has the highest score, {e.b}",
 }

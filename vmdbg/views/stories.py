@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT, Position
+from vmdbg.kernel.faults import CAUSE_LIMIT
 from vmdbg.state.tables import KERNEL_CPU
 from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
 from vmdbg.views.result import ADDRESS, DATA, NUMBER, Column, Result
@@ -35,6 +36,8 @@ HEADERS = ("time", "event", "what")
 GROUPED = ("walk-step", "table-read")
 ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
 WORD_MASK = (1 << 64) - 1
+#: What a catchpoint says of a kind of which more lines tell.
+HEADS = {"tlb-stale": "first use of an entry that disagrees with the tables"}
 
 
 class EventTable(Result):
@@ -145,11 +148,18 @@ def ended_lines(ended: list[Ended]) -> Iterator[Line]:
         who = f"Process {process.pid} ({process.name})"
         if process.status > 128:
             name, words = SIGNAL_NAMES.get(process.status - 128, (f"signal {process.status - 128}", ""))
-            yield f"{who} terminated with signal {name}{', ' + words if words else ''}."
+            yield f"{who} terminated with signal {name}{', ' + words if words else ''}{cause_text(process)}."
         elif process.status:
             yield f"[{who} exited with code {process.status:02o}]"
         else:
             yield f"[{who} exited normally]"
+
+
+def cause_text(process: Ended) -> str:
+    """Why a process was killed that did nothing wrong itself, after a colon."""
+    if process.cause == CAUSE_LIMIT:
+        return f": it is at its limit, {process.limit} frame{'' if process.limit == 1 else 's'}"
+    return ": memory and swap are full, and its score is the highest" if process.cause else ""
 
 
 def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
@@ -157,16 +167,17 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
     yield from ended_lines(arrival.ended)
     row = arrival.happening
     for stop in arrival.stops:
-        assert row is not None
         if stop.before and not stop.number:
             continue  # of "until": nothing to say
         yield ""
         if stop.before:
             yield f"{stop.label}, {stop.what}"
-        elif stop.values is not None or stop.sort == "watchpoint":
+            continue
+        assert row is not None
+        if stop.values is not None or stop.sort == "watchpoint":
             yield from watch_lines(Teller(machine), arrival, stop, row)
         elif stop.number:
-            yield f"{stop.label}, {row.name}: {text(Teller(machine), row)}"
+            yield f"{stop.label}, {row.name}: {HEADS.get(row.name) or text(Teller(machine), row)}"
         else:
             name, words = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))
             yield f"Process {row.pid} received signal {name}{', ' + words if words else ''}."
@@ -199,7 +210,17 @@ def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: Happening) ->
         yield f"Value = {new}"
         return
     yield f"Old value = {old}"
-    yield f"New value = {new}"
+    yield [("", f"New value = {new}"), ("changed", changed_flags(old, new))]
+
+
+def changed_flags(old: str, new: str) -> str:
+    """`  (+A +D -RW)`: flags that an entry has got and lost, by the two texts; nothing if one is no leaf."""
+    before, after = (text.partition("  ")[2].split() for text in (old, new))
+    if not (before and after) or {before[0], after[0]} & {"empty", "slot"}:
+        return ""
+    marks = [f"+{flag}" for flag in after if flag not in before]
+    marks += [f"-{flag}" for flag in before if flag not in after]
+    return f"  ({' '.join(marks)})" if marks else ""
 
 
 # -- what a change did

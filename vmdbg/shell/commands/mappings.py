@@ -157,6 +157,7 @@ be so, which "check" and "tlb check" then say.""",
     examples=["poke 0x106008 0x108027"],
 )
 def poke_command(session: Session, args: Args) -> object:
+    from vmdbg.state.events import POKE
     from vmdbg.units import s64
 
     machine = session.target.machine
@@ -173,6 +174,9 @@ def poke_command(session: Session, args: Args) -> object:
 
     def act(changing: Machine) -> None:
         changing.k.store(changing.m, args.address, width, s64(args.value) if width == 8 else new)
+        changing.k.emit(changing.m, POKE, args.address, s64(old), s64(new))
+        for cpu in range(changing.config["machine.cpus"]):
+            changing.k.tlb_suspect(changing.m, cpu, -1, 0)
 
     _, action = session.timeline.act(f"poke {show.pa(args.address)}, {args.value:#x}", act)
     digits = 2 * width

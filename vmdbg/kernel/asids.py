@@ -1,0 +1,79 @@
+"""Address-space numbers: given one after the other, and taken back all at once (Linux: arch/arm64/mm/context.c).
+
+A process keeps its number until all are given.  Then a new generation of them begins: only the processes
+that run on a CPU keep theirs, the TLBs forget every space, and who runs next gets a new one.  Number 0 is
+nobody's.
+"""
+
+from __future__ import annotations
+
+from vmdbg.hardware.tlb import tlb_flush
+from vmdbg.hot import reads, writes
+from vmdbg.kernel.shootdown import forget_owed, forget_ran, note_ran
+from vmdbg.state.events import ASID_ROLLOVER, emit
+from vmdbg.state.tables import (
+    CPU,
+    CPU_PID,
+    KERNEL_ASID_COUNT,
+    KERNEL_ASIDS,
+    KERNEL_GENERATION,
+    PROCESS,
+    PROCESS_ASID,
+)
+
+
+@reads(cold=True)
+def runs_on(m, pid):
+    """The CPU on which a process runs; -1 if it does not."""
+    cpu = 0
+    while cpu * CPU < len(m.cpu):
+        if m.cpu[cpu * CPU + CPU_PID] == pid:
+            return cpu
+        cpu += 1
+    return -1
+
+
+@reads(cold=True)
+def next_asid(m):
+    """The number that is given next in this generation: a running process may have kept some."""
+    number = m.kernel[KERNEL_ASIDS] + 1
+    cpu = 0
+    while cpu < len(m.cpu):
+        if m.process[m.cpu[cpu + CPU_PID] * PROCESS + PROCESS_ASID] == number:
+            number += 1
+            cpu = -CPU
+        cpu += CPU
+    return number
+
+
+@writes(cold=True)
+def give_asid(m, pid):
+    """Give a process an address-space number; where none is left, a new generation begins."""
+    number = next_asid(m)
+    if number > m.kernel[KERNEL_ASID_COUNT]:
+        roll_over(m)
+        number = next_asid(m)
+    m.kernel[KERNEL_ASIDS] = number
+    m.process[pid * PROCESS + PROCESS_ASID] = number
+
+
+@writes(cold=True)
+def roll_over(m):
+    """Begin a new generation of address-space numbers."""
+    m.kernel[KERNEL_GENERATION] += 1
+    emit(m, ASID_ROLLOVER, m.kernel[KERNEL_GENERATION], m.kernel[KERNEL_ASIDS], 0)
+    m.kernel[KERNEL_ASIDS] = 0
+    pid = 1
+    while pid * PROCESS < len(m.process):
+        forget_ran(m, pid)
+        cpu = runs_on(m, pid)
+        if cpu < 0:
+            m.process[pid * PROCESS + PROCESS_ASID] = 0
+        else:
+            note_ran(m, pid, cpu)
+        pid += 1
+    cpu = 0
+    while cpu * CPU < len(m.cpu):
+        forget_owed(m, cpu)
+        tlb_flush(m, cpu, -1, 1)
+        cpu += 1

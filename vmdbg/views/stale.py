@@ -1,0 +1,62 @@
+"""A TLB entry that disagrees with the tables: what each says, and which operation owes the flush."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ACCESS_READ
+from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
+from vmdbg.targets.place import find_place
+from vmdbg.targets.translating import Outcome, cached_row, outcome_of, walk_tables
+from vmdbg.views.teller import Teller
+from vmdbg.views.walk import outcome_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.timeline import Timeline
+    from vmdbg.views.result import Line
+
+
+def stale_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
+    """Of the event `tlb-stale` at which the machine stands: TLB, tables, what is owed since when."""
+    machine = timeline.machine
+    teller = Teller(machine)
+    va, key, word = row.a, row.b, row.c
+    place = find_place(machine, row.pid, cpu=row.cpu)
+    walk = walk_tables(machine, place.root, va)
+    cached = Outcome(va, row.pid, ACCESS_READ, place.mode)
+    cached.pa, cached.rights = machine.k.word_address(word, key & KEY_SIZE, va), word & WORD_RIGHTS
+    cached.page_size = 1 << machine.format.page_shifts[key & KEY_SIZE]
+    where = f"  (cpu {row.cpu}{held_in(teller, va, row)})"
+    yield [("", "TLB     "), *outcome_line(teller.show, cached), ("", where)]
+    tables = outcome_of(machine, place, walk, ACCESS_READ, check=False)
+    yield [("", "tables  "), *outcome_line(teller.show, tables, cached=False)]
+    changed = find_change(timeline, walk.last.address) if walk.steps else ""
+    yield f"owed    a flush of vpn {teller.vpn(va)}{changed}"
+
+
+def held_in(teller: Teller, va: int, row: Happening) -> str:
+    """`, L1 set 6 way 0`: where the entry is."""
+    place = find_place(teller.machine, row.pid, cpu=row.cpu)
+    for access in (0, 2):
+        found, _ = cached_row(teller.machine, place, va, access)
+        if found >= 0:
+            return f", {teller.way(found)}"
+    return ""
+
+
+def find_change(timeline: Timeline, address: int) -> str:
+    """` since 14:3, munmap at stale.vmp:9`: who last changed an entry."""
+    from vmdbg.debugger.backwards import find_back
+    from vmdbg.debugger.stops import Pattern
+    from vmdbg.state.events import ENTRY_WRITE, POKE
+
+    patterns = [Pattern(kind, low=address, high=address) for kind in (ENTRY_WRITE, POKE)]
+    row, place, command = find_back(timeline, patterns)
+    if row is None:
+        return ""
+    if place is None:
+        return f' since {row.operation}:{row.number}, command "{command}"'
+    line = f" at {place.file}:{place.line}" if place.line else ""
+    return f" since {row.operation}:{row.number}, {place.operation.split(' ')[0]}{line}"
