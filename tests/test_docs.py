@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+SCREENS = ROOT / "tests" / "shell" / "screens"
 PROMPT = "(vmdbg) "
 PROMPT_IN_OUTPUT = re.compile(r"(?:^|(?<=\n)|(?<=>)|(?<=\(vmdbg\) ))\(vmdbg\) ")
 # Headers that are printed on a terminal only.
@@ -165,7 +166,7 @@ def write_back(page: Path, results: list[tuple[Step, list[str]]]) -> None:
 
 
 def transcripts() -> list[tuple[Path, int]]:
-    pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(SCREENS.glob("*.md"))]
     return [
         (page, index) for page in pages for index in range(len(parse_page(page.read_text(encoding="utf-8"))))
     ]

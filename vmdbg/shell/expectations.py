@@ -188,7 +188,9 @@ def shown(value: Any) -> str:
 
 
 def story(result: Any) -> str:
-    """The first line that tells something, to stand behind the value."""
+    """What the result says in a few words, or else in its first line, to stand behind the value."""
+    if getattr(result, "brief", ""):
+        return f": {result.brief}"
     lines = []
     for line in result.lines():
         lines.append(line if isinstance(line, str) else "".join(text for _, text in line))

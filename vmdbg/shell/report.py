@@ -6,6 +6,8 @@ from errno import ENOMEM
 
 from vmdbg.errors import InputError, Quit, UserError
 
+WIDTH = 80
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
@@ -19,7 +21,7 @@ def report(session: Session, error: BaseException) -> None:
         if isinstance(error, InputError) and error.excerpt:
             output.error(error.excerpt)
         if error.hint:
-            output.error(error.hint)
+            output.error(wrapped(error.hint))
     elif isinstance(error, (Quit, KeyboardInterrupt)):
         output.error("Quit")
     elif isinstance(error, BrokenPipeError):
@@ -30,6 +32,15 @@ def report(session: Session, error: BaseException) -> None:
         output.error("Memory exhausted -- command aborted.")
     else:
         output.error(bug_line(session, error))
+
+
+def wrapped(hint: str) -> str:
+    """A hint in lines of at most 80 columns."""
+    if len(hint) <= WIDTH:
+        return hint
+    from textwrap import fill
+
+    return fill(hint, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def bug_line(session: Session, error: BaseException) -> str:

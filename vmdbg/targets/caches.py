@@ -53,11 +53,12 @@ class Cached:
 
     __slots__ = (
         "array", "asid", "check", "cpu", "dirty", "level", "page_size", "pfn", "reason", "rights", "set",
-        "va", "vpn", "way",
+        "sets", "va", "vpn", "way",
     )  # fmt: skip
 
     def __init__(self, cpu: int, array: str, level: int, index: int, way: int) -> None:
         self.cpu, self.array, self.level, self.set, self.way = cpu, array, level, index, way
+        self.sets = 1
         self.asid: int | None = None
         self.va = self.vpn = self.pfn = self.page_size = self.rights = 0
         self.dirty = False
@@ -91,6 +92,7 @@ def cached_entries(
                     continue
                 index, way = divmod(row - base, span)
                 found = Cached(number, name, m.array[array + ARRAY_LEVEL], index, way // TLB)
+                found.sets = m.array[array + ARRAY_MASK] + 1
                 shift = form.page_shifts[min(key & KEY_SIZE, len(form.page_shifts) - 1)]
                 found.va = canonical_form(machine, (key >> KEY_TAG) << shift)
                 found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Document(Result):
     """`data`, `lines` and `rows` are functions: whichever form is not asked for is not computed.
 
-    `columns` and `rows` are what CSV shows; `addresses` names the keys that are addresses, at any depth.
+    `columns` and `rows` are what CSV shows; `addresses` names the keys that are addresses, at any depth;
+    `brief` is the result in a few words (empty: its first line will do).
     """
 
     def __init__(
@@ -25,9 +26,10 @@ class Document(Result):
         columns: Sequence[Column],
         rows: Callable[[], Iterable[Sequence[Any]]],
         addresses: Sequence[str] = (),
+        brief: str = "",
     ) -> None:
         self._data, self._lines, self._columns, self._rows = data, lines, columns, rows
-        self._addresses = addresses
+        self._addresses, self.brief = addresses, brief
 
     def lines(self) -> Iterator[Line]:
         return iter(self._lines())

@@ -77,14 +77,22 @@ def probe_lines(show: Notation, probes: Iterable[Probe]) -> Iterator[str]:
             yield f"{probe.array}: {where}, tag {probe.tag:#x}, asid {probe.asid}: {end}"
 
 
+def stale_words(show: Notation, found: Cached) -> str:
+    """`L1 way 2, vpn 0x02 -> pfn 0x12: dead-page`: an entry that disagrees with the tables."""
+    place = (
+        f"{found.array} set {found.set} way {found.way}"
+        if found.sets > 1
+        else f"{found.array} way {found.way}"
+    )
+    return f"{place}, vpn {show.vpn(found.vpn)} -> pfn {show.pfn(found.pfn)}: {found.check}"
+
+
 def check_lines(show: Notation, entries: list[Cached]) -> Iterator[str]:
     """What `tlb check` says: each entry that disagrees, then the count."""
     stale = [found for found in entries if found.check != "ok"]
     several = len({found.cpu for found in entries}) > 1
     for found in stale:
         cpu = f"cpu {found.cpu} " if several else ""
-        place = f"{cpu}{found.array} " + (f"set {found.set} " if found.set or found.array else "")
-        pair = f"vpn {show.vpn(found.vpn)} -> pfn {show.pfn(found.pfn)}"
-        yield f"{place}way {found.way}, {pair}: {found.check} ({found.reason})"
+        yield f"{cpu}{stale_words(show, found)} ({found.reason})"
     count = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
     yield f"{count}: {'all agree with the tables' if not stale else f'{len(stale)} stale'}."

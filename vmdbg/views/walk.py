@@ -39,6 +39,14 @@ def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
     return line
 
 
+def brief_outcome(show: Notation, found: Outcome) -> str:
+    """`0x0210 -> 0x1210 by L1, stale: PT[2] holds slot 1`; empty for a fault, whose line is short."""
+    if found.pa is None:
+        return ""
+    stale = f", stale: {found.stale}" if found.stale else ""
+    return f"{show.va(found.va)} -> {show.pa(found.pa)} by {found.via}{stale}"
+
+
 def hint(found: Outcome) -> str:
     """What the kernel knows about the address of a fault: ` (heap, in swap)`."""
     fault = found.fault
@@ -127,12 +135,11 @@ def walk_boxes(show: Notation, walk: Walk, found: Outcome, counts: list[int], by
 
 
 def walk_table(rows: list[list[str]], has_page: bool) -> Iterator[Line]:
-    """Rows of a walk under their header; a long offset of the page does not push the columns."""
+    """Rows of a walk under their header; a page's long address or offset does not push the columns."""
     header = ["level", "table", "index", "address", "entry", "so far", "flags"]
-    whole = [row for row in rows if row[1] != FOLDED]
+    whole = [row for row in (rows[:-1] if has_page else rows) if row[1] != FOLDED]
     widths = [max(len(row[place]) for row in [header, *whole]) for place in range(7)]
-    indexes = [row[2] for row in (rows[:-1] if has_page else rows)]
-    widths[2] = max([INDEX_WIDTH, *map(len, indexes)])
+    widths[2] = max([INDEX_WIDTH, *(len(row[2]) for row in whole)])
     yield [("header", joined(header, widths))]
     for row in rows:
         level, table, index, address, entry, rights, flags = row

@@ -80,13 +80,15 @@ def table(target: Simulated, verdict: Verdict) -> Table:
 
 
 def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
-    """Rule, edit, near miss, TLB: a word of six letters, then the sentence."""
+    """Rule, swap, edit, near miss, TLB: a word, then the sentence."""
     show = target.notation
     for key in verdict.rules:
         yield from wrapped("rule", rule_text(target.machine, verdict, key))
     fault = verdict.outcome.fault
     if not verdict.rules and fault is not None and fault.kind == "non-canonical":
         yield from wrapped("rule", fault.reason)
+    if fault is not None and fault.slot:
+        yield f"swap   {fault.reason}: the next touch brings the page back"
     for edit in verdict.cause.edits if verdict.cause else []:
         step = edit.step
         change = f"{show.entry(edit.old)} -> {show.entry(edit.new)} ({edit.what})"

@@ -61,23 +61,23 @@ def perform(
     timeline, kind = session.timeline, "rwx".index(how)
     timeline.require_process()
 
-    def function(machine: Any) -> Accessed:
-        return access(machine, va, kind, width, value)
+    def function(machine: Any) -> tuple[Accessed, Any]:
+        done = access(machine, va, kind, width, value)
+        return done, None if done.refused else session.target.translate(va, how)
 
     before = session.target.translate(va, how)
-    done, action = timeline.predict(name, function)
+    (done, after), action = timeline.predict(name, function)
     if keep and how == "w":
         value = s64(done.value)
-        done, action = timeline.predict(name, function)
+        (done, after), action = timeline.predict(name, function)
     if dry:
-        return done, action, before, None
+        return done, action, before, after
     if done.killed:
         signal = signal_of(action.happenings)
         by = f" by {signal_text(signal)}" if signal is not None else ", because memory is full"
         if not session.query(f"Process {done.pid} will be killed{by}.  Go on? "):
             raise UserError("Not confirmed.")
-    done, action = timeline.act(name, function)
-    after = None if done.refused else session.target.translate(va, how)
+    (done, after), action = timeline.act(name, function)
     return done, action, before, after
 
 

@@ -40,7 +40,7 @@ To see what the tables alone say, use "walk"; to perform the access, use "fault"
 def translate_command(session: Session, args: Args) -> object:
     from vmdbg.views.document import Document
     from vmdbg.views.result import Column
-    from vmdbg.views.walk import outcome_line
+    from vmdbg.views.walk import brief_outcome, outcome_line
 
     target = session.target
     found = target.translate(args.address, args.access, place_of(session, args))
@@ -56,6 +56,7 @@ def translate_command(session: Session, args: Args) -> object:
         [Column(key) for key in [*keys, "fault"]],
         cells,
         ADDRESSES,
+        brief_outcome(target.notation, found),
     )
 
 

@@ -35,7 +35,8 @@ def machine_command(session: Session, args: Args) -> object:
 
     target = open_target(session, args.name, "")
     replace_target(session, target)
-    session.output.lines(target.greeting())
+    if args.from_tty:
+        session.output.lines(target.greeting())
     return None
 
 

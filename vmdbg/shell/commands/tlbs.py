@@ -91,7 +91,7 @@ def tlb_lookup(session: Session, args: Args) -> object:
 )
 def tlb_check(session: Session, args: Args) -> object:
     from vmdbg.views.document import Document
-    from vmdbg.views.tlb import check_lines, tlb_columns, tlb_row, tlb_table
+    from vmdbg.views.tlb import check_lines, stale_words, tlb_columns, tlb_row, tlb_table
 
     target = session.target
     entries = list(target.tlb(args.level, args.cpu, args.asid))
@@ -112,4 +112,5 @@ def tlb_check(session: Session, args: Args) -> object:
         columns,
         cells,
         ("vpn", "pfn"),
+        stale_words(target.notation, stale[0]) if stale else "",
     )
