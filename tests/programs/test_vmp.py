@@ -227,7 +227,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         read_program(str(tmp_path), va_bits=WIDE, page_size=BASE)
     elf = tmp_path / "a.out"
     elf.write_bytes(b"\x7fELF" + b"\0" * 60)
-    with pytest.raises(InputError, match="ELF files are not read"):
+    with pytest.raises(InputError, match="a damaged ELF file"):
         read_program(str(elf), va_bits=WIDE, page_size=BASE)
 
 

@@ -222,7 +222,10 @@ def check_slots(s: Survey) -> Iterator[str]:
         if not 0 < slot < slots:
             yield f"process {pid}: the entry at {address:#x} for {va:#x} keeps slot {slot}, which is none"
     for frame, slot in enumerate(column(m.frame, FRAME, FRAME_SLOT)):
-        if slot:
+        if slot < 0:
+            if -slot * s.form.page_size > 8 * len(m.file8):
+                yield f"frame {frame}: page {-1 - slot} of the files is none"
+        elif slot:
             named[slot] += 1
             if not 0 < slot < slots:
                 yield f"frame {frame}: slot {slot} is none"

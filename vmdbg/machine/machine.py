@@ -20,6 +20,7 @@ from vmdbg.kernel.reasons import (
     REASON_SYSCALL,
 )
 from vmdbg.machine import boot
+from vmdbg.machine.loading import map_region
 from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.state import events, tables
@@ -133,18 +134,7 @@ class Machine:
                 pid = self.spawn(spec.name, limit)
                 pids.append(pid)
                 for region in spec.regions:
-                    self.make_room_for_system_call(pid)
-                    regions.add_region(
-                        self.k,
-                        self.format,
-                        pid,
-                        region.kind,
-                        region.start,
-                        region.size,
-                        region.rights,
-                        region.page_size,
-                        region.populate,
-                    )
+                    map_region(self, pid, region)
                 self.append_operations(pid, spec)
                 self.k.ready_put(self.m, pid)
         except UserError:

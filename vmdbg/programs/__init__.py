@@ -1,8 +1,8 @@
-"""Where operations come from: `.vmp` programs and traces; `read_program` picks the reader."""
+"""Where operations come from: `.vmp` programs, traces, ELF files; `read_program` picks the reader."""
 
 from __future__ import annotations
 
-from vmdbg.errors import InputError, UserError
+from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def read_program(path: str, *, va_bits: int, page_size: int, resident: bool = Fa
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     if head.startswith(ELF):
-        raise InputError("ELF files are not read; expected a .vmp program or a trace", path)
+        from vmdbg.programs.elf import read_elf
+
+        return read_elf(path, va_bits=va_bits, page_size=page_size)
     if is_trace(path, head):
         from vmdbg.programs.lackey import read_lackey
 

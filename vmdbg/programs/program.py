@@ -12,10 +12,11 @@ class RegionSpec:
 
     `start` is kept as tables keep addresses (64-bit signed); `size` and `page_size` are bytes, and
     `page_size` 0 means base pages; `rights` is r 1, w 2, x 4, u 8; `populate`: all pages are given
-    at once.  `line` counts from 1, 0 = none.
+    at once.  `content` is what its first bytes are when it is touched, as of a file; zeros follow.
+    `line` counts from 1, 0 = none.
     """
 
-    __slots__ = ("kind", "line", "page_size", "populate", "rights", "size", "start")
+    __slots__ = ("content", "kind", "line", "page_size", "populate", "rights", "size", "start")
 
     def __init__(
         self,
@@ -26,9 +27,10 @@ class RegionSpec:
         page_size: int = 0,
         populate: bool = False,
         line: int = 0,
+        content: bytes = b"",
     ) -> None:
         self.kind, self.start, self.size, self.rights = kind, start, size, rights
-        self.page_size, self.populate, self.line = page_size, populate, line
+        self.page_size, self.populate, self.line, self.content = page_size, populate, line, content
 
     @property
     def end(self) -> int:
@@ -74,10 +76,11 @@ class ProcessSpec:
 class Program:
     """Processes, the text that they came from (empty for traces), and the names in it.
 
-    `symbols` are numbers, `shared` sizes in bytes of the objects that processes share.
+    `symbols` are numbers, `shared` sizes in bytes of the objects that processes share.  `remarks` are
+    lines for whoever loads it.
     """
 
-    __slots__ = ("file", "name", "processes", "shared", "source_lines", "symbols")
+    __slots__ = ("file", "name", "processes", "remarks", "shared", "source_lines", "symbols")
 
     def __init__(
         self,
@@ -87,7 +90,9 @@ class Program:
         processes: list[ProcessSpec],
         shared: dict[str, int] | None = None,
         symbols: dict[str, int] | None = None,
+        remarks: list[str] | None = None,
     ) -> None:
         self.name, self.file, self.source_lines, self.processes = name, file, source_lines, processes
         self.shared = shared or {}
         self.symbols = symbols or {}
+        self.remarks = remarks or []

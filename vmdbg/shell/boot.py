@@ -31,7 +31,15 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
     config = load_config(policy.path(name) if own else name)
     if own and config["machine.program"]:
         policy.path(str(config["machine.program"]))  # refused if it lies outside
-    return equip(session, Simulated(config, policy.path(program) if program else ""))
+    return tell_remarks(session, equip(session, Simulated(config, policy.path(program) if program else "")))
+
+
+def tell_remarks(session: Session, target: Any) -> Any:
+    """Says what the reader of the target's program has to say of it; the target."""
+    program = target.machine.program
+    for line in program.remarks if program is not None else ():
+        session.progress(line, notice=True)
+    return target
 
 
 def equip(session: Session, target: Any) -> Any:

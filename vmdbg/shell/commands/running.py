@@ -190,17 +190,19 @@ def finish_command(session: Session, args: Args) -> object:
     usage="file [-resident] FILE",
     summary="Load a program into the machine in place of the one it has.",
     help="""
-FILE is a .vmp program or a trace of valgrind's lackey, which may be compressed with xz or gzip.  The
+FILE is a .vmp program, a trace of valgrind's lackey, which may be compressed with xz or gzip, or an ELF
+file: its segments become regions, its symbols addresses, and the process fetches at its entry point.  The
 machine boots anew with its configuration; the program starts at its first operation ("run", "step").
 If the file is wrong, the error says where, and the machine stays as it is.""",
     repeat=NO_REPEAT,
 )
 def file_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.boot import boot_again, replace_target
+    from vmdbg.shell.boot import boot_again, replace_target, tell_remarks
 
     if not args.name:
         raise UserError("Argument required (program to load).")
     replace_target(session, boot_again(session, {}, session.policy.path(args.name), args.resident))
+    tell_remarks(session, session.target)
     return None
 
 
