@@ -132,7 +132,7 @@ def mistake(hot: Hot, node: ast.AST, tables: set[str], callable_names: set[str])
 
 
 def bounded(count: ast.expr) -> bool:
-    """Is a shift count a constant, or masked to 6 bits or 8 (a byte of SHIFTS, BITS, SIZES)?"""
+    """Is a shift count a constant, or masked to at most 6 bits or to 8 (a byte of SHIFTS, BITS, SIZES)?"""
     if isinstance(count, ast.Constant):
         return isinstance(count.value, int) and 0 <= count.value <= 63
     if isinstance(count, ast.Name):
@@ -143,7 +143,7 @@ def bounded(count: ast.expr) -> bool:
         mask = count.right
         if isinstance(mask, ast.Name):
             return mask.id in MASKS
-        return isinstance(mask, ast.Constant) and mask.value in (63, 255)
+        return isinstance(mask, ast.Constant) and (mask.value in range(64) or mask.value == 255)
     return False
 
 

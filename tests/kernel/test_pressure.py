@@ -32,8 +32,7 @@ def machine_of(policy: str, frames: int, slots: int, **more: Any) -> Machine:
         "kernel.user_frames": frames,
         "kernel.policy": policy,
     }
-    machine = Machine(MachineConfig({**values, **{name.replace("__", "."): more[name] for name in more}}))
-    return machine
+    return Machine(MachineConfig({**values, **{name.replace("__", "."): more[name] for name in more}}))
 
 
 def start(machine: Machine, accesses: list[tuple[int, int]], processes: int = 1, pages: int = 24) -> None:

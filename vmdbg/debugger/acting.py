@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
-from vmdbg.kernel.reasons import REASON_MEMORY, REASON_SIGNAL
+from vmdbg.kernel.reasons import REASON_MEMORY, REASON_REFUSED, REASON_SIGNAL
 from vmdbg.state.tables import (
     ARRAY,
     CONTROL_VALUE,
@@ -34,21 +34,22 @@ if TYPE_CHECKING:
 class Accessed:
     """An access that was performed: the value that it read or overwrote, and whether the process lived.
 
-    `handled`: the process's signal handler is about to run.  `code` is the error code of its last
-    fault; `frames`, `tables` and `slots` are what its end gave back.
+    `handled`: the process's signal handler is about to run.  `failed`: the process is at its limit, and
+    the access was given up.  `code` is the error code of its last fault; `frames`, `tables` and `slots`
+    are what its end gave back.
     """
 
-    __slots__ = ("code", "frames", "handled", "killed", "limit", "pid", "slots", "tables", "value")
+    __slots__ = ("code", "failed", "frames", "handled", "killed", "limit", "pid", "slots", "tables", "value")
 
     def __init__(self, pid: int, limit: int) -> None:
         self.pid, self.limit = pid, limit
         self.value = self.code = self.frames = self.tables = self.slots = 0
-        self.killed = self.handled = False
+        self.killed = self.handled = self.failed = False
 
     @property
     def refused(self) -> bool:
         """Was there no access, but a signal or no memory?"""
-        return self.killed or self.handled
+        return self.killed or self.handled or self.failed
 
 
 def running_process(machine: Machine) -> tuple[int, int]:
@@ -66,6 +67,7 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
     cpu, pid = running_process(machine)
     row = pid * PROCESS
     done = Accessed(pid, machine.m.process[row + PROCESS_LIMIT])
+    machine.k.serve_owed(machine.m, cpu)
     while True:
         if machine.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
             machine.grow_rmap()
@@ -76,6 +78,9 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
             return done
         done.frames, done.tables = m.process[row + PROCESS_RSS], tables_of(machine, pid)
         done.code = m.cpu[cpu * CPU + CPU_CODE]
+        if reason == REASON_REFUSED:
+            done.failed = True
+            return done
         slots = m.kernel[KERNEL_SLOT_COUNT]
         if machine.cold_work(reason):
             if reason == REASON_SIGNAL and machine.m.process[row + PROCESS_BACK]:

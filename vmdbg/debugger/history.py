@@ -47,12 +47,15 @@ class Action:
 
 
 class Ended:
-    """A process that ended: `status` is its exit status, or 128 + the signal that killed it."""
+    """A process that ended: `status` is its exit status, or 128 + the signal that killed it.
 
-    __slots__ = ("name", "pid", "status")
+    `cause` says more of a kill: CAUSE_LIMIT, of `limit` frames, or CAUSE_MEMORY.
+    """
 
-    def __init__(self, pid: int, name: str, status: int) -> None:
-        self.pid, self.name, self.status = pid, name, status
+    __slots__ = ("cause", "limit", "name", "pid", "status")
+
+    def __init__(self, pid: int, name: str, status: int, cause: int = 0, limit: int = 0) -> None:
+        self.pid, self.name, self.status, self.cause, self.limit = pid, name, status, cause, limit
 
 
 class Arrival:

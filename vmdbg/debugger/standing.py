@@ -8,7 +8,7 @@ from vmdbg.debugger.place import Place, next_row, place
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes, process_name
 from vmdbg.machine.machine import Halted
-from vmdbg.state.tables import PROCESS, PROCESS_STATUS
+from vmdbg.state.tables import PROCESS, PROCESS_CAUSE, PROCESS_LIMIT, PROCESS_STATUS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,8 +121,9 @@ class Standing:
     def ended(self, alive: list[int]) -> list[Ended]:
         """Those of the processes that have ended, by number."""
         k, still = self.machine.k, set(live_processes(self.machine.k))
+        columns = (PROCESS_STATUS, PROCESS_CAUSE, PROCESS_LIMIT)
         return [
-            Ended(pid, process_name(k, pid), k.m.process[pid * PROCESS + PROCESS_STATUS])
+            Ended(pid, process_name(k, pid), *(k.m.process[pid * PROCESS + column] for column in columns))
             for pid in alive
             if pid not in still
         ]

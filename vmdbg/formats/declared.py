@@ -274,6 +274,7 @@ def declare(  # Long: a record's fields are arguments, one a line
     kernel_base: int | None = None,
     code_bits: tuple[tuple[int, str], ...] = (),
     rules: dict[str, tuple[str, str]] | None = None,
+    asid_bits: int = 16,
 ) -> Format:
     """A format from its fields.
 
@@ -328,6 +329,7 @@ def declare(  # Long: a record's fields are arguments, one a line
         software_walk=software_walk,
         kernel_sets_ad=kernel_sets_ad,
         kernel_base=kernel_base,
+        asid_bits=asid_bits,
         code_bits=code_bits,
         rules=rules,
         constants=constants,

@@ -62,6 +62,7 @@ def tutorial(name: str, software_walk: bool) -> Format:
         },
         allowed,
         software_walk=software_walk,
+        asid_bits=4,
         code_bits=CODE_BITS,
         rules={
             "r": ("R", "reads need R = 1"),

@@ -237,6 +237,7 @@ X86_64 = Format(
     root_register="cr3",
     fault_register="cr2",
     sign_extended=True,
+    asid_bits=12,
     kernel_base=-0x778000000000,  # 0xffff888000000000, as Linux (Documentation/arch/x86/x86_64/mm.rst)
     code_bits=CODE_BITS,
     rules={

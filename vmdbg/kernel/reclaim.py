@@ -36,7 +36,6 @@ from vmdbg.state.tables import (
     PROCESS_SWAPPED,
     RMAP,
     RMAP_ENTRY,
-    RMAP_NEXT,
     RMAP_PID,
     RMAP_VA,
     SLOT,

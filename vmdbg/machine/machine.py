@@ -45,7 +45,9 @@ from vmdbg.state.tables import (
     PATH_ENTRY,
     PROCESS,
     PROCESS_END,
+    PROCESS_OOM,
     PROCESS_PC,
+    PROCESS_PINNED,
     PROCESS_ROOT,
     PROCESS_RSS,
     REGION,
@@ -132,7 +134,12 @@ class Machine:
             for spec in program.processes:
                 limit = self.config["kernel.limit"] if spec.limit is None else spec.limit
                 pid = self.spawn(spec.name, limit)
+                cpus = self.config["machine.cpus"]
+                if spec.cpu >= cpus:
+                    raise UserError(f"Process {spec.name} runs on CPU {spec.cpu}; machine.cpus is {cpus}.")
                 pids.append(pid)
+                self.m.process[pid * PROCESS + PROCESS_OOM] = spec.oom
+                self.m.process[pid * PROCESS + PROCESS_PINNED] = spec.cpu + 1
                 for region in spec.regions:
                     map_region(self, pid, region)
                 self.append_operations(pid, spec)

@@ -15,6 +15,7 @@ RIGHT_LETTERS = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X, "u": RIGHT_U, "-": 0}
 OPTION_TEXTS = {
     "limit": "limit=N",
     "cpu": "cpu=N",
+    "oom": "oom=N",
     "page": "page=SIZE",
     "populate": "populate",
     "count": "count=N",

@@ -44,10 +44,10 @@ class ProcessSpec:
     `limit` is in frames, None = the machine's setting; `cpu` -1 = any.  `rows` has four words a row,
     as the table `op` takes them, and ends with an exit; rows that name another row (`references`)
     name it in word 1, counted from the process's first row.  `lines` are the first and last line of
-    the process in the source; `labels` are rows.
+    the process in the source; `labels` are rows; `oom` is added to its out-of-memory score, in frames.
     """
 
-    __slots__ = ("cpu", "labels", "limit", "lines", "name", "references", "regions", "rows")
+    __slots__ = ("cpu", "labels", "limit", "lines", "name", "oom", "references", "regions", "rows")
 
     def __init__(
         self,
@@ -59,8 +59,10 @@ class ProcessSpec:
         lines: tuple[int, int] = (0, 0),
         labels: dict[str, int] | None = None,
         references: list[int] | None = None,
+        oom: int = 0,
     ) -> None:
         self.name, self.limit, self.cpu, self.regions, self.rows = name, limit, cpu, regions, rows
+        self.oom = oom
         self.lines = lines
         self.labels = labels or {}
         self.references = references or []

@@ -6,6 +6,7 @@ import os
 from array import array
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.kernel.faults import MOST_FRAMES
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LINE, OP_LOOP, OP_RANGED
 from vmdbg.programs.arguments import read_arguments
 from vmdbg.programs.operations import KINDS, OPERATIONS, PATTERNS, expected_operations
@@ -44,6 +45,7 @@ class Building:
         self.name, self.first, self.last = name, first, first
         self.limit: int | None = None
         self.cpu = -1
+        self.oom = 0
         self.regions: list[RegionSpec] = []
         self.rows: array[int] = array("q")
         self.exits = -1  # the row behind the last `exit`
@@ -90,6 +92,7 @@ class Building:
             (self.first, self.last),
             labels,
             sorted(self.references),
+            self.oom,
         )
 
 
@@ -160,17 +163,20 @@ class Parser:
     # -- declarations
 
     def process(self, cursor: Cursor) -> None:
-        """`process NAME [limit=N] [cpu=N]`"""
+        """`process NAME [limit=N] [cpu=N] [oom=N]`"""
         self.close()
         start = cursor.at
         name = cursor.name("a name")
         if len(name) > MAX_NAME:
             cursor.fail(f"expected a name of at most {MAX_NAME} characters", start, start + len(name))
         self.building = Building(name, self.line)
-        found = options(cursor, {"limit": (1, (1 << 31) - 1), "cpu": (0, 63)})
+        found = options(
+            cursor, {"limit": (1, MOST_FRAMES), "cpu": (0, 63), "oom": (-MOST_FRAMES, MOST_FRAMES)}
+        )
         self.building.limit = found.get("limit")
         self.building.cpu = found.get("cpu", -1)
 
+        self.building.oom = found.get("oom", 0)
     def region(self, cursor: Cursor) -> None:
         """`region KIND START SIZE RIGHTS [page=SIZE] [populate]`"""
         building = self.current()

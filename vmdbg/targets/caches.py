@@ -12,6 +12,7 @@ from vmdbg.hardware.tlb import (
     WORD_PFN,
     WORD_RIGHTS,
 )
+from vmdbg.kernel.shootdown import owed_since
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_DATA,
@@ -49,17 +50,19 @@ OK, WRONG_ASID = "ok", "wrong-asid"
 
 class Cached:
     """One TLB entry.  `asid` None: global.  `check` is `ok` or how it disagrees with the tables, `reason`
-    the same as a sentence; `vpn` and `pfn` count base pages."""
+    the same as a sentence; `owed` is the operation since which its CPU owes to drop it, or None; `vpn` and
+    `pfn` count base pages."""
 
     __slots__ = (
-        "array", "asid", "check", "cpu", "dirty", "level", "page_size", "pfn", "reason", "rights", "set",
-        "sets", "va", "vpn", "way",
+        "array", "asid", "check", "cpu", "dirty", "level", "owed", "page_size", "pfn", "reason", "rights",
+        "set", "sets", "va", "vpn", "way",
     )  # fmt: skip
 
     def __init__(self, cpu: int, array: str, level: int, index: int, way: int) -> None:
         self.cpu, self.array, self.level, self.set, self.way = cpu, array, level, index, way
         self.sets = 1
         self.asid: int | None = None
+        self.owed: int | None = None
         self.va = self.vpn = self.pfn = self.page_size = self.rights = 0
         self.dirty = False
         self.check = self.reason = ""
@@ -100,6 +103,7 @@ def cached_entries(
                 found.rights, found.dirty = word & WORD_RIGHTS, bool(word & WORD_DIRTY)
                 found.asid = None if space == 0 or word & WORD_GLOBAL else space
                 found.check, found.reason = check(machine, found, key, word, spaces)
+                found.owed = owed_since(m, number, key, shift - form.page_bits)
                 yield found
 
 

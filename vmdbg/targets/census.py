@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.kernel.frames import FRAME_STATES
-from vmdbg.kernel.processes import process_name
+from vmdbg.kernel.processes import badness, live_processes, process_name
 from vmdbg.kernel.scheduler import PROCESS_IS_FREE, PROCESS_STATES
 from vmdbg.state import events
 from vmdbg.state.tables import (
@@ -21,6 +21,7 @@ from vmdbg.state.tables import (
     PROCESS_LIMIT,
     PROCESS_MAJOR,
     PROCESS_MINOR,
+    PROCESS_OOM,
     PROCESS_PARENT,
     PROCESS_ROOT,
     PROCESS_RSS,
@@ -67,7 +68,7 @@ def processes(machine: Machine, ended: bool = False) -> list[dict[str, Any]]:
                 "pid": pid,
                 "name": process_name(machine.k, pid),
                 "state": PROCESS_STATES[state],
-                "asid": m.process[row + PROCESS_ASID],
+                "asid": (m.process[row + PROCESS_ASID] or None) if PROCESS_STATES[state] != "ended" else None,
                 "root": m.process[row + PROCESS_ROOT],
                 "rss": m.process[row + PROCESS_RSS] * page,
                 "swapped": m.process[row + PROCESS_SWAPPED] * page,
@@ -83,6 +84,26 @@ def processes(machine: Machine, ended: bool = False) -> list[dict[str, Any]]:
     return found
 
 
+def scores(machine: Machine) -> list[dict[str, Any]]:
+    """The out-of-memory score of each live process, and what it is the sum of; in frames."""
+    columns = {
+        "frames": PROCESS_RSS,
+        "slots": PROCESS_SWAPPED,
+        "table_frames": PROCESS_TABLES,
+        "adjustment": PROCESS_OOM,
+        "limit": PROCESS_LIMIT,
+    }
+    return [
+        {
+            "pid": pid,
+            "name": process_name(machine.k, pid),
+            **{name: machine.m.process[pid * PROCESS + column] for name, column in columns.items()},
+            "score": badness(machine.k, pid),
+        }
+        for pid in live_processes(machine.k)
+    ]
+
+
 def frame_states(machine: Machine) -> dict[str, int]:
     """How many frames are in each state."""
     states = machine.m.frame[FRAME_STATE::FRAME].tolist()
@@ -96,13 +117,14 @@ def frames(machine: Machine, first: int = 0, end: int | None = None) -> Iterator
     for frame in range(first, len(states) if end is None else min(end, len(states))):
         if states[frame]:
             row = frame * FRAME
+            found = list(mappings(machine, frame))
             yield {
                 "pfn": k.frame_address(m, frame) >> machine.format.page_bits,
                 "state": FRAME_STATES[states[frame]],
-                "pid": m.frame[row + FRAME_PID] or None,
+                "pid": (found[0]["pid"] if found else m.frame[row + FRAME_PID]) or None,
                 "maps": m.frame[row + FRAME_MAPS],
                 "slot": max(0, m.frame[row + FRAME_SLOT]) or None,
-                "mappings": list(mappings(machine, frame)),
+                "mappings": found,
             }
 
 

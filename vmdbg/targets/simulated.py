@@ -216,6 +216,12 @@ class Simulated:
 
         return processes(self.machine, ended)
 
+    def scores(self) -> list[dict[str, Any]]:
+        """The out-of-memory score of each process."""
+        from vmdbg.targets.census import scores
+
+        return scores(self.machine)
+
     def current_pid(self) -> int:
         """The process on the current CPU; 0 if there is none."""
         from vmdbg.targets.place import current_pid

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from vmdbg.kernel.processes import process_name
 from vmdbg.state.tables import REGION, REGION_RIGHTS
 from vmdbg.targets.notation import code_text, rights_text
 from vmdbg.views.events import SEGV_CODES, SIGNAL_NAMES
+from vmdbg.views.spaces import score_table
 from vmdbg.views.stories import EventTable
 from vmdbg.views.teller import Teller
 from vmdbg.views.walk import outcome_line
@@ -66,12 +70,45 @@ def story_end(teller: Teller, rows: list[Happening], found: Outcome) -> Line:
 
 
 def access_story(machine: Machine, rows: list[Happening], found: Outcome | None) -> Iterator[Line]:
-    """The events of an access up to a process's end, the steps of a walk in one line, and where it went."""
-    ends = next((place for place, row in enumerate(rows) if row.name == "exit"), len(rows))
-    table = EventTable(machine, rows[: ends + 1], grouped=True)
+    """The events of an access, the steps of a walk in one line, and where it went.
+
+    What a process's end gives back is left out; out of memory, a table says who had which score.
+    """
+    told = [row for row in without_ends(rows) if row.name not in ("oom-pages", "oom-score")]
+    table = EventTable(machine, told, grouped=True)
     yield from table.lines()
+    scores = oom_scores(machine, rows)
+    if scores:
+        yield from score_table(scores).lines()
     if found is not None:
         yield story_end(table.teller, rows, found)
+
+
+def without_ends(rows: list[Happening]) -> Iterator[Happening]:
+    """The events without what follows the end of a process, up to the next access of the TLB."""
+    ending = False
+    for row in rows:
+        ending = ending and not row.name.startswith(("tlb-hit", "tlb-l2-hit", "tlb-miss"))
+        if not ending:
+            yield row
+        ending = ending or row.name == "exit"
+
+
+def oom_scores(machine: Machine, rows: list[Happening]) -> list[dict[str, Any]]:
+    """The scores by which the last out-of-memory kill of some events chose, as `score_table` takes them."""
+    found: dict[int, dict[str, Any]] = {}
+    for row, following in pairwise(rows):
+        if row.name == "oom-pages" and following.name == "oom-score":
+            found[row.a] = {
+                "pid": row.a,
+                "name": process_name(machine.k, row.a),
+                "frames": row.b,
+                "slots": row.c,
+                "table_frames": following.b,
+                "adjustment": following.c - row.b - row.c - following.b,
+                "score": following.c,
+            }
+    return list(found.values())
 
 
 def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: Outcome) -> Iterator[Line]:
@@ -85,6 +122,9 @@ def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: 
         code = code_text(machine.format, done.code)
         yield f"hardware  {fault.kind}{at}, error code {code}, {register} {teller.show.va(trap.c)}"
     yield f"kernel    {kernel_verdict(machine, teller, rows, done, before)}"
+    if done.failed:
+        yield f"result    the access fails; process {done.pid} goes on"
+        return
     if done.handled:
         line = next((row.b for row in rows if row.name == "handler"), 0)
         yield f"result    process {done.pid} goes on in its handler, line {line}"
@@ -142,6 +182,14 @@ def moved_line(teller: Teller, moved: Happening, entry: Happening) -> str:
     return f"vpn {vpn}: {what}; {name} = {teller.show.entry(entry.c)}"
 
 
+def outcome_word(done: Accessed) -> str:
+    """What came of an access, as JSON says it."""
+    for word in ("killed", "handled", "failed"):
+        if getattr(done, word):
+            return word
+    return "translated"
+
+
 def access_data(
     machine: Machine, rows: list[Happening], done: Accessed, found: Outcome | None, va: int, how: str
 ) -> dict[str, Any]:
@@ -151,7 +199,7 @@ def access_data(
         "va": va,
         "access": ACCESS_WORDS[how][0] if how != "x" else "x",
         "pid": done.pid,
-        "outcome": "killed" if done.killed else "handled" if done.handled else "translated",
+        "outcome": outcome_word(done),
         "pa": found.pa if found is not None else None,
         "served": None if done.refused else how_served(rows),
         "signal": signal_text(signal).split()[0] if signal is not None else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.targets.notation import rights_text, size_text
 from vmdbg.units import WORD_MASK, format_size
+from vmdbg.views.events import SIGNAL_NAMES
 from vmdbg.views.result import ADDRESS, NUMBER, RIGHTS, TEXT, Column, Table
 
 TYPE_CHECKING = False
@@ -78,15 +79,26 @@ def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str) -> T
     return Table(columns, rows, empty=empty)
 
 
+def process_state(row: dict[str, Any]) -> str:
+    """`running`; of one that ended, how: `exit 3`, `SIGSEGV`."""
+    status = row["status"]
+    if status is None:
+        return str(row["state"])
+    return (
+        SIGNAL_NAMES.get(status - 128, (f"signal {status - 128}",))[0] if status > 128 else f"exit {status}"
+    )
+
+
 def process_table(show: Notation, processes: Iterable[dict[str, Any]], current: int) -> Table:
     """The processes; a star marks the current one."""
     columns = [
         Column("mark", "  pid", exported=False),
         Column("pid", kind=NUMBER, shown=False),
         Column("name"),
-        Column("state"),
+        Column("how", "state", exported=False),
+        Column("state", shown=False),
         Column("asid", kind=NUMBER),
-        Column("root", kind=ADDRESS, format=show.pa),
+        Column("root", kind=ADDRESS, format=lambda root: show.pa(root) if root else "-"),
         size_column("rss"),
         size_column("swapped"),
         size_column("tables"),
@@ -96,5 +108,24 @@ def process_table(show: Notation, processes: Iterable[dict[str, Any]], current: 
         Column("parent", kind=NUMBER, shown=False),
         Column("status", kind=NUMBER, shown=False),
     ]
-    rows = ({**row, "mark": f"{'*' if row['pid'] == current else ' '}{row['pid']:>4}"} for row in processes)
+    rows = (
+        {**row, "how": process_state(row), "mark": f"{'*' if row['pid'] == current else ' '}{row['pid']:>4}"}
+        for row in processes
+    )
+    return Table(columns, rows, empty="No processes.")
+
+
+def score_table(processes: Iterable[dict[str, Any]]) -> Table:
+    """Out-of-memory scores, the highest first: frames resident, swapped and in tables + adjustment."""
+    columns = [
+        Column("pid", kind=NUMBER),
+        Column("name"),
+        Column("frames", "rss", NUMBER),
+        Column("slots", "swapped", NUMBER),
+        Column("table_frames", "tables", NUMBER),
+        Column("adjustment", kind=NUMBER),
+        Column("score", kind=NUMBER),
+        Column("limit", kind=NUMBER, shown=False),
+    ]
+    rows = sorted(processes, key=lambda row: (row["score"], row["pid"]), reverse=True)
     return Table(columns, rows, empty="No processes.")

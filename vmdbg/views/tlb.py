@@ -33,6 +33,7 @@ def tlb_columns(show: Notation) -> list[Column]:
         Column("check"),
         Column("stale", kind=FLAG, shown=False),
         Column("reason", shown=False),
+        Column("owed", kind=NUMBER, shown=False),
     ]
 
 
@@ -55,6 +56,7 @@ def tlb_row(found: Cached) -> list[Any]:
         found.check,
         stale,
         found.reason or None,
+        found.owed,
     ]
 
 
@@ -93,6 +95,9 @@ def check_lines(show: Notation, entries: list[Cached]) -> Iterator[str]:
     several = len({found.cpu for found in entries}) > 1
     for found in stale:
         cpu = f"cpu {found.cpu} " if several else ""
-        yield f"{cpu}{stale_words(show, found)} ({found.reason})"
+        owed = f"; owed since operation {found.owed}" if found.owed is not None else ""
+        yield f"{cpu}{stale_words(show, found)} ({found.reason}){owed}"
     count = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
-    yield f"{count}: {'all agree with the tables' if not stale else f'{len(stale)} stale'}."
+    owing = sum(found.owed is not None for found in stale)
+    said = f"{len(stale)} stale" + (f", {owing} of them owed" if owing else "")
+    yield f"{count}: {'all agree with the tables' if not stale else said}."

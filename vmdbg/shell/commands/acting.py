@@ -137,7 +137,8 @@ def fault_lines(
     if dry and done.refused:
         why = signal_text(signal) if signal is not None else "out of memory"
         handler = "a handler" if done.handled else "no handler"
-        yield f"Predicted, nothing done: {why}; process {done.pid} has {handler}."
+        end = "the access fails" if done.failed else f"{why}; process {done.pid} has {handler}"
+        yield f"Predicted, nothing done: {end}."
         yield from kill_lines(machine, rows, done, before)
         return
     if dry:

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     help="""
 Frames and the entries that map them, the reverse map, slots, counts, lists, page tables, TLBs: each is
 compared with the others, and what disagrees is listed.  In the middle of an operation that names what is
-in transit.  "check tlb" lists TLB entries that disagree with the tables.""",
+in transit.  "check tlb" lists TLB entries that disagree with the tables, those too that their CPU owes to
+drop ("help set machine.shootdown").""",
     examples=["check", "check tlb", "check/json"],
 )
 def check_command(session: Session, args: Args) -> object:
     from vmdbg.machine.check import check
     from vmdbg.views.result import Column, Table
 
-    found = check(session.target.machine)
+    found = check(session.target.machine, owed=args.what == "tlb")
     if args.what == "tlb":
-        found = [violation for violation in found if violation.rule in ("tlb", "stale")]
+        found = [violation for violation in found if violation.rule in ("tlb", "stale", "owed")]
     return Table(
         [Column("rule"), Column("message", "what is wrong")],
         [tuple(violation) for violation in found],

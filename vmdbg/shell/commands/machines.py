@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command
-from vmdbg.shell.kinds import MACHINE, PROCESS
+from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, Option, command
+from vmdbg.shell.commands.acting import finished_lines
+from vmdbg.shell.kinds import MACHINE, NUMBER, PROCESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def list_machines(session: Session) -> object:
     needs=("kernel", "act"),
     effect=ACTING,
     arguments=[Argument("pid", PROCESS, optional=True, help="process that is to run")],
+    options=[
+        Option("-limit", NUMBER, help="frames that it may hold from now on; 0: no limit"),
+        Option("-oom", NUMBER, help="frames that are added to its out-of-memory score"),
+    ],
+    usage=("process [PID]", "process PID [-limit FRAMES] [-oom FRAMES]"),
     forms=("json", "csv"),
     summary="Put a process on the CPU, or show the one that is there.",
     help="""
@@ -76,8 +82,11 @@ The switch loads the process's root table and address-space number, as the sched
 that was there waits.  Where TLB entries carry the address-space number nothing is flushed; without, all
 but global ones are.  (Some texts say that an entry of another space traps: it is a miss, and the walk
 decides.)  It is an operation of the machine: "undo" takes it back.  To look at another process without a
-switch, use "-pid".""",
-    examples=["process", "process 1"],
+switch, use "-pid".
+
+With -limit or -oom nothing is switched: they set what the process may hold, and how soon it is killed
+when memory and swap are full ("ps -oom").  A large negative number keeps it alive.""",
+    examples=["process", "process 1", "process 1 -oom -500"],
 )
 def process_command(session: Session, args: Args) -> object:
     from vmdbg.views.result import Record
@@ -88,6 +97,8 @@ def process_command(session: Session, args: Args) -> object:
         from vmdbg.targets.place import check_process, current_cpu
 
         pid = check_process(target.machine, args.pid)
+        if args.limit is not None or args.oom is not None:
+            return adjusted(session, pid, args.limit, args.oom)
         if pid != target.running_pid():
             cpu = current_cpu(target.machine)
             session.timeline.act(f"process {pid}", lambda machine: put_on_cpu(machine.k, cpu, pid))
@@ -100,3 +111,22 @@ def process_command(session: Session, args: Args) -> object:
         f"Process {row['pid']} ({row['name']}) {where} on CPU {row['cpu']}: asid {row['asid']}, root {root}."
     )
     return Record(row, [line], addresses=("root",))
+
+
+def adjusted(session: Session, pid: int, limit: int | None, oom: int | None) -> object:
+    """Set the limit of a process and its out-of-memory adjustment; what they are now."""
+    from vmdbg.kernel.processes import adjust
+    from vmdbg.views.result import Record
+
+    said = [("-limit", limit), ("-oom", oom)]
+    name = " ".join([f"process {pid}", *(f"{option} {value}" for option, value in said if value is not None)])
+    _, action = session.timeline.act(name, lambda machine: adjust(machine.k, pid, limit, oom))
+    row = next(row for row in session.target.scores() if row["pid"] == pid)
+    held = (
+        f"{row['frames']} of {row['limit']} frames" if row["limit"] else f"{row['frames']} frames, no limit"
+    )
+    line = (
+        f"Process {pid} ({row['name']}): {held}; out-of-memory score {row['score']}, of which adjustment "
+        f"{row['adjustment']}.  Time {session.timeline.position}."
+    )
+    return Record(row, [*finished_lines(action), line])

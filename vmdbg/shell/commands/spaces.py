@@ -50,17 +50,27 @@ def map_command(session: Session, args: Args) -> object:
     group="processes",
     needs=("kernel",),
     effect=PURE,
-    options=[Option("-all", help="those that have ended too")],
+    options=[
+        Option("-all", help="those that have ended too"),
+        Option("-oom", help="who would be killed first if memory and swap were full"),
+    ],
     forms=("json", "csv"),
     summary="List the processes.",
     help="""
 "rss" is what is resident in memory, "swapped" what is in the swap area, "tables" what the page tables
 take; then the page faults that were served from memory (minor) and from swap (major).  A star marks the
-process that runs on the current CPU.""",
-    examples=["ps", "ps/json", "ps -all"],
+process that runs on the current CPU.  "asid" is the number of its address space; the kernel gives it one
+when it runs ("help set kernel.asids").  One that ended shows how, until its pid is given again.
+
+-oom shows the scores by which a victim is chosen when memory and swap are full: frames that are resident,
+pages that are swapped, frames of tables, and the adjustment that "process PID -oom N" set; the highest
+dies.""",
+    examples=["ps", "ps/json", "ps -all", "ps -oom"],
 )
 def ps_command(session: Session, args: Args) -> object:
-    from vmdbg.views.spaces import process_table
+    from vmdbg.views.spaces import process_table, score_table
 
     target = session.target
+    if args.oom:
+        return score_table(target.scores())
     return process_table(target.notation, target.processes(ended=args.all), target.current_pid())
