@@ -19,7 +19,33 @@ def test_b1_one_entry_a_word_takes_half_of_memory(at: At) -> None:
     prompt = at("word-table")
     sizes = {row["page"]: row for row in prompt.json("overhead/j -sizes")["sizes"]}
     assert sizes[1]["share"] == 0.5
-    assert "50.00 %" in prompt("overhead")
+    assert prompt.json("overhead/j")["share"] == 0.5
+    assert "table:data 1:1, 50.00 % of memory" in prompt("overhead")
+
+
+def test_b2_the_page_size_is_a_setting(at: At) -> None:
+    prompt = at("word-table")
+    prompt("set machine.page_size 2K", "start")
+    costs = prompt.json("overhead/j")
+    assert (costs["page"], costs["entry"], costs["share"]) == (2 * K, 8, pytest.approx(1 / 257))
+    assert costs["levels"] == [{"level": "T", "tables": 1, "size": 2 * K, "used": 1, "entries": 256}]
+    assert costs["flat"] * 256 == 512 * K
+    assert "table:data 1:256, 0.39 % of memory" in prompt("overhead")
+    assert prompt.json("split/j 0x801")["vpn"] == 1
+    assert prompt.json("check/j") == []
+
+
+@pytest.mark.parametrize("size", ["3K", "4", "512K"])
+def test_b2_a_page_size_that_cannot_be_is_refused(at: At, size: str) -> None:
+    prompt = at("word-table")
+    before = prompt.digest()
+    assert "expected a power of two from 8 to 2^18" in prompt(f"set machine.page_size {size}")
+    assert prompt.digest() == before
+    assert prompt("show machine.page_size").endswith("is 0 B.\n")
+
+
+def test_b2_pages_of_several_levels_are_what_they_are(at: At) -> None:
+    assert "only a format of one level" in at()("set machine.page_size 8K")
 
 
 def test_b2_pages_of_256_words_take_one_in_256(at: At) -> None:

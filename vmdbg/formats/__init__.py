@@ -19,14 +19,16 @@ NAMES = {
 }
 
 
-def find(name: str) -> Format:
-    """The format of that name, or the one that a TOML file declares; KeyError if there is none."""
+def find(name: str, page_size: int = 0) -> Format:
+    """The format of that name, or the one that a TOML file declares, cut for pages of so many bytes (0: of
+    its own).  KeyError if there is none, UserError if it cannot be cut so."""
     if name.endswith(".toml"):
         from vmdbg.formats.custom import load_format
 
-        return load_format(name)
-    from importlib import import_module
+        found = load_format(name)
+    else:
+        from importlib import import_module
 
-    module, attribute = NAMES[name]
-    found: Format = getattr(import_module(f"vmdbg.formats.{module}"), attribute)
-    return found
+        module, attribute = NAMES[name]
+        found = getattr(import_module(f"vmdbg.formats.{module}"), attribute)
+    return found.with_pages(page_size) if page_size else found

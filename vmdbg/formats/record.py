@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+LEAST_PAGE = 8  # bytes: memory is made of words
 
 
 class Field:
@@ -55,7 +58,8 @@ class Format:
 
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `bounded`: base and bounds, no tables at all.
-    `asid_bits`: width of an address space's number, at most 16.
+    `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
+    format was declared, whatever `with_pages` makes of it.
     """
 
     def __init__(
@@ -90,6 +94,24 @@ class Format:
         self.bounded, self.asid_bits = bounded, asid_bits
         self.code_bits, self.rules = code_bits, rules or {}
         self.constants = constants or {}
+        self.least_bits = levels[-1].shift
+
+    def with_pages(self, size: int) -> Format:
+        """A format of one level, cut for pages of another size.  UserError if that cannot be."""
+        if len(self.levels) > 1 or self.bounded:
+            raise UserError(
+                f"machine.page_size: only a format of one level can be cut anew; {self.name} is none."
+            )
+        if size & (size - 1) or not LEAST_PAGE <= size < 1 << self.va_bits:
+            raise UserError(
+                f"machine.page_size: expected a power of two from {LEAST_PAGE} to 2^{self.va_bits - 1}."
+            )
+        from copy import copy
+
+        level, shift = self.levels[0], size.bit_length() - 1
+        cut = copy(self)
+        cut.levels = (Level(level.name, level.linux, shift, self.va_bits - shift, leaf=True),)
+        return cut
 
     @property
     def page_bits(self) -> int:

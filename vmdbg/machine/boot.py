@@ -72,7 +72,7 @@ SMALL_POOL = 64  # rows that regions and processes start with; pools grow
 
 def bindings(config: MachineConfig) -> dict[str, Any]:
     """Everything that fills the holes of the hot code, but for `halt`."""
-    form = find(config["machine.format"])
+    form = find(config["machine.format"], config["machine.page_size"])
     arrays = Arrays(config, form)
     return {
         **form.bindings(),
@@ -89,7 +89,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
 
 def shape(config: MachineConfig) -> dict[str, int]:
     """Rows of every table."""
-    form = find(config["machine.format"])
+    form = find(config["machine.format"], config["machine.page_size"])
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     if frames > form.frames - (config["machine.ram_base"] >> form.page_bits):
@@ -128,7 +128,7 @@ def shape(config: MachineConfig) -> dict[str, int]:
 
 def fill(m: Any, config: MachineConfig) -> None:
     """Write what the tables hold before the first operation."""
-    form = find(config["machine.format"])
+    form = find(config["machine.format"], config["machine.page_size"])
     m.bank[BANK_BASE], m.bank[BANK_SIZE] = config["machine.ram_base"], len(m.ram1)
     fill_arrays(m, Arrays(config, form), config["machine.seed"])
     for cpu in range(config["machine.cpus"]):

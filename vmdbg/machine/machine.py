@@ -91,7 +91,7 @@ class Machine:
 
     def __init__(self, config: MachineConfig) -> None:
         self.config = config
-        self.format = find(config["machine.format"])
+        self.format = find(config["machine.format"], config["machine.page_size"])
         self.bindings = boot.bindings(config)
         self.shape = boot.shape(config)
         self.buffers = tables.allocate(self.shape)

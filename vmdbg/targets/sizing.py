@@ -60,10 +60,11 @@ def page_sizes(form: Format) -> tuple[str, list[PageSize]]:
 
     Where a page can be one word, a word is what an entry takes: tables are counted in words too.
     """
-    words = form.page_size <= form.entry_bytes
+    words = 1 << form.least_bits <= form.entry_bytes
     unit, entry = ("word", 1) if words else ("B", form.entry_bytes)
-    own = [0] if words else [level.shift for level in form.levels if level.leaf]
-    space = form.va_bits - (form.page_bits if words else 0)
+    less = form.least_bits if words else 0  # bits of an address inside a unit
+    own = [level.shift - less for level in form.levels if level.leaf]
+    space = form.va_bits - less
     least = 0 if words else (form.entry_bytes - 1).bit_length()
     last = min(space - STEP_BITS, space if words else form.page_bits + 2 * STEP_BITS)
     steps = range(least + (min(own) - least) % STEP_BITS, last + 1, STEP_BITS)

@@ -139,7 +139,8 @@ def overhead_lines(costs: Sequence[Cost], data: dict[str, Any]) -> Iterator[str]
         yield f"{level:{widths[0]}}  {tables:>{widths[1]}}  {size:>{widths[2]}}  {text}".rstrip()
     if len(costs) == 1:
         entry, page, part = format_size(data["entry"]), format_size(data["page"]), share_text(data["share"])
-        yield f"an entry of {entry} for each page of {page}: {part} of memory, once all pages are used"
+        pair = f"table:data 1:{data['page'] // data['entry']}"
+        yield f"{entry} of table for each page of {page}: {pair}, {part} of memory if full"
 
 
 def flat_line(flat: Flat) -> str:
