@@ -191,4 +191,5 @@ def test_a_machine_that_does_not_fit(
 ) -> None:
     (tmp_path / "big.toml").write_text('[machine]\nram = "60G"\n')
     done = run_vmdbg("-nx", "-batch", "--restricted", "-ex", "machine big.toml", "-ex", "echo on")
-    assert (done.stdout, done.stderr) == ("on", "Memory exhausted -- command aborted.\n")
+    told = "big.toml: machine.ram: 15728640 pages of x86_64; at most 4194304 are possible.\n"
+    assert (done.stdout, done.stderr) == ("on", told)

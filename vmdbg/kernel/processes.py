@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
 from vmdbg.kernel.faults import CAUSE_MEMORY, MOST_FRAMES
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.partitions import copy_partition, give_partition, take_partition
@@ -242,6 +242,8 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
     There is a spare row for it, and in the reverse map one for each page of the parent.  Returns the child's pid, the base
     pages shared, and how many of them are copy-on-write.  UserError if memory or processes run out.
     """
+    if not form.bounded and not can_protect(k, form):
+        raise UserError(f"Entries of {form.name} have no bit that forbids writing: fork cannot share.")
     m, parent, last = k.m, pid * PROCESS, k.m.kernel[KERNEL_PID]
     child = spawn(k, form, process_name(k, pid), m.process[parent + PROCESS_LIMIT], asids, pid)
     at = child * PROCESS
@@ -273,6 +275,12 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
     k.ready_put(m, child)
     k.emit(m, FORK, pid, child, shared)
     return child, shared, cow
+
+
+def can_protect(k: Linked, form: Format) -> bool:
+    """Can an entry of the format forbid to write?"""
+    leaf = k.make_leaf(0, ALL_RIGHTS, len(form.levels) - 1)
+    return not k.combine(ALL_RIGHTS, k.protected(leaf), ENTRY_LEAF) & RIGHT_W
 
 
 def copy_regions(k: Linked, pid: int, child: int) -> None:

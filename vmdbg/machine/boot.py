@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from vmdbg.machine.config import MachineConfig
 
 MAX_STOPS, MAX_LOG = 64, 1 << 12
+MOST_FRAMES, MOST_CACHED = 1 << 22, 1 << 22  # frames or slots; TLB entries of all CPUs
 SMALL_POOL = 64  # rows that regions and processes start with; pools grow
 
 
@@ -92,6 +93,9 @@ def shape(config: MachineConfig) -> dict[str, int]:
     form = find(config["machine.format"], config["machine.page_size"])
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
+    for name, count in (("machine.ram", frames), ("machine.swap.size", slots - 1)):
+        if count > MOST_FRAMES:
+            raise UserError(f"{name}: {count} pages of {form.name}; at most {MOST_FRAMES} are possible.")
     if frames > form.frames - (config["machine.ram_base"] >> form.page_bits):
         raise UserError(f"Entries of {form.name} name {form.frames} frames; machine.ram has {frames}.")
     if not frames:
@@ -102,6 +106,8 @@ def shape(config: MachineConfig) -> dict[str, int]:
         raise UserError(f"machine.ram_base {config['machine.ram_base']:#x} is no multiple of a page.")
     arrays = Arrays(config, form)
     check_served(arrays, form)
+    if arrays.tlb_rows * config["machine.cpus"] > MOST_CACHED:
+        raise UserError(f"tlb.*: {arrays.tlb_rows} entries a CPU; at most {MOST_CACHED} in all are possible.")
     return {
         "one": 1,
         "ram": frames << form.page_bits,
@@ -193,10 +199,9 @@ def fill_frames(m: Any, config: MachineConfig) -> None:
             f"and kernel.user_frames {user}."
         )
     m.frame[FRAME_NEXT::FRAME] = m.frame[FRAME_PREVIOUS::FRAME] = array("q", [-1]) * frames
-    for frame in range(first):
-        m.frame[frame * FRAME + FRAME_STATE] = FRAME_IS_RESERVED
-    for frame in range(end, frames):
-        m.frame[frame * FRAME + FRAME_STATE] = FRAME_IS_RESERVED
+    states = array("q", [FRAME_IS_RESERVED])
+    m.frame[FRAME_STATE : first * FRAME : FRAME] = states * first
+    m.frame[end * FRAME + FRAME_STATE :: FRAME] = states * (frames - end)
     fill_pool(m, KERNEL_FREE, first, kernel_end)
     m.kernel[KERNEL_USER_FREE] = -1
     m.kernel[KERNEL_USER_POOL] = KERNEL_FREE
@@ -216,7 +221,9 @@ def fill_pool(m: Any, pool: int, first: int, end: int) -> None:
 def chain(rows: Any, width: int, column: int, first: int, end: int, last: int = 0) -> None:
     """Chain the rows `first .. end - 1` of a pool as free; the last one points to `last`."""
     if end > first:
-        rows[first * width + column : end * width : width] = array("q", [*range(first + 1, end), last])
+        links = array("q", range(first + 1, end + 1))
+        links[-1] = last
+        rows[first * width + column : end * width : width] = links
 
 
 def map_kernel(k: Linked, form: Format) -> None:

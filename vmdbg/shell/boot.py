@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.errors import UserError
+from vmdbg.errors import InputError, UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,15 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
     config = load_config(policy.path(name) if own else name)
     if own and config["machine.program"]:
         policy.path(str(config["machine.program"]))  # refused if it lies outside
-    return tell_remarks(session, equip(session, Simulated(config, policy.path(program) if program else "")))
+    try:
+        target = Simulated(config, policy.path(program) if program else "")
+    except InputError:
+        raise
+    except UserError as error:
+        if not own or program:
+            raise
+        raise InputError(str(error), name) from None
+    return tell_remarks(session, equip(session, target))
 
 
 def tell_remarks(session: Session, target: Any) -> Any:
