@@ -84,17 +84,15 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
     m = machine.m
     word = m.op[row * OP]
     kind = word & OP_KIND
+    bits = machine.format.va_bits
     if kind >= OP_EXIT:
-        from vmdbg.programs.operations import OPERATIONS
+        from vmdbg.programs.operations import call_text
 
-        name = next((name for name, op in OPERATIONS.items() if op.kind == kind), f"system call {kind}")
-        if kind == OP_EXIT:
-            return name + (f" {m.op[row * OP + 1]}" if m.op[row * OP + 1] else "")
-        return name
+        return call_text(m.op[row * OP : row * OP + OP], lambda va: format_address(va, bits))
     va = m.op[row * OP + 1]
     if word & OP_RANGED and pid:
         va += machine.k.range_place(m, pid * PROCESS, row, word) * m.op[row * OP + 5]
-    text = f"{ACCESS_NAMES[kind & 3]} {format_address(va, machine.format.va_bits)}"
+    text = f"{ACCESS_NAMES[kind & 3]} {format_address(va, bits)}"
     width = (word >> OP_WIDTH) & 15
     if width and kind in (1, 3):
         text += f", {m.op[row * OP + 2]:#x}"

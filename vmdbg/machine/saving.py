@@ -67,6 +67,7 @@ def save_machine(machine: Machine, path: str) -> int:
             "file": program.file,
             "lines": program.source_lines,
             "symbols": program.symbols,
+            "places": program.places,
         },
         "digest": machine.digest(),
     }
@@ -161,10 +162,13 @@ def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes) -> dict[s
 
 
 class SavedProgram:
-    """What a machine from a file knows of its program: enough to list it and to name its symbols."""
+    """What a machine from a file knows of its program: enough to list it and to know its names."""
 
-    def __init__(self, name: str, file: str, lines: list[str], symbols: dict[str, int]) -> None:
-        self.name, self.file, self.source_lines, self.symbols = name, file, lines, symbols
+    def __init__(
+        self, name: str, file: str, lines: list[str], symbols: dict[str, int], places: dict[str, int]
+    ) -> None:
+        self.name, self.file, self.source_lines = name, file, lines
+        self.symbols, self.places = symbols, places
         self.processes: list[Any] = []
         self.shared: dict[str, int] = {}
 
@@ -173,4 +177,5 @@ def make_program(saved: dict[str, Any] | None) -> SavedProgram | None:
     """The program that the header describes."""
     if saved is None:
         return None
-    return SavedProgram(str(saved["name"]), str(saved["file"]), list(saved["lines"]), dict(saved["symbols"]))
+    names = [dict(saved.get(key, {})) for key in ("symbols", "places")]
+    return SavedProgram(str(saved["name"]), str(saved["file"]), list(saved["lines"]), *names)

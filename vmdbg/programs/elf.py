@@ -15,6 +15,7 @@ from itertools import pairwise
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_LINE, OP_WIDTH
+from vmdbg.programs.operations import RIGHT_LETTERS, unit_text
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.scanner import WORD
 from vmdbg.programs.space import WIDE, Space
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 28
 MAX_SEGMENTS = 256
 MAX_SYMBOLS = 1 << 20
-MAX_NAME = 255  # characters of a symbol
+MAX_NAME = 255  # bytes of a symbol
+MAX_PROCESS = 16  # bytes of a process's name
 MAX_ALIGN = 1 << 30
 FLAGS = ((4, RIGHT_R), (2, RIGHT_W), (1, RIGHT_X))  # of a segment: PF_R, PF_W, PF_X
 KINDS = {"ET_EXEC": "fixed addresses", "ET_DYN": "position-independent"}
@@ -234,34 +236,38 @@ class Layout:
         """The layout as a program, with the text that a `.vmp` file would have."""
         regions, symbols = self.regions(), self.symbols()
         file = os.path.basename(self.path)
-        name = "".join(letter for letter in file if letter in WORD)[:16] or "elf"
-        show = lambda va: format_address(va, self.space.va_bits)  # noqa: E731
-        where = KINDS[self.kind] + (f": at {show(self.base)}" if self.base else "")
+        name = "".join(letter for letter in file if letter in WORD)[:MAX_PROCESS] or "elf"
+        where = KINDS[self.kind] + (f": at {self.show(self.base)}" if self.base else "")
         lines = [f"# {file}: ELF, {self.elf.elfclass} bits, {where}; relocations are not applied"]
         lines.append(f"process {name}")
+        places = {}
         for region in regions:
-            letters = "".join(
-                letter for letter, bit in zip("rwx", (1, 2, 4), strict=True) if region.rights & bit
-            )
-            held = f"  # {len(region.content)} bytes from the file" if region.content else ""
-            lines.append(
-                f"region {region.kind} {show(region.start)} {region.size:#x} {letters or 'none'}{held}"
-            )
+            lines.append(self.region_line(region))
             region.line = len(lines)
+            for symbol, va in symbols.items():
+                if region.start <= va < region.end:
+                    places[symbol] = region.line
         rows = array("q")
         entry = self.elf.header["e_entry"]
         if entry:
             va = entry + self.base
             if not self.space.fits(va):
                 self.fail(f"the entry point {va:#x} does not fit in {self.space.va_bits} bits")
-            lines.append(f"fetch {show(va)}")
+            lines.append(f"fetch {self.show(va)}")
             rows.extend((OP_FETCH | 1 << OP_WIDTH | len(lines) << OP_LINE, s64(va), 0, 0))
         lines.append("exit")
         rows.extend((OP_EXIT | len(lines) << OP_LINE, 0, 0, 0))
         process = ProcessSpec(name, None, -1, regions, rows, (2, len(lines)))
-        remarks = []
-        if self.kind == "ET_DYN":
-            remarks.append(
-                f"{file} is position-independent: loaded at {show(self.base)}, relocations not applied."
-            )
-        return Program(name, self.path, lines, [process], symbols=symbols, remarks=remarks)
+        at = f"loaded at {self.show(self.base)}, relocations not applied"
+        remarks = [f"{file} is position-independent: {at}."] if self.kind == "ET_DYN" else []
+        return Program(name, self.path, lines, [process], {}, symbols, places, remarks)
+
+    def show(self, va: int) -> str:
+        """An address as messages and the text show it."""
+        return format_address(va, self.space.va_bits)
+
+    def region_line(self, region: RegionSpec) -> str:
+        """A region as a program would declare it."""
+        letters = "".join(letter for letter, bit in RIGHT_LETTERS.items() if region.rights & bit) or "none"
+        held = f"  # {len(region.content)} bytes from the file" if region.content else ""
+        return f"region {region.kind} {self.show(region.start)} {unit_text(region.size)} {letters}{held}"

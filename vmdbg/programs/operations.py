@@ -7,10 +7,13 @@ ARGUMENTS says.  A range of addresses is followed by a row [count, step, 0, 0], 
 
 from __future__ import annotations
 
+from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.kernel.patterns import PATTERN_CHASE, PATTERN_RANDOM, PATTERN_STRIDE, PATTERN_ZIPF
 from vmdbg.kernel.regions import REGION_KINDS
-from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
+from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_KIND, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.kernel.syscalls import (
+    MMAP_PAGE_SHIFT,
+    MMAP_POPULATE,
     OP_BRK,
     OP_FORK,
     OP_HANDLER,
@@ -19,6 +22,14 @@ from vmdbg.kernel.syscalls import (
     OP_MUNMAP,
     OP_RETURN,
 )
+from vmdbg.units import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Rights as they are written.
+RIGHT_LETTERS = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
 
 #: Kinds of region that a program can ask for.
 KINDS = tuple(kind for kind in REGION_KINDS if kind not in ("", "file", "shared", "trace"))
@@ -93,6 +104,35 @@ PATTERNS = {
         Pattern("stride", PATTERN_STRIDE, "count step", "every place in order, then again"),
     )
 }
+
+
+def call_text(row: Sequence[int], address: Callable[[int], str]) -> str:
+    """A system call as a program writes it, but for its label; `address` shows one."""
+    operation = next((op for op in OPERATIONS.values() if op.kind == row[0] & OP_KIND), None)
+    if operation is None:
+        return f"system call {row[0] & OP_KIND}"
+    texts = []
+    for name, _ in operation.arguments:
+        word = row[ARGUMENTS[name][0]]
+        if name == "ADDRESS":
+            texts.append(address(word))
+        elif name == "SIZE":
+            texts.append(unit_text(word))
+        elif name == "RIGHTS":
+            texts.append("".join(letter for letter, bit in RIGHT_LETTERS.items() if word & bit) or "none")
+        elif name == "OPTIONS":
+            shift = word >> MMAP_PAGE_SHIFT & 0xFF
+            flags = [f"page={unit_text(1 << shift)}"] * (shift > 0)
+            texts[-1] = " ".join([texts[-1], *flags, *["populate"] * (word & MMAP_POPULATE > 0)])
+        elif name == "STATUS" and word:
+            texts.append(str(word))
+    return f"{operation.name} {', '.join(texts)}".rstrip()
+
+
+def unit_text(size: int) -> str:
+    """A size as programs write it: `4K`, `2M`, `100`."""
+    text = format_size(size)
+    return text.removesuffix(" B") if text.endswith(" B") else text.replace(" ", "").removesuffix("iB")
 
 
 def expected_operations() -> str:

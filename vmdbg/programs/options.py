@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
+from vmdbg.formats.contract import RIGHT_U
+from vmdbg.programs.operations import RIGHT_LETTERS
 from vmdbg.programs.scanner import WORD, shorten
 from vmdbg.units import format_size
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from vmdbg.programs.scanner import Cursor
     from vmdbg.programs.space import Space
 
-RIGHT_LETTERS = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X, "u": RIGHT_U, "-": 0}
+#: What stands among rights; pages are always the user's, whether it is written or not.
+LETTERS = {**RIGHT_LETTERS, "u": RIGHT_U, "-": 0}
 OPTION_TEXTS = {
     "limit": "limit=N",
     "cpu": "cpu=N",
@@ -33,15 +35,13 @@ def rights(cursor: Cursor) -> int:
         end += 1
     word = cursor.text[start:end]
     letters = word.replace("-", "")
-    if not word or (
-        word != "none" and (set(letters) - set(RIGHT_LETTERS) or len(set(letters)) < len(letters))
-    ):
+    if not word or (word != "none" and (set(letters) - set(LETTERS) or len(set(letters)) < len(letters))):
         what = f', not "{shorten(word)}"' if word else ""
         cursor.fail(f"expected rights such as rw, r-x or none{what}", start, max(end, start + 1))
     cursor.take(word)
     if word == "none":
         return RIGHT_U
-    return RIGHT_U | sum(RIGHT_LETTERS[letter] for letter in letters if letter != "u")
+    return RIGHT_U | sum(LETTERS[letter] for letter in set(letters) - {"u"})
 
 
 def options(cursor: Cursor, known: Known) -> dict[str, int]:

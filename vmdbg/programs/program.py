@@ -78,11 +78,11 @@ class ProcessSpec:
 class Program:
     """Processes, the text that they came from (empty for traces), and the names in it.
 
-    `symbols` are numbers, `shared` sizes in bytes of the objects that processes share.  `remarks` are
-    lines for whoever loads it.
+    `symbols` are numbers, `shared` sizes in bytes of the objects that processes share.  `places`
+    has the lines at which names are declared, labels too; `remarks` are lines for whoever loads it.
     """
 
-    __slots__ = ("file", "name", "processes", "remarks", "shared", "source_lines", "symbols")
+    __slots__ = ("file", "name", "places", "processes", "remarks", "shared", "source_lines", "symbols")
 
     def __init__(
         self,
@@ -92,9 +92,11 @@ class Program:
         processes: list[ProcessSpec],
         shared: dict[str, int] | None = None,
         symbols: dict[str, int] | None = None,
+        places: dict[str, int] | None = None,
         remarks: list[str] | None = None,
     ) -> None:
         self.name, self.file, self.source_lines, self.processes = name, file, source_lines, processes
         self.shared = shared or {}
         self.symbols = symbols or {}
+        self.places = places or {}
         self.remarks = remarks or []

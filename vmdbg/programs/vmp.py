@@ -102,6 +102,7 @@ class Parser:
     def __init__(self, name: str, file: str, space: Space) -> None:
         self.name, self.file, self.space = name, file, space
         self.symbols: dict[str, int] = {}
+        self.places: dict[str, int] = {}  # lines of names
         self.processes: list[ProcessSpec] = []
         self.building: Building | None = None
         self.line = 0
@@ -125,7 +126,7 @@ class Parser:
         self.close()
         if not self.processes:
             raise InputError("expected a process or an operation, but the file has none", self.file)
-        return Program(self.name, self.file, lines, self.processes, symbols=self.symbols)
+        return Program(self.name, self.file, lines, self.processes, {}, self.symbols, self.places)
 
     def statement(self, cursor: Cursor) -> None:
         """One line that is not empty."""
@@ -169,14 +170,15 @@ class Parser:
         name = cursor.name("a name")
         if len(name) > MAX_NAME:
             cursor.fail(f"expected a name of at most {MAX_NAME} characters", start, start + len(name))
+        self.places.setdefault(name, self.line)
         self.building = Building(name, self.line)
         found = options(
             cursor, {"limit": (1, MOST_FRAMES), "cpu": (0, 63), "oom": (-MOST_FRAMES, MOST_FRAMES)}
         )
         self.building.limit = found.get("limit")
         self.building.cpu = found.get("cpu", -1)
-
         self.building.oom = found.get("oom", 0)
+
     def region(self, cursor: Cursor) -> None:
         """`region KIND START SIZE RIGHTS [page=SIZE] [populate]`"""
         building = self.current()
@@ -217,12 +219,14 @@ class Parser:
         if not cursor.take("="):
             cursor.expected('"="')
         self.symbols[name] = cursor.expression("a number")
+        self.places[name] = self.line
 
     def label(self, cursor: Cursor, name: str, start: int) -> None:
         """`NAME:`"""
         building = self.current()
         self.check_new(cursor, name, start)
         building.labels[name] = building.row, len(building.loops)
+        self.places.setdefault(name, self.line)
 
     def check_new(self, cursor: Cursor, name: str, start: int) -> None:
         """Refuse a name that is taken."""

@@ -1,25 +1,90 @@
-"""list, info line: the text of the program."""
+"""list, info line, info symbol, info source: the text of the program, and its names."""
 
 from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import CONTINUE, PURE, Argument, command
 from vmdbg.shell.kinds import REST
+from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
 
-STATE = "list"  # key of the session's extras: file, first and last line that were shown
+STATE = "list"  # key of the session's extras: a Listed
+SIGNS = ("-", "+")
+SHOWN = 4  # operations that `info line` writes out
 
 
-def source(session: Session) -> tuple[str, list[str]]:
-    """Name and lines of the program.  UserError if it has no text."""
+class Listed:
+    """The lines that were listed last, `first` to `last`, and when: the machine's position as text."""
+
+    __slots__ = ("file", "first", "last", "position")
+
+    def __init__(self, file: str, first: int, last: int, position: str) -> None:
+        self.file, self.first, self.last, self.position = file, first, last, position
+
+
+def source(session: Session) -> Any:
+    """The program, which has a text.  UserError if it has none."""
     program = session.target.machine.program
     if program is None or not program.source_lines:
         raise UserError('No symbol table is loaded.  Use the "file" command.')
-    return program.file, program.source_lines
+    return program
+
+
+def base_name(program: Any) -> str:
+    """The name of its file, without folders."""
+    return str(program.file).rpartition("/")[2]
+
+
+def line_at(session: Session, program: Any, text: str, here: int) -> int:
+    """The line that a location names: N, +N and -N from `here`, FILE:N, or a name of the program."""
+    text = text.strip()
+    if text in program.places:
+        return int(program.places[text])
+    file, colon, rest = text.rpartition(":")
+    if colon and not f"/{program.file}".endswith(f"/{file}"):
+        raise UserError(f"No source file named {file}.")
+    if rest[:1] in SIGNS and not colon:
+        offset = session.integer(rest[1:]) if rest[1:].strip() else 0
+        return here + (offset if rest[0] == "+" else -offset)
+    return line_at(session, program, rest, here) if colon else session.integer(rest)
+
+
+def chosen_lines(session: Session, program: Any, where: str) -> tuple[int, int]:
+    """First and last line that `list WHERE` shows; they may lie outside of the program.  UserError."""
+    size = session.settings.number("listsize") or 10
+    known = session.extras.get(STATE)
+    if known is not None and known.file != program.file:
+        known = None
+    place = session.timeline.place
+    here = place.line if place is not None and place.line else 1
+    if known is None or (not where and known.position != str(session.timeline.position)):
+        before, after = here, max(1, here - size // 2)
+    else:
+        before, after = known.first, known.last + 1
+    if where == "-":
+        if before <= 1:
+            raise UserError(f"Already at the start of {base_name(program)}.")
+        return max(1, before - size), before - 1
+    if where in ("", "+"):
+        return after, after + size - 1
+    low, comma, high = where.partition(",")
+    if not comma:
+        first = max(1, line_at(session, program, low, after) - size // 2)
+        return first, first + size - 1
+    if not low.strip():
+        last = line_at(session, program, high, after)
+        return max(1, last - size + 1), last
+    first = line_at(session, program, low, after)
+    last = line_at(session, program, high, first) if high.strip() else first + size - 1
+    if last < first:
+        raise UserError("inverted range")
+    return first, last
 
 
 @command(
@@ -29,42 +94,27 @@ def source(session: Session) -> tuple[str, list[str]]:
     needs=("run",),
     effect=PURE,
     arguments=[Argument("where", REST, optional=True)],
-    usage="list [LINE|FIRST,LAST|-]",
+    usage="list [LINE|LABEL|SYMBOL|FILE:LINE|FIRST,LAST|FIRST,|,LAST|+|-]",
     summary="List lines of the program.",
     help="""
 Without an argument, lines around the operation at which the machine stands, then those after the lines that
-were listed last; "list -" lists those before them.  With LINE, lines around it.""",
-    examples=["list", "list 26", "list 1,5"],
+were listed last; "list -" lists those before them.  With LINE, or the name of a label or symbol, lines around
+it; with FIRST,LAST these; "FIRST," begins and ",LAST" ends there.  +N and -N count from the lines that were
+listed last, after a comma from FIRST.  "set listsize" says how many lines.""",
+    examples=["list", "list 26", "list 1,5", "list ,9"],
     repeat=CONTINUE,
 )
 def list_command(session: Session, args: Args) -> object:
-    file, lines = source(session)
-    size = session.settings.number("listsize") or 10
-    known = session.extras.get(STATE)
-    where = (args.where or "").strip()
-    if known is None or known[0] != file or (not where and known[3] != str(session.timeline.position)):
-        place = session.timeline.place
-        known = None
-        here = place.line if place is not None else 1
-    if where == "-":
-        last = known[1] - 1 if known else here - 1
-        first = max(1, last - size + 1)
-    elif "," in where:
-        low, _, high = where.partition(",")
-        first = session.integer(low) if low.strip() else max(1, session.integer(high) - size + 1)
-        last = session.integer(high) if high.strip() else first + size - 1
-    elif where:
-        first = max(1, session.integer(where.rpartition(":")[2]) - size // 2)
-        last = first + size - 1
-    else:
-        first = known[2] + 1 if known else max(1, here - size // 2)
-        last = first + size - 1
+    program = source(session)
+    lines = program.source_lines
+    first, last = chosen_lines(session, program, (args.where or "").strip())
     if first > len(lines) or last < 1:
-        name = file.rpartition("/")[2]
-        raise UserError(f"Line number {max(first, 1)} out of range; {name} has {len(lines)} lines.")
-    last = min(last, len(lines))
-    session.extras[STATE] = (file, first, last, str(session.timeline.position))
-    return "\n".join(f"{number}\t{lines[number - 1]}".rstrip() for number in range(max(1, first), last + 1))
+        raise UserError(
+            f"Line number {max(first, 1)} out of range; {base_name(program)} has {len(lines)} lines."
+        )
+    first, last = max(1, first), min(last, len(lines))
+    session.extras[STATE] = Listed(program.file, first, last, str(session.timeline.position))
+    return "\n".join(f"{number}\t{lines[number - 1]}".rstrip() for number in range(first, last + 1))
 
 
 @command(
@@ -72,25 +122,95 @@ def list_command(session: Session, args: Args) -> object:
     group="status",
     needs=("run",),
     effect=PURE,
+    forms=("json",),
     arguments=[Argument("where", REST, optional=True)],
-    usage="info line [LINE]",
+    usage="info line[/json] [LINE|LABEL|SYMBOL|FILE:LINE]",
     summary="The operations of a line of the program.",
     help="Without an argument, the line at which the machine stands.",
-    examples=["info line 26"],
+    examples=["info line 26", "info line/j 26"],
 )
 def info_line(session: Session, args: Args) -> object:
     from vmdbg.debugger.breaking import rows_of_line
     from vmdbg.debugger.place import operation_text
 
-    machine = session.target.machine
-    file, _ = source(session)
+    machine, program = session.target.machine, source(session)
     place = session.timeline.place
     if not args.where and place is None:
         raise UserError("The program is not being run.")
-    line = session.integer(args.where.rpartition(":")[2]) if args.where else place.line
-    name = file.rpartition("/")[2]
-    rows = rows_of_line(machine.m, line)
-    if not rows:
-        return f'Line {line} of "{name}" has no operation.'
-    texts = ", ".join(operation_text(machine, row) for row in rows[:4]) + (", ..." if len(rows) > 4 else "")
-    return f'Line {line} of "{name}": {texts}'
+    line = line_at(session, program, args.where, place.line if place else 1) if args.where else place.line
+    name = base_name(program)
+    if not 1 <= line <= len(program.source_lines):
+        raise UserError(f'Line number {line} is out of range for "{name}".')
+    texts = [operation_text(machine, row) for row in rows_of_line(machine.m, line)]
+
+    def told() -> str:
+        if not texts:
+            return f'Line {line} of "{name}" has no operation.'
+        return f'Line {line} of "{name}": ' + ", ".join(texts[:SHOWN] + ["..."][: len(texts) > SHOWN])
+
+    data = {"file": name, "line": line, "source": program.source_lines[line - 1], "operations": texts}
+    return Record(data, lambda: [told()])
+
+
+@command(
+    "info symbol",
+    group="status",
+    needs=("run",),
+    effect=PURE,
+    arguments=[Argument("address", REST, optional=True)],
+    usage="info symbol ADDRESS",
+    summary="The name of the program at or before an address, in the region of the address.",
+    examples=["info symbol 0x404010"],
+)
+def info_symbol(session: Session, args: Args) -> object:
+    from vmdbg.targets.mapping import spaces
+    from vmdbg.units import s64
+
+    if not args.address:
+        raise UserError("Argument required (address).")
+    va = session.address(args.address)
+    name, _, offset = session.target.scope.symbolize(va).partition("+")
+    if not name:
+        raise UserError(f"No symbol matches {args.address}.")
+    held = spaces(session.target.machine, session.target.place().pid)
+    space = next(s for s in held if s.start <= s64(va) < s.end)
+    return f"{name}{f' + {offset}' if offset else ''} in region {space.kind}"
+
+
+@command(
+    "info source",
+    group="status",
+    needs=("run",),
+    effect=PURE,
+    forms=("json",),
+    summary="The file of the program, its processes and names.",
+    examples=["info source"],
+)
+def info_source(session: Session, args: Args) -> object:
+    import os
+
+    program = source(session)
+    labels = [label for spec in program.processes for label in spec.labels]
+    data = {
+        "file": base_name(program),
+        "path": os.path.abspath(program.file),
+        "lines": len(program.source_lines),
+        "processes": [
+            {"name": spec.name, "first_line": spec.lines[0], "last_line": spec.lines[1]}
+            for spec in program.processes
+        ],
+        "symbols": len(program.symbols),
+        "labels": labels,
+    }
+
+    def told() -> list[str]:
+        processes = [f"{spec.name} (lines {spec.lines[0]} to {spec.lines[1]})" for spec in program.processes]
+        return [
+            f"Current source file is {data['file']}",
+            f"Located in {data['path']}",
+            f"Contains {data['lines']} lines.",
+            *([f"Processes: {', '.join(processes)}."] if processes else []),
+            f"Symbols: {data['symbols']}; labels: {', '.join(labels) or 'none'}.",
+        ]
+
+    return Record(data, told)
