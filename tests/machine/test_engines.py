@@ -14,7 +14,10 @@ from vmdbg.machine.check import check
 from vmdbg.machine.machine import Machine
 
 FAST = ("default", "software")
-SLOW = ("trace", "two-cpus", "caches", "uncached", "hardware", "software-two-cpus", "sv39", "svade", "x86_32")
+SLOW = (
+    "trace", "lazy", "two-cpus", "caches", "uncached", "hardware", "software-two-cpus", "sv39", "svade",
+    "x86_32",
+)  # fmt: skip
 OPERATIONS = 1500  # bound of one run
 
 

@@ -35,6 +35,7 @@ ONE, SPLIT = ("tlb.l1",), ("tlb.l1i", "tlb.l1d")
 BUILDS = {
     "default": Build("x86_64", "clock", True, 1, True, (*ONE, "tlb.l2")),
     "trace": Build("x86_64", "fifo", False, 1, True, (*ONE, "tlb.l2")),
+    "lazy": Build("x86_64", "clock", True, 3, True, (*ONE, "tlb.l2")),
     "two-cpus": Build("x86_64", "lru", True, 2, False, SPLIT, "random", False, "PD:3"),
     "caches": Build("x86_64", "clock", True, 1, True, (*SPLIT, "tlb.l2"), "plru", True, "PML4:1 PDPT:2 PD:3"),
     "uncached": Build("x86_64", "random", True, 3, True, ()),
@@ -110,6 +111,11 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
     values["kernel.low_free"], values["kernel.high_free"] = low, low + more
     values["kernel.stack_limit"] = draw(st.sampled_from((1 << 20, 4 * page, 0)))
     values["kernel.quantum"] = draw(st.sampled_from((0, 1, 2, 7, 40)))
+    values["kernel.over_limit"] = draw(st.sampled_from(("kill", "kill", "fail", "reclaim")))
+    if build.cpus > 1:
+        values["machine.shootdown"] = draw(st.sampled_from(("now", "lazy")))
+    if build.asids:
+        values["kernel.asids"] = draw(st.sampled_from((0, build.cpus + 1, build.cpus + 2)))
     values["kernel.limit"] = draw(st.sampled_from((0, 0, 0, 0, 3, 12)))
     return MachineConfig(values)
 

@@ -1,4 +1,4 @@
-"""Address-space numbers: given one after the other, and taken back all at once (Linux: arch/arm64/mm/context.c).
+"""Address-space numbers, given one by one and taken back all at once (Linux: arch/arm64/mm/context.c).
 
 A process keeps its number until all are given.  Then a new generation of them begins: only the processes
 that run on a CPU keep theirs, the TLBs forget every space, and who runs next gets a new one.  Number 0 is
@@ -35,14 +35,14 @@ def runs_on(m, pid):
 
 @reads(cold=True)
 def next_asid(m):
-    """The number that is given next in this generation: a running process may have kept some."""
+    """The number that is given next in this generation: some processes kept theirs of the last one."""
     number = m.kernel[KERNEL_ASIDS] + 1
-    cpu = 0
-    while cpu < len(m.cpu):
-        if m.process[m.cpu[cpu + CPU_PID] * PROCESS + PROCESS_ASID] == number:
+    row = 0
+    while row < len(m.process):
+        if m.process[row + PROCESS_ASID] == number:
             number += 1
-            cpu = -CPU
-        cpu += CPU
+            row = 0
+        row += PROCESS
     return number
 
 

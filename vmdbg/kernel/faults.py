@@ -165,20 +165,31 @@ def within_limit(m, pid, count):
 
 
 @writes(cold=True)
+def make_own_room(m, pid, count):
+    """Evict pages of a process at its limit until it may have `count` frames more; False if it may not.
+
+    Only with `kernel.over_limit` reclaim.
+    """
+    most = m.process[pid * PROCESS + PROCESS_LIMIT] - count
+    if m.kernel[KERNEL_OVER_LIMIT] != OVER_RECLAIM or most < 0:
+        return False
+    while m.process[pid * PROCESS + PROCESS_RSS] > most:
+        if make_room(m, pid):
+            return False
+    return True
+
+
+@writes(cold=True)
 def over_limit(m, pid, va, count):
-    """What `kernel.over_limit` says for a process that needs `count` frames above its limit.
+    """A process needs `count` frames above its limit: what `kernel.over_limit` says.
 
     0: it gave up pages of its own.  Else a reason: the access is given up, or the process killed.
     """
     p = pid * PROCESS
-    limit = m.process[p + PROCESS_LIMIT]
-    if m.kernel[KERNEL_OVER_LIMIT] == OVER_RECLAIM and count <= limit:
-        while m.process[p + PROCESS_RSS] + count > limit and make_room(m, pid) == 0:
-            pass
-        if m.process[p + PROCESS_RSS] + count <= limit:
-            return 0
+    if make_own_room(m, pid, count):
+        return 0
     if m.kernel[KERNEL_OVER_LIMIT] == OVER_FAIL:
-        emit(m, REFUSED, va, m.process[p + PROCESS_RSS], limit)
+        emit(m, REFUSED, va, m.process[p + PROCESS_RSS], m.process[p + PROCESS_LIMIT])
         return REASON_REFUSED
     m.process[p + PROCESS_CAUSE] = CAUSE_LIMIT
     return signal(m, pid, SIGKILL, 0, va)

@@ -239,15 +239,22 @@ def kill_for_memory(k: Linked, form: Format) -> int:
 def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int, int, int]:
     """Copy a process; private pages become copy-on-write.  The child goes on at program row `row`.
 
-    There is a spare row for it, and in the reverse map one for each page of the parent.  Returns the child's pid, the base
-    pages shared, and how many of them are copy-on-write.  UserError if memory or processes run out.
+    There is a spare row for it, and in the reverse map one for each page of the parent.  Returns the
+    child's pid, the base pages shared, and how many of them are copy-on-write.  UserError if memory
+    runs out.
     """
     if not form.bounded and not can_protect(k, form):
         raise UserError(f"Entries of {form.name} have no bit that forbids writing: fork cannot share.")
     m, parent, last = k.m, pid * PROCESS, k.m.kernel[KERNEL_PID]
     child = spawn(k, form, process_name(k, pid), m.process[parent + PROCESS_LIMIT], asids, pid)
     at = child * PROCESS
-    for column in (PROCESS_END, PROCESS_DEPTH, PROCESS_OOM, PROCESS_PINNED, *range(PROCESS_LOOP0, PROCESS_BACK_DEPTH + 1)):
+    for column in (
+        PROCESS_END,
+        PROCESS_DEPTH,
+        PROCESS_OOM,
+        PROCESS_PINNED,
+        *range(PROCESS_LOOP0, PROCESS_BACK_DEPTH + 1),
+    ):
         m.process[at + column] = m.process[parent + column]
     m.process[at + PROCESS_PC] = row
     copy_regions(k, pid, child)

@@ -27,6 +27,7 @@ from vmdbg.state.tables import (
     PATH_ADDRESS,
     PATH_ENTRY,
     PROCESS,
+    PROCESS_LIMIT,
     PROCESS_MINOR,
     PROCESS_REGION,
     PROCESS_ROOT,
@@ -127,11 +128,19 @@ def add_region(
     if populate:
         try:
             for va in range(start, end, page):
+                check_limit(k, pid, 1 << (form.page_shifts[index] - form.page_bits))
                 populate_page(k, form, pid, va, rights, index)
         except UserError:
             remove_region(k, form, pid, start)
             raise
     return new
+
+
+def check_limit(k: Linked, pid: int, count: int) -> None:
+    """UserError if a process may not have `count` more frames, even if it gives up pages of its own."""
+    if not k.within_limit(k.m, pid, count) and not k.make_own_room(k.m, pid, count):
+        held, limit = (k.m.process[pid * PROCESS + column] for column in (PROCESS_RSS, PROCESS_LIMIT))
+        raise UserError(f"Process {pid} is at its limit: it holds {held} of {limit} frames.")
 
 
 def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index: int) -> None:
