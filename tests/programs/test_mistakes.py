@@ -90,7 +90,10 @@ def test_screen_of_an_unknown_operation(tmp_path: Path) -> None:
         ("fork b\nloop\nb: read 0\nend", '1:6: the label "b" is inside a loop <b>'),
         ("exit 256", "1:6: expected a status from 0 to 255 <256>"),
         ("process a limit=0", "1:17: expected a number from 1 to 2147483647 <0>"),
-        ("process a size=1", '1:11: expected limit=N, cpu=N, oom=N or the end of the line, not "size" <size>'),
+        (
+            "process a size=1",
+            '1:11: expected limit=N, cpu=N, oom=N or the end of the line, not "size" <size>',
+        ),
         ("process a cpu=1 cpu=2", "1:17: cpu is there already <cpu>"),
         ("process a-b", '1:10: expected limit=N, cpu=N, oom=N or the end of the line, not "-" <->'),
         ("process " + "a" * 17, "1:9: expected a name of at most 16 characters <aaaaaaaaaaaaaaaaa>"),
