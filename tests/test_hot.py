@@ -40,7 +40,6 @@ SHIFTS = {
     ("word_address", "size_shift(size)"): "a byte of the format's table of page sizes",
     ("tlb_holds", "size"): DEPTH,
     ("walk_from", "at"): DEPTH,
-    ("leaf_lookup", "at"): DEPTH,
     ("leaf_entry", "at"): DEPTH,
     ("size_shift", "size << 3"): DEPTH,
     ("table_frames", "depth << 3"): DEPTH,

@@ -145,7 +145,9 @@ class Lives:
     def do_mmap(self, pid: int, where: int, how: int, populate: bool = False) -> None:
         before = self.live()
         start, size = self.address(where, 0), (how % 5 + 1) * self.page
-        self.call(syscalls.map_anonymous, pid, start, size, (15, 11, 9, 8)[how % 4], 0, populate)
+        self.call(
+            syscalls.map_region, pid, syscalls.Mapping(start, size, (15, 11, 9, 8)[how % 4], 0, populate)
+        )
         self.done(before)
 
     def do_populate(self, pid: int, where: int, how: int) -> None:
@@ -156,7 +158,8 @@ class Lives:
         if where > 8:
             self.do_write(pid, start // self.page - self.base // self.page + where, how)
         else:
-            self.call(syscalls.map_anonymous, pid, start, self.large, 11, self.large, how % 2)
+            mapping = syscalls.Mapping(start, self.large, 11, self.large, bool(how % 2))
+            self.call(syscalls.map_region, pid, mapping)
 
     def forget(self, pid: int, start: int, end: int) -> None:
         self.memory[pid] = {va: v for va, v in self.memory[pid].items() if not start <= va < end}
@@ -241,10 +244,10 @@ def test_a_large_page_takes_the_place_of_small_ones_and_back() -> None:
     lives = Lives("large", 3)
     start, k, form = lives.base + 2 * lives.large, lives.machine.k, lives.machine.format
     for _ in range(2):
-        syscalls.map_anonymous(k, form, 1, start, 5 * lives.page, 11, 0, True)
+        syscalls.map_region(k, form, 1, syscalls.Mapping(start, 5 * lives.page, 11, 0, True))
         assert check(lives.machine) == []
         regions.unmap(k, form, 1, start, 5 * lives.page)
-        syscalls.map_anonymous(k, form, 1, start, lives.large, 11, lives.large, True)
+        syscalls.map_region(k, form, 1, syscalls.Mapping(start, lives.large, 11, lives.large, True))
         assert check(lives.machine) == []
         regions.unmap(k, form, 1, start, lives.large)
         assert check(lives.machine) == []

@@ -23,6 +23,8 @@ from vmdbg.state.tables import (
     PROCESS_BACK,
     PROCESS_LIMIT,
     PROCESS_RSS,
+    REGION,
+    REGION_RIGHTS,
 )
 from vmdbg.units import s64
 
@@ -35,15 +37,17 @@ class Accessed:
     """An access that was performed: the value that it read or overwrote, and whether the process lived.
 
     `handled`: the process's signal handler is about to run.  `failed`: the process is at its limit, and
-    the access was given up.  `code` is the error code of its last fault; `frames`, `tables` and `slots`
-    are what its end gave back.
+    the access was given up.  `code` is the error code of its last fault, `rights` are those of the region;
+    `frames`, `tables` and `slots` are what its end gave back.
     """
 
-    __slots__ = ("code", "failed", "frames", "handled", "killed", "limit", "pid", "slots", "tables", "value")
+    __slots__ = (
+        "code", "failed", "frames", "handled", "killed", "limit", "pid", "rights", "slots", "tables", "value",
+    )  # fmt: skip
 
     def __init__(self, pid: int, limit: int) -> None:
         self.pid, self.limit = pid, limit
-        self.value = self.code = self.frames = self.tables = self.slots = 0
+        self.value = self.code = self.rights = self.frames = self.tables = self.slots = 0
         self.killed = self.handled = self.failed = False
 
     @property
@@ -78,6 +82,7 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
             return done
         done.frames, done.tables = m.process[row + PROCESS_RSS], tables_of(machine, pid)
         done.code = m.cpu[cpu * CPU + CPU_CODE]
+        done.rights = m.region[machine.k.region_find(m, pid, s64(va)) * REGION + REGION_RIGHTS]
         if reason == REASON_REFUSED:
             done.failed = True
             return done
@@ -118,7 +123,7 @@ def swap_out_pages(machine: Machine, count: int) -> int:
 
 def swap_out_process(machine: Machine, pid: int) -> int:
     """Make all pages of a process leave that can; how many did.  UserError if none could."""
-    from vmdbg.kernel.regions import signed
+    from vmdbg.kernel.entries import signed
 
     form, done = machine.format, 0
     for va in [signed(form, va) for va in resident_pages(machine, pid)]:
@@ -135,13 +140,12 @@ def swap_out_process(machine: Machine, pid: int) -> int:
 def resident_pages(machine: Machine, pid: int) -> list[int]:
     """The addresses of the base pages of a process that are in memory."""
     from vmdbg.formats.contract import ENTRY_LEAF
-    from vmdbg.kernel.regions import entries
-    from vmdbg.state.tables import PROCESS_ROOT
+    from vmdbg.kernel.entries import entries
 
-    root, last = machine.m.process[pid * PROCESS + PROCESS_ROOT], len(machine.format.levels) - 1
+    last = len(machine.format.levels) - 1
     return [
         va
-        for va, depth, _, _, kind in entries(machine.k, machine.format, root)
+        for va, depth, _, _, kind in entries(machine.k, machine.format, pid)
         if kind == ENTRY_LEAF and depth == last
     ]
 

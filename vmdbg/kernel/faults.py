@@ -14,7 +14,6 @@ from vmdbg.formats.contract import (
     FAULT_NOT_PRESENT,
     FAULT_PROTECTION,
     FAULT_REFILL,
-    KERNEL_SETS_AD,
     LEVELS,
     PAGE_BITS,
     RIGHT_W,
@@ -24,7 +23,6 @@ from vmdbg.formats.contract import (
     is_accessed,
     is_dirty,
     leaf_frame,
-    make_leaf,
     marked,
     swapped_slot,
 )
@@ -33,6 +31,7 @@ from vmdbg.hardware.mmu import allowed, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.hot import reads, writes
+from vmdbg.kernel.cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
 from vmdbg.kernel.frames import (
     FRAME_IS_USER,
     frame_address,
@@ -48,17 +47,16 @@ from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.kernel.space import (
     leaf_entry,
     map_frame,
+    new_leaf,
     region_allows,
     region_find,
-    shared_entry,
     stack_above,
 )
-from vmdbg.kernel.swap import PAYLOAD, copy_in, slot_release
+from vmdbg.kernel.swap import PAYLOAD, copy_in
 from vmdbg.state.events import (
     ENTRY_WRITE,
     FAULT_ACCESS,
     FAULT_COW,
-    FAULT_FILE,
     FAULT_MAJOR,
     FAULT_MINOR,
     FRAME_ALLOC,
@@ -72,6 +70,8 @@ from vmdbg.state.events import (
     emit,
 )
 from vmdbg.state.tables import (
+    CACHE,
+    CACHE_FRAME,
     CONTROL_FAULT,
     CONTROL_LIMIT,
     CONTROL_RIGHTS,
@@ -110,14 +110,11 @@ from vmdbg.state.tables import (
     PROCESS_STATUS,
     PROCESS_SWAPPED,
     REGION,
-    REGION_FILE,
-    REGION_OFFSET,
-    REGION_RIGHTS,
+    REGION_OBJECT,
     REGION_SHARE,
     REGION_SIZE,
     REGION_START,
     SLOT,
-    SLOT_REFS,
 )
 
 # Signals, and the codes of SIGSEGV (POSIX, signal.h; numbers of Linux on x86).
@@ -127,7 +124,6 @@ OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limi
 OVER_LIMIT = ("kill", "fail", "reclaim")
 MOST_FRAMES = (1 << 31) - 1  # of a limit, or of what is added to an out-of-memory score
 CAUSE_LIMIT, CAUSE_MEMORY = 1, 2  # of a SIGKILL
-WHY_ZERO, WHY_SHARED = 0, 1  # of fault-minor: a zeroed page; a page that another process has
 
 
 @writes(cold=True)
@@ -207,32 +203,26 @@ def make_leaf_entry(m, pid, va):
 
 
 @writes
-def fill_frame(m, pid, region, page, frame, slot):
-    """Put the content of a page into a frame: from its slot, from its file, or zeros; the kind of fault."""
+def fill_frame(m, pid, page, frame, slot):
+    """Put the content of a page that is the process's own into a frame: from its slot, or zeros."""
     pfn = frame_address(m, frame) >> PAGE_BITS
     if slot:
         m.frame[frame * FRAME + FRAME_SLOT] = slot
         copy_in(m, frame, slot)
         m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
         emit(m, SWAP_IN, slot, pfn, page)
-        return FAULT_MAJOR
-    if m.region[region * REGION + REGION_FILE]:
-        number = file_page(m, region, page)
-        m.frame[frame * FRAME + FRAME_SLOT] = -1 - number
+    else:
         if PAYLOAD:
-            m.dirty[frame] = 1
-            words = 1 << (PAGE_BITS - 3)
-            copy_words(m.ram8, frame * words, m.file8, number * words, words)
-        return FAULT_FILE
-    if PAYLOAD:
-        zero_frame(m, frame)
-    emit(m, FRAME_ALLOC, pfn, page, 0)
-    return FAULT_MINOR
+            zero_frame(m, frame)
+        emit(m, FRAME_ALLOC, pfn, page, 0)
 
 
 @writes
 def page_in(m, pid, region, va, access):
-    """Give the page of `va` a frame: zeroed, or with its content from swap or file.  0 or a reason."""
+    """Give the page of `va` a frame: zeroed, with its content, or one that others have.  0 or a reason.
+
+    CONTROL_STEPS and `path` are those of a walk to `va`.
+    """
     r = region * REGION
     page = (va >> PAGE_BITS) << PAGE_BITS
     count = 1 << ((size_shift(m.region[r + REGION_SIZE]) - PAGE_BITS) & 63)
@@ -259,69 +249,32 @@ def page_in(m, pid, region, va, access):
             address = -1
     if address < 0 or slot * SLOT >= len(m.slot):
         return signal(m, pid, SIGBUS, 0, va)
-    borrowed = False
-    if m.region[r + REGION_SHARE]:
-        other = shared_entry(m, region, page)
-        if other >= 0:
-            found = load(m, other, ENTRY_BYTES)
-            if classify(found, LEVELS - 1) == ENTRY_LEAF:
-                return map_shared(m, pid, region, va, address, slot, found, access)
-            if slot == 0 and swapped_slot(found) * SLOT < len(m.slot):
-                slot = swapped_slot(found)
-                borrowed = slot > 0
-                m.slot[slot * SLOT + SLOT_REFS] += 1
-                m.process[pid * PROCESS + PROCESS_SWAPPED] += 1
+    row = 0
+    if m.region[r + REGION_OBJECT] and (slot == 0 or m.region[r + REGION_SHARE]):
+        row = cache_row(m, region, page)
+        if row == 0:
+            return signal(m, pid, SIGBUS, 0, va)
+        if m.cache[row * CACHE + CACHE_FRAME] and (access != ACCESS_WRITE or m.region[r + REGION_SHARE]):
+            return map_cached(m, pid, region, va, address, slot, row, access)
     frame = take_user_frame(m)
     if frame < 0:
-        if borrowed:
-            slot_release(m, slot)
-            m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
         return REASON_MEMORY
-    base = frame_address(m, frame)
     m.frame[frame * FRAME + FRAME_DEPTH] = 0
-    kind = fill_frame(m, pid, region, page, frame, slot)
-    map_frame(m, pid, page, frame, address, new_leaf(m, region, base, access))
+    if row:
+        kind = fill_cached(m, pid, region, page, frame, slot, row, access)
+    else:
+        fill_frame(m, pid, page, frame, slot)
+    map_frame(m, pid, page, frame, address, new_leaf(m, region, frame, access))
     policy_load(m, frame)
     m.kernel[KERNEL_RESIDENT] += 1
-    if kind == FAULT_MINOR:
+    if row:
+        tell_cached(m, pid, region, va, frame, row, kind)
+    elif slot:
+        m.process[pid * PROCESS + PROCESS_MAJOR] += 1
+        emit(m, FAULT_MAJOR, va, region, slot)
+    else:
         m.process[pid * PROCESS + PROCESS_MINOR] += 1
         emit(m, FAULT_MINOR, va, region, WHY_ZERO)
-    else:
-        m.process[pid * PROCESS + PROCESS_MAJOR] += 1
-        emit(m, kind, va, region, m.frame[frame * FRAME + FRAME_SLOT])
-    return 0
-
-
-@reads
-def new_leaf(m, region, base, access):
-    """A leaf for the frame at `base` with the region's rights; where the kernel sets A and D, set."""
-    leaf = make_leaf(base, m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
-    if SOFTWARE_WALK or KERNEL_SETS_AD:
-        leaf = marked(leaf, access == ACCESS_WRITE)
-    return leaf
-
-
-@reads
-def file_page(m, region, page):
-    """Number of the page in `file8` that a page of a file region shows."""
-    r = region * REGION
-    at = page - m.region[r + REGION_START] + m.region[r + REGION_OFFSET]
-    return m.region[r + REGION_FILE] - 1 + (at >> PAGE_BITS)
-
-
-@writes(cold=True)
-def map_shared(m, pid, region, va, address, slot, found, access):
-    """Map the frame that another process's leaf `found` maps.  0 or a reason."""
-    frame = frame_at(m, leaf_frame(found, LEVELS - 1))
-    if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
-        return signal(m, pid, SIGBUS, 0, va)
-    if slot:
-        slot_release(m, slot)
-        m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
-    page = (va >> PAGE_BITS) << PAGE_BITS
-    map_frame(m, pid, page, frame, address, new_leaf(m, region, frame_address(m, frame), access))
-    m.process[pid * PROCESS + PROCESS_MINOR] += 1
-    emit(m, FAULT_MINOR, va, region, WHY_SHARED)
     return 0
 
 
@@ -351,8 +304,11 @@ def copy_on_write(m, pid, region, va, access):
     if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
         return signal(m, pid, SIGBUS, 0, va)
     pfn = frame_address(m, frame) >> PAGE_BITS
-    if m.frame[frame * FRAME + FRAME_MAPS] == 1:
-        leaf = new_leaf(m, region, frame_address(m, frame), access)
+    own = m.frame[frame * FRAME + FRAME_MAPS] == 1
+    if m.frame[frame * FRAME + FRAME_SLOT] < 0:
+        own = m.region[region * REGION + REGION_SHARE] != 0
+    if own:
+        leaf = new_leaf(m, region, frame, access)
         if is_accessed(entry):
             leaf = marked(leaf, is_dirty(entry) | is_dirty(leaf))
         store(m, address, ENTRY_BYTES, leaf)
@@ -373,13 +329,12 @@ def copy_on_write(m, pid, region, va, access):
     rmap_remove(m, frame, address)
     m.process[pid * PROCESS + PROCESS_RSS] -= 1
     m.frame[fresh * FRAME + FRAME_DEPTH] = 0
-    base = frame_address(m, fresh)
-    map_frame(m, pid, page, fresh, address, new_leaf(m, region, base, access))
+    map_frame(m, pid, page, fresh, address, new_leaf(m, region, fresh, access))
     shoot_down(m, pid, page)
     policy_load(m, fresh)
     m.kernel[KERNEL_RESIDENT] += 1
     m.process[pid * PROCESS + PROCESS_MINOR] += 1
-    emit(m, FAULT_COW, va, pfn, base >> PAGE_BITS)
+    emit(m, FAULT_COW, va, pfn, frame_address(m, fresh) >> PAGE_BITS)
     return 0
 
 

@@ -6,21 +6,20 @@ from vmdbg.formats.contract import ENTRY_BYTES, is_dirty
 from vmdbg.hardware.memory import load
 from vmdbg.hot import reads
 from vmdbg.kernel.frames import FRAME_IS_USER
-from vmdbg.kernel.space import region_find
 from vmdbg.state.tables import (
+    CACHE,
+    CACHE_CONTENT,
+    CACHE_SLOT,
     FRAME,
     FRAME_DEPTH,
     FRAME_RMAP,
     FRAME_SLOT,
     FRAME_STATE,
     KERNEL_SLOT_COUNT,
-    REGION,
-    REGION_SHARE,
     RMAP,
     RMAP_ENTRY,
     RMAP_NEXT,
     RMAP_PID,
-    RMAP_VA,
     SLOT,
     SLOT_REFS,
 )
@@ -37,26 +36,19 @@ def frame_dirty(m, frame):
     return False
 
 
-@reads
-def maps_shared(m, pid, va):
-    """Is the page of `va` in a region that processes share?"""
-    region = region_find(m, pid, va)
-    return region > 0 and m.region[region * REGION + REGION_SHARE] > 0
-
-
 @reads(cold=True)
 def takes_slot(m, frame):
     """Would the page in a frame need a free slot to leave?
 
     It needs none if a slot or a file has its content, or if nobody else needs what its own slot holds.
     """
-    row = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
     slot = m.frame[frame * FRAME + FRAME_SLOT]
+    if slot < 0:
+        row = -slot * CACHE
+        return m.cache[row + CACHE_CONTENT] == 0 and m.cache[row + CACHE_SLOT] == 0
     if slot == 0:
         return True
-    if slot > 0 and m.slot[slot * SLOT + SLOT_REFS] == 1:
-        return False
-    return frame_dirty(m, frame) and not maps_shared(m, m.rmap[row + RMAP_PID], m.rmap[row + RMAP_VA])
+    return m.slot[slot * SLOT + SLOT_REFS] != 1 and frame_dirty(m, frame)
 
 
 @reads(cold=True)
@@ -74,6 +66,8 @@ def may_leave(m, frame, pid):
     row = frame * FRAME
     if m.frame[row + FRAME_STATE] != FRAME_IS_USER or m.frame[row + FRAME_DEPTH] != 0:
         return False
-    if m.frame[row + FRAME_RMAP] == 0 or (pid and not maps_frame(m, frame, pid)):
+    if m.frame[row + FRAME_RMAP] == 0 and m.frame[row + FRAME_SLOT] >= 0:
+        return False
+    if pid and not maps_frame(m, frame, pid):
         return False
     return m.kernel[KERNEL_SLOT_COUNT] > 0 or not takes_slot(m, frame)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_W
+from vmdbg.kernel.entries import drop_space, entries, entry_address, signed
 from vmdbg.kernel.faults import CAUSE_MEMORY, MOST_FRAMES
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.partitions import copy_partition, give_partition, take_partition
-from vmdbg.kernel.regions import drop_entry, entries, entry_address, remove_region, signed
+from vmdbg.kernel.regions import free_region, regions_of
 from vmdbg.kernel.scheduler import (
     PROCESS_IS_ENDED,
     PROCESS_IS_FREE,
@@ -28,6 +29,8 @@ from vmdbg.state.tables import (
     KERNEL_READY_LAST,
     KERNEL_REGION_FREE,
     KERNEL_ROOT,
+    OBJECT,
+    OBJECT_REGIONS,
     PROCESS,
     PROCESS_ASID,
     PROCESS_BACK_DEPTH,
@@ -52,10 +55,10 @@ from vmdbg.state.tables import (
     PROCESS_TABLES,
     REGION,
     REGION_NEXT,
+    REGION_OBJECT,
     REGION_PID,
     REGION_RIGHTS,
     REGION_SHARE,
-    REGION_START,
     SLOT,
     SLOT_PID,
 )
@@ -150,18 +153,14 @@ def end_process(k: Linked, form: Format, pid: int, status: int) -> None:
     """End a process: its frames, slots and tables go back, its CPU takes the next one."""
     m, row = k.m, pid * PROCESS
     k.emit(m, EXIT, pid, status, m.process[row + PROCESS_RSS])
-    while m.process[row + PROCESS_REGION]:
-        remove_region(k, form, pid, m.region[m.process[row + PROCESS_REGION] * REGION + REGION_START])
-    root = m.process[row + PROCESS_ROOT]
-    for va, depth, address, entry, kind in list(entries(k, form, root)):
-        if kind in (ENTRY_LEAF, ENTRY_SWAPPED):
-            drop_entry(k, form, pid, signed(form, va), depth, address, entry, kind)
-        elif kind == ENTRY_TABLE:
-            k.table_give(m, pid, k.next_table(entry), depth + 1)
+    drop_space(k, form, pid)
+    for region in regions_of(k, pid):
+        free_region(k, form, region)
+    m.process[row + PROCESS_REGION] = 0
     if form.bounded:
         give_partition(k, pid)
     else:
-        k.table_give(m, pid, root, 0)
+        k.table_give(m, pid, m.process[row + PROCESS_ROOT], 0)
     leave_queue(k, pid)
     m.process[row + PROCESS_STATE] = PROCESS_IS_ENDED
     m.process[row + PROCESS_STATUS] = status
@@ -262,7 +261,7 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
     if form.bounded:
         copy_partition(k, form, pid, child)
     try:
-        for va, depth, address, entry, kind in list(entries(k, form, m.process[parent + PROCESS_ROOT])):
+        for va, depth, address, entry, kind in list(entries(k, form, pid)):
             if kind == ENTRY_LEAF:
                 pages, private = share_leaf(k, form, child, signed(form, va), depth, address, entry)
                 shared += pages
@@ -299,6 +298,8 @@ def copy_regions(k: Linked, pid: int, child: int) -> None:
         m.kernel[KERNEL_REGION_FREE] = m.region[new * REGION + REGION_NEXT]
         m.region[new * REGION : (new + 1) * REGION] = m.region[region * REGION : (region + 1) * REGION]
         m.region[new * REGION + REGION_PID] = child
+        if m.region[new * REGION + REGION_OBJECT]:
+            m.object[m.region[new * REGION + REGION_OBJECT] * OBJECT + OBJECT_REGIONS] += 1
         m.region[new * REGION + REGION_NEXT] = 0
         if last:
             m.region[last * REGION + REGION_NEXT] = new

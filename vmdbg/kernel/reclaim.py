@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, make_swapped
-from vmdbg.hardware.memory import copy_words, load, store
+from vmdbg.hardware.memory import load, store
 from vmdbg.hot import writes
+from vmdbg.kernel.cache import write_back
 from vmdbg.kernel.frames import frame_address, pool_give, rmap_remove, user_frames_free
 from vmdbg.kernel.leaving import frame_dirty, takes_slot
 from vmdbg.kernel.policies import policy_unload, victim
 from vmdbg.kernel.reasons import REASON_MEMORY
 from vmdbg.kernel.shootdown import shoot_down
-from vmdbg.kernel.swap import PAYLOAD, copy_out, slot_release, slot_take
+from vmdbg.kernel.swap import copy_out, slot_release, slot_take
 from vmdbg.state.events import (
     BACKGROUND,
     ENTRY_WRITE,
     EVICT,
     FILE_DROP,
-    FILE_WRITE,
     RECLAIM,
     SWAP_DROP,
     SWAP_OUT,
     emit,
 )
 from vmdbg.state.tables import (
+    CACHE,
+    CACHE_CONTENT,
+    CACHE_FRAME,
+    CACHE_NUMBER,
+    CACHE_SLOT,
     FRAME,
     FRAME_RMAP,
     FRAME_SLOT,
@@ -71,8 +76,9 @@ def evict(m, frame):
     """
     f = frame * FRAME
     first = m.frame[f + FRAME_RMAP] * RMAP
-    pid = m.rmap[first + RMAP_PID]
-    va = m.rmap[first + RMAP_VA]
+    va = -1  # of a page that no entry maps
+    if first:
+        va = m.rmap[first + RMAP_VA]
     pfn = frame_address(m, frame) >> PAGE_BITS
     slot = m.frame[f + FRAME_SLOT]
     dirty = frame_dirty(m, frame)
@@ -80,13 +86,13 @@ def evict(m, frame):
     if takes and m.kernel[KERNEL_SLOT_COUNT] == 0:
         return REASON_MEMORY
     emit(m, EVICT, pfn, va, 1 if dirty else 0)
-    if slot < 0 and not takes:
-        drop_to_file(m, frame, -1 - slot, dirty)
+    if slot < 0:
+        evict_cached(m, frame, takes, dirty, va)
     else:
         if takes:
             if slot > 0:
                 slot_release(m, slot)  # others still need what it holds
-            slot = slot_take(m, pid, va)
+            slot = slot_take(m, m.rmap[first + RMAP_PID], va)
         if takes or dirty:
             copy_out(m, frame, slot)
             emit(m, SWAP_OUT, slot, pfn, va)
@@ -101,19 +107,22 @@ def evict(m, frame):
 
 
 @writes(cold=True)
-def drop_to_file(m, frame, page, dirty):
-    """Give up a page that a file has; what was written to a shared one is kept with the file's copy."""
+def evict_cached(m, frame, takes, dirty, va):
+    """Give up a page of an object: the copy of its file or its slot has the content, and the page cache
+    keeps the slot."""
+    row = -m.frame[frame * FRAME + FRAME_SLOT]
+    c = row * CACHE
     first = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
-    pfn = frame_address(m, frame) >> PAGE_BITS
-    if dirty:
-        if PAYLOAD:
-            copy_words(
-                m.file8, page << (PAGE_BITS - 3), m.ram8, frame << (PAGE_BITS - 3), 1 << (PAGE_BITS - 3)
-            )
-        emit(m, FILE_WRITE, page, pfn, m.rmap[first + RMAP_VA])
+    if takes:
+        m.cache[c + CACHE_SLOT] = slot_take(m, m.rmap[first + RMAP_PID], m.rmap[first + RMAP_VA])
+    if takes or dirty:
+        write_back(m, row, frame, va)
+    elif m.cache[c + CACHE_CONTENT]:
+        emit(m, FILE_DROP, m.cache[c + CACHE_NUMBER], frame_address(m, frame) >> PAGE_BITS, va)
     else:
-        emit(m, FILE_DROP, page, pfn, m.rmap[first + RMAP_VA])
-    unmap_to(m, frame, 0)
+        emit(m, SWAP_DROP, m.cache[c + CACHE_SLOT], frame_address(m, frame) >> PAGE_BITS, va)
+    unmap_to(m, frame, m.cache[c + CACHE_SLOT])
+    m.cache[c + CACHE_FRAME] = 0
 
 
 @writes

@@ -8,26 +8,31 @@ from vmdbg.formats.contract import (
     BITS,
     ENTRY_BYTES,
     ENTRY_EMPTY,
-    ENTRY_LEAF,
-    ENTRY_SWAPPED,
     ENTRY_TABLE,
+    KERNEL_SETS_AD,
     LEVELS,
+    PAGE_BITS,
     RIGHT_R,
     RIGHT_W,
     RIGHT_X,
     ROOT_MASK,
     SHIFTS,
+    SOFTWARE_WALK,
     classify,
+    make_leaf,
     make_table,
+    marked,
     next_table,
+    protected,
 )
 from vmdbg.hardware.memory import load, store
 from vmdbg.hot import reads, writes
-from vmdbg.kernel.frames import FRAME_IS_USER, rmap_add, table_take
+from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, rmap_add, table_take
 from vmdbg.state.events import ENTRY_WRITE, emit
 from vmdbg.state.tables import (
     FRAME,
     FRAME_PID,
+    FRAME_SLOT,
     FRAME_STATE,
     PROCESS,
     PROCESS_REGION,
@@ -37,8 +42,6 @@ from vmdbg.state.tables import (
     REGION_END,
     REGION_LIMIT,
     REGION_NEXT,
-    REGION_OFFSET,
-    REGION_PID,
     REGION_RIGHTS,
     REGION_SHARE,
     REGION_START,
@@ -72,61 +75,23 @@ def region_allows(m, region, access):
 
 @reads(cold=True)
 def stack_above(m, pid, va):
-    """The region that would have to grow down to hold `va`; 0 if none may."""
+    """The region that would have to grow down to hold `va`; 0 if none may.
+
+    A page stays free below it, unless what lies there allows no access (Linux: stack_guard_gap).
+    """
     region = m.process[pid * PROCESS + PROCESS_REGION]
+    lowest = 0
     while region:
         row = region * REGION
         if va < m.region[row + REGION_START]:
-            if va >= m.region[row + REGION_LIMIT]:
+            if va >= m.region[row + REGION_LIMIT] and (lowest == 0 or va >= lowest):
                 return region
             return 0
+        lowest = m.region[row + REGION_END]
+        if m.region[row + REGION_RIGHTS] & (RIGHT_R | RIGHT_W | RIGHT_X):
+            lowest += 1 << PAGE_BITS
         region = m.region[row + REGION_NEXT]
     return 0
-
-
-@reads
-def leaf_lookup(m, root, va):
-    """Physical address of the last-level entry for `va`; -1 if the tables do not reach that far."""
-    table = root & ROOT_MASK
-    depth = 0
-    while depth < LEVELS:
-        at = depth << 3
-        index = (va >> ((SHIFTS >> at) & 255)) & ((1 << ((BITS >> at) & 255)) - 1)
-        address = table + index * ENTRY_BYTES
-        if depth == LEVELS - 1:
-            return address
-        entry = load(m, address, ENTRY_BYTES)
-        if classify(entry, depth) != ENTRY_TABLE:
-            return -1
-        table = next_table(entry)
-        depth += 1
-    return -1
-
-
-@reads(cold=True)
-def shared_entry(m, region, va):
-    """The entry of another process for the same page of a shared object; -1 if none has it.
-
-    A present one is preferred to one that holds a slot.
-    """
-    row = region * REGION
-    found = -1
-    other = REGION
-    while other < len(m.region):
-        if m.region[other + REGION_SHARE] == m.region[row + REGION_SHARE] and other != row:
-            at = va - m.region[row + REGION_START] + m.region[row + REGION_OFFSET]
-            at += m.region[other + REGION_START] - m.region[other + REGION_OFFSET]
-            if m.region[other + REGION_START] <= at and at < m.region[other + REGION_END]:
-                root = m.process[m.region[other + REGION_PID] * PROCESS + PROCESS_ROOT]
-                address = leaf_lookup(m, root, at)
-                if address >= 0:
-                    kind = classify(load(m, address, ENTRY_BYTES), LEVELS - 1)
-                    if kind == ENTRY_LEAF:
-                        return address
-                    if kind == ENTRY_SWAPPED:
-                        found = address
-        other += REGION
-    return found
 
 
 @writes
@@ -157,6 +122,20 @@ def leaf_entry(m, pid, va):
             table = next_table(entry)
         else:
             return -2
+
+
+@reads
+def new_leaf(m, region, frame, access):
+    """A leaf for a frame with the region's rights; where the kernel sets A and D, set.
+
+    A page of an object that the region may only copy is protected until it is written.
+    """
+    leaf = make_leaf(frame_address(m, frame), m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
+    if m.frame[frame * FRAME + FRAME_SLOT] < 0 and m.region[region * REGION + REGION_SHARE] == 0:
+        leaf = protected(leaf)
+    if SOFTWARE_WALK or KERNEL_SETS_AD:
+        leaf = marked(leaf, access == ACCESS_WRITE)
+    return leaf
 
 
 @writes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.kernel import processes, regions, signals
-from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE
+from vmdbg.kernel.objects import Backing, Wanted, is_file, open_object
+from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE, OP_RANGED
 from vmdbg.state.events import MMAP, SYSCALL_ERROR
 from vmdbg.state.tables import OP, PROCESS, PROCESS_HANDLER, PROCESS_PC
 
@@ -17,7 +18,9 @@ OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK, OP_HANDLER, OP_RETURN = range(
 #: In word 3 of an `mmap` row: rights, then these.
 RIGHTS_MASK = 15
 MMAP_PAGE_SHIFT = 8  # shift of the page's shift; 0 = base pages
-MMAP_POPULATE = 1 << 16
+MMAP_POPULATE, MMAP_FIXED, MMAP_SHARED = 1 << 16, 1 << 17, 1 << 18
+#: Flag of an `mmap` row: a row [object, offset in bytes, 0, 0] follows; object 0 = new shared memory.
+MMAP_BACKED = OP_RANGED
 
 
 def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
@@ -32,9 +35,7 @@ def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
         return
     try:
         if kind == OP_MMAP:
-            shift = more >> MMAP_PAGE_SHIFT & 0xFF
-            populate = bool(more & MMAP_POPULATE)
-            map_anonymous(k, form, pid, va, value, more & RIGHTS_MASK, 1 << shift if shift else 0, populate)
+            execute_mmap(k, form, pid, pc * OP)
         elif kind == OP_MUNMAP:
             regions.unmap(k, form, pid, va, value)
         elif kind == OP_MPROTECT:
@@ -53,15 +54,68 @@ def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
         else:
             raise UserError(f"Unknown operation {kind}.")
     except UserError:
-        k.emit(m, SYSCALL_ERROR, kind, word >> OP_LINE, 0)
-    m.process[p + PROCESS_PC] = pc + 1
+        k.emit(k.m, SYSCALL_ERROR, kind, word >> OP_LINE, 0)
+    k.m.process[p + PROCESS_PC] = pc + (2 if word & OP_RANGED else 1)
 
 
-def map_anonymous(
-    k: Linked, form: Format, pid: int, start: int, size: int, rights: int, page: int, populate: bool
-) -> None:
-    """Map an anonymous private region; its size is rounded up to pages (POSIX mmap, MAP_FIXED_NOREPLACE)."""
-    unit = page or form.grain
-    size = -(-size // unit) * unit
-    regions.add_region(k, form, pid, "anon", start, size, rights, page, populate)
-    k.emit(k.m, MMAP, start, start + size, rights)
+def execute_mmap(k: Linked, form: Format, pid: int, row: int) -> None:
+    """Execute the `mmap` in the row of operations with offset `row`."""
+    word, va, size, more = k.m.op[row : row + OP]
+    mapping = Mapping(va, size, more & RIGHTS_MASK)
+    shift = more >> MMAP_PAGE_SHIFT & 0xFF
+    mapping.page = 1 << shift if shift else 0
+    mapping.populate, mapping.fixed = bool(more & MMAP_POPULATE), bool(more & MMAP_FIXED)
+    if word & MMAP_BACKED:
+        number, mapping.offset = k.m.op[row + OP : row + OP + 2]
+        mapping.object = number or Wanted("", size)
+        mapping.share = bool(more & MMAP_SHARED)
+    map_region(k, form, pid, mapping)
+
+
+class Mapping:
+    """What is to be mapped: bytes, a rights nibble, a page size in bytes (0: base pages).
+
+    `object` is None for memory of its own, else an object or its number, mapped from byte `offset` on;
+    with `share` what is written goes to it.  `fixed`: what is mapped there is replaced.
+    """
+
+    __slots__ = ("fixed", "object", "offset", "page", "populate", "rights", "share", "size", "start")
+
+    def __init__(
+        self, start: int, size: int, rights: int, page: int = 0, populate: bool = False, fixed: bool = False
+    ) -> None:
+        self.start, self.size, self.rights, self.page = start, size, rights, page
+        self.populate, self.fixed = populate, fixed
+        self.object: Wanted | int | None = None
+        self.offset, self.share = 0, False
+
+
+def map_region(k: Linked, form: Format, pid: int, mapping: Mapping) -> None:
+    """Map a region; its size is rounded up to pages (POSIX mmap).
+
+    Without `fixed` (MAP_FIXED) it refuses to replace anything (MAP_FIXED_NOREPLACE).  UserError: nothing
+    has changed, unless there was no memory to populate what is mapped in place of something else.
+    """
+    unit = mapping.page or form.grain
+    start, size = mapping.start, -(-mapping.size // unit) * unit
+    regions.check_place(k, form, start, start + size, mapping.page or form.page_size)
+    if not mapping.fixed:
+        regions.neighbours(k, pid, start, start + size)
+    index = regions.page_index(form, mapping.page, mapping.object is not None)
+    backing, kind = None, "anon"
+    if mapping.object is not None:
+        backing = backing_of(k, form, mapping.object, mapping.offset, mapping.share)
+        kind = "file" if is_file(k, backing.number) else "shared"
+    if mapping.fixed:
+        regions.unmap(k, form, pid, start, size)
+    regions.add_region(k, form, pid, kind, start, size, mapping.rights, index, mapping.populate, backing)
+    regions.merge_regions(k, form, pid, start, start + size)
+    k.emit(k.m, MMAP, start, start + size, mapping.rights)
+
+
+def backing_of(k: Linked, form: Format, wanted: Wanted | int, offset: int, share: bool) -> Backing:
+    """What a region maps of an object, or of the one with that number, from a byte on.  UserError."""
+    if offset % form.page_size or offset < 0:
+        raise UserError(f"Offset {offset:#x} is not a multiple of the page size, {form.page_size:#x}.")
+    number = wanted if isinstance(wanted, int) else open_object(k, form, wanted)
+    return Backing(number, offset >> form.page_bits, share)

@@ -12,8 +12,11 @@ from collections import Counter, namedtuple
 from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_IS_USER, FRAME_STATES
 from vmdbg.kernel.processes import live_processes
 from vmdbg.kernel.scheduler import PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_STATES
+from vmdbg.machine.check_objects import check_objects
 from vmdbg.machine.survey import Survey, chain, column
 from vmdbg.state.tables import (
+    CACHE,
+    CACHE_SLOT,
     CPU,
     CPU_ASID,
     CPU_CONTROL0,
@@ -83,7 +86,8 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
 
-#: `rule` is a word: tables, frames, rmap, slots, processes, regions, lists, policy, scheduler, stale.
+#: `rule` is a word: tables, frames, rmap, slots, processes, regions, objects, lists, policy, scheduler, tlb,
+#: stale.
 Violation = namedtuple("Violation", "rule message")
 
 #: Policies that keep all evictable frames in the queue `oldest .. newest`.
@@ -105,6 +109,7 @@ def check(machine: Machine, owed: bool = False) -> list[Violation]:
         ("slots", check_slots(survey)),
         ("processes", [] if machine.format.bounded else check_processes(survey)),
         ("regions", check_regions(survey)),
+        ("objects", check_objects(survey)),
         ("lists", check_frame_lists(survey)),
         ("policy", check_queue(survey)),
         ("scheduler", check_scheduler(survey)),
@@ -167,7 +172,7 @@ def check_frames(s: Survey) -> Iterator[str]:
         maps = m.frame[frame * FRAME + FRAME_MAPS]
         if maps != mapped[frame]:
             yield f"frame {frame}: {maps} entries are said to map it, {mapped[frame]} do"
-        if maps == 0:
+        if maps == 0 and m.frame[frame * FRAME + FRAME_SLOT] >= 0:
             yield f"frame {frame}: a user page that no entry maps"
     if resident != m.kernel[KERNEL_RESIDENT]:
         yield f"{resident} frames hold user pages, {m.kernel[KERNEL_RESIDENT]} are counted"
@@ -221,15 +226,14 @@ def check_slots(s: Survey) -> Iterator[str]:
         named[slot] += 1
         if not 0 < slot < slots:
             yield f"process {pid}: the entry at {address:#x} for {va:#x} keeps slot {slot}, which is none"
+    for slot in column(m.cache, CACHE, CACHE_SLOT):
+        named[slot] += slot > 0
     for frame, slot in enumerate(column(m.frame, FRAME, FRAME_SLOT)):
-        if slot < 0:
-            if -slot * s.form.page_size > 8 * len(m.file8):
-                yield f"frame {frame}: page {-1 - slot} of the files is none"
-        elif slot:
+        if slot > 0:
             named[slot] += 1
             if not 0 < slot < slots:
                 yield f"frame {frame}: slot {slot} is none"
-            elif s.states[frame] == FRAME_IS_USER and s.differs(frame, slot):
+            elif s.states[frame] == FRAME_IS_USER and s.differs(frame, m.swap8, slot):
                 yield f"frame {frame} is clean, but its content is not that of slot {slot}"
     free, wrong = chain(m.slot, SLOT, SLOT_NEXT, m.kernel[KERNEL_SLOT_FREE], 0)
     if wrong:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.kernel import regions
-from vmdbg.state.tables import REGION, REGION_FILE
+from vmdbg.kernel import regions, syscalls
+from vmdbg.kernel.objects import Wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,28 +12,13 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 
-def map_region(machine: Machine, pid: int, spec: Any) -> None:
-    """Map a region of a program (`programs.program.RegionSpec`) in its process; or UserError."""
+def map_region(machine: Machine, pid: int, spec: Any, name: str) -> None:
+    """Map a region of the program of that name (`programs.program.RegionSpec`) in its process; or UserError."""
     machine.make_room_for_system_call(pid)
-    row = regions.add_region(
-        machine.k,
-        machine.format,
-        pid,
-        spec.kind,
-        spec.start,
-        spec.size,
-        spec.rights,
-        spec.page_size,
-        spec.populate,
-    )
-    if spec.content:
-        machine.m.region[row * REGION + REGION_FILE] = 1 + keep_content(machine, spec.content, spec.size)
-
-
-def keep_content(machine: Machine, content: bytes, size: int) -> int:
-    """Keep a copy of what a host file has, `size` bytes with zeros at the end; its first page in `file8`."""
-    page = machine.format.page_size
-    first = machine.shape["file_pages"]
-    machine.grow("file_pages", first - -size // page)
-    machine.buffers["file8"][first * page : first * page + len(content)] = content
-    return first
+    k, form = machine.k, machine.format
+    wanted = Wanted(name, spec.size, spec.content) if spec.content else spec.object
+    index, backing = regions.page_index(form, spec.page_size, wanted is not None), None
+    if wanted is not None:
+        backing = syscalls.backing_of(k, form, wanted, spec.offset, spec.share)
+    start, size = spec.start, spec.size
+    regions.add_region(k, form, pid, spec.kind, start, size, spec.rights, index, spec.populate, backing)

@@ -9,8 +9,9 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.hot import Linked, reads
-from vmdbg.kernel import processes, regions, signals, syscalls
+from vmdbg.kernel import large, processes, regions, signals, syscalls
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
+from vmdbg.kernel.objects import open_object
 from vmdbg.kernel.reasons import (
     REASON_IDLE,
     REASON_LARGE,
@@ -19,7 +20,7 @@ from vmdbg.kernel.reasons import (
     REASON_SIGNAL,
     REASON_SYSCALL,
 )
-from vmdbg.machine import boot
+from vmdbg.machine import boot, marks
 from vmdbg.machine.loading import map_region
 from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Recorder, Snapshot
@@ -37,6 +38,7 @@ from vmdbg.state.tables import (
     KERNEL_CPU,
     KERNEL_OPERATIONS,
     KERNEL_REGION_FREE,
+    KERNEL_RESIDENT,
     KERNEL_RMAP_COUNT,
     KERNEL_RMAP_FREE,
     KERNEL_WAKE,
@@ -100,7 +102,7 @@ class Machine:
         copies["halt"].__globals__["Halted"] = Halted
         self.k = Linked(copies, tables.views(self.buffers))
         self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size)
-        self.k.recorder = self.recorder
+        self.k.recorder, self.k.grow = self.recorder, self.grow
         boot.fill(self.m, config)
         boot.map_kernel(self.k, self.format)
         self.program: Any = None
@@ -108,6 +110,7 @@ class Machine:
         self._arrays: Any = None
         self.interpreted = 0
         self.flat = False
+        self.marked: dict[int, int] = {}  # rows of operations before which `run` stops: their words
 
     @property
     def m(self) -> Any:
@@ -133,15 +136,15 @@ class Machine:
         try:
             for spec in program.processes:
                 limit = self.config["kernel.limit"] if spec.limit is None else spec.limit
-                pid = self.spawn(spec.name, limit)
                 cpus = self.config["machine.cpus"]
                 if spec.cpu >= cpus:
                     raise UserError(f"Process {spec.name} runs on CPU {spec.cpu}; machine.cpus is {cpus}.")
-                pids.append(pid)
+                pid = self.spawn(spec.name, limit)
                 self.m.process[pid * PROCESS + PROCESS_OOM] = spec.oom
                 self.m.process[pid * PROCESS + PROCESS_PINNED] = spec.cpu + 1
+                pids.append(pid)
                 for region in spec.regions:
-                    map_region(self, pid, region)
+                    map_region(self, pid, region, program.name)
                 self.append_operations(pid, spec)
                 self.k.ready_put(self.m, pid)
         except UserError:
@@ -165,7 +168,7 @@ class Machine:
         UserError for rows that the run loop cannot execute.
         """
         first = self.shape["ops"]
-        rows = spec.relocated(first)
+        rows = spec.relocated(first, [open_object(self.k, self.format, wanted) for wanted in spec.objects])
         check_rows(rows, first)
         count = len(rows) // OP
         self.grow("ops", first + count + 1)
@@ -225,6 +228,8 @@ class Machine:
             if self.m.kernel[KERNEL_WAKE]:
                 self.m.control[CONTROL_LIMIT] = 0
             reason = self.engine(compiled)
+            if reason == REASON_SYSCALL and self.marked and marks.reached(self):
+                return REASON_NONE
             if reason not in (REASON_NONE, REASON_IDLE):
                 self.finish_operation(reason)
             if self.m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
@@ -282,7 +287,7 @@ class Machine:
     def large_fault(self, pid: int) -> bool:
         """Serve a fault on a page larger than a base page; the access at CONTROL_VALUE is repeated."""
         try:
-            regions.large_fault(self.k, self.format, pid, self.m.control[CONTROL_VALUE])
+            large.large_fault(self.k, self.format, pid, self.m.control[CONTROL_VALUE])
         except UserError:
             return processes.kill_for_memory(self.k, self.format) in (0, pid)
         return False
@@ -296,14 +301,15 @@ class Machine:
     def make_room_for_system_call(self, pid: int) -> None:
         """Let the pools have the rows that one system call of a process may need, a fork too.
 
-        In the reverse map: as many as pages that `fork` shares, or as free frames that a populated region
-        takes (a frame that it takes from another page brings its rows along).
+        In the reverse map: as many as pages that `fork` shares, or as frames that a populated region takes
+        or finds in the page cache (a frame that it takes from another page brings its rows along).
         """
         self.make_room_for_process()
         needed = len(regions.regions_of(self.k, pid)) + 2
         while self.free_regions(needed) < needed:
             self.grow_regions()
-        pages = max(self.m.process[pid * PROCESS + PROCESS_RSS], self.k.user_frames_free(self.m))
+        free, resident = self.k.user_frames_free(self.m), self.m.kernel[KERNEL_RESIDENT]
+        pages = max(self.m.process[pid * PROCESS + PROCESS_RSS], free + resident)
         while self.m.kernel[KERNEL_RMAP_COUNT] < pages + 2 * RMAP_SPARE:
             self.grow_rmap()
 
@@ -336,6 +342,7 @@ class Machine:
     def prepare(self, cache: bool = True, private: bool = True) -> Compiled:
         """The compiled engine of this machine, not yet compiled; imports Numba."""
         from vmdbg import jit
+        from vmdbg.folding import folded
 
         bound = {**self.bindings, "halt": no_halt}
         functions = hot.reachable(hot.FUNCTIONS | {k: v for k, v in bound.items() if callable(v)}, ENTRY)
@@ -348,7 +355,11 @@ class Machine:
             if not jit.writable(folder):
                 folder = ""
         linked = hot.link(bound, twins=False)
-        return jit.Compiled({name: linked[name] for name in functions}, ENTRY, folder, private)
+        try:
+            needed = folded(linked, ENTRY)
+        except OSError:  # without sources all is compiled
+            needed = {name: linked[name] for name in functions}
+        return jit.Compiled(needed, ENTRY, folder, private)
 
     def compile(self, cache: bool = True, private: bool = True) -> Compiled:
         """Get the compiled engine ready (seconds, unless it is cached)."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"vmdbg machine 1\n"
 HASH_BYTES = 16
-POOLS = ("rmaps", "regions", "ops", "processes", "file_pages")  # what may be larger than at boot
+#: Rows that may be more than at boot.
+POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages")
 LARGEST = 1 << 36  # bytes that the tables of a file may have
 
 
@@ -170,7 +171,6 @@ class SavedProgram:
         self.name, self.file, self.source_lines = name, file, lines
         self.symbols, self.places = symbols, places
         self.processes: list[Any] = []
-        self.shared: dict[str, int] = {}
 
 
 def make_program(saved: dict[str, Any] | None) -> SavedProgram | None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHUNK = 1 << 16
-MARKED = {"ram1": "dirty", "swap8": "swapdirty"}  # tables whose changes are marked, chunk by chunk
+#: Tables whose changes are marked, chunk by chunk.
+MARKED = {"ram1": "dirty", "swap8": "swapdirty", "file8": "filedirty"}
 
 
 class Snapshot:

@@ -6,9 +6,9 @@ from collections import Counter, namedtuple
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
+from vmdbg.kernel.entries import signed
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.kernel.processes import live_processes
-from vmdbg.kernel.regions import signed
 from vmdbg.kernel.shootdown import owed_since
 from vmdbg.state.tables import (
     ARRAY,
@@ -172,9 +172,9 @@ class Survey:
         else:
             self.problems.append(f"process {pid}: the entry at {address:#x} for {page:#x} is garbage")
 
-    def differs(self, frame: int, slot: int) -> bool:
-        """Is a frame clean, in every entry that maps it, and yet not equal to its slot?"""
-        m, size = self.m, self.form.page_size
+    def differs(self, frame: int, kept: Any, page: int) -> bool:
+        """Is a frame clean, in every entry that maps it, and yet not equal to a page of the words `kept`?"""
+        m, words = self.m, self.form.page_size // 8
         if not self.machine.config["machine.payload"]:
             return False
         rows, _ = chain(m.rmap, RMAP, RMAP_NEXT, m.frame[frame * FRAME + FRAME_RMAP], 0)
@@ -182,9 +182,8 @@ class Survey:
             leaf = self.leaves.get(m.rmap[row * RMAP + RMAP_ENTRY])
             if leaf is None or self.k.is_dirty(leaf.entry):
                 return False
-        words = size // 8
-        kept = m.swap8[slot * words : (slot + 1) * words]
-        return bytes(m.ram8[frame * words : (frame + 1) * words]) != bytes(kept)
+        copy = kept[page * words : (page + 1) * words]
+        return bytes(m.ram8[frame * words : (frame + 1) * words]) != bytes(copy)
 
     # -- TLB
 

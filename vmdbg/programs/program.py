@@ -5,6 +5,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Sequence
+
+    from vmdbg.kernel.objects import Wanted
 
 
 class RegionSpec:
@@ -12,11 +15,24 @@ class RegionSpec:
 
     `start` is kept as tables keep addresses (64-bit signed); `size` and `page_size` are bytes, and
     `page_size` 0 means base pages; `rights` is r 1, w 2, x 4, u 8; `populate`: all pages are given
-    at once.  `content` is what its first bytes are when it is touched, as of a file; zeros follow.
-    `line` counts from 1, 0 = none.
+    at once.  `object` is a file or shared memory that it maps from byte `offset` on; None: zeros of its
+    own; `share`: what is written goes to the object.  `content` is what its first bytes are when it is
+    touched, as of a file; zeros follow.  `line` counts from 1, 0 = none.
     """
 
-    __slots__ = ("content", "kind", "line", "page_size", "populate", "rights", "size", "start")
+    __slots__ = (
+        "content",
+        "kind",
+        "line",
+        "object",
+        "offset",
+        "page_size",
+        "populate",
+        "rights",
+        "share",
+        "size",
+        "start",
+    )
 
     def __init__(
         self,
@@ -28,9 +44,13 @@ class RegionSpec:
         populate: bool = False,
         line: int = 0,
         content: bytes = b"",
+        object: Wanted | None = None,
+        offset: int = 0,
+        share: bool = False,
     ) -> None:
         self.kind, self.start, self.size, self.rights = kind, start, size, rights
         self.page_size, self.populate, self.line, self.content = page_size, populate, line, content
+        self.object, self.offset, self.share = object, offset, share
 
     @property
     def end(self) -> int:
@@ -45,9 +65,22 @@ class ProcessSpec:
     as the table `op` takes them, and ends with an exit; rows that name another row (`references`)
     name it in word 1, counted from the process's first row.  `lines` are the first and last line of
     the process in the source; `labels` are rows; `oom` is added to its out-of-memory score, in frames.
+    Rows that name an object (`mappings`) name it in word 0, counted from 1 in `objects`.
     """
 
-    __slots__ = ("cpu", "labels", "limit", "lines", "name", "oom", "references", "regions", "rows")
+    __slots__ = (
+        "cpu",
+        "labels",
+        "limit",
+        "lines",
+        "mappings",
+        "name",
+        "objects",
+        "oom",
+        "references",
+        "regions",
+        "rows",
+    )
 
     def __init__(
         self,
@@ -60,16 +93,24 @@ class ProcessSpec:
         labels: dict[str, int] | None = None,
         references: list[int] | None = None,
         oom: int = 0,
+        objects: list[Wanted] | None = None,
+        mappings: list[int] | None = None,
     ) -> None:
         self.name, self.limit, self.cpu, self.regions, self.rows = name, limit, cpu, regions, rows
         self.oom = oom
         self.lines = lines
         self.labels = labels or {}
         self.references = references or []
+        self.objects, self.mappings = objects or [], mappings or []
 
-    def relocated(self, first: int) -> array[int]:
-        """The rows as they have to be where the process's first row is row `first` of the table."""
+    def relocated(self, first: int, objects: Sequence[int] = ()) -> array[int]:
+        """The rows as they have to be where the process's first row is row `first` of the table.
+
+        `objects` are the machine's numbers of the process's.
+        """
         rows = self.rows[:]
+        for row in self.mappings:
+            rows[row * 4] = objects[rows[row * 4] - 1]
         for row in self.references:
             rows[row * 4 + 1] += first
         return rows
@@ -78,11 +119,11 @@ class ProcessSpec:
 class Program:
     """Processes, the text that they came from (empty for traces), and the names in it.
 
-    `symbols` are numbers, `shared` sizes in bytes of the objects that processes share.  `places`
-    has the lines at which names are declared, labels too; `remarks` are lines for whoever loads it.
+    `symbols` are numbers; `places` has the lines at which names are declared, labels too; `remarks` are
+    lines for whoever loads it.
     """
 
-    __slots__ = ("file", "name", "places", "processes", "remarks", "shared", "source_lines", "symbols")
+    __slots__ = ("file", "name", "places", "processes", "remarks", "source_lines", "symbols")
 
     def __init__(
         self,
@@ -90,13 +131,11 @@ class Program:
         file: str,
         source_lines: list[str],
         processes: list[ProcessSpec],
-        shared: dict[str, int] | None = None,
         symbols: dict[str, int] | None = None,
         places: dict[str, int] | None = None,
         remarks: list[str] | None = None,
     ) -> None:
         self.name, self.file, self.source_lines, self.processes = name, file, source_lines, processes
-        self.shared = shared or {}
         self.symbols = symbols or {}
         self.places = places or {}
         self.remarks = remarks or []

@@ -126,7 +126,7 @@ class Parser:
         self.close()
         if not self.processes:
             raise InputError("expected a process or an operation, but the file has none", self.file)
-        return Program(self.name, self.file, lines, self.processes, {}, self.symbols, self.places)
+        return Program(self.name, self.file, lines, self.processes, self.symbols, self.places)
 
     def statement(self, cursor: Cursor) -> None:
         """One line that is not empty."""

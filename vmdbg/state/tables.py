@@ -29,21 +29,24 @@ STATE, CONTROL = "state", "control"
 
 
 class Table:
-    """One buffer: `rows` names the number of rows in the shape; `code` is a struct type code."""
+    """One buffer: `rows` names the number of rows in the shape; `code` is a struct type code.
 
-    __slots__ = ("code", "columns", "group", "name", "rows", "width")
+    `cold`: only cold code uses it, so that the compiled engine does not take it.
+    """
+
+    __slots__ = ("code", "cold", "columns", "group", "name", "rows", "width")
 
     def __init__(
-        self, name: str, group: str, rows: str, columns: dict[str, str], code: str, width: int
+        self, name: str, group: str, rows: str, columns: dict[str, str], code: str, width: int, cold: bool
     ) -> None:
         self.name, self.group, self.rows, self.code, self.width = name, group, rows, code, width
-        self.columns = columns
+        self.columns, self.cold = columns, cold
 
 
 TABLES: dict[str, Table] = {}
 
 
-def table(name: str, group: str, rows: str, text: str, code: str = "q") -> None:
+def table(name: str, group: str, rows: str, text: str, code: str = "q", cold: bool = False) -> None:
     """Declare a table; each line of `text` is a column and its meaning.
 
     Rows of more than one word are rounded up to a power of two.
@@ -55,7 +58,7 @@ def table(name: str, group: str, rows: str, text: str, code: str = "q") -> None:
     width = 1
     while width < len(columns):
         width *= 2
-    TABLES[name] = Table(name, group, rows, columns, code, width)
+    TABLES[name] = Table(name, group, rows, columns, code, width, cold)
     globals()[name.upper()] = width
     for offset, column in enumerate(columns):
         globals()[f"{name}_{column}".upper()] = offset
@@ -174,7 +177,7 @@ table(
     low       free frames below which background reclaim wakes
     high      free frames at which it sleeps again
     wake      1: background reclaim is due
-    shares    number of shared objects made so far
+    file_pages  pages of the table file8 in use
     asids     address-space number that was given last in this generation
     asid_count  highest that is given; then a new generation begins
     generation  generations of address-space numbers before this one
@@ -197,7 +200,7 @@ table(
     previous  previous frame of the policy's queue; -1 = none
     rmap      first row of the reverse map; 0 = none
     maps      number of entries that map it
-    slot      swap slot with a copy of the content; 0 = none; -1 - page of a file with one
+    slot      swap slot with a copy of the content; 0 = none; -row if it holds a row of the page cache
     pid       process that a table belongs to, or that first mapped the page
     depth     depth of the table (0 = root), or page-size index of a user page
     """,
@@ -225,11 +228,11 @@ table(
     kind      text, data, heap, anon, stack, ... (index into REGION_KINDS)
     size      page-size index
     next      next region of the process by address, or next free row; 0 = none
-    flags     1 = populated when mapped
     limit     lowest address that a stack may grow down to; its start if it does not grow
-    share     number of the shared object that it maps; 0 = private
-    file      first page of its file in the table file8, plus 1; 0 = anonymous
-    offset    bytes from the start of the shared object or file
+    object    object that it maps; 0 = none: its pages are zeros that are its own
+    share     1: what is written is written to the object; 0: to a copy of its own
+    cached    row of the page cache for its first page
+    last      one past the last row of its object: pages from there on are beyond the end
     """,
 )
 table(
@@ -287,8 +290,33 @@ table(
     """,
 )
 table(
-    "file8", STATE, "file_pages * page_words", "word    content of the files that were mapped, page by page"
+    "object",
+    STATE,
+    "objects",
+    """
+    cached    first row of its pages in the page cache; 0 = free row
+    pages     number of them
+    size      bytes of the file; -1 = shared memory, zeros at first
+    regions   regions that map it
+    key       tells it from others; 0 = it has no name, and goes with its last region
+    name0     up to 24 bytes of name, little-endian
+    name1
+    name2
+    """,
+    cold=True,
 )
+table(
+    "cache",
+    STATE,
+    "cached",
+    """
+    frame     frame that holds the page, plus 1; 0 = not in memory
+    slot      swap slot with its content; 0 = none
+    content   page of the table file8 with its content, plus 1; 0 = no file
+    number    of the page in its object
+    """,
+)
+table("file8", STATE, "file_pages * page_words", "word    content of files, as read from the host or written")
 table("swap8", STATE, "swap // 8", "word    content of the slots")
 table(
     "op",
@@ -305,6 +333,7 @@ table("count", STATE, "processes * cpus * kinds", "events  of each process, CPU 
 # --- what watches ------------------------------------------------------------------------------
 table("dirty", CONTROL, "chunks", "mark    the piece of memory was stored to since the last snapshot", "B")
 table("swapdirty", CONTROL, "slots", "mark    the slot was written since the last snapshot", "B")
+table("filedirty", CONTROL, "file_pages", "mark    the page was written since the last snapshot", "B")
 table("mask", CONTROL, "kinds", "bits    1: a stop row names this kind; 2: log it", "B")
 table(
     "stop",
@@ -378,10 +407,10 @@ table(
 
 #: Extra views of the memory: the same bytes as wider words.
 RAM_VIEWS = {"ram2": "H", "ram4": "I", "ram8": "q"}
-FIELDS = (*TABLES, *RAM_VIEWS)
+COMPILED = tuple(name for name, declared in TABLES.items() if not declared.cold)
 
-Machine = namedtuple("Machine", FIELDS)  # type: ignore[misc]
-Machine.__doc__ = "All tables as the compiled engine takes them."
+Machine = namedtuple("Machine", (*COMPILED, *RAM_VIEWS))  # type: ignore[misc]
+Machine.__doc__ = "All tables but cold ones, as the compiled engine takes them."
 
 PAGE = mmap.PAGESIZE
 
@@ -389,7 +418,7 @@ PAGE = mmap.PAGESIZE
 class Views:
     """All tables as the interpreted engine takes them: the same names, memoryviews."""
 
-    __slots__ = FIELDS
+    __slots__ = (*TABLES, *RAM_VIEWS)
 
 
 def allocate(shape: dict[str, int]) -> dict[str, Any]:
@@ -433,6 +462,6 @@ def arrays(buffers: dict[str, Any]) -> Any:
     import numpy
 
     kinds = {"B": numpy.uint8, "H": numpy.uint16, "I": numpy.uint32, "q": numpy.int64}
-    columns = [numpy.frombuffer(buffers[t.name], kinds[t.code]) for t in TABLES.values()]
+    columns = [numpy.frombuffer(buffers[name], kinds[TABLES[name].code]) for name in COMPILED]
     columns += [numpy.frombuffer(buffers["ram1"], kinds[code]) for code in RAM_VIEWS.values()]
     return Machine(*columns)

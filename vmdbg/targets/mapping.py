@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
-from vmdbg.kernel.regions import REGION_KINDS
+from vmdbg.kernel.entries import words
+from vmdbg.kernel.objects import is_file, object_name
+from vmdbg.kernel.regions import region_kind
 from vmdbg.state.tables import (
+    OBJECT,
+    OBJECT_CACHED,
     PROCESS,
     PROCESS_REGION,
     REGION,
+    REGION_CACHED,
     REGION_END,
-    REGION_FILE,
-    REGION_KIND,
     REGION_NEXT,
-    REGION_OFFSET,
+    REGION_OBJECT,
     REGION_RIGHTS,
     REGION_SHARE,
     REGION_SIZE,
@@ -34,11 +37,22 @@ if TYPE_CHECKING:
 class Space:
     """A region.  `start` and `end` as tables keep them; sizes in bytes; `rights` a nibble."""
 
-    __slots__ = ("backing", "end", "kind", "page_size", "resident", "rights", "row", "start", "swapped")
+    __slots__ = (
+        "backing",
+        "end",
+        "kind",
+        "page_size",
+        "resident",
+        "rights",
+        "row",
+        "shared",
+        "start",
+        "swapped",
+    )
 
     def __init__(self, row: int, start: int, end: int, rights: int, kind: str, page_size: int) -> None:
         self.row, self.start, self.end, self.rights, self.kind = row, start, end, rights, kind
-        self.page_size, self.backing = page_size, "zero"
+        self.page_size, self.backing, self.shared = page_size, "zero", False
         self.resident = self.swapped = 0
 
 
@@ -53,15 +67,24 @@ def spaces(machine: Machine, pid: int) -> Iterator[Space]:
             m.region[row + REGION_START],
             m.region[row + REGION_END],
             m.region[row + REGION_RIGHTS],
-            REGION_KINDS[m.region[row + REGION_KIND]],
+            region_kind(machine.k, region),
             1 << machine.format.page_shifts[m.region[row + REGION_SIZE]],
         )
-        if m.region[row + REGION_FILE]:
-            space.backing = f"file+{m.region[row + REGION_OFFSET]:#x}"
-        elif m.region[row + REGION_SHARE]:
-            space.backing = f"shared {m.region[row + REGION_SHARE]}"
+        if m.region[row + REGION_OBJECT]:
+            space.shared = bool(m.region[row + REGION_SHARE])
+            space.backing = backing_text(machine, region)
         yield space
         region = m.region[row + REGION_NEXT]
+
+
+def backing_text(machine: Machine, region: int) -> str:
+    """What a region maps of an object: `demo.txt+0x1000`, `shared counter`, `shared #3` without a name."""
+    m, k = machine.m, machine.k
+    number = m.region[region * REGION + REGION_OBJECT]
+    first = m.region[region * REGION + REGION_CACHED] - m.object[number * OBJECT + OBJECT_CACHED]
+    name = object_name(k, number)
+    text = name if is_file(k, number) else f"shared {name or f'#{number}'}"
+    return text + (f"+{first << machine.format.page_bits:#x}" if first or is_file(k, number) else "")
 
 
 def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
@@ -121,7 +144,7 @@ def subtree(
     size = 1 << level.shift
     first = max(0, (low - base) >> level.shift)
     last = min(1 << level.bits, (high - base + size - 1) >> level.shift)
-    for index, entry in words(machine, table, first, last):
+    for index, entry in words(machine.k, machine.format, table, first, last):
         kind = k.classify(entry, depth)
         va = base + index * size
         so_far = k.combine(rights, entry, kind)
@@ -142,22 +165,6 @@ def subtree(
         if below not in above and below != table:
             way = (*above, table)
             yield from subtree(machine, below, depth + 1, va, so_far, low, high, tables, way)
-
-
-def words(machine: Machine, table: int, first: int, last: int) -> list[tuple[int, int]]:
-    """Index and value of the entries `first .. last - 1` of a table that are not zero."""
-    form, m = machine.format, machine.m
-    width = form.entry_bytes
-    at = machine.k.ram_offset(m, table + first * width, max(1, (last - first) * width))
-    if at < 0 or last <= first:
-        return []
-    if at % width:
-        load = machine.k.load
-        found = [(index, load(m, table + index * width, width)) for index in range(first, last)]
-    else:
-        ram = {1: m.ram1, 2: m.ram2, 4: m.ram4, 8: m.ram8}[width]
-        found = list(enumerate(ram[at // width : at // width + last - first].tolist(), first))
-    return [(index, entry) for index, entry in found if entry]
 
 
 def canonical_form(machine: Machine, va: int) -> int:

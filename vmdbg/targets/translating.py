@@ -16,13 +16,16 @@ from vmdbg.formats.contract import (
     FAULT_PROTECTION,
 )
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_RIGHTS
-from vmdbg.kernel.regions import REGION_KINDS
+from vmdbg.kernel import regions
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_DATA,
     ARRAY_FETCHES,
     ARRAY_LEVEL,
     CONTROL_STEPS,
+    CPU,
+    CPU_IGNORED,
+    CPU_RESERVED,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -30,8 +33,6 @@ from vmdbg.state.tables import (
     PATH_KIND,
     PATH_RIGHTS,
     PATH_TABLE,
-    REGION,
-    REGION_KIND,
     TLB_KEY,
     TLB_WORD,
 )
@@ -161,10 +162,12 @@ class Outcome:
         }
 
 
-def walk_tables(machine: Machine, root: int, va: int) -> Walk:
-    """Read the tables for an address, canonical or not."""
+def walk_tables(machine: Machine, root: int, va: int, cpu: int = 0) -> Walk:
+    """Read the tables for an address, canonical or not, by the control registers of a CPU."""
     k, m, form = machine.k, machine.m, machine.format
     kind = k.walk(m, root, s64(va))
+    if m.cpu[cpu * CPU + CPU_RESERVED]:
+        kind = k.recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
     steps: list[Step] = []
     for depth in range(0 if form.bounded else m.control[CONTROL_STEPS]):
         row = depth * PATH
@@ -296,7 +299,7 @@ def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:
     if pid is None:
         return None
     region = machine.k.region_find(machine.m, pid, s64(va))
-    return REGION_KINDS[machine.m.region[region * REGION + REGION_KIND]] if region else ""
+    return regions.region_kind(machine.k, region) if region else ""
 
 
 # -- the TLB first
@@ -306,7 +309,7 @@ def array_names(machine: Machine) -> list[str]:
     """A name for each TLB array: `L1`, or `L1i` and `L1d` where the level is split."""
     m = machine.m
     names = []
-    for row in range(0, len(m.array) - ARRAY + 1, ARRAY):
+    for row in range(0, len(m.array) - ARRAY + 1, ARRAY):  # page-walk caches, of level 0, come last
         fetches, data = m.array[row + ARRAY_FETCHES], m.array[row + ARRAY_DATA]
         if m.array[row + ARRAY_LEVEL]:
             names.append(
@@ -315,35 +318,52 @@ def array_names(machine: Machine) -> list[str]:
     return names
 
 
-def cached_row(machine: Machine, place: Place, va: int, access: int) -> tuple[int, str]:
-    """The TLB row that serves an access, and the array's name; -1 if it is not cached."""
-    if place.asid is None:
-        return -1, ""
+def first_arrays(machine: Machine, access: int) -> list[int]:
+    """The first-level arrays (rows of the table), the one that serves an access before the other."""
+    bound = machine.bindings
+    both = (bound["FIRST_DATA"], bound["FIRST_FETCH"])
+    ordered = both[::-1] if access == FETCH else both
+    return [array for array in dict.fromkeys(ordered) if array >= 0]
+
+
+def cached_rows(machine: Machine, place: Place, va: int, access: int) -> list[tuple[int, str, str]]:
+    """The TLB rows that translate an address, each with the names of its array and level.
+
+    Those of the first level, the one that serves the access first; if there are none, that of the second.
+    """
+    if place.asid is None or not machine.k.canonical(s64(va)):
+        return []
     k, m = machine.k, machine.m
     names = array_names(machine)
-    for array in (k.first_array(access), machine.bindings["SECOND"]):
-        if array >= 0:
-            row = k.tlb_find(m, array, place.cpu, s64(va), place.asid)
-            if row >= 0:
-                return row, names[array // ARRAY]
-    return -1, ""
+    found: list[tuple[int, str, str]] = []
+    for array in (*first_arrays(machine, access), machine.bindings["SECOND"]):
+        row = k.tlb_find(m, array, place.cpu, s64(va), place.asid) if array >= 0 else -1
+        if row >= 0 and not (found and array == machine.bindings["SECOND"]):
+            found.append((row, names[array // ARRAY], f"L{m.array[array + ARRAY_LEVEL]}"))
+    return found
 
 
 def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
-    """Where an access goes now: by the TLB, else by the tables."""
-    walk = walk_tables(machine, place.root, va)
+    """Where an access goes now: by the TLB, else by the tables.
+
+    All of a split first level is asked: an entry that is there is used, and is stale if any is.
+    """
+    walk = walk_tables(machine, place.root, va, place.cpu)
     fresh = outcome_of(machine, place, walk, access)
-    row, name = (-1, "") if not machine.k.canonical(s64(va)) else cached_row(machine, place, va, access)
-    if row < 0:
+    rows = cached_rows(machine, place, va, access)
+    if not rows:
         return fresh
     k, m = machine.k, machine.m
+    row, name, level = rows[0]
     key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
     found = Outcome(va, place.pid, access, place.mode)
-    found.region, found.via, found.cached = fresh.region, name, True
+    found.region, found.via, found.cached = fresh.region, level, True
     found.rights = word & WORD_RIGHTS
     shifts = machine.format.page_shifts
     found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
-    found.stale = disagreement(machine, walk, key, word, va)[1]
+    for other, _, _ in rows:
+        other_key, other_word = m.tlb[other + TLB_KEY], m.tlb[other + TLB_WORD]
+        found.stale = found.stale or disagreement(machine, walk, other_key, other_word, va, place.cpu)[1]
     if not allows(machine, place, access, found.rights):
         code = k.fault_code(FAULT_PROTECTION, access, place.mode)
         found.fault = fresh.fault
@@ -354,8 +374,8 @@ def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
     return found
 
 
-def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int) -> tuple[str, str]:
-    """How a cached translation disagrees with a walk: a word and a sentence, or two empty texts."""
+def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int, cpu: int = 0) -> tuple[str, str]:
+    """How a CPU's cached translation disagrees with a walk: a word and a sentence, or two empty texts."""
     k = machine.k
     if not walk.maps:
         return "dead-page", why_absent(machine, walk.last)[0]
@@ -365,7 +385,7 @@ def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int) -> 
     if page + offset != k.word_address(word, key & KEY_SIZE, s64(va)):
         frame = (page + offset) >> machine.format.page_bits
         return "stale-frame", f"{walk.last.name} maps pfn {frame:#x}"
-    entry = s64(walk.last.entry)
+    entry = s64(walk.last.entry) & ~machine.m.cpu[cpu * CPU + CPU_IGNORED]
     if walk.last.rights != word & WORD_RIGHTS or bool(k.is_global(entry)) != bool(word & WORD_GLOBAL):
         return "stale-right", f"{walk.last.name} is {rights_text(walk.last.rights)}"
     if word & WORD_DIRTY and not k.is_dirty(entry):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.kernel.entries import words
 from vmdbg.kernel.frames import FRAME_STATES
 from vmdbg.state.tables import (
     FRAME,
@@ -15,7 +16,7 @@ from vmdbg.state.tables import (
     PROCESS_RSS,
 )
 from vmdbg.targets.census import mappings, processes
-from vmdbg.targets.mapping import canonical_form, entries, words
+from vmdbg.targets.mapping import canonical_form, entries
 from vmdbg.targets.translating import walk_tables, where
 from vmdbg.units import WORD_MASK
 
@@ -63,7 +64,7 @@ def below(
     form, k = machine.format, machine.k
     level = form.levels[depth]
     held: Branch | None = None
-    for index, entry in words(machine, table, 0, 1 << level.bits):
+    for index, entry in words(k, form, table, 0, 1 << level.bits):
         kind = k.classify(entry, depth)
         va = base + (index << level.shift)
         so_far = k.combine(rights, entry, kind)
@@ -120,7 +121,7 @@ def costs(machine: Machine, root: int, own: bool) -> list[Cost]:
     while waiting:
         table, depth = waiting.pop()
         count_table(machine, found, depth)
-        for _, entry in words(machine, table, 0, 1 << form.levels[depth].bits):
+        for _, entry in words(k, form, table, 0, 1 << form.levels[depth].bits):
             found[depth].used += 1
             if k.classify(entry, depth) != ENTRY_TABLE or depth == len(form.levels) - 1:
                 continue

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
+from vmdbg.formats.contract import ACCESS_FETCH, ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
 from vmdbg.kernel.frames import FRAME_IS_TABLE
-from vmdbg.kernel.regions import REGION_KINDS
+from vmdbg.kernel.regions import region_kind
 from vmdbg.state.events import EVENTS
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_BASE,
+    ARRAY_DATA,
+    ARRAY_FETCHES,
     ARRAY_MASK,
     ARRAY_SPAN,
     ARRAY_STRIDE,
@@ -18,8 +20,6 @@ from vmdbg.state.tables import (
     FRAME_STATE,
     PROCESS,
     PROCESS_ASID,
-    REGION,
-    REGION_KIND,
     TLB,
 )
 from vmdbg.targets.notation import Notation, rights_text
@@ -97,7 +97,12 @@ class Teller:
             return ""
         return f"{name} set {number} " if sets > 1 else f"{name} "
 
-    def searched(self, va: int) -> str:
+    def serving(self, access: int) -> list[int]:
+        """The arrays (places in `arrays`) that an access asks and fills."""
+        column = ARRAY_FETCHES if access == ACCESS_FETCH else ARRAY_DATA
+        return [place for place in range(len(self.arrays)) if self.machine.m.array[place * ARRAY + column]]
+
+    def searched(self, va: int, access: int) -> str:
         """Where a look-up of an address that failed has looked."""
         m, form = self.machine.m, self.machine.format
         vpn = (va & ((1 << form.va_bits) - 1)) >> form.page_bits
@@ -106,24 +111,31 @@ class Teller:
         if len(self.arrays) == 1 and m.array[ARRAY_MASK] == 0:
             return f"none of {m.array[ARRAY_SPAN] // TLB} entries"
         parts = []
-        for place, name in enumerate(self.arrays):
+        for place in self.serving(access):
             mask = m.array[place * ARRAY + ARRAY_MASK]
-            parts.append(self.set_text(name, mask + 1, vpn & mask).strip())
+            parts.append(self.set_text(self.arrays[place], mask + 1, vpn & mask).strip())
         return ", ".join(parts)
 
-    def filled(self, row: Happening) -> str:
-        """Where a translation went: way 0 of its set in each array that took it."""
-        m, k = self.machine.m, self.machine.k
-        tag, asid = row.b >> KEY_TAG, (row.b >> KEY_ASID) & ASID_MASK
+    def filled(self, row: Happening, access: int) -> str:
+        """Where a translation went: its set in each array that took it, and the way."""
+        m, tag = self.machine.m, row.b >> KEY_TAG
         parts = []
-        for place, name in enumerate(self.arrays):
+        for place in self.serving(access):
             at = place * ARRAY
-            split = sum(other[1] == name[1] for other in self.arrays) > 1
-            if split and k.tlb_find(m, at, row.cpu, row.a, asid) < 0:
-                continue
-            sets = m.array[at + ARRAY_MASK] + 1
-            parts.append(self.set_text(name, sets, tag & (sets - 1)) + "way 0")
+            if self.machine.k.tlb_holds(m, at, row.b & KEY_SIZE):
+                sets = m.array[at + ARRAY_MASK] + 1
+                text = self.set_text(self.arrays[place], sets, tag & (sets - 1))
+                parts.append((text + self.way_filled(row, at)).strip())
         return ", ".join(parts)
+
+    def way_filled(self, row: Happening, array: int) -> str:
+        """`way 0`: where a set is kept in order; else the way as the TLB has it now, if it still does."""
+        m, k = self.machine.m, self.machine.k
+        if self.machine.config["tlb.replacement"] in ("lru", "fifo"):
+            return "way 0"
+        start = k.tlb_set(m, array, row.cpu, row.b)
+        at = k.tlb_place(m, array, start, row.b)
+        return f"way {(at - start) // TLB}" if m.tlb[at] == row.b else ""
 
     def step_name(self, step: int) -> str:
         """`PT[6]`, for the first argument of walk-step."""
@@ -155,7 +167,7 @@ class Teller:
 
     def region(self, number: int) -> str:
         """The kind of a region."""
-        return REGION_KINDS[self.machine.m.region[number * REGION + REGION_KIND]] or "?"
+        return region_kind(self.machine.k, number) or "?"
 
     def value(self, value: int) -> str:
         """A value in memory, two digits at least."""

@@ -61,16 +61,15 @@ def call(session: Session, args: Args, name: str, function: Callable[[Machine, i
     examples=["mmap 0x500000 64K rw", "mmap -page 2M 0x7e0000000000 2M rw"],
 )
 def mmap_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.syscalls import map_anonymous
+    from vmdbg.kernel.syscalls import Mapping, map_region
     from vmdbg.units import s64
 
     rights, page = parse_rights(args.rights), args.page or 0
     show = session.target.notation.va
 
     def act(machine: Machine, pid: int) -> None:
-        map_anonymous(
-            machine.k, machine.format, pid, s64(args.address), args.size, rights, page, args.populate
-        )
+        mapping = Mapping(s64(args.address), args.size, rights, page, args.populate)
+        map_region(machine.k, machine.format, pid, mapping)
 
     return call(session, args, f"mmap {show(args.address)}, {args.size:#x}, {args.rights}", act)
 
