@@ -45,7 +45,7 @@ SHIFTS = {
     ("table_frames", "depth << 3"): DEPTH,
     ("access", "part << 3"): "a part of an access of at most 8 bytes is at most 7 bytes",
 }
-MASKS = {"KEY_SIZE", "WORD_RIGHTS"}  # constants below 64
+MASKS = {"KEY_SIZE", "WORD_ALLOWED", "WORD_RIGHTS"}  # constants below 64
 
 
 class Hot(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vmdbg.errors import UserError
+from vmdbg.hardware.tlb import KEY_TAG, WORD_DIRTY, WORD_PFN
 from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD
 from vmdbg.targets.simulated import Simulated
 
@@ -12,7 +13,7 @@ from vmdbg.targets.simulated import Simulated
 def row_of(target: Simulated, vpn: int) -> int:
     """The first row of the table `tlb` for a page."""
     m = target.m
-    return next(row for row in range(0, len(m.tlb), TLB) if m.tlb[row + TLB_KEY] >> 18 == vpn)
+    return next(row for row in range(0, len(m.tlb), TLB) if m.tlb[row + TLB_KEY] >> KEY_TAG == vpn)
 
 
 def checks(target: Simulated) -> dict[int, str]:
@@ -22,16 +23,16 @@ def checks(target: Simulated) -> dict[int, str]:
 def test_a_warm_tlb_is_right(demo: Simulated) -> None:
     rows = list(demo.tlb())
     assert {found.check for found in rows} == {"ok"}
-    assert {found.array for found in rows} == {"L1", "L2"}
+    assert {found.array for found in rows} == {"L1i", "L1d", "L2"}
     large = next(found for found in rows if found.page_size > 1 << 12)
     assert (large.vpn, large.pfn, large.va) == (0x7F0000000, 0x200, 0x7F0000000000)
 
 
 def test_every_way_to_be_wrong(demo: Simulated) -> None:
     m = demo.m
-    m.tlb[row_of(demo, 0x401) + TLB_WORD] ^= 1 << 6  # another frame
+    m.tlb[row_of(demo, 0x401) + TLB_WORD] ^= 1 << WORD_PFN  # another frame
     m.tlb[row_of(demo, 0x402) + TLB_WORD] ^= 2  # may be written
-    m.tlb[row_of(demo, 0x400) + TLB_WORD] ^= 16  # dirty
+    m.tlb[row_of(demo, 0x400) + TLB_WORD] ^= WORD_DIRTY
     m.tlb[row_of(demo, 0x406) + TLB_KEY] ^= 5 << 2  # of address space 4
     found = checks(demo)
     assert found[0x401] == "stale-frame"
@@ -42,14 +43,18 @@ def test_every_way_to_be_wrong(demo: Simulated) -> None:
 
 
 def test_look_up_stops_at_the_first_hit(demo: Simulated) -> None:
-    probes = demo.look_up(0x401234, "r", demo.place())
-    assert [(probe.array, probe.set, probe.tag, probe.way) for probe in probes] == [("L1", 1, 0x40, 0)]
-    hit = demo.look_up_data(0x401234, probes)
-    assert hit["via"] == "L1"
+    place = demo.place()
+    for access in ("", "x"):  # any access, a fetch
+        probes = demo.look_up(0x401234, access, place)
+        assert [(probe.array, probe.set, probe.tag, probe.way) for probe in probes] == [("L1i", 1, 0x40, 0)]
+        assert demo.look_up_data(0x401234, probes)["via"] == "L1"
+    read = demo.look_up(0x401234, "r", place)
+    assert [(probe.array, probe.way) for probe in read] == [("L1d", -1), ("L1d", -1), ("L2", 0)]
+    assert demo.look_up_data(0x401234, read)["via"] == "L2"
     missed = demo.look_up(0x5000, "r", demo.place())
     assert demo.look_up_data(0x5000, missed)["via"] is None
     assert {(probe.array, probe.page_size) for probe in missed} == {
-        (name, size) for name in ("L1", "L2") for size in (1 << 12, 1 << 21)
+        (name, size) for name in ("L1d", "L2") for size in (1 << 12, 1 << 21)
     }
 
 

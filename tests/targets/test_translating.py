@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.state.tables import CPU, CPU_MODE, CPU_PID, KERNEL_READY_FIRST
-from vmdbg.targets.simulated import Simulated
+from vmdbg.targets.simulated import Simulated, open_machine
 from vmdbg.units import s64
+from vmdbg.views.why import why_data, why_lines
 
 
 def poke(target: Simulated, va: int, change: int) -> None:
@@ -91,7 +94,7 @@ def test_a_right_that_the_tlb_lacks_is_refused_by_the_tlb(demo: Simulated) -> No
     poke(demo, 0x401000, 2)  # RW on in the tables, not in the TLB
     fault = demo.translate(0x401000, "w").fault
     assert fault is not None
-    assert fault.reason == "L1 holds r-xu"
+    assert fault.reason == "L1i holds r-xu"
 
 
 def test_of_another_address_space_nothing_is_cached(demo: Simulated) -> None:
@@ -186,3 +189,67 @@ def test_why_proposes_one_edit_for_each_entry_that_withholds_a_right(demo: Simul
     assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PD[2]", "set RW"), ("PT[4]", "set RW")]
     cause = demo.why(0x404000, "x").cause
     assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PT[4]", "clear NX")]
+
+
+def test_why_changes_an_entry_once(demo: Simulated) -> None:
+    step = demo.walk(0x404000)[0].steps[2]
+    demo.machine.k.store(demo.m, step.address, 8, s64(step.entry & ~6))
+    (edit,) = demo.why(0x404000, "w").cause.edits
+    assert (edit.step.name, edit.old, edit.new, edit.what) == (
+        "PD[2]",
+        step.entry & ~6,
+        step.entry,
+        "set US, set RW",
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "va", "change", "field", "what"),
+    [
+        ("default", 0x7F0000000000, 1 << 13, "bit 13", "clear bit 13"),
+        ("default", 0x7F0000000000, 3 << 13, "bits 20:12", "clear bits 20:12"),
+        ("sv39", 0x404000, 1 << 60, "bit 60", "clear bit 60"),
+        ("sv39", 0x404000, 1 << 1, "R", "set R"),
+        ("sv39", 0x2000000000, 1 << 10, "bit 10", "clear bit 10"),
+    ],
+)
+def test_why_says_which_bit_is_reserved(machine: str, va: int, change: int, field: str, what: str) -> None:
+    target = open_machine(machine)
+    step = target.walk(va)[0].last
+    target.machine.k.store(target.m, step.address, 8, s64(step.entry ^ change))
+    verdict = target.why(va, "r")
+    assert verdict.outcome.fault.kind == "reserved"
+    assert (verdict.cause.field, verdict.cause.step.name) == (field, step.name)
+    (edit,) = verdict.cause.edits
+    assert (edit.what, edit.new) == (what, step.entry)
+    assert verdict.rules == ["z"]
+
+
+def test_an_entry_outside_memory_has_no_value_and_decides(demo: Simulated) -> None:
+    demo.machine.k.store(demo.m, 0x103000, 8, 0xDEAD000000027)
+    verdict = demo.why(0x401234, "r")
+    assert verdict.outcome.fault.kind == "bus"
+    assert (verdict.cause, verdict.rules) == (None, [])
+    assert why_data(demo, verdict)["steps"][-1]["entry"] is None
+    assert "PDPT   -    " in "\n".join(plain(line) for line in why_lines(demo, verdict))
+
+
+@pytest.mark.parametrize(
+    ("machine", "va", "how", "code"),
+    [
+        ("default", 0x401000, "w", "error code 0x7 (P W U)"),
+        ("sv39", 0x401000, "w", "scause 0xf (store/AMO page fault)"),
+        ("sv39", 0x404000, "x", "scause 0xc (instruction page fault)"),
+        ("sv39", 0x5000, "r", "scause 0xd (load page fault)"),
+        ("tutorial16", 0x0110, "r", "error code 0x4 (U)"),
+    ],
+)
+def test_a_fault_is_reported_in_the_manuals_words(machine: str, va: int, how: str, code: str) -> None:
+    target = open_machine(machine)
+    verdict = target.why(va, how)
+    assert plain(next(iter(why_lines(target, verdict)))).endswith(f", {code}")
+
+
+def plain(line: Any) -> str:
+    """A line of a view without its styles."""
+    return line if isinstance(line, str) else "".join(text for _, text in line)

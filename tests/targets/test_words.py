@@ -12,7 +12,7 @@ from vmdbg.targets.words import preset_summary
 
 def test_the_greeting_names_machine_process_and_a_first_command(demo: Simulated) -> None:
     assert list(demo.greeting()) == [
-        "Machine default: x86_64, 64 MiB RAM, TLB 64 + 1536 entries, 64 MiB swap.",
+        "Machine default: x86_64, 64 MiB RAM, TLB 64i + 64d + 1536 entries, 64 MiB swap.",
         "Process 1 (demo): 2072 KiB resident, 1 page in swap.  Try: map, walk 0x401234",
     ]
 

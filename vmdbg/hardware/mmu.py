@@ -69,6 +69,8 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 
+FILL_ACCESS = 60  # shift: where the third argument of tlb-fill holds the access, above the word
+
 
 @reads
 def allowed(m, cpu, rights, access):
@@ -105,7 +107,7 @@ def tlb_fill(m, cpu, va, access):
         gone = tlb_insert(m, SECOND, cpu, key, word)
         if INCLUSIVE and gone >= 0:
             tlb_drop_above(m, cpu, gone)
-    emit(m, TLB_FILL, va, key, word)
+    emit(m, TLB_FILL, va, key, word | (access << FILL_ACCESS))
     return word
 
 
@@ -193,7 +195,7 @@ def translate(m, cpu, va, access):
         if SECOND >= 0:
             row = tlb_find(m, SECOND, cpu, va, asid)
         if row < 0:
-            emit(m, TLB_MISS, va, asid, 0)
+            emit(m, TLB_MISS, va, asid, access)
             if SOFTWARE_WALK:
                 m.control[CONTROL_FAULT] = FAULT_REFILL
                 return -1

@@ -120,9 +120,16 @@ def parse_geometry(name: str, text: str) -> tuple[int, int]:
         s, w = int(sets), int(ways)
         if s and w and s & (s - 1) == 0 and s * w <= 1 << 20:
             return s, w
-    raise UserError(
-        f'{name}: expected {GEOMETRY} (sets a power of two) or "off", not "{text}".'
-    )
+    raise UserError(f'{name}: expected {GEOMETRY} (sets a power of two) or "off", not "{text}".')
+
+
+def replaced(values: Mapping[str, object]) -> dict[str, object]:
+    """What values for the first TLB level turn off: unified and split exclude each other."""
+    split = ("tlb.l1i", "tlb.l1d")
+    given = {name for name in ("tlb.l1", *split) if values.get(name, "off") != "off"}
+    if given == {"tlb.l1"}:
+        return dict.fromkeys(split, "off")
+    return {"tlb.l1": "off"} if given and "tlb.l1" not in given else {}
 
 
 class MachineConfig:
@@ -145,8 +152,8 @@ class MachineConfig:
         return self.values[name]
 
     def with_(self, values: Mapping[str, object]) -> MachineConfig:
-        """The same with some values changed."""
-        return MachineConfig({**self.values, **values}, self.name)
+        """The same with some values changed; who gives one form of the first TLB level gives up the other."""
+        return MachineConfig({**self.values, **replaced(values), **values}, self.name)
 
     def geometry(self, name: str) -> tuple[int, int]:
         """Sets and ways of a TLB array; (0, 0) if it is off."""
@@ -205,6 +212,7 @@ def read_values(document: Mapping[str, object], file: str, folder: str) -> dict[
     program = values.get("machine.program")
     if isinstance(program, str) and program:
         values["machine.program"] = os.path.abspath(os.path.join(folder, program))
+    values = {**replaced(values), **values}
     try:
         MachineConfig(values)
     except UserError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.formats.contract import ENTRY_TABLE
 from vmdbg.hardware.tlb import (
     ASID_MASK,
     KEY_ASID,
@@ -16,10 +17,12 @@ from vmdbg.kernel.shootdown import owed_since
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_DATA,
+    ARRAY_DEPTH,
     ARRAY_FETCHES,
     ARRAY_LEVEL,
     ARRAY_MASK,
     ARRAY_PRESENT,
+    ARRAY_SIZES,
     ARRAY_SPAN,
     CPU,
     CPU_ASID,
@@ -33,8 +36,9 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 from vmdbg.targets.mapping import canonical_form
+from vmdbg.targets.notation import rights_text
 from vmdbg.targets.place import is_alive
-from vmdbg.targets.translating import array_names, disagreement, walk_tables
+from vmdbg.targets.translating import READ, array_names, disagreement, first_arrays, walk_tables
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
@@ -74,17 +78,28 @@ class Cached:
 
 
 def cached_entries(
-    machine: Machine, level: int | None = None, cpu: int | None = None, asid: int | None = None
+    machine: Machine,
+    level: int | None = None,
+    cpu: int | None = None,
+    asid: int | None = None,
+    walk: bool = False,
 ) -> Iterator[Cached]:
-    """Every entry of every array, checked; of one level, CPU or address space where asked."""
-    m, form = machine.m, machine.format
-    names = array_names(machine)
+    """Every entry of every array, checked; of one level, CPU or address space where asked.
+
+    With `walk` those of the page-walk caches: their level is 0, and what they hold are tables.
+    """
+    m = machine.m
     spaces = roots_by_asid(machine)
+    names = array_names(machine)
+    arrays = [(place * ARRAY, name) for place, name in enumerate(names)]
+    if walk:
+        first = len(names) * ARRAY
+        levels = machine.format.levels
+        arrays = [(at, levels[m.array[at + ARRAY_DEPTH]].name) for at in walk_arrays(machine, first)]
     for number in range(len(m.cpu) // CPU):
         if cpu is not None and number != cpu:
             continue
-        for place, name in enumerate(names):
-            array = place * ARRAY
+        for array, name in arrays:
             if level is not None and m.array[array + ARRAY_LEVEL] != level:
                 continue
             base, span = machine.k.array_base(m, array, number), m.array[array + ARRAY_SPAN]
@@ -96,15 +111,29 @@ def cached_entries(
                 index, way = divmod(row - base, span)
                 found = Cached(number, name, m.array[array + ARRAY_LEVEL], index, way // TLB)
                 found.sets = m.array[array + ARRAY_MASK] + 1
-                shift = form.page_shifts[min(key & KEY_SIZE, len(form.page_shifts) - 1)]
-                found.va = canonical_form(machine, (key >> KEY_TAG) << shift)
-                found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
-                found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
-                found.rights, found.dirty = word & WORD_RIGHTS, bool(word & WORD_DIRTY)
-                found.asid = None if space == 0 or word & WORD_GLOBAL else space
-                found.check, found.reason = check(machine, found, key, word, spaces)
-                found.owed = owed_since(m, number, key, shift - form.page_bits)
+                fill(machine, found, key, word)
+                if walk:
+                    found.check, found.reason = check_table(machine, found, array, word, spaces)
+                else:
+                    found.check, found.reason = check(machine, found, key, word, spaces)
                 yield found
+
+
+def walk_arrays(machine: Machine, first: int) -> range:
+    """The page-walk caches, as rows of the table of arrays; `first` is where they begin."""
+    return range(first, first + machine.bindings["WALK_CACHES"] * ARRAY, ARRAY)
+
+
+def fill(machine: Machine, found: Cached, key: int, word: int) -> None:
+    """Say what a row of the TLB holds."""
+    form, space = machine.format, (key >> KEY_ASID) & ASID_MASK
+    shift = form.page_shifts[min(key & KEY_SIZE, len(form.page_shifts) - 1)]
+    found.va = canonical_form(machine, (key >> KEY_TAG) << shift)
+    found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
+    found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
+    found.rights, found.dirty = word & WORD_RIGHTS, bool(word & WORD_DIRTY)
+    found.asid = None if space == 0 or word & WORD_GLOBAL else space
+    found.owed = owed_since(machine.m, found.cpu, key, shift - form.page_bits)
 
 
 def roots_by_asid(machine: Machine) -> dict[tuple[int, int], int]:
@@ -125,16 +154,39 @@ def check(
     machine: Machine, cached: Cached, key: int, word: int, spaces: dict[tuple[int, int], int]
 ) -> tuple[str, str]:
     """One entry against the tables of its address space."""
-    m = machine.m
-    if cached.asid is None:
-        root = m.cpu[cached.cpu * CPU + CPU_ROOT]
-    else:
-        found = spaces.get((cached.cpu, cached.asid))
-        if found is None:
-            return WRONG_ASID, f"no process has asid {cached.asid}"
-        root = found
-    kind, reason = disagreement(machine, walk_tables(machine, root, cached.va), key, word, cached.va)
+    root = root_of(machine, cached, spaces)
+    if root is None:
+        return WRONG_ASID, f"no process has asid {cached.asid}"
+    walk = walk_tables(machine, root, cached.va, cached.cpu)
+    kind, reason = disagreement(machine, walk, key, word, cached.va, cached.cpu)
     return kind or OK, reason
+
+
+def root_of(machine: Machine, cached: Cached, spaces: dict[tuple[int, int], int]) -> int | None:
+    """The root table of an entry's address space; None if no process has that."""
+    if cached.asid is None:
+        return int(machine.m.cpu[cached.cpu * CPU + CPU_ROOT])
+    return spaces.get((cached.cpu, cached.asid))
+
+
+def check_table(
+    machine: Machine, cached: Cached, array: int, word: int, spaces: dict[tuple[int, int], int]
+) -> tuple[str, str]:
+    """One entry of a page-walk cache against the tables: the table, and the rights so far."""
+    root = root_of(machine, cached, spaces)
+    if root is None:
+        return WRONG_ASID, f"no process has asid {cached.asid}"
+    depth = machine.m.array[array + ARRAY_DEPTH]
+    steps = walk_tables(machine, root, cached.va, cached.cpu).steps
+    step = steps[min(depth, len(steps) - 1)]
+    if step.depth < depth or step.kind != ENTRY_TABLE:
+        return "dead-page", f"{step.name} leads to no table"
+    table = machine.k.next_table(s64(step.entry))
+    if table >> machine.format.page_bits != cached.pfn:
+        return "stale-frame", f"{step.name} leads to the table at {table:#x}"
+    if step.rights != word & WORD_RIGHTS:
+        return "stale-right", f"{step.name} is {rights_text(step.rights)}"
+    return OK, ""
 
 
 class Probe:
@@ -152,33 +204,42 @@ class Probe:
         self.way = -1
 
 
-def look_up(machine: Machine, place: Place, va: int, access: int) -> list[Probe]:
-    """The look-ups that an access makes, up to the first hit."""
-    k, m, form = machine.k, machine.m, machine.format
+def look_up(machine: Machine, place: Place, va: int, access: int | None) -> list[Probe]:
+    """The look-ups that an access makes, up to the level of the first hit.
+
+    None stands for any access: all of a split first level is asked, and what misses beside a hit left out.
+    """
     if place.asid is None:
         return []
+    firsts = sorted(first_arrays(machine, READ)) if access is None else [machine.k.first_array(access)]
+    probes = [probe for array in firsts if array >= 0 for probe in look_in(machine, place, va, array)]
+    hits = [probe for probe in probes if probe.way >= 0]
+    if hits:
+        return hits
+    second = machine.bindings["SECOND"]
+    return probes + (look_in(machine, place, va, second) if second >= 0 else [])
+
+
+def look_in(machine: Machine, place: Place, va: int, array: int) -> list[Probe]:
+    """The look-ups of an address in one array: for each page size that it may hold, or that which hits."""
+    k, m, form = machine.k, machine.m, machine.format
+    assert place.asid is not None
     probes: list[Probe] = []
-    names = array_names(machine)
-    for array in (k.first_array(access), machine.bindings["SECOND"]):
-        if array < 0:
+    span, base = m.array[array + ARRAY_SPAN], k.array_base(m, array, place.cpu)
+    row = k.tlb_find(m, array, place.cpu, s64(va), place.asid)
+    held = m.array[array + ARRAY_PRESENT] | (m.array[array + ARRAY_SIZES] & 1)
+    for size, shift in enumerate(form.page_shifts):
+        hit = row >= 0 and m.tlb[row + TLB_KEY] & KEY_SIZE == size
+        if not hit and not held >> size & 1:
             continue
-        span = m.array[array + ARRAY_SPAN]
-        base = k.array_base(m, array, place.cpu)
-        row = k.tlb_find(m, array, place.cpu, s64(va), place.asid)
-        for size, shift in enumerate(form.page_shifts):
-            hit = row >= 0 and m.tlb[row + TLB_KEY] & KEY_SIZE == size
-            if not hit and size and not m.array[array + ARRAY_PRESENT] >> size & 1:
-                continue
-            number = (va & ((1 << form.va_bits) - 1)) >> shift
-            sets = m.array[array + ARRAY_MASK] + 1
-            probe = Probe(names[array // ARRAY], sets, span // TLB, number, 1 << shift, place.asid)
-            if hit:
-                probe.way = (row - base) % span // TLB
-                return [*probes, probe]
-            if row < 0:
-                probes.append(probe)
-        if row >= 0:
-            break
+        number = (va & ((1 << form.va_bits) - 1)) >> shift
+        sets = m.array[array + ARRAY_MASK] + 1
+        name = array_names(machine)[array // ARRAY]
+        probe = Probe(name, sets, span // TLB, number, 1 << shift, place.asid)
+        if hit:
+            probe.way = (row - base) % span // TLB
+            return [probe]
+        probes.append(probe)
     return probes
 
 
@@ -198,10 +259,10 @@ def geometry(machine: Machine) -> list[tuple[str, int, int, bool, bool]]:
 
 
 def probe_data(va: int, probes: list[Probe]) -> dict[str, Any]:
-    """Look-ups as JSON shows them; `via` is the array that hit, or None."""
+    """Look-ups as JSON shows them; `via` is the level that hit, or None."""
     return {
         "va": va,
-        "via": next((probe.array for probe in probes if probe.way >= 0), None),
+        "via": next((probe.array.rstrip("id") for probe in probes if probe.way >= 0), None),
         "probes": [
             {
                 "array": probe.array,

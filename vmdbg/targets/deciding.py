@@ -159,7 +159,7 @@ def deniers(machine: Machine, walk: Walk, rule: str) -> list[Step]:
 
 def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
     """Which hardware rule decides about an access, by the tables."""
-    walk = walk_tables(machine, place.root, va)
+    walk = walk_tables(machine, place.root, va, place.cpu)
     verdict = Verdict(place, walk, outcome_of(machine, place, walk, access))
     through = translate(machine, place, va, access)
     if through.stale:

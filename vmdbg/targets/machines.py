@@ -61,13 +61,12 @@ def facts(machine: Machine) -> dict[str, Any]:
 
 
 def describe(config: MachineConfig) -> str:
-    """The format's name, then `64 MiB RAM, TLB 64 + 1536 entries, 64 MiB swap`."""
-    rows: dict[int, int] = {}
-    for name in TLB_SETTINGS:
-        sets, ways = config.geometry(name)
-        level = 2 if name.endswith("2") else 1
-        rows[level] = rows.get(level, 0) + sets * ways
-    cached = " + ".join(str(count) for _, count in sorted(rows.items()) if count)
+    """The format's name, then `64 MiB RAM, TLB 64i + 64d + 1536 entries, 64 MiB swap`."""
+    cached = " + ".join(
+        f"{sets * ways}{name[len('tlb.l1') :] if name < 'tlb.l2' else ''}"
+        for name, (sets, ways) in ((name, config.geometry(name)) for name in TLB_SETTINGS)
+        if sets
+    )
     parts = [config["machine.format"].rpartition("/")[2], f"{format_size(config['machine.ram'])} RAM"]
     parts.append(f"TLB {cached} entries" if cached else "no TLB")
     swap = config["machine.swap.size"]

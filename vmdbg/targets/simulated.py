@@ -129,7 +129,7 @@ class Simulated:
         from vmdbg.targets.translating import outcome_of, walk_tables
 
         place = place or self.place()
-        walk = walk_tables(self.machine, place.root, va)
+        walk = walk_tables(self.machine, place.root, va, place.cpu)
         return walk, outcome_of(self.machine, place, walk, ACCESS[access], check=False)
 
     def remarks(self, walk: Any) -> list[str]:
@@ -242,8 +242,14 @@ class Simulated:
         row = next((row for row in self.processes() if row["pid"] == pid), None)
         return None if row is None else {**row, "cpu": current_cpu(self.machine)}
 
-    def tlb(self, level: int | None = None, cpu: int | None = None, asid: int | None = None) -> Iterator[Any]:
-        """The entries of the TLB, checked: `Cached`s."""
+    def tlb(
+        self,
+        level: int | None = None,
+        cpu: int | None = None,
+        asid: int | None = None,
+        walk: bool = False,
+    ) -> Iterator[Any]:
+        """The entries of the TLB, or of the page-walk caches, checked: `Cached`s."""
         from vmdbg.targets.caches import cached_entries
         from vmdbg.targets.place import check_asid, check_cpu
 
@@ -253,13 +259,13 @@ class Simulated:
             check_cpu(self.machine, cpu)
         if asid is not None:
             check_asid(asid)
-        return cached_entries(self.machine, level, cpu, asid)
+        return cached_entries(self.machine, level, cpu, asid, walk)
 
     def look_up(self, va: int, access: str, place: Place) -> list[Any]:
-        """The look-ups that an access makes in the TLB: `Probe`s."""
+        """The look-ups that an access makes in the TLB: `Probe`s.  Of no access: in all of its arrays."""
         from vmdbg.targets.caches import look_up
 
-        return look_up(self.machine, place, va, ACCESS[access])
+        return look_up(self.machine, place, va, ACCESS[access] if access else None)
 
     @staticmethod
     def look_up_data(va: int, probes: list[Any]) -> dict[str, Any]:

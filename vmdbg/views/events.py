@@ -13,6 +13,7 @@ from vmdbg.formats.contract import (
     FAULT_KINDS,
     FAULT_REFILL,
 )
+from vmdbg.hardware.mmu import FILL_ACCESS
 from vmdbg.hardware.paging import STEP_A, STEP_D
 from vmdbg.hardware.tlb import WORD_PFN
 from vmdbg.state.events import BY_NAME
@@ -165,6 +166,16 @@ def tell_flush(teller: Teller, row: Happening) -> str:
     return f"{what}: {row.b} entr{'y' if row.b == 1 else 'ies'} dropped"
 
 
+def tell_cached(teller: Teller, row: Happening) -> str:
+    """walk-cache-hit: `PD of 0x400000: table 0x106000, 3 entries need not be read`."""
+    form = teller.machine.format
+    level = form.levels[row.b]
+    saved = f"{row.b + 1} entr{'y' if row.b == 0 else 'ies'} need not be read"
+    return (
+        f"{level.name} of {teller.show.va(row.a & -1 << level.shift)}: table {teller.show.pa(row.c)}, {saved}"
+    )
+
+
 def tell_exit(teller: Teller, row: Happening) -> str:
     """exit."""
     how = f"killed by signal {row.b - 128}" if row.b > 128 else f"status {row.b}"
@@ -198,6 +209,13 @@ def tell_hit(teller: Teller, row: Happening) -> str:
     return f"vpn {teller.vpn(row.a)} -> pfn {teller.show.pfn(frame)}, {teller.way(row.b)}"
 
 
+def tell_fill(teller: Teller, row: Happening) -> str:
+    """tlb-fill: what, where there is one array; else where."""
+    access, word = row.c >> FILL_ACCESS, row.c & (1 << FILL_ACCESS) - 1
+    where = teller.filled(row, access)
+    return f"{teller.key_text(row.b, word)}, {where}" if len(teller.arrays) == 1 else where
+
+
 TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "fetch": tell_access,
     "read": tell_access,
@@ -205,11 +223,13 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "tlb-hit": tell_hit,
     "tlb-l2-hit": tell_hit,
     "tlb-stale": lambda t, e: f"{t.key_text(e.b, e.c)}; the tables disagree",
-    "tlb-miss": lambda t, e: f"vpn {t.vpn(e.a)}, asid {e.b}: {t.searched(e.a)}",
-    "tlb-fill": lambda t, e: f"{t.key_text(e.b, e.c)}, {t.filled(e)}" if len(t.arrays) == 1 else t.filled(e),
+    "tlb-miss": lambda t, e: f"vpn {t.vpn(e.a)}, asid {e.b}: {t.searched(e.a, e.c)}",
+    "tlb-fill": tell_fill,
     "tlb-evict": lambda t, e: f"{t.key_text(e.a, e.b)}, {t.way(e.c)}",
     "tlb-drop": lambda t, e: f"{t.key_text(e.a, e.b)}, {t.way(e.c)}",
     "tlb-flush": tell_flush,
+    "walk-cache-hit": tell_cached,
+    "walk-cache-flush": tell_flush,
     "walk-step": tell_step,
     "table-read": tell_step,
     "trap": tell_trap,

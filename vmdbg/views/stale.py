@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.formats.contract import ACCESS_READ
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
 from vmdbg.targets.place import find_place
-from vmdbg.targets.translating import Outcome, cached_row, outcome_of, walk_tables
+from vmdbg.targets.translating import Outcome, cached_rows, outcome_of, walk_tables
 from vmdbg.views.teller import Teller
 from vmdbg.views.walk import outcome_line
 
@@ -24,7 +24,7 @@ def stale_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
     teller = Teller(machine)
     va, key, word = row.a, row.b, row.c
     place = find_place(machine, row.pid, cpu=row.cpu)
-    walk = walk_tables(machine, place.root, va)
+    walk = walk_tables(machine, place.root, va, row.cpu)
     cached = Outcome(va, row.pid, ACCESS_READ, place.mode)
     cached.pa, cached.rights = machine.k.word_address(word, key & KEY_SIZE, va), word & WORD_RIGHTS
     cached.page_size = 1 << machine.format.page_shifts[key & KEY_SIZE]
@@ -39,11 +39,8 @@ def stale_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
 def held_in(teller: Teller, va: int, row: Happening) -> str:
     """`, L1 set 6 way 0`: where the entry is."""
     place = find_place(teller.machine, row.pid, cpu=row.cpu)
-    for access in (0, 2):
-        found, _ = cached_row(teller.machine, place, va, access)
-        if found >= 0:
-            return f", {teller.way(found)}"
-    return ""
+    rows = cached_rows(teller.machine, place, va, ACCESS_READ)
+    return f", {teller.way(rows[0][0])}" if rows else ""
 
 
 def find_change(timeline: Timeline, address: int) -> str:

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
 
-FILTERS = [Option("-level", NUMBER, help="of that level, 1 or 2"), ON_CPU, IN_ASID]
+FILTERS = [
+    Option("-level", NUMBER, help="of that level, 1 or 2"),
+    ON_CPU,
+    IN_ASID,
+    Option("-walk", help="of the page-walk caches instead"),
+]
 
 
 @command(
@@ -24,15 +29,20 @@ FILTERS = [Option("-level", NUMBER, help="of that level, 1 or 2"), ON_CPU, IN_AS
     forms=("json", "csv"),
     summary="Show the entries of the TLB.",
     help="""
-Way 0 of a set is the most recently used.  "vpn" and "pfn" count base pages for any page size.  "check"
-holds each entry against the tables: ok; stale-frame, stale-right, stale-dirty where they say something
-else; dead-page where they map nothing; wrong-asid where no process has this address space any more.
+Way 0 of a set is the most recently used, with "set tlb.replacement fifo" the newest.  "vpn" and "pfn"
+count base pages for any page size.  "check" holds each entry against the tables: ok; stale-frame,
+stale-right, stale-dirty where they say something else; dead-page where they map nothing; wrong-asid where
+no process has this address space any more.
+
+Where the first level is split, L1i serves fetches and L1d reads and writes.  With -walk, entries of the
+page-walk caches ("set tlb.walk_cache PML4:4 PDPT:4 PD:32"): "level" is that of the table entry that is
+kept, "size" the range that it translates, "pfn" the table that it leads to.
 
 An entry serves the address space whose number (asid) it carries, or all if it is global.  Some texts say
 that using another one's entry traps.  It does not: an entry of another address space is a miss, and the
 walk decides, which may well end in a fault.  Without numbers ("set tlb.asids off") each switch of
 processes flushes all entries but the global ones; "info stats" shows what that costs.""",
-    examples=["tlb", "tlb -level 1", "tlb/json"],
+    examples=["tlb", "tlb -level 1", "tlb -walk", "tlb/json"],
 )
 def tlb_command(session: Session, args: Args) -> object:
     from vmdbg.views.tlb import tlb_table
@@ -40,7 +50,9 @@ def tlb_command(session: Session, args: Args) -> object:
     target = session.target
     asked = (args.level, args.cpu, args.asid)
     empty = "The TLB is empty." if asked == (None, None, None) else "No entry of the TLB is like that."
-    return tlb_table(target.notation, target.tlb(*asked), empty)
+    if args.walk:
+        empty = "The page-walk caches are empty, or there are none."
+    return tlb_table(target.notation, target.tlb(*asked, args.walk), empty)
 
 
 @command(
@@ -50,13 +62,20 @@ def tlb_command(session: Session, args: Args) -> object:
     effect=PURE,
     arguments=[
         Argument("address", ADDRESS, help="virtual address"),
-        Argument("access", ACCESS, optional=True, default="r", help="r, w or x: which array is asked"),
+        Argument("access", ACCESS, optional=True, help="r, w or x: of a split level, the array for that"),
     ],
     options=[PID, ON_CPU, IN_ASID],
     forms=("json", "csv"),
     summary="Say where the TLB would look for an address, and what it finds.",
-    help='Set and tag of each array that is asked, up to the first hit.  See also "translate".',
-    examples=["tlb lookup 0x401234", "tlb lookup 0x5000", "tlb lookup/json 0x401234"],
+    help="""
+Set and tag of each array that is asked, up to the level that has it.  Without an access both arrays of a
+split first level are asked, and one that has it answers alone.  See also "translate".""",
+    examples=[
+        "tlb lookup 0x401234",
+        "tlb lookup 0x5000",
+        "tlb lookup 0x401234 x",
+        "tlb lookup/json 0x401234",
+    ],
 )
 def tlb_lookup(session: Session, args: Args) -> object:
     from vmdbg.views.document import Document
@@ -86,7 +105,9 @@ def tlb_lookup(session: Session, args: Args) -> object:
     options=FILTERS,
     forms=("json", "csv"),
     summary="Hold every entry of the TLB against the tables.",
-    help='Each entry that disagrees is shown with the reason; see "help tlb" for the words.',
+    help="""
+Each entry that disagrees, of the page-walk caches too, is shown with the reason; see "help tlb" for the
+words.""",
     examples=["tlb check", "tlb check/json"],
 )
 def tlb_check(session: Session, args: Args) -> object:
@@ -94,7 +115,9 @@ def tlb_check(session: Session, args: Args) -> object:
     from vmdbg.views.tlb import check_lines, stale_words, tlb_columns, tlb_row, tlb_table
 
     target = session.target
-    entries = list(target.tlb(args.level, args.cpu, args.asid))
+    entries = list(target.tlb(args.level, args.cpu, args.asid, args.walk))
+    if not args.walk and args.level is None:
+        entries += target.tlb(None, args.cpu, args.asid, walk=True)
     stale = [found for found in entries if found.check != "ok"]
     columns = [column for column in tlb_columns(target.notation) if column.exported]
 
