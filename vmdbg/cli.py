@@ -43,6 +43,8 @@ Output and exit:
   --batch            Exit after processing the options; status 1 if the last
                      command failed.
   --batch-silent     Like --batch, but print nothing on stdout.
+  --return-child-result
+                     The exit status is that of the program.
   --strict           The first error anywhere ends the run with status 1; a
                      missing script is an error.
   --restricted       For scripts from strangers: no shell, no pipe, no file
@@ -64,6 +66,7 @@ FLAGS = {
     "nx": "nx",
     "n": "nx",
     "nh": "nh",
+    "return-child-result": "return_child_result",
     "strict": "strict",
     "restricted": "restricted",
     "tap": "tap",
@@ -146,8 +149,11 @@ def full_name(word: str, name: str) -> str:
     found = [option for option in known if len(name) > 1 and option.startswith(name)]
     meanings = {FLAGS.get(option) or VALUES.get(option) for option in found}
     if len(meanings) != 1:
-        problem = "unrecognized option" if not found else "ambiguous option:"
-        raise UsageError(f"{problem} '{word.partition('=')[0]}'")
+        option = word.partition("=")[0]
+        if not found:
+            raise UsageError(f"unrecognized option '{option}'")
+        possible = " ".join(f"'-{name}'" for name in found)
+        raise UsageError(f"option '{option}' is ambiguous; possibilities: {possible}")
     return found[0]
 
 
@@ -221,11 +227,13 @@ def run(options: Options) -> int:
     if problem:
         session.output.error(problem)
     session.extras["tap"] = "tap" in options.flags
+    explicit = False
     try:
         status = start_up(session, options)
         if status is None:
             status = converse(session, options)
     except SystemExit as leave:
+        explicit = leave.code is not None
         status = leave.code if isinstance(leave.code, int) else 0
     except BrokenPipeError:
         raise
@@ -234,7 +242,15 @@ def run(options: Options) -> int:
 
         report(session, error)
         status = 1
+    if "return_child_result" in options.flags and not explicit and not status:
+        status = child_result(session)
     return finish(session, status)
+
+
+def child_result(session: Session) -> int:
+    """The exit status of the process that ended last, or GDB's 255 if none has."""
+    value = session.evaluate("$_exitcode")
+    return 255 if value.is_void else int(value) & 0xFF
 
 
 def finish(session: Session, status: int) -> int:

@@ -248,7 +248,6 @@ p $1[0]
 p $_foo
 p $_foo = 5
 p $x.y
-p $cr0.wp
 p $5x
 p $
 p $x=5,$x+1

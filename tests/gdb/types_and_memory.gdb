@@ -87,7 +87,6 @@ p {int}0x1000@2
 p {int}
 p {int
 p {5}
-p {int}0x1000 = 5
 p {int}0
 p {void}0x1000
 p sizeof({int[4]}0x1000)
@@ -277,7 +276,6 @@ p (*0x1000@4)[10]
 p *0x1000@4 = 5
 p $a = *0x1000@4
 p $a[1]
-p $a[1]=7
 p $a
 p $a[9]
 p $s="abc"

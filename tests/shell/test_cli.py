@@ -41,9 +41,9 @@ def test_options_may_be_abbreviated() -> None:
         (["--nope"], "unrecognized option '--nope'"),
         (["-x"], "option '-x' requires an argument"),
         (["--batch=5"], "option '--batch' doesn't allow an argument"),
-        (["--re=5"], "option '--re' doesn't allow an argument"),
+        (["--rest=5"], "option '--rest' doesn't allow an argument"),
         (["--color=pink"], "invalid value 'pink' of --color: always, never or auto expected"),
-        (["--in", "5"], "ambiguous option: '--in'"),
+        (["--in", "5"], "option '--in' is ambiguous; possibilities: '-init-command' '-init-eval-command'"),
     ],
 )
 def test_wrong_command_lines(words: list[str], message: str) -> None:

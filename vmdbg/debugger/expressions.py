@@ -49,8 +49,8 @@ class Scope(Protocol):
     def call(self, name: str, arguments: list[Value]) -> Value | None:
         """A function of the machine, such as `pte(va)`; None if there is none of that name.  Pure."""
 
-    def setting(self, name: str) -> int | str | bool | None:
-        """A setting's value, 0 for unlimited; None if there is none of that name."""
+    def setting(self, name: str, as_text: bool = False) -> int | str | bool | None:
+        """A setting's value, 0 for unlimited, or its text; None if there is none of that name."""
 
 
 class EmptyScope:
@@ -74,7 +74,7 @@ class EmptyScope:
     def call(self, name: str, arguments: list[Value]) -> Value | None:
         return None
 
-    def setting(self, name: str) -> int | str | bool | None:
+    def setting(self, name: str, as_text: bool = False) -> int | str | bool | None:
         return None
 
 

@@ -83,20 +83,19 @@ def setting(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
 
 def setting_text(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
     """`$_gdb_setting_str("name")`: the value of a setting as a string."""
-    value = setting_named(evaluator, arguments, "_gdb_setting_str")
-    if isinstance(value, bool):
-        return make_string("on" if value else "off")
-    return make_string(str(value))
+    return make_string(str(setting_named(evaluator, arguments, "_gdb_setting_str", as_text=True)))
 
 
-def setting_named(evaluator: Evaluator, arguments: Sequence[Value], name: str) -> str | int | bool:
+def setting_named(
+    evaluator: Evaluator, arguments: Sequence[Value], name: str, as_text: bool = False
+) -> str | int | bool:
     """The setting that the only argument names."""
     if len(arguments) != 1:
         raise UserError(f"You must provide an argument to ${name}")
     kind = arguments[0].type
     if kind.code != ARRAY or kind.pointed().size != CHAR.size:
         raise UserError(f"First argument of ${name} must be a string.")
-    value = evaluator.scope.setting(text_of(arguments[0], evaluator.scope.read_memory))
+    value = evaluator.scope.setting(text_of(arguments[0], evaluator.scope.read_memory), as_text)
     if value is None:
         raise UserError(f"First argument of ${name} must be a valid setting of the 'show' command.")
     return value

@@ -111,12 +111,14 @@ class SessionScope:
         find = getattr(self._machine, "symbolize", None)
         return find(address) if find is not None else ""
 
-    def setting(self, name: str) -> int | str | bool | None:
-        """A setting's value, 0 for unlimited; None if there is none of that name."""
+    def setting(self, name: str, as_text: bool = False) -> int | str | bool | None:
+        """A setting's value, 0 for unlimited, or its text; None if there is none of that name."""
         setting = self._session.settings.find(name)
         if setting is None:
             return None
         value = self._session.settings.get(setting.name)
+        if as_text:
+            return setting.text(value)
         if value is None:
             return -1 if setting.kind == ZUINTEGER_UNLIMITED else 0
         return value if isinstance(value, (bool, int, str)) else setting.text(value)
@@ -137,6 +139,7 @@ class Session:
         self.open_target: Callable[[], Any] | None = None
         self._target: Any = None
         self.interpreter: Any = None  # given by the shell: `execute(line)`
+        self.spell: Callable[[], str] | None = None  # the running command, as it can be typed again
         self.extras: dict[str, Any] = {}
         self.batch = False
         self.strict = False
@@ -199,6 +202,7 @@ class Session:
                 for line in self.stops.aim(machine):
                     self.output.error(line)
             self._timeline = Timeline(machine, self.stops, self.progress, self.query)
+            self._timeline.spell = self.spell
         self._timeline.runner.engine = self.settings.string("engine")
         return self._timeline
 

@@ -136,7 +136,7 @@ class Args:
     """What a command function gets: one attribute for each argument and option."""
 
     form: str
-    format: str
+    format: str | None
     flags: frozenset[str]
     text: str
     invoked: str

@@ -122,20 +122,21 @@ def unquote(word: str) -> str:
     return "".join(out)
 
 
-def split_form(command: Command, rest: str) -> tuple[str, frozenset[str], str, str]:
-    """Cuts the slash form off the rest of a line: form, flags, format letters, what is left.  The
-    slash touches the command's last word, but GDB's letters may stand apart (`print /x 5`)."""
+def split_form(command: Command, rest: str) -> tuple[str, frozenset[str], str | None, str]:
+    """Cuts the slash form off the rest of a line: form, flags, format letters (None without a slash),
+    what is left.  The slash touches the command's last word, but GDB's letters may stand apart
+    (`print /x 5`)."""
     if command.forms == FORMAT_LETTERS:
         rest = rest.lstrip()
     if not rest.startswith("/"):
-        return "", frozenset(), "", rest.strip(" \t")
+        return "", frozenset(), None, rest.strip(" \t")
     if command.forms == FORMAT_LETTERS:
         end = 1
         while end < len(rest) and not rest[end].isspace():
             end += 1
         return "", frozenset(), rest[1:end], rest[end:].strip(" \t")
     if not command.forms:
-        return "", frozenset(), "", rest.strip(" \t")
+        return "", frozenset(), None, rest.strip(" \t")
     end = 0
     names: list[str] = []
     while end < len(rest) and rest[end] == "/":
@@ -145,7 +146,7 @@ def split_form(command: Command, rest: str) -> tuple[str, frozenset[str], str, s
             end += 1
         names += form_names(command, rest[start:end])
     form = next((name for name in names if name in ("json", "csv")), "")
-    return form, frozenset(name for name in names if name != form), "", rest[end:].strip(" \t")
+    return form, frozenset(name for name in names if name != form), None, rest[end:].strip(" \t")
 
 
 def form_names(command: Command, text: str) -> list[str]:

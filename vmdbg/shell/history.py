@@ -17,18 +17,26 @@ def history_path(session: Session) -> str:
     return "" if session.policy.restricted else name
 
 
+def watch_history(session: Session) -> None:
+    """A relative name of the history file is made absolute at once: `cd` does not change the file."""
+    settings, name = session.settings, "history filename"
+
+    def absolute(value: object) -> None:
+        if value and not os.path.isabs(os.path.expanduser(str(value))):
+            settings.set(name, os.path.abspath(str(value)))
+
+    settings.watch(name, absolute)
+    absolute(settings.get(name))
+
+
 def load_history(session: Session) -> None:
-    """Reads the history file, if there is one.  `VMDBGHISTFILE` and `VMDBGHISTSIZE` come first, and
-    a relative name is made absolute, so that `cd` does not change the file."""
+    """Reads the history file, if there is one.  `VMDBGHISTFILE` and `VMDBGHISTSIZE` come first."""
     settings = session.settings
     size = os.environ.get("VMDBGHISTSIZE")
     if size is not None and size.strip().lstrip("-").isdigit():
         settings.set("history size", None if int(size) < 0 else int(size))
     if "VMDBGHISTFILE" in os.environ:
         settings.set("history filename", os.environ["VMDBGHISTFILE"])
-    name = settings.string("history filename")
-    if name and not os.path.isabs(os.path.expanduser(name)):
-        settings.set("history filename", os.path.abspath(name))
     path = history_path(session)
     if not path:
         return

@@ -48,6 +48,7 @@ class Interpreter:
         self.loops = 0
         self.repeat_line = ""
         self.previous_line = ""
+        self.running = ""  # the innermost command, as it was typed
         self.isolated = False
         self.history: list[str] = []
         self._hooks: set[str] = set()
@@ -129,10 +130,12 @@ class Interpreter:
         node, rest = self.registry.resolve(text)
         command = node.declared()
         bare = command is None or command.function is None
-        if node.target.setting is not None or (bare and node.path[0] == "show"):
-            parent = self.registry.find(node.path[:1])
+        path = node.target.path
+        if node.target.setting is not None or (bare and path[0] == "show"):
+            parent = self.registry.find(path[:1])
             assert parent is not None
-            return parent, text[word_length(text) :]
+            words = " ".join([*path[1:], node.arguments])
+            return parent, f" {words.rstrip()}{rest}"
         return node, rest
 
     def relaunch(self) -> str:
@@ -170,6 +173,7 @@ class Interpreter:
         self, command: Command, rest: str, invoked: str, body: list[list[Statement]] | None, from_tty: bool
     ) -> None:
         """Parses the arguments, runs the function, shows its result."""
+        self.running = invoked + rest
         self.check_needs(command)
         args = parse_arguments(self.session, command, rest, invoked)
         if from_tty and command.repeat == NO_REPEAT:
@@ -195,6 +199,7 @@ class Interpreter:
         self.check_needs(command)
         if node.arguments:
             rest = f" {node.arguments} {rest.strip()}"
+        self.running = node.name + rest
         args = parse_arguments(self.session, command, rest, node.name)
         args.__dict__.update(form="json", declared=command.name, from_tty=False, body=None, raw=rest[1:])
         result: Any = command.function(self.session, args)

@@ -106,6 +106,15 @@ def complete_with(session: Any, text: str) -> list[str]:
     return [line[len("set ") :] for line in complete_line(session, "set " + text)]
 
 
+def complete_alias(session: Any, text: str) -> list[str]:
+    """`NAME = COMMAND`: the command on the right."""
+    before, equals, after = text.partition("=")
+    if not equals:
+        return []
+    lead = before + equals + " " * (len(after) - len(after.lstrip()))
+    return [lead + line for line in complete_command(session, after.lstrip())]
+
+
 def _setting_path(session: Any, text: str) -> list[str]:
     return [
         " ".join(setting.words)
@@ -210,6 +219,7 @@ COMMAND_LINE = Kind("command line", _text, complete_command, label="COMMAND", re
 WITH_LINE = Kind(
     "setting and command line", _text, complete_with, label="SETTING [VALUE] -- COMMAND", rest=True
 )
+DEFINITION = Kind("definition", _text, complete_alias, rest=True)
 REST = Kind("text", _text, rest=True)
 REST_EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", rest=True)
 REST_FILE = Kind("file", _text, complete_file, label="FILE", rest=True)

@@ -228,6 +228,8 @@ class Registry:
             length = word_length(rest)
             word = rest[:length]
             if not word and node is not self.root:
+                if rest and not self.takes_arguments(node):
+                    raise self.undefined(node, rest)
                 break
             found = distinct(node.matches(word)) if word else []
             if len(found) > 1:
@@ -236,7 +238,7 @@ class Registry:
                 raise ambiguous(node, word)
             if not found:
                 if node is self.root or not self.takes_arguments(node):
-                    raise self.undefined(node, word or first_word(rest))
+                    raise self.undefined(node, rest)
                 break
             node = found[0]
             after = rest[length:]
@@ -252,14 +254,17 @@ class Registry:
             return False
         return command.allow_unknown or bool(command.arguments or command.options)
 
-    def undefined(self, node: Node, word: str) -> UserError:
-        """`Undefined info command: "foo".  Try "help info".` and what it may have meant."""
+    def undefined(self, node: Node, text: str) -> UserError:
+        """`Undefined info command: "foo".  Try "help info".` and what it may have meant.  `text` is what
+        stands where a command word is missed; after a prefix GDB shows all of it."""
         from vmdbg.shell.kinds import near_hint
 
         path = node.target.name
         lead, tail = (path + " ", " " + path) if path else ("", "")
+        word = text[: word_length(text)] or first_word(text)
+        shown = text.rstrip(" \t") if path else word
         names = [name for name, child in node.target.children.items() if not child.user or len(name) > 2]
-        return UserError(f'Undefined {lead}command: "{word}".  Try "help{tail}".', near_hint(word, names))
+        return UserError(f'Undefined {lead}command: "{shown}".  Try "help{tail}".', near_hint(word, names))
 
 
 def is_hidden(node: Node) -> bool:

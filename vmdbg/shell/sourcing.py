@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
 
+NO_NAME = "source command requires file name of file to source."
+
 
 def read_script(session: Session, name: str, trusted: bool = False) -> list[str]:
     """The lines of a script; a trusted name, from the command line, may lead anywhere.
@@ -27,6 +29,8 @@ def source_file(
 ) -> None:
     """Runs a script.  One that cannot be opened is a warning, as in GDB, or an error if a person asked
     for it or the session is strict."""
+    if not name:
+        raise UserError(NO_NAME)
     try:
         lines = read_script(session, name, trusted)
     except OSError as error:
@@ -40,6 +44,8 @@ def source_file(
 
 def source_isolated(session: Session, name: str) -> None:
     """Runs a stranger's script: only what it does to the machine remains."""
+    if not name:
+        raise UserError(NO_NAME)
     try:
         lines = read_script(session, name)
     except OSError as error:

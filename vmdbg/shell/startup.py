@@ -7,6 +7,7 @@ import sys
 
 from vmdbg.debugger.output import Output
 from vmdbg.debugger.session import Policy, Session
+from vmdbg.shell.history import watch_history
 from vmdbg.shell.interpreter import Interpreter
 from vmdbg.shell.logfile import watch_logging
 from vmdbg.shell.registry import Registry
@@ -37,9 +38,22 @@ def make_session(
     registry = Registry()
     registry.index()
     Interpreter(session, registry)
+    watch_acting(session)
     watch_logging(session)
+    watch_history(session)
     watch_output(session, color)
     return session
+
+
+def watch_acting(session: Session) -> None:
+    """Lets the timeline know by which command the machine is changed."""
+
+    def spell() -> str:
+        from vmdbg.shell.remembering import spelled
+
+        return spelled(session)
+
+    session.spell = spell
 
 
 def watch_output(session: Session, color: str) -> None:

@@ -50,13 +50,19 @@ class Piece:
         self.precision, self.length, self.letter = precision, length, letter
 
 
+def raw(byte: int) -> str:
+    """The character that streams write as that byte, whatever their encoding."""
+    byte &= 0xFF
+    return chr(byte if byte < 0x80 else 0xDC00 + byte)
+
+
 def unescape(text: str) -> str:
     """The text of `echo`: backslash with a letter of C's, up to three octal digits, or any character."""
 
     def character(found: re.Match[str]) -> str:
         code = found[1]
         if code[:1].isdecimal() and code[0] <= "7":
-            return chr(int(code, 8) & 0xFF).replace("\0", "")
+            return raw(int(code, 8)).replace("\0", "")
         return ESCAPES.get(code, code)
 
     return ECHO_FORM.sub(character, text)
@@ -164,7 +170,7 @@ def convert(piece: Piece, value: Value, read: Reader) -> str:
     if letter == "s":
         return aligned(piece, string_argument(value, read))
     if letter == "c":
-        return aligned(piece, chr(value.as_integer() & 0xFF)).partition("\0")[0]
+        return aligned(piece, raw(value.as_integer())).partition("\0")[0]
     if letter == "p":
         address = value.as_address()
         return aligned(piece, f"0x{address:x}" if address else "(nil)")

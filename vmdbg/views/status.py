@@ -54,6 +54,22 @@ def stats_table(rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
     return Table(columns, rows, notes=notes, empty="Nothing has happened.")
 
 
+def faults_table(rows: list[dict[str, Any]]) -> Table:
+    """`info faults`."""
+    columns = [
+        Column("pid", kind=NUMBER),
+        Column("name"),
+        Column("fault"),
+        Column("count", kind=NUMBER),
+        Column("cycles", kind=NUMBER),
+        Column("help", "what"),
+    ]
+    served = sum(row["count"] for row in rows if row["fault"] != "signal")
+    signals = sum(row["count"] for row in rows) - served
+    total = f"{served} served, {signals} not, {sum(row['cycles'] for row in rows)} cycles."
+    return Table(columns, rows, notes=[total] if rows else (), empty="No faults.")
+
+
 def first_mapping(show: Notation, row: dict[str, Any]) -> str:
     """The first address of those that map a frame, and how many more there are."""
     found = row["mappings"]

@@ -121,7 +121,7 @@ def display_command(session: Session, args: Args) -> object:
     session.evaluator.parse(args.expression)
     displays = displays_of(session)
     displays.last += 1
-    display = Display(displays.last, args.expression, args.format, form)
+    display = Display(displays.last, args.expression, args.format or "", form)
     displays.by_number[display.number] = display
     show_display(session, display)
     return None

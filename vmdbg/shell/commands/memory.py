@@ -27,7 +27,7 @@ def examine(session: Session, args: Args, physical: bool) -> None:
     from vmdbg.views.values import format_memory
 
     state = examine_state(session)
-    form = state.examine_format(args.format, args.expression or "")
+    form = state.examine_format(args.format or "", args.expression or "")
     scope = session.evaluator.scope
     address = None
     if args.expression is not None:

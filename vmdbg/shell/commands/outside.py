@@ -79,6 +79,8 @@ def pipe_command(session: Session, args: Args) -> object:
         if len(words) < 2:
             raise UserError("-d requires an argument")
         delimiter, text = words[1], words[2] if len(words) > 2 else ""
+        if not text:
+            raise UserError("Missing delimiter before SHELL_COMMAND")
     if not text:
         raise UserError("Missing COMMAND")
     line, found, shell = text.partition(delimiter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, Argument, Command, Option, command
 from vmdbg.shell.grammar import WORD_CHARS
-from vmdbg.shell.kinds import REST, REST_EXPRESSION, REST_FILE
+from vmdbg.shell.kinds import COMMAND_NAME, DEFINITION, REST, REST_EXPRESSION, REST_FILE
 from vmdbg.shell.script import LoopBreak, LoopContinue, Statement
 
 TYPE_CHECKING = False
@@ -38,12 +38,10 @@ settings are gone afterwards, "quit" ends it alone, and only what it did to the 
 def source_command(session: Session, args: Args) -> object:
     from vmdbg.shell.sourcing import source_file, source_isolated
 
-    if not args.file:
-        raise UserError("source command requires file name of file to source.")
     if args.isolated:
-        source_isolated(session, args.file)
+        source_isolated(session, args.file or "")
     else:
-        source_file(session, args.file, verbose=args.v, must_exist=args.from_tty)
+        source_file(session, args.file or "", verbose=args.v, must_exist=args.from_tty)
     return None
 
 
@@ -78,7 +76,7 @@ def is_user_prefix(registry: Registry, node: Node) -> bool:
 @command(
     "define",
     group="support",
-    arguments=[Argument("name", REST, optional=True)],
+    arguments=[Argument("name", COMMAND_NAME, optional=True)],
     usage="define COMMAND",
     summary="Define a new command name.  Command name is argument.",
     help="""
@@ -156,7 +154,7 @@ def define(registry: Registry, path: tuple[str, ...], body: list[Statement]) -> 
 @command(
     "define-prefix",
     group="support",
-    arguments=[Argument("name", REST, optional=True)],
+    arguments=[Argument("name", COMMAND_NAME, optional=True)],
     usage="define-prefix COMMAND",
     summary="Define or mark a command as a user-defined prefix command.",
     help="User defined prefix commands can be used as prefix commands for other user defined\ncommands.",
@@ -177,7 +175,7 @@ def define_prefix(session: Session, args: Args) -> object:
 @command(
     "document",
     group="support",
-    arguments=[Argument("name", REST, optional=True)],
+    arguments=[Argument("name", COMMAND_NAME, optional=True)],
     usage="document COMMAND",
     summary="Document a user-defined command or user-defined alias.",
     help="""
@@ -279,14 +277,15 @@ def dont_repeat(session: Session, args: Args) -> object:
 @command(
     "alias",
     group="support",
-    arguments=[Argument("definition", REST, optional=True)],
+    arguments=[Argument("definition", DEFINITION, optional=True)],
     options=[Option("-a", help="an abbreviation: not listed in help and not completed")],
     usage="alias [-a] [--] ALIAS = COMMAND [DEFAULT-ARGS...]",
     summary="Define a new command that is an alias of an existing command.",
     help="""
 DEFAULT-ARGS are put before the arguments that are given when the alias is used.
-"alias set NAME = set SETTING" makes an alias of a subcommand: both sides have as many words.""",
-    examples=["alias pxx = print /x", "alias say = echo"],
+"alias NAME = set SETTING" makes one word of several; "alias set NAME = set SETTING" is another name for
+a subcommand.""",
+    examples=["alias pxx = print /x", "alias ib = info breakpoints"],
 )
 def alias_command(session: Session, args: Args) -> object:
     usage = "Usage: alias [-a] [--] ALIAS = COMMAND [DEFAULT-ARGS...]"
@@ -299,7 +298,7 @@ def alias_command(session: Session, args: Args) -> object:
         raise UserError(usage)
     registry = session.interpreter.registry
     registry.adopt_settings(session.settings)
-    node, rest, depth = find_aliased(registry, wanted)
+    node, rest = registry.resolve(wanted)
     if node.arguments:
         raise UserError("Cannot define an alias of an alias that has default args")
     if node.declared() is None and not node.children and node.setting is None:
@@ -307,25 +306,22 @@ def alias_command(session: Session, args: Args) -> object:
     for word in names:
         if any(char not in WORD_CHARS for char in word):
             raise UserError(f"Invalid command name: {word}")
-    if len(names) != depth:
-        raise UserError("Mismatched command length between ALIAS and COMMAND.")
-    place_alias(registry, tuple(names), node, rest).unlisted = args.a
+    place_alias(registry, tuple(names), node, rest.strip()).unlisted = args.a
     return None
 
 
-def find_aliased(registry: Registry, text: str) -> tuple[Node, str, int]:
-    """The command that the right side names, its default arguments, the number of its words."""
-    node, rest = registry.resolve(text)
-    return node, rest.strip(), len(node.path)
-
-
 def place_alias(registry: Registry, names: tuple[str, ...], node: Node, arguments: str) -> Node:
-    """Enters an alias; GDB's errors if the name is taken."""
-    parent = registry.find(names[:-1])
-    if len(names) > 1:
-        found, left = registry.resolve(" ".join(names[:-1]))
-        parent = None if left.strip() else found.target
-    if parent is None or parent.path != node.path[:-1]:
+    """Enters an alias: one word for any command, or beside the command; GDB's errors if the name is
+    taken."""
+    if 1 < len(names) != len(node.path):
+        raise UserError("Mismatched command length between ALIAS and COMMAND.")
+    parent = registry.root
+    for word in names[:-1]:
+        found = parent.matches(word)
+        if len(found) != 1:
+            raise UserError("ALIAS and COMMAND prefixes do not match.")
+        parent = found[0].target
+    if parent.path not in ((), node.path[:-1]):
         raise UserError("ALIAS and COMMAND prefixes do not match.")
     there = parent.target.children.get(names[-1])
     if there is not None:

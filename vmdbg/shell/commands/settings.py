@@ -58,7 +58,7 @@ def set_command(session: Session, args: Args) -> object:
     setting = node.target.setting
     if setting is None:
         if rest.strip():
-            raise session.interpreter.registry.undefined(node, rest.split()[0])
+            raise session.interpreter.registry.undefined(node, rest.strip())
         session.interpreter.list_prefix(node, "")
         return None
     session.settings.set(setting.name, value_of(session, setting, rest))
@@ -112,7 +112,7 @@ def set_variable(session: Session, args: Args) -> object:
 def show_command(session: Session, args: Args) -> object:
     node, rest = resolve_setting(session, "show", args.text)
     if node.target.setting is None and rest.strip():
-        raise session.interpreter.registry.undefined(node, rest.split()[0])
+        raise session.interpreter.registry.undefined(node, rest.strip())
     setting = node.target.setting
     found = [setting] if setting is not None else settings_below(node)
     if setting is not None:
@@ -173,6 +173,8 @@ def with_command(session: Session, args: Args) -> object:
     before, line = split_at_dashes(text)
     node, rest = resolve_setting(session, "set", before)
     setting = node.target.setting
+    if node.target.path == ("set", "variable"):
+        raise UserError('Cannot use this setting with the "with" command')
     if setting is None:
         word = first_word(text) if node.target.path == ("set",) else text.partition(" ")[2]
         raise UserError(f'Undefined {node.target.name} command: "{word}".  Try "help {node.target.name}".')

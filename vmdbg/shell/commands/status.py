@@ -1,4 +1,4 @@
-"""info machine, registers, stats, frames, regions, swap: what there is, in numbers."""
+"""info machine, registers, stats, faults, frames, regions, swap: what there is, in numbers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,31 @@ def info_stats(session: Session, args: Args) -> object:
 
 
 @command(
+    "info faults",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    options=[PID],
+    forms=("json", "csv"),
+    summary="How many faults of each kind each process had, and what they cost.",
+    help="""
+Processes that ended are counted too.  "signal" are those that the kernel did not serve.  "events FROM..TO
+KIND" shows them one by one, "catch KIND" stops at them.""",
+    examples=["info faults", "info faults -pid 1", "info faults/json"],
+)
+def info_faults(session: Session, args: Args) -> object:
+    from vmdbg.targets.faults import faults
+    from vmdbg.targets.place import check_process
+    from vmdbg.views.status import faults_table
+
+    machine = session.target.machine
+    pid = None if args.pid is None else check_process(machine, args.pid, ended=True)
+    return faults_table(faults(machine, pid))
+
+
+@command(
     "info frames",
+    aliases=("info f",),
     group="status",
     needs=("kernel",),
     effect=PURE,

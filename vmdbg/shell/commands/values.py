@@ -53,9 +53,10 @@ def shown(session: Session, value: Any, letter: str, args: Args | None = None) -
     return format_value(value, letter, scope.read_memory, print_options(session, args), scope.symbolize)
 
 
-def single_letter(session: Session, text: str, name: str) -> str:
-    """The format letter of a command that shows one value; GDB's errors."""
-    if not text:
+def single_letter(session: Session, text: str | None, name: str) -> str:
+    """The format letter of a command that shows one value; a slash alone takes the last one.  GDB's
+    errors."""
+    if text is None:
         return ""
     state = examine_state(session)
     try:
