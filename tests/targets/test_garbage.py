@@ -87,7 +87,7 @@ def test_looking_answers_whatever_there_is(
         list(itertools.islice(found.valid_entries(place), ENOUGH))
         costs, data = found.overhead(place)
         assert data["tables"] == sum(cost.tables for cost in costs) >= 1
-        assert list(overhead_lines(costs, data["resident"], data["flat"]))
+        assert list(overhead_lines(costs, data))
     list(found.tlb())
     assert (bytes(m.ram1), bytes(m.tlb)) == before
 

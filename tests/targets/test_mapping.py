@@ -100,11 +100,11 @@ def test_flat_tables_that_there_cannot_be(bits: int, page: int, entry: int) -> N
         flat(bits, page, entry)
 
 
-def test_page_sizes_cost_half_of_memory_at_one_entry_a_word(tutorial: Simulated) -> None:
+def test_page_sizes_are_those_of_the_format_and_sixteen_times_more_or_less(tutorial: Simulated) -> None:
     unit, rows = page_sizes(tutorial.format)
     assert unit == "B"
-    assert rows[0].share == 0.5
-    assert [row.page for row in rows] == [2, 32, 512]
+    assert [row.page for row in rows] == [16, 256, 4096]
+    assert rows[0].share == pytest.approx(2 / 18)
     assert all(row.page * row.entries == 1 << 16 for row in rows)
 
 

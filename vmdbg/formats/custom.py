@@ -153,7 +153,10 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
             )
             if role in roles
         }
-        | {"p": (valid, f"a translation needs {valid} = 1")},
+        | {
+            "p": (valid, f"a translation needs {valid} = {0 if 'valid' in inverted else 1}"),
+            "z": ("", "reserved bits must be clear"),
+        },
     )
 
 

@@ -273,6 +273,8 @@ def declare(  # Long: a record's fields are arguments, one a line
     kernel_sets_ad: bool = False,
     kernel_base: int | None = None,
     code_bits: tuple[tuple[int, str], ...] = (),
+    code_name: str = "error code",
+    causes: dict[int, str] | None = None,
     rules: dict[str, tuple[str, str]] | None = None,
     asid_bits: int = 16,
 ) -> Format:
@@ -331,6 +333,8 @@ def declare(  # Long: a record's fields are arguments, one a line
         kernel_base=kernel_base,
         asid_bits=asid_bits,
         code_bits=code_bits,
+        code_name=code_name,
+        causes=causes,
         rules=rules,
         constants=constants,
     )

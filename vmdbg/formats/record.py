@@ -58,6 +58,7 @@ class Format:
 
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `bounded`: base and bounds, no tables at all.
+    What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`.
     `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
     format was declared, whatever `with_pages` makes of it.
     """
@@ -82,6 +83,8 @@ class Format:
         bounded: bool = False,
         asid_bits: int = 16,
         code_bits: tuple[tuple[int, str], ...] = (),
+        code_name: str = "error code",
+        causes: dict[int, str] | None = None,
         rules: dict[str, tuple[str, str]] | None = None,
         constants: dict[str, int] | None = None,
     ) -> None:
@@ -93,6 +96,7 @@ class Format:
         self.kernel_sets_ad, self.kernel_base = kernel_sets_ad, kernel_base
         self.bounded, self.asid_bits = bounded, asid_bits
         self.code_bits, self.rules = code_bits, rules or {}
+        self.code_name, self.causes = code_name, causes or {}
         self.constants = constants or {}
         self.least_bits = levels[-1].shift
 

@@ -25,6 +25,11 @@ REGISTERS = (
     Register("sstatus.sum", 0, 18, 1, 0, "the kernel may touch user pages"),
     Register("sstatus.mxr", 0, 19, 1, 0, "what is executable is readable"),
 )
+CAUSES = {  # RISC-V Privileged, table "Supervisor cause register (scause) values after trap"
+    12: "instruction page fault",
+    13: "load page fault",
+    15: "store/AMO page fault",
+}
 RULES = {
     "r": ("R", "loads need R = 1 in the leaf (RISC-V Privileged, 12.3.2)"),
     "w": ("W", "stores need W = 1 in the leaf (RISC-V Privileged, 12.3.2)"),
@@ -32,6 +37,11 @@ RULES = {
     "u": ("U", "user accesses need U = 1 in the leaf (RISC-V Privileged, 12.3.1)"),
     "k": ("U", "the kernel needs U = 0, or SUM for loads and stores (RISC-V Privileged, 12.1.1.2)"),
     "p": ("V", "every entry of a translation needs V = 1 (RISC-V Privileged, 12.3.2)"),
+    "c": ("", "bits 63:38 of an address must be equal (RISC-V Privileged, 12.4.1)"),
+    "z": (
+        "",
+        "W without R, low frame bits of a large page, bits 63:54: reserved (RISC-V Privileged, 12.4.1)",
+    ),
     "a": ("A", "without hardware updates A = 0, or D = 0 on a store, faults (Svade)"),
 }
 HIGH_RESERVED = -1 << 54  # N, PBMT and 60:54: reserved without their extensions
@@ -87,6 +97,8 @@ def sv39(name: str, svade: bool) -> Format:
         sign_extended=True,
         kernel_sets_ad=svade,
         kernel_base=-0x2A00000000,  # 0xffffffd600000000, as Linux's linear map of Sv39
+        code_name="scause",
+        causes=CAUSES,
         rules=RULES,
     )
 

@@ -246,6 +246,7 @@ X86_64 = Format(
         "u": ("US", "user accesses need US = 1 in every entry (Intel SDM 3A, 4.6.1)"),
         "k": ("US", "with SMEP or SMAP the kernel needs US = 0 in some entry (Intel SDM 3A, 4.6.1)"),
         "p": ("P", "every entry of a translation needs P = 1 (Intel SDM 3A, 4.5.4)"),
+        "z": ("", "reserved bits must be 0, such as low frame bits of a large page (Intel SDM 3A, 4.7)"),
         "c": ("#GP", "bits 63:47 of an address must be equal (Intel SDM 1, 3.3.7.1)"),
     },
 )

@@ -6,8 +6,10 @@ from itertools import combinations
 
 from vmdbg.formats.contract import (
     ALL_RIGHTS,
+    ENTRY_BUS,
     ENTRY_EMPTY,
     ENTRY_LEAF,
+    ENTRY_RESERVED,
     ENTRY_SWAPPED,
     RIGHT_R,
     RIGHT_U,
@@ -129,11 +131,20 @@ def cause_of(machine: Machine, walk: Walk, rules: list[str]) -> Cause | None:
         for step in steps:
             value = field.get(step.entry)
             new = field.put(now[step.address], 1 - value)
-            edits.append(Edit(step, now[step.address], new, f"{'clear' if value else 'set'} {field.name}"))
+            add_edit(edits, step, new, f"{'clear' if value else 'set'} {field.name}")
             now[step.address] = new
         if steps and first is None:
             first = Cause(rule, field.name, field.get(steps[0].entry), steps[0], edits)
     return first
+
+
+def add_edit(edits: list[Edit], step: Step, new: int, what: str) -> None:
+    """One more change; an entry that is changed already is changed once, further."""
+    for edit in edits:
+        if edit.step is step:
+            edit.new, edit.what = new & WORD_MASK, f"{edit.what}, {what}"
+            return
+    edits.append(Edit(step, step.entry, new, what))
 
 
 def suffices(machine: Machine, place: Place, walk: Walk, access: int, cause: Cause) -> bool:
@@ -205,6 +216,49 @@ def decide_absent(machine: Machine, verdict: Verdict) -> None:
             verdict.rules = ["p"]
     if step.kind == ENTRY_EMPTY:
         verdict.near = nearest(machine, verdict.walk)
+    if step.kind == ENTRY_RESERVED:
+        verdict.cause = reserved_cause(machine, verdict)
+        verdict.rules = [key for key in ("z",) if key in form.rules]
+
+
+def reserved_cause(machine: Machine, verdict: Verdict) -> Cause | None:
+    """The bits by which an entry is reserved, with the edit if that makes the access possible; None if no
+    change of one field helps."""
+    walk, k = verdict.walk, machine.k
+    step, first = walk.last, None
+    for name, mask in suspects(machine, step):
+        new = step.entry ^ mask
+        kind = k.classify(s64(new), step.depth)
+        if kind <= ENTRY_LEAF:
+            value = (step.entry & mask) >> ((mask & -mask).bit_length() - 1)
+            above = walk.steps[-2].rights if len(walk.steps) > 1 else ALL_RIGHTS
+            cause = Cause("z", name, value, step, [])
+            if kind == ENTRY_LEAF:
+                rights = k.combine(above, s64(new), kind)
+                if allows(machine, verdict.place, verdict.outcome.access, rights):
+                    cause.edits = [Edit(step, step.entry, new, f"{'clear' if value else 'set'} {name}")]
+                    return cause
+            first = first or cause
+    return first
+
+
+def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
+    """What may be wrong with a reserved entry, as a name and a mask to flip: bits without a name that are
+    set, one by one and then those of the frame below the page's size; flags that are set, and not."""
+    form, entry = machine.format, step.entry
+    flags = {field.low: field.name for field in form.fields if field.width == 1 and field.where != "s"}
+    present = form.rules.get("p", ("",))[0]
+    for bit in range(8 * form.entry_bytes):
+        if entry >> bit & 1 and bit not in flags:
+            yield f"bit {bit}", 1 << bit
+    for field in form.fields:
+        low = form.levels[step.depth].shift - form.page_bits
+        if field.help == "frame" and field.get(entry) & ((1 << low) - 1):
+            yield f"bits {field.low + low - 1}:{field.low}", entry & field.put(0, (1 << low) - 1)
+    for wanted in (1, 0):
+        for bit, name in flags.items():
+            if name != present and entry >> bit & 1 == wanted:
+                yield name, 1 << bit
 
 
 def nearest(machine: Machine, walk: Walk) -> tuple[Step, int, bool] | None:
@@ -243,7 +297,7 @@ def _low(field: Field) -> int:
 def has_field(machine: Machine, step: Step, field: Field) -> bool:
     """Does the entry of a step have this field, and does it mean something?"""
     if step.kind > ENTRY_LEAF:
-        return machine.format.rules.get("p", ("",))[0] == field.name
+        return step.kind != ENTRY_BUS and machine.format.rules.get("p", ("",))[0] == field.name
     return where(machine, step.depth, step.kind) in field.where
 
 

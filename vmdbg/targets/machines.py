@@ -17,7 +17,7 @@ from vmdbg.state.tables import (
 )
 from vmdbg.targets.caches import geometry
 from vmdbg.targets.census import frame_states, frames
-from vmdbg.targets.notation import code_text
+from vmdbg.targets.notation import code_words
 from vmdbg.targets.place import MODES
 from vmdbg.units import WORD_MASK, format_size
 
@@ -82,7 +82,7 @@ def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     rows = [
         (form.root_register, m.cpu[row + CPU_ROOT], f"{root} of process {pid}" if pid else "idle"),
         (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
-        ("error_code", code, code_text(form, code).partition(" ")[2].strip("()") or "of the last fault"),
+        ("error_code", code, code_words(form, code) or "of the last fault"),
         ("asid", m.cpu[row + CPU_ASID], "address-space number"),
         ("mode", m.cpu[row + CPU_MODE], MODES[m.cpu[row + CPU_MODE] & 1]),
     ]

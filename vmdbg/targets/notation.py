@@ -67,6 +67,13 @@ def physical_bits(form: Format) -> int:
 
 
 def code_text(form: Format, code: int) -> str:
-    """An error code with the names of its bits: `0x7 (P W U)`."""
-    names = [name for bit, name in form.code_bits if code & bit]
-    return f"{code:#x} ({' '.join(names)})" if names else f"{code:#x}"
+    """What the CPU reports of a fault, in the manual's words: `error code 0x7 (P W U)`."""
+    words = code_words(form, code)
+    return f"{form.code_name} {code:#x} ({words})" if words else f"{form.code_name} {code:#x}"
+
+
+def code_words(form: Format, code: int) -> str:
+    """The names of an error code's bits, or of a cause; empty if there is none."""
+    if form.causes:
+        return form.causes.get(code, "")
+    return " ".join(name for bit, name in form.code_bits if code & bit)

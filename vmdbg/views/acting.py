@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 from vmdbg.kernel.processes import process_name
-from vmdbg.state.tables import REGION, REGION_RIGHTS
 from vmdbg.targets.notation import code_text, rights_text
 from vmdbg.views.events import SEGV_CODES, SIGNAL_NAMES
 from vmdbg.views.spaces import score_table
@@ -119,8 +118,8 @@ def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: 
     if trap is not None and fault is not None:
         at = f" at {fault.level}[{fault.index}]" if fault.level else ""
         register = machine.format.fault_register
-        code = code_text(machine.format, done.code)
-        yield f"hardware  {fault.kind}{at}, error code {code}, {register} {teller.show.va(trap.c)}"
+        code = f", {code_text(machine.format, done.code)}" if fault.kind != "bus" else ""
+        yield f"hardware  {fault.kind}{at}{code}, {register} {teller.show.va(trap.c)}"
     yield f"kernel    {kernel_verdict(machine, teller, rows, done, before)}"
     if done.failed:
         yield f"result    the access fails; process {done.pid} goes on"
@@ -146,14 +145,11 @@ def kernel_verdict(
     assert signal is not None
     if "bus-error" in names:
         return f"{teller.show.pa(names['bus-error'].a)} is outside memory"
+    if before.fault is not None and before.fault.kind in ("reserved", "bus"):
+        return f"{before.fault.reason}: the tables are damaged"
     if not before.region:
         return f"no region holds {teller.show.va(signal.c)}"
-    region = machine.k.region_find(machine.m, done.pid, signal.c)
-    word = ACCESS_WORDS["rwx"[before.access]]
-    if not region:
-        return f"region {before.region}: no {word}"
-    rights = rights_text(machine.m.region[region * REGION + REGION_RIGHTS])
-    return f"region {before.region} is {rights}: no {word}"
+    return f"region {before.region} is {rights_text(done.rights)}: no {ACCESS_WORDS['rwx'[before.access]]}"
 
 
 def moved_lines(machine: Machine, rows: list[Happening]) -> Iterator[Line]:
@@ -171,8 +167,9 @@ def moved_lines(machine: Machine, rows: list[Happening]) -> Iterator[Line]:
 def moved_line(teller: Teller, moved: Happening, entry: Happening) -> str:
     """`vpn 0x01: pfn 0x11 -> slot 1, written (dirty); PT[1] = 0x0102`."""
     pfn, vpn = teller.show.pfn(moved.b), teller.vpn(moved.c)
+    reason = "dirty" if teller.machine.k.is_dirty(entry.b) else "no copy yet"
     what = {
-        "swap-out": f"pfn {pfn} -> slot {moved.a}, written (dirty)",
+        "swap-out": f"pfn {pfn} -> slot {moved.a}, written ({reason})",
         "swap-drop": f"pfn {pfn} -> slot {moved.a}, dropped (clean)",
         "file-drop": f"pfn {pfn} dropped, page {moved.a} of its file has it",
         "swap-in": f"slot {moved.a} -> pfn {pfn}, read",

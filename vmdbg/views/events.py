@@ -103,10 +103,7 @@ def tell_trap(teller: Teller, row: Happening) -> str:
     if row.a == FAULT_REFILL:
         return "software-filled TLB: the kernel's handler runs"
     form = teller.machine.format
-    return (
-        f"{FAULT_KINDS[row.a]}, error code {code_text(form, row.b)}, "
-        f"{form.fault_register} {teller.show.va(row.c)}"
-    )
+    return f"{FAULT_KINDS[row.a]}, {code_text(form, row.b)}, {form.fault_register} {teller.show.va(row.c)}"
 
 
 def tell_minor(teller: Teller, row: Happening) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.formats.contract import ENTRY_BUS
 from vmdbg.targets.notation import code_text, rights_text
 from vmdbg.units import format_size
 from vmdbg.views.drawing import Box
@@ -121,7 +122,13 @@ def renamed(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
 def walk_boxes(show: Notation, walk: Walk, found: Outcome, counts: list[int], byte: int) -> list[Box]:
     """The tables of a walk and its page, for a drawing; `byte` is what the address holds."""
     boxes = [
-        Box(f"{step.level} {show.pa(step.table)}", step.index, count, show.entry(step.entry), follows=True)
+        Box(
+            f"{step.level} {show.pa(step.table)}",
+            step.index,
+            count,
+            "-" if step.kind == ENTRY_BUS else show.entry(step.entry),
+            follows=True,
+        )
         for step, count in zip(walk.steps, counts, strict=False)
     ]
     if found.pa is None:
@@ -175,10 +182,12 @@ def joined(cells: list[str], widths: list[int]) -> str:
 
 
 def fault_words(form: object, found: Outcome) -> str:
-    """`fault: protection, error code 0x7 (P W U)`."""
+    """`fault: protection, error code 0x7 (P W U)`; a bus error has no such code."""
     fault = found.fault
     assert fault is not None
     if fault.kind == "non-canonical":
         name = fault.reason.partition(" (")[2]
         return f"fault: {fault.kind}" + (f" ({name}" if name else "")
-    return f"fault: {fault.kind}, error code {code_text(form, fault.code)}"  # type: ignore[arg-type]
+    if fault.kind == "bus":
+        return f"fault: {fault.kind}"
+    return f"fault: {fault.kind}, {code_text(form, fault.code)}"  # type: ignore[arg-type]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from vmdbg.formats.contract import ENTRY_BUS
 from vmdbg.targets.deciding import access_words, deciding_fields, has_field, rule_text
 from vmdbg.targets.notation import rights_text
 from vmdbg.views.result import NUMBER, RIGHTS, Column, Table
-from vmdbg.views.walk import fault_words, outcome_line
+from vmdbg.views.walk import brief_outcome, fault_words, outcome_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def why_rows(target: Simulated, verdict: Verdict) -> Iterator[list[Any]]:
         values = [
             field.get(step.entry) if has_field(target.machine, step, field) else None for field in fields
         ]
-        yield [step.level, step.entry, *values, rights_text(step.rights)]
+        entry = None if step.kind == ENTRY_BUS else step.entry
+        yield [step.level, entry, *values, rights_text(step.rights)]
 
 
 def mark(verdict: Verdict, depth: int) -> str:
@@ -106,7 +108,8 @@ def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
         which = "the one entry in use" if alone else "the nearest entry in use"
         yield f"near   {which} is {step.name}, {show.pa(step.address)}: it maps {show.va(va)}"
     if verdict.tlb is not None:
-        yield [("", "tlb    "), *outcome_line(show, verdict.tlb)]
+        brief = brief_outcome(show, verdict.tlb)
+        yield [("", "tlb    "), *([("", brief)] if brief else outcome_line(show, verdict.tlb))]
 
 
 def wrapped(word: str, text: str) -> Iterator[str]:
@@ -138,7 +141,7 @@ def why_data(target: Simulated, verdict: Verdict) -> dict[str, Any]:
                 "level": step.level,
                 "index": step.index,
                 "entry_address": step.address,
-                "entry": step.entry,
+                "entry": row[1],
                 "fields": dict(zip(fields, row[2:-1], strict=True)),
                 "rights": row[-1],
             }
