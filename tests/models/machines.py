@@ -10,10 +10,27 @@ from hypothesis import strategies as st
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED, OP_WIDTH
-from vmdbg.kernel.syscalls import MMAP_POPULATE, OP_BRK, OP_FORK, OP_MMAP, OP_MPROTECT, OP_MUNMAP
+from vmdbg.kernel.patterns import (
+    PATTERN_BITS,
+    PATTERN_CHASE,
+    PATTERN_RANDOM,
+    PATTERN_STRIDE,
+    PATTERN_ZIPF,
+)
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
+from vmdbg.kernel.syscalls import (
+    MMAP_POPULATE,
+    OP_BRK,
+    OP_FORK,
+    OP_HANDLER,
+    OP_MMAP,
+    OP_MPROTECT,
+    OP_MUNMAP,
+    OP_RETURN,
+)
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
+from vmdbg.programs.places import weigh
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
 
@@ -194,6 +211,36 @@ def operation_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec])
 
 
 @st.composite
+def pattern_rows(
+    draw: st.DrawFn, format_name: str, regions: list[RegionSpec], rounds: list[int]
+) -> list[list[int]]:
+    """Accesses in a pattern, in loops of so many rounds (innermost first): three rows."""
+    region, page = draw(st.sampled_from(regions)), find(format_name).page_size
+    pattern = draw(st.sampled_from((PATTERN_RANDOM, PATTERN_ZIPF, PATTERN_CHASE, PATTERN_STRIDE)))
+    step = draw(st.sampled_from((page, page, page // 2, 8, 1)))
+    places = min(region.size // step, draw(st.integers(1, 60)))
+    bits = (places if pattern == PATTERN_ZIPF else places - 1).bit_length()
+    kind = draw(st.sampled_from(allowed_kinds(region))) | OP_PATTERNED | OP_RANGED | 1 << OP_WIDTH
+    seed = draw(st.integers(0, 3))
+    words = [kind, region.start, 7, pattern | bits << PATTERN_BITS]
+    words += [draw(st.integers(1, 30)), step, places, seed, 0, 0, 0, 0]
+    weigh(words, rounds)
+    return [words[:4], words[4:8], words[8:]]
+
+
+@st.composite
+def handler_rows(draw: st.DrawFn, format_name: str, known: list[RegionSpec]) -> list[list[int]]:
+    """A signal handler: some system calls and accesses, then a return, or none."""
+    rows: list[list[int]] = []
+    for _ in range(draw(st.integers(0, 3))):
+        if draw(st.booleans()):
+            rows.append(draw(system_calls(format_name, known, True)))
+        else:
+            rows += draw(operation_rows(format_name, known))
+    return [*rows, [draw(st.sampled_from((OP_RETURN, OP_RETURN, OP_EXIT))), 0, 0, 0], [OP_EXIT, 9, 0, 0]]
+
+
+@st.composite
 def system_calls(draw: st.DrawFn, format_name: str, known: list[RegionSpec], in_loop: bool) -> list[int]:
     """One system call; regions that it maps are added to `known`."""
     form = find(format_name)
@@ -222,6 +269,10 @@ def process_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -
     known = list(regions)
     references: list[int] = []
     open_loops: list[int] = []
+    handled = draw(st.integers(0, 2)) == 0
+    if handled:
+        rows.append([OP_HANDLER, 0, 0, 0])
+        references.append(0)
     for _ in range(draw(st.integers(1, 20))):
         turn = draw(st.integers(0, 9))
         if turn == 0 and len(open_loops) < 3:
@@ -232,12 +283,18 @@ def process_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -
             rows.append([OP_END, open_loops.pop(), 0, 0])
         elif turn == 2 and draw(st.booleans()):
             rows.append(draw(system_calls(format_name, known, bool(open_loops))))
+        elif turn == 3:
+            rounds = [rows[loop - 1][1] for loop in reversed(open_loops)]
+            rows += draw(pattern_rows(format_name, known, rounds))
         else:
             rows += draw(operation_rows(format_name, known))
     while open_loops:
         references.append(len(rows))
         rows.append([OP_END, open_loops.pop(), 0, 0])
     rows.append([OP_EXIT, draw(st.integers(0, 255)), 0, 0])
+    if handled:
+        rows[0][1] = len(rows)
+        rows += draw(handler_rows(format_name, known))
     return array("q", [word for row in rows for word in row]), references
 
 
