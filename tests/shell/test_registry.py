@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import GROUPS, Command, command
+from vmdbg.shell.command import FIRST, GROUPS, Command, command
 from vmdbg.shell.registry import Registry
 
 
@@ -189,3 +189,46 @@ def test_no_command_has_the_name_of_a_class() -> None:
     registry = Registry()
     registry.index()
     assert not set(registry.root.children) & set(GROUPS)
+
+
+# What the docs and fingers rely on: a word, and the command that it stands for.
+DOCUMENTED = dict(
+    pair.split(" = ")
+    for line in (
+        "t = translate, wk = walk, m = map, i = info, h = help, q = quit, l = list, p = print, x = x",
+        "w = with, u = until, r = run, c = continue, s = step, n = next, si = stepi, fin = finish",
+        "b = break, br = break, tb = tbreak, wa = watch, d = delete, dis = disable, en = enable",
+        "fg = continue, rc = reverse-continue, rs = reverse-step, rn = reverse-next, rsi = reverse-stepi",
+        "inf = info, pt = ptype, und = undisplay, ev = eval, exit = quit, ! = shell, | = pipe",
+        "info b = info breakpoints, info f = info frames, info tlb = tlb, info swap = swap",
+        "info processes = ps, set p = set print, set var = set variable, show conv = show convenience",
+    )
+    for pair in line.split(", ")
+)
+
+
+def test_documented_words_stand_for_what_they_stood_for() -> None:
+    registry = Registry()
+    registry.index()
+    registry.load_all()
+    assert {word: registry.resolve(word)[0].target.name for word in DOCUMENTED} == DOCUMENTED
+
+
+def test_a_later_command_takes_no_documented_word() -> None:
+    """An exact name, of a command or an alias, is never ambiguous, whatever longer names there will be."""
+    registry = Registry()
+    registry.index()
+    declared = {alias: found.name for found in registry.commands() for alias in found.aliases}
+    words = {**DOCUMENTED, **declared}
+    for word in words:
+        later = registry.place(tuple(f"{word}zz".split()))
+        later.command = Command(later.name, summary="Do it.")
+    assert {word: registry.resolve(word)[0].target.name for word in words} == words
+
+
+def test_lists_begin_with_commands_that_exist() -> None:
+    registry = Registry()
+    registry.index()
+    names = {node.name for node in registry.nodes()}
+    assert [name for name in FIRST if name not in names] == []
+    assert len(FIRST) == len(set(FIRST))

@@ -206,6 +206,16 @@ class Session:
         self._timeline.runner.engine = self.settings.string("engine")
         return self._timeline
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether the machine stands where it was neither booted, nor loaded, nor saved ("saved" among the
+        extras is the digest of what was)."""
+        timeline, machine = self._timeline, getattr(self._target, "machine", None)
+        if machine is None or timeline is None or timeline.machine is not machine:
+            return False
+        moved = timeline.position != (timeline.begin, 0)
+        return moved and machine.digest() != self.extras.get("saved")
+
     def close_timeline(self) -> None:
         """Nothing of the machine is running when the session ends."""
         if self._timeline is not None:

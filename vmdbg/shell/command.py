@@ -78,6 +78,19 @@ GROUPS: dict[str, str] = {
     "aliases": "User-defined aliases of other commands.",
     "user-defined": "User-defined commands.",
 }
+# What the list of a class begins with, in the order of a first hour; the others follow by name.
+FIRST: tuple[str, ...] = (
+    *("map", "translate", "walk", "split", "why", "pte", "tables", "tlb", "swap"),
+    *("read", "write", "fault", "mmap", "munmap", "mprotect", "swapout", "swapin", "poke"),
+    *("ps", "process", "spawn", "fork", "kill"),
+    *("start", "step", "stepi", "next", "continue", "run", "finish", "until"),
+    *("break", "watch", "catch", "commands", "delete"),
+    *("when", "undo", "redo", "reverse-step", "reverse-stepi", "reverse-continue", "goto", "last"),
+    *("print", "x", "xp", "set", "display"),
+    *("info", "show", "info machine", "info registers", "info stats", "info faults", "info frames"),
+    *("machine", "file", "list", "save machine", "load machine"),
+    *("help", "apropos", "quit", "echo", "source", "define", "expect"),
+)
 USER_GROUP_TEXT = (
     "User-defined commands.\nThe commands in this class are those defined by the user.\n"
     'Use the "define" command to define a command.'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import GROUPS, PURE, USER_GROUP_TEXT, Command
+from vmdbg.shell.command import FIRST, GROUPS, PURE, USER_GROUP_TEXT, Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,9 +100,15 @@ def group_entries(interpreter: Interpreter, group: str) -> Iterator[Line]:
                 if node.arguments:
                     yield f"  alias {node.name} = {node.target.name} {node.arguments}"
         return
-    for node in registry.nodes():
+    listed = [
+        node
+        for node in registry.nodes()
+        if node.command is not None and node.command.group == group and not node.command.hidden
+    ]
+    listed.sort(key=lambda node: FIRST.index(node.name) if node.name in FIRST else len(FIRST))
+    for node in listed:
         command = node.command
-        if command is not None and command.group == group and not command.hidden:
+        if command is not None:
             yield entry(node.name, aliases_of(registry, node), command.summary)
 
 

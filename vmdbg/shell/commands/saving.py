@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command, prefix
 from vmdbg.shell.kinds import FILE
 
@@ -32,7 +34,8 @@ def save_machine_command(session: Session, args: Args) -> object:
 
     machine = session.target.machine
     size = save_machine(machine, session.policy.path(args.file))
-    return f"Saved {args.file}: {format_size(size)}, digest {machine.digest()}."
+    digest = session.extras["saved"] = machine.digest()
+    return f"Saved {args.file}: {format_size(size)}, digest {digest}."
 
 
 @command(
@@ -50,6 +53,8 @@ def load_machine_command(session: Session, args: Args) -> object:
     from vmdbg.targets.simulated import Simulated
 
     machine = load_machine(session.policy.path(args.file))
-    replace_target(session, equip(session, Simulated(machine.config, machine=machine)))
+    target = equip(session, Simulated(machine.config, machine=machine))
+    target.loaded_from = os.path.abspath(session.policy.path(args.file))
+    replace_target(session, target)
     session.output.lines(session.target.greeting())
     return None

@@ -54,15 +54,18 @@ HISTORY_PAGE = 10
     arguments=[Argument("status", REST_EXPRESSION, optional=True)],
     usage="quit [EXPR]",
     summary="Exit vmdbg.",
-    help="The optional expression is evaluated and becomes the exit status.",
+    help="""
+The optional expression is evaluated and becomes the exit status.  At a terminal, a machine that has gone on
+since it was booted, loaded or saved is not left without a question ("set confirm off").""",
     repeat=NO_REPEAT,
 )
 def quit_command(session: Session, args: Args) -> object:
     status = session.integer(args.status) & 0xFF if args.status else None
-    question = getattr(session.opened, "quit_question", None)
-    text = question() if question is not None and not session.interpreter.isolated else ""
-    if text and not session.query(text + "Quit anyway? "):
-        raise UserError("Not confirmed.")
+    if session.ask is not None and not session.interpreter.isolated and session.unsaved:
+        timeline = session.timeline
+        what = f"Machine {timeline.machine.config.name} [time {timeline.position}] will be lost."
+        if not session.query(f"A debugging session is active.\n\n\t{what}\n\nQuit anyway? "):
+            raise UserError("Not confirmed.")
     raise SystemExit(status)
 
 
