@@ -113,3 +113,15 @@ def test_a6_a_process_over_its_limit_is_refused_and_the_others_go_on(at: At) -> 
     assert "SIGKILL" in text
     ended = {row["name"]: row for row in prompt.json("ps/j -all")}
     assert (ended["greedy"]["status"], ended["modest"]["status"]) == (128 + 9, 0)
+
+
+def test_a6_as_configured_the_access_fails_and_the_process_goes_on(at: At) -> None:
+    prompt = at("tutorial16", TWO_LIMITED)
+    prompt("set kernel.over_limit fail", "start", "step 2")
+    refused = prompt("fault -n 0x0200 w")
+    assert "process 1 holds 2 of 2 frames: refused" in refused
+    assert "the access fails; process 1 goes on" in refused
+    prompt("continue")
+    ended = {row["name"]: row for row in prompt.json("ps/j -all")}
+    assert (ended["greedy"]["status"], ended["modest"]["status"]) == (0, 0)
+    assert prompt.counts()["refused"] == 1

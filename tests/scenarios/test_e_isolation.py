@@ -127,6 +127,29 @@ def test_e3_a_wild_access_ends_its_process_and_no_other(at: At, address: str, co
     assert prompt.json("check/j") == []
 
 
+def test_e3_a_handler_runs_instead(at: At) -> None:
+    program = """\
+process careful
+region heap 0x406000 64K rw
+handler caught
+write 0x900000, 1
+exit 1
+caught:
+write 0x406000, 2
+exit 7
+process other
+region heap 0x406000 64K rw
+write 0x406000, 3
+exit
+"""
+    prompt = at(program=program)
+    prompt("start", "step")
+    assert "process 1 has a handler" in prompt("fault -n 0x900000 w")
+    prompt("continue", "continue")
+    ended = {row["name"]: row for row in prompt.json("ps/j -all")}
+    assert (ended["careful"]["status"], ended["other"]["status"]) == (7, 0)
+
+
 def test_e4_a_shared_frame_has_two_entries(at: At) -> None:
     prompt = at(program=FORKED)
     prompt("stepi", "step 2")
@@ -136,3 +159,22 @@ def test_e4_a_shared_frame_has_two_entries(at: At) -> None:
     assert len({row["entry_address"] for row in rows}) == 2
     users = [row for row in prompt.json("info aliases/j 0x406000") if row["rights"].endswith("u")]
     assert {row["pid"] for row in users} == {1, 2}
+
+
+def test_e5_the_first_write_after_a_fork_splits_the_page(at: At) -> None:
+    prompt = at(program=FORKED)
+    prompt("stepi", "step 2")
+    shared = prompt.json("translate/j -pid 2 0x406000")["pa"]
+    assert prompt.json("translate/j -pid 1 0x406000")["pa"] == shared
+    child = next(pid for pid in (1, 2) if pid == prompt.json("process/j")["pid"])
+    told = dict(prompt.told("fault 0x406000 w"))
+    assert "fault-cow" in told
+    one, other = (prompt.json(f"translate/j -pid {pid} 0x406000") for pid in (child, 3 - child))
+    assert (other["pa"], other["rights"]) == (shared, "r--u")
+    assert (one["pa"] == shared, one["rights"]) == (False, "rw-u")
+    changed = [row for row in prompt.json("diff/j -1") if row["sort"] == "entry"]
+    pfns = [f"pfn {pa // 4096:#x}" for pa in (shared, one["pa"])]
+    assert [row["before"].startswith(pfns[0]) and row["after"].startswith(pfns[1]) for row in changed] == [
+        True
+    ]
+    assert [prompt(f"xp/xb {found['pa']}").split()[-1] for found in (one, other)] == ["0x11", "0x11"]

@@ -173,7 +173,7 @@ def mappers(machine: Machine, frame: int) -> list[dict[str, Any]]:
     """A row for each entry that maps a frame; for a page of several frames those of its first."""
     form, m, k = machine.format, machine.m, machine.k
     rows = []
-    for found in mappings(machine, frame):
+    for found in sorted(mappings(machine, frame), key=lambda found: (found["pid"], found["va"])):
         entry = k.load(m, found["entry_address"], form.entry_bytes) & WORD_MASK
         rows.append(
             {
