@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from vmdbg.debugger.conditions import Condition
+from vmdbg.debugger.happenings import Happening
 from vmdbg.debugger.history import AT_END, AT_STOP
-from vmdbg.debugger.stops import DELETE, DISABLE, Stops
+from vmdbg.debugger.stops import DELETE, DISABLE, Pattern, Stops
 from vmdbg.debugger.timeline import Timeline
 from vmdbg.errors import UserError
 from vmdbg.machine.config import load_config
@@ -83,7 +85,19 @@ def test_a_condition_is_asked_at_the_event_itself() -> None:
     line = line_of()
     stop = line.stops.catch("write")
     asked = []
-    stop.holds = lambda row: bool(asked.append(line.position)) or row.operation == 2
+
+    class OfMachine(Condition):
+        def __init__(self) -> None:
+            self.text, self.by_event = "of the machine", False
+
+        def narrow(self, patterns: list[Pattern]) -> list[Pattern]:
+            return patterns
+
+        def holds(self, row: Happening | None, pid: int, operations: int) -> bool:
+            asked.append(line.position)
+            return operations == 2
+
+    stop.condition = OfMachine()
     assert [place[0] for place in stopped_at(line)] == [2]
     assert [place.operations for place in asked] == [0, 2]
     assert all(place.events for place in asked)

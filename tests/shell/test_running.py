@@ -110,7 +110,7 @@ def test_delete_disable_enable_take_numbers_and_ranges() -> None:
 
 def test_catch_knows_its_events() -> None:
     assert prompt_error("catch tlb-mis") == ""
-    assert prompt_error("catch tlbmiss").startswith('Undefined event: "tlbmiss".\nDid you mean "tlb-miss"?')
+    assert prompt_error("catch tlbmiss").startswith('Undefined catch command: "tlbmiss".  Try "help catch".\nDid you mean "tlb-miss"?')
     assert prompt_error("catch").startswith("Argument required")
 
 

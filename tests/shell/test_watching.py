@@ -91,7 +91,7 @@ def test_an_entry_stops_at_the_kernels_write_and_where_a_walk_sets_bits() -> Non
     assert text.splitlines()[4].endswith("P RW US NX")
     text = prompt.run("continue")
     assert text.splitlines()[3].endswith("P RW US NX")
-    assert text.splitlines()[4].endswith("P RW US A D NX")
+    assert text.splitlines()[4].endswith("P RW US A D NX  (+A +D)")
     prompt.run("finish", "delete", "watch -entry 0x408000")
     assert prompt.run("swapout 0x408000") != ""
     text = prompt.run("reverse-continue")

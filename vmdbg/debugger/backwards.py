@@ -6,11 +6,12 @@ Whoever goes back comes to rest before the event that stops: going on from there
 from __future__ import annotations
 
 from vmdbg.debugger import happenings
+from vmdbg.debugger.breaking import opening
 from vmdbg.debugger.history import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Arrival
 from vmdbg.debugger.place import current_process, next_row
 from vmdbg.debugger.stops import Stops
+from vmdbg.debugger.timeline import MOST_CROSSINGS
 from vmdbg.errors import UserError
-from vmdbg.state.tables import CONTROL_LOGGED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.history import Crossing
     from vmdbg.debugger.place import Place
     from vmdbg.debugger.stops import Pattern
     from vmdbg.debugger.timeline import Timeline
@@ -110,20 +112,20 @@ def back_to_stop(line: Timeline) -> Arrival:
         time, events = line.position
         if events:
             line.go(time)
-            found = last_match(line, time, line.operation_events()[:events])
+            found = last_match(line, time, line.operation_events(), events)
             if found is not None:
                 return found
         last = time
         while last > line.begin:
             first = line.checkpoints.before(last - 1)[0]
-            rows = matches(line, first, last)
-            while rows is None:  # more than the log can hold: in the later half there are fewer
+            times = matches(line, first, last)
+            while times is None:  # more than the log can hold: in the later half there are fewer
                 first += (last - first + 1) // 2
-                rows = matches(line, first, last)
+                times = matches(line, first, last)
             if line.machine.operations < last:
                 line.put(moment)
                 return Arrival(AT_INTERRUPT)
-            for operation in sorted({row.operation for row in rows}, reverse=True):
+            for operation in sorted(times, reverse=True):
                 line.travel(operation)
                 found = last_match(line, operation, line.operation_events())
                 if found is not None:
@@ -133,35 +135,46 @@ def back_to_stop(line: Timeline) -> Arrival:
         return Arrival(AT_BEGIN)
 
 
-def matches(line: Timeline, first: int, last: int) -> list[Happening] | None:
-    """The events of operations from `first` up to `last` that stops may hold at; the machine is at `last`,
-    or was interrupted.  None if they are more than the log can hold.
+def matches(line: Timeline, first: int, last: int) -> set[int] | None:
+    """The operations from `first` up to `last` at which stops may hold; the machine is at `last`, or was
+    interrupted.  None if they are more than the log can hold.
     """
     if happenings.log_rows(line.machine.m) < LOG_ROWS:
         line.machine.grow("log", LOG_ROWS)
     line.travel(first)
-    line.machine.m.control[CONTROL_LOGGED] = 0
-    line.advance(last, log=True)
-    m = line.machine.m
-    if happenings.overflowed(m) and last - first > 1:
+    crossings: list[Crossing] = []
+    line.advance(last, log=crossings)
+    m, stops = line.machine.m, line.stops
+    if last - first > 1 and (happenings.overflowed(m) or len(crossings) > MOST_CROSSINGS):
         return None
-    return [row for row in happenings.read_log(m) if line.stops.matching(row)]
+    found = {crossing.operation for crossing in crossings if stops.at_row(crossing.row, crossing.pid)}
+    for row in happenings.read_log(m):
+        if any(stop.may_hold(row) for stop in stops.matching(row)):
+            found.add(row.operation)
+    return found
 
 
-def last_match(line: Timeline, time: int, rows: list[Happening]) -> Arrival | None:
-    """Stand before the last of these events of operation `time` at which a stop holds."""
-    for row in reversed(rows):
-        stops = line.stops.matching(row)
-        if not stops:
+def last_match(line: Timeline, time: int, rows: list[Happening], end: int | None = None) -> Arrival | None:
+    """From the start of operation `time`: stand before the last of its events, up to the `end`-th, at which
+    a stop holds, or at its start if one holds there."""
+    first = opening(rows)
+    for row in reversed(rows[:end]):
+        stops = [stop for stop in line.stops.matching(row) if row is first or not stop.before]
+        if not any(stop.may_hold(row) for stop in stops):
             continue
         line.go(time, row.number)
-        crossed = [stop for stop in stops if line.stops.cross(stop, row)]
+        crossed = [stop for stop in stops if stop.action is None and line.stops.cross(stop, row)]
         if crossed:
             arrival = Arrival.at(line.machine, crossed, row)
             arrival.back = True
-            line.go(time, 0 if all(stop.before for stop in crossed) else row.number - 1)
+            before = all(stop.before for stop in crossed)
+            line.go(time, 0 if before else row.number - 1)
+            if before:
+                arrival.stops = [*line.cross_row(), *crossed]
             return arrival
-    return None
+    line.go(time)
+    crossed = line.cross_row()
+    return Arrival(AT_STOP, crossed) if crossed else None
 
 
 def visit(line: Timeline, operations: int, events: int, look: Callable[[Machine], Any]) -> Any:

@@ -1,8 +1,8 @@
 """Breakpoints: stops before an operation, by its line in the program or by the address that it accesses.
 
-No event says that an operation begins; what an access does first is to look into the TLB, and a system
-call tells of itself.  Those events are caught, by address where that is possible, and asked whether they
-are the operation's first.
+The operations whose rows are known are marked, which costs a run nothing.  Where an address is only known
+when a range or pattern gets there, or something is asked of the process, what is caught is the event that
+an operation begins with: an access first looks into the TLB, and a system call tells of itself.
 """
 
 from __future__ import annotations
@@ -10,14 +10,22 @@ from __future__ import annotations
 from vmdbg.debugger.place import next_row
 from vmdbg.debugger.stops import ANY, KEEP, Pattern
 from vmdbg.errors import UserError
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LINE, OP_LOOP, OP_WIDTH
-from vmdbg.machine.rows import rows_taken, spread
+from vmdbg.kernel.scheduler import (
+    OP_END,
+    OP_EXIT,
+    OP_KIND,
+    OP_LINE,
+    OP_LOOP,
+    OP_PATTERNED,
+    OP_RANGED,
+    OP_WIDTH,
+)
 from vmdbg.state import events
 from vmdbg.state.tables import OP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from vmdbg.debugger.happenings import Happening
@@ -28,32 +36,36 @@ BREAKPOINT = "breakpoint"
 FIRST = (events.TLB_HIT, events.TLB_L2_HIT, events.TLB_MISS)  # what an access may tell first
 OUTSIDE = (events.TRAP, events.BUS_ERROR)  # if its address is none of the format's
 CALLS = (events.EXIT, events.FORK, events.MMAP, events.MUNMAP, events.MPROTECT, events.BRK)
-FIRST_NUMBER = 2  # a switch may come before them
+OPENING = (*FIRST, *OUTSIDE, *CALLS)
 WIDEST = 8  # bytes of an access
+
+
+def rows_of(m: Any) -> Iterator[int]:
+    """The rows of the program's operations."""
+    row, last = 1, len(m.op) // OP
+    while row < last:
+        word = m.op[row * OP]
+        if word & OP_KIND not in (OP_LOOP, OP_END):
+            yield row
+        row += 1 if not word & OP_RANGED else 3 if word & OP_PATTERNED and word & OP_KIND < OP_LOOP else 2
 
 
 def rows_of_line(m: Any, line: int) -> list[int]:
     """The rows of the program's operations on a line."""
-    found = []
-    row, last = 1, len(m.op) // OP
-    while row < last:
-        word = m.op[row * OP]
-        kind = word & OP_KIND
-        if word >> OP_LINE == line and kind not in (OP_LOOP, OP_END):
-            found.append(row)
-        row += rows_taken(word)
-    return found
+    return [row for row in rows_of(m) if m.op[row * OP] >> OP_LINE == line]
 
 
 def span(m: Any, row: int) -> tuple[int, int]:
-    """The lowest and highest address that an access, a range or a pattern begins at."""
-    first = m.op[row * OP + 1]
-    count, step = spread(m.op, row * OP)
-    last = first + (count - 1) * step
+    """The lowest and highest address that an access, a range or a pattern of accesses may begin at."""
+    word, first = m.op[row * OP], m.op[row * OP + 1]
+    if not word & OP_RANGED:
+        return first, first
+    places = m.op[row * OP + 4 + (2 if word & OP_PATTERNED else 0)]
+    last = first + (places - 1) * m.op[row * OP + 5]
     return min(first, last), max(first, last)
 
 
-def patterns_of(m: Any, rows: list[int], pid: int) -> list[Pattern]:
+def openings(m: Any, rows: Iterable[int], pid: int) -> list[Pattern]:
     """What to catch so that the first event of each of these operations is among it."""
     found: list[Pattern] = []
     for row in rows:
@@ -67,25 +79,28 @@ def patterns_of(m: Any, rows: list[int], pid: int) -> list[Pattern]:
     return list(unique.values())
 
 
+def opening(rows: list[Happening]) -> Happening | None:
+    """The event that an operation begins with, of all its events."""
+    return next((row for row in rows if row.kind in OPENING), None)
+
+
 def break_line(stops: Stops, machine: Machine, line: int, disposition: str = KEEP, pid: int = ANY) -> Stop:
     """A stop before each operation of the first line from `line` on that has one."""
-    rows: set[int] = set()
 
     def aim(target: Machine) -> None:
         program, m = target.program, target.m
         if program is None:
             raise UserError("No program is loaded.", 'Use "file FILE".')
-        lines = {m.op[row * OP] >> OP_LINE for row in range(1, len(m.op) // OP)}
-        later = sorted(number for number in lines if number >= line > 0 and rows_of_line(m, number))
+        later = sorted(number for row in rows_of(m) if (number := m.op[row * OP] >> OP_LINE) >= line > 0)
         if not later:
             raise UserError(f'No line {line} in file "{base_name(program.file)}".')
         found = rows_of_line(m, later[0])
-        rows.clear()
-        rows.update(found)
-        stop.what, stop.patterns = f"{base_name(program.file)}:{later[0]}", patterns_of(m, found, pid)
-        stop.test = lambda row: row.number <= FIRST_NUMBER and next_row(target, row.pid) in rows
+        stop.what, stop.marks = f"{base_name(program.file)}:{later[0]}", frozenset(found)
+        stop.openings = openings(m, found, pid)
+        stop.test = lambda row: next_row(target, row.pid) in stop.marks
 
     stop = stops.add(BREAKPOINT, "", [], disposition)
+    stop.pid = pid
     return aimed(stops, stop, aim, machine)
 
 
@@ -95,16 +110,34 @@ def break_address(
     """A stop before each access that touches the byte at an address (as tables keep it)."""
 
     def aim(target: Machine) -> None:
+        m = target.m
+        there, ranges = [], False
+        for row in rows_of(m):
+            word = m.op[row * OP]
+            if word & OP_KIND < OP_LOOP:
+                low, high = span(m, row)
+                if low <= va < high + width_of(word):
+                    ranges = ranges or bool(word & OP_RANGED)
+                    there += [] if word & OP_RANGED else [row]
+        reach = [Pattern(kind, pid, low=va - WIDEST + 1, high=va) for kind in FIRST]
+        stop.marks = frozenset(there)
+        stop.openings, stop.patterns = ([], reach) if ranges else (reach if there else [], [])
+
         def test(row: Happening) -> bool:
-            word = int(target.m.op[next_row(target, row.pid) * OP])
-            width = max(1, (word >> OP_WIDTH) & 15)
-            return row.number <= FIRST_NUMBER and row.a <= va < row.a + width
+            if next_row(target, row.pid) in stop.rows:
+                return False
+            return row.a <= va < row.a + width_of(target.m.op[next_row(target, row.pid) * OP])
 
         stop.test = test
 
-    patterns = [Pattern(kind, pid, low=va - WIDEST + 1, high=va) for kind in FIRST]
-    stop = stops.add(BREAKPOINT, text, patterns, disposition)
+    stop = stops.add(BREAKPOINT, text, [], disposition)
+    stop.pid, stop.address = pid, text
     return aimed(stops, stop, aim, machine)
+
+
+def width_of(word: int) -> int:
+    """Bytes of an access, by its row; a trace's count as one."""
+    return max(1, (word >> OP_WIDTH) & 15)
 
 
 def aimed(stops: Stops, stop: Stop, aim: Callable[[Machine], None], machine: Machine) -> Stop:

@@ -39,6 +39,7 @@ class Changing(Standing):
         self.near: tuple[int, Snapshot] | None = None  # the operation that was searched last
         self.branches = Branches(self.begin)
         self.acting: Action | None = None
+        self.spell: Callable[[], str] | None = None  # the command that is acting, as it can be typed again
 
     def act(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
         """Change the machine: `function(machine)` does it, and counts as one operation.
@@ -88,8 +89,10 @@ class Changing(Standing):
         happenings.aim_counters(machine)
         happenings.start_log(machine.m)
         action = self.acting = Action(name, time, before)
+        action.line = (self.spell and self.spell()) or name
         try:
-            result = function(machine)
+            with machine.blaming():
+                result = function(machine)
         finally:
             self.acting = None
             happenings.stop_log(machine.m)

@@ -28,17 +28,24 @@ class Position(namedtuple("Position", "operations events")):
         return f"{self.operations}:{self.events}"
 
 
+class Crossing(namedtuple("Crossing", "operation row pid")):
+    """An operation before which a stop may halt: its time, its row in the program, its process."""
+
+    __slots__ = ()
+
+
 class Action:
     """A change made by a command: one operation of the timeline.
 
     `changes` are numbers of events by name; `finished`: an operation had to be finished before it;
-    `branch`: the number of the branch that it began, or 0.
+    `branch`: the number of the branch that it began, or 0; `line`: the command that does it again.
     """
 
-    __slots__ = ("after", "before", "branch", "changes", "finished", "happenings", "name", "time")
+    __slots__ = ("after", "before", "branch", "changes", "finished", "happenings", "line", "name", "time")
 
     def __init__(self, name: str, time: int, before: Snapshot) -> None:
-        self.name, self.time = name, time
+        self.name = self.line = name
+        self.time = time
         self.before = self.after = before
         self.happenings: list[Happening] = []
         self.changes: dict[str, int] = {}

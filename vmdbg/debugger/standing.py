@@ -7,8 +7,9 @@ from vmdbg.debugger.history import Ended, Moment, Position
 from vmdbg.debugger.place import Place, next_row, place
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes, process_name
+from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
 from vmdbg.machine.machine import Halted
-from vmdbg.state.tables import PROCESS, PROCESS_CAUSE, PROCESS_LIMIT, PROCESS_STATUS
+from vmdbg.state.tables import PROCESS, PROCESS_CAUSE, PROCESS_LIMIT, PROCESS_STATE, PROCESS_STATUS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Standing:
         return [
             Ended(pid, process_name(k, pid), *(k.m.process[pid * PROCESS + column] for column in columns))
             for pid in alive
-            if pid not in still
+            if pid not in still and k.m.process[pid * PROCESS + PROCESS_STATE] == PROCESS_IS_ENDED
         ]
 
     def row_of(self, pid: int) -> int:

@@ -7,6 +7,8 @@ the operation's start, from which everything about the operation is run again.
 
 from __future__ import annotations
 
+from vmdbg.debugger import happenings
+from vmdbg.debugger.breaking import opening
 from vmdbg.debugger.changing import Changing
 from vmdbg.debugger.history import (
     AT_END,
@@ -15,23 +17,26 @@ from vmdbg.debugger.history import (
     AT_STOP,
     Action,
     Arrival,
+    Crossing,
 )
-from vmdbg.debugger.place import current_process
+from vmdbg.debugger.place import current_process, next_row
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes
 from vmdbg.kernel.reasons import REASON_IDLE
 from vmdbg.kernel.scheduler import OP_KIND
-from vmdbg.state.tables import CONTROL_HIT, CONTROL_STOP, OP
+from vmdbg.machine import marks
+from vmdbg.state.tables import CONTROL_HIT, CONTROL_LOGGED, CONTROL_STOP, OP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vmdbg.debugger.happenings import Happening
-    from vmdbg.debugger.stops import Stops
+    from vmdbg.debugger.stops import Stop, Stops
     from vmdbg.machine.machine import Machine
 
 FOREVER = 1 << 62  # more operations than any run has
+MOST_CROSSINGS = 2000  # of marks that a log notes: each takes the machine out of the compiled engine
 
 
 class Timeline(Changing):
@@ -84,14 +89,25 @@ class Timeline(Changing):
         """The first acting command of the history at or after a time."""
         return next((action for action in self.actions if action.time >= time), None)
 
-    def advance(self, limit: int, watch: bool = False, hurry: bool = False, log: bool = False) -> str:
+    def advance(
+        self,
+        limit: int,
+        watch: bool = False,
+        hurry: bool = False,
+        log: list[Crossing] | None = None,
+        past: int = -1,
+    ) -> str:
         """Run to `limit` operations executed, from between two operations; why it ended.
 
-        With `watch` a stop row may end it earlier: then CONTROL_HIT says in which operation; with `log`
-        what they match is logged instead.  In a `hurry` Ctrl-C has to wait.
+        With `watch` a stop may end it earlier: then CONTROL_HIT says in which operation, and the state is to
+        be restored.  With `log` nothing does: events that stops match are in the machine's log, operations
+        before which one halts in the list; it ends where either is too long.  Marks at operation `past` are
+        passed.  In a `hurry` Ctrl-C has to wait.
         """
-        machine, runner = self.machine, self.runner
-        self.stops.install(machine.m, watch or log, log)
+        machine, runner, stops = self.machine, self.runner, self.stops
+        watched = watch or log is not None
+        stops.install(machine, watched, log is not None)
+        marked = stops.marked() if watched else set()
         try:
             while machine.operations < limit:
                 now = machine.operations
@@ -103,14 +119,48 @@ class Timeline(Changing):
                 if action is not None and action.time == now:
                     machine.restore(action.after)
                     continue
-                reason = runner.slice(min(limit, action.time) if action else limit)
-                if machine.m.control[CONTROL_STOP]:
+                if watch:
+                    machine.m.control[CONTROL_LOGGED] = 0
+                goal = min(limit, action.time) if action else limit
+                reason = self.slice(goal, marked) if now != past else runner.slice(now + 1)
+                if machine.m.control[CONTROL_STOP] < 0:
+                    if not self.passes_mark(log):
+                        return AT_STOP
+                    reason = runner.slice(machine.operations + 1)
+                if machine.m.control[CONTROL_STOP] and not self.passes_events():
                     return AT_STOP
+                if log is not None and (len(log) > MOST_CROSSINGS or happenings.overflowed(machine.m)):
+                    return AT_LIMIT
                 if reason == REASON_IDLE:
                     return AT_END
             return AT_LIMIT
         finally:
-            self.stops.remove(machine.m)
+            stops.remove(machine.m)
+
+    def slice(self, goal: int, rows: set[int]) -> int:
+        """Run towards `goal` for a while, or to before an operation of these rows."""
+        if not rows:
+            return self.runner.slice(goal)
+        marks.put(self.machine, rows)
+        try:
+            return self.runner.slice(goal)
+        finally:
+            marks.take(self.machine)
+
+    def passes_mark(self, log: list[Crossing] | None) -> bool:
+        """The machine came to a mark: does it go on?  With a `log` it does, and that is noted."""
+        machine = self.machine
+        pid = current_process(machine)
+        crossing = Crossing(machine.operations, next_row(machine, pid), pid)
+        if log is not None:
+            log.append(crossing)
+            return True
+        return self.stops.passes_row(crossing.row, pid, crossing.operation)
+
+    def passes_events(self) -> bool:
+        """A stop row matched: does the machine go on, as far as the events alone tell?"""
+        m = self.machine.m
+        return not happenings.overflowed(m) and self.stops.passes(happenings.read_log(m))
 
     def forward(self, limit: int = FOREVER, watch: bool = True, fresh: bool = False) -> Arrival:
         """Run to `limit` operations executed, or to the first stop that holds.
@@ -133,7 +183,7 @@ class Timeline(Changing):
             if found is not None:
                 return found
         while True:
-            why = self.advance(limit, watch)
+            why = self.advance(limit, watch, past=start)
             if why != AT_STOP:
                 return Arrival(why)
             hit = self.machine.m.control[CONTROL_HIT]
@@ -150,23 +200,40 @@ class Timeline(Changing):
         self.to_base()
         base = self.machine.snapshot()
         self.near = self.machine.operations, base
+        crossed = self.cross_row() if watch and before and not passed else []
         rows = self.whole()
+        first = opening(rows) if before and not passed else None
         for row in rows if watch else []:
             stops = self.stops.matching(row) if row.number > passed else []
-            stops = [stop for stop in stops if not stop.before or (before and not passed)]
+            stops = [stop for stop in stops if row is first or not (stop.before or crossed)]
             if stops:
                 self.leave()
                 self.machine.restore(base)
                 self.enter(row.number)
-                crossed = [stop for stop in stops if self.stops.cross(stop, row)]
-                arrival = Arrival.at(self.machine, crossed, row)
-                if any(stop.before for stop in crossed):
-                    arrival.stops = [stop for stop in crossed if stop.before]
-                    self.to_base()
-                if crossed:
-                    return arrival
+                held = [stop for stop in stops if self.stops.cross(stop, row)]
+                if held and not any(stop.before for stop in [*crossed, *held]):
+                    return Arrival.at(self.machine, held, row)
+                crossed += [stop for stop in held if stop.before]
+        if crossed:
+            self.leave()
+            self.machine.restore(base)
+            return Arrival(AT_STOP, crossed)
         self.settle()
         return None
+
+    def cross_row(self) -> list[Stop]:
+        """The stops that halt the machine before the operation at whose start it stands; crossings count."""
+        pid = current_process(self.machine)
+        stops = self.stops.at_row(next_row(self.machine, pid), pid) if pid else []
+        return [stop for stop in stops if self.stops.cross_row(stop, pid, self.machine.operations)]
+
+    def landed(self, arrival: Arrival) -> Arrival:
+        """The machine came as far as was asked for; a stop before the next operation is a reason, too."""
+        if arrival.kind == AT_LIMIT and not self.inside:
+            crossed = self.cross_row()
+            if crossed:
+                return Arrival(AT_STOP, crossed, ended=arrival.ended)
+        return arrival
 
     # -- one event, one operation
 

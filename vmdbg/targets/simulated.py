@@ -46,6 +46,8 @@ class Simulated:
         self.make_scope: Callable[[Simulated], Any] | None = None
         self._scope: Any = None
         self.resident = resident
+        self.origin = config.name  # what `machine` takes: a name or a file
+        self.loaded_from = ""  # the file that the machine came from as a whole
         if machine is None:
             boot_program(self.machine, resident)
 

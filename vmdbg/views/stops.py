@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from vmdbg.debugger.stops import Stop
     from vmdbg.views.result import Line
 
-KEYS = ("number", "type", "disposition", "enabled", "address", "what", "condition", "hits", "ignore")
+COUNTS = ("number", "hits", "ignore", "left")
+KEYS = ("number", "type", "disposition", "enabled", "address", "what", "condition", *COUNTS[1:])
 
 
 class StopTable(Result):
@@ -28,11 +29,12 @@ class StopTable(Result):
             "type": stop.sort,
             "disposition": stop.disposition,
             "enabled": stop.enabled,
-            "address": None,
+            "address": stop.address or None,
             "what": stop.what,
-            "condition": stop.condition or None,
+            "condition": stop.condition.text if stop.condition is not None else None,
             "hits": stop.hits,
             "ignore": stop.ignore,
+            "left": stop.left,
         }
 
     def data(self) -> Any:
@@ -40,7 +42,8 @@ class StopTable(Result):
 
     def table(self) -> tuple[Sequence[Column], Iterator[Sequence[Any]]]:
         columns = [
-            Column(key, kind=NUMBER if key in ("number", "hits", "ignore") else "text") for key in KEYS
+            Column(key, kind=NUMBER if key in ("number", "hits", "ignore", "left") else "text")
+            for key in KEYS
         ]
         return columns, (list(self.row(stop).values()) for stop in self.stops)
 
@@ -50,12 +53,18 @@ class StopTable(Result):
         for stop in self.stops:
             flag = "y" if stop.enabled else "n"
             head = f"{stop.number:<7} {stop.sort:{width}} {stop.disposition:4} {flag:3}"
-            yield f"{head} {'':18} {stop.what}".rstrip()
-            if stop.condition:
-                yield f"\tstop only if {stop.condition}"
+            what = stop.what if stop.what != stop.address else ""
+            what += f" process {stop.pid}" if stop.pid >= 0 else ""
+            yield f"{head} {stop.address:18} {what}".rstrip()
+            if stop.condition is not None:
+                yield f"\tstop only if {stop.condition.text}"
             if stop.hits:
                 yield f"\tbreakpoint already hit {stop.hits} time{'' if stop.hits == 1 else 's'}"
             if stop.ignore:
                 yield f"\tignore next {stop.ignore} hits"
+            if stop.left > 1:
+                yield f"\tdisable after {'additional' if stop.ignore else 'next'} {stop.left} hits"
+            if stop.printed:
+                yield f"        printf {stop.printed}"
             for statement in stop.commands:
                 yield from statement.lines(4)

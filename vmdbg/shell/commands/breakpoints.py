@@ -1,27 +1,23 @@
-"""break, catch, condition, commands, delete, disable, enable, ignore, info breakpoints."""
+"""condition, commands, ignore, info breakpoints: what can be said of every stop."""
 
 from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
-from vmdbg.shell.kinds import EVENT, REST, Kind
+from vmdbg.shell.kinds import REST
 from vmdbg.views.result import NUMBER, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from vmdbg.debugger.session import Session
     from vmdbg.debugger.stops import Stop
     from vmdbg.shell.command import Args
 
-EVENT_REST = Kind("event", lambda session, text: text, EVENT.complete, label="KIND", rest=True)
 CONDITION_HELP = """
 With "if EXPR" it stops only where the expression is not zero.  It is evaluated at the event, with the
-machine as it is then; the arguments of the event are $_va, $_pfn and so on, as "info events" names them."""
-CATCH_HELP = """
-The program stops at the event itself: the machine is then as it was at that instant, inside the
-operation.  "info events" lists the kinds of events.  Stops never change the machine."""
+machine as it is then; $_event, $_pid, $_cpu and the arguments of the event ($_va, $_pfn, ...) are what "info
+events" names; the $_ can be left out.  Parts such as "pid == 2 && va >= 0x400000" cost a run next to
+nothing."""
 
 
 def split_condition(text: str) -> tuple[str, str]:
@@ -35,25 +31,11 @@ def split_condition(text: str) -> tuple[str, str]:
 
 def set_condition(session: Session, stop: Stop, text: str) -> None:
     """Give a stop a condition, or none.  UserError if it is no expression, or would change the machine."""
-    if not text:
-        stop.condition, stop.holds = "", None
-        return
-    evaluator = session.evaluator
-    node = evaluator.parse(text)
-    if evaluator.acts(node):
-        raise UserError("A condition cannot change the machine.")
+    from vmdbg.debugger.conditions import Condition
 
-    def holds(row: Any) -> bool:
-        session.set_variable("_event", row.name)
-        for name, value in row.arguments.items():
-            session.set_variable(f"_{name}", value)
-        try:
-            return bool(int(evaluator.run(node)))
-        except UserError as error:
-            session.output.error(f"Error in testing condition for breakpoint {stop.number}:\n{error}")
-            return True
-
-    stop.condition, stop.holds = text, holds
+    stop.complain = session.output.error
+    kinds = [pattern.kind for pattern in stop.patterns + stop.openings]
+    stop.condition = Condition(text, session.evaluator, kinds) if text else None
 
 
 def options_of(session: Session, text: str) -> tuple[str, int, int]:
@@ -69,19 +51,10 @@ def options_of(session: Session, text: str) -> tuple[str, int, int]:
     return " ".join(words), found["-pid"], found["-cpu"]
 
 
-def make_catch(session: Session, args: Args, disposition: str) -> str:
-    """Declare a catchpoint; what is said of it."""
-    text, condition = split_condition(args.event or "")
-    text, pid, cpu = options_of(session, text)
-    if not text:
-        raise UserError("Argument required (kind of event to stop at).", 'Try "info events".')
-    kind = str(EVENT.parse(session, text))
-    stop = session.stops.catch(kind, pid, cpu, disposition)
-    return declared(session, stop, condition, f"{stop.label} ({kind})")
-
-
-def declared(session: Session, stop: Stop, condition: str, said: str) -> str:
-    """The last steps of a new stop: it is gone again if its condition is wrong."""
+def declared(session: Session, stop: Stop, condition: str, said: str, spelling: str) -> str:
+    """The last steps of a new stop, made by the command `spelling`: it is gone again if its condition is
+    wrong."""
+    stop.spelling = spelling
     try:
         set_condition(session, stop, condition)
     except UserError:
@@ -89,38 +62,6 @@ def declared(session: Session, stop: Stop, condition: str, said: str) -> str:
         raise
     session.set_variable("bpnum", stop.number)
     return said
-
-
-@command(
-    "catch",
-    group="breakpoints",
-    needs=("run",),
-    effect=SHELL,
-    arguments=[Argument("event", EVENT_REST, optional=True)],
-    usage="catch KIND [-pid PID] [-cpu CPU] [if EXPR]",
-    summary="Stop the program at every event of a kind.",
-    help=CATCH_HELP + CONDITION_HELP,
-    examples=["catch fault-minor", "catch tlb-miss -pid 1", "catch swap-out if $_slot == 2"],
-    repeat=NO_REPEAT,
-)
-def catch_command(session: Session, args: Args) -> object:
-    return make_catch(session, args, "keep")
-
-
-@command(
-    "tcatch",
-    group="breakpoints",
-    needs=("run",),
-    effect=SHELL,
-    arguments=[Argument("event", EVENT_REST, optional=True)],
-    usage="tcatch KIND [-pid PID] [-cpu CPU] [if EXPR]",
-    summary="Stop the program once at an event of a kind.",
-    help='As "catch", but the catchpoint is deleted when the program stops at it.',
-    examples=["tcatch fault-major"],
-    repeat=NO_REPEAT,
-)
-def tcatch_command(session: Session, args: Args) -> object:
-    return make_catch(session, args, "del")
 
 
 def numbers(session: Session, text: str) -> list[int]:
@@ -158,62 +99,6 @@ def chosen(session: Session, text: str | None) -> list[Stop]:
 
 
 NUMBERS = Argument("numbers", REST, optional=True)
-
-
-@command(
-    "delete",
-    aliases=("d", "del", "delete breakpoints"),
-    group="breakpoints",
-    effect=SHELL,
-    arguments=[NUMBERS],
-    usage="delete [NUM|RANGE]...",
-    summary="Delete all or some stops.",
-    help="Arguments are numbers of stops, or ranges of them.  No argument: all, after a question.",
-    repeat=NO_REPEAT,
-    allow_unknown=True,
-)
-def delete_command(session: Session, args: Args) -> object:
-    if not args.numbers and session.stops.by_number and not session.query("Delete all breakpoints? "):
-        return None
-    for stop in chosen(session, args.numbers):
-        session.stops.delete(stop)
-    return None
-
-
-@command(
-    "disable",
-    aliases=("disa", "dis", "disable breakpoints"),
-    group="breakpoints",
-    effect=SHELL,
-    arguments=[NUMBERS],
-    usage="disable [NUM|RANGE]...",
-    summary="Disable all or some stops.",
-    help="Arguments are numbers of stops, or ranges of them.  No argument: all.",
-    repeat=NO_REPEAT,
-    allow_unknown=True,
-)
-def disable_command(session: Session, args: Args) -> object:
-    for stop in chosen(session, args.numbers):
-        stop.enabled = False
-    return None
-
-
-@command(
-    "enable",
-    aliases=("en", "enable breakpoints"),
-    group="breakpoints",
-    effect=SHELL,
-    arguments=[NUMBERS],
-    usage="enable [NUM|RANGE]...",
-    summary="Enable all or some stops.",
-    help="Arguments are numbers of stops, or ranges of them.  No argument: all.",
-    repeat=NO_REPEAT,
-    allow_unknown=True,
-)
-def enable_command(session: Session, args: Args) -> object:
-    for stop in chosen(session, args.numbers):
-        stop.enabled = True
-    return None
 
 
 @command(
@@ -295,7 +180,7 @@ def commands_command(session: Session, args: Args) -> object:
 
 @command(
     "info breakpoints",
-    aliases=("info b", "info watchpoints"),
+    aliases=("info b",),
     group="status",
     effect=PURE,
     arguments=[NUMBERS],
@@ -311,6 +196,23 @@ def info_breakpoints(session: Session, args: Args) -> object:
     if not stops and not args.form:
         return "No breakpoints or watchpoints."
     return StopTable(stops)
+
+
+@command(
+    "info watchpoints",
+    group="status",
+    effect=PURE,
+    arguments=[NUMBERS],
+    usage="info watchpoints[/json|/csv] [NUM|RANGE]...",
+    forms=("json", "csv"),
+    summary="Status of all watchpoints, or of those with the given numbers.",
+    examples=["info watchpoints"],
+)
+def info_watchpoints(session: Session, args: Args) -> object:
+    from vmdbg.views.stops import StopTable
+
+    stops = [stop for stop in chosen(session, args.numbers) if stop.sort.endswith("watchpoint")]
+    return StopTable(stops) if stops or args.form else "No watchpoints."
 
 
 @command(

@@ -90,6 +90,8 @@ def continue_command(session: Session, args: Args) -> object:
             session.output.line(
                 f"Will ignore next {times - 1} crossing{plural} of breakpoint {stop.number}.  Continuing."
             )
+        elif times > 1:
+            session.output.line("Not stopped at any breakpoint; argument ignored.")
     show_arrival(session, timeline.forward())
     return None
 
@@ -110,7 +112,8 @@ takes a range of accesses as one.""",
     examples=["step", "step 3"],
 )
 def step_command(session: Session, args: Args) -> object:
-    show_arrival(session, session.timeline.step(count_of(session, args.count)))
+    timeline = session.timeline
+    show_arrival(session, timeline.landed(timeline.step(count_of(session, args.count))))
     return None
 
 
@@ -127,7 +130,8 @@ def step_command(session: Session, args: Args) -> object:
     examples=["next"],
 )
 def next_command(session: Session, args: Args) -> object:
-    show_arrival(session, session.timeline.step(count_of(session, args.count), over=True))
+    timeline = session.timeline
+    show_arrival(session, timeline.landed(timeline.step(count_of(session, args.count), over=True)))
     return None
 
 
@@ -176,7 +180,7 @@ def stepi_command(session: Session, args: Args) -> object:
 def finish_command(session: Session, args: Args) -> object:
     timeline = session.timeline
     timeline.require_process()
-    show_arrival(session, timeline.forward(timeline.machine.operations + 1))
+    show_arrival(session, timeline.landed(timeline.forward(timeline.machine.operations + 1)))
     return None
 
 

@@ -41,7 +41,9 @@ def memory(session: Session, args: Args, sort: str) -> str:
             raise UserError(f"{show.va(va)} is in no frame now.", '"watch -entry" waits for one.')
         pa, what = found.pa, f"{show.va(va)} (at {show.pa(found.pa)})"
     stop = watch_memory(session.stops, sort, what, pa, args.width)
-    return declared(session, stop, condition, f"{stop.label}: {what}")
+    command = {"read watchpoint": "rwatch", "acc watchpoint": "awatch"}.get(sort, "watch")
+    width = f" -width {args.width}" if args.width > 1 else ""
+    return declared(session, stop, condition, f"{stop.label}: {what}", f"{command} -phys{width} {pa:#x}")
 
 
 @command(
@@ -91,7 +93,8 @@ def watch_command(session: Session, args: Args) -> object:
     else:
         slot = session.integer(text)
         stop = watch_slot(session.stops, f"slot {slot}", slot)
-    return declared(session, stop, condition, f"{stop.label}: {stop.what}")
+    option = "entry" if args.entry else "frame" if args.frame else "slot"
+    return declared(session, stop, condition, f"{stop.label}: {stop.what}", f"watch -{option} {text}")
 
 
 @command(
