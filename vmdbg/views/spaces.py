@@ -98,7 +98,8 @@ def process_table(show: Notation, processes: Iterable[dict[str, Any]], current: 
         Column("how", "state", exported=False),
         Column("state", shown=False),
         Column("asid", kind=NUMBER),
-        Column("root", kind=ADDRESS, format=lambda root: show.pa(root) if root else "-"),
+        Column("at", "root", style="address", exported=False),
+        Column("root", kind=ADDRESS, shown=False),
         size_column("rss"),
         size_column("swapped"),
         size_column("tables"),
@@ -109,7 +110,12 @@ def process_table(show: Notation, processes: Iterable[dict[str, Any]], current: 
         Column("status", kind=NUMBER, shown=False),
     ]
     rows = (
-        {**row, "how": process_state(row), "mark": f"{'*' if row['pid'] == current else ' '}{row['pid']:>4}"}
+        {
+            **row,
+            "how": process_state(row),
+            "at": show.pa(row["root"]) if row["status"] is None else "-",
+            "mark": f"{'*' if row['pid'] == current else ' '}{row['pid']:>4}",
+        }
         for row in processes
     )
     return Table(columns, rows, empty="No processes.")

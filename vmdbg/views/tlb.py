@@ -91,6 +91,9 @@ def stale_words(show: Notation, found: Cached) -> str:
 
 def check_lines(show: Notation, entries: list[Cached]) -> Iterator[str]:
     """What `tlb check` says: each entry that disagrees, then the count."""
+    if not entries:
+        yield "The TLB is empty."
+        return
     stale = [found for found in entries if found.check != "ok"]
     several = len({found.cpu for found in entries}) > 1
     for found in stale:
