@@ -251,3 +251,13 @@ def test_the_other_presets_take_files_of_their_width(elf: Any, tmp_path: Path) -
         machine.load(read_program(str(path), va_bits=form.va_bits, page_size=form.page_size))
         machine.run(1)
         assert machine.counts()["fetch"] == 1
+
+
+def test_the_example_is_made_by_hand(elf: Any) -> None:
+    """docs/examples/hello.elf: `write(1, "hello, memory\\n", 14)`, then `exit(0)`."""
+    code = bytes.fromhex("b801000000bf01000000488d3500100000ba0e0000000f05b83c00000031ff0f05")
+    loads = [elf.Load(0x400000, 5, code, len(code)), elf.Load(0x401000, 6, b"hello, memory\n\0", 0x2200)]
+    names = [elf.Name("_start", 0x400000)]
+    names += [elf.Name("message", 0x401000, elf.OBJECT), elf.Name("buffer", 0x401200, elf.OBJECT)]
+    example = Path(__file__).resolve().parents[2] / "docs" / "examples" / "hello.elf"
+    assert example.read_bytes() == elf.make(loads, names, entry=0x400000)
