@@ -128,7 +128,8 @@ class Flattener:
         """What a call calls, if it is a hot function that may be written out."""
         if not isinstance(call.func, ast.Name) or call.func.id not in self.copies or call.keywords:
             return None
-        if self.copies[call.func.id].hot["cold"]:  # type: ignore[attr-defined]
+        marks = self.copies[call.func.id].hot  # type: ignore[attr-defined]
+        if marks["cold"] or "checked" in marks:  # a checked one stays a function: only its indexes are checked
             return None
         return self.tree(call.func.id)
 

@@ -107,6 +107,7 @@ def build(copies: Mapping[str, Callable[..., Any]], entry: str, cache: str, priv
     for name, copy in copies.items():
         copy.__qualname__ = f"{name}_{unit}" if private else f"{name}_{unit}_plain"
         if name != entry:
+            inner["boundscheck"] = bounds or copy.hot.get("checked", False)
             if not private:
                 inner["forceinline"] = not copy.hot["cold"]
             register_jitable(**inner)(copy)

@@ -7,7 +7,7 @@ from vmdbg.hardware.memory import load, store
 from vmdbg.hot import writes
 from vmdbg.kernel.cache import write_back
 from vmdbg.kernel.frames import frame_address, pool_give, rmap_remove, user_frames_free
-from vmdbg.kernel.leaving import frame_dirty, takes_slot
+from vmdbg.kernel.leaving import frame_dirty, may_leave, takes_slot
 from vmdbg.kernel.policies import policy_unload, victim
 from vmdbg.kernel.reasons import REASON_MEMORY
 from vmdbg.kernel.shootdown import shoot_down
@@ -62,8 +62,8 @@ def make_room(m, pid):
     0, or REASON_MEMORY if no page can leave.
     """
     frame = victim(m, pid)
-    if frame < 0:
-        return REASON_MEMORY
+    if frame < 0 or frame * FRAME >= len(m.frame) or not may_leave(m, frame, pid):
+        return REASON_MEMORY  # the last two: a policy of the user's may say anything
     return evict(m, frame)
 
 

@@ -13,6 +13,7 @@ from vmdbg.machine.setting import (
     ADDRESS,
     BOOLEAN,
     ENUM,
+    ENUM_OR_FILE,
     FILENAME,
     INTEGER,
     PLAIN_STRING,
@@ -75,7 +76,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tlb.replacement", ENUM, "lru", "replacement policy of the TLB", choices=REPLACEMENTS),
     Setting("tlb.walk_cache", PLAIN_STRING, "", "page-walk caches: blank-separated LEVEL:ENTRIES"),
     Setting("tlb.asids", BOOLEAN, True, "whether TLB entries carry the address space's number"),
-    Setting("kernel.policy", ENUM, "clock", "page-replacement policy", choices=POLICIES),
+    Setting(
+        "kernel.policy",
+        ENUM_OR_FILE,
+        "clock",
+        "page-replacement policy, or a file that has one",
+        unit=".py",
+        choices=POLICIES,
+    ),
     Setting("kernel.first_frame", INTEGER, 256, "first frame that the kernel hands out", low=0, high=1 << 40),
     Setting("kernel.user_frames", INTEGER, 0, "frames for user pages alone; 0: any", low=0, high=1 << 40),
     Setting("kernel.table_frames", INTEGER, 0, "frames for tables before them; 0: all others", low=0),
@@ -212,6 +220,9 @@ def read_values(document: Mapping[str, object], file: str, folder: str) -> dict[
     program = values.get("machine.program")
     if isinstance(program, str) and program:
         values["machine.program"] = os.path.abspath(os.path.join(folder, program))
+    policy = values.get("kernel.policy")
+    if isinstance(policy, str) and policy not in POLICIES:
+        values["kernel.policy"] = os.path.abspath(os.path.join(folder, policy))
     values = {**replaced(values), **values}
     try:
         MachineConfig(values)
@@ -237,6 +248,8 @@ def expected(setting: Setting) -> str:
     """What a setting takes, in words."""
     if setting.kind == ENUM:
         return "one of " + ", ".join(setting.choices)
+    if setting.kind == ENUM_OR_FILE:
+        return f"one of {', '.join(setting.choices)}, or a {setting.unit} file"
     names = {
         BOOLEAN: "true or false",
         SIZE: "a size such as 64M",

@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.hot import Linked, reads
-from vmdbg.kernel import large, processes, regions, signals, syscalls
+from vmdbg.kernel import large, policies, processes, regions, signals, syscalls
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.objects import open_object
 from vmdbg.kernel.reasons import (
@@ -61,6 +61,7 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from vmdbg.jit import Compiled
@@ -219,8 +220,31 @@ class Machine:
         """Run until `limit` operations are executed, a stop row matched or nobody can run.
 
         Returns REASON_NONE or REASON_IDLE.  CONTROL_STOP tells of a stop; the interpreted engine
-        raises Halted at the event itself.
+        raises Halted at the event itself.  A mistake in a policy of the user's is a UserError, and
+        nothing was run.
         """
+        if self.config["kernel.policy"] in policies.POLICIES:
+            return self.run_on(limit, compiled)
+        before = self.snapshot()
+        try:
+            with self.blaming():
+                return self.run_on(limit, compiled)
+        except UserError:
+            self.restore(before)
+            raise
+
+    @contextlib.contextmanager
+    def blaming(self) -> Iterator[None]:
+        """While this holds, what a function of the user's policy raises is a UserError."""
+        try:
+            yield
+        except policies.MISTAKES as error:
+            if self.config["kernel.policy"] in policies.POLICIES:
+                raise
+            raise policies.blame(error, self.config["kernel.policy"]) from None
+
+    def run_on(self, limit: int, compiled: bool) -> int:
+        """As `run`, for code that makes no mistakes."""
         control = self.m.control
         control[CONTROL_STOP] = 0
         while True:

@@ -23,6 +23,7 @@ from vmdbg.state.tables import STATE, TABLES, buffer_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 MAGIC = b"vmdbg machine 1\n"
@@ -93,8 +94,11 @@ def write_whole(path: str, data: bytes) -> None:
         raise UserError(f"{path}: {error.strerror}.") from None
 
 
-def load_machine(path: str) -> Machine:
-    """The machine in a file.  UserError if it cannot be read, InputError if it is damaged or none."""
+def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda config: None) -> Machine:
+    """The machine in a file.  UserError if it cannot be read, InputError if it is damaged or none.
+
+    `approve` may raise a UserError at a configuration that is not allowed, before anything is made of it.
+    """
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -107,7 +111,7 @@ def load_machine(path: str) -> Machine:
     end = data.find(b"\n", len(MAGIC))
     try:
         header = json.loads(data[len(MAGIC) : end])
-        machine = make_machine(header)
+        machine = make_machine(header, approve)
         chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES])
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise InputError(f"not a saved machine: {error}", path) from None
@@ -118,7 +122,7 @@ def load_machine(path: str) -> Machine:
     return machine
 
 
-def make_machine(header: dict[str, Any]) -> Machine:
+def make_machine(header: dict[str, Any], approve: Callable[[MachineConfig], None]) -> Machine:
     """A machine of the header's configuration and sizes.  ValueError, UserError if they cannot be."""
     values = header["config"]
     for name, value in values.items():
@@ -129,7 +133,9 @@ def make_machine(header: dict[str, Any]) -> Machine:
             low, high = setting.low, setting.high
             if (low is not None and value < low) or (high is not None and value > high):
                 raise ValueError(f"setting {name}")
-    machine = Machine(MachineConfig(values, str(header["name"])))
+    config = MachineConfig(values, str(header["name"]))
+    approve(config)
+    machine = Machine(config)
     for rows, count in header["shape"].items():
         if type(count) is not int or (count != machine.shape[rows] and rows not in POOLS) or count < 0:
             raise ValueError(f"{rows}: {count}")

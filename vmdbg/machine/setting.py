@@ -32,6 +32,7 @@ ZUINTEGER_UNLIMITED = "zuinteger-unlimited"  # >= 0; -1 or "unlimited" is None
 SIZE = "size"  # bytes: 4K, 2M, 0x1000
 ADDRESS = "address"  # an integer that is shown in hex
 ENUM = "enum"
+ENUM_OR_FILE = "enum or file"  # a choice, or the name of a file that ends in `unit`
 STRING = "string"  # escapes are processed
 PLAIN_STRING = "plain-string"  # taken as it stands
 FILENAME = "filename"
@@ -46,6 +47,7 @@ KINDS = (
     SIZE,
     ADDRESS,
     ENUM,
+    ENUM_OR_FILE,
     STRING,
     PLAIN_STRING,
     FILENAME,
@@ -117,7 +119,9 @@ class Setting:
             return parse_boolean(text)
         if self.kind == AUTO_BOOLEAN:
             return None if text and len(text) > 1 and "auto".startswith(text) else parse_auto(text)
-        if self.kind == ENUM:
+        if self.kind == ENUM_OR_FILE and text.endswith(self.unit):
+            return text
+        if self.kind in (ENUM, ENUM_OR_FILE):
             return parse_choice(text, self.choices)
         if self.kind in (PLAIN_STRING, OPTIONAL_FILENAME):
             return text
@@ -187,9 +191,10 @@ class Setting:
             return self.phrase.split("|")[0 if value else 1]
         if self.phrase:
             return self.phrase.replace("{}", text)
-        if self.kind in (STRING, PLAIN_STRING, FILENAME, OPTIONAL_FILENAME, ENUM):
+        if self.kind in (STRING, PLAIN_STRING, FILENAME, OPTIONAL_FILENAME, ENUM, ENUM_OR_FILE):
             text = f'"{text}"'
-        unit = f" {self.unit}" if self.unit and self.kind not in (SIZE, BOOLEAN) and value is not None else ""
+        without = (SIZE, BOOLEAN, ENUM_OR_FILE)
+        unit = f" {self.unit}" if self.unit and self.kind not in without and value is not None else ""
         return f"{self.help[:1].upper()}{self.help[1:]} is {text}{unit}."
 
     def complete(self, text: str) -> list[str]:

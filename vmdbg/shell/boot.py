@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from vmdbg.debugger.session import Session
+    from vmdbg.debugger.session import Policy, Session
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.setting import Setting
 
 NEXT_TARGET = "next target"  # key of the session's extras: a machine that waits for `run`
@@ -33,6 +34,7 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
         policy.path(str(config["machine.program"]))  # refused if it lies outside
     try:
         target = Simulated(config, policy.path(program) if program else "")
+    approve(policy, config)
     except InputError:
         raise
     except UserError as error:
@@ -46,6 +48,14 @@ def tell_remarks(session: Session, target: Any) -> Any:
     """Says what the reader of the target's program has to say of it; the target."""
     program = target.machine.program
     for line in program.remarks if program is not None else ():
+def approve(policy: Policy, config: MachineConfig) -> None:
+    """Refuses a machine whose page-replacement policy is a file, where no code of strangers may run."""
+    from vmdbg.kernel.policies import POLICIES
+
+    if config["kernel.policy"] not in POLICIES:
+        policy.require_open("A file as kernel.policy")
+
+
         session.progress(line, notice=True)
     return target
 

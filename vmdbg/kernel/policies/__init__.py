@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import InputError
 from vmdbg.hot import slot
 
 TYPE_CHECKING = False
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Name of the policy -> module beside this one.
 POLICIES = ("clock", "fifo", "lru", "random")
+#: What a function of a policy in a file may raise when it runs.
+MISTAKES = (IndexError, OverflowError, ValueError, ZeroDivisionError, UnboundLocalError)
 HOLES = ("policy_load", "policy_unload", "policy_use", "victim")
 
 
@@ -40,8 +43,26 @@ def victim(m: object, pid: int) -> int:
 
 
 def bindings(name: str) -> dict[str, Callable[..., Any]]:
-    """The functions of a policy, by slot."""
+    """The functions of a policy by name: those that fill the slots, and more from a file of the user's.
+
+    Where a file has none for a slot nothing happens.  UserError or InputError if the file is no policy.
+    """
     from importlib import import_module
 
-    module = import_module(f"vmdbg.kernel.policies.{name}")
-    return {hole: getattr(module, hole) for hole in HOLES}
+    if name in POLICIES:
+        module = import_module(f"vmdbg.kernel.policies.{name}")
+        return {hole: getattr(module, hole) for hole in HOLES}
+    from vmdbg.kernel.policies.own import load
+
+    known = {policy: import_module(f"vmdbg.kernel.policies.{policy}") for policy in POLICIES}
+    return {hole: getattr(known["clock"], hole) for hole in HOLES} | load(name)  # a clock's do nothing
+
+
+def blame(error: BaseException, path: str) -> InputError:
+    """What a function of a policy raised, as a mistake in its file; with the line, if it was interpreted."""
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return InputError(str(error), path, line)

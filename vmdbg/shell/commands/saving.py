@@ -49,10 +49,10 @@ def save_machine_command(session: Session, args: Args) -> object:
 )
 def load_machine_command(session: Session, args: Args) -> object:
     from vmdbg.machine.saving import load_machine
-    from vmdbg.shell.boot import equip, replace_target
+    from vmdbg.shell.boot import approve, equip, replace_target
     from vmdbg.targets.simulated import Simulated
 
-    machine = load_machine(session.policy.path(args.file))
+    machine = load_machine(session.policy.path(args.file), lambda config: approve(session.policy, config))
     target = equip(session, Simulated(machine.config, machine=machine))
     target.loaded_from = os.path.abspath(session.policy.path(args.file))
     replace_target(session, target)

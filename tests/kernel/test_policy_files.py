@@ -1,0 +1,216 @@
+"""A page-replacement policy in a file of the user's: its rules, and that it does what it says."""
+
+from __future__ import annotations
+
+import subprocess
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from vmdbg import hot
+from vmdbg.errors import InputError, UserError
+from vmdbg.kernel.policies import bindings
+from vmdbg.kernel.scheduler import OP_EXIT
+from vmdbg.machine.check import check
+from vmdbg.machine.config import MachineConfig, load_config
+from vmdbg.machine.machine import Machine
+from vmdbg.machine.saving import load_machine, save_machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+
+MRU = Path(__file__).resolve().parents[2] / "docs" / "examples" / "mru.py"
+START, PAGE = 0x400000, 4096
+HEAD = "from vmdbg.hot import reads, writes\n"
+
+
+def machine_of(policy: str | Path, frames: int = 3, slots: int = 40) -> Machine:
+    values = {
+        "machine.ram": 1 << 20,
+        "machine.swap.size": slots * PAGE,
+        "kernel.first_frame": 3,
+        "kernel.user_frames": frames,
+        "kernel.policy": str(policy),
+    }
+    return Machine(MachineConfig(values))
+
+
+def read_pages(machine: Machine, pages: list[int]) -> None:
+    rows = array("q")
+    for page in pages:
+        rows.extend((1 << 8, START + page * PAGE, 0, 0))
+    rows.extend((OP_EXIT, 0, 0, 0))
+    spec = ProcessSpec("p", None, -1, [RegionSpec("heap", START, 24 * PAGE, 15)], rows)
+    machine.load(Program("p", "", [], [spec]))
+
+
+def mru_faults(pages: list[int], frames: int) -> int:
+    """The model: of the pages in memory the one that was used last goes."""
+    held: list[int] = []  # in the order of their last use
+    faults = 0
+    for page in pages:
+        if page in held:
+            held.remove(page)
+        else:
+            faults += 1
+            if len(held) == frames:
+                held.pop()
+        held.append(page)
+    return faults
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 6))
+def test_the_example_is_mru(pages: list[int], frames: int) -> None:
+    machine = machine_of(MRU, frames)
+    read_pages(machine, pages)
+    machine.run(len(pages))
+    counts = machine.counts()
+    assert counts["fault-minor"] + counts.get("fault-major", 0) == mru_faults(pages, frames)
+    assert check(machine) == []
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_both_engines_run_the_file(ready: Callable[[Machine], Machine], both: None) -> None:
+    ends = []
+    for compiled in (False, True):
+        machine = machine_of(MRU, 5)
+        read_pages(machine, [n * 7 % 24 for n in range(400)])
+        (ready(machine) if compiled else machine).run(400, compiled)
+        ends.append((machine.digest(), machine.counts()))
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_a_compiled_index_outside_a_table_is_a_mistake_of_the_file(
+    tmp_path: Path, ready: Callable[[Machine], Machine], both: None
+) -> None:
+    file = tmp_path / "wild.py"
+    file.write_text(HEAD + "@reads\ndef victim(m, pid):\n    return m.frame[1 << 40]\n")
+    machine = machine_of(file)
+    read_pages(machine, list(range(9)))
+    ready(machine)
+    digest = machine.digest()
+    with pytest.raises(InputError, match=r"wild\.py: "):
+        machine.run(100, True)
+    assert machine.digest() == digest
+
+
+VICTIM = "@reads\ndef victim(m, pid):\n    {}\n    return -1\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("x = 1\n", 0, "victim"),
+        ("def victim(m, pid):\n    return -1\n", 1, "marked"),
+        (HEAD + "@reads\ndef victim(m):\n    return -1\n", 3, r"expected victim\(m, pid\)"),
+        (HEAD + "@reads\ndef victim(m, pid=print()):\n    return -1\n", 3, "plain parameters"),
+        (HEAD + "@reads\ndef victim(m, pid: print()):\n    return -1\n", 3, "plain parameters"),
+        (HEAD + "@reads(cold=print())\ndef victim(m, pid):\n    return -1\n", 3, "cold=True"),
+        ("import os\n" + HEAD + VICTIM.format("pass"), 1, "consists of"),
+        ("from os import path\n" + HEAD + VICTIM.format("pass"), 1, "from vmdbg alone"),
+        ("print('hello')\n", 1, "consists of"),
+        ("X = [1]\n", 1, "only ints"),
+        ("from vmdbg.kernel.frames import nothing\n" + HEAD + VICTIM.format("pass"), 1, "cannot import"),
+        (HEAD + VICTIM.format("open('x')"), 4, "a call of no hot function"),
+        (HEAD + VICTIM.format("m.kernel[0] = 1"), 4, "a reader writes"),
+        (HEAD + VICTIM.format("x = m.frmae[0]"), 4, r"no table m\.frmae"),
+        (HEAD + VICTIM.format("x = FRAME"), 4, 'no name "FRAME"'),
+        (HEAD + VICTIM.format("x = 1 << pid"), 4, "a shift by pid"),
+        (HEAD + VICTIM.format("x = 1 / 2"), 4, "Div"),
+        (
+            HEAD + VICTIM.format("pass") + "@reads\ndef age(m, frame):\n    return 1\n",
+            7,
+            "choose another name",
+        ),
+        (HEAD + VICTIM.format("pass") + "@writes\ndef emit(m):\n    return 1\n", 7, "choose another name"),
+        ("def victim(:\n", 1, "not Python"),
+        ("\0", 0, "not Python"),
+    ],
+)
+def test_a_file_that_breaks_a_rule(tmp_path: Path, source: str, line: int, message: str) -> None:
+    file = tmp_path / "policy.py"
+    file.write_text(source)
+    before = dict(hot.FUNCTIONS)
+    with pytest.raises(InputError, match=message) as raised:
+        bindings(str(file))
+    if line:
+        assert raised.value.line == line
+    assert hot.FUNCTIONS.keys() >= before.keys()
+    assert machine_of("fifo").digest()
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(UserError, match=r"No such file"):
+        machine_of("/nowhere/policy.py")
+
+
+def test_an_answer_that_cannot_leave_counts_as_none(tmp_path: Path) -> None:
+    file = tmp_path / "zero.py"
+    for answer in ("0", "-5", "1 << 50", "pid"):
+        file.write_text(HEAD + VICTIM.format(f"return {answer}"))
+        machine = machine_of(file)
+        read_pages(machine, list(range(9)))
+        machine.run(100)
+        assert machine.counts()["oom"] == 1
+        assert check(machine) == []
+
+
+def test_a_mistake_at_run_time_is_told_with_its_line_and_nothing_has_run(tmp_path: Path) -> None:
+    file = tmp_path / "wild.py"
+    file.write_text(HEAD + VICTIM.format("x = m.frame[1 << 40]"))
+    machine = machine_of(file)
+    read_pages(machine, list(range(9)))
+    digest = machine.digest()
+    with pytest.raises(InputError, match=r"wild\.py:4: "):
+        machine.run(100)
+    assert machine.digest() == digest
+
+
+def test_two_files_do_not_mix(tmp_path: Path) -> None:
+    """Functions of a file are known to its machine alone, and names may be the same in two files."""
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    body = "@reads\ndef chosen(m):\n    return {}\n\n@reads\ndef victim(m, pid):\n    return chosen(m)\n"
+    first.write_text(HEAD + body.format(1))
+    second.write_text(HEAD + body.format(2))
+    machines = [machine_of(first), machine_of(second)]
+    assert [machine.k.victim(machine.m, 0) for machine in machines] == [1, 2]
+    assert "chosen" not in hot.FUNCTIONS
+
+
+def test_a_machine_file_names_it_beside_itself(tmp_path: Path) -> None:
+    (tmp_path / "policy.py").write_bytes(MRU.read_bytes())
+    (tmp_path / "own.toml").write_text('[kernel]\npolicy = "policy.py"\n')
+    assert load_config(str(tmp_path / "own.toml"))["kernel.policy"] == str(tmp_path / "policy.py")
+    (tmp_path / "bad.toml").write_text('[kernel]\npolicy = "nothing"\n')
+    with pytest.raises(InputError, match=r"kernel\.policy: expected one of clock, .*, or a \.py file"):
+        load_config(str(tmp_path / "bad.toml"))
+
+
+def test_a_saved_machine_has_it_again(tmp_path: Path) -> None:
+    machine = machine_of(MRU)
+    read_pages(machine, list(range(9)))
+    machine.run(5)
+    save_machine(machine, str(tmp_path / "machine"))
+    again = load_machine(str(tmp_path / "machine"))
+    again.run(9)
+    machine.run(9)
+    assert again.digest() == machine.digest()
+
+
+def test_restricted_sessions_have_none(
+    tmp_path: Path, run_vmdbg: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Not by `set`, not in a machine of the folder, not in a saved one."""
+    (tmp_path / "policy.py").write_bytes(MRU.read_bytes())
+    (tmp_path / "own.toml").write_text('[kernel]\npolicy = "policy.py"\n')
+    save_machine(machine_of(tmp_path / "policy.py"), str(tmp_path / "saved"))
+    for line in ("set kernel.policy policy.py", "machine own.toml", "load machine saved"):
+        done = run_vmdbg("-nx", "-batch", "--strict", "--restricted", "-ex", line, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "not allowed in a restricted session" in done.stderr

@@ -1,0 +1,141 @@
+"""A page-replacement policy in a file of the user's: read, held to the rules of hot code, bound.
+
+The file defines `victim(m, pid)` and, where it needs them, `policy_load`, `policy_unload`, `policy_use`
+and functions of its own, each marked `@reads` or `@writes`; besides these it may import names of vmdbg
+and name ints.  (docs/policies.md has an example.)
+"""
+
+from __future__ import annotations
+
+import ast
+
+from vmdbg import hot
+from vmdbg.errors import InputError, UserError
+from vmdbg.hot_rules import READS, WRITES, mark_of, mistakes
+from vmdbg.state.tables import COMPILED, RAM_VIEWS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Function = Callable[..., Any]
+
+SUFFIX = ".py"
+PARAMETERS = {
+    "policy_load": ["m", "frame"],
+    "policy_unload": ["m", "frame"],
+    "policy_use": ["m", "frame"],
+    "victim": ["m", "pid"],
+}
+MARKS = (READS, WRITES)
+
+
+def load(path: str) -> dict[str, Function]:
+    """The functions of the policy in a file, by name.
+
+    UserError if it cannot be read, InputError with its line if it breaks a rule.
+    """
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read(), path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None
+    except (SyntaxError, ValueError) as error:
+        line, column = getattr(error, "lineno", 0) or 0, getattr(error, "offset", 0) or 0
+        raise InputError(f"not Python: {getattr(error, 'msg', error)}", path, line, column) from None
+    for statement in tree.body:
+        wrong = wrong_statement(statement)
+        if wrong:
+            raise InputError(wrong, path, statement.lineno)
+    definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if "victim" not in [node.name for node in definitions]:
+        raise InputError("a policy needs a function victim(m, pid)", path)
+    space = execute(tree, path)
+    known = {name: vars(function)["hot"]["writes"] for name, function in hot.FUNCTIONS.items()}
+    for node in definitions:
+        if node.name in known:
+            raise InputError(f"vmdbg has a function {node.name}; choose another name", path, node.lineno)
+    known |= {name: name in PARAMETERS for name in hot.SLOTS} | {"int": False, "len": False}
+    known |= {node.name: mark_of(node) == WRITES for node in definitions}
+    for node in definitions:
+        check_function(node, known, space, path)
+    return {node.name: space[node.name] for node in definitions}
+
+
+def wrong_statement(node: ast.stmt) -> str:
+    """What is wrong with a statement of the file itself; empty if nothing is."""
+    if isinstance(node, ast.FunctionDef):
+        return wrong_definition(node)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return ""
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        if node.module == "__future__" or (node.module or "").split(".")[0] == "vmdbg":
+            return ""
+        return f"a policy imports from vmdbg alone, not from {node.module}"
+    if isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
+        if isinstance(node.value, ast.Constant) and type(node.value.value) is int:
+            return ""
+        return "only ints can be named in a policy"
+    return "a policy consists of imports from vmdbg, names of ints, and functions marked @reads or @writes"
+
+
+def wrong_definition(node: ast.FunctionDef) -> str:
+    """What is wrong with the head of a function; empty if nothing is."""
+    arguments = node.args
+    names = [argument.arg for argument in arguments.args]
+    if len(node.decorator_list) != 1 or mark_of(node) not in MARKS:
+        return f"{node.name} is to be marked @reads or @writes"
+    mark = node.decorator_list[0]
+    if isinstance(mark, ast.Call) and (
+        mark.args or [ast.unparse(word) for word in mark.keywords] != ["cold=True"]
+    ):
+        return f"@{mark_of(node)} takes cold=True or nothing"
+    more = (arguments.posonlyargs, arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+    if any(more) or arguments.defaults or any(argument.annotation for argument in arguments.args):
+        return f"{node.name} takes plain parameters: no defaults, no stars, no annotations"
+    wanted = PARAMETERS.get(node.name)
+    if wanted and names != wanted:
+        return f"expected {node.name}({', '.join(wanted)})"
+    return f"{node.name} has an annotation" if node.returns else ""
+
+
+def execute(tree: ast.Module, path: str) -> dict[str, Any]:
+    """The names of the file.  Its functions are marked, but not made known to all of vmdbg."""
+
+    def marker(writes: bool) -> Function:
+        def mark(function: Any = None, *, cold: bool = False) -> Any:
+            def set_marks(target: Any) -> Any:
+                target.hot = {"writes": writes, "cold": cold, "fills": True, "checked": True}
+                return target
+
+            return set_marks if function is None else set_marks(function)
+
+        return mark
+
+    marks = {READS: marker(False), WRITES: marker(True)}
+    space: dict[str, Any] = {"__name__": f"policy {path}", **marks}
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom) and statement.module == hot.__name__:
+            continue  # of the marks
+        module = ast.Module(body=[statement], type_ignores=[])
+        try:
+            exec(compile(module, path, "exec"), space)  # noqa: S102 -- wrong_statement saw it
+        except ImportError as error:
+            raise InputError(str(error), path, statement.lineno) from None
+    return space
+
+
+def check_function(node: ast.FunctionDef, known: dict[str, bool], space: dict[str, Any], path: str) -> None:
+    """InputError if a function breaks a rule of hot code, or names what there is not."""
+    for part, wrong in mistakes(node, known):
+        raise InputError(f"{node.name}: {wrong}", path, getattr(part, "lineno", node.lineno))
+    bound = {argument.arg for argument in node.args.args}
+    names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+    bound |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    for name in names:
+        if name.id not in bound | known.keys() | set(MARKS) and type(space.get(name.id)) is not int:
+            raise InputError(f'{node.name}: no name "{name.id}"', path, name.lineno)
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and part.attr not in (*COMPILED, *RAM_VIEWS):
+            raise InputError(f"{node.name}: no table m.{part.attr}", path, part.lineno)
