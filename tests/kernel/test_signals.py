@@ -157,6 +157,30 @@ def test_a_handler_that_repairs_nothing_runs_for_ever() -> None:
     assert machine.counts()["handler"] == 500
 
 
+def test_a_bus_error_is_handled_too() -> None:
+    text = """
+    region data 0x400000 4K rw
+    handler mend
+    write 0x400000, 1
+    read 0x400000
+    exit 7
+    mend:
+      munmap 0x400000, 4K
+      mmap 0x400000, 4K, rw
+      return
+    """
+    machine = boot(text)
+    machine.run(2)
+    address, form = machine.k.leaf_entry(machine.m, 1, 0x400000), machine.format
+    entry = machine.k.make_leaf(1 << 40, 15, len(form.levels) - 1)  # a frame that no bank has
+    machine.k.store(machine.m, address, form.entry_bytes, entry)
+    machine.k.tlb_flush(machine.m, 0, -1, 0)
+    machine.run(100)
+    counts = machine.counts()
+    assert (counts["bus-error"], counts["handler"], counts["return"]) == (1, 1, 1)
+    assert status(machine) == 7
+
+
 def test_what_can_be_handled() -> None:
     machine = boot("handler h\nh: return\n")
     assert not handles(machine.m, 1, SIGSEGV)

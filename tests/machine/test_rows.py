@@ -7,13 +7,16 @@ from array import array
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED
+from vmdbg.kernel.patterns import PATTERN_BITS, PATTERN_DEPTH, PATTERN_RANDOM
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_PATTERNED, OP_RANGED
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
 EXIT = [OP_EXIT, 0, 0, 0]
 READ = [0, 0x400000, 0, 0]
+PATTERN = OP_RANGED | OP_PATTERNED
+WEIGHTS = [0, 0, 0, 0]
 TOP = (1 << 63) - 1
 
 
@@ -37,6 +40,18 @@ def load(rows: list[list[int]], references: list[int]) -> Machine:
         ([[OP_RANGED, -TOP, 0, 0], [2, -8, 0, 0], EXIT], [], "64-bit"),
         ([[OP_RANGED, 0, 0, 0], [1 << 40, 1 << 40, 0, 0], EXIT], [], "64-bit"),
         ([READ], [], "no exit"),
+        ([[OP_RANGED, 0, 0, 0], EXIT], [], "no exit"),
+        ([[PATTERN, 0, 0, PATTERN_RANDOM], [5, 8, 1, 0], EXIT], [], "no exit"),
+        ([[PATTERN, TOP - 7, 0, PATTERN_RANDOM], [1, 8, 3, 0], WEIGHTS, EXIT], [], "64-bit"),
+        ([[PATTERN, 0, 0, PATTERN_RANDOM], [5, 8, 0, 0], WEIGHTS, EXIT], [], "64-bit"),
+        ([[PATTERN, 0, 0, PATTERN_RANDOM], [0, 8, 1, 0], WEIGHTS, EXIT], [], "64-bit"),
+        ([[PATTERN, 0, 0, 0], [5, 8, 1, 0], WEIGHTS, EXIT], [], "a pattern that is none"),
+        ([[PATTERN, 0, 0, 9], [5, 8, 1, 0], WEIGHTS, EXIT], [], "a pattern that is none"),
+        ([[PATTERN, 0, 0, PATTERN_RANDOM], [5, 8, 9, 0], WEIGHTS, EXIT], [], "a pattern that is none"),
+        ([[PATTERN, 0, 0, PATTERN_RANDOM | 40 << PATTERN_BITS], [5, 8, 9, 0], WEIGHTS, EXIT], [], "none"),
+        ([[PATTERN, 0, 0, PATTERN_RANDOM | 31 << PATTERN_BITS], [5, 1, 1 << 31, 0], WEIGHTS, EXIT], [],
+          "none"),
+        ([[PATTERN, 0, 0, PATTERN_RANDOM | 1 << PATTERN_DEPTH], [5, 8, 1, 0], WEIGHTS, EXIT], [], "none"),
         ([[OP_LOOP, 2, 0, 0], READ, EXIT], [], "no end"),
         ([[OP_END, 0, 0, 0], EXIT], [0], "of no loop"),
         ([[OP_LOOP, 2, 0, 0], [OP_END, 1, 0, 0], EXIT], [1], "empty"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
-from vmdbg.kernel.reasons import REASON_MEMORY, REASON_REFUSED, REASON_SIGNAL
+from vmdbg.kernel.reasons import REASON_MEMORY, REASON_REFUSED
+from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
 from vmdbg.state.tables import (
     ARRAY,
     CONTROL_VALUE,
@@ -20,9 +21,9 @@ from vmdbg.state.tables import (
     KERNEL_RMAP_COUNT,
     KERNEL_SLOT_COUNT,
     PROCESS,
-    PROCESS_BACK,
     PROCESS_LIMIT,
     PROCESS_RSS,
+    PROCESS_STATE,
     REGION,
     REGION_RIGHTS,
 )
@@ -88,7 +89,7 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
             return done
         slots = m.kernel[KERNEL_SLOT_COUNT]
         if machine.cold_work(reason):
-            if reason == REASON_SIGNAL and machine.m.process[row + PROCESS_BACK]:
+            if machine.m.process[row + PROCESS_STATE] != PROCESS_IS_ENDED:
                 done.handled = True
                 return done
             done.slots = machine.m.kernel[KERNEL_SLOT_COUNT] - slots
