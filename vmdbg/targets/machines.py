@@ -61,13 +61,16 @@ def facts(machine: Machine) -> dict[str, Any]:
 
 
 def describe(config: MachineConfig) -> str:
-    """The format's name, then `64 MiB RAM, TLB 64i + 64d + 1536 entries, 64 MiB swap`."""
+    """`x86_64, 64 MiB RAM, TLB 64i + 64d + 1536 entries, 64 MiB swap`; a format of the machine's own name
+    is left out."""
     cached = " + ".join(
         f"{sets * ways}{name[len('tlb.l1') :] if name < 'tlb.l2' else ''}"
         for name, (sets, ways) in ((name, config.geometry(name)) for name in TLB_SETTINGS)
         if sets
     )
-    parts = [config["machine.format"].rpartition("/")[2], f"{format_size(config['machine.ram'])} RAM"]
+    form = config["machine.format"].rpartition("/")[2]
+    parts = [form] if form.removesuffix(".toml") != config.name else []
+    parts.append(f"{format_size(config['machine.ram'])} RAM")
     parts.append(f"TLB {cached} entries" if cached else "no TLB")
     swap = config["machine.swap.size"]
     parts.append(f"{format_size(swap)} swap" if swap else "no swap")

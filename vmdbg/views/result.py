@@ -31,6 +31,7 @@ RIGHTS = "rights"  # four letters
 FLAG = "flag"  # true or false in JSON, shown as yes or -
 DATA = "data"  # JSON only: lists and objects
 GAP = "  "
+WIDTH = 80
 SAMPLE = 200
 WORD_MASK = (1 << 64) - 1
 
@@ -39,10 +40,11 @@ class Column:
     """One column: `key` in JSON and CSV, `header` in text (the key with blanks if None).
 
     `format` turns a value into text; `align` is `<` or `>`; `style` names a style of the theme.
-    `shown=False` leaves the column out of the text, `exported=False` out of JSON and CSV.
+    `shown=False` leaves the column out of the text, `exported=False` out of JSON and CSV.  The last
+    column may have sentences that `wraps` within the screen.
     """
 
-    __slots__ = ("align", "exported", "format", "header", "key", "kind", "shown", "style")
+    __slots__ = ("align", "exported", "format", "header", "key", "kind", "shown", "style", "wraps")
 
     def __init__(
         self,
@@ -55,13 +57,14 @@ class Column:
         style: str = "",
         shown: bool = True,
         exported: bool = True,
+        wraps: bool = False,
     ) -> None:
         self.key, self.kind = key, kind
         self.header = key.replace("_", " ") if header is None else header
         self.align = align or (">" if kind == NUMBER else "<")
         self.format = format or default_format(kind)
         self.style = style or (kind if kind in (ADDRESS, ENTRY, RIGHTS, NUMBER) else "")
-        self.shown, self.exported = shown, exported
+        self.shown, self.exported, self.wraps = shown, exported, wraps
 
 
 def default_format(kind: str) -> Callable[[Any], str]:
@@ -195,7 +198,8 @@ class Table(Result):
             if first and self.headers:
                 header = [("header", column.header) for _, column in shown]
                 yield lay_out(header, [column for _, column in shown], widths)
-            for row in cells:
+            room = WIDTH - sum(widths[:-1]) - len(GAP) * len(widths[:-1]) if shown[-1][1].wraps else 0
+            for row in (line for whole in cells for line in folded(whole, room)):
                 styled = [(column.style, text) for text, (_, column) in zip(row, shown, strict=True)]
                 yield lay_out(styled, [column for _, column in shown], widths)
         if not widths and self.empty:
@@ -221,6 +225,19 @@ class Table(Result):
         keys = [column.key for column in self.columns]
         for row in self.rows:
             yield [row.get(key) for key in keys] if hasattr(row, "get") else row
+
+
+def folded(cells: list[str], room: int) -> Iterator[list[str]]:
+    """A row, its last cell in as many lines of `room` columns as it needs (0: in one)."""
+    if room <= 0 or len(cells[-1]) <= room:
+        yield cells
+        return
+    from textwrap import wrap
+
+    before = cells[:-1]
+    for part in wrap(cells[-1], room, break_long_words=False, break_on_hyphens=False):
+        yield [*before, part]
+        before = [""] * len(before)
 
 
 def lay_out(cells: Sequence[tuple[str, str]], columns: Sequence[Column], widths: Sequence[int]) -> Line:

@@ -51,8 +51,8 @@ def map_table(show: Notation, regions: Iterable[Space], notes: Iterable[str] = (
     return Table(columns, rows, notes=notes, empty="No regions.")
 
 
-def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str) -> Table:
-    """Mapped pages, joined where addresses and frames go on."""
+def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str, kernel: bool = False) -> Table:
+    """Mapped pages, joined where addresses and frames go on; those of the kernel have no regions."""
     columns = [
         Column("start", kind=ADDRESS, format=show.va),
         Column("end", kind=ADDRESS, format=show.va),
@@ -60,8 +60,8 @@ def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str) -> T
         Column("rights", kind=RIGHTS),
         size_column("page_size", "page"),
         Column("pa", kind=ADDRESS, format=show.pa),
-        Column("pfn", kind=ADDRESS, format=show.pfn),
-        Column("kind", "region", format=lambda kind: kind or "-"),
+        Column("pfn", kind=ADDRESS, format=show.pfn, shown=not kernel),
+        Column("kind", "region", format=lambda kind: kind or "-", shown=not kernel),
     ]
     rows = (
         [

@@ -43,14 +43,14 @@ def registers_table(rows: Iterable[dict[str, Any]], several: bool) -> Table:
         Column("cpu", kind=NUMBER, shown=several),
         Column("register"),
         Column("value", kind=ADDRESS),
-        Column("meaning"),
+        Column("meaning", wraps=True),
     ]
     return Table(columns, rows, headers=several)
 
 
 def stats_table(rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
     """`info stats`."""
-    columns = [Column("event"), Column("count", kind=NUMBER), Column("help", "what")]
+    columns = [Column("event"), Column("count", kind=NUMBER), Column("help", "what", wraps=True)]
     return Table(columns, rows, notes=notes, empty="Nothing has happened.")
 
 
@@ -62,7 +62,7 @@ def faults_table(rows: list[dict[str, Any]]) -> Table:
         Column("fault"),
         Column("count", kind=NUMBER),
         Column("cycles", kind=NUMBER),
-        Column("help", "what"),
+        Column("help", "what", wraps=True),
     ]
     served = sum(row["count"] for row in rows if row["fault"] != "signal")
     signals = sum(row["count"] for row in rows) - served

@@ -212,7 +212,7 @@ def partitions_table(show: Notation, rows: list[dict[str, Any]]) -> Table:
     ]
     total = (
         f"{taken} of {len(rows)} partitions of {format_size(rows[0]['size'])} in use: "
-        f"{size_text(used)} used, {size_text(wasted)} wasted inside{share}."
+        f"{size_text(used)} used, {size_text(wasted)} wasted{share}."
     )
     return Table(columns, rows, notes=[total])
 

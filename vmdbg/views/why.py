@@ -94,12 +94,11 @@ def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
     for edit in verdict.cause.edits if verdict.cause else []:
         step = edit.step
         change = f"{show.entry(edit.old)} -> {show.entry(edit.new)} ({edit.what})"
-        yield f"edit   {step.name} {show.pa(step.address)}: {change}"
+        yield from wrapped("edit", f"{step.name} {show.pa(step.address)}: {change}")
     for register, value in verdict.registers:
         if found_fault(verdict):
-            yield from wrapped(
-                "or", f"set ${register.name} = {1 - value}: {register.help}, while it is {value}"
-            )
+            when = f"while it is {value}," if value else "then"
+            yield from wrapped("or", f"set ${register.name} = {1 - value}: {when} {register.help}")
         else:
             text = f"{register.name} = {value}; with {1 - value} it would be refused: {register.help}"
             yield from wrapped("since", text)

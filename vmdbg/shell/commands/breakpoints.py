@@ -229,6 +229,6 @@ def info_events(session: Session, args: Args) -> object:
     from vmdbg.state.events import EVENTS
 
     counts = session.target.machine.counts()
-    columns = [Column("event"), Column("count", kind=NUMBER), Column("cost"), Column("meaning")]
+    columns = [Column("event"), Column("count", kind=NUMBER), Column("cost"), Column("meaning", wraps=True)]
     rows = [[event.name, counts.get(event.name, 0), event.cost or "-", event.help] for event in EVENTS]
     return Table(columns, rows)

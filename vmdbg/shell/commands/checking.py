@@ -36,7 +36,7 @@ def check_command(session: Session, args: Args) -> object:
     if args.what == "tlb":
         found = [violation for violation in found if violation.rule in ("tlb", "stale", "owed")]
     return Table(
-        [Column("rule"), Column("message", "what is wrong")],
+        [Column("rule"), Column("message", "what is wrong", wraps=True)],
         [tuple(violation) for violation in found],
         empty="Consistent: nothing disagrees.",
     )

@@ -36,9 +36,8 @@ def map_command(session: Session, args: Args) -> object:
     target = session.target
     place = place_of(session, args)
     if args.k:
-        return runs_table(
-            target.notation, target.kernel_runs(place), "The kernel has no part of this address space."
-        )
+        none = "The kernel has no part of this address space."
+        return runs_table(target.notation, target.kernel_runs(place), none, kernel=True)
     if args.phys or place.pid is None:
         return runs_table(target.notation, target.runs(place), "No page is mapped.")
     return map_table(target.notation, target.regions(place), target.map_notes(place))
