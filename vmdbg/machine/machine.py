@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.hot import Linked, reads
-from vmdbg.kernel import large, policies, processes, regions, signals, syscalls
+from vmdbg.kernel import large, policies, processes, signals, syscalls
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.objects import open_object
 from vmdbg.kernel.reasons import (
@@ -22,6 +22,7 @@ from vmdbg.kernel.reasons import (
 )
 from vmdbg.machine import boot, marks
 from vmdbg.machine.loading import map_region
+from vmdbg.machine.pools import Pools
 from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.state import events, tables
@@ -37,10 +38,7 @@ from vmdbg.state.tables import (
     FRAME_STATE,
     KERNEL_CPU,
     KERNEL_OPERATIONS,
-    KERNEL_REGION_FREE,
-    KERNEL_RESIDENT,
     KERNEL_RMAP_COUNT,
-    KERNEL_RMAP_FREE,
     KERNEL_WAKE,
     OP,
     PATH,
@@ -51,12 +49,6 @@ from vmdbg.state.tables import (
     PROCESS_PC,
     PROCESS_PINNED,
     PROCESS_ROOT,
-    PROCESS_RSS,
-    REGION,
-    REGION_NEXT,
-    RMAP,
-    RMAP_NEXT,
-    TABLES,
 )
 
 TYPE_CHECKING = False
@@ -86,13 +78,14 @@ def no_halt(number: int) -> None:
     """The compiled engine ends the operation: CONTROL_LIMIT is 0."""
 
 
-class Machine:
+class Machine(Pools):
     """A simulated computer.  `m` are its tables as the interpreted engine sees them.
 
     Nobody keeps a reference to `m` or to a table over a call that may run operations: pools grow.
     """
 
     def __init__(self, config: MachineConfig) -> None:
+        super().__init__()
         self.config = config
         self.format = find(config["machine.format"], config["machine.page_size"])
         self.bindings = boot.bindings(config)
@@ -108,15 +101,9 @@ class Machine:
         boot.map_kernel(self.k, self.format)
         self.program: Any = None
         self.compiled: Compiled | None = None
-        self._arrays: Any = None
         self.interpreted = 0
         self.flat = False
         self.marked: dict[int, int] = {}  # rows of operations before which `run` stops: their words
-
-    @property
-    def m(self) -> Any:
-        """The tables."""
-        return self.k.m
 
     # -- time
 
@@ -176,43 +163,6 @@ class Machine:
         self.m.op[first * OP : (first + count) * OP] = rows
         self.m.process[pid * PROCESS + PROCESS_PC] = first
         self.m.process[pid * PROCESS + PROCESS_END] = first + count
-
-    def grow(self, rows: str, count: int) -> None:
-        """Give the tables whose size is `rows` at least that many rows; the new ones are zero."""
-        if count > self.shape[rows]:
-            self.resize(rows, count)
-
-    def resize(self, rows: str, count: int) -> None:
-        """Give the tables whose size is `rows` exactly that many rows."""
-        self.shape[rows] = count
-        for declared in TABLES.values():
-            if rows in declared.rows.split():
-                old = self.buffers[declared.name]
-                new = bytearray(tables.buffer_size(declared, self.shape))
-                new[: len(old)] = old[: len(new)]
-                self.buffers[declared.name] = new
-        self.k.m = tables.views(self.buffers)
-        self._arrays = None
-
-    def make_room_for_process(self) -> None:
-        """Let there be a spare row for a new process."""
-        if not processes.spare_row(self.k):
-            self.grow("processes", 2 * self.shape["processes"])
-
-    def grow_rmap(self) -> None:
-        """Double the reverse map."""
-        old = self.shape["rmaps"]
-        self.grow("rmaps", 2 * old)
-        boot.chain(self.m.rmap, RMAP, RMAP_NEXT, old, 2 * old, self.m.kernel[KERNEL_RMAP_FREE])
-        self.m.kernel[KERNEL_RMAP_FREE] = old
-        self.m.kernel[KERNEL_RMAP_COUNT] += old
-
-    def grow_regions(self) -> None:
-        """Double the regions."""
-        old = self.shape["regions"]
-        self.grow("regions", 2 * old)
-        boot.chain(self.m.region, REGION, REGION_NEXT, old, 2 * old, self.m.kernel[KERNEL_REGION_FREE])
-        self.m.kernel[KERNEL_REGION_FREE] = old
 
     # -- running
 
@@ -321,28 +271,6 @@ class Machine:
         self.make_room_for_system_call(pid)
         syscalls.execute(self.k, self.format, self.config["tlb.asids"], pid)
         return True
-
-    def make_room_for_system_call(self, pid: int) -> None:
-        """Let the pools have the rows that one system call of a process may need, a fork too.
-
-        In the reverse map: as many as pages that `fork` shares, or as frames that a populated region takes
-        or finds in the page cache (a frame that it takes from another page brings its rows along).
-        """
-        self.make_room_for_process()
-        needed = len(regions.regions_of(self.k, pid)) + 2
-        while self.free_regions(needed) < needed:
-            self.grow_regions()
-        free, resident = self.k.user_frames_free(self.m), self.m.kernel[KERNEL_RESIDENT]
-        pages = max(self.m.process[pid * PROCESS + PROCESS_RSS], free + resident)
-        while self.m.kernel[KERNEL_RMAP_COUNT] < pages + 2 * RMAP_SPARE:
-            self.grow_rmap()
-
-    def free_regions(self, enough: int) -> int:
-        """Free rows of the regions, counted up to `enough`."""
-        count, row = 0, self.m.kernel[KERNEL_REGION_FREE]
-        while row and count < enough:
-            count, row = count + 1, self.m.region[row * REGION + REGION_NEXT]
-        return count
 
     def find_page(self, pid: int, va: int) -> int:
         """The frame of the page of `va` in a process's space; -1 if it has none, or a large one."""
