@@ -24,10 +24,10 @@ exit
 class Prompt:
     """A session with a machine, and what it writes."""
 
-    def __init__(self, program: str = "") -> None:
+    def __init__(self, program: str = "", machine: str = "tutorial16") -> None:
         self.out, self.err = io.StringIO(), io.StringIO()
         self.session = make_session(self.out, self.err)
-        self.session.target = open_target(self.session, "tutorial16", program)
+        self.session.target = open_target(self.session, machine, program)
         self.session.settings.attach_later(lambda: MachineSettings(self.session))
 
     def run(self, *lines: str) -> str:

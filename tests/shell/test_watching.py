@@ -96,7 +96,7 @@ def test_an_entry_stops_at_the_kernels_write_and_where_a_walk_sets_bits() -> Non
     assert prompt.run("swapout 0x408000") != ""
     text = prompt.run("reverse-continue")
     assert text.splitlines()[3].endswith("P RW US A D NX")
-    assert text.splitlines()[4].endswith("P RW US NX")
+    assert text.splitlines()[4].endswith("P RW US NX  (-A -D)")
 
 
 def test_slots_and_frames() -> None:

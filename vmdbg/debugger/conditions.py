@@ -112,10 +112,39 @@ class Condition:
         return isinstance(node, BY_EVENT) and all(map(self.needs_no_machine, node.children()))
 
     def holds(self, row: Happening | None, pid: int, operations: int) -> bool:
-        """Is it true of an event, or of the start of an operation?  UserError as expressions give."""
+        """Is it true of an event, or of the start of an operation?  UserError as expressions give.
+
+        Of an event without an argument that it needs it is not.
+        """
         self.scope.see(row, pid, operations)
-        value = self.evaluator.run(self.node)
-        return bool(value.truth())
+        try:
+            return bool(self.evaluator.run(self.node).truth())
+        except UserError:
+            if self.lacks(row):
+                return False
+            raise
+
+    def lacks(self, row: Happening | None) -> bool:
+        """Does it name an argument that an event has not?"""
+        return row is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *row.arguments}
+
+    def named(self, node: Node) -> set[str]:
+        """What an expression names of events."""
+        if isinstance(node, Variable):
+            return {node.name[1:]} & self.names
+        return {name for child in node.children() for name in self.named(child)}
+
+    def value(self, row: Happening) -> int | str | None:
+        """What it is for an event: a number or a text; None if the event lacks an argument."""
+        from vmdbg.debugger.c_types import INT, POINTER
+
+        if self.lacks(row):
+            return None
+        self.scope.see(row, row.pid, row.operation)
+        found = self.evaluator.run(self.node)
+        if found.type.code in (INT, POINTER):
+            return found.as_integer()
+        return text_of(found, self.scope.read_memory)
 
     # -- what the stop rows can ask
 
@@ -129,13 +158,9 @@ class Condition:
 
     def asks(self, patterns: list[Pattern]) -> bool:
         """Is it about these events: can they be asked a part of it, or does it name their arguments?"""
-        return bool(patterns) and (self.about_event(self.node) or self.narrow(patterns) != patterns)
-
-    def about_event(self, node: Node) -> bool:
-        """Does it name what only an event has?"""
-        if isinstance(node, Variable):
-            return node.name[1:] in self.names.difference(("pid", "operations"))
-        return any(map(self.about_event, node.children()))
+        return bool(patterns) and (
+            bool(self.named(self.node) - {"pid", "operations"}) or self.narrow(patterns) != patterns
+        )
 
     def comparison(self, node: Node) -> tuple[str, str, int | str] | None:
         """`$_va == 4` as (name, operator, value); None if it is none of an event with a constant."""

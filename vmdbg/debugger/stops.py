@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.state.events import ACTION_LOG, ACTION_STOP, BY_NAME, EVENTS, MASK_STOPS, SIGNAL
+from vmdbg.state.events import ACTION_LOG, ACTION_STOP, BY_NAME, EVENTS, MASK_LOG, MASK_STOPS, SIGNAL
 from vmdbg.state.tables import (
     CONTROL_HIT,
     CONTROL_LOGGED,
+    CONTROL_NUMBERED,
     CONTROL_STOP,
     CONTROL_STOPS,
     STOP,
@@ -52,6 +53,11 @@ class Pattern:
     ) -> None:
         self.kind, self.pid, self.cpu, self.low, self.which = kind, pid, cpu, low, which
         self.high = low if high is None else high
+
+    @property
+    def plain(self) -> bool:
+        """Is it asked nothing but its kind?"""
+        return self.pid == self.cpu == ANY and self.low is None
 
     def but(self, **changes: int) -> Pattern:
         """The same with other values."""
@@ -164,13 +170,15 @@ class Stop:
 class Stops:
     """All stops of a session; numbers are never used again.
 
-    `signals`: a process that is sent a signal halts the machine too.
+    `signals`: a process that is sent a signal halts the machine too.  Without `numbering` events that stop
+    compiled code, or are logged there, are numbered among those of the kinds that are caught.
     """
 
     def __init__(self) -> None:
         self.by_number: dict[int, Stop] = {}
         self.last = 0
         self.signals = Stop(0, "signal", "signal", [Pattern(SIGNAL)], KEEP)
+        self.numbering = False  # give events their numbers inside operations, of whatever kind others are
 
     # -- making and finding
 
@@ -224,11 +232,16 @@ class Stops:
         With `log` no row halts the machine.  Either way the events that match are logged.
         """
         patterns = [pattern for stop in self.active for pattern in stop.narrow] if watch else []
+        if log:  # what is asked nothing needs no row
+            for pattern in patterns:
+                if pattern.plain:
+                    machine.m.mask[pattern.kind] |= MASK_LOG
+            patterns = [pattern for pattern in patterns if not pattern.plain]
         if len(patterns) * STOP > len(machine.m.stop):
             machine.grow("stops", 2 * len(patterns))
         m = machine.m
         m.control[CONTROL_STOP] = m.control[CONTROL_LOGGED] = 0
-        m.control[CONTROL_HIT] = -1
+        m.control[CONTROL_HIT] = m.control[CONTROL_NUMBERED] = -1
         for row, pattern in enumerate(patterns):
             at = row * STOP
             m.mask[pattern.kind] |= MASK_STOPS
@@ -238,12 +251,15 @@ class Stops:
             m.stop[at + STOP_VALUE] = 0 if pattern.low is None else pattern.which
             m.stop[at + STOP_LOW], m.stop[at + STOP_HIGH] = pattern.low or 0, pattern.high or 0
         m.control[CONTROL_STOPS] = len(patterns)
+        if watch and self.numbering:
+            for kind in range(len(EVENTS)):
+                m.mask[kind] |= MASK_STOPS
 
     @staticmethod
     def remove(m: Any) -> None:
         """Take the rows and mask bytes out."""
         for event in EVENTS:
-            m.mask[event.kind] &= ~MASK_STOPS
+            m.mask[event.kind] = 0
         m.control[CONTROL_STOPS] = 0
 
     def matching(self, row: Happening) -> list[Stop]:

@@ -1,11 +1,10 @@
-"""last write, last map, events: questions to the past, which is run again for the answer."""
+"""last write, last map: questions to the past, which is run again for the answer."""
 
 from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import PURE, Argument, command, prefix
-from vmdbg.shell.kinds import ADDRESS, EVENT, WORD
-from vmdbg.shell.times import position_of
+from vmdbg.shell.kinds import ADDRESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
     from vmdbg.debugger.stops import Pattern
     from vmdbg.shell.command import Args
-
-MOST_OPERATIONS = 1_000_000
 
 LAST = prefix("last", group="time", summary="When something happened last.")
 
@@ -89,50 +86,3 @@ def last_map(session: Session, args: Args) -> object:
     show = session.target.notation
     what = f"The entry of {show.va(args.address)} at {show.pa(at)} was written"
     return answer(session, [Pattern(ENTRY_WRITE, low=at, high=at)], what)
-
-
-@command(
-    "events",
-    group="time",
-    needs=("run",),
-    effect=PURE,
-    arguments=[
-        Argument("range", WORD, optional=True, help="operations FROM..TO"),
-        Argument("kind", EVENT, optional=True, help="kind of event"),
-    ],
-    usage="events[/json|/csv] [TIME|FROM..TO] [KIND]",
-    forms=("json", "csv"),
-    summary="The events of operations of the past.",
-    help="""
-FROM and TO are operations of the record, both included; without them, the operation in which the machine
-stands, or the one before.  They are not stored: the past is run again.  With KIND, only those events.""",
-    examples=["events"],
-)
-def events_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import record
-    from vmdbg.views.stories import EventTable
-
-    timeline = session.timeline
-    now, inside = timeline.position
-    if args.range:
-        low, dots, high = args.range.partition("..")
-        first = position_of(session, low)[0]
-        last = position_of(session, high)[0] if dots else first
-    else:
-        first = last = now if inside else max(timeline.begin, now - 1)
-    if last < first:
-        raise UserError("inverted range")
-    if last - first >= MOST_OPERATIONS:
-        raise UserError(f"At most {MOST_OPERATIONS} operations at a time.")
-    reach = max(timeline.end, now + (1 if inside else 0))
-    if args.range and not timeline.begin <= first < reach:
-        raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
-    last = min(last + 1, reach)
-    rows = (
-        [row for _, _, events in record(timeline, first, last, reach) for row in events]
-        if first < last
-        else []
-    )
-    if args.kind:
-        rows = [row for row in rows if row.name == args.kind]
-    return EventTable(timeline.machine, rows) if rows or args.form else "No events."
