@@ -86,6 +86,7 @@ WORDS = {
     "WORD": r"[A-Za-z_][A-Za-z0-9_]*",
     "RIGHTS": r"(?:none|(?=[rwxu-]+\b|[rwxu-]+(?![A-Za-z0-9_]))[rwxu-]+)",
     "KIND": "(?:" + "|".join(KINDS) + ")",
+    "TEXT": '"[^"]+"',
     "COMMENT": ".*",
 }
 
@@ -120,6 +121,7 @@ def sentence(node: Node, rng: random.Random, depth: int = 0) -> list[str]:
             "NAME": ("buf", "a", "_x1", "mend"),
             "RIGHTS": ("r", "rw", "r-x", "none", "rwx"),
             "KIND": KINDS,
+            "TEXT": ('"nothing.bin"', '"a # b"'),
             "COMMENT": ("", "anything at all ( , ["),
         }
         if inside in samples:

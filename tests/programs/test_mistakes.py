@@ -122,7 +122,10 @@ def test_screen_of_an_unknown_operation(tmp_path: Path) -> None:
         ("munmap 0x10, 4K", "1:8: 0x10 is not a multiple of the page size, 4 KiB <0x10>"),
         (
             "mmap 0, 4K, rw, populate",
-            '1:15: expected page=SIZE, populate or the end of the line, not "," <,>',
+            (
+                '1:15: expected page=SIZE, populate, file="PATH", offset=N, shared[=NAME], fixed '
+                'or the end of the line, not "," <,>'
+            ),
         ),
         ("read 0\x1b[31m", "1:7: unexpected character U+001B <?>"),
         ("read 1²", '1:7: expected "," or the end of the line, not "²" <²>'),

@@ -251,7 +251,10 @@ def test_the_demo_has_done_twelve_operations_when_the_prompt_comes() -> None:
         ("text", "0x400000", "0x404000", 13),
         ("data", "0x404000", "0x406000", 11),
         ("heap", "0x406000", "0x416000", 11),
+        ("file", "0x548000", "0x549000", 11),
+        ("shared", "0x54a000", "0x54c000", 11),
         ("anon", "0x7f0000000000", "0x7f0000200000", 11),
+        ("anon", "0x7fffffefe000", "0x7fffffeff000", 8),
         ("stack", "0x7fffffffb000", "0x7ffffffff000", 11),
     ]
     done = []
@@ -268,7 +271,7 @@ def test_the_demo_has_done_twelve_operations_when_the_prompt_comes() -> None:
     assert {va >> 12 for how, va, _ in done if how == OP_FETCH} == {0x400, 0x401, 0x402}
     written = {va >> 12: value for how, va, value in done if how == OP_WRITE}
     assert written[0x406] == 0x11
-    assert set(written) == {0x404, 0x406, 0x407, 0x7F0000000, 0x7FFFFFFFE}
+    assert set(written) == {0x404, 0x406, 0x407, 0x54A, 0x7F0000000, 0x7FFFFFFFE}
 
 
 # --- the page of the language

@@ -87,10 +87,10 @@ def test_questions_change_nothing(line: str) -> None:
 def test_list_shows_lines_around_the_place_and_goes_on() -> None:
     prompt = Prompt()
     lines = prompt.run("list").splitlines()
-    assert lines[5].startswith("26\tread heap + 4K")
+    assert lines[5].startswith("32\tread heap + 4K")
     assert len(lines) == 10
-    assert prompt.run("list").splitlines()[0].startswith("31\t")
-    assert prompt.run("list 1,2").splitlines()[1].startswith("2\tprocess demo")
+    assert prompt.run("list").splitlines()[0].startswith("37\t")
+    assert prompt.run("list 1,3").splitlines()[2].startswith("3\tprocess demo")
     assert "out of range; demo.vmp has" in prompt.error("list 999")
-    assert prompt.run("info line 26") == 'Line 26 of "demo.vmp": read 0x407000\n'
+    assert prompt.run("info line 32") == 'Line 32 of "demo.vmp": read 0x407000\n'
     assert prompt.run("info line 1") == 'Line 1 of "demo.vmp" has no operation.\n'

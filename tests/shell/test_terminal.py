@@ -1,290 +1,334 @@
-"""A person at a terminal: prompt, completion, history, Ctrl-C, Ctrl-D, blocks, pager, colour."""
+"""A person at a terminal of 24x80 and of 50x200: keys, blocks, questions, pager, history.
+
+Tests that ask for `either` run with GDB too, where it is installed.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pexpect
 import pytest
 
-PROMPT = r"\(vmdbg\)"
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
-UP = "\x1b[A"
+Start = Callable[..., Any]  # of a Terminal, see conftest.py
 
 
-class Terminal:
-    """vmdbg at the other end of a terminal."""
-
-    def __init__(self, child: pexpect.spawn) -> None:
-        self.child = child
-
-    def prompt(self) -> str:
-        """Waits for a prompt; what came before it, without control sequences."""
-        self.child.expect(PROMPT)
-        return CONTROL.sub("", self.child.before)
-
-    def line(self, text: str) -> str:
-        """Types a line at the prompt; what came before the next prompt (what was typed shows twice, as
-        it is drawn and drawn again)."""
-        self.child.send(text + "\r")
-        self.prompt()
-        return self.prompt()
-
-    def expect(self, pattern: str) -> str:
-        self.child.expect(pattern)
-        return CONTROL.sub("", self.child.before)
+def test_a_prompt_and_an_answer(either: Start) -> None:
+    terminal = either()
+    terminal.type("print 6 * 7")
+    terminal.see("$1 = 42\r\n")
 
 
-@pytest.fixture
-def start(user_environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    """Starts vmdbg on a terminal: `start("-q", size=(24, 80))`."""
-    children = []
+def test_tab_completes_and_a_second_tab_lists(either: Start) -> None:
+    terminal = either()
+    terminal.type("show conf\t")
+    terminal.see("Whether to confirm potentially dangerous operations is on.\r\n")
+    terminal.press("info b\t\t")
+    assert terminal.see_either(r"bookmarks +breakpoints") == 0
+    terminal.press("re\t\r")
+    terminal.see("No breakpoints or watchpoints.\r\n")
 
-    def make(*arguments: str, size: tuple[int, int] = (24, 80), **environment: str) -> Terminal:
-        child = pexpect.spawn(
-            str(tmp_path / "bin" / "vmdbg"),
-            ["-nx", *arguments],
-            env={**user_environment, "TERM": "xterm", **environment},
-            cwd=str(tmp_path),
-            dimensions=size,
-            encoding="utf-8",
-            timeout=30,
-        )
-        children.append(child)
-        terminal = Terminal(child)
+
+def test_an_empty_line_repeats_even_what_failed_and_a_comment_forgets(either: Start) -> None:
+    terminal = either()
+    terminal.type("print 1")
+    terminal.see("$1 = 1\r\n")
+    terminal.type("")
+    terminal.see("$2 = 1\r\n")
+    for line in ("print 1 +", ""):
+        terminal.type(line)
+        terminal.see("A syntax error in expression, near `'.\r\n")
+    terminal.type("# nothing", "", "print 3")
+    assert "syntax error" not in terminal.see("$3 = 3\r\n")
+
+
+def test_ctrl_c_at_the_prompt_discards_the_line(either: Start) -> None:
+    terminal = either()
+    terminal.press("print 5")
+    terminal.see("print 5")
+    terminal.press(terminal.CTRL_C)
+    terminal.see("Quit\r\n")
+    terminal.prompt()
+    terminal.type("print 6")
+    terminal.see("$1 = 6\r\n")
+
+
+def test_ctrl_c_ends_a_loop(either: Start) -> None:
+    terminal = either("-ex", "set pagination off")
+    terminal.type("while 1")
+    terminal.see(">")
+    terminal.type("echo turning\\n")
+    terminal.see(">")
+    terminal.type("end")
+    terminal.see("turning\r\nturning\r\n")
+    terminal.press(terminal.CTRL_C)
+    terminal.see("Quit\r\n")
+    terminal.prompt()
+    terminal.type("print 7")
+    terminal.see("$1 = 7\r\n")
+
+
+def test_ctrl_d_quits(either: Start) -> None:
+    terminal = either()
+    terminal.press(terminal.CTRL_D)
+    terminal.see("quit\r\n")
+    assert terminal.end() == 0
+
+
+def test_quit_with_a_status(either: Start) -> None:
+    terminal = either()
+    terminal.type("quit 3")
+    assert terminal.end() == 3
+
+
+def test_a_definition_over_several_lines(either: Start) -> None:
+    terminal = either()
+    terminal.type("define twice")
+    terminal.see('Type commands for definition of "twice".\r\nEnd with a line saying just "end".\r\n')
+    terminal.see(">")
+    terminal.type("if $argc")
+    terminal.see(">")
+    terminal.type("print $arg0 * 2")
+    terminal.see(">")
+    terminal.type("end")
+    terminal.see(">")
+    terminal.type("end")
+    terminal.prompt()
+    terminal.type("document twice")
+    terminal.see('Type documentation for "twice".\r\nEnd with a line saying just "end".\r\n')
+    terminal.type("Double it.", "end")
+    terminal.prompt()
+    terminal.type("help twice")
+    terminal.see("Double it.\r\n")
+    terminal.type("twice 4")
+    terminal.see("$1 = 8\r\n")
+    terminal.type("define twice")
+    terminal.see('Redefine command "twice"? (y or n) ')
+    terminal.type("y")
+    terminal.see(">")
+    terminal.press(terminal.CTRL_C)
+    terminal.see("Quit\r\n")
+    terminal.prompt()
+    terminal.type("twice 5")
+    terminal.see("$2 = 10\r\n")
+
+
+def test_questions(either: Start) -> None:
+    terminal = either()
+    terminal.type("define print")
+    terminal.see('Really redefine built-in command "print"? (y or n) ')
+    terminal.type("maybe")
+    terminal.see("Please answer y or n.\r\n")
+    terminal.see('Really redefine built-in command "print"? (y or n) ')
+    terminal.type("n")
+    terminal.see('Command "print" not redefined.\r\n')
+    terminal.type("set confirm off")
+    terminal.prompt()
+    terminal.type("define print")
+    terminal.see("Type commands for definition")
+
+
+def test_the_pager(either: Start) -> None:
+    terminal = either()
+    last = 'Type "apropos -v word"'
+    terminal.type("help all")
+    page = terminal.see(terminal.MORE)
+    page = page[page.index("\nCommand class:") :]
+    assert terminal.rows(page) == terminal.size[0]
+    terminal.type("")
+    assert terminal.rows(terminal.see(terminal.MORE)) in (terminal.size[0], terminal.size[0] + 1)
+    terminal.type("q")
+    terminal.see("Quit\r\n")
+    terminal.prompt()
+    terminal.type("help all")
+    terminal.see(terminal.MORE)
+    terminal.press(terminal.CTRL_C)
+    terminal.see("Quit\r\n")
+    terminal.prompt()
+    terminal.type("help all")
+    terminal.see(terminal.MORE)
+    terminal.type("c")
+    assert "--Type" not in terminal.see(last)
+    terminal.prompt()
+    terminal.type("set height 0")
+    terminal.prompt()
+    terminal.type("help all")
+    assert "--Type" not in terminal.see(last)
+    terminal.prompt()
+    terminal.type("set height 5", "set pagination off", "help all")
+    assert "--Type" not in terminal.see(last)
+
+
+def test_history_by_the_arrow_and_across_sessions(either: Start, tmp_path: Path) -> None:
+    first = either("-ex", "set history save on", "-ex", "set history filename kept")
+    first.type("print 11")
+    first.see("$1 = 11\r\n")
+    first.press(first.UP, "\r")
+    first.see("$2 = 11\r\n")
+    first.type("quit")
+    assert first.end() == 0
+    assert (tmp_path / "kept").read_text() == "print 11\nprint 11\nquit\n"
+    second = either("-iex", "set history filename kept")
+    second.press(second.UP, second.UP, "\r")
+    second.see("$1 = 11\r\n")
+    second.type("show commands")
+    second.see("    3  quit\r\n    4  print 11\r\n    5  show commands\r\n")
+
+
+def test_history_expansion(either: Start) -> None:
+    terminal = either("-ex", "set history expansion on")
+    terminal.type("print 3")
+    terminal.see("$1 = 3\r\n")
+    terminal.type("!!")
+    terminal.see("$2 = 3\r\n")
+    terminal.type("!pri")
+    terminal.see("$3 = 3\r\n")
+    terminal.type("!zzz")
+    terminal.see("zzz: event not found\r\n")
+
+
+# What only vmdbg has.
+
+
+def test_the_banner(start: Start) -> None:
+    terminal = start(ready=False)
+    terminal.see('a debugger for virtual memory.  "help" lists commands; "quit" leaves.\r\n')
+    terminal.see("Try: map, walk 0x401234\r\n")
+
+
+def test_ctrl_c_stops_a_program_between_two_operations(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "endless.vmp").write_text("process p\nregion data 0x1000 4K rw\nloop\n  read 0x1000\nend\n")
+    terminal = start("-q", "endless.vmp")
+    terminal.type("continue")
+    terminal.see("continue\r\n")
+    terminal.press(terminal.CTRL_C)
+    terminal.see("process 1, endless.vmp:4\r\n")
+    terminal.prompt()
+    terminal.type("print 7")
+    terminal.see("$1 = 7\r\n")
+
+
+def test_ctrl_c_ends_a_long_list(start: Start) -> None:
+    terminal = start("-q", "-ex", "set height 0")
+    terminal.type("print 1@1")
+    terminal.prompt()
+    terminal.type("while 1", "info frames", "end")
+    terminal.see("16384 frames:")
+    terminal.press(terminal.CTRL_C)
+    terminal.see("Quit\r\n")
+    terminal.prompt()
+    terminal.type("print 8")
+    terminal.see("$1 = 8\r\n")
+
+
+def test_a_machine_that_has_gone_on_is_not_left_without_a_question(start: Start) -> None:
+    terminal = start("-q")
+    terminal.type("step")
+    terminal.see("13:0")
+    terminal.prompt()
+    for leave in ("quit\r", terminal.CTRL_D):
+        terminal.press(leave)
+        terminal.see("A debugging session is active.\r\n\r\n")
+        terminal.see("\tMachine default [time 13:0] will be lost.\r\n\r\nQuit anyway? (y or n) ")
+        terminal.type("n")
+        terminal.see("Not confirmed.\r\n")
         terminal.prompt()
-        return terminal
+    terminal.type("quit 5")
+    terminal.see("Quit anyway? (y or n) ")
+    terminal.type("y")
+    assert terminal.end() == 5
 
-    yield make
-    for child in children:
-        child.close(force=True)
 
-
-def test_a_prompt_and_an_answer(start: Callable[..., Terminal]) -> None:
+@pytest.mark.parametrize("line", ["save machine kept.vm", "undo", "set confirm off"])
+def test_a_machine_that_is_not_lost_is_left_at_once(start: Start, line: str) -> None:
     terminal = start("-q")
-    terminal.child.send("print 6 * 7\r")
-    terminal.expect(r"\$1 = 42\r\n")
-
-
-def test_the_banner(start: Callable[..., Terminal], user_environment: dict[str, str], tmp_path: Path) -> None:
-    child = pexpect.spawn(
-        str(tmp_path / "bin" / "vmdbg"),
-        ["-nx"],
-        env={**user_environment, "TERM": "xterm"},
-        cwd=str(tmp_path),
-        encoding="utf-8",
-        timeout=30,
-    )
-    child.expect('a debugger for virtual memory.  "help" lists commands; "quit" leaves.')
-    child.close(force=True)
-
-
-def test_tab_completes_and_a_second_tab_lists(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("show conf\t\r")
-    terminal.expect("Whether to confirm potentially dangerous operations is on.")
+    terminal.type("read 0x407000")
     terminal.prompt()
-    terminal.child.send("set json addresses \t\t")
-    terminal.expect("hex +number")
-    terminal.child.send("\x03")
+    terminal.type(line)
     terminal.prompt()
-    terminal.child.send("history\t\r")
-    terminal.expect("    2  history")
+    terminal.type("quit")
+    assert terminal.end() == 0
 
 
-def test_ctrl_c_at_the_prompt_discards_the_line(start: Callable[..., Terminal]) -> None:
+def test_typed_text_and_results_are_coloured(start: Start) -> None:
     terminal = start("-q")
-    terminal.child.send("print 5")
-    terminal.child.sendintr()
-    terminal.expect("Quit\r\n")
+    terminal.press("walk 0x401234")
+    assert terminal.see_either("\x1b\\[0;36;1mw") == 0
+    terminal.press(terminal.CTRL_C)
     terminal.prompt()
-    terminal.child.send("print 6\r")
-    terminal.expect(r"\$1 = 6\r\n")
-
-
-def test_ctrl_c_ends_a_loop(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("while 1\r")
-    terminal.expect(" >")
-    terminal.child.send("echo turning\\n\r")
-    terminal.expect(" >")
-    terminal.child.send("end\r")
-    terminal.expect("turning\r\nturning\r\n")
-    terminal.child.send("\x03")
-    terminal.expect("Quit\r\n")
-    terminal.prompt()
-    terminal.child.send("print 7\r")
-    terminal.expect(r"\$1 = 7\r\n")
-
-
-def test_ctrl_d_quits(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("\x04")
-    terminal.expect("quit\r\n")
-    terminal.child.expect(pexpect.EOF)
-    terminal.child.close()
-    assert terminal.child.exitstatus == 0
-
-
-def test_quit_with_a_status(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("quit 3\r")
-    terminal.child.expect(pexpect.EOF)
-    terminal.child.close()
-    assert terminal.child.exitstatus == 3
-
-
-def test_a_block_over_several_lines(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("define twice\r")
-    terminal.expect('Type commands for definition of "twice".\r\nEnd with a line saying just "end".\r\n')
-    for line in ("if $argc", "print $arg0 * 2", "end", "end"):
-        terminal.expect(">")
-        terminal.child.send(line + "\r")
-    terminal.prompt()
-    terminal.child.send("twice 4\r")
-    terminal.expect(r"\$1 = 8\r\n")
-
-
-def test_questions(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("define print\r")
-    terminal.expect(r'Really redefine built-in command "print"\? \(y or n\) ')
-    terminal.child.send("maybe\r")
-    terminal.expect("Please answer y or n.")
-    terminal.child.send("n\r")
-    terminal.expect('Command "print" not redefined.')
-
-
-def test_the_pager(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    more = "--Type <RET> for more, q to quit, c to continue without paging--"
-    terminal.child.send("help support\r")
-    page = terminal.expect(more)
-    page = page[page.index("Support facilities.") :]
-    assert sum(1 + len(line) // 80 for line in page.split("\n")[:-1]) == 23
-    terminal.child.send("\r")
-    terminal.prompt()
-    terminal.child.send("help all\r")
-    terminal.expect(more)
-    terminal.child.send("q\r")
-    terminal.expect("Quit\r\n")
-    terminal.prompt()
-    terminal.child.send("help all\r")
-    terminal.expect(more)
-    terminal.child.send("c\r")
-    assert "--Type" not in terminal.expect('Type "apropos -v word"')
-    terminal.prompt()
-    terminal.child.send("set height 0\r")
-    terminal.prompt()
-    terminal.child.send("help all\r")
-    assert "--Type" not in terminal.expect('Type "apropos -v word"')
-
-
-def test_a_large_terminal_has_large_pages(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q", size=(50, 200))
-    terminal.child.send("help all\r")
-    page = terminal.expect("--Type <RET>")
-    page = page[page.index("Command class:") :]
-    assert 45 <= sum(1 + len(line) // 200 for line in page.split("\n")) <= 50
-
-
-def test_history_by_the_arrow_and_across_sessions(start: Callable[..., Terminal], tmp_path: Path) -> None:
-    first = start("-q", "-ex", "set history save on")
-    first.child.send("print 11\r")
-    first.expect(r"\$1 = 11\r\n")
-    first.child.send(UP + "\r")
-    first.expect(r"\$2 = 11\r\n")
-    first.child.send("quit\r")
-    first.child.expect(pexpect.EOF)
-    assert (tmp_path / ".vmdbg_history").read_text() == "print 11\nprint 11\nquit\n"
-    second = start("-q")
-    second.child.send(UP + UP + "\r")
-    second.expect(r"\$1 = 11\r\n")
-
-
-def test_history_expansion(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q", "-ex", "set history expansion on")
-    terminal.child.send("print 3\r")
-    terminal.expect(r"\$1 = 3\r\n")
-    terminal.child.send("!!\r")
-    terminal.expect(r"\$2 = 3\r\n")
-    terminal.child.send("!pri\r")
-    terminal.expect(r"\$3 = 3\r\n")
-    terminal.child.send("!zzz\r")
-    terminal.expect("zzz: event not found\r\n")
-
-
-def test_an_empty_line_repeats(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("print 1\r")
-    terminal.expect(r"\$1 = 1\r\n")
-    terminal.prompt()
-    terminal.child.send("\r")
-    terminal.expect(r"\$2 = 1\r\n")
-
-
-def test_typed_text_and_results_are_coloured(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("help data\r")
-    terminal.expect("\x1b\\[36;1mcall\x1b\\[0m --")
+    terminal.type("help data")
+    assert terminal.see_either("\x1b\\[36;1mcall\x1b\\[0m --") == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     [(("--color=never",), {}), ((), {"NO_COLOR": "1"}), (("-ex", "set style enabled off"), {})],
 )
-def test_no_colour(
-    start: Callable[..., Terminal], arguments: tuple[str, ...], environment: dict[str, str]
-) -> None:
+def test_no_colour(start: Start, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
     terminal = start("-q", *arguments, **environment)
-    terminal.child.send("help data\r")
-    seen = terminal.child.expect(["\x1b\\[3[0-9]", "call --"])
-    assert seen == 1
+    terminal.type("help data")
+    assert terminal.see_either("\x1b\\[[0-9;]*3[0-9]", "call --") == 1
 
 
-def test_an_error_leaves_the_prompt(start: Callable[..., Terminal]) -> None:
+def test_colour_if_it_is_asked_for_despite_the_environment(start: Start) -> None:
+    terminal = start("-q", "--color=always", NO_COLOR="1")
+    terminal.type("help data")
+    assert terminal.see_either("\x1b\\[36;1mcall", "call --") == 0
+
+
+def test_what_was_meant_stands_on_a_line_of_its_own(start: Start) -> None:
     terminal = start("-q")
-    terminal.child.send("tprint 1\r")
-    terminal.expect('Undefined command: "tprint".  Try "help".\r\nDid you mean "print"\\?\r\n')
+    terminal.type("tprint 1")
+    terminal.see('Undefined command: "tprint".  Try "help".\r\nDid you mean "print"?\r\n')
     terminal.prompt()
-    terminal.child.send("print 1\r")
-    terminal.expect(r"\$1 = 1\r\n")
+    terminal.type("print 1")
+    terminal.see("$1 = 1\r\n")
 
 
-def test_without_prompt_toolkit(start: Callable[..., Terminal], tmp_path: Path) -> None:
+def test_the_toolbar_needs_no_answer_from_the_terminal(start: Start) -> None:
+    terminal = start("-q")
+    assert terminal.see_either(r"process 1 \(demo\) +time 12:0 +2080 KiB resident +4 KiB in swap") == 0
+    terminal.type("step")
+    assert terminal.see_either(r"process 1 \(demo\) +time 13:0 ") == 0
+    terminal.type("print 5")
+    seen = terminal.see("$1 = 5\r\n")
+    assert "WARNING" not in seen
+    assert "\x1b[6n" not in terminal.child.before
+
+
+def test_what_is_typed_ahead_is_not_lost(start: Start) -> None:
+    terminal = start("-q")
+    terminal.press("define f\rprint 11\rend\rf\rprint 12\r")
+    terminal.see("$1 = 11\r\n")
+    terminal.see("$2 = 12\r\n")
+
+
+def test_no_result_is_wider_than_80_columns(start: Start) -> None:
+    terminal = start("-q", "-ex", "set height 0", "--color=never")
+    for line in ("map", "walk 0x401234", "tlb", "ps", "info faults", "fault 0x408000"):
+        terminal.type(line)
+        terminal.prompt()
+        shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.child.before).replace("\r", "")
+        assert max(len(part) for part in shown.split("\n")[1:]) <= 80, shown
+
+
+def test_without_prompt_toolkit(start: Start, tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "prompt_toolkit.py").write_text("raise ImportError\n")
     starter = tmp_path / "bin" / "vmdbg"
     starter.write_text(starter.read_text().replace('PYTHONPATH="', f'PYTHONPATH="{hidden}:'))
     terminal = start("-q")
-    terminal.child.send("show conf\t\r")
-    terminal.expect("Whether to confirm potentially dangerous operations is on.")
+    terminal.type("show conf\t")
+    terminal.see("Whether to confirm potentially dangerous operations is on.")
     terminal.prompt()
-    terminal.child.send("print 5")
-    terminal.expect("print 5")
-    terminal.child.sendintr()
-    terminal.expect("Quit\r\n")
+    terminal.press("print 5")
+    terminal.see("print 5")
+    terminal.press(terminal.CTRL_C)
+    terminal.see("Quit\r\n")
     terminal.prompt()
-    terminal.child.send("\x04")
-    terminal.expect("quit\r\n")
-    terminal.child.expect(pexpect.EOF)
-
-
-def test_the_toolbar_needs_no_answer_from_the_terminal(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.expect(r"process 1 \(demo\) +time [0-9]+:[0-9]+")
-    terminal.child.send("print 5\r")
-    seen = terminal.expect(r"\$1 = 5\r\n")
-    assert "WARNING" not in seen
-    assert "\x1b[6n" not in terminal.child.before
-
-
-def test_what_is_typed_ahead_is_not_lost(start: Callable[..., Terminal]) -> None:
-    terminal = start("-q")
-    terminal.child.send("define f\rprint 11\rend\rf\rprint 12\r")
-    terminal.expect(r"\$1 = 11\r\n")
-    terminal.expect(r"\$2 = 12\r\n")
+    terminal.press(terminal.CTRL_D)
+    terminal.see("quit\r\n")
+    assert terminal.end() == 0

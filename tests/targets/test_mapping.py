@@ -19,9 +19,21 @@ def test_regions_with_what_is_in_memory_and_in_swap(demo: Simulated) -> None:
         ("text", 12 * K, 0),
         ("data", 4 * K, 0),
         ("heap", 4 * K, 4 * K),
+        ("file", 4 * K, 0),
+        ("shared", 4 * K, 0),
         ("anon", 2 * M, 0),
+        ("guard", 0, 0),
         ("stack", 4 * K, 0),
     ]
+
+
+def test_what_regions_map_is_told(demo: Simulated) -> None:
+    place = demo.place()
+    assert [region.backing for region in demo.regions(place) if region.backing != "zero"] == [
+        "file demo.txt+0x0",
+        "shared common",
+    ]
+    assert list(demo.map_notes(place))[:2] == ["0x548000: file demo.txt+0x0", "0x54a000: shared common"]
 
 
 def test_resident_sums_to_what_the_kernel_counts(demo: Simulated) -> None:
@@ -47,7 +59,7 @@ def test_tables_that_the_overhead_counts_are_those_that_the_kernel_counts(demo: 
         (1, 4, 512),
         (3, 3, 1536),
         (3, 3, 1536),
-        (2, 7, 1024),
+        (2, 9, 1024),
     ]
     assert data["flat"] == 512 << 30
 

@@ -13,7 +13,7 @@ from vmdbg.targets.words import preset_summary
 def test_the_greeting_names_machine_process_and_a_first_command(demo: Simulated) -> None:
     assert list(demo.greeting()) == [
         "Machine default: x86_64, 64 MiB RAM, TLB 64i + 64d + 1536 entries, 64 MiB swap.",
-        "Process 1 (demo): 2072 KiB resident, 1 page in swap.  Try: map, walk 0x401234",
+        "Process 1 (demo): 2080 KiB resident, 1 page in swap.  Try: map, walk 0x401234",
     ]
 
 
@@ -42,6 +42,6 @@ def test_completion(demo: Simulated) -> None:
 def test_registers_by_name(demo: Simulated) -> None:
     (row,) = demo.registers(names=["cr0"])
     assert (row["register"], row["value"], row["meaning"]) == ("cr0", 1 << 16, "[ wp ]")
-    assert len(demo.registers()) == 7
+    assert len(demo.registers()) == 8
     with pytest.raises(UserError, match=r"^Invalid register `rip'$"):
         demo.registers(names=["cr3", "rip"])

@@ -163,6 +163,11 @@ def keep_content(k: Linked, form: Format, first: int, content: bytes) -> None:
         m.file8.cast("B")[start * page : start * page + len(content)] = content
 
 
+def is_object(k: Linked, number: int) -> bool:
+    """Is there an object with that number?"""
+    return 0 < number < len(k.m.object) // OBJECT and k.m.object[number * OBJECT + OBJECT_CACHED] > 0
+
+
 def is_file(k: Linked, number: int) -> bool:
     """Is the object a file?"""
     return bool(k.m.object[number * OBJECT + OBJECT_SIZE] != NO_FILE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.kernel import processes, regions, signals
-from vmdbg.kernel.objects import Backing, Wanted, is_file, open_object
-from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE, OP_RANGED
+from vmdbg.kernel.objects import Backing, Wanted, is_file, is_object, open_object
+from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE
 from vmdbg.state.events import MMAP, SYSCALL_ERROR
 from vmdbg.state.tables import OP, PROCESS, PROCESS_HANDLER, PROCESS_PC
 
@@ -19,8 +19,9 @@ OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK, OP_HANDLER, OP_RETURN = range(
 RIGHTS_MASK = 15
 MMAP_PAGE_SHIFT = 8  # shift of the page's shift; 0 = base pages
 MMAP_POPULATE, MMAP_FIXED, MMAP_SHARED = 1 << 16, 1 << 17, 1 << 18
-#: Flag of an `mmap` row: a row [object, offset in bytes, 0, 0] follows; object 0 = new shared memory.
-MMAP_BACKED = OP_RANGED
+#: Shifts of the number of an object (16 bits; 0 with MMAP_SHARED: new shared memory) and of the first page.
+MMAP_OBJECT, MMAP_OFFSET = 20, 36
+OBJECT_MASK, OFFSET_MASK = (1 << 16) - 1, (1 << 27) - 1
 
 
 def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
@@ -55,20 +56,20 @@ def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
             raise UserError(f"Unknown operation {kind}.")
     except UserError:
         k.emit(k.m, SYSCALL_ERROR, kind, word >> OP_LINE, 0)
-    k.m.process[p + PROCESS_PC] = pc + (2 if word & OP_RANGED else 1)
+    k.m.process[p + PROCESS_PC] = pc + 1
 
 
 def execute_mmap(k: Linked, form: Format, pid: int, row: int) -> None:
     """Execute the `mmap` in the row of operations with offset `row`."""
-    word, va, size, more = k.m.op[row : row + OP]
+    _, va, size, more = k.m.op[row : row + OP]
     mapping = Mapping(va, size, more & RIGHTS_MASK)
     shift = more >> MMAP_PAGE_SHIFT & 0xFF
     mapping.page = 1 << shift if shift else 0
     mapping.populate, mapping.fixed = bool(more & MMAP_POPULATE), bool(more & MMAP_FIXED)
-    if word & MMAP_BACKED:
-        number, mapping.offset = k.m.op[row + OP : row + OP + 2]
+    number, mapping.share = more >> MMAP_OBJECT & OBJECT_MASK, bool(more & MMAP_SHARED)
+    mapping.offset = (more >> MMAP_OFFSET & OFFSET_MASK) << form.page_bits
+    if number or mapping.share:
         mapping.object = number or Wanted("", size)
-        mapping.share = bool(more & MMAP_SHARED)
     map_region(k, form, pid, mapping)
 
 
@@ -118,4 +119,6 @@ def backing_of(k: Linked, form: Format, wanted: Wanted | int, offset: int, share
     if offset % form.page_size or offset < 0:
         raise UserError(f"Offset {offset:#x} is not a multiple of the page size, {form.page_size:#x}.")
     number = wanted if isinstance(wanted, int) else open_object(k, form, wanted)
+    if not is_object(k, number):
+        raise UserError(f"There is no object {number}.")
     return Backing(number, offset >> form.page_bits, share)

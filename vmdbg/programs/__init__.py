@@ -15,11 +15,14 @@ TRACE_LINES = (b"I  ", b" L ", b" S ", b" M ", b"==")
 TRACE_SUFFIXES = (".lackey", ".trace", ".xz", ".gz")
 
 
-def read_program(path: str, *, va_bits: int, page_size: int, resident: bool = False) -> Program:
+def read_program(
+    path: str, *, va_bits: int, page_size: int, resident: bool = False, outside: bool = True
+) -> Program:
     """The program in a file, for a machine with addresses of `va_bits` bits and these base pages (bytes).
 
-    `resident`: the pages of a trace are in memory from the start.  UserError if the file cannot be
-    opened; InputError with line and column if it is not what it should be: nothing of it is used.
+    `resident`: the pages of a trace are in memory from the start; `outside`: files that it maps may lie
+    outside its folder.  UserError if the file cannot be opened; InputError with line and column if it is
+    not what it should be: nothing of it is used.
     """
     try:
         with open(path, "rb") as stream:
@@ -36,7 +39,7 @@ def read_program(path: str, *, va_bits: int, page_size: int, resident: bool = Fa
         return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident)
     from vmdbg.programs.vmp import read_vmp
 
-    return read_vmp(path, va_bits=va_bits, page_size=page_size)
+    return read_vmp(path, va_bits=va_bits, page_size=page_size, outside=outside)
 
 
 def is_trace(path: str, head: bytes) -> bool:

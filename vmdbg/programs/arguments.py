@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from vmdbg.kernel.scheduler import OP_EXIT, OP_WIDTH
-from vmdbg.kernel.syscalls import MMAP_PAGE_SHIFT, MMAP_POPULATE
+from vmdbg.kernel.syscalls import MMAP_PAGE_SHIFT
+from vmdbg.programs.mappings import Options
 from vmdbg.programs.operations import ARGUMENTS
-from vmdbg.programs.options import page_options, rights
+from vmdbg.programs.options import rights
 from vmdbg.programs.places import Place
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.programs.mappings import Objects
     from vmdbg.programs.operations import Operation
     from vmdbg.programs.scanner import Cursor
     from vmdbg.programs.space import Space
@@ -23,7 +25,9 @@ def phrase(name: str) -> str:
     return ("an " if name[0] in "AEIO" else "a ") + name.lower()
 
 
-def read_arguments(cursor: Cursor, operation: Operation, space: Space) -> tuple[list[int], str, int]:
+def read_arguments(
+    cursor: Cursor, operation: Operation, space: Space, objects: Objects
+) -> tuple[list[int], str, int]:
     """The rest of an operation's line: its row (and those of a range), a label that it names, and where."""
     spans: dict[str, tuple[int, int]] = {}
     values: dict[str, int] = {}
@@ -45,8 +49,9 @@ def read_arguments(cursor: Cursor, operation: Operation, space: Space) -> tuple[
         elif name == "RIGHTS":
             values[name] = rights(cursor)
         elif name == "OPTIONS":
-            shift, populate = page_options(cursor, space)
-            values[name] = shift << MMAP_PAGE_SHIFT | (MMAP_POPULATE if populate else 0)
+            chosen = Options(cursor, space, objects, fixed=True)
+            chosen.settle(objects, values["SIZE"])
+            values[name] = chosen.word(objects, space.page_size)
         else:
             values[name] = cursor.expression(phrase(name))
         spans[name] = start, cursor.trimmed()

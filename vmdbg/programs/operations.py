@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.kernel.patterns import PATTERN_CHASE, PATTERN_RANDOM, PATTERN_STRIDE, PATTERN_ZIPF
-from vmdbg.kernel.regions import REGION_KINDS
+from vmdbg.kernel.regions import GUARD, REGION_KINDS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_KIND, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.kernel.syscalls import (
+    MMAP_FIXED,
     MMAP_PAGE_SHIFT,
     MMAP_POPULATE,
+    MMAP_SHARED,
     OP_BRK,
     OP_FORK,
     OP_HANDLER,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 RIGHT_LETTERS = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
 
 #: Kinds of region that a program can ask for.
-KINDS = tuple(kind for kind in REGION_KINDS if kind not in ("", "file", "shared", "trace"))
+KINDS = (*(kind for kind in REGION_KINDS if kind not in ("", "trace")), GUARD)
 
 #: Argument -> (word of the row, what it is).
 ARGUMENTS: dict[str, tuple[int, str]] = {
@@ -40,7 +42,10 @@ ARGUMENTS: dict[str, tuple[int, str]] = {
     "ADDRESS": (1, "an address"),
     "SIZE": (2, "a number of bytes, from 1"),
     "RIGHTS": (3, "letters of `rwx` (`-` is skipped, `u` is implied), or `none`"),
-    "OPTIONS": (3, "`page=SIZE`, `populate`, in any order"),
+    "OPTIONS": (
+        3,
+        '`page=SIZE`, `populate`, `fixed`, `file="PATH"`, `offset=N`, `shared[=NAME]`, in any order',
+    ),
     "VALUE": (2, "a number that fits the width, signed or unsigned"),
     "WIDTH": (0, "bytes of the access: 1 (the default), 2, 4 or 8"),
     "STATUS": (1, "a number from 0 (the default) to 255"),
@@ -67,7 +72,7 @@ OPERATIONS = {
         Operation("fetch", OP_FETCH, "PLACE[, WIDTH]", "fetch an instruction"),
         Operation("read", OP_READ, "PLACE[, WIDTH]", "load"),
         Operation("write", OP_WRITE, "PLACE, VALUE[, WIDTH]", "store"),
-        Operation("mmap", OP_MMAP, "ADDRESS, SIZE, RIGHTS [OPTIONS]", "map an anonymous region"),
+        Operation("mmap", OP_MMAP, "ADDRESS, SIZE, RIGHTS [OPTIONS]", "map a region"),
         Operation("munmap", OP_MUNMAP, "ADDRESS, SIZE", "unmap"),
         Operation("mprotect", OP_MPROTECT, "ADDRESS, SIZE, RIGHTS", "change rights"),
         Operation("brk", OP_BRK, "ADDRESS", "set the end of the heap"),
@@ -123,7 +128,8 @@ def call_text(row: Sequence[int], address: Callable[[int], str]) -> str:
         elif name == "OPTIONS":
             shift = word >> MMAP_PAGE_SHIFT & 0xFF
             flags = [f"page={unit_text(1 << shift)}"] * (shift > 0)
-            texts[-1] = " ".join([texts[-1], *flags, *["populate"] * (word & MMAP_POPULATE > 0)])
+            names = {"populate": MMAP_POPULATE, "fixed": MMAP_FIXED, "shared": MMAP_SHARED}
+            texts[-1] = " ".join([texts[-1], *flags, *(name for name, flag in names.items() if word & flag)])
         elif name == "STATUS" and word:
             texts.append(str(word))
     return f"{operation.name} {', '.join(texts)}".rstrip()

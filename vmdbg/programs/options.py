@@ -10,7 +10,6 @@ from vmdbg.units import format_size
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.programs.scanner import Cursor
-    from vmdbg.programs.space import Space
 
 #: What stands among rights; pages are always the user's, whether it is written or not.
 LETTERS = {**RIGHT_LETTERS, "u": RIGHT_U, "-": 0}
@@ -20,6 +19,10 @@ OPTION_TEXTS = {
     "oom": "oom=N",
     "page": "page=SIZE",
     "populate": "populate",
+    "fixed": "fixed",
+    "file": 'file="PATH"',
+    "offset": "offset=N",
+    "shared": "shared[=NAME]",
     "count": "count=N",
     "seed": "seed=N",
     "step": "step=N",
@@ -74,10 +77,3 @@ def read_option(cursor: Cursor, known: Known, found: dict[str, int], end: str) -
         cursor.fail(f"expected a power of two from {format_size(bounds[0])}", place, cursor.trimmed())
     if not bounds[0] <= found[word] <= bounds[1]:
         cursor.fail(f"expected a number from {bounds[0]} to {bounds[1]}", place, cursor.trimmed())
-
-
-def page_options(cursor: Cursor, space: Space) -> tuple[int, bool]:
-    """`page=SIZE` and `populate`: the shift of the page size, 0 = base pages, and the flag."""
-    found = options(cursor, {"page": (space.page_size, 1 << 62), "populate": None})
-    page = found.get("page", space.page_size)
-    return (0 if page == space.page_size else page.bit_length() - 1), "populate" in found

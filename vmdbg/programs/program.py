@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.kernel.syscalls import MMAP_OBJECT, OBJECT_MASK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
@@ -65,7 +67,7 @@ class ProcessSpec:
     as the table `op` takes them, and ends with an exit; rows that name another row (`references`)
     name it in word 1, counted from the process's first row.  `lines` are the first and last line of
     the process in the source; `labels` are rows; `oom` is added to its out-of-memory score, in frames.
-    Rows that name an object (`mappings`) name it in word 0, counted from 1 in `objects`.
+    Rows that name an object (`mappings`) name it in word 3, counted from 1 in `objects`.
     """
 
     __slots__ = (
@@ -110,7 +112,8 @@ class ProcessSpec:
         """
         rows = self.rows[:]
         for row in self.mappings:
-            rows[row * 4] = objects[rows[row * 4] - 1]
+            place = (rows[row * 4 + 3] >> MMAP_OBJECT & OBJECT_MASK) - 1
+            rows[row * 4 + 3] += (objects[place] - place - 1) << MMAP_OBJECT
         for row in self.references:
             rows[row * 4 + 1] += first
         return rows

@@ -22,6 +22,18 @@ def shorten(text: str) -> str:
     return text if len(text) <= MAX_WORD else text[:MAX_WORD] + "..."
 
 
+def without_comment(source: str) -> str:
+    """A line up to its comment; a `#` in quotes begins none."""
+    if '"' not in source:
+        return source.split("#", 1)[0]
+    quoted = False
+    for place, character in enumerate(source):
+        quoted ^= character == '"'
+        if character == "#" and not quoted:
+            return source[:place]
+    return source
+
+
 class Cursor:
     """A place in a line.  `at` is an index into `text`, which has no comment and no end of line."""
 
@@ -29,7 +41,7 @@ class Cursor:
 
     def __init__(self, source: str, file: str, line: int, symbols: dict[str, int]) -> None:
         self.source, self.file, self.line, self.symbols = source, file, line, symbols
-        self.text = source.split("#", 1)[0].rstrip()
+        self.text = without_comment(source).rstrip()
         self.at = 0
         self.skip()
 
@@ -93,6 +105,20 @@ class Cursor:
             self.expected(what)
         self.take(word)
         return word
+
+    def string(self, what: str) -> str:
+        """What stands in quotes at the cursor, which moves over it."""
+        if not self.starts('"'):
+            self.expected(what)
+        end = self.text.find('"', self.at + 1)
+        if end < 0:
+            self.fail("the quotes are not closed", self.at, len(self.text))
+        text = self.text[self.at + 1 : end]
+        if not text:
+            self.fail(f"expected {what}, not an empty one", self.at, end + 1)
+        self.at = end + 1
+        self.skip()
+        return text
 
     def word_of(self, characters: str) -> str:
         """All that is made of these characters from the cursor on, which moves over it."""

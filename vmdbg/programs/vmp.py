@@ -7,10 +7,13 @@ from array import array
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.faults import MOST_FRAMES
+from vmdbg.kernel.regions import GUARD
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LINE, OP_LOOP, OP_RANGED
+from vmdbg.kernel.syscalls import MMAP_OBJECT, OBJECT_MASK
 from vmdbg.programs.arguments import read_arguments
+from vmdbg.programs.mappings import Objects, Options
 from vmdbg.programs.operations import KINDS, OPERATIONS, PATTERNS, expected_operations
-from vmdbg.programs.options import OPTION_TEXTS, options, page_options, rights
+from vmdbg.programs.options import OPTION_TEXTS, options, rights
 from vmdbg.programs.places import weigh
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.scanner import Cursor, shorten
@@ -35,14 +38,14 @@ KEYWORDS = (
     *PATTERNS,
     *OPERATIONS,
 )
-PLANNED = ("shared", "file", "content")
+PLANNED = ("content",)
 
 
 class Building:
     """A process while its lines, `first` to `last`, are read.  A row is four words of `rows`."""
 
-    def __init__(self, name: str, first: int) -> None:
-        self.name, self.first, self.last = name, first, first
+    def __init__(self, name: str, first: int, objects: Objects) -> None:
+        self.name, self.first, self.last, self.objects = name, first, first, objects
         self.limit: int | None = None
         self.cpu = -1
         self.oom = 0
@@ -55,6 +58,7 @@ class Building:
         self.labels: dict[str, tuple[int, int]] = {}  # row and open loops
         self.uses: list[tuple[int, str, Cursor, int]] = []  # row, label, where it is named
         self.references: list[int] = []
+        self.mappings: list[int] = []  # rows that name an object
 
     @property
     def row(self) -> int:
@@ -93,14 +97,17 @@ class Building:
             labels,
             sorted(self.references),
             self.oom,
+            self.objects.wanted,
+            self.mappings,
         )
 
 
 class Parser:
     """Reads a program line by line.  All methods raise InputError."""
 
-    def __init__(self, name: str, file: str, space: Space) -> None:
+    def __init__(self, name: str, file: str, space: Space, outside: bool) -> None:
         self.name, self.file, self.space = name, file, space
+        self.objects = Objects(os.path.dirname(file), outside)
         self.symbols: dict[str, int] = {}
         self.places: dict[str, int] = {}  # lines of names
         self.processes: list[ProcessSpec] = []
@@ -151,7 +158,8 @@ class Parser:
     def current(self) -> Building:
         """The process that the line belongs to; a program without `process` has one with its name."""
         if self.building is None:
-            self.building = Building(self.name.encode()[:MAX_NAME].decode("utf-8", "ignore"), self.line)
+            name = self.name.encode()[:MAX_NAME].decode("utf-8", "ignore")
+            self.building = Building(name, self.line, self.objects)
         self.building.last = self.line
         return self.building
 
@@ -171,7 +179,7 @@ class Parser:
         if len(name) > MAX_NAME:
             cursor.fail(f"expected a name of at most {MAX_NAME} characters", start, start + len(name))
         self.places.setdefault(name, self.line)
-        self.building = Building(name, self.line)
+        self.building = Building(name, self.line, self.objects)
         found = options(
             cursor, {"limit": (1, MOST_FRAMES), "cpu": (0, 63), "oom": (-MOST_FRAMES, MOST_FRAMES)}
         )
@@ -180,7 +188,7 @@ class Parser:
         self.building.oom = found.get("oom", 0)
 
     def region(self, cursor: Cursor) -> None:
-        """`region KIND START SIZE RIGHTS [page=SIZE] [populate]`"""
+        """`region KIND START SIZE RIGHTS [OPTIONS]`"""
         building = self.current()
         if building.row:
             cursor.fail(
@@ -191,21 +199,26 @@ class Parser:
         if kind not in KINDS:
             message = f'unknown kind of region "{shorten(kind)}"; expected {", ".join(KINDS)}'
             cursor.fail(message, start, start + len(kind))
+        kind_at = start, start + len(kind)
         start_at = cursor.at
         first = cursor.expression("the region's first address")
         size_at = cursor.at
         size = cursor.expression("the region's size")
         size_end = cursor.trimmed()
         allowed = rights(cursor)
-        shift, populate = page_options(cursor, self.space)
-        page = 1 << shift if shift else self.space.page_size
+        chosen = Options(cursor, self.space, self.objects, fixed=False)
+        chosen.check_kind(cursor, kind, allowed, kind_at)
+        chosen.share |= kind == "shared"
+        chosen.settle(self.objects, size)
+        page = 1 << chosen.shift if chosen.shift else self.space.page_size
         self.space.check_aligned(cursor, first, page, start_at, size_at)
         if size <= 0:
             cursor.fail("expected a size of at least one page", size_at, size_end)
         self.space.check_aligned(cursor, size, page, size_at, size_end)
         self.space.check_region(cursor, first, size, start_at, size_end)
-        large = page if shift else 0
-        new = RegionSpec(kind, s64(first), size, allowed, large, populate, self.line)
+        new = RegionSpec("anon" if kind == GUARD else kind, s64(first), size, allowed)
+        new.page_size, new.populate, new.line = page if chosen.shift else 0, chosen.populate, self.line
+        new.object, new.offset, new.share = chosen.object, chosen.offset, chosen.share
         for other in building.regions:
             if new.start < other.end and other.start < new.end:
                 cursor.fail(f"the region overlaps the one of line {other.line}", start_at, size_end)
@@ -268,7 +281,9 @@ class Parser:
     def operation(self, cursor: Cursor, name: str) -> None:
         """An operation with its arguments."""
         building = self.current()
-        row, label, label_at = read_arguments(cursor, OPERATIONS[name], self.space)
+        row, label, label_at = read_arguments(cursor, OPERATIONS[name], self.space, self.objects)
+        if name == "mmap" and row[3] >> MMAP_OBJECT & OBJECT_MASK:
+            building.mappings.append(building.row)
         if label:
             building.uses.append((building.row, label, cursor, label_at))
         if row[0] & OP_RANGED and len(row) == 3 * OP:  # a pattern
@@ -292,10 +307,11 @@ def check_characters(source: str, file: str, line: int) -> None:
         raise InputError(f"unexpected character U+{code:04X}", file, line, column + 1, shown)
 
 
-def read_vmp(path: str, *, va_bits: int, page_size: int) -> Program:
+def read_vmp(path: str, *, va_bits: int, page_size: int, outside: bool = True) -> Program:
     """The program in a `.vmp` file, for a machine with these addresses and base pages (bytes).
 
-    UserError if it cannot be opened; InputError if it is no program: then nothing of it is used.
+    `outside`: files that it maps may lie outside its folder.  UserError if it cannot be opened;
+    InputError if it is no program: then nothing of it is used.
     """
     try:
         with open(path, "rb") as stream:
@@ -304,11 +320,11 @@ def read_vmp(path: str, *, va_bits: int, page_size: int) -> Program:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     if len(data) > MAX_BYTES:
         raise InputError(f"expected at most {MAX_BYTES >> 20} MiB of text", path)
-    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size)
+    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size, outside=outside)
 
 
-def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int) -> Program:
-    """The program in `data`, the content of the file of that name.  InputError as `read_vmp`."""
+def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int, outside: bool = True) -> Program:
+    """The program in `data`, the content of the file of that name.  `outside`, InputError as `read_vmp`."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -319,4 +335,4 @@ def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int) -> Progra
     if not lines[-1]:
         lines.pop()
     name = os.path.basename(file)
-    return Parser(name.removesuffix(".vmp"), file, Space(va_bits, page_size)).program(lines)
+    return Parser(name.removesuffix(".vmp"), file, Space(va_bits, page_size), outside).program(lines)

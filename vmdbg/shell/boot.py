@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.errors import InputError, UserError
 
 TYPE_CHECKING = False
@@ -32,22 +34,20 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
     config = load_config(policy.path(name) if own else name)
     if own and config["machine.program"]:
         policy.path(str(config["machine.program"]))  # refused if it lies outside
-    try:
-        target = Simulated(config, policy.path(program) if program else "")
     approve(policy, config)
+    try:
+        outside = not policy.restricted
+        target = Simulated(config, policy.path(program) if program else "", outside=outside)
     except InputError:
         raise
     except UserError as error:
         if not own or program:
             raise
         raise InputError(str(error), name) from None
+    target.origin = os.path.abspath(policy.path(name)) if own else name
     return tell_remarks(session, equip(session, target))
 
 
-def tell_remarks(session: Session, target: Any) -> Any:
-    """Says what the reader of the target's program has to say of it; the target."""
-    program = target.machine.program
-    for line in program.remarks if program is not None else ():
 def approve(policy: Policy, config: MachineConfig) -> None:
     """Refuses a machine whose page-replacement policy is a file, where no code of strangers may run."""
     from vmdbg.kernel.policies import POLICIES
@@ -56,6 +56,10 @@ def approve(policy: Policy, config: MachineConfig) -> None:
         policy.require_open("A file as kernel.policy")
 
 
+def tell_remarks(session: Session, target: Any) -> Any:
+    """Says what the reader of the target's program has to say of it; the target."""
+    program = target.machine.program
+    for line in program.remarks if program is not None else ():
         session.progress(line, notice=True)
     return target
 
@@ -89,7 +93,10 @@ def boot_again(
 
     old = session.extras.get(NEXT_TARGET) or session.target
     config = old.machine.config.with_(values)
-    return equip(session, Simulated(config, program, resident or (not program and old.resident)))
+    outside = not session.policy.restricted if program else old.outside
+    target = Simulated(config, program, resident or (not program and old.resident), outside=outside)
+    target.origin = old.origin
+    return equip(session, target)
 
 
 def replace_target(session: Session, target: Any) -> None:

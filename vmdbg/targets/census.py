@@ -181,7 +181,7 @@ def rates(machine: Machine, pid: int | None) -> list[str]:
     misses = counts.get("tlb-miss", 0)
     if not accesses:
         return []
-    faults = counts.get("fault-minor", 0) + counts.get("fault-major", 0)
+    faults = sum(counts.get(f"fault-{kind}", 0) for kind in ("minor", "major", "file", "cow"))
     what = "1 access" if accesses == 1 else f"{accesses} accesses"
     missed = f"{misses} TLB miss" + ("" if misses == 1 else "es")
     return [f"{what}: {missed}, {faults} page fault" + ("." if faults == 1 else "s.")]
@@ -208,4 +208,5 @@ def all_regions(machine: Machine, pid: int | None) -> Iterator[dict[str, Any]]:
                     "resident": space.resident,
                     "swapped": space.swapped,
                     "kind": space.kind,
+                    "backing": space.backing,
                 }

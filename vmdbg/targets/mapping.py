@@ -21,7 +21,7 @@ from vmdbg.state.tables import (
     REGION_SIZE,
     REGION_START,
 )
-from vmdbg.targets.notation import rights_text
+from vmdbg.targets.notation import Notation, rights_text
 from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
@@ -34,25 +34,17 @@ if TYPE_CHECKING:
     Found = tuple[int, int, int, int, int, int]
 
 
+ZEROS = "zero"  # the backing of memory that is a process's own
+
+
 class Space:
     """A region.  `start` and `end` as tables keep them; sizes in bytes; `rights` a nibble."""
 
-    __slots__ = (
-        "backing",
-        "end",
-        "kind",
-        "page_size",
-        "resident",
-        "rights",
-        "row",
-        "shared",
-        "start",
-        "swapped",
-    )
+    __slots__ = ("backing", "end", "kind", "page_size", "resident", "rights", "row", "start", "swapped")
 
     def __init__(self, row: int, start: int, end: int, rights: int, kind: str, page_size: int) -> None:
         self.row, self.start, self.end, self.rights, self.kind = row, start, end, rights, kind
-        self.page_size, self.backing, self.shared = page_size, "zero", False
+        self.page_size, self.backing = page_size, ZEROS
         self.resident = self.swapped = 0
 
 
@@ -71,20 +63,20 @@ def spaces(machine: Machine, pid: int) -> Iterator[Space]:
             1 << machine.format.page_shifts[m.region[row + REGION_SIZE]],
         )
         if m.region[row + REGION_OBJECT]:
-            space.shared = bool(m.region[row + REGION_SHARE])
             space.backing = backing_text(machine, region)
         yield space
         region = m.region[row + REGION_NEXT]
 
 
 def backing_text(machine: Machine, region: int) -> str:
-    """What a region maps of an object: `demo.txt+0x1000`, `shared counter`, `shared #3` without a name."""
+    """What a region maps of an object: `file demo.txt+0x1000`, `shared box`, `shared #3` without a name."""
     m, k = machine.m, machine.k
     number = m.region[region * REGION + REGION_OBJECT]
-    first = m.region[region * REGION + REGION_CACHED] - m.object[number * OBJECT + OBJECT_CACHED]
-    name = object_name(k, number)
-    text = name if is_file(k, number) else f"shared {name or f'#{number}'}"
-    return text + (f"+{first << machine.format.page_bits:#x}" if first or is_file(k, number) else "")
+    page = m.region[region * REGION + REGION_CACHED] - m.object[number * OBJECT + OBJECT_CACHED]
+    offset, name = page << machine.format.page_bits, object_name(k, number)
+    if is_file(k, number):
+        return f"file {name}+{offset:#x}" + (", shared" if m.region[region * REGION + REGION_SHARE] else "")
+    return f"shared {name or f'#{number}'}" + (f"+{offset:#x}" if offset else "")
 
 
 def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
@@ -227,8 +219,12 @@ def kernel_runs(machine: Machine, root: int) -> Iterator[Run]:
     return (run for run in runs(machine, root) if not run.rights & RIGHT_U)
 
 
-def map_notes(machine: Machine, root: int) -> Iterator[str]:
-    """A line about the kernel's part, if there is one."""
+def map_notes(machine: Machine, root: int, pid: int) -> Iterator[str]:
+    """A line about each region that maps an object, and one about the kernel's part, if there is one."""
+    show = Notation(machine.format)
+    for space in spaces(machine, pid):
+        if space.backing != ZEROS:
+            yield f"{show.va(space.start & WORD_MASK)}: {space.backing}"
     found = list(kernel_runs(machine, root))
     if not found:
         return

@@ -26,7 +26,8 @@ class Simulated:
     """The simulated machine behind the prompt.
 
     `program_file` replaces the configuration's program; `resident`: a trace's pages are in memory.
-    A `machine` that is given is taken as it is.
+    A `machine` that is given is taken as it is.  `outside`: files that the program maps may lie outside
+    its folder.
     """
 
     name = "simulated"
@@ -38,6 +39,7 @@ class Simulated:
         program_file: str = "",
         resident: bool = False,
         machine: Machine | None = None,
+        outside: bool = True,
     ) -> None:
         if program_file:
             config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
@@ -45,11 +47,11 @@ class Simulated:
         self.notation = Notation(self.machine.format)
         self.make_scope: Callable[[Simulated], Any] | None = None
         self._scope: Any = None
-        self.resident = resident
+        self.resident, self.outside = resident, outside
         self.origin = config.name  # what `machine` takes: a name or a file
         self.loaded_from = ""  # the file that the machine came from as a whole
         if machine is None:
-            boot_program(self.machine, resident)
+            boot_program(self.machine, resident, outside)
 
     @property
     def m(self) -> Any:
@@ -210,7 +212,8 @@ class Simulated:
         """What `map` says below the regions."""
         from vmdbg.targets.mapping import map_notes
 
-        return map_notes(self.machine, place.root)
+        assert place.pid is not None
+        return map_notes(self.machine, place.root, place.pid)
 
     def processes(self, ended: bool = False) -> list[dict[str, Any]]:
         """A row for each process."""
@@ -396,10 +399,11 @@ def open_machine(name: str = "default", program_file: str = "") -> Simulated:
     return Simulated(load_config(name), program_file)
 
 
-def boot_program(machine: Machine, resident: bool = False) -> None:
+def boot_program(machine: Machine, resident: bool = False, outside: bool = True) -> None:
     """Load the program that the configuration names, run its warm-up, swap out what it names.
 
-    `resident`: the pages of a trace are in memory from the start.
+    `resident`: the pages of a trace are in memory from the start; `outside`: files that the program maps
+    may lie outside its folder.
     """
     config = machine.config
     if config["machine.program"]:
@@ -407,7 +411,8 @@ def boot_program(machine: Machine, resident: bool = False) -> None:
 
         form = machine.format
         file, bits, size = config["machine.program"], form.va_bits, form.grain
-        machine.load(read_program(file, va_bits=bits, page_size=size, resident=resident))
+        program = read_program(file, va_bits=bits, page_size=size, resident=resident, outside=outside)
+        machine.load(program)
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():
         pid, _, address = item.partition(":")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, Argument, Option, command
 from vmdbg.shell.commands.acting import VA, changed, check_alive, finished_lines
-from vmdbg.shell.kinds import NUMBER, PROCESS, SIZE, WORD
+from vmdbg.shell.kinds import FILE, NUMBER, PROCESS, SIZE, WORD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.session import Session
+    from vmdbg.kernel.objects import Wanted
     from vmdbg.machine.machine import Machine
     from vmdbg.shell.command import Args
 
@@ -53,25 +54,60 @@ def call(session: Session, args: Args, name: str, function: Callable[[Machine, i
     arguments=[VA, LENGTH, RIGHTS],
     options=[
         PID,
+        Option("-file", FILE, help="map that file: its content as of now; the host's is never written"),
+        Option("-offset", SIZE, default=0, help="from that byte of the file or shared memory on"),
+        Option("-shared", help="what is written is seen by all who map it, children too"),
+        Option("-name", WORD, help="the shared memory of that name, for any process"),
+        Option("-fixed", help="in place of what is mapped there"),
         Option("-page", SIZE, help="page size, instead of a base page"),
         Option("-populate", help="give it its frames now"),
     ],
-    summary="Map an anonymous region.",
-    help="As the system call of that name with a fixed address does it: memory is given at the first touch.",
-    examples=["mmap 0x500000 64K rw", "mmap -page 2M 0x7e0000000000 2M rw"],
+    usage="mmap [-pid PID] [-file FILE | -name NAME] [-offset N] [-shared] [-fixed] [-page SIZE] [-populate] "
+    "ADDRESS SIZE RIGHTS",
+    summary="Map a region: memory of its own, shared memory or a file.",
+    help="""
+As the system call of that name with a fixed address does it: memory is given at the first touch.  A page
+of a file that is written is copied first, unless the region is shared; beyond the end of the file in its
+last page are zeros, pages beyond it are SIGBUS.  Without rights (none) the region is a guard.""",
+    examples=["mmap 0x500000 64K rw", "mmap -page 2M 0x7e0000000000 2M rw", "mmap -name box 0x600000 8K rw"],
 )
 def mmap_command(session: Session, args: Args) -> object:
     from vmdbg.kernel.syscalls import Mapping, map_region
     from vmdbg.units import s64
 
-    rights, page = parse_rights(args.rights), args.page or 0
-    show = session.target.notation.va
+    mapping = Mapping(
+        s64(args.address), args.size, parse_rights(args.rights), args.page or 0, args.populate, args.fixed
+    )
+    mapping.offset, mapping.share = args.offset, args.shared or args.name is not None
+    mapping.object = wanted_object(session, args)
+    name = f"mmap {session.target.notation.va(args.address)}, {args.size:#x}, {args.rights}"
+    if mapping.object is not None:
+        name += f" of {args.file or args.name or 'shared memory'}"
 
     def act(machine: Machine, pid: int) -> None:
-        mapping = Mapping(s64(args.address), args.size, rights, page, args.populate)
         map_region(machine.k, machine.format, pid, mapping)
 
-    return call(session, args, f"mmap {show(args.address)}, {args.size:#x}, {args.rights}", act)
+    return call(session, args, name, act)
+
+
+def wanted_object(session: Session, args: Args) -> Wanted | None:
+    """What `mmap` is to map besides zeros: a file, read here and now, or shared memory.  UserError."""
+    from vmdbg.kernel.objects import Wanted
+    from vmdbg.programs.mappings import read_file
+
+    if args.file is not None and args.name is not None:
+        raise UserError('"-file" and "-name" exclude one another.')
+    if args.file is not None:
+        path = session.policy.path(args.file)
+        try:
+            return Wanted(path.rpartition("/")[2], 0, read_file(path))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{args.file}: {getattr(error, 'strerror', None) or error}.") from None
+    if args.name is not None or args.shared:
+        return Wanted(args.name or "", args.offset + args.size)
+    if args.offset:
+        raise UserError('"-offset" needs "-file" or "-name".')
+    return None
 
 
 @command(
