@@ -111,11 +111,11 @@ def test_a_populated_region_above_the_limit_is_refused(how: str) -> None:
     machine.make_room_for_system_call(1)
     before = machine.digest()
     with pytest.raises(UserError, match="limit"):
-        syscalls.map_anonymous(machine.k, machine.format, 1, 0x800000, 5 * PAGE, 15, 0, True)
+        syscalls.map_region(machine.k, machine.format, 1, syscalls.Mapping(0x800000, 5 * PAGE, 15, 0, True))
     assert check(machine) == []
     assert column(machine, 1, PROCESS_RSS) == 0
     assert before
-    syscalls.map_anonymous(machine.k, machine.format, 1, 0x800000, 4 * PAGE, 15, 0, True)
+    syscalls.map_region(machine.k, machine.format, 1, syscalls.Mapping(0x800000, 4 * PAGE, 15, 0, True))
     assert column(machine, 1, PROCESS_RSS) == 4
 
 
@@ -124,7 +124,7 @@ def test_a_large_page_counts_as_its_frames() -> None:
     machine = machine_of(**{"machine.ram": 16 << 20, "kernel.over_limit": "fail"})
     machine.load(Program("p", "", [], [sweep(2, limit=100)]))
     machine.make_room_for_system_call(1)
-    syscalls.map_anonymous(machine.k, machine.format, 1, large, large, 15, large, False)
+    syscalls.map_region(machine.k, machine.format, 1, syscalls.Mapping(large, large, 15, large, False))
     assert acting.access(machine, large, WRITE).failed
     assert column(machine, 1, PROCESS_RSS) == 0
 
@@ -145,7 +145,7 @@ def test_out_of_memory_kills_the_highest_score() -> None:
                 acting.access(machine, START + page * PAGE, WRITE)
         new = machine.spawn("new", 0)
         machine.make_room_for_system_call(new)
-        syscalls.map_anonymous(machine.k, machine.format, new, START, PAGE, 15, 0, False)
+        syscalls.map_region(machine.k, machine.format, new, syscalls.Mapping(START, PAGE, 15, 0, False))
         put_on_cpu(machine.k, 0, new)
         # Four levels, so four tables each; the new one has its root, and what the walk made before it died.
         scores = {pid: pages + 4 + oom for pid, (pages, oom) in enumerate(sizes, 1)}
