@@ -167,3 +167,23 @@ def test_names_are_kept_in_a_saved_machine(prompt: Prompt, tmp_path: Path) -> No
     prompt.run(f"save machine {tmp_path}/m", f"load machine {tmp_path}/m")
     assert prompt.numbers("list mend") == (6, 15)
     assert prompt.run("info symbol buf+8") == "buf + 8 in region data\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "lines"),
+    [
+        ("list m", ["list mend"]),
+        ("list 3,a", ["list 3,again"]),
+        ("break b", ["break buf"]),
+        ("info line s", ["info line second"]),
+        ("info symbol b", ["info symbol buf"]),
+    ],
+)
+def test_names_of_the_program_are_completed(prompt: Prompt, typed: str, lines: list[str]) -> None:
+    assert prompt.run(f"complete {typed}").splitlines() == lines
+
+
+def test_without_a_text_there_is_no_source(prompt: Prompt) -> None:
+    prompt.session.target.machine.program.source_lines.clear()
+    assert prompt.run("info source") == "No current source file.\n"
+    assert prompt.run("list") == 'No symbol table is loaded.  Use the "file" command.\n'

@@ -74,6 +74,17 @@ def complete_expression(session: Any, text: str) -> list[str]:
     return [text[:start] + name for name in session.names() if word and name.startswith(word)]
 
 
+def complete_location(session: Any, text: str) -> list[str]:
+    """Names of the program, its labels and processes too, for the word at the end of `text`."""
+    program = getattr(getattr(session.target, "machine", None), "program", None)
+    start = len(text)
+    while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+        start -= 1
+    places = program.places if program is not None else ()
+    found = {text[:start] + name for name in places if name.startswith(text[start:])}
+    return [*(found | set(complete_expression(session, text)))]
+
+
 def complete_file(session: Any, text: str) -> list[str]:
     """Files and folders (these end with a slash)."""
     import os
@@ -221,5 +232,6 @@ WITH_LINE = Kind(
 )
 DEFINITION = Kind("definition", _text, complete_alias, rest=True)
 REST = Kind("text", _text, rest=True)
+LOCATION = Kind("location", _text, complete_location, label="LOCATION", rest=True)
 REST_EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", rest=True)
 REST_FILE = Kind("file", _text, complete_file, label="FILE", rest=True)

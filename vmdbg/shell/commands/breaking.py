@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command
 from vmdbg.shell.commands.breakpoints import CONDITION_HELP, declared, options_of, split_condition
-from vmdbg.shell.kinds import REST
+from vmdbg.shell.kinds import LOCATION
 from vmdbg.shell.stopping import show_arrival
 
 TYPE_CHECKING = False
@@ -94,7 +94,7 @@ that process."""
     group="breakpoints",
     needs=("run",),
     effect=SHELL,
-    arguments=[Argument("where", REST, optional=True)],
+    arguments=[Argument("where", LOCATION, optional=True)],
     usage="break [-pid PID] [LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL] [if EXPR]",
     summary="Stop before operations of a line, or accesses of an address.",
     help=BREAK_HELP + CONDITION_HELP,
@@ -110,7 +110,7 @@ def break_command(session: Session, args: Args) -> object:
     group="breakpoints",
     needs=("run",),
     effect=SHELL,
-    arguments=[Argument("where", REST, optional=True)],
+    arguments=[Argument("where", LOCATION, optional=True)],
     usage="tbreak [-pid PID] [LINE|*ADDRESS|SYMBOL] [if EXPR]",
     summary="Set a breakpoint that is deleted when the program stops at it.",
     help=BREAK_HELP + CONDITION_HELP,
@@ -125,7 +125,7 @@ def tbreak_command(session: Session, args: Args) -> object:
     group="breakpoints",
     needs=("run",),
     effect=SHELL,
-    arguments=[Argument("what", REST, optional=True)],
+    arguments=[Argument("what", LOCATION, optional=True)],
     usage='dprintf LOCATION,"FORMAT"[,ARG]...',
     summary="Set a dynamic printf at a location: it prints, and the program goes on.",
     help='LOCATION is as for "break", what follows as for "printf".',
@@ -159,7 +159,7 @@ def dprintf_command(session: Session, args: Args) -> object:
     group="running",
     needs=("run",),
     effect=ACTING,
-    arguments=[Argument("where", REST, optional=True)],
+    arguments=[Argument("where", LOCATION, optional=True)],
     usage="until [LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL]",
     summary="Execute until the program reaches a line, or an access of an address.",
     help='Without an argument, until a line further down: "until" leaves a loop at its end.',
@@ -186,7 +186,7 @@ def until_command(session: Session, args: Args) -> object:
     group="running",
     needs=("run",),
     effect=ACTING,
-    arguments=[Argument("where", REST, optional=True)],
+    arguments=[Argument("where", LOCATION, optional=True)],
     usage="advance LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL",
     summary="Continue the program up to the given location.",
     help='Same syntax as "break".',

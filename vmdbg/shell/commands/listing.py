@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import CONTINUE, PURE, Argument, command
-from vmdbg.shell.kinds import REST
+from vmdbg.shell.kinds import LOCATION, REST_EXPRESSION
 from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
@@ -93,7 +93,7 @@ def chosen_lines(session: Session, program: Any, where: str) -> tuple[int, int]:
     group="files",
     needs=("run",),
     effect=PURE,
-    arguments=[Argument("where", REST, optional=True)],
+    arguments=[Argument("where", LOCATION, optional=True)],
     usage="list [LINE|LABEL|SYMBOL|FILE:LINE|FIRST,LAST|FIRST,|,LAST|+|-]",
     summary="List lines of the program.",
     help="""
@@ -123,7 +123,7 @@ def list_command(session: Session, args: Args) -> object:
     needs=("run",),
     effect=PURE,
     forms=("json",),
-    arguments=[Argument("where", REST, optional=True)],
+    arguments=[Argument("where", LOCATION, optional=True)],
     usage="info line[/json] [LINE|LABEL|SYMBOL|FILE:LINE]",
     summary="The operations of a line of the program.",
     help="Without an argument, the line at which the machine stands.",
@@ -157,7 +157,7 @@ def info_line(session: Session, args: Args) -> object:
     group="status",
     needs=("run",),
     effect=PURE,
-    arguments=[Argument("address", REST, optional=True)],
+    arguments=[Argument("address", REST_EXPRESSION, optional=True)],
     usage="info symbol ADDRESS",
     summary="The name of the program at or before an address, in the region of the address.",
     examples=["info symbol 0x404010"],
@@ -189,7 +189,9 @@ def info_symbol(session: Session, args: Args) -> object:
 def info_source(session: Session, args: Args) -> object:
     import os
 
-    program = source(session)
+    program = session.target.machine.program
+    if program is None or not program.source_lines:
+        return "No current source file."
     labels = [label for spec in program.processes for label in spec.labels]
     data = {
         "file": base_name(program),
