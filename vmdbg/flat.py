@@ -1,18 +1,19 @@
-"""The interpreted engine for long runs: the same source, with small functions written out at their calls.
+"""Hot code rewritten before it runs long: constants put in, branches that they rule out left out, and
+functions written out at their calls.
 
-A call costs Python as much as several accesses to a table.  `flatten` reads the source of the hot
-functions, puts in the constants that are bound, drops branches that they rule out, and writes out
-calls of functions that are one expression, a few statements without a result, or statements that
-return in tail position only.  Whatever does not fit these forms stays a call.  Both engines' tests hold
-for its result too; without the sources (a zipped package) there is nothing to flatten, and nothing
-is lost but speed.
+A call costs Python as much as several accesses to a table, and Numba a tenth of a second for every
+function that it has to compile.  Calls are written out of functions that are one expression, a few
+statements without a result, or statements that return in tail position only.  Whatever does not fit
+these forms stays a call.  Both engines' tests hold for the result too; without the sources (a zipped
+package) there is nothing to rewrite, and nothing is lost but speed.
 """
 
-# Long: one small compiler pass, read top to bottom.
 from __future__ import annotations
 
 import ast
 import copy
+
+from vmdbg.folding import Sources, assigned, ends
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,51 +24,36 @@ SMALL = 60  # nodes; a larger body stays a call, unless it is called once
 OFTEN = 3  # uses of a table in a function that make a local name worth its while
 
 
-def flatten(copies: Mapping[str, Callable[..., Any]], entry: str) -> Callable[..., Any]:
-    """`copies[entry]` (linked by `hot.link`) with the functions that it calls written out."""
-    return Flattener(copies).function(entry)
+def flatten(
+    copies: Mapping[str, Callable[..., Any]], entry: str, small: int = SMALL
+) -> dict[str, Callable[..., Any]]:
+    """`copies[entry]` (linked by `hot.link`) with calls written out, and the functions that it still calls.
+
+    A function of more than `small` nodes is written out only if it is called once.  OSError if a source
+    cannot be read.
+    """
+    flattener = Flattener(copies, small)
+    flattener.function(entry)
+    return dict(sorted(flattener.done.items()))
 
 
 class Flattener:
     """Writes functions out; keeps the finished ones."""
 
-    def __init__(self, copies: Mapping[str, Callable[..., Any]]) -> None:
-        self.copies = copies
+    def __init__(self, copies: Mapping[str, Callable[..., Any]], small: int) -> None:
+        self.copies, self.small = copies, small
         self.trees: dict[str, ast.FunctionDef] = {}
         self.done: dict[str, Callable[..., Any]] = {}
-        self.files: dict[str, dict[str, ast.FunctionDef]] = {}
+        self.sources = Sources(copies)
         self.names = 0
         self.called: dict[str, int] = {}
-
-    def source(self, name: str) -> ast.FunctionDef | None:
-        """The definition of a linked function, without decorators and docstring; None if it is a twin."""
-        linked = self.copies[name]
-        file, line = linked.__code__.co_filename, linked.__code__.co_firstlineno
-        if file not in self.files:
-            with open(file, encoding="utf-8") as text:
-                tree = ast.parse(text.read())
-            found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-            self.files[file] = {f"{node.name}:{first_line(node)}": node for node in found}
-        node = self.files[file].get(f"{name}:{line}")
-        if node is None:
-            return None
-        body = [item for item in node.body if not is_docstring(item)]
-        bare = copy.copy(node)
-        bare.body, bare.decorator_list = body or [ast.Pass()], []
-        return bare
 
     def tree(self, name: str) -> ast.FunctionDef | None:
         """The definition with constants in and small calls out."""
         if name not in self.trees:
-            found = self.source(name)
-            if found is None:
+            tree = self.sources.tree(name)
+            if tree is None:
                 return None
-            tree = copy.deepcopy(found)
-            for argument in tree.args.args:
-                argument.annotation = None
-            tree.returns = None
-            locals_ = {argument.arg for argument in tree.args.args} | assigned(tree.body)
-            tree.body = fold(tree.body, self.copies[name].__globals__, locals_)
             self.trees[name] = tree  # a recursive call stays a call
             tree.body = self.expand(tree.body) or [ast.Pass()]
         return self.trees[name]
@@ -79,13 +65,14 @@ class Flattener:
         linked = self.copies[name]
         tree = self.tree(name)
         if tree is None:
-            self.done[name] = linked
-            return linked
+            raise OSError(f"no source of {name}")
         space = {"__builtins__": linked.__globals__["__builtins__"]}
         tree.body = hoist(tree)
         module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
         exec(compile(module, linked.__code__.co_filename, "exec"), space)  # noqa: S102
         made: Any = space[name]
+        made.__dict__.update(linked.__dict__)
+        made.__module__ = linked.__module__
         self.done[name] = made
         for called in made.__code__.co_names:
             if called in self.copies:
@@ -118,7 +105,7 @@ class Flattener:
         """How many calls of a function the hot code has."""
         if not self.called:
             for linked in self.copies:
-                found = self.source(linked)
+                found = self.sources.definition(linked)
                 for node in ast.walk(found) if found else ():
                     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                         self.called[node.func.id] = self.called.get(node.func.id, 0) + 1
@@ -136,7 +123,7 @@ class Flattener:
     def write_out(self, call: ast.Call, target: str | None) -> list[ast.stmt] | None:
         """Statements that do what the call does and assign its result to `target`; None: keep the call."""
         tree = self.callee(call)
-        if tree is None or (size(tree.body) > SMALL and self.calls(tree.name) > 1):
+        if tree is None or (size(tree.body) > self.small and self.calls(tree.name) > 1):
             return None
         body = copy.deepcopy(tree.body)
         if target is None:
@@ -150,7 +137,7 @@ class Flattener:
         self.names += 1
         renamed: dict[str, ast.expr] = {}
         before: list[ast.stmt] = []
-        changed = assigned(body)
+        changed = assigned(body) - {RESULT}
         for parameter, value in zip(tree.args.args, call.args, strict=True):
             simple = isinstance(value, (ast.Name, ast.Constant))
             if (
@@ -163,7 +150,7 @@ class Flattener:
                 fresh = f"{parameter.arg}_{self.names}"
                 before.append(ast.Assign(targets=[ast.Name(fresh, ast.Store())], value=value, lineno=1))
                 renamed[parameter.arg] = ast.Name(fresh, ast.Load())
-        for name in assigned(tree.body) - {parameter.arg for parameter in tree.args.args}:
+        for name in assigned(tree.body) - {RESULT} - {parameter.arg for parameter in tree.args.args}:
             renamed[name] = ast.Name(f"{name}_{self.names}", ast.Load())
         if target is not None:
             renamed.setdefault(RESULT, ast.Name(target, ast.Load()))
@@ -268,84 +255,6 @@ class Tables(ast.NodeTransformer):
         return node
 
 
-def ends(body: list[ast.stmt]) -> bool:
-    """Does every way through the statements return?"""
-    last = body[-1]
-    if isinstance(last, ast.If):
-        return ends(last.body) and bool(last.orelse) and ends(last.orelse)
-    return isinstance(last, ast.Return)
-
-
-def fold(body: list[ast.stmt], constants: Mapping[str, Any], locals_: set[str]) -> list[ast.stmt]:
-    """The statements with bound constants put in and branches that they rule out left out."""
-    out: list[ast.stmt] = []
-    for item in body:
-        item = Fold(constants, locals_).visit(item)
-        if isinstance(item, ast.If) and isinstance(item.test, ast.Constant):
-            out += fold(item.body if item.test.value else item.orelse, constants, locals_)
-            continue
-        if isinstance(item, (ast.If, ast.While)):
-            item.body = fold(item.body, constants, locals_) or [ast.Pass()]
-            item.orelse = fold(item.orelse, constants, locals_)
-        out.append(item)
-        if isinstance(item, ast.Return):
-            break
-    return out
-
-
-class Fold(ast.NodeTransformer):
-    """Puts constants in and computes what consists of them."""
-
-    def __init__(self, constants: Mapping[str, Any], locals_: set[str]) -> None:
-        self.constants, self.locals = constants, locals_
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        value = self.constants.get(node.id)
-        if isinstance(node.ctx, ast.Load) and node.id not in self.locals and type(value) is int:
-            return ast.Constant(value)
-        return node
-
-    def computed(self, node: ast.expr, *parts: ast.expr) -> ast.expr:
-        if not all(isinstance(part, ast.Constant) for part in parts):
-            return node
-        code = compile(ast.fix_missing_locations(ast.Expression(node)), "<constant>", "eval")
-        return ast.Constant(eval(code, {"__builtins__": {}}))  # noqa: S307 -- operators on ints only
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        self.generic_visit(node)
-        if (
-            isinstance(node.right, ast.Constant)
-            and node.right.value == 0
-            and isinstance(node.op, (ast.Add, ast.Sub))
-        ):
-            return node.left
-        return self.computed(node, node.left, node.right)
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        self.generic_visit(node)
-        return self.computed(node, node.operand)
-
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        self.generic_visit(node)
-        return self.computed(node, node.left, *node.comparators)
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
-        self.generic_visit(node)
-        decides = isinstance(node.op, ast.Or)
-        left: list[ast.expr] = []
-        for value in node.values:
-            if not isinstance(value, ast.Constant):
-                left.append(value)
-            elif bool(value.value) == decides:
-                left.append(value)
-                break
-        if not left:
-            return ast.Constant(not decides)
-        if len(left) == 1:
-            return left[0]
-        return ast.BoolOp(op=node.op, values=left)
-
-
 class Expressions(ast.NodeTransformer):
     """Writes out calls of functions that are one expression, inside one statement."""
 
@@ -379,28 +288,6 @@ class Rename(ast.NodeTransformer):
             assert isinstance(value, ast.Name)
             return ast.Name(value.id, ast.Store())
         return copy.deepcopy(value)
-
-
-def first_line(node: ast.FunctionDef) -> int:
-    """The line at which the definition begins, as code objects count: with its decorators."""
-    return min([node.lineno, *[item.lineno for item in node.decorator_list]])
-
-
-def is_docstring(item: ast.stmt) -> bool:
-    """Is the statement a string alone?"""
-    return (
-        isinstance(item, ast.Expr)
-        and isinstance(item.value, ast.Constant)
-        and isinstance(item.value.value, str)
-    )
-
-
-def assigned(body: list[ast.stmt]) -> set[str]:
-    """The names that the statements assign to."""
-    nodes = (node for item in body for node in ast.walk(item))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)} - {
-        RESULT
-    }
 
 
 def contains(body: list[ast.stmt], kind: type[ast.AST]) -> bool:

@@ -17,7 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 SERIAL = itertools.count()  # of builds in this process
 
@@ -186,9 +186,14 @@ def whole_program(copies: Mapping[str, Callable[..., Any]], entry: str) -> Itera
 
 
 def fingerprint(
-    functions: Mapping[str, Callable[..., Any]], bindings: Mapping[str, Any], options: Mapping[str, Any]
+    functions: Mapping[str, Callable[..., Any]],
+    bindings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    tools: Sequence[str] = (),
 ) -> str:
     """A key for compiled code: all hot sources, what is bound and its sources, options, versions, CPU.
+
+    `tools` are files that decide how the sources are compiled.
 
     Two builds with the same key compile to the same code; anything else must not share a cache.
     """
@@ -216,8 +221,9 @@ def fingerprint(
         values = function.__globals__
         add(*(f"{key}={values[key]}" for key in sorted(code.co_names) if type(values.get(key)) is int))
     add("constants", *sorted((key, value) for key, value in bindings.items() if not callable(value)))
-    with open(__file__, "rb") as source:
-        digest.update(source.read())
+    for tool in (__file__, *tools):
+        with open(tool, "rb") as source:
+            digest.update(source.read())
     add("options", *sorted(options.items()), numba.config.BOUNDSCHECK, numba.config.OPT)
     add(numba.__version__, numpy.__version__, llvmlite.__version__, sys.version)
     add(llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten())

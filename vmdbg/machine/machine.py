@@ -73,11 +73,6 @@ def halt(number: int) -> None:
     raise Halted
 
 
-@reads(fills=True)
-def no_halt(number: int) -> None:
-    """The compiled engine ends the operation: CONTROL_LIMIT is 0."""
-
-
 class Machine(Pools):
     """A simulated computer.  `m` are its tables as the interpreted engine sees them.
 
@@ -234,7 +229,7 @@ class Machine(Pools):
         self.flat = True
         copies = {name: value for name, value in vars(self.k).items() if hasattr(value, "hot")}
         with contextlib.suppress(OSError):  # without sources everything stays as it is
-            vars(self.k)[ENTRY] = flatten(copies, ENTRY)
+            vars(self.k)[ENTRY] = flatten(copies, ENTRY)[ENTRY]
 
     def finish_operation(self, reason: int) -> None:
         """Do what hot code asked for, and count the operation if it is over."""
@@ -293,25 +288,9 @@ class Machine(Pools):
 
     def prepare(self, cache: bool = True, private: bool = True) -> Compiled:
         """The compiled engine of this machine, not yet compiled; imports Numba."""
-        from vmdbg import jit
-        from vmdbg.folding import folded
+        from vmdbg.machine.engine import prepare
 
-        bound = {**self.bindings, "halt": no_halt}
-        functions = hot.reachable(hot.FUNCTIONS | {k: v for k, v in bound.items() if callable(v)}, ENTRY)
-        folder = ""
-        if cache:
-            import os
-
-            key = jit.fingerprint(functions, bound, {"private": private})
-            folder = os.path.join(jit.cache_root(), key)
-            if not jit.writable(folder):
-                folder = ""
-        linked = hot.link(bound, twins=False)
-        try:
-            needed = folded(linked, ENTRY)
-        except OSError:  # without sources all is compiled
-            needed = {name: linked[name] for name in functions}
-        return jit.Compiled(needed, ENTRY, folder, private)
+        return prepare(self.bindings, ENTRY, cache, private)
 
     def compile(self, cache: bool = True, private: bool = True) -> Compiled:
         """Get the compiled engine ready (seconds, unless it is cached)."""
