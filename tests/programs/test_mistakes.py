@@ -88,6 +88,13 @@ def test_screen_of_an_unknown_operation(tmp_path: Path) -> None:
         ("let a 1", '1:7: expected "=", not "1" <1>'),
         ("fork b\nc: read 0", '1:6: no label "b" in this process; labels: c <b>'),
         ("fork b\nloop\nb: read 0\nend", '1:6: the label "b" is inside a loop <b>'),
+        ("handler b\nc: read 0", '1:9: no label "b" in this process; labels: c <b>'),
+        ("handler b\nexit\nloop\nb: return\nend", '1:9: the label "b" is inside a loop <b>'),
+        ("return 1", '1:8: expected the end of the line, not "1" <1>'),
+        (
+            "handler h\n" + "loop\n" * 5 + "read 0\n" + "end\n" * 5 + "h: return",
+            "6:1: more than 4 loops inside one another in a process with a handler <loop>",
+        ),
         ("exit 256", "1:6: expected a status from 0 to 255 <256>"),
         ("process a limit=0", "1:17: expected a number from 1 to 2147483647 <0>"),
         (

@@ -27,9 +27,11 @@ from vmdbg.programs import read_program
 from vmdbg.programs.operations import (
     OP_BRK,
     OP_FORK,
+    OP_HANDLER,
     OP_MMAP,
     OP_MPROTECT,
     OP_MUNMAP,
+    OP_RETURN,
     OPERATIONS,
     operations_table,
 )
@@ -141,6 +143,24 @@ def test_system_calls() -> None:
         [OP_FORK, -1, 0, 0],
         [OP_EXIT, 3, 0, 0],
     ]
+
+
+def test_handlers() -> None:
+    text = "handler a\nread 0\nhandler\nexit\na: return\n"
+    spec = parse(text).processes[0]
+    words = spec.rows.tolist()
+    found = [[words[at] & OP_KIND, *words[at + 1 : at + OP]] for at in range(0, len(words), OP)]
+    assert found[0] == [OP_HANDLER, 4, 0, 0]
+    assert found[2] == [OP_HANDLER, -1, 0, 0]
+    assert found[4] == [OP_RETURN, 0, 0, 0]
+    assert found[5][0] == OP_EXIT
+    assert spec.references == [0]
+    assert spec.relocated(100)[1] == 104
+
+
+def test_names_have_lines() -> None:
+    program = parse("let a = 1\nprocess p\nb: read a\nb2:\nprocess q\nb: read 0")
+    assert program.places == {"a": 1, "p": 2, "b": 3, "b2": 4, "q": 5}
 
 
 def test_every_kind_is_there_once() -> None:

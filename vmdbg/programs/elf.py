@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from array import array
+from bisect import bisect
 from io import BytesIO
 from itertools import pairwise
 
@@ -125,6 +126,8 @@ class Layout:
             self.fail("the ELF file has no loadable segment")
         if len(found) > MAX_SEGMENTS:
             self.fail(f"more than {MAX_SEGMENTS} loadable segments")
+        if sum(row["p_filesz"] for row in found) > MAX_BYTES:
+            self.fail(f"the segments hold more than {MAX_BYTES >> 20} MiB")
         if self.kind == "ET_DYN":
             self.base = self.fixed_base(max(row["p_align"] for row in found))
         for row in found:
@@ -240,13 +243,10 @@ class Layout:
         where = KINDS[self.kind] + (f": at {self.show(self.base)}" if self.base else "")
         lines = [f"# {file}: ELF, {self.elf.elfclass} bits, {where}; relocations are not applied"]
         lines.append(f"process {name}")
-        places = {}
         for region in regions:
             lines.append(self.region_line(region))
             region.line = len(lines)
-            for symbol, va in symbols.items():
-                if region.start <= va < region.end:
-                    places[symbol] = region.line
+        places = self.places(symbols, regions)
         rows = array("q")
         entry = self.elf.header["e_entry"]
         if entry:
@@ -261,6 +261,16 @@ class Layout:
         at = f"loaded at {self.show(self.base)}, relocations not applied"
         remarks = [f"{file} is position-independent: {at}."] if self.kind == "ET_DYN" else []
         return Program(name, self.path, lines, [process], symbols, places, remarks)
+
+    @staticmethod
+    def places(symbols: dict[str, int], regions: list[RegionSpec]) -> dict[str, int]:
+        """The lines of the regions that hold symbols."""
+        found, starts = {}, [region.start for region in regions]
+        for symbol, va in symbols.items():
+            region = regions[bisect(starts, va) - 1]
+            if region.start <= va < region.end:
+                found[symbol] = region.line
+        return found
 
     def show(self, va: int) -> str:
         """An address as messages and the text show it."""
