@@ -120,3 +120,11 @@ def test_fault_codes(name: str, fault: int, access: int, mode: int, code: int) -
 def test_who_may_access(mode: int, control: tuple[int, int], rights: int, expected: str) -> None:
     sets = find("x86_64").allowed([*control, 1 << 11, 0], mode)
     assert "".join("rwx"[i] if allowed >> rights & 1 else "-" for i, allowed in enumerate(sets)) == expected
+
+
+def test_a_large_page_of_x86_32_has_its_pat_bit_in_bit_12() -> None:
+    """Intel SDM 3A, table 4-4: of a PDE that maps 4 MiB, bit 12 is PAT, bits 21:13 are reserved here."""
+    k, leaf = functions("x86_32"), 0xFFC00000 | 0x83
+    assert k.classify(leaf | 1 << 12, 0) == k.classify(leaf, 0) == ENTRY_LEAF
+    assert k.leaf_frame(leaf | 1 << 12, 0) == 0xFFC00000
+    assert {k.classify(leaf | 1 << bit, 0) for bit in range(13, 22)} == {ENTRY_RESERVED}

@@ -30,6 +30,7 @@ from vmdbg.kernel.syscalls import (
 )
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
+from vmdbg.machine.registers import read, write
 from vmdbg.programs.places import weigh
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
@@ -312,10 +313,11 @@ def programs(draw: st.DrawFn, config: MachineConfig, most: int = 4) -> Program:
 
 
 class Case(NamedTuple):
-    """A machine to boot, and what it executes."""
+    """A machine to boot, what it executes, and fields of control registers that are turned first."""
 
     config: MachineConfig
     program: Program
+    turned: tuple[str, ...] = ()
 
     def boot(self) -> Machine:
         """A new machine with the program loaded as far as there is room for it."""
@@ -325,12 +327,15 @@ class Case(NamedTuple):
                 machine.load(Program(spec.name, "", [], [spec]))
             except UserError:
                 continue
+        for name in self.turned:
+            for cpu in range(self.config["machine.cpus"]):
+                write(machine, cpu, name, 1 - (read(machine, cpu, name) or 0))
         return machine
 
     def __repr__(self) -> str:
         base = MachineConfig().values
         changed = {name: value for name, value in self.config.values.items() if base[name] != value}
-        text = [f"config={changed}"]
+        text = [f"config={changed} turned={self.turned}"]
         for spec in self.program.processes:
             regions = [
                 f"{r.kind} {r.start:#x}+{r.size:#x} {r.rights:#x} {r.page_size:#x} {r.populate}"
@@ -346,4 +351,6 @@ class Case(NamedTuple):
 @st.composite
 def cases(draw: st.DrawFn, build: Build, most: int = 4) -> Case:
     config = draw(configs(build))
-    return Case(config, draw(programs(config, most)))
+    known = [field.name for field in find(build.format).registers if field.width == 1]
+    turned = draw(st.lists(st.sampled_from(known), unique=True)) if known and draw(st.booleans()) else []
+    return Case(config, draw(programs(config, most)), tuple(turned))

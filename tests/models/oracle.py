@@ -32,7 +32,7 @@ def canonical(va: int) -> bool:
     return -(1 << 47) <= va < 1 << 47
 
 
-def walk(memory: bytes, base: int, root: int, va: int) -> Walk:
+def walk(memory: bytes, base: int, root: int, va: int, nxe: bool = True) -> Walk:
     """Intel SDM 3A, 4.5: four levels; a page of 1 GiB or 2 MiB where PS is set."""
     table = root & 0x000F_FFFF_FFFF_F000
     bits = va & 0xFFFF_FFFF_FFFF
@@ -46,6 +46,8 @@ def walk(memory: bytes, base: int, root: int, va: int) -> Walk:
             return Walk("bus", 0, 0, "", False, False, steps)
         if not entry & 1:
             return Walk("not-present", 0, 0, "", False, False, steps)
+        if entry >> 63 and not nxe:
+            return Walk("reserved", 0, 0, "", False, False, steps)
         large = bool(entry & 0x80)
         if shift == 39 and large:
             return Walk("reserved", 0, 0, "", False, False, steps)

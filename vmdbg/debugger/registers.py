@@ -10,13 +10,10 @@ from vmdbg.debugger.values import Value, make_integer, text_of
 from vmdbg.errors import UserError
 from vmdbg.state.tables import (
     CPU,
-    CPU_ADDRESS,
     CPU_ASID,
     CPU_CODE,
-    CPU_CONTROL0,
     CPU_MODE,
     CPU_PID,
-    CPU_ROOT,
 )
 from vmdbg.targets.mapping import page_number
 from vmdbg.targets.place import check_process, current_cpu, find_place
@@ -27,7 +24,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vmdbg.formats.record import Register
     from vmdbg.machine.machine import Machine
     from vmdbg.targets.simulated import Simulated
     from vmdbg.targets.translating import Outcome, Walk
@@ -110,65 +106,30 @@ class MachineScope:
 
     # -- registers
 
-    def declared(self, name: str) -> Register | None:
-        """The control register field of that name."""
-        return next((register for register in self.machine.format.registers if register.name == name), None)
-
-    def word(self, name: str) -> int | None:
-        """Number of the control word that a whole register such as `cr0` is."""
-        words = (r.word for r in self.machine.format.registers if r.name.partition(".")[0] == name)
-        return next(words, None)
-
     def register(self, name: str) -> Value | None:
         """A register of the current CPU or a field of one; None if the machine has no such name."""
-        m, form = self.machine.m, self.machine.format
+        from vmdbg.machine.registers import find_field, read
+
+        m = self.machine.m
         cpu = current_cpu(self.machine)
-        row = cpu * CPU
-        if name == form.root_register:
-            return unsigned(m.cpu[row + CPU_ROOT])
-        if name == form.fault_register:
-            return unsigned(m.cpu[row + CPU_ADDRESS])
         if name == "_cpu":
             return make_integer(cpu)
         if name == "_operations":
             return make_integer(self.machine.operations, 64)
         if name in COLUMNS:
-            return make_integer(m.cpu[row + COLUMNS[name]])
-        field = self.declared(name)
-        if field is not None:
-            value = m.cpu[row + CPU_CONTROL0 + field.word] >> field.low & ((1 << field.width) - 1)
-            return make_integer(value, 64 if field.width > 31 else 32)
-        word = self.word(name)
-        return None if word is None else unsigned(m.cpu[row + CPU_CONTROL0 + word])
+            return make_integer(m.cpu[cpu * CPU + COLUMNS[name]])
+        value, field = read(self.machine, cpu, name), find_field(self.machine.format, name)
+        if value is None:
+            return None
+        return make_integer(value) if field is not None and field.width < 32 else unsigned(value)
 
     def set_register(self, name: str, value: Value) -> None:
-        """Set a register of the current CPU: acts.  Another root drops what the TLB holds of the space."""
-        from vmdbg.machine.boot import set_allowed
+        """Set a register of the current CPU or a field of one: acts.  UserError if it cannot be that."""
+        from vmdbg.machine.registers import check_write, write
 
-        machine, form = self.machine, self.machine.format
-        cpu, new = current_cpu(machine), int(value)
-
-        def write() -> None:
-            m = machine.m
-            row = cpu * CPU
-            field, word = self.declared(name), self.word(name)
-            if name == form.root_register:
-                m.cpu[row + CPU_ROOT] = s64(new)
-                machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
-            elif name == form.fault_register:
-                m.cpu[row + CPU_ADDRESS] = s64(new)
-            elif field is not None:
-                mask = (1 << field.width) - 1
-                old = m.cpu[row + CPU_CONTROL0 + field.word] & ~(mask << field.low)
-                m.cpu[row + CPU_CONTROL0 + field.word] = s64(old | (new & mask) << field.low)
-            elif word is not None:
-                m.cpu[row + CPU_CONTROL0 + word] = s64(new)
-            set_allowed(m, cpu, form)
-
-        settable = (form.root_register, form.fault_register)
-        if name not in settable and self.declared(name) is None and self.word(name) is None:
-            raise UserError(f"Register ${name} cannot be set.")
-        self.perform(f"set ${name} = {new:#x}", write)
+        cpu, new = current_cpu(self.machine), int(value)
+        check_write(self.machine, cpu, name, new)
+        self.perform(f"set ${name} = {new:#x}", lambda: write(self.machine, cpu, name, new))
 
     # -- names and functions
 
@@ -200,10 +161,9 @@ class MachineScope:
 
     def names(self) -> list[str]:
         """Everything that an expression may name."""
-        form = self.machine.format
-        registers = {form.root_register, form.fault_register, *COLUMNS}
-        for register in form.registers:
-            registers |= {register.name, register.name.partition(".")[0]}
+        from vmdbg.machine.registers import names
+
+        registers = dict.fromkeys((*names(self.machine.format), *COLUMNS))
         symbols = self.machine.program.symbols if self.machine.program is not None else {}
         return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 

@@ -39,6 +39,7 @@ FLIPPED = 0  # those among the rights' bits that take the right away
 A_MASK, D_MASK, G_MASK = 0, 0, 0
 HUGE = 0  # marks a leaf above the last level
 HUGE_DEPTHS = 0  # bit d: such a leaf may be at depth d
+HUGE_FREE = 0  # low frame bits of such a leaf that mean something else
 LEAF_BY_RIGHTS = 0  # 1: an entry with any of R, W, X is a leaf, one without is a table
 HIERARCHICAL = 0  # 1: the rights of tables count too
 TABLE_A = 0  # 1: the walker sets A in tables
@@ -97,7 +98,7 @@ def classify_by_rights(entry, depth):
 def misaligned(entry, depth):
     """Does a leaf above the last level have frame bits below its page size?"""
     low = ((SHIFTS >> (depth << 3)) & 255) - PAGE_BITS
-    return ((entry >> FRAME_LOW) & FRAME_MASK) & ((1 << low) - 1) != 0
+    return ((entry >> FRAME_LOW) & FRAME_MASK) & ((1 << low) - 1) & ~HUGE_FREE != 0
 
 
 @reads(fills=True)
@@ -259,6 +260,7 @@ def declare(  # Long: a record's fields are arguments, one a line
     *,
     inverted: Iterable[str] = (),
     leaf_by_rights: bool = False,
+    huge_free: int = 0,
     hierarchical: bool = False,
     table_accessed: bool = False,
     table_rights: bool = False,
@@ -267,6 +269,7 @@ def declare(  # Long: a record's fields are arguments, one a line
     code_style: int = 0,
     registers: tuple[Register, ...] = (),
     root_register: str = "root",
+    root_fields: tuple[Register, ...] = (),
     fault_register: str = "address",
     sign_extended: bool = False,
     software_walk: bool = False,
@@ -302,6 +305,7 @@ def declare(  # Long: a record's fields are arguments, one a line
         "G_MASK": mask("global"),
         "HUGE": mask("huge"),
         "HUGE_DEPTHS": sum(1 << depth for depth, level in enumerate(levels) if level.leaf),
+        "HUGE_FREE": huge_free,
         "LEAF_BY_RIGHTS": int(leaf_by_rights),
         "HIERARCHICAL": int(hierarchical),
         "TABLE_A": int(table_accessed),
@@ -326,6 +330,7 @@ def declare(  # Long: a record's fields are arguments, one a line
         allowed=allowed,
         registers=registers,
         root_register=root_register,
+        root_fields=root_fields,
         fault_register=fault_register,
         sign_extended=sign_extended,
         software_walk=software_walk,

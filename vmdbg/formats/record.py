@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.units import WORD_MASK
+from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,21 +43,47 @@ class Level:
         self.name, self.linux, self.shift, self.bits, self.leaf = name, linux, shift, bits, leaf
 
 
+FLUSH_ALL, FLUSH_SPACE = "all", "space"
+
+
 class Register:
-    """A control register or a bit of one: `cr0.wp` is bit 16 of `control0`."""
+    """A control register or a bit of one: `cr0.wp` is bit 16 of `control0`.
 
-    __slots__ = ("help", "initial", "low", "name", "width", "word")
+    While it is 0 the field `reserves` of every entry is reserved, and the field `ignores` of leaves counts
+    as 0.  `flush`: what a CPU invalidates, `all` when the bit changes, the `space` when it is set.
+    """
 
-    def __init__(self, name: str, word: int, low: int, width: int, initial: int, help: str) -> None:
+    __slots__ = ("flush", "help", "ignores", "initial", "low", "name", "reserves", "width", "word")
+
+    def __init__(
+        self,
+        name: str,
+        word: int,
+        low: int,
+        width: int,
+        initial: int,
+        help: str,
+        reserves: str = "",
+        ignores: str = "",
+        flush: str = "",
+    ) -> None:
         self.name, self.word, self.low, self.width = name, word, low, width
         self.initial, self.help = initial, help
+        self.reserves, self.ignores, self.flush = reserves, ignores, flush
+
+    @property
+    def mask(self) -> int:
+        """As many ones as it is wide."""
+        return (1 << self.width) - 1
 
 
 class Format:
     """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits.
 
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
-    the format sign-extends); None: no kernel half.  `bounded`: base and bounds, no tables at all.
+    the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
+    is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
+    at all.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`.
     `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
     format was declared, whatever `with_pages` makes of it.
@@ -75,6 +101,7 @@ class Format:
         allowed: Callable[[list[int], int], tuple[int, int, int]],
         registers: tuple[Register, ...] = (),
         root_register: str = "root",
+        root_fields: tuple[Register, ...] = (),
         fault_register: str = "address",
         sign_extended: bool = False,
         software_walk: bool = False,
@@ -90,7 +117,7 @@ class Format:
     ) -> None:
         self.name, self.manual, self.va_bits, self.levels = name, manual, va_bits, levels
         self.entry_bytes, self.fields, self.functions = entry_bytes, fields, functions
-        self.allowed, self.registers = allowed, registers
+        self.allowed, self.registers, self.root_fields = allowed, registers, root_fields
         self.root_register, self.fault_register = root_register, fault_register
         self.sign_extended, self.software_walk = sign_extended, software_walk
         self.kernel_sets_ad, self.kernel_base = kernel_sets_ad, kernel_base
@@ -195,11 +222,21 @@ class Format:
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
             "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,
             "TOP_BITS": -1 if self.sign_extended else 0,
-            "ROOT_MASK": ((1 << 52) - 1) & ~(self.entry_bytes - 1),
+            "ROOT_MASK": ((self.frames << self.page_bits) - 1) & -(1 << self.least_bits),
             "SOFTWARE_WALK": int(self.software_walk),
             "KERNEL_SETS_AD": int(self.kernel_sets_ad),
         }
         return bound | self.constants
+
+    def masks(self, control: list[int]) -> tuple[int, int]:
+        """Bits of entries that control registers with these words reserve, and those that they ignore."""
+        reserved = ignored = 0
+        bits = {field.name: 1 << field.low for field in self.fields}
+        for register in self.registers:
+            if not control[register.word] >> register.low & register.mask:
+                reserved |= bits.get(register.reserves, 0)
+                ignored |= bits.get(register.ignores, 0)
+        return s64(reserved), s64(ignored)
 
     def flags(self, entry: int, where: str) -> list[str]:
         """Names of the one-bit fields that are set, lowest bit first."""

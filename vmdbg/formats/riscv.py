@@ -30,6 +30,11 @@ CAUSES = {  # RISC-V Privileged, table "Supervisor cause register (scause) value
     13: "load page fault",
     15: "store/AMO page fault",
 }
+SATP = (  # RISC-V Privileged, 12.1.11
+    Register("satp.mode", 0, 60, 4, 8, "8: Sv39"),
+    Register("satp.asid", 0, 44, 16, 0, "address-space number"),
+    Register("satp.ppn", 0, 0, 44, 0, "page number of the root table"),
+)
 RULES = {
     "r": ("R", "loads need R = 1 in the leaf (RISC-V Privileged, 12.3.2)"),
     "w": ("W", "stores need W = 1 in the leaf (RISC-V Privileged, 12.3.2)"),
@@ -93,6 +98,7 @@ def sv39(name: str, svade: bool) -> Format:
         code_style=1,
         registers=REGISTERS,
         root_register="satp",
+        root_fields=SATP,
         fault_register="stval",
         sign_extended=True,
         kernel_sets_ad=svade,

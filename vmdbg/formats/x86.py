@@ -17,7 +17,7 @@ from vmdbg.formats.contract import (
     RIGHT_W,
     RIGHT_X,
 )
-from vmdbg.formats.record import Field, Format, Level, Register
+from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE, Field, Format, Level, Register
 from vmdbg.hot import reads
 
 P, RW, US, A, D, PS, G, NX = 1, 1 << 1, 1 << 2, 1 << 5, 1 << 6, 1 << 7, 1 << 8, -1 << 63
@@ -171,24 +171,24 @@ def fault_code(fault, access, mode):
     return code
 
 
-WP, SMEP, SMAP = 1 << 16, 1 << 20, 1 << 21
+WP, SMEP, SMAP, NXE = 1 << 16, 1 << 20, 1 << 21, 1 << 11
 
 
 def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
     """Which rights nibbles a read, a write, a fetch of `mode` is allowed on: three 16-bit sets.
 
-    SDM 3A, 4.6.1, with CR0.WP, CR4.SMEP, CR4.SMAP (EFLAGS.AC clear).
+    SDM 3A, 4.6.1, with CR0.WP, CR4.SMEP, CR4.SMAP (EFLAGS.AC clear), IA32_EFER.NXE.
     """
-    cr0, cr4 = control[0], control[1]
+    cr0, cr4, efer = control[:3]
     sets = [0, 0, 0]
     for rights in range(16):
-        user_page = bool(rights & RIGHT_U)
+        user_page, executable = bool(rights & RIGHT_U), rights & RIGHT_X or not efer & NXE
         if mode == 0:
-            r, w, x = user_page, user_page and rights & RIGHT_W, user_page and rights & RIGHT_X
+            r, w, x = user_page, user_page and rights & RIGHT_W, user_page and executable
         else:
             touch = not (user_page and cr4 & SMAP)
             r, w = touch, touch and (rights & RIGHT_W or not cr0 & WP)
-            x = rights & RIGHT_X and not (user_page and cr4 & SMEP)
+            x = executable and not (user_page and cr4 & SMEP)
         for place, ok in enumerate((r and rights & RIGHT_R, w and rights & RIGHT_R, x and rights & RIGHT_R)):
             sets[place] |= bool(ok) << rights
     return sets[0], sets[1], sets[2]
@@ -231,8 +231,10 @@ X86_64 = Format(
     allowed=allowed,
     registers=(
         Register("cr0.wp", 0, 16, 1, 1, "supervisor writes need RW"),
-        Register("cr4.smep", 1, 20, 1, 1, "the kernel does not execute user pages"),
+        Register("cr4.pge", 1, 7, 1, 1, "pages may be global", ignores="G", flush=FLUSH_ALL),
+        Register("cr4.smep", 1, 20, 1, 1, "the kernel does not execute user pages", flush=FLUSH_SPACE),
         Register("cr4.smap", 1, 21, 1, 0, "the kernel does not touch user pages"),
+        Register("efer.nxe", 2, 11, 1, 1, "NX is a right; without, it is reserved", "NX"),
     ),
     root_register="cr3",
     fault_register="cr2",

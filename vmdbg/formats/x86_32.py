@@ -41,12 +41,23 @@ X86_32 = declare(
         "slot_mark": "mark",
     },
     allowed,
+    huge_free=1,  # bit 12 of a 4 MiB leaf is PAT
     hierarchical=True,
     table_accessed=True,
     table_rights=True,
     registers=tuple(
-        Register(r.name, r.word, r.low, r.width, 0 if r.name == "cr4.smep" else r.initial, r.help)
+        Register(
+            r.name,
+            r.word,
+            r.low,
+            r.width,
+            0 if r.name == "cr4.smep" else r.initial,
+            r.help,
+            ignores=r.ignores,
+            flush=r.flush,
+        )
         for r in X86_64.registers
+        if r.name != "efer.nxe"
     ),
     root_register="cr3",
     fault_register="cr2",

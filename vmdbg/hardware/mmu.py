@@ -147,7 +147,8 @@ def walk_and_fill(m, cpu, va, access):
 @reads(cold=True)
 def agrees(m, cpu, va, key, word):
     """Do the tables say of `va` what a cached word says?"""
-    if walk_fault(walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)):
+    kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
+    if walk_fault(recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)):
         return False
     size = LEVELS - m.control[CONTROL_STEPS]
     fresh = path_word(m, cpu)

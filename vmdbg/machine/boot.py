@@ -19,8 +19,10 @@ from vmdbg.state.tables import (
     CPU,
     CPU_CONTROL0,
     CPU_FETCH,
+    CPU_IGNORED,
     CPU_MODE,
     CPU_READ,
+    CPU_RESERVED,
     CPU_WRITE,
     FRAME,
     FRAME_NEXT,
@@ -178,11 +180,12 @@ def asid_count(config: MachineConfig, form: Format) -> int:
 
 
 def set_allowed(m: Any, cpu: int, form: Format) -> None:
-    """Derive from a CPU's mode and control registers which rights each access needs."""
+    """Derive from a CPU's mode and control registers what each access needs and what entries may say."""
     row = cpu * CPU
     control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
     sets = form.allowed(control, m.cpu[row + CPU_MODE])
     m.cpu[row + CPU_READ], m.cpu[row + CPU_WRITE], m.cpu[row + CPU_FETCH] = sets
+    m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED] = form.masks(control)
 
 
 def fill_frames(m: Any, config: MachineConfig) -> None:

@@ -21,10 +21,12 @@ from vmdbg.state.tables import (
     CPU_ASID,
     CPU_CONTROL0,
     CPU_FETCH,
+    CPU_IGNORED,
     CPU_MODE,
     CPU_PID,
     CPU_QUANTUM,
     CPU_READ,
+    CPU_RESERVED,
     CPU_ROOT,
     CPU_WRITE,
     FRAME,
@@ -406,6 +408,8 @@ def check_cpus(s: Survey) -> Iterator[str]:
         sets = tuple(m.cpu[row + at] for at in (CPU_READ, CPU_WRITE, CPU_FETCH))
         if sets != s.form.allowed(control, m.cpu[row + CPU_MODE]):
             yield f"CPU {cpu}: the allowed rights are not those of its control registers"
+        if (m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED]) != s.form.masks(control):
+            yield f"CPU {cpu}: the reserved bits are not those of its control registers"
 
 
 def name_of(names: tuple[str, ...], number: int) -> str:

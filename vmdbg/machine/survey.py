@@ -93,6 +93,7 @@ class Survey:
         self.states = column(self.m.frame, FRAME, FRAME_STATE)
         self.problems: list[str] = []
         self.leaves: dict[int, Leaf] = {}
+        self.kernel_leaves: list[Leaf] = []
         self.swapped: dict[int, tuple[int, int, int]] = {}
         self.tables: dict[int, int] = {}  # frame of a table -> its process
         self.pointers: dict[tuple[int, int, int], tuple[int, int]] = {}  # (process, depth, page) of a
@@ -164,6 +165,8 @@ class Survey:
         elif pid == 0:
             if kind != ENTRY_LEAF or rights & RIGHT_U:
                 self.problems.append(f"the kernel's entry at {address:#x} for {page:#x} is garbage")
+            else:
+                self.kernel_leaves.append(Leaf(0, page, last - depth, address, entry, -1, rights, True))
         elif kind == ENTRY_LEAF:
             frame = self.k.frame_at(self.m, self.k.leaf_frame(entry, depth))
             self.leaves[address] = Leaf(pid, page, last - depth, address, entry, frame, rights, False)
@@ -240,7 +243,8 @@ class Survey:
 
     def stale(self) -> Iterator[Stale]:
         """Rows of the TLB that disagree with the tables."""
-        pages = {(leaf.pid, leaf.size, self.tag(leaf.va, leaf.size)): leaf for leaf in self.leaves.values()}
+        leaves = (*self.leaves.values(), *self.kernel_leaves)
+        pages = {(leaf.pid, leaf.size, self.tag(leaf.va, leaf.size)): leaf for leaf in leaves}
         spaces = {self.m.process[pid * PROCESS + PROCESS_ASID]: pid for pid in live_processes(self.k)}
         tagged = self.machine.config["tlb.asids"]
         for cpu, _, row, key, word in self.cached():
@@ -291,7 +295,7 @@ class Survey:
         """How a cached word for a page disagrees with the tables: a key of STALE_KINDS, or empty."""
         if not pid or size >= len(self.form.levels):
             return "wrong-asid"
-        leaf = pages.get((pid, size, tag))
+        leaf = pages.get((pid, size, tag)) or pages.get((0, size, tag))
         if leaf is None:
             va = tag << self.form.page_shifts[size]
             for other in range(len(self.form.levels)):

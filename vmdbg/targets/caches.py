@@ -35,10 +35,11 @@ from vmdbg.state.tables import (
     TLB_KEY,
     TLB_WORD,
 )
+from vmdbg.targets.arrays import array_names, first_arrays
 from vmdbg.targets.mapping import canonical_form
 from vmdbg.targets.notation import rights_text
 from vmdbg.targets.place import is_alive
-from vmdbg.targets.translating import READ, array_names, disagreement, first_arrays, walk_tables
+from vmdbg.targets.translating import READ, disagreement, walk_tables
 from vmdbg.units import s64
 
 TYPE_CHECKING = False

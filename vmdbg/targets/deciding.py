@@ -24,6 +24,7 @@ from vmdbg.targets.translating import (
     Walk,
     allows,
     outcome_of,
+    reserving,
     translate,
     walk_tables,
     where,
@@ -189,20 +190,32 @@ def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
     else:
         held = next(missing_rights(machine, place, 0, access), [])
         verdict.rules = [key for key in held if key in rules and not deniers(machine, walk, key)]
-    if walk.maps:
-        verdict.registers = list(turning(machine, place, walk.last.rights, access))
+    if machine.k.canonical(s64(va)):
+        verdict.registers = list(turning(machine, place, va, access))
     return verdict
 
 
-def turning(machine: Machine, place: Place, rights: int, access: int) -> Iterator[tuple[Register, int]]:
-    """The one-bit control registers that alone would turn the verdict, with their values now."""
+def turning(machine: Machine, place: Place, va: int, access: int) -> Iterator[tuple[Register, int]]:
+    """The one-bit control registers that alone would turn the verdict, with their values now.
+
+    That one reserves bits is said only of an access that it forbids.
+    """
     form, control = machine.format, controls(machine, place.cpu)
-    now = form.allowed(control, place.mode)[access] >> rights & 1
-    for register in form.registers:
-        if register.width == 1:
+    walk = walk_tables(machine, place.root, va)
+    entries = [s64(step.entry) for step in walk.steps if step.kind <= ENTRY_LEAF]
+
+    def verdict(words: list[int]) -> int:
+        reserved, _ = form.masks(words)
+        if any(entry & reserved for entry in entries):
+            return 0
+        return form.allowed(words, place.mode)[access] >> walk.last.rights & 1
+
+    now = verdict(control)
+    for register in form.registers if walk.maps else ():
+        if register.width == 1 and not (now and register.reserves):
             other = list(control)
             other[register.word] ^= 1 << register.low
-            if form.allowed(other, place.mode)[access] >> rights & 1 != now:
+            if verdict(other) != now:
                 yield register, control[register.word] >> register.low & 1
 
 
@@ -226,6 +239,9 @@ def reserved_cause(machine: Machine, verdict: Verdict) -> Cause | None:
     change of one field helps."""
     walk, k = verdict.walk, machine.k
     step, first = walk.last, None
+    by = reserving(machine, step, verdict.place.cpu)
+    if by is not None:
+        return Cause("z", by[1].name, 1, step, [])
     for name, mask in suspects(machine, step):
         new = step.entry ^ mask
         kind = k.classify(s64(new), step.depth)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from vmdbg.machine.config import TLB_SETTINGS
+from vmdbg.machine.registers import owner, read
 from vmdbg.state.tables import (
     CPU,
     CPU_ADDRESS,
     CPU_ASID,
     CPU_CODE,
-    CPU_CONTROL0,
     CPU_MODE,
     CPU_PID,
     CPU_ROOT,
@@ -23,9 +23,10 @@ from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from vmdbg.formats.record import Register
     from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.machine import Machine
 
@@ -89,18 +90,33 @@ def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
         ("asid", m.cpu[row + CPU_ASID], "address-space number"),
         ("mode", m.cpu[row + CPU_MODE], MODES[m.cpu[row + CPU_MODE] & 1]),
     ]
-    for name in dict.fromkeys(register.name.partition(".")[0] for register in form.registers):
-        fields = [register for register in form.registers if register.name.partition(".")[0] == name]
-        value = m.cpu[row + CPU_CONTROL0 + fields[0].word]
-        on = [
-            field.name.partition(".")[2] for field in fields if value >> field.low & ((1 << field.width) - 1)
-        ]
-        bits = f"[ {' '.join(on)} ]" if on else "[ ]"
-        rows.append((name, value, bits if "." in fields[0].name else fields[0].help))
+    if form.root_fields:
+        rows[0] = (
+            form.root_register,
+            read(machine, cpu, form.root_register),
+            bits(machine, cpu, form.root_fields),
+        )
+    for name in dict.fromkeys(owner(register.name) for register in form.registers):
+        fields = [register for register in form.registers if owner(register.name) == name]
+        rows.append((name, read(machine, cpu, name), bits(machine, cpu, fields)))
     return [
-        {"cpu": cpu, "register": name, "value": value & WORD_MASK, "meaning": text}
+        {"cpu": cpu, "register": name, "value": (value or 0) & WORD_MASK, "meaning": text}
         for name, value, text in rows
     ]
+
+
+def bits(machine: Machine, cpu: int, fields: Iterable[Register]) -> str:
+    """The fields of a register that are not 0: `[ pge smep ]`, `[ mode=8 asid=1 ppn=0x80103 ]`; of one
+    without fields, what it is."""
+    found = []
+    for field in fields:
+        if field.name == owner(field.name):
+            return field.help
+        value = read(machine, cpu, field.name)
+        if value:
+            number = "" if field.width == 1 else f"={value}" if value < 10 else f"={value:#x}"
+            found.append(field.name.rpartition(".")[2] + number)
+    return f"[ {' '.join(found)} ]" if found else "[ ]"
 
 
 def frame_runs(machine: Machine) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ What needs more than a look at the machine lives in the modules beside this one,
 subject: `place translating deciding caches mapping census scope`.  They are imported when they are asked.
 """
 
+# Long: one short method for each question that is asked.
 from __future__ import annotations
 
 from vmdbg.errors import UserError

@@ -18,10 +18,6 @@ from vmdbg.formats.contract import (
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_RIGHTS
 from vmdbg.kernel import regions
 from vmdbg.state.tables import (
-    ARRAY,
-    ARRAY_DATA,
-    ARRAY_FETCHES,
-    ARRAY_LEVEL,
     CONTROL_STEPS,
     CPU,
     CPU_IGNORED,
@@ -36,6 +32,7 @@ from vmdbg.state.tables import (
     TLB_KEY,
     TLB_WORD,
 )
+from vmdbg.targets.arrays import cached_rows
 from vmdbg.targets.notation import rights_text
 from vmdbg.targets.place import controls
 from vmdbg.units import WORD_MASK, s64
@@ -44,6 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.formats.record import Field, Register
     from vmdbg.machine.machine import Machine
     from vmdbg.targets.place import Place
 
@@ -162,11 +160,11 @@ class Outcome:
         }
 
 
-def walk_tables(machine: Machine, root: int, va: int, cpu: int = 0) -> Walk:
-    """Read the tables for an address, canonical or not, by the control registers of a CPU."""
+def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) -> Walk:
+    """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
     k, m, form = machine.k, machine.m, machine.format
     kind = k.walk(m, root, s64(va))
-    if m.cpu[cpu * CPU + CPU_RESERVED]:
+    if cpu is not None and m.cpu[cpu * CPU + CPU_RESERVED]:
         kind = k.recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
     steps: list[Step] = []
     for depth in range(0 if form.bounded else m.control[CONTROL_STEPS]):
@@ -214,14 +212,27 @@ def remark(machine: Machine, step: Step) -> str:
     return " ".join([*step.flags, "(reserved)"] if step.kind == ENTRY_RESERVED else step.flags)
 
 
-def why_absent(machine: Machine, step: Step) -> tuple[str, int]:
-    """Why an entry maps nothing, in words, and the slot that it keeps or 0."""
+def reserving(machine: Machine, step: Step, cpu: int) -> tuple[Register, Field] | None:
+    """The control register that reserves a field of an entry which has it set, and the field."""
+    control, fields = controls(machine, cpu), machine.format.fields
+    for register in machine.format.registers:
+        field = next((field for field in fields if field.name == register.reserves), None)
+        if field is not None and field.get(step.entry) and not control[register.word] >> register.low & 1:
+            return register, field
+    return None
+
+
+def why_absent(machine: Machine, step: Step, cpu: int) -> tuple[str, int]:
+    """Why an entry maps nothing for a CPU, in words, and the slot that it keeps or 0."""
     if step.kind == ENTRY_EMPTY:
         return f"{step.name} is empty", 0
     if step.kind == ENTRY_SWAPPED:
         slot = int(machine.k.swapped_slot(s64(step.entry)))
         return f"{step.name} holds slot {slot}", slot
     if step.kind == ENTRY_RESERVED:
+        by = reserving(machine, step, cpu)
+        if by is not None:
+            return f"{step.name} has {by[1].name} = 1, reserved while {by[0].name} = 0", 0
         return f"{step.name} has a reserved bit set", 0
     return f"{step.name} lies outside memory", 0
 
@@ -249,7 +260,7 @@ def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: b
     step = walk.last
     if not walk.maps:
         number = k.walk_fault(walk.kind)
-        reason, slot = why_absent(machine, step)
+        reason, slot = why_absent(machine, step, place.cpu)
         code = k.fault_code(number, access, place.mode)
         found.fault = Fault(number, reason, code, step.level, step.index, slot)
         return found
@@ -305,44 +316,6 @@ def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:
 # -- the TLB first
 
 
-def array_names(machine: Machine) -> list[str]:
-    """A name for each TLB array: `L1`, or `L1i` and `L1d` where the level is split."""
-    m = machine.m
-    names = []
-    for row in range(0, len(m.array) - ARRAY + 1, ARRAY):  # page-walk caches, of level 0, come last
-        fetches, data = m.array[row + ARRAY_FETCHES], m.array[row + ARRAY_DATA]
-        if m.array[row + ARRAY_LEVEL]:
-            names.append(
-                f"L{m.array[row + ARRAY_LEVEL]}" + ("" if fetches and data else "i" if fetches else "d")
-            )
-    return names
-
-
-def first_arrays(machine: Machine, access: int) -> list[int]:
-    """The first-level arrays (rows of the table), the one that serves an access before the other."""
-    bound = machine.bindings
-    both = (bound["FIRST_DATA"], bound["FIRST_FETCH"])
-    ordered = both[::-1] if access == FETCH else both
-    return [array for array in dict.fromkeys(ordered) if array >= 0]
-
-
-def cached_rows(machine: Machine, place: Place, va: int, access: int) -> list[tuple[int, str, str]]:
-    """The TLB rows that translate an address, each with the names of its array and level.
-
-    Those of the first level, the one that serves the access first; if there are none, that of the second.
-    """
-    if place.asid is None or not machine.k.canonical(s64(va)):
-        return []
-    k, m = machine.k, machine.m
-    names = array_names(machine)
-    found: list[tuple[int, str, str]] = []
-    for array in (*first_arrays(machine, access), machine.bindings["SECOND"]):
-        row = k.tlb_find(m, array, place.cpu, s64(va), place.asid) if array >= 0 else -1
-        if row >= 0 and not (found and array == machine.bindings["SECOND"]):
-            found.append((row, names[array // ARRAY], f"L{m.array[array + ARRAY_LEVEL]}"))
-    return found
-
-
 def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
     """Where an access goes now: by the TLB, else by the tables.
 
@@ -378,7 +351,7 @@ def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int, cpu
     """How a CPU's cached translation disagrees with a walk: a word and a sentence, or two empty texts."""
     k = machine.k
     if not walk.maps:
-        return "dead-page", why_absent(machine, walk.last)[0]
+        return "dead-page", why_absent(machine, walk.last, cpu)[0]
     page, size = page_of(machine, walk)
     start = s64(va) & -size
     offset = s64(va) - start

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import ACCESS_READ
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
+from vmdbg.targets.arrays import cached_rows
 from vmdbg.targets.place import find_place
-from vmdbg.targets.translating import Outcome, cached_rows, outcome_of, walk_tables
+from vmdbg.targets.translating import Outcome, outcome_of, walk_tables
 from vmdbg.views.teller import Teller
 from vmdbg.views.walk import outcome_line
 

@@ -22,8 +22,8 @@ from vmdbg.state.tables import (
     PROCESS_ASID,
     TLB,
 )
+from vmdbg.targets.arrays import array_names
 from vmdbg.targets.notation import Notation, rights_text
-from vmdbg.targets.translating import array_names
 from vmdbg.units import format_size
 
 TYPE_CHECKING = False

@@ -1,0 +1,165 @@
+"""Control registers: what a write changes in rights, reserved bits, global entries, and what it flushes."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmdbg.errors import UserError
+from vmdbg.formats.contract import FAULT_KINDS
+from vmdbg.machine.check import check
+from vmdbg.machine.machine import Machine
+from vmdbg.machine.registers import names, read, write
+from vmdbg.state.tables import (
+    CONTROL_FAULT,
+    CONTROL_STEPS,
+    CPU_ASID,
+    CPU_MODE,
+    CPU_ROOT,
+    PATH,
+    PATH_ADDRESS,
+    PATH_ENTRY,
+    TLB,
+    TLB_KEY,
+)
+from vmdbg.targets.simulated import open_machine
+
+KERNEL = -0x777FFFEF8000  # of the default machine: physical 0x108000 in the direct map
+TEXT, DATA = 0x401000, 0x404000
+
+
+@pytest.fixture
+def x86() -> Machine:
+    return open_machine().machine
+
+
+@pytest.fixture
+def sv39() -> Machine:
+    return open_machine("sv39").machine
+
+
+def keys(machine: Machine) -> set[int]:
+    return {key for key in machine.m.tlb[TLB_KEY::TLB] if key >= 0}
+
+
+def outcome(machine: Machine, va: int, how: str) -> str:
+    if machine.k.translate(machine.m, 0, va, "rwx".index(how)) >= 0:
+        return "translated"
+    return FAULT_KINDS[machine.m.control[CONTROL_FAULT]]
+
+
+def touch_kernel(machine: Machine) -> None:
+    """Let the TLB hold a page of the kernel half."""
+    machine.m.cpu[CPU_MODE] = 1
+    write(machine, 0, "cr0.wp", 1)  # rights are derived anew
+    assert outcome(machine, KERNEL, "r") == "translated"
+    machine.m.cpu[CPU_MODE] = 0
+    write(machine, 0, "cr0.wp", 1)
+
+
+def is_global(key: int) -> bool:
+    return key >> 2 & 0xFFFF == 0
+
+
+def test_names_are_those_of_the_manuals(x86: Machine, sv39: Machine) -> None:
+    assert {"cr0", "cr0.wp", "cr3", "cr2", "cr4", "cr4.pge", "cr4.smep", "cr4.smap", "efer.nxe"} <= set(
+        names(x86.format)
+    )
+    wanted = {"satp", "satp.mode", "satp.asid", "satp.ppn", "sstatus", "sstatus.sum", "sstatus.mxr", "stval"}
+    assert wanted == set(names(sv39.format))
+    assert read(x86, 0, "cr4") == 1 << 7 | 1 << 20
+    assert read(x86, 0, "efer") == 1 << 11
+    assert read(x86, 0, "satp") is None
+
+
+def test_without_nxe_bit_63_is_reserved(x86: Machine) -> None:
+    before = keys(x86)
+    write(x86, 0, "efer.nxe", 0)
+    assert keys(x86) == before  # nothing is flushed: what is cached goes on to be used
+    assert outcome(x86, DATA, "r") == "translated"
+    x86.k.tlb_flush(x86.m, 0, -1, 0)
+    memory = bytes(x86.m.ram1)
+    assert outcome(x86, DATA, "r") == "reserved"
+    assert bytes(x86.m.ram1) == memory  # no A bit was set
+    assert outcome(x86, TEXT, "r") == "translated"
+    assert check(x86) == []
+    write(x86, 0, "efer.nxe", 1)
+    assert outcome(x86, DATA, "r") == "translated"
+    assert outcome(x86, DATA, "x") == "protection"
+
+
+def test_pge_decides_about_global_entries_and_flushes_them(x86: Machine) -> None:
+    touch_kernel(x86)
+    assert any(is_global(key) for key in keys(x86))
+    write(x86, 0, "cr4.pge", 0)
+    assert keys(x86) == set()
+    touch_kernel(x86)
+    assert keys(x86)
+    assert not any(is_global(key) for key in keys(x86))
+    assert check(x86) == []
+    write(x86, 0, "cr4.pge", 1)
+    assert keys(x86) == set()
+
+
+def test_smep_flushes_the_space_when_it_is_set(x86: Machine) -> None:
+    touch_kernel(x86)
+    held = keys(x86)
+    write(x86, 0, "cr4.smep", 0)
+    assert keys(x86) == held
+    write(x86, 0, "cr4", 1 << 7 | 1 << 20)
+    assert keys(x86) == {key for key in held if is_global(key)}
+
+
+def test_bits_of_cr3_below_the_page_are_no_address(x86: Machine) -> None:
+    root = x86.m.cpu[CPU_ROOT]
+    write(x86, 0, "cr3", root | 0x18)  # PWT, PCD
+    assert read(x86, 0, "cr3") == root | 0x18
+    assert outcome(x86, DATA, "r") == "translated"
+
+
+def test_satp_is_mode_number_and_page(sv39: Machine) -> None:
+    root = sv39.m.cpu[CPU_ROOT]
+    assert read(sv39, 0, "satp") == 8 << 60 | 1 << 44 | root >> 12
+    assert [read(sv39, 0, f"satp.{name}") for name in ("mode", "asid", "ppn")] == [8, 1, root >> 12]
+    held = keys(sv39)
+    write(sv39, 0, "satp.asid", 9)
+    assert keys(sv39) == held  # RISC-V: only SFENCE.VMA invalidates
+    assert sv39.m.cpu[CPU_ASID] == 9
+    write(sv39, 0, "satp", 8 << 60 | 5 << 44 | 0x80200)
+    assert (sv39.m.cpu[CPU_ASID], sv39.m.cpu[CPU_ROOT]) == (5, 0x80200000)
+
+
+def test_sum_and_mxr(sv39: Machine) -> None:
+    m = sv39.m
+    m.cpu[CPU_MODE] = 1
+    write(sv39, 0, "sstatus", 0)
+    assert outcome(sv39, DATA, "r") == "protection"
+    write(sv39, 0, "sstatus.sum", 1)
+    assert outcome(sv39, DATA, "r") == "translated"
+    assert outcome(sv39, TEXT, "x") == "protection"  # whatever SUM says
+    m.cpu[CPU_MODE] = 0
+    sv39.k.walk(m, m.cpu[CPU_ROOT], TEXT)
+    leaf = (m.control[CONTROL_STEPS] - 1) * PATH
+    sv39.k.store(m, m.path[leaf + PATH_ADDRESS], 8, m.path[leaf + PATH_ENTRY] & ~2)  # executable alone
+    sv39.k.tlb_flush(m, 0, -1, 0)
+    write(sv39, 0, "sstatus.mxr", 0)
+    assert outcome(sv39, TEXT, "r") == "protection"
+    write(sv39, 0, "sstatus.mxr", 1)
+    assert outcome(sv39, TEXT, "r") == "translated"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("satp.mode", 0, r"^\$satp\.mode is 8: sv39 is all that this machine translates by\.$"),
+        ("satp", 9 << 60 | 1 << 44, r"^\$satp\.mode is 8: "),
+        ("satp.asid", 0, r"^\$satp\.asid is 1 to 65535, not 0\.$"),
+        ("satp.ppn", 1 << 44, r"^Value 0x100000000000 does not fit in the 44 bits of \$satp\.ppn\.$"),
+        ("sstatus.sum", 2, r"^Value 0x2 does not fit in the 1 bit of \$sstatus\.sum\.$"),
+        ("cr3", 0, r"^Register \$cr3 cannot be set\.$"),
+    ],
+)
+def test_what_cannot_be_is_refused(sv39: Machine, name: str, value: int, said: str) -> None:
+    before = sv39.digest()
+    with pytest.raises(UserError, match=said):
+        write(sv39, 0, name, value)
+    assert sv39.digest() == before

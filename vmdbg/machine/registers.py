@@ -1,0 +1,130 @@
+"""The registers of a CPU as software reads and writes them, and what a write does to its TLB.
+
+A name is a whole register (`cr3`, `satp`, `cr4`) or a field of one (`cr4.pge`, `satp.asid`), as the
+format declares them.
+"""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE
+from vmdbg.machine.boot import set_allowed
+from vmdbg.state.tables import CPU, CPU_ADDRESS, CPU_ASID, CPU_CONTROL0, CPU_ROOT
+from vmdbg.units import WORD_MASK, s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.formats.record import Format, Register
+    from vmdbg.machine.machine import Machine
+
+
+def names(form: Format) -> list[str]:
+    """Every register that may be written, and every field of one."""
+    found = [form.root_register, form.fault_register]
+    for field in (*form.root_fields, *form.registers):
+        found += [field.name.partition(".")[0], field.name]
+    return list(dict.fromkeys(found))
+
+
+def find_field(form: Format, name: str) -> Register | None:
+    """The field of that name."""
+    return next((field for field in (*form.root_fields, *form.registers) if field.name == name), None)
+
+
+def owner(name: str) -> str:
+    """The register that a field belongs to."""
+    return name.partition(".")[0]
+
+
+def read(machine: Machine, cpu: int, name: str) -> int | None:
+    """The value of a register or field, unsigned; None if there is none of that name."""
+    m, form, row = machine.m, machine.format, cpu * CPU
+    field = find_field(form, name)
+    if field is not None and name != owner(name):
+        whole = read(machine, cpu, owner(name))
+        return None if whole is None else whole >> field.low & field.mask
+    if name == form.root_register:
+        return root_value(machine, cpu)
+    if name == form.fault_register:
+        return int(m.cpu[row + CPU_ADDRESS]) & WORD_MASK
+    word = next((field.word for field in form.registers if owner(field.name) == name), None)
+    return None if word is None else int(m.cpu[row + CPU_CONTROL0 + word]) & WORD_MASK
+
+
+def root_value(machine: Machine, cpu: int) -> int:
+    """The root register: the table's address, or what it is composed of (RISC-V: MODE, ASID, PPN)."""
+    m, form, row = machine.m, machine.format, cpu * CPU
+    root = int(m.cpu[row + CPU_ROOT]) & WORD_MASK
+    if not form.root_fields or not root:
+        return root
+    mode, asid, page = form.root_fields
+    number = m.cpu[row + CPU_ASID] if machine.config["tlb.asids"] else 0
+    return mode.initial << mode.low | number << asid.low | root >> form.page_bits << page.low
+
+
+def composed(machine: Machine, cpu: int, name: str, value: int) -> tuple[str, int]:
+    """The whole register that a write changes, and its new value.  UserError if a field is too narrow."""
+    field = find_field(machine.format, name)
+    if field is None or name == owner(name):
+        return name, value & WORD_MASK
+    if value & WORD_MASK > field.mask:
+        bits = f"{field.width} bit{'' if field.width == 1 else 's'}"
+        raise UserError(f"Value {value & WORD_MASK:#x} does not fit in the {bits} of ${name}.")
+    whole = read(machine, cpu, owner(name)) or 0
+    return owner(name), whole & ~(field.mask << field.low) | (value & field.mask) << field.low
+
+
+def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
+    """UserError if a register cannot have a value, or there is none of that name."""
+    form = machine.format
+    if name not in names(form):
+        raise UserError(f"Register ${name} cannot be set.")
+    register, whole = composed(machine, cpu, name, value)
+    if register == form.root_register and form.root_fields:
+        mode, asid, _ = form.root_fields
+        number = whole >> asid.low & asid.mask
+        if whole >> mode.low & mode.mask != mode.initial:
+            raise UserError(
+                f"${mode.name} is {mode.initial}: {form.name} is all that this machine translates by."
+            )
+        if machine.config["tlb.asids"] and not 0 < number < 1 << form.asid_bits:
+            raise UserError(f"${asid.name} is 1 to {(1 << form.asid_bits) - 1}, not {number}.")
+
+
+def write(machine: Machine, cpu: int, name: str, value: int) -> None:
+    """Write a register or field; the CPU's TLB loses what the manual says.  UserError as `check_write`."""
+    check_write(machine, cpu, name, value)
+    m, form, row = machine.m, machine.format, cpu * CPU
+    register, new = composed(machine, cpu, name, value)
+    if register == form.root_register:
+        write_root(machine, cpu, new)
+    elif register == form.fault_register:
+        m.cpu[row + CPU_ADDRESS] = s64(new)
+    else:
+        fields = [field for field in form.registers if owner(field.name) == register]
+        old = m.cpu[row + CPU_CONTROL0 + fields[0].word] & WORD_MASK
+        m.cpu[row + CPU_CONTROL0 + fields[0].word] = s64(new)
+        set_allowed(m, cpu, form)
+        flushes = [field.flush for field in fields if (old ^ new) >> field.low & field.mask]
+        raised = [field.flush for field in fields if new & ~old & field.mask << field.low]
+        if FLUSH_ALL in flushes:
+            machine.k.tlb_flush(m, cpu, -1, 0)
+        elif FLUSH_SPACE in raised:
+            machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
+
+
+def write_root(machine: Machine, cpu: int, value: int) -> None:
+    """Let a CPU use other tables.
+
+    Where the register has the address alone, what the TLB holds of the space goes (SDM 3A, 4.10.4.1);
+    where it has a space's number, too, nothing goes (RISC-V Privileged, 12.1.11: SFENCE.VMA does that).
+    """
+    m, form, row = machine.m, machine.format, cpu * CPU
+    if not form.root_fields:
+        m.cpu[row + CPU_ROOT] = s64(value)
+        machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
+        return
+    _, asid, page = form.root_fields
+    m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << form.page_bits)
+    if machine.config["tlb.asids"]:
+        m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask
