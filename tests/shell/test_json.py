@@ -22,6 +22,9 @@ BEFORE = {
     "rmap": ["fork 1"],
     "diff": ["write 0x408000 1"],
     "events": ["write 0x408000 1"],
+    "history page": ["write 0x408000 1"],
+    "history frame": ["swapout 0x406000"],
+    "history slot": ["swapin 0x407000"],
     "last map": ["write 0x408000 1"],
     "last write": ["write 0x408000 1"],
     "info cost": ["write 0x408000 1"],
@@ -41,6 +44,9 @@ ARGUMENTS = {
     "pte": "0x108025",
     "diff": "12",
     "events": "12",
+    "history page": "0x408000",
+    "history frame": "0x10b",
+    "history slot": "1",
     "last map": "0x408000",
     "last write": "0x408000",
     "info cost": "12",
@@ -49,9 +55,11 @@ ARGUMENTS = {
 
 
 def sections() -> dict[str, str]:
-    """Command -> what the page says of it."""
+    """Command -> what the page says of it; a heading may name several."""
     parts = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
+    return {
+        name: text for head, _, text in (part.partition("\n") for part in parts) for name in head.split(", ")
+    }
 
 
 def documented(text: str) -> set[str]:

@@ -57,7 +57,8 @@ def hint(found: Outcome) -> str:
         return " (no region)"
     if fault.slot:
         return f" ({found.region}, in swap)"
-    return f" ({found.region}, never touched)" if fault.kind == "not-present" else f" ({found.region})"
+    waits = fault.kind == "not-present" and found.region != "guard"
+    return f" ({found.region}, never touched)" if waits else f" ({found.region})"
 
 
 def walk_rows(show: Notation, walk: Walk, found: Outcome, remarks: list[str]) -> list[list[str]]:

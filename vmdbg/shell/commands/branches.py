@@ -53,7 +53,7 @@ def info_branches(session: Session, args: Args) -> object:
         history = timeline if branch is current else branch
         own = history.actions[branch.inherited :]
         rows.append([
-            "*" if branch is current else "",
+            branch is current,
             number,
             branch.parent or None,
             f"{branch.time}:0",
@@ -62,7 +62,7 @@ def info_branches(session: Session, args: Args) -> object:
             own[0].name if own else None,
         ])  # fmt: skip
     columns = [
-        Column("current", ""),
+        Column("current", "", format=lambda here: "*" if here else ""),
         Column("branch", kind=result.NUMBER),
         Column("of", kind=result.NUMBER),
         Column("begin"),

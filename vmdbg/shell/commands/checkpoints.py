@@ -111,8 +111,9 @@ def info_checkpoints(session: Session, args: Args) -> object:
 
     timeline = session.timeline
     rows = [
-        ["*" if place == timeline.position else " ", name, str(place)]
+        [place == timeline.position, name, str(place)]
         for name, place in sorted(timeline.marks.items(), key=lambda item: (item[1], item[0]))
     ]
-    columns = [Column("current", ""), Column("name"), Column("time")]
+    star = Column("current", "", format=lambda here: "*" if here else " ")
+    columns = [star, Column("name"), Column("time")]
     return Table(columns, rows, empty="No checkpoints.")
