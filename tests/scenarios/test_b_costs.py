@@ -35,6 +35,13 @@ def test_b2_the_page_size_is_a_setting(at: At) -> None:
     assert prompt.json("check/j") == []
 
 
+def test_b2_all_page_sizes_are_tabulated(at: At) -> None:
+    prompt = at("word-table")
+    told = prompt("overhead/v -sizes").splitlines()[1:]
+    assert [int(line.split()[0]) for line in told] == [1 << bits for bits in range(16)]
+    assert [line.split("1:")[1].split()[0] for line in told] == [str(1 << bits) for bits in range(16)]
+
+
 @pytest.mark.parametrize("size", ["3K", "4", "512K"])
 def test_b2_a_page_size_that_cannot_be_is_refused(at: At, size: str) -> None:
     prompt = at("word-table")

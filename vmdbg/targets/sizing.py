@@ -54,9 +54,9 @@ class PageSize:
         return self.table / (self.table + self.page * self.entries)
 
 
-def page_sizes(form: Format) -> tuple[str, list[PageSize]]:
+def page_sizes(form: Format, every: bool = False) -> tuple[str, list[PageSize]]:
     """The unit (`word` or `B`) and a row for each page size: the format's own, and from there sixteen
-    times more or less, down to one entry.
+    times more or less, down to one entry; or with `every` for each power of two.
 
     Where a page can be one word, a word is what an entry takes: tables are counted in words too.
     """
@@ -66,8 +66,12 @@ def page_sizes(form: Format) -> tuple[str, list[PageSize]]:
     own = [level.shift - less for level in form.levels if level.leaf]
     space = form.va_bits - less
     least = 0 if words else (form.entry_bytes - 1).bit_length()
-    last = min(space - STEP_BITS, space if words else form.page_bits + 2 * STEP_BITS)
-    steps = range(least + (min(own) - least) % STEP_BITS, last + 1, STEP_BITS)
+    if every:
+        steps = range(least, space)
+    else:
+        last = space if words else form.page_bits + 2 * STEP_BITS
+        first = least + (min(own) - least) % STEP_BITS
+        steps = range(first, min(last, space - STEP_BITS) + 1, STEP_BITS)
     return unit, [
         PageSize(1 << shift, 1 << (space - shift), entry << (space - shift))
         for shift in sorted({*own, *steps})

@@ -59,22 +59,26 @@ def tables_command(session: Session, args: Args) -> object:
         Option("-flat", help="of a flat table for BITS of address, PAGE bytes, ENTRY bytes"),
         Option("-sizes", help="of a flat table of this machine, by page size"),
     ],
-    forms=("json", "csv"),
-    usage=["overhead [-pid PID] [-root PA] [-cpu CPU]", "overhead -flat BITS PAGE ENTRY", "overhead -sizes"],
+    forms=("json", "csv", "v"),
+    usage=[
+        "overhead [-pid PID] [-root PA] [-cpu CPU]",
+        "overhead -flat BITS PAGE ENTRY",
+        "overhead[/v] -sizes",
+    ],
     summary="Say what page tables cost.",
     help="""
 The tables of the process, level by level, against what it has in memory and against one flat table.  With
 -flat, the flat table of any address space: 48 bits, pages of 4K and entries of 8 bytes take 512 GiB a
 process (texts that say 256 GiB mean entries of 4 bytes).  With -sizes, what each page size would cost in
-tables, and what is lost on average in the last page of a region.  On a machine with partitions: who has
-which, and what of it nobody can use.""",
+tables, and what is lost on average in the last page of a region; /v tabulates every power of two.  On a
+machine with partitions: who has which, and what of it nobody can use.""",
     examples=["overhead", "overhead -flat 32 4K 4", "overhead -sizes", "overhead/json"],
 )
 def overhead_command(session: Session, args: Args) -> object:
     if args.flat:
         return flat_overhead(args)
     if args.sizes:
-        return sizes_overhead(session)
+        return sizes_overhead(session, every=args.v)
     if args.numbers:
         raise UserError(
             '"overhead" takes numbers only with "-flat".', "Usage: overhead -flat BITS PAGE ENTRY"
@@ -135,14 +139,14 @@ def flat_overhead(args: Args) -> object:
     )
 
 
-def sizes_overhead(session: Session) -> object:
-    """`overhead -sizes`."""
+def sizes_overhead(session: Session, every: bool) -> object:
+    """`overhead -sizes`, with `every` for each power of two."""
     from vmdbg.targets.sizing import page_sizes
     from vmdbg.views.document import Document
     from vmdbg.views.result import Column
     from vmdbg.views.tables import sizes_lines
 
-    unit, rows = page_sizes(session.target.format)
+    unit, rows = page_sizes(session.target.format, every)
     keys = ("page", "entries", "table", "share", "lost")
     return Document(
         lambda: {"unit": unit, "sizes": [{key: getattr(row, key) for key in keys} for row in rows]},
