@@ -1,11 +1,14 @@
-"""A shell without a process: a session over strings, with a tiny target."""
+"""A shell without a process: a session over strings, with a tiny target; and vmdbg or GDB on a terminal."""
 
 from __future__ import annotations
 
 import io
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from vmdbg.debugger.session import Policy, Session
@@ -143,3 +146,113 @@ def make_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 def shell(make_shell: Callable[..., Shell]) -> Shell:
     """A shell with the tiny target."""
     return make_shell()
+
+
+SIZES = [(24, 80), (50, 200)]
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\x1b\][^\a]*\a|\r")
+
+
+class Terminal:
+    """vmdbg or gdb, and the keys that a person presses."""
+
+    UP = "\x1b[A"
+    CTRL_C = "\x03"
+    CTRL_D = "\x04"
+    MORE = "--Type <RET> for more, q to quit, c to continue without paging--"
+
+    def __init__(self, name: str, child: pexpect.spawn, size: tuple[int, int]) -> None:
+        self.name, self.child, self.size = name, child, size
+
+    def press(self, *keys: str) -> None:
+        """Sends keys as they are."""
+        for key in keys:
+            self.child.send(key)
+
+    def type(self, *lines: str) -> None:
+        """Types lines, each with its Enter."""
+        for line in lines:
+            self.child.send(line + "\r")
+
+    def see(self, text: str) -> str:
+        """Waits for a text; what came before it, without control sequences."""
+        self.child.expect_exact(text)
+        return CONTROL.sub("", self.child.before)
+
+    def see_either(self, *patterns: str) -> int:
+        """Waits for one of some patterns; which it was."""
+        return int(self.child.expect(list(patterns)))
+
+    def prompt(self) -> None:
+        """Waits for a prompt, which may be the same one drawn again."""
+        self.see(f"({self.name})")
+
+    def rest(self) -> str:
+        """Everything that comes until the commands so far are done."""
+        self.type("echo all of it\\n")
+        return self.see("all of it\r\n")
+
+    def end(self) -> int:
+        """Waits for the end of the program; its exit status."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        assert self.child.exitstatus is not None
+        return int(self.child.exitstatus)
+
+    def rows(self, page: str) -> int:
+        """The rows of the screen that the lines of a text take."""
+        columns = self.size[1]
+        return sum(1 + max(0, len(line) - 1) // columns for line in page.split("\n"))
+
+
+@pytest.fixture(params=SIZES, ids=["24x80", "50x200"])
+def size(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """Rows and columns of the terminal."""
+    found: tuple[int, int] = request.param
+    return found
+
+
+@pytest.fixture
+def start(
+    user_environment: dict[str, str], tmp_path: Path, size: tuple[int, int]
+) -> Iterator[Callable[..., Terminal]]:
+    """Starts vmdbg on a terminal, up to its first prompt: `start("-q", NO_COLOR="1")`.
+
+    `program="gdb"` starts GDB with the same options; the test is skipped where there is none.
+    """
+    children = []
+
+    def make(*arguments: str, program: str = "vmdbg", ready: bool = True, **environment: str) -> Terminal:
+        path = shutil.which(program, path=user_environment["PATH"])
+        if path is None:
+            pytest.skip(f"{program} is not installed")
+        surroundings = {**user_environment, "TERM": "xterm", **environment}
+        for name in ("COLUMNS", "LINES"):
+            surroundings.pop(name)
+        child = pexpect.spawn(
+            path,
+            ["-nx", *arguments],
+            env=surroundings,
+            cwd=str(tmp_path),
+            dimensions=size,
+            encoding="utf-8",
+            timeout=30,
+        )
+        children.append(child)
+        terminal = Terminal(program, child, size)
+        if ready:
+            terminal.prompt()
+        return terminal
+
+    yield make
+    for child in children:
+        child.close(force=True)
+
+
+@pytest.fixture(params=["vmdbg", "gdb"])
+def either(request: pytest.FixtureRequest, start: Callable[..., Terminal]) -> Callable[..., Terminal]:
+    """Starts vmdbg, and in a test of its own GDB: what holds for the one holds for the other."""
+
+    def make(*arguments: str, **environment: str) -> Terminal:
+        return start("-q", *arguments, program=request.param, **environment)
+
+    return make
