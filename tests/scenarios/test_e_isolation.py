@@ -150,7 +150,20 @@ exit
     assert (ended["careful"]["status"], ended["other"]["status"]) == (7, 0)
 
 
-def test_e4_a_shared_frame_has_two_entries(at: At) -> None:
+def test_e4_a_shared_region_has_one_frame_in_two_processes(at: At) -> None:
+    region = "region shared 0x500000 8K rw shared=common\n"
+    program = f"process a\n{region}write 0x500000, 0x5a\nexit\nprocess b\n{region}read 0x500000\nexit\n"
+    prompt = at(program=program)
+    prompt("step", "process 2")
+    assert prompt("read 0x500000").split()[1] == "0x5a"
+    one, other = (prompt.json(f"translate/j -pid {pid} 0x500000") for pid in (1, 2))
+    assert one["pa"] == other["pa"]
+    rows = prompt.json(f"rmap/j {one['pa'] // 4096}")
+    assert [(row["pid"], row["va"]) for row in rows] == [(1, 0x500000), (2, 0x500000)]
+    assert "shared" in {row["kind"] for row in prompt.json("map/j")}
+
+
+def test_e4_after_a_fork_one_frame_has_two_entries(at: At) -> None:
     prompt = at(program=FORKED)
     prompt("stepi", "step 2")
     pfn = prompt.json("translate/j 0x406000")["pa"] // (4 * K)
