@@ -328,12 +328,12 @@ def open_machine(session: Session, options: Options, at_once: bool) -> None:
     """Boots the machine that was asked for, or arranges that the first command that needs one boots
     the default.  One that cannot boot ends the run: nothing was started."""
     try:
-        from vmdbg.shell.boot import MachineSettings, open_target
+        from vmdbg.shell.boot import MachineSettings, open_first
     except ModuleNotFoundError:
         return
     program = options.program[0] if options.program else ""
     session.settings.attach_later(lambda: MachineSettings(session))
-    session.open_target = lambda: open_target(session, options.machine, program, trusted=True)
+    session.open_target = lambda: open_first(session, options.machine, program)
     if at_once or options.machine or program:
         from vmdbg.shell.report import report
 

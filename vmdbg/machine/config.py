@@ -16,6 +16,7 @@ from vmdbg.machine.setting import (
     ENUM_OR_FILE,
     FILENAME,
     INTEGER,
+    OPTIONAL_FILENAME,
     PLAIN_STRING,
     SIZE,
     Setting,
@@ -61,6 +62,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("machine.payload", BOOLEAN, True, "whether frames and slots carry bytes"),
     Setting("machine.swap.size", SIZE, 64 * M, "size of the swap area", low=0, high=64 * G),
+    Setting("machine.swap.file", OPTIONAL_FILENAME, "", "file in which the swap area lies"),
     Setting("machine.seed", INTEGER, 1, "start of the random numbers", low=1, high=(1 << 31) - 1),
     Setting("machine.program", FILENAME, "", "program that is loaded at boot"),
     Setting("machine.warm", INTEGER, 0, "operations executed at boot", low=0, high=10**6),
@@ -220,6 +222,9 @@ def read_values(document: Mapping[str, object], file: str, folder: str) -> dict[
     program = values.get("machine.program")
     if isinstance(program, str) and program:
         values["machine.program"] = os.path.abspath(os.path.join(folder, program))
+    swap = values.get("machine.swap.file")
+    if isinstance(swap, str) and swap:
+        values["machine.swap.file"] = os.path.abspath(os.path.join(folder, swap))
     policy = values.get("kernel.policy")
     if isinstance(policy, str) and policy not in POLICIES:
         values["kernel.policy"] = os.path.abspath(os.path.join(folder, policy))

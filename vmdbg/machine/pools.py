@@ -59,6 +59,12 @@ class Pools:
         self.k.m = tables.views(self.buffers)
         self._arrays = None
 
+    def replace(self, table: str, buffer: Any) -> None:
+        """Let a table lie in another buffer of the same size."""
+        self.buffers[table] = buffer
+        self.k.m = tables.views(self.buffers)
+        self._arrays = None
+
     def make_room_for_process(self) -> None:
         """Let there be a spare row for a new process."""
         if not processes.spare_row(self.k):

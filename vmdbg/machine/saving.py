@@ -133,7 +133,7 @@ def make_machine(header: dict[str, Any], approve: Callable[[MachineConfig], None
             low, high = setting.low, setting.high
             if (low is not None and value < low) or (high is not None and value > high):
                 raise ValueError(f"setting {name}")
-    config = MachineConfig(values, str(header["name"]))
+    config = MachineConfig({**values, "machine.swap.file": ""}, str(header["name"]))
     approve(config)
     machine = Machine(config)
     for rows, count in header["shape"].items():

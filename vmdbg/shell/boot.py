@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.machine.swapfile import attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,10 +49,20 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
     return tell_remarks(session, equip(session, target))
 
 
+def open_first(session: Session, machine: str, program: str) -> Any:
+    """The target of the command line, with its swap file."""
+    target = open_target(session, machine, program, trusted=True)
+    attach(target.machine)
+    return target
+
+
 def approve(policy: Policy, config: MachineConfig) -> None:
-    """Refuses a machine whose page-replacement policy is a file, where no code of strangers may run."""
+    """Refuses a machine with files that a restricted session may not have: a page-replacement policy (it is
+    code), or a swap area outside its folder."""
     from vmdbg.kernel.policies import POLICIES
 
+    if config["machine.swap.file"]:
+        policy.path(config["machine.swap.file"])
     if config["kernel.policy"] not in POLICIES:
         policy.require_open("A file as kernel.policy")
 
@@ -100,7 +111,8 @@ def boot_again(
 
 
 def replace_target(session: Session, target: Any) -> None:
-    """The session goes on with another machine."""
+    """The session goes on with another machine.  UserError if that cannot have its swap file."""
+    attach(target.machine)
     session.extras.pop(NEXT_TARGET, None)
     session.target = target
 

@@ -6,6 +6,7 @@ import os
 
 from vmdbg.errors import UserError
 from vmdbg.machine.setting import ENUM_OR_FILE, FILENAME
+from vmdbg.machine.swapfile import SETTING as SWAP_FILE
 from vmdbg.shell.command import Argument, command
 from vmdbg.shell.grammar import first_word
 from vmdbg.shell.kinds import REST_EXPRESSION, WITH_LINE
@@ -72,6 +73,8 @@ def value_of(session: Session, setting: Setting, text: str) -> object:
     value = setting.parse(text, session.integer)
     if setting.kind == FILENAME:
         session.policy.path(str(value))
+    if setting.name == SWAP_FILE and value:
+        return os.path.abspath(session.policy.path(str(value)))
     if setting.kind == ENUM_OR_FILE and value not in setting.choices:
         session.policy.require_open(f"A file as {setting.name}")
         return os.path.abspath(session.policy.path(str(value)))
