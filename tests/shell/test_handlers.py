@@ -74,3 +74,37 @@ def test_back_and_forth_through_a_handler(prompt: Prompt) -> None:
         when = prompt.run("when").split()[1]
         assert digests.get(when, machine.digest()) == machine.digest()
     assert when == "0:0."
+
+
+def test_signals_need_not_stop(prompt: Prompt) -> None:
+    table = ["Signal        Stop\tPrint\tPass to program\tDescription"]
+    table.append("SIGSEGV       No\tNo\tYes\t\tSegmentation fault")
+    assert prompt.run("handle SIGSEGV nostop").splitlines() == table
+    assert prompt.run("run") == "Process 1 (mender) terminated with signal SIGSEGV, Segmentation fault.\n"
+    assert prompt.session.target.machine.counts()["handler"] == 1
+    assert "No more reverse-execution history." in prompt.run("reverse-continue")
+    prompt.run("handle 11 stop")
+    assert "Process 1 received signal SIGSEGV" in prompt.run("continue")
+    prompt.run("handle all nostop", "handle 7 stop print")
+    rows = json.loads(prompt.run("info signals/j"))
+    assert {row["signal"]: row["stop"] for row in rows} == {
+        "SIGBUS": True,
+        "SIGKILL": False,
+        "SIGSEGV": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("handle", "Argument required (signal to handle)."),
+        ("handle stop", "Argument required (signal to handle)."),
+        ("handle SIGFOO stop", 'Unrecognized or ambiguous flag word: "SIGFOO".'),
+        ("handle SIGSEGV nopass", "Signals always reach the process."),
+        ("info signals 3", "Only signals 7, 9 and 11 are known here."),
+    ],
+)
+def test_mistakes_about_signals(prompt: Prompt, line: str, message: str) -> None:
+    prompt.session.interpreter.try_line(line)
+    assert prompt.err.getvalue().splitlines()[0] == message
+    assert len(prompt.session.stops.signals.patterns) == 1
