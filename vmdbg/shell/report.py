@@ -7,6 +7,7 @@ from errno import ENOMEM
 from vmdbg.errors import InputError, Quit, UserError
 
 WIDTH = 80
+USAGE = "Usage: "
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def wrapped(hint: str) -> str:
         return hint
     from textwrap import fill
 
-    return fill(hint, WIDTH, break_long_words=False, break_on_hyphens=False)
+    indent = " " * len(USAGE) if hint.startswith(USAGE) else ""
+    return fill(hint, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def bug_line(session: Session, error: BaseException) -> str:

@@ -120,17 +120,21 @@ def renamed(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
     return [*out, *left]
 
 
-def walk_boxes(show: Notation, walk: Walk, found: Outcome, counts: list[int], byte: int) -> list[Box]:
-    """The tables of a walk and its page, for a drawing; `byte` is what the address holds."""
+def walk_boxes(
+    show: Notation, walk: Walk, found: Outcome, counts: list[int], byte: int, names: Sequence[str] = ()
+) -> list[Box]:
+    """The tables of a walk and its page, for a drawing; `byte` is what the address holds, `names` are as
+    for `walk_lines`."""
+    titles = [name for name in names if not name.startswith("-")] or [step.level for step in walk.steps]
     boxes = [
         Box(
-            f"{step.level} {show.pa(step.table)}",
+            f"{title} {show.pa(step.table)}",
             step.index,
             count,
             "-" if step.kind == ENTRY_BUS else show.entry(step.entry),
             follows=True,
         )
-        for step, count in zip(walk.steps, counts, strict=False)
+        for step, count, title in zip(walk.steps, counts, titles, strict=False)
     ]
     if found.pa is None:
         boxes[-1].follows = False

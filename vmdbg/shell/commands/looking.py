@@ -98,14 +98,14 @@ def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[A
     from vmdbg.views.walk import bounded_lines, walk_boxes, walk_lines
 
     target = session.target
+    names = target.linux_names() if args.l else ()
     if walk.steps and (args.v or len(target.format.levels) == DRAWN_LEVELS):
         byte = target.byte_at(found.pa) if found.pa is not None else 0
         counts = [1 << level.bits for level in target.format.levels]
-        yield from drawing(walk_boxes(target.notation, walk, found, counts, byte))
+        yield from drawing(walk_boxes(target.notation, walk, found, counts, byte, names))
     if target.format.bounded:
         yield from bounded_lines(target.notation, walk, target.bound, found)
         return
-    names = target.linux_names() if args.l else ()
     yield from walk_lines(target.notation, walk, found, target.remarks(walk), names)
 
 
