@@ -99,7 +99,7 @@ def test_d3_pages_of_three_sizes(at: At, va: int, size: int, levels: list[str]) 
 )
 def test_d4_the_names_of_linux(at: At, machine: str, va: str, names: list[str], folded: list[str]) -> None:
     prompt = at(machine)
-    lines = prompt(f"walk/l {va}").splitlines()
+    lines = prompt(f"walk/l {va}").partition("level table")[2].splitlines()
     rows = [line.split() for line in lines]
     order = ("pgd", "p4d", "pud", "pmd", "pte")
     assert [row[0] for row in rows if row[1:2] == ["folded:"]] == folded
