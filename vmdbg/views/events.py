@@ -267,11 +267,9 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "mprotect": lambda t, e: f"{range_text(t, e)}, {rights_text(e.c)}",
     "brk": lambda t, e: f"from {t.show.va(e.a)} to {t.show.va(e.b)}",
     "shootdown": lambda t, e: f"{shot_at(t, e)}: cpu {e.c} is told to invalidate",
-    "shootdown-done": lambda t, e: f"{shot_at(t, e)}: invalidated, as told in operation {e.c}",
+    "shootdown-done": lambda t, e: f"{shot_at(t, e)}, told in operation {e.c}",
     "asid-rollover": lambda t, e: f"generation {e.a}: all {e.b} numbers were given; TLBs are flushed",
-    "refused": lambda t, e: (
-        f"{t.show.va(e.a)}: process {e.pid} holds {e.b} of {e.c} frames; the access fails"
-    ),
+    "refused": lambda t, e: f"{t.show.va(e.a)}: process {e.pid} holds {e.b} of {e.c} frames",
     "oom-pages": lambda t, e: f"process {e.a}: {e.b} frames resident, {e.c} swapped",
     "oom-score": lambda t, e: f"process {e.a}: {e.b} in tables, score {e.c}",
     "exit": tell_exit,
