@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.checkpoints import MOST, Checkpoints, unshared
-from vmdbg.machine.snapshot import Snapshot
+from vmdbg.debugger.checkpoints import MOST, OBJECT, Checkpoints, unshared
+from vmdbg.machine.snapshot import Chunks, Snapshot
 
 
 def copy_of(*chunks: bytes | None) -> Snapshot:
-    return Snapshot({"ram1": list(chunks)}, {"ram1": 16 * len(chunks)})
+    return Snapshot({"ram1": Chunks.of(list(chunks))}, {"ram1": 16 * len(chunks)})
 
 
 def test_the_nearest_copy_at_or_before_a_time() -> None:
@@ -43,8 +43,8 @@ def test_copies_hold_no_more_than_the_budget() -> None:
 
 def test_shared_chunks_count_once() -> None:
     page, other = b"p" * 10, b"q" * 10
-    assert unshared(copy_of(page, None), copy_of(page, other)) == 10
-    assert unshared(copy_of(page), copy_of(page, other)) == 10
+    assert unshared(copy_of(page, None), copy_of(page, other)) == 10 + OBJECT
+    assert unshared(copy_of(page), copy_of(page, other)) == 10 + OBJECT
     assert unshared(copy_of(page, other), copy_of(None, other)) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 
 TYPE_CHECKING = False
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 MOST = 128  # copies kept; beyond that every second one goes, and new ones come half as often
 BUDGET = 512 << 20  # bytes that the copies may hold besides what they share; the same beyond that
 SPACING = 20_000  # operations between two copies, at first
+SHARE = 10  # seconds to be run for each second that the last copy took
+OBJECT = 40  # bytes that a chunk takes besides what is in it
 
 
 class Checkpoints:
@@ -22,15 +25,21 @@ class Checkpoints:
         self.sizes = [0]  # bytes of each that the one before does not share
         self.spacing = SPACING
         self.budget = budget
+        self.rest_until = 0.0  # seconds of running before which there are no more
 
     def before(self, time: int) -> tuple[int, Snapshot]:
         """The nearest copy at or before a time."""
         place = max(0, bisect_right(self.times, time) - 1)
         return self.times[place], self.snapshots[place]
 
-    def wants(self, time: int) -> bool:
-        """Is the nearest copy before `time` far enough away for another one?"""
-        return time - self.before(time)[0] >= self.spacing
+    def wants(self, time: int, ran: float = math.inf) -> bool:
+        """Is the nearest copy before `time` far enough away for another one, after so many seconds of
+        running?"""
+        return ran >= self.rest_until and time - self.before(time)[0] >= self.spacing
+
+    def took(self, seconds: float, ran: float) -> None:
+        """A copy took so long, after so many seconds of running: the next ones wait."""
+        self.rest_until = ran + SHARE * seconds
 
     def add(self, time: int, snapshot: Snapshot) -> None:
         """Keep a copy, unless there is one of that time."""
@@ -73,7 +82,7 @@ def unshared(before: Snapshot, after: Snapshot) -> int:
     total = 0
     for table, chunks in after.chunks.items():
         known = before.chunks[table]
-        for number, chunk in enumerate(chunks):
-            if chunk is not None and (number >= len(known) or chunk is not known[number]):
-                total += len(chunk)
+        for number in chunks.differing(known.resized(len(chunks))):
+            chunk = chunks[number]
+            total += OBJECT + len(chunk) if chunk is not None else 0
     return total

@@ -109,6 +109,7 @@ class Runner:
         self.interrupts = Interrupts()
         self.size = FIRST
         self.patience = PATIENCE
+        self.ran = 0.0  # seconds that the machine ran
         self._waited = 0.0  # seconds that the present command ran interpreted
         self._background: Background | None = None
         self._given_up = False
@@ -140,6 +141,7 @@ class Runner:
         before = self.machine.operations
         reason = self.machine.run(min(limit, before + self.size), compiled)
         took = time.monotonic() - started
+        self.ran += took
         if self.machine.operations - before == self.size:
             if took < SLICE_TIME / 2:
                 self.size = min(LARGEST, 2 * self.size)

@@ -76,13 +76,13 @@ class Standing:
             self.machine.restore(self.base)
             self.leave()
 
-    def enter(self, event: int) -> None:
-        """From an operation's start to the instant of its `event`-th event.
+    def enter(self, event: int, base: Snapshot | None = None) -> None:
+        """From an operation's start (`base`, if it is known) to the instant of its `event`-th event.
 
         UserError if it has fewer; then the machine stands at its start.
         """
         machine, start = self.machine, self.machine.operations
-        self.base, self.base_place = machine.snapshot(), place(machine)
+        self.base, self.base_place = base or machine.snapshot(), place(machine)
         happenings.start_log(machine.m, stop_at=event)
         try:
             machine.run(start + 1)
@@ -96,10 +96,10 @@ class Standing:
         self.leave()
         raise UserError(f"Operation {start} has {number} events.")
 
-    def whole(self) -> list[Happening]:
-        """Execute one operation, from its start; its events."""
+    def whole(self, base: Snapshot | None = None) -> list[Happening]:
+        """Execute one operation, from its start (`base`, if it is known); its events."""
         machine = self.machine
-        before = machine.snapshot()
+        before = base or machine.snapshot()
         while True:
             happenings.start_log(machine.m)
             try:
@@ -115,8 +115,9 @@ class Standing:
         """Finish the operation in which the machine stands; False if it stood between two."""
         if not self.inside:
             return False
+        base = self.base
         self.to_base()
-        self.whole()
+        self.whole(base)
         return True
 
     def ended(self, alive: list[int]) -> list[Ended]:

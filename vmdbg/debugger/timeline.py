@@ -7,6 +7,8 @@ the operation's start, from which everything about the operation is run again.
 
 from __future__ import annotations
 
+import time
+
 from vmdbg.debugger import happenings
 from vmdbg.debugger.breaking import opening
 from vmdbg.debugger.changing import Changing
@@ -111,8 +113,8 @@ class Timeline(Changing):
         try:
             while machine.operations < limit:
                 now = machine.operations
-                if self.checkpoints.wants(now):
-                    self.checkpoints.add(now, machine.snapshot())
+                if self.checkpoints.wants(now, runner.ran):
+                    self.check_point(now)
                 if not hurry and runner.interrupts.take():
                     return AT_INTERRUPT
                 action = self.next_action(now)
@@ -136,6 +138,12 @@ class Timeline(Changing):
             return AT_LIMIT
         finally:
             stops.remove(machine.m)
+
+    def check_point(self, now: int) -> None:
+        """Keep a copy of the state."""
+        started = time.monotonic()
+        self.checkpoints.add(now, self.machine.snapshot())
+        self.checkpoints.took(time.monotonic() - started, self.runner.ran)
 
     def slice(self, goal: int, rows: set[int]) -> int:
         """Run towards `goal` for a while, or to before an operation of these rows."""
@@ -201,7 +209,7 @@ class Timeline(Changing):
         base = self.machine.snapshot()
         self.near = self.machine.operations, base
         crossed = self.cross_row() if watch and before and not passed else []
-        rows = self.whole()
+        rows = self.whole(base)
         first = opening(rows) if before and not passed else None
         for row in rows if watch else []:
             stops = self.stops.matching(row) if row.number > passed else []
@@ -209,7 +217,7 @@ class Timeline(Changing):
             if stops:
                 self.leave()
                 self.machine.restore(base)
-                self.enter(row.number)
+                self.enter(row.number, base)
                 held = [stop for stop in stops if self.stops.cross(stop, row)]
                 if held and not any(stop.before for stop in [*crossed, *held]):
                     return Arrival.at(self.machine, held, row)

@@ -319,11 +319,9 @@ class Machine(Pools):
         import hashlib
 
         total = hashlib.blake2b(digest_size=16)
-        for name, chunks in self.snapshot().chunks.items():
-            for number, chunk in enumerate(chunks):
-                if chunk is not None:
-                    part = hashlib.blake2b(chunk.rstrip(b"\0"), digest_size=16).digest()
-                    total.update(b"%s %d " % (name.encode(), number) + part)
+        for name, number, piece in self.snapshot().pieces():
+            part = hashlib.blake2b(piece, digest_size=16).digest()
+            total.update(b"%s %d " % (name.encode(), number) + part)
         return total.hexdigest()
 
     # -- what is counted

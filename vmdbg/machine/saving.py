@@ -16,9 +16,10 @@ import os
 import zlib
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.machine.arrays import misplaced_arrays
 from vmdbg.machine.config import BY_NAME, MachineConfig
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.snapshot import Snapshot
+from vmdbg.machine.snapshot import Chunks, Snapshot, packed
 from vmdbg.state.tables import STATE, TABLES, buffer_size
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 MAGIC = b"vmdbg machine 1\n"
 HASH_BYTES = 16
 #: Rows that may be more than at boot.
-POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages")
+POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows")
 LARGEST = 1 << 36  # bytes that the tables of a file may have
 
 
@@ -48,13 +49,12 @@ def save_machine(machine: Machine, path: str) -> int:
     snapshot = machine.snapshot()
     packer = zlib.compressobj(1)
     body = bytearray()
-    tables: dict[str, list[list[int]]] = {}
-    for name, chunks in snapshot.chunks.items():
-        tables[name] = []
-        for number, chunk in enumerate(chunks):
-            if chunk is not None:
-                tables[name].append([number, len(chunk)])
-                body += packer.compress(chunk)
+    tables: dict[str, list[list[int]]] = {name: [] for name in snapshot.chunks}
+    for name, number, piece in snapshot.pieces():
+        size = machine.recorder.chunk_size(name)
+        length = min(size, len(machine.buffers[name]) - number * size)
+        tables[name].append([number, length])
+        body += packer.compress(piece.ljust(length, b"\0"))
     body += packer.flush()
     program = machine.program
     header = {
@@ -116,6 +116,8 @@ def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda co
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise InputError(f"not a saved machine: {error}", path) from None
     machine.restore(Snapshot(chunks, dict(machine.shape)))
+    if misplaced_arrays(machine):
+        raise InputError("not a saved machine: its TLB is none of such a machine", path)
     machine.program = make_program(header["program"])
     if machine.digest() != header["digest"]:
         raise InputError("the machine in it has another digest than it says", path)
@@ -147,22 +149,23 @@ def make_machine(header: dict[str, Any], approve: Callable[[MachineConfig], None
     return machine
 
 
-def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes) -> dict[str, list[bytes | None]]:
+def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes) -> dict[str, Chunks]:
     """The chunks of every table.  ValueError if they do not fit."""
     unpacker = zlib.decompressobj()
     data, at = memoryview(unpacker.decompress(body)), 0
-    chunks: dict[str, list[bytes | None]] = {}
+    chunks: dict[str, Chunks] = {}
     for name, table in TABLES.items():
         if table.group != STATE:
             continue
         size = machine.recorder.chunk_size(name)
         total = len(machine.buffers[name])
-        chunks[name] = [None] * -(-total // size)
+        found: list[bytes | None] = [None] * -(-total // size)
         for number, length in tables[name]:
-            if not 0 <= number < len(chunks[name]) or length != min(size, total - number * size):
+            if not 0 <= number < len(found) or length != min(size, total - number * size):
                 raise ValueError(f"chunk {number} of {name}")
-            chunks[name][number] = bytes(data[at : at + length])
+            found[number] = packed(bytes(data[at : at + length]))
             at += length
+        chunks[name] = Chunks.of(found)
     if at != len(data) or not unpacker.eof:
         raise ValueError("chunks are missing")
     return chunks

@@ -1,12 +1,15 @@
 """Copies of the machine's state that share what did not change.
 
 The state is cut into chunks: a frame of memory (64 KiB where frames are larger), a slot of the swap
-area, 64 KiB of any other table.  A snapshot is a list of chunks (None: all zero).  A chunk that is equal
-to the same chunk of the snapshot before it *is* that chunk, so a snapshot costs what changed, and
-dropping one drops references.
+area, 64 KiB of any other table.  A snapshot is a list of chunks (None: all zero), in blocks.  A chunk that
+is equal to the same chunk of the snapshot before it *is* that chunk, and so are blocks and lists: a snapshot
+costs what changed, and dropping one drops references.  Most zeros at both ends of a chunk are not kept:
+pages of programs are mostly empty.
 """
 
 from __future__ import annotations
+
+from itertools import compress
 
 from vmdbg.state.tables import STATE, TABLES
 
@@ -16,8 +19,100 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHUNK = 1 << 16
+BLOCK = 256  # chunks of one block of a list
+LEAD = 4  # bytes of the number before a chunk
+LEAST = 16  # bytes of a chunk that are kept at least
+ZEROS: dict[int, bytes] = {}
 #: Tables whose changes are marked, chunk by chunk.
 MARKED = {"ram1": "dirty", "swap8": "swapdirty", "file8": "filedirty"}
+
+
+class Chunks:
+    """A list of chunks as they are kept (`packed`; None: all zero), never changed: `but` makes another."""
+
+    __slots__ = ("blocks", "count")
+
+    def __init__(self, blocks: list[list[bytes | None]], count: int) -> None:
+        self.blocks, self.count = blocks, count
+
+    @classmethod
+    def of(cls, chunks: list[bytes | None]) -> Chunks:
+        """The same, in blocks."""
+        return cls([chunks[at : at + BLOCK] for at in range(0, len(chunks), BLOCK)], len(chunks))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> bytes | None:
+        return self.blocks[number // BLOCK][number % BLOCK]
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        for block in self.blocks:
+            yield from block
+
+    def but(self, fresh: dict[int, bytes | None]) -> Chunks:
+        """The same with other chunks at some places."""
+        if not fresh:
+            return self
+        blocks, ours = list(self.blocks), set()
+        for number, chunk in fresh.items():
+            at = number // BLOCK
+            if at not in ours:
+                ours.add(at)
+                blocks[at] = list(blocks[at])
+            blocks[at][number % BLOCK] = chunk
+        return Chunks(blocks, self.count)
+
+    def resized(self, count: int) -> Chunks:
+        """As many as `count`: the last ones are left out, or new ones are zero."""
+        if count == self.count:
+            return self
+        chunks = list(self)[:count]
+        return Chunks.of(chunks + [None] * (count - len(chunks)))
+
+    def differing(self, other: Chunks) -> Iterator[int]:
+        """The numbers of the chunks that are not those of a list of the same length or more."""
+        if self is other:
+            return
+        for at, block in enumerate(self.blocks):
+            theirs = other.blocks[at]
+            if block is not theirs:
+                for number, chunk in enumerate(block):
+                    if chunk is not theirs[number]:
+                        yield at * BLOCK + number
+
+
+def zeros(count: int) -> bytes:
+    """So many zeros, always the same object."""
+    found = ZEROS.get(count)
+    if found is None:
+        found = ZEROS[count] = bytes(count)
+    return found
+
+
+def packed(piece: bytes) -> bytes | None:
+    """A chunk as it is kept: number of zeros before it, then it without most zeros around it; None: all zero.
+
+    The zeros are found by halves, with the comparisons of memory that Python has.
+    """
+    size = end = len(piece)
+    if piece == zeros(size):
+        return None
+    while end > LEAST and piece.endswith(zeros(size - end // 2)):
+        end //= 2
+    start, step = 0, end // 2
+    while step >= LEAST:
+        if piece.startswith(zeros(start + step)):
+            start += step
+        step //= 2
+    return start.to_bytes(LEAD, "little") + piece[start:end]
+
+
+def unpacked(chunk: bytes | None, size: int) -> bytes:
+    """The bytes of a chunk."""
+    if chunk is None:
+        return zeros(size)
+    return (bytes(int.from_bytes(chunk[:LEAD], "little")) + chunk[LEAD:]).ljust(size, b"\0")
 
 
 class Snapshot:
@@ -25,8 +120,15 @@ class Snapshot:
 
     __slots__ = ("chunks", "shape")
 
-    def __init__(self, chunks: dict[str, list[bytes | None]], shape: dict[str, int]) -> None:
+    def __init__(self, chunks: dict[str, Chunks], shape: dict[str, int]) -> None:
         self.chunks, self.shape = chunks, shape
+
+    def pieces(self) -> Iterator[tuple[str, int, bytes]]:
+        """Table, number and bytes, without zeros at the end, of the chunks that are not all zero."""
+        for table, chunks in self.chunks.items():
+            for number, chunk in enumerate(chunks):
+                if chunk is not None:
+                    yield table, number, unpacked(chunk, 0).rstrip(b"\0")
 
 
 class Recorder:
@@ -36,11 +138,12 @@ class Recorder:
     """
 
     def __init__(self, buffers: dict[str, Any], page_size: int, memory_chunk: int) -> None:
-        self.buffers, self.sizes = buffers, {"ram1": memory_chunk, "swap8": page_size}
-        self.base: dict[str, list[bytes | None]] = {}
+        self.buffers = buffers
+        self.sizes = {"ram1": memory_chunk, "swap8": page_size, "file8": page_size}
+        self.base: dict[str, Chunks] = {}
         for table in self.tables():
             size = self.chunk_size(table)
-            self.base[table] = [None] * -(-len(buffers[table]) // size)
+            self.base[table] = Chunks.of([None] * -(-len(buffers[table]) // size))
 
     @staticmethod
     def tables() -> list[str]:
@@ -56,12 +159,12 @@ class Recorder:
         marks = MARKED.get(table)
         if marks is None:
             return list(range(-(-len(self.buffers[table]) // CHUNK)))
-        found, buffer, at = [], self.buffers[marks], -1
         limit = -(-len(self.buffers[table]) // self.chunk_size(table))
-        while (at := buffer.find(b"\1", at + 1)) >= 0 and at < limit:
-            found.append(at)
-            buffer[at : at + 1] = b"\0"
-        return found
+        marked = bytes(self.buffers[marks][:limit])
+        if 1 not in marked:
+            return []
+        self.buffers[marks][:limit] = bytes(limit)
+        return list(compress(range(limit), marked))
 
     def written(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The pieces of the bytes `start .. end - 1` of memory that may not be zero, as (start, end)."""
@@ -76,44 +179,29 @@ class Recorder:
         for number in range(start // size, -(-end // size)):
             self.buffers["dirty"][number] = 1
 
-    def known(self, table: str) -> list[bytes | None]:
+    def known(self, table: str) -> Chunks:
         """The chunks of a table as of the last snapshot, as many as it has now."""
-        count = -(-len(self.buffers[table]) // self.chunk_size(table))
-        known = self.base[table][:count]
-        return known + [None] * (count - len(known))
+        return self.base[table].resized(-(-len(self.buffers[table]) // self.chunk_size(table)))
 
     def take(self, shape: dict[str, int]) -> Snapshot:
         """The state as it is."""
         chunks = {}
         for table in self.tables():
             size, buffer = self.chunk_size(table), self.buffers[table]
-            known = self.known(table)
-            fresh = list(known)
+            known, fresh = self.known(table), {}
             for number in self.changed(table):
                 piece = bytes(buffer[number * size : (number + 1) * size])
-                if piece != known[number]:
-                    fresh[number] = piece if any_set(piece) else None
-            self.base[table] = chunks[table] = fresh
+                if piece != unpacked(known[number], len(piece)):
+                    fresh[number] = packed(piece)
+            self.base[table] = chunks[table] = known.but(fresh)
         return Snapshot(chunks, dict(shape))
 
     def put(self, snapshot: Snapshot) -> None:
         """Make the state what it was.  The buffers have the sizes of the snapshot."""
         for table, wanted in snapshot.chunks.items():
             size, buffer, known = self.chunk_size(table), self.buffers[table], self.known(table)
-            for number in self.changed(table):
-                self.write(buffer, number * size, size, wanted[number])
-            for number, chunk in enumerate(wanted):
-                if chunk is not known[number]:
-                    self.write(buffer, number * size, size, chunk)
+            for number in {*self.changed(table), *wanted.differing(known)}:
+                start = number * size
+                end = min(start + size, len(buffer))
+                buffer[start:end] = unpacked(wanted[number], end - start)
             self.base[table] = wanted
-
-    @staticmethod
-    def write(buffer: Any, start: int, size: int, chunk: bytes | None) -> None:
-        """Put one chunk into a buffer."""
-        end = min(start + size, len(buffer))
-        buffer[start:end] = bytes(end - start) if chunk is None else chunk
-
-
-def any_set(piece: bytes) -> bool:
-    """Is any byte not zero?"""
-    return piece.count(0) != len(piece)
