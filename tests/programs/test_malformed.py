@@ -19,7 +19,8 @@ from vmdbg.errors import InputError, UserError
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program
-from vmdbg.programs.operations import OPERATIONS, PATTERNS
+from vmdbg.programs.operations import OPERATIONS
+from vmdbg.programs.options import OPTION_TEXTS
 from vmdbg.programs.vmp import KEYWORDS
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.startup import make_session
@@ -59,7 +60,7 @@ region heap 0 8K rw
 read (1 << 4) * 3 / 2 - 1 & ~7, 2
 """
 TOKENS = (
-    *(*OPERATIONS, *KEYWORDS, *PATTERNS, "..", ",", ":", "=", "(", ")", "<<", "~", "/", "%", "-1", "0"),
+    *(*OPERATIONS, *KEYWORDS, *OPTION_TEXTS, "..", ",", ":", "=", "(", ")", "<<", "~", "/", "%", "-1", "0"),
     *("rw", "r-x", "4K", "9" * 30, "1E", "0x", "heap", "buf", "#", "\n", " ", "\t", "\0", "\x1b", "é", "\r"),
 )
 

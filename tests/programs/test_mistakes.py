@@ -12,8 +12,9 @@ from vmdbg.errors import InputError
 from vmdbg.kernel.scheduler import OP, OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_RANGED
 from vmdbg.programs import read_program
 from vmdbg.programs.operations import KINDS, OPERATIONS
+from vmdbg.programs.options import OPTION_TEXTS
 from vmdbg.programs.program import Program
-from vmdbg.programs.vmp import KEYWORDS, PLANNED, parse_vmp
+from vmdbg.programs.vmp import KEYWORDS, parse_vmp
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = ROOT / "vmdbg" / "machine" / "presets"
@@ -174,7 +175,7 @@ TOKENS = sorted(
     {
         *OPERATIONS,
         *KEYWORDS,
-        *PLANNED,
+        *OPTION_TEXTS,
         "..",
         ",",
         ":",

@@ -13,7 +13,7 @@ from vmdbg.kernel.syscalls import MMAP_OBJECT, OBJECT_MASK
 from vmdbg.programs.arguments import read_arguments
 from vmdbg.programs.mappings import Objects, Options
 from vmdbg.programs.operations import KINDS, OPERATIONS, PATTERNS, expected_operations
-from vmdbg.programs.options import OPTION_TEXTS, options, rights
+from vmdbg.programs.options import options, rights
 from vmdbg.programs.places import weigh
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.scanner import Cursor, shorten
@@ -31,14 +31,8 @@ MAX_LINE = 1000
 MAX_NAME = 16  # bytes of a process's name
 MAX_ROUNDS = (1 << 63) - 1
 
-#: Words that no program may use as a name: those of the language, and of declarations to come.
-KEYWORDS = (
-    *("process", "region", "let", "loop", "end", "none"),
-    *OPTION_TEXTS,
-    *PATTERNS,
-    *OPERATIONS,
-)
-PLANNED = ("content",)
+#: Words that cannot be names.  Those of options can: they stand where no expression goes on.
+KEYWORDS = ("process", "region", "let", "loop", "end", "none", *PATTERNS, *OPERATIONS)
 
 
 class Building:
@@ -244,7 +238,7 @@ class Parser:
     def check_new(self, cursor: Cursor, name: str, start: int) -> None:
         """Refuse a name that is taken."""
         labels = self.building.labels if self.building else {}
-        if name in KEYWORDS or name in PLANNED:
+        if name in KEYWORDS:
             cursor.fail(f'"{name}" is a word of the language; expected a name', start, start + len(name))
         if name in self.symbols or name in labels:
             cursor.fail(f'"{shorten(name)}" is there already', start, start + len(name))
