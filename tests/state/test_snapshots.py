@@ -14,7 +14,7 @@ from vmdbg.kernel.syscalls import MMAP_POPULATE, OP_FORK, OP_MMAP
 from vmdbg.machine.check import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.snapshot import Recorder
+from vmdbg.machine.snapshot import MARKED, Recorder
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state import tables
 from vmdbg.state.tables import KERNEL_RMAP_COUNT, KERNEL_USER_END, STATE, TABLES
@@ -77,7 +77,7 @@ def test_a_snapshot_is_a_copy(steps: list[tuple[str, int, int]]) -> None:
             buffer[at : at + 1] = bytes([value])
             buffers[marks][at >> 10 : (at >> 10) + 1] = b"\1"
         elif kind == "table":
-            buffer = buffers[[n for n in names if n not in ("ram1", "swap8")][at % (len(names) - 2)]]
+            buffer = buffers[[n for n in names if n not in MARKED][at % (len(names) - len(MARKED))]]
             buffer[at % len(buffer) : at % len(buffer) + 1] = bytes([value])
         elif kind == "take":
             taken.append((recorder.take(SMALL_SHAPE), {n: bytes(buffers[n]) for n in names}))
