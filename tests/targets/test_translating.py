@@ -253,3 +253,12 @@ def test_a_fault_is_reported_in_the_manuals_words(machine: str, va: int, how: st
 def plain(line: Any) -> str:
     """A line of a view without its styles."""
     return line if isinstance(line, str) else "".join(text for _, text in line)
+
+
+def test_a_table_entry_with_a_bit_of_a_leaf_is_mended_if_the_page_behind_it_allows(demo: Simulated) -> None:
+    step = demo.walk(0x401234)[0].steps[0]
+    demo.machine.k.store(demo.m, step.address, 8, s64(step.entry | 1 << 7))
+    (edit,) = demo.why(0x401234, "r").cause.edits
+    assert (edit.what, edit.new) == ("clear PS", step.entry)
+    cause = demo.why(0x401234, "w").cause
+    assert (cause.field, cause.edits) == ("PS", [])

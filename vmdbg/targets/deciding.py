@@ -237,32 +237,46 @@ def decide_absent(machine: Machine, verdict: Verdict) -> None:
 def reserved_cause(machine: Machine, verdict: Verdict) -> Cause | None:
     """The bits by which an entry is reserved, with the edit if that makes the access possible; None if no
     change of one field helps."""
-    walk, k = verdict.walk, machine.k
-    step, first = walk.last, None
+    step, first = verdict.walk.last, None
     by = reserving(machine, step, verdict.place.cpu)
     if by is not None:
         return Cause("z", by[1].name, 1, step, [])
     for name, mask in suspects(machine, step):
         new = step.entry ^ mask
-        kind = k.classify(s64(new), step.depth)
-        if kind <= ENTRY_LEAF:
+        if machine.k.classify(s64(new), step.depth) <= ENTRY_LEAF:
             value = (step.entry & mask) >> ((mask & -mask).bit_length() - 1)
-            above = walk.steps[-2].rights if len(walk.steps) > 1 else ALL_RIGHTS
             cause = Cause("z", name, value, step, [])
-            if kind == ENTRY_LEAF:
-                rights = k.combine(above, s64(new), kind)
-                if allows(machine, verdict.place, verdict.outcome.access, rights):
-                    cause.edits = [Edit(step, step.entry, new, f"{'clear' if value else 'set'} {name}")]
-                    return cause
+            if arrives(machine, verdict, new):
+                cause.edits = [Edit(step, step.entry, new, f"{'clear' if value else 'set'} {name}")]
+                return cause
             first = first or cause
     return first
+
+
+def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
+    """Would the access be allowed with this entry in place of the one at which the walk ended?"""
+    form, m, k, walk = machine.format, machine.m, machine.k, verdict.walk
+    rights = walk.steps[-2].rights if len(walk.steps) > 1 else ALL_RIGHTS
+    for depth in range(walk.last.depth, len(form.levels)):
+        kind = k.classify(s64(entry), depth)
+        if kind > ENTRY_LEAF:
+            return False
+        rights = k.combine(rights, s64(entry), kind)
+        if kind == ENTRY_LEAF or depth == len(form.levels) - 1:
+            break
+        address = k.next_table(s64(entry)) + form.index(walk.va, depth + 1) * form.entry_bytes
+        if k.ram_offset(m, address, form.entry_bytes) < 0:
+            return False
+        entry = k.load(m, address, form.entry_bytes)
+    return allows(machine, verdict.place, verdict.outcome.access, rights)
 
 
 def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
     """What may be wrong with a reserved entry, as a name and a mask to flip: bits without a name that are
     set, one by one and then those of the frame below the page's size; flags that are set, and not."""
     form, entry = machine.format, step.entry
-    flags = {field.low: field.name for field in form.fields if field.width == 1 and field.where != "s"}
+    letter = where(machine, step.depth, step.kind)
+    flags = {field.low: field.name for field in form.fields if field.width == 1 and letter in field.where}
     present = form.rules.get("p", ("",))[0]
     for bit in range(8 * form.entry_bytes):
         if entry >> bit & 1 and bit not in flags:
