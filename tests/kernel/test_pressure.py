@@ -130,6 +130,71 @@ def test_each_page_that_leaves_is_that_of_the_model(
         assert check(machine) == []
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_swap_full_and_everything_dirty_is_out_of_memory(policy: str) -> None:
+    machine = machine_of(policy, 3, 2)
+    start(machine, [(page, WRITE) for page in range(8)])
+    machine.run(20)
+    counts = machine.counts()
+    assert (counts["swap-out"], counts["write"], counts["oom"]) == (2, 5, 1)
+    assert check(machine) == []
+
+
+class Marks:
+    """The model of free frames: what each access and each background step does to them."""
+
+    def __init__(self, frames: int, minimum: int, low: int, high: int) -> None:
+        self.free, self.resident = frames, 0
+        self.minimum, self.low, self.high = minimum, low, max(low, high)
+        self.wake = False
+
+    def touch(self) -> int:
+        """A page comes in; how often the allocation had to make room itself."""
+        direct = 0
+        while self.free <= self.minimum and self.free < self.resident:
+            self.free, self.resident, direct = self.free + 1, self.resident - 1, direct + 1
+        self.free, self.resident = self.free - 1, self.resident + 1
+        self.wake = self.wake or self.free < self.low
+        return direct
+
+    def background(self) -> None:
+        """The kernel's step between operations: up to the high mark."""
+        leaving = min(max(0, self.high - self.free), self.resident)
+        self.free, self.resident, self.wake = self.free + leaving, self.resident - leaving, False
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(
+    st.sampled_from(POLICIES),
+    st.integers(4, 12),
+    st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 6)),
+)
+def test_watermarks(policy: str, frames: int, marks: tuple[int, int, int]) -> None:
+    """Every access is to a new page.  Below low the kernel evicts between operations, up to high; an
+    allocation evicts itself when no more than min are free."""
+    minimum, low, high = marks
+    machine = machine_of(
+        policy, frames, 60, kernel__min_free=minimum, kernel__low_free=low, kernel__high_free=high
+    )
+    start(machine, [(page, WRITE) for page in range(40)], pages=40)
+    model = Marks(frames, minimum, low, high)
+    pages = direct = steps = 0
+    while pages < 40:
+        machine.run(machine.operations + 1)
+        counts = machine.counts()
+        if model.wake:
+            model.background()
+            steps += 1
+        else:
+            direct += model.touch()
+            pages += 1
+        seen = (counts.get("reclaim-background", 0), counts.get("reclaim", 0), counts["write"])
+        assert seen == (steps, direct, pages)
+        assert machine.k.user_frames_free(machine.m) == model.free
+    assert machine.operations == pages + steps
+    assert check(machine) == []
+
+
 @pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
