@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from vmdbg.errors import UserError
 from vmdbg.hardware.tlb import KEY_SIZE
 from vmdbg.state.tables import (
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from vmdbg.formats.record import Format
     from vmdbg.machine.config import MachineConfig
+    from vmdbg.machine.machine import Machine
 
 ALL_SIZES = "all"
 PLRU_WAYS = 64  # most ways whose tree fits in a word
@@ -60,9 +63,8 @@ class Arrays:
             raise UserError("tlb.l1 serves fetches and data; it excludes tlb.l1i and tlb.l1d.")
         self.rows += walk_caches(form, config["tlb.walk_cache"])
         self.trees = config["tlb.replacement"] == "plru"
-        for row in self.rows if self.trees else ():
-            if row.ways > PLRU_WAYS:
-                raise UserError(f"{row.name}: plru knows at most {PLRU_WAYS} ways, not {row.ways}.")
+        for row in self.rows:
+            check_ways(self, row.name, row.ways)
         self.inclusive = config["tlb.inclusive"]
 
     @property
@@ -88,6 +90,12 @@ class Arrays:
             "INCLUSIVE": inclusive,
             "WALK_CACHES": sum(row.level == 0 for row in self.rows),
         }
+
+
+def check_ways(arrays: Arrays, name: str, ways: int) -> None:
+    """UserError if the replacement policy does not know so many ways."""
+    if arrays.trees and ways > PLRU_WAYS:
+        raise UserError(f"{name}: plru knows at most {PLRU_WAYS} ways, not {ways}.")
 
 
 def page_sizes(form: Format, name: str, text: str) -> int:
@@ -148,29 +156,102 @@ def check_served(arrays: Arrays, form: Format) -> None:
             )
 
 
-def fill_arrays(m: Any, arrays: Arrays, seed: int) -> None:
-    """The geometry of the TLB, and no entry in it."""
-    base, stride = 0, arrays.tlb_rows * TLB
-    trees = sum(row.sets * row.ways for row in arrays.rows) * TLB
-    for place, row in enumerate(arrays.rows):
-        at = place * ARRAY
-        for column, value in (
-            (ARRAY_LEVEL, row.level),
-            (ARRAY_BASE, base),
-            (ARRAY_MASK, row.sets - 1),
-            (ARRAY_SPAN, row.ways * TLB),
-            (ARRAY_FETCHES, row.fetches),
-            (ARRAY_DATA, row.data),
-            (ARRAY_SIZES, row.sizes),
-            (ARRAY_STRIDE, stride),
-            (ARRAY_TREES, trees - base if arrays.trees else 0),
-            (ARRAY_RANDOM, seed),
-            (ARRAY_DEPTH, row.depth),
-        ):
-            m.array[at + column] = value
+def layout(arrays: Arrays) -> list[dict[int, int]]:
+    """The columns of the table `array` that say where each array lies, and what it is."""
+    found = []
+    base, trees = 0, sum(row.sets * row.ways for row in arrays.rows) * TLB
+    for row in arrays.rows:
+        found.append(
+            {
+                ARRAY_LEVEL: row.level,
+                ARRAY_BASE: base,
+                ARRAY_MASK: row.sets - 1,
+                ARRAY_SPAN: row.ways * TLB,
+                ARRAY_FETCHES: row.fetches,
+                ARRAY_DATA: row.data,
+                ARRAY_SIZES: row.sizes,
+                ARRAY_STRIDE: arrays.tlb_rows * TLB,
+                ARRAY_TREES: trees - base if arrays.trees else 0,
+                ARRAY_DEPTH: row.depth,
+            }
+        )
         base += row.sets * row.ways * TLB
         trees += row.sets
+    return found
+
+
+def place_arrays(m: Any, arrays: Arrays) -> None:
+    """Write the geometry of the TLB; no entry is in it."""
+    for place, columns in enumerate(layout(arrays)):
+        for column, value in columns.items():
+            m.array[place * ARRAY + column] = value
     entries = sum(row.sets * row.ways for row in arrays.rows) * TLB
+    stride = arrays.tlb_rows * TLB
     for first in range(0, len(m.tlb) if stride else 0, stride or 1):
-        for key in range(first + TLB_KEY, first + entries, TLB):
-            m.tlb[key] = -1
+        m.tlb[first : first + stride] = array("q", [-1, 0] * (entries // TLB) + [0] * (stride - entries))
+
+
+def fill_arrays(m: Any, arrays: Arrays, seed: int) -> None:
+    """The arrays before the first operation."""
+    place_arrays(m, arrays)
+    for place in range(len(arrays.rows)):
+        m.array[place * ARRAY + ARRAY_RANDOM] = seed
+
+
+def present_arrays(machine: Machine) -> Arrays:
+    """The arrays as they are: some may have been resized."""
+    arrays = Arrays(machine.config, machine.format)
+    for place, row in enumerate(arrays.rows):
+        at = place * ARRAY
+        row.sets, row.ways = machine.m.array[at + ARRAY_MASK] + 1, machine.m.array[at + ARRAY_SPAN] // TLB
+    return arrays
+
+
+def misplaced_arrays(machine: Machine) -> bool:
+    """Does the table of arrays say something that cannot be of this machine?"""
+    arrays = present_arrays(machine)
+    if any(row.sets < 1 or row.ways < 1 or row.sets & (row.sets - 1) for row in arrays.rows):
+        return True
+    columns = layout(arrays)
+    return arrays.tlb_rows != machine.shape["tlb_rows"] or any(
+        machine.m.array[place * ARRAY + column] != value
+        for place, wanted in enumerate(columns)
+        for column, value in wanted.items()
+    )
+
+
+def resize_array(machine: Machine, place: int, sets: int, ways: int) -> None:
+    """Give one array of each CPU another geometry.  It loses its entries, and an inclusive level all above.
+
+    UserError if it cannot be that large.
+    """
+    arrays, k = present_arrays(machine), machine.k
+    row = arrays.rows[place]
+    check_ways(arrays, row.name, ways)
+    above = machine.bindings["INCLUSIVE"] and row.level == 2
+    emptied = range(0 if above else place, place + 1)
+    kept: dict[tuple[int, int], Any] = {}
+    cpus = range(machine.config["machine.cpus"])
+    for number, other in enumerate(arrays.rows):
+        words = other.sets * other.ways * TLB
+        for cpu in cpus:
+            base = k.array_base(machine.m, number * ARRAY, cpu)
+            if number in emptied:
+                for at in range(base + words - TLB, base - 1, -TLB):
+                    if machine.m.tlb[at + TLB_KEY] >= 0:
+                        k.tlb_remove(machine.m, number * ARRAY, cpu, at)
+            trees = base + machine.m.array[number * ARRAY + ARRAY_TREES]
+            kept[number, cpu] = (
+                machine.m.tlb[base : base + words].tolist(),
+                machine.m.tlb[trees : trees + other.sets].tolist(),
+            )
+    row.sets, row.ways = sets, ways
+    machine.resize("tlb_rows", arrays.tlb_rows)
+    place_arrays(machine.m, arrays)
+    for (number, cpu), (words, trees) in kept.items():
+        if number != place:
+            base = k.array_base(machine.m, number * ARRAY, cpu)
+            machine.m.tlb[base : base + len(words)] = array("q", words)
+            if arrays.trees:
+                at = base + machine.m.array[number * ARRAY + ARRAY_TREES]
+                machine.m.tlb[at : at + len(trees)] = array("q", trees)

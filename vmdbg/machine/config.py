@@ -76,7 +76,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tlb.l2_pages", PLAIN_STRING, "all", "page sizes that tlb.l2 holds", unit=SIZES),
     Setting("tlb.inclusive", BOOLEAN, False, "whether the first level loses what the second level loses"),
     Setting("tlb.replacement", ENUM, "lru", "replacement policy of the TLB", choices=REPLACEMENTS),
-    Setting("tlb.walk_cache", PLAIN_STRING, "", "page-walk caches: blank-separated LEVEL:ENTRIES"),
+    Setting(
+        "tlb.walk_cache", PLAIN_STRING, "", "what page-walk caches hold", unit="LEVEL:ENTRIES, blanks between"
+    ),
     Setting("tlb.asids", BOOLEAN, True, "whether TLB entries carry the address space's number"),
     Setting(
         "kernel.policy",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from vmdbg.machine.arrays import Arrays
 from vmdbg.machine.config import TLB_SETTINGS
 from vmdbg.machine.registers import owner, read
 from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_SIZES,
     CPU,
     CPU_ADDRESS,
     CPU_ASID,
@@ -46,8 +49,24 @@ def facts(machine: Machine) -> dict[str, Any]:
         "ram": config["machine.ram"],
         "cpus": config["machine.cpus"],
         "tlb": [
-            {"level": name, "sets": sets, "ways": ways, "fetches": fetches, "data": data}
-            for name, sets, ways, fetches, data in geometry(machine)
+            {
+                "level": name,
+                "sets": sets,
+                "ways": ways,
+                "fetches": fetches,
+                "data": data,
+                "page_sizes": [
+                    1 << shift
+                    for index, shift in enumerate(form.page_shifts)
+                    if m.array[place * ARRAY + ARRAY_SIZES] >> index & 1
+                ],
+            }
+            for place, (name, sets, ways, fetches, data) in enumerate(geometry(machine))
+        ],
+        "replacement": config["tlb.replacement"],
+        "inclusive": config["tlb.inclusive"],
+        "walk_caches": [
+            {"level": row.name, "entries": row.ways} for row in Arrays(config, form).rows if not row.level
         ],
         "swap": config["machine.swap.size"],
         "free_slots": m.kernel[KERNEL_SLOT_COUNT],
@@ -61,14 +80,13 @@ def facts(machine: Machine) -> dict[str, Any]:
     }
 
 
-def describe(config: MachineConfig) -> str:
+def describe(config: MachineConfig, machine: Machine | None = None) -> str:
     """`x86_64, 64 MiB RAM, TLB 64i + 64d + 1536 entries, 64 MiB swap`; a format of the machine's own name
-    is left out."""
-    cached = " + ".join(
-        f"{sets * ways}{name[len('tlb.l1') :] if name < 'tlb.l2' else ''}"
-        for name, (sets, ways) in ((name, config.geometry(name)) for name in TLB_SETTINGS)
-        if sets
-    )
+    is left out.  The TLB of a `machine` is as it is now."""
+    arrays = {f"L{name[5:]}": config.geometry(name) for name in TLB_SETTINGS}
+    if machine is not None:
+        arrays = {name: (sets, ways) for name, sets, ways, _, _ in geometry(machine)}
+    cached = " + ".join(f"{sets * ways}{name[2:]}" for name, (sets, ways) in arrays.items() if sets)
     form = config["machine.format"].rpartition("/")[2]
     parts = [form] if form.removesuffix(".toml") != config.name else []
     parts.append(f"{format_size(config['machine.ram'])} RAM")

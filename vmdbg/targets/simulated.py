@@ -392,7 +392,7 @@ class Simulated:
         """The machine in a line."""
         from vmdbg.targets.machines import describe
 
-        return describe(self.machine.config)
+        return describe(self.machine.config, self.machine)
 
 
 def open_machine(name: str = "default", program_file: str = "") -> Simulated:

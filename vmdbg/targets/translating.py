@@ -232,7 +232,7 @@ def why_absent(machine: Machine, step: Step, cpu: int) -> tuple[str, int]:
     if step.kind == ENTRY_RESERVED:
         by = reserving(machine, step, cpu)
         if by is not None:
-            return f"{step.name} has {by[1].name} = 1, reserved while {by[0].name} = 0", 0
+            return f"{step.name} has {by[1].name} = 1 with {by[0].name} = 0", 0
         return f"{step.name} has a reserved bit set", 0
     return f"{step.name} lies outside memory", 0
 

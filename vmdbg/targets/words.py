@@ -49,7 +49,7 @@ def greeting(machine: Machine) -> Iterator[str]:
     from vmdbg.targets.mapping import spaces
     from vmdbg.targets.notation import Notation
 
-    yield f"Machine {machine.config.name}: {describe(machine.config)}."
+    yield f"Machine {machine.config.name}: {describe(machine.config, machine)}."
     rows = processes(machine)
     if not rows:
         yield 'No process.  Try: file, "help looking"'

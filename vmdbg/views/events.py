@@ -164,13 +164,10 @@ def tell_flush(teller: Teller, row: Happening) -> str:
 
 
 def tell_cached(teller: Teller, row: Happening) -> str:
-    """walk-cache-hit: `PD of 0x400000: table 0x106000, 3 entries need not be read`."""
-    form = teller.machine.format
-    level = form.levels[row.b]
-    saved = f"{row.b + 1} entr{'y' if row.b == 0 else 'ies'} need not be read"
-    return (
-        f"{level.name} of {teller.show.va(row.a & -1 << level.shift)}: table {teller.show.pa(row.c)}, {saved}"
-    )
+    """walk-cache-hit: `PD of 0x400000: 0x106000, 3 entries not read`."""
+    level = teller.machine.format.levels[row.b]
+    saved = f"{row.b + 1} entr{'y' if row.b == 0 else 'ies'} not read"
+    return f"{level.name} of {teller.show.va(row.a & -1 << level.shift)}: {teller.show.pa(row.c)}, {saved}"
 
 
 def tell_exit(teller: Teller, row: Happening) -> str:

@@ -25,9 +25,15 @@ def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:
     for array in facts["tlb"]:
         serves = {(True, True): "", (True, False): ", fetches", (False, True): ", data"}
         what = serves[array["fetches"], array["data"]]
-        yield f"tlb      {array['level']}: {array['sets']} sets of {array['ways']} ways{what}"
+        sizes = ", ".join(format_size(size) for size in array["page_sizes"])
+        held = f", pages of {sizes}" if array["page_sizes"] != facts["page_sizes"] else ""
+        yield f"tlb      {array['level']}: {array['sets']} sets of {array['ways']} ways{what}{held}"
     filled = "the kernel fills it" if facts["software_walk"] else "a walker fills it"
-    yield f"         {filled}" if facts["tlb"] else "tlb      none"
+    kind = f"{facts['replacement']} replacement" + (", inclusive" if facts["inclusive"] else "")
+    yield f"         {filled}, {kind}" if facts["tlb"] else "tlb      none"
+    caches = [f"{cache['entries']} of the {cache['level']}" for cache in facts["walk_caches"]]
+    if caches:
+        yield f"         page-walk caches of entries: {', '.join(caches)}"
     yield f"cpus     {facts['cpus']}"
     yield f"frames   {frames}"
     yield f"swap     {facts['slots'] - facts['free_slots']} of {facts['slots']} slots in use"

@@ -1,9 +1,10 @@
-"""tlb, tlb lookup, tlb check: what the translation lookaside buffers hold, and whether it is right."""
+"""tlb, tlb lookup, check, resize: what the translation lookaside buffers hold, and whether it is right."""
 
 from __future__ import annotations
 
-from vmdbg.shell.command import PURE, Argument, Option, command
-from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER
+from vmdbg.errors import UserError
+from vmdbg.shell.command import ACTING, PURE, Argument, Option, command
+from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, WORD
 from vmdbg.shell.places import IN_ASID, ON_CPU, PID, place_of
 
 TYPE_CHECKING = False
@@ -137,3 +138,45 @@ def tlb_check(session: Session, args: Args) -> object:
         ("vpn", "pfn"),
         stale_words(target.notation, stale[0]) if stale else "",
     )
+
+
+@command(
+    "tlb resize",
+    group="acting",
+    needs=("act", "tlb"),
+    effect=ACTING,
+    arguments=[
+        Argument("array", WORD, help="array, such as L1d"),
+        Argument("geometry", WORD, help="sets and ways"),
+    ],
+    usage="tlb resize ARRAY SETSxWAYS",
+    summary="Give an array of the TLB another number of sets and ways.",
+    help="""
+The array of every CPU loses its entries; the others keep theirs, but an inclusive second level takes the
+first along.  "set tlb.l1d 8x2" and the like say what the next machine is made of.""",
+    examples=["tlb resize L1d 8x2", "tlb resize L2 1x32"],
+)
+def tlb_resize(session: Session, args: Args) -> object:
+    from vmdbg.machine.arrays import resize_array
+    from vmdbg.machine.config import parse_geometry
+    from vmdbg.shell.commands.acting import changed, finished_lines
+    from vmdbg.targets.caches import geometry
+
+    timeline = session.timeline
+    rows = geometry(timeline.machine)
+    names = {name.lower(): place for place, (name, *_) in enumerate(rows)}
+    place = names.get(args.array.lower())
+    if place is None:
+        known = ", ".join(name for name, *_ in rows)
+        raise UserError(
+            f'No TLB array "{args.array}": ' + (f"this machine has {known}." if known else "no TLB.")
+        )
+    name, old_sets, old_ways = rows[place][:3]
+    sets, ways = parse_geometry(name, args.geometry)
+    if not sets:
+        raise UserError(f"{name} cannot be turned off while the machine runs.")
+    text = f"tlb resize {name} {sets}x{ways}"
+    _, action = timeline.act(text, lambda machine: resize_array(machine, place, sets, ways))
+    entries = f"{sets * ways} entr{'y' if sets * ways == 1 else 'ies'}"
+    said = f"{name} has {entries}, {sets}x{ways}; it had {old_sets * old_ways}, {old_sets}x{old_ways}."
+    return [*finished_lines(action), said, changed(session, action)]
