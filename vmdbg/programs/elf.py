@@ -260,7 +260,7 @@ class Layout:
         process = ProcessSpec(name, None, -1, regions, rows, (2, len(lines)))
         at = f"loaded at {self.show(self.base)}, relocations not applied"
         remarks = [f"{file} is position-independent: {at}."] if self.kind == "ET_DYN" else []
-        return Program(name, self.path, lines, [process], symbols, places, remarks)
+        return Program(file, self.path, lines, [process], symbols, places, remarks)
 
     @staticmethod
     def places(symbols: dict[str, int], regions: list[RegionSpec]) -> dict[str, int]:
