@@ -187,16 +187,17 @@ def attach(k: Linked, region: int, backing: Backing) -> None:
     m.region[row + REGION_OBJECT], m.region[row + REGION_SHARE] = backing.number, int(backing.share)
     m.region[row + REGION_CACHED] = first + backing.page
     m.region[row + REGION_LAST] = first + m.object[at + OBJECT_PAGES]
-    m.object[at + OBJECT_REGIONS] += 1
+    retain(k, backing.number)
 
 
-def detach(k: Linked, form: Format, region: int) -> None:
-    """A region, which has no page any more, goes: with the last one the object's pages leave memory."""
-    m = k.m
-    number = m.region[region * REGION + REGION_OBJECT]
-    if not number:
-        return
-    row = number * OBJECT
+def retain(k: Linked, number: int) -> None:
+    """One more region maps an object, or somebody who is about to make it one."""
+    k.m.object[number * OBJECT + OBJECT_REGIONS] += 1
+
+
+def release(k: Linked, form: Format, number: int) -> None:
+    """One less, which has no page of it any more: with the last one the object's pages leave memory."""
+    m, row = k.m, number * OBJECT
     m.object[row + OBJECT_REGIONS] -= 1
     if m.object[row + OBJECT_REGIONS]:
         return

@@ -7,6 +7,7 @@ from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_
 from vmdbg.kernel.entries import drop_space, entries, entry_address, signed
 from vmdbg.kernel.faults import CAUSE_MEMORY, MOST_FRAMES
 from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.objects import retain
 from vmdbg.kernel.partitions import copy_partition, give_partition, take_partition
 from vmdbg.kernel.regions import free_region, regions_of
 from vmdbg.kernel.scheduler import (
@@ -29,8 +30,6 @@ from vmdbg.state.tables import (
     KERNEL_READY_LAST,
     KERNEL_REGION_FREE,
     KERNEL_ROOT,
-    OBJECT,
-    OBJECT_REGIONS,
     PROCESS,
     PROCESS_ASID,
     PROCESS_BACK_DEPTH,
@@ -299,7 +298,7 @@ def copy_regions(k: Linked, pid: int, child: int) -> None:
         m.region[new * REGION : (new + 1) * REGION] = m.region[region * REGION : (region + 1) * REGION]
         m.region[new * REGION + REGION_PID] = child
         if m.region[new * REGION + REGION_OBJECT]:
-            m.object[m.region[new * REGION + REGION_OBJECT] * OBJECT + OBJECT_REGIONS] += 1
+            retain(k, m.region[new * REGION + REGION_OBJECT])
         m.region[new * REGION + REGION_NEXT] = 0
         if last:
             m.region[last * REGION + REGION_NEXT] = new

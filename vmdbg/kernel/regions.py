@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.kernel.entries import drop_pages, entries, signed
 from vmdbg.kernel.large import populate
-from vmdbg.kernel.objects import attach, detach
+from vmdbg.kernel.objects import attach, release, retain
 from vmdbg.kernel.partitions import check_fits
 from vmdbg.state.events import BRK, ENTRY_WRITE, MPROTECT, MUNMAP
 from vmdbg.state.tables import (
@@ -18,8 +18,6 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     KERNEL_REGION_FREE,
     KERNEL_STACK_LIMIT,
-    OBJECT,
-    OBJECT_REGIONS,
     PROCESS,
     PROCESS_REGION,
     REGION,
@@ -169,7 +167,8 @@ def remove_region(k: Linked, form: Format, pid: int, before: int, region: int) -
 def free_region(k: Linked, form: Format, region: int) -> None:
     """Give back the row of a region that has no page and is in no list any more."""
     m, row = k.m, region * REGION
-    detach(k, form, region)
+    if m.region[row + REGION_OBJECT]:
+        release(k, form, m.region[row + REGION_OBJECT])
     for column in range(REGION):
         m.region[row + column] = 0
     m.region[row + REGION_NEXT] = m.kernel[KERNEL_REGION_FREE]
@@ -189,7 +188,7 @@ def split_region(k: Linked, form: Format, pid: int, va: int) -> None:
     m.region[at + REGION_START] = m.region[at + REGION_LIMIT] = va
     if m.region[row + REGION_OBJECT]:
         m.region[at + REGION_CACHED] += (va - m.region[row + REGION_START]) >> form.page_bits
-        m.object[m.region[row + REGION_OBJECT] * OBJECT + OBJECT_REGIONS] += 1
+        retain(k, m.region[row + REGION_OBJECT])
     m.region[row + REGION_END] = va
     m.region[row + REGION_NEXT] = new
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.kernel import processes, regions, signals
-from vmdbg.kernel.objects import Backing, Wanted, is_file, is_object, open_object
+from vmdbg.kernel.objects import Backing, Wanted, is_file, is_object, open_object, release, retain
 from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE
 from vmdbg.state.events import MMAP, SYSCALL_ERROR
 from vmdbg.state.tables import OP, PROCESS, PROCESS_HANDLER, PROCESS_PC
@@ -107,9 +107,15 @@ def map_region(k: Linked, form: Format, pid: int, mapping: Mapping) -> None:
     if mapping.object is not None:
         backing = backing_of(k, form, mapping.object, mapping.offset, mapping.share)
         kind = "file" if is_file(k, backing.number) else "shared"
-    if mapping.fixed:
-        regions.unmap(k, form, pid, start, size)
-    regions.add_region(k, form, pid, kind, start, size, mapping.rights, index, mapping.populate, backing)
+    if backing is not None:
+        retain(k, backing.number)  # what it replaces may be the last that maps it
+    try:
+        if mapping.fixed:
+            regions.unmap(k, form, pid, start, size)
+        regions.add_region(k, form, pid, kind, start, size, mapping.rights, index, mapping.populate, backing)
+    finally:
+        if backing is not None:
+            release(k, form, backing.number)
     regions.merge_regions(k, form, pid, start, start + size)
     k.emit(k.m, MMAP, start, start + size, mapping.rights)
 
