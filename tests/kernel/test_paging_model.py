@@ -32,7 +32,8 @@ SEEN = ("tlb-hit", "tlb-l2-hit", "tlb-miss", "tlb-fill", "fault-minor", "fault-m
 @st.composite
 def settings(draw: st.DrawFn) -> tuple[str, int, tuple[int, int], tuple[int, int]]:
     geometry = st.tuples(st.sampled_from((1, 2, 4)), st.integers(1, 4))
-    return draw(st.sampled_from(("fifo", "clock"))), draw(st.integers(1, 12)), draw(geometry), draw(geometry)
+    policy = draw(st.sampled_from(("fifo", "clock", "clock-cached")))
+    return policy, draw(st.integers(1, 12)), draw(geometry), draw(geometry)
 
 
 @hypothesis.settings(max_examples=60, deadline=None)

@@ -20,7 +20,7 @@ from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
 READ, WRITE = 0, 1
 START, PAGE = 0x400000, 4096
-POLICIES = ("clock", "fifo", "lru", "random")
+POLICIES = ("clock", "clock-cached", "fifo", "lru", "random")
 
 
 def machine_of(policy: str, frames: int, slots: int, **more: Any) -> Machine:

@@ -198,5 +198,6 @@ class Machine:
             if page not in self.accessed:
                 return frame
             self.accessed.discard(page)
-            self.forget(page)
+            if self.policy == "clock":  # clock-cached: the TLB keeps it, and hits do not set A again
+                self.forget(page)
             self.tell("age")

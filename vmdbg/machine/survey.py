@@ -310,4 +310,5 @@ class Survey:
         if word & WORD_DIRTY and not self.k.is_dirty(leaf.entry):
             return "stale-dirty"
         cleared = self.k.is_accessed(self.k.marked(leaf.entry, 0)) and not self.k.is_accessed(leaf.entry)
-        return "stale-accessed" if cleared else ""
+        kept = self.machine.config["kernel.policy"] == "clock-cached"  # it lets the TLB keep such entries
+        return "stale-accessed" if cleared and not kept else ""

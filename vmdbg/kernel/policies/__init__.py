@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: Name of the policy -> module beside this one.
-POLICIES = ("clock", "fifo", "lru", "random")
+#: Each has the module of its first word beside this one.
+POLICIES = ("clock", "clock-cached", "fifo", "lru", "random")
 #: What a function of a policy in a file may raise when it runs.
 MISTAKES = (IndexError, OverflowError, ValueError, ZeroDivisionError, UnboundLocalError)
 HOLES = ("policy_load", "policy_unload", "policy_use", "victim")
@@ -42,20 +42,23 @@ def victim(m: object, pid: int) -> int:
     """The frame to evict next, of those for which `may_leave(m, frame, pid)` holds; -1 if there is none."""
 
 
-def bindings(name: str) -> dict[str, Callable[..., Any]]:
-    """The functions of a policy by name: those that fill the slots, and more from a file of the user's.
+def bindings(name: str) -> dict[str, Any]:
+    """What a policy binds: the functions that fill the slots, more from a file of the user's, constants.
 
     Where a file has none for a slot nothing happens.  UserError or InputError if the file is no policy.
     """
     from importlib import import_module
 
-    if name in POLICIES:
-        module = import_module(f"vmdbg.kernel.policies.{name}")
+    def functions(policy: str) -> dict[str, Any]:
+        module = import_module(f"vmdbg.kernel.policies.{policy.partition('-')[0]}")
         return {hole: getattr(module, hole) for hole in HOLES}
+
+    if name in POLICIES:
+        return functions(name) | ({"EXACT": 0} if name == "clock-cached" else {})
     from vmdbg.kernel.policies.own import load
 
-    known = {policy: import_module(f"vmdbg.kernel.policies.{policy}") for policy in POLICIES}
-    return {hole: getattr(known["clock"], hole) for hole in HOLES} | load(name)  # a clock's do nothing
+    known = {policy: functions(policy) for policy in POLICIES}
+    return known["clock"] | load(name)  # a clock does nothing at the other three
 
 
 def blame(error: BaseException, path: str) -> InputError:

@@ -1,8 +1,9 @@
-"""Clock, exact: a hand passes over the frames, clears A where it is set and takes the first clear one.
+"""Clock: a hand passes over the frames, clears A where it is set and takes the first clear one.
 
-Clearing A is followed by a shoot-down of the TLB entry, so the next use sets A again; without it (as
-real kernels do) a page that stays cached looks unused.  A page comes in with A set, because the
-access that faulted is repeated.  (Corbato 1968; Tanenbaum, Modern Operating Systems, 3.4.5.)
+With `clock`, the textbooks' one, clearing A is followed by a shoot-down of the TLB entry, so that the next
+use sets A again.  With `clock-cached` it is not, as real kernels have it: a page that stays cached looks
+unused.  A page comes in with A set, because the access that faulted is repeated.  (Corbato 1968; Tanenbaum,
+Modern Operating Systems, 3.4.5.)
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from vmdbg.state.tables import (
     RMAP_PID,
     RMAP_VA,
 )
+
+EXACT = 1  # 0: the TLB keeps entries whose A was cleared; bound at build
 
 
 @reads(fills=True)
@@ -76,6 +79,7 @@ def age(m, frame):
             used = True
             store(m, address, ENTRY_BYTES, aged(entry))
             emit(m, AGE, frame_address(m, frame) >> PAGE_BITS, m.rmap[at + RMAP_VA], 0)
-            shoot_down(m, m.rmap[at + RMAP_PID], m.rmap[at + RMAP_VA])
+            if EXACT:
+                shoot_down(m, m.rmap[at + RMAP_PID], m.rmap[at + RMAP_VA])
         row = m.rmap[at + RMAP_NEXT]
     return used
