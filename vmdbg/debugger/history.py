@@ -56,13 +56,16 @@ class Action:
 class Ended:
     """A process that ended: `status` is its exit status, or 128 + the signal that killed it.
 
-    `cause` says more of a kill: CAUSE_LIMIT, of `limit` frames, or CAUSE_MEMORY.
+    `cause` says more of a kill: CAUSE_LIMIT, of `limit` frames, or CAUSE_MEMORY, for its `score`.
     """
 
-    __slots__ = ("cause", "limit", "name", "pid", "status")
+    __slots__ = ("cause", "limit", "name", "pid", "score", "status")
 
-    def __init__(self, pid: int, name: str, status: int, cause: int = 0, limit: int = 0) -> None:
-        self.pid, self.name, self.status, self.cause, self.limit = pid, name, status, cause, limit
+    def __init__(
+        self, pid: int, name: str, status: int, cause: int = 0, limit: int = 0, score: int = 0
+    ) -> None:
+        self.pid, self.name, self.status = pid, name, status
+        self.cause, self.limit, self.score = cause, limit, score
 
 
 class Arrival:

@@ -9,7 +9,14 @@ from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes, process_name
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
 from vmdbg.machine.machine import Halted
-from vmdbg.state.tables import PROCESS, PROCESS_CAUSE, PROCESS_LIMIT, PROCESS_STATE, PROCESS_STATUS
+from vmdbg.state.tables import (
+    PROCESS,
+    PROCESS_CAUSE,
+    PROCESS_LIMIT,
+    PROCESS_OOM,
+    PROCESS_STATE,
+    PROCESS_STATUS,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,11 +130,14 @@ class Standing:
     def ended(self, alive: list[int]) -> list[Ended]:
         """Those of the processes that have ended, by number."""
         k, still = self.machine.k, set(live_processes(self.machine.k))
-        columns = (PROCESS_STATUS, PROCESS_CAUSE, PROCESS_LIMIT)
+        columns = (PROCESS_STATUS, PROCESS_CAUSE, PROCESS_LIMIT, PROCESS_OOM)
+        rows = len(k.m.process) // PROCESS  # in the past there may be fewer
         return [
             Ended(pid, process_name(k, pid), *(k.m.process[pid * PROCESS + column] for column in columns))
             for pid in alive
-            if pid not in still and k.m.process[pid * PROCESS + PROCESS_STATE] == PROCESS_IS_ENDED
+            if pid not in still
+            and pid < rows
+            and k.m.process[pid * PROCESS + PROCESS_STATE] == PROCESS_IS_ENDED
         ]
 
     def row_of(self, pid: int) -> int:

@@ -228,8 +228,10 @@ def kill_for_memory(k: Linked, form: Format) -> int:
         k.emit(m, OOM_PAGES, pid, m.process[row + PROCESS_RSS], m.process[row + PROCESS_SWAPPED])
         k.emit(m, OOM_SCORE, pid, m.process[row + PROCESS_TABLES], badness(k, pid))
     victim = pids[0]
+    score = badness(k, victim)
     m.process[victim * PROCESS + PROCESS_CAUSE] = CAUSE_MEMORY
-    k.emit(m, OOM, victim, badness(k, victim), 0)
+    m.process[victim * PROCESS + PROCESS_OOM] = score
+    k.emit(m, OOM, victim, score, 0)
     end_process(k, form, victim, 128 + 9)
     return victim
 

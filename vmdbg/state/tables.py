@@ -273,7 +273,7 @@ table(
     back_depth   depth there
     ran0      CPUs that may hold its translations, if there are several: bit i = CPU i
     ran1      the same for CPUs 32 to 63
-    oom       frames added to its out-of-memory score
+    oom       frames added to its out-of-memory score; once it was killed for it, the score
     pinned    number + 1 of the only CPU that it runs on; 0 = any
     cause     why it was killed: 1 its limit, 2 memory was full, 0 anything else
     """,

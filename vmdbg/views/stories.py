@@ -159,7 +159,9 @@ def cause_text(process: Ended) -> str:
     """Why a process was killed that did nothing wrong itself, after a colon."""
     if process.cause == CAUSE_LIMIT:
         return f": it is at its limit, {process.limit} frame{'' if process.limit == 1 else 's'}"
-    return ": memory and swap are full, and its score is the highest" if process.cause else ""
+    return (
+        f": memory and swap are full, and its score, {process.score}, is the highest" if process.cause else ""
+    )
 
 
 def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
