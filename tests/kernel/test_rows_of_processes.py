@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,8 @@ from vmdbg.machine.check import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.shell.boot import open_target
+from vmdbg.shell.startup import make_session
 from vmdbg.state.tables import CPU_PID, CPU_QUANTUM, KERNEL_FREE, PROCESS, PROCESS_PARENT
 
 WRITE = 1
@@ -143,3 +146,16 @@ def test_partitions_are_given_again_too() -> None:
         pid = machine.spawn("p", 0)
         processes.end_process(machine.k, machine.format, pid, 0)
     assert check(machine) == []
+
+
+def test_going_back_before_the_table_grew() -> None:
+    """A session in which seventy processes are made and unmade again, one of them current."""
+    session = make_session(io.StringIO(), io.StringIO())
+    session.target = open_target(session, "default", "")
+    for turn in range(70):
+        session.interpreter.command_line(f"spawn p{turn}")
+    digest = session.target.machine.digest()
+    for line in ("process 70", "reverse-stepi", "goto begin", "ps", "goto end", "undo", "check"):
+        session.interpreter.command_line(line)
+    assert session.target.machine.digest() == digest
+    assert session.target.machine.shape["processes"] == 128
