@@ -39,6 +39,8 @@ KINDS = {"ET_EXEC": "fixed addresses", "ET_DYN": "position-independent"}
 SYMBOL_TYPES = (0, 1, 2, 10)
 UNDEFINED, ABSOLUTE, COMMON = 0, 0xFFF1, 0xFFF2
 LOCAL = 0
+#: What pyelftools may raise besides its own errors at headers that make no sense.
+SURPRISES = (TypeError, ValueError, KeyError, AttributeError, OverflowError, struct.error)
 
 
 class Segment:
@@ -72,9 +74,12 @@ def read_elf(path: str, *, va_bits: int, page_size: int) -> Program:
     if len(data) > MAX_BYTES:
         raise InputError(f"expected at most {MAX_BYTES >> 20} MiB of ELF file", path)
     try:
-        layout = Layout(path, data, ELFFile(BytesIO(data)), Space(va_bits, page_size))
-        return layout.program()
-    except (ELFError, UnicodeDecodeError, struct.error) as error:
+        elf = ELFFile(BytesIO(data))
+    except (ELFError, *SURPRISES) as error:
+        raise InputError(f"a damaged ELF file: {error}", path) from None
+    try:
+        return Layout(path, data, elf, Space(va_bits, page_size)).program()
+    except ELFError as error:
         raise InputError(f"a damaged ELF file: {error}", path) from None
 
 
