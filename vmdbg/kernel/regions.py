@@ -33,6 +33,7 @@ from vmdbg.state.tables import (
     REGION_SIZE,
     REGION_START,
 )
+from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ def check_place(k: Linked, form: Format, start: int, end: int, page: int) -> Non
     """UserError if no region of pages of `page` bytes can be there, whatever else is mapped."""
     if form.bounded:
         check_fits(k, form, start, end)
-    grain = 1 if form.bounded else page
+    grain, where = 1 if form.bounded else page, f"{start & WORD_MASK:#x}..{end & WORD_MASK:#x}"
     if start % grain or end % grain or end <= start:
-        raise UserError(f"Region {start:#x}..{end:#x} is not aligned to its page size, {page:#x}.")
+        raise UserError(f"Region {where} is not aligned to its page size, {page:#x}.")
     if not (k.canonical(start) and k.canonical(end - 1)):
-        raise UserError(f"Region {start:#x}..{end:#x} does not fit the address space of {form.name}.")
+        raise UserError(f"Region {where} does not fit the address space of {form.name}.")
     if max(form.index(start, 0), form.index(end - 1, 0)) >= form.user_entries:
-        raise UserError(f"Region {start:#x}..{end:#x} is not in the user's half of the address space.")
+        raise UserError(f"Region {where} is not in the user's half of the address space.")
 
 
 def page_index(form: Format, page: int, shared: bool = False) -> int:
@@ -96,8 +97,10 @@ def page_index(form: Format, page: int, shared: bool = False) -> int:
         index = form.size_index(page or form.page_size)
     except ValueError:
         raise UserError(f"{form.name} has no pages of {page} bytes.") from None
-    if shared and (index or form.bounded):
-        raise UserError(f"{form.name} maps files and shared memory in base pages, if at all.")
+    if shared and form.bounded:
+        raise UserError(f"{form.name} has no files and no shared memory to map.")
+    if shared and index:
+        raise UserError("Files and shared memory are mapped in base pages.")
     return index
 
 

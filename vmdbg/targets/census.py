@@ -7,6 +7,9 @@ from vmdbg.kernel.processes import badness, live_processes, process_name
 from vmdbg.kernel.scheduler import PROCESS_IS_FREE, PROCESS_STATES
 from vmdbg.state import events
 from vmdbg.state.tables import (
+    CACHE,
+    CACHE_FRAME,
+    CACHE_SLOT,
     CPU,
     CPU_PID,
     FRAME,
@@ -152,6 +155,10 @@ def slots(machine: Machine) -> Iterator[dict[str, Any]]:
         for row in range(0, len(m.frame), FRAME)
         if m.frame[row + FRAME_SLOT] > 0 and FRAME_STATES[m.frame[row + FRAME_STATE]] == "user"
     }
+    for row in range(0, len(m.cache) - CACHE + 1, CACHE):
+        if m.cache[row + CACHE_SLOT] and m.cache[row + CACHE_FRAME]:
+            frame = machine.k.frame_address(m, m.cache[row + CACHE_FRAME] - 1)
+            holders[m.cache[row + CACHE_SLOT]] = frame >> machine.format.page_bits
     for slot, refs in enumerate(m.slot[SLOT_REFS::SLOT].tolist()):
         if refs and slot:
             row = slot * SLOT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from vmdbg.kernel.faults import SIGBUS
 from vmdbg.kernel.processes import process_name
 from vmdbg.targets.notation import code_text, rights_text
 from vmdbg.views.events import SEGV_CODES, SIGNAL_NAMES
@@ -149,34 +150,50 @@ def kernel_verdict(
         return f"{before.fault.reason}: the tables are damaged"
     if not before.region:
         return f"no region holds {teller.show.va(signal.c)}"
+    if signal.a == SIGBUS:
+        return f"{teller.show.va(signal.c)} is beyond the end of what region {before.region} maps"
     return f"region {before.region} is {rights_text(done.rights)}: no {ACCESS_WORDS['rwx'[before.access]]}"
+
+
+MOVES = ("swap-out", "swap-drop", "file-drop", "file-write", "swap-in")
 
 
 def moved_lines(machine: Machine, rows: list[Happening]) -> Iterator[Line]:
     """A line for each page that went to swap or came back from it."""
     teller = Teller(machine)
     moved: Happening | None = None
+    entries: list[Happening] = []
     for row in rows:
-        if row.name in ("swap-out", "swap-drop", "file-drop", "swap-in"):
-            moved = row
-        elif row.name == "entry-write" and moved is not None:
-            yield moved_line(teller, moved, row)
-            moved = None if moved.name == "swap-in" else moved
+        if row.name in MOVES:
+            if moved is not None:
+                yield moved_line(teller, moved, entries)
+            moved, entries = row, []
+        elif row.name == "entry-write" and moved is not None and not (entries and moved.name == "swap-in"):
+            entries.append(row)
+    if moved is not None:
+        yield moved_line(teller, moved, entries)
 
 
-def moved_line(teller: Teller, moved: Happening, entry: Happening) -> str:
-    """`vpn 0x01: pfn 0x11 -> slot 1, written (dirty); PT[1] = 0x0102`."""
-    pfn, vpn = teller.show.pfn(moved.b), teller.vpn(moved.c)
-    reason = "dirty" if teller.machine.k.is_dirty(entry.b) else "no copy yet"
+def moved_line(teller: Teller, moved: Happening, entries: list[Happening]) -> str:
+    """`vpn 0x01: pfn 0x11 -> slot 1, written (dirty); PT[1] = 0x0102`; `entries` are those that changed."""
+    pfn, page = teller.show.pfn(moved.b), f"vpn {teller.vpn(moved.c)}" if entries else "mapped by nobody"
+    reason = "dirty" if any(teller.machine.k.is_dirty(entry.b) for entry in entries) else "no copy yet"
     what = {
         "swap-out": f"pfn {pfn} -> slot {moved.a}, written ({reason})",
         "swap-drop": f"pfn {pfn} -> slot {moved.a}, dropped (clean)",
         "file-drop": f"pfn {pfn} dropped, page {moved.a} of its file has it",
+        "file-write": f"pfn {pfn} kept as page {moved.a} of its file (dirty)",
         "swap-in": f"slot {moved.a} -> pfn {pfn}, read",
     }[moved.name]
-    known = teller.table_of(entry.a)
-    name = f"{teller.machine.format.levels[known[0]].name}[{known[1]}]" if known else teller.show.pa(entry.a)
-    return f"vpn {vpn}: {what}; {name} = {teller.show.entry(entry.c)}"
+    if not entries:
+        return f"{page}: {what}"
+    known = teller.table_of(entries[0].a)
+    name = teller.show.pa(entries[0].a)
+    if len(entries) > 1:
+        name = f"{len(entries)} entries"
+    elif known:
+        name = f"{teller.machine.format.levels[known[0]].name}[{known[1]}]"
+    return f"{page}: {what}; {name} = {teller.show.entry(entries[0].c)}"
 
 
 def outcome_word(done: Accessed) -> str:

@@ -112,6 +112,12 @@ def tell_minor(teller: Teller, row: Happening) -> str:
     return f"{why}, region {teller.region(row.b)}"
 
 
+def tell_evict(teller: Teller, row: Happening) -> str:
+    """evict: which page; one of an object may be mapped by nobody."""
+    page = f"vpn {teller.vpn(row.b)}" if row.b != -1 else "mapped by nobody"
+    return f"pfn {teller.show.pfn(row.a)}, {page}, {'dirty' if row.c else 'clean'}"
+
+
 def tell_signal(teller: Teller, row: Happening) -> str:
     """signal: `SIGSEGV (MAPERR) to process 1, 0x5000`."""
     name = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))[0]
@@ -251,10 +257,13 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "reclaim": lambda t, e: f"{e.a} user frames free, {e.b} wanted",
     "reclaim-background": lambda t, e: f"{e.a} user frames free, {e.b} wanted",
     "age": lambda t, e: f"pfn {t.show.pfn(e.a)}, vpn {t.vpn(e.b)}: A cleared",
-    "evict": lambda t, e: f"pfn {t.show.pfn(e.a)}, vpn {t.vpn(e.b)}, {'dirty' if e.c else 'clean'}",
+    "evict": tell_evict,
     "swap-out": lambda t, e: page_and_slot(t, e, "pfn {pfn} -> slot {slot}, {size} written"),
     "swap-drop": lambda t, e: page_and_slot(t, e, "pfn {pfn} dropped; slot {slot} is still valid"),
     "swap-in": lambda t, e: page_and_slot(t, e, "slot {slot} -> pfn {pfn}, {size} read"),
+    "file-read": lambda t, e: (
+        f"page {e.a} -> pfn {t.show.pfn(e.b)}, {format_size(t.machine.format.page_size)} read"
+    ),
     "file-drop": lambda t, e: f"pfn {t.show.pfn(e.b)} dropped; page {e.a} of the file has it",
     "file-write": lambda t, e: f"pfn {t.show.pfn(e.b)} kept as page {e.a} of the file",
     "switch": tell_switch,

@@ -6,7 +6,7 @@ from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT, Position
 from vmdbg.kernel.faults import CAUSE_LIMIT
 from vmdbg.state.tables import KERNEL_CPU
 from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
-from vmdbg.views.result import ADDRESS, DATA, NUMBER, Column, Result
+from vmdbg.views.result import ADDRESS, DATA, NUMBER, Column, Result, folded
 from vmdbg.views.teller import Teller
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ COLUMNS = (
     Column("pid", kind=NUMBER),
     Column("arguments", kind=DATA),
 )
-HEADERS = ("time", "event", "what")
+HEADERS = ("time", "event")
 GROUPED = ("walk-step", "table-read")
 ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
 WORD_MASK = (1 << 64) - 1
@@ -92,30 +92,29 @@ class EventTable(Result):
         first, last = rows[0], rows[-1]
         time = f"{first.operation}:{first.number}"
         if last is first:
-            return time, first.name, text(self.teller, first), self.teller.cost(first)
+            short = self.grouped and first.name == "walk-step" and len(self.teller.machine.format.levels) > 1
+            what = tell_walk(self.teller, rows) if short else text(self.teller, first)
+            return time, first.name, what, self.teller.cost(first)
         costs = self.teller.total(rows)
         return f"{time}-{last.number}", first.name, tell_walk(self.teller, rows), costs
 
     def lines(self) -> Iterator[Line]:
         cells = [self.cells(rows) for rows in self.groups()]
         header = len(cells) > 1
-        widths = [max((len(str(row[place])) for row in cells), default=0) for place in range(3)]
+        widths = [max((len(row[place]) for row in cells), default=0) for place in (0, 1)]
         if header:
             widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
-        widths[2] = max(widths[2], WIDTH - widths[0] - widths[1] - 4 - 2 - len("cycles"))
+        room = WIDTH - sum(widths) - 4  # for what is said and the cycles
         if header:
-            yield [("header", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{widths[2]}}  cycles")]
+            yield [("header", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
         for time, name, what, cycles in cells:
-            cost = "-" if cycles is None else str(cycles)
-            line: list[tuple[str, str]] = [
-                ("", f"{time:{widths[0]}}  "),
-                ("event", f"{name:{widths[1]}}"),
-                ("", "  " + what),
-            ]
-            if header or cycles is not None:
-                room = widths[2] - len(what) + 2 + len("cycles")
-                line.append(("", f"{cost:>{room}}" if len(cost) < room else f"  {cost}"))
+            cost = ("-" if cycles is None else str(cycles)) if header or cycles is not None else ""
+            said, *more = folded([what], room - (len(cost) + 2 if cost else 0))
+            line = [("", f"{time:{widths[0]}}  "), ("event", f"{name:{widths[1]}}"), ("", f"  {said[0]}")]
+            if cost:
+                line.append(("", f"{cost:>{room - len(said[0])}}"))
             yield line
+            yield from (" " * (sum(widths) + 4) + text for (text,) in more)
 
 
 # -- where the machine stands
@@ -230,6 +229,7 @@ def changed_flags(old: str, new: str) -> str:
 CHANGES = (
     ("frame-alloc", "frame given", "frames given"),
     ("swap-in", "page read from swap", "pages read from swap"),
+    ("file-read", "page read from a file", "pages read from files"),
     ("fault-cow", "page copied", "pages copied"),
     ("table-alloc", "table made", "tables made"),
     ("frame-free", "frame freed", "frames freed"),

@@ -33,10 +33,10 @@ def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
         ("", f"  pfn {show.pfn(found.pa >> show.page_bits)}, {format_size(found.page_size)}, "),
         ("rights", rights_text(found.rights)),
     ]
-    if cached and found.cached:
+    if cached and found.stale:
+        line += [("", ", "), ("warning", f"stale in {found.via}: {found.stale}")]
+    elif cached and found.cached:
         line.append(("", f", cached in {found.via}"))
-        if found.stale:
-            line.append(("warning", f", stale: {found.stale}"))
     return line
 
 
@@ -58,6 +58,8 @@ def hint(found: Outcome) -> str:
     if fault.slot:
         return f" ({found.region}, in swap)"
     waits = fault.kind == "not-present" and found.region != "guard"
+    if waits and found.region in ("file", "shared"):
+        return f" ({found.region}, not mapped yet)"
     return f" ({found.region}, never touched)" if waits else f" ({found.region})"
 
 
