@@ -6,6 +6,7 @@ from array import array
 
 from vmdbg.errors import UserError
 from vmdbg.hardware.tlb import KEY_SIZE
+from vmdbg.machine.config import MOST_DIGITS, MOST_ENTRIES
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_BASE,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 ALL_SIZES = "all"
 PLRU_WAYS = 64  # most ways whose tree fits in a word
-MOST_ENTRIES = 1 << 20  # of one array
 
 
 class Array:
@@ -56,8 +56,8 @@ class Arrays:
         self.rows: list[Array] = []
         for name, level in (("tlb.l1", 1), ("tlb.l1i", 1), ("tlb.l1d", 1), ("tlb.l2", 2)):
             sets, ways = config.geometry(name)
+            sizes = page_sizes(form, f"{name}_pages", config[f"{name}_pages"])
             if sets:
-                sizes = page_sizes(form, f"{name}_pages", config[f"{name}_pages"])
                 self.rows.append(Array(name, level, sets, ways, sizes))
         if any(row.name == "tlb.l1" for row in self.rows) and sum(row.level == 1 for row in self.rows) > 1:
             raise UserError("tlb.l1 serves fetches and data; it excludes tlb.l1i and tlb.l1d.")
@@ -124,19 +124,20 @@ def page_sizes(form: Format, name: str, text: str) -> int:
 
 def walk_caches(form: Format, text: str) -> list[Array]:
     """The caches that `tlb.walk_cache` lists (`PDPT:4 PD:32`), root first.  UserError if one cannot be."""
-    names = [level.name for level in form.levels[:-1]][-KEY_SIZE:]
+    last = len(form.levels) - 1
+    depths = {form.levels[depth].name: depth for depth in range(max(0, last - KEY_SIZE), last)}
+    known = {name.lower(): depth for name, depth in depths.items()}
     found: dict[int, Array] = {}
     for word in text.replace(",", " ").split():
         name, _, count = word.partition(":")
-        known = name in names and count.isdecimal() and 0 < int(count) <= MOST_ENTRIES
-        depth = [level.name for level in form.levels].index(name) if known else -1
-        if not known or depth in found or form.software_walk:
-            what = f"LEVEL:ENTRIES, LEVEL one of {', '.join(names)}" if names else "nothing"
+        depth = known.get(name.lower(), -1)
+        entries = int(count) if count.isdecimal() and len(count) < MOST_DIGITS else 0
+        if depth < 0 or depth in found or form.software_walk or not 0 < entries <= MOST_ENTRIES:
+            what = f"LEVEL:ENTRIES, LEVEL one of {', '.join(depths)}" if depths else "nothing"
             if form.software_walk:
                 what = f"nothing, because {form.name} has no walker"
             raise UserError(f'tlb.walk_cache: "{word}" is no page-walk cache; expected {what}.')
-        sizes = 1 << len(form.levels) - 1 - depth
-        found[depth] = Array(name, 0, 1, int(count), sizes, depth)
+        found[depth] = Array(form.levels[depth].name, 0, 1, entries, 1 << last - depth, depth)
     return [found[depth] for depth in sorted(found)]
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 K, M, G = 1 << 10, 1 << 20, 1 << 30
 MOST = 1 << 40  # of anything that is counted: what has no bound of its own
 GEOMETRY = "SETSxWAYS"
-SIZES = "sizes such as 4K 2M, or all"
+PAGES = "Sizes such as 4K 2M, or all.  Larger pages than the TLB holds are walked for each time."
 FORMAT_NAMES = "a name, or a TOML file that declares one"
 
 SETTINGS: tuple[Setting, ...] = (
@@ -70,14 +70,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tlb.l1i", PLAIN_STRING, "off", "first-level TLB for fetches", unit=GEOMETRY),
     Setting("tlb.l1d", PLAIN_STRING, "off", "first-level TLB for data", unit=GEOMETRY),
     Setting("tlb.l2", PLAIN_STRING, "128x12", "second-level TLB", unit=GEOMETRY),
-    Setting("tlb.l1_pages", PLAIN_STRING, "all", "page sizes that tlb.l1 holds", unit=SIZES),
-    Setting("tlb.l1i_pages", PLAIN_STRING, "all", "page sizes that tlb.l1i holds", unit=SIZES),
-    Setting("tlb.l1d_pages", PLAIN_STRING, "all", "page sizes that tlb.l1d holds", unit=SIZES),
-    Setting("tlb.l2_pages", PLAIN_STRING, "all", "page sizes that tlb.l2 holds", unit=SIZES),
+    Setting("tlb.l1_pages", PLAIN_STRING, "all", "page sizes that tlb.l1 holds", details=PAGES),
+    Setting("tlb.l1i_pages", PLAIN_STRING, "all", "page sizes that tlb.l1i holds", details=PAGES),
+    Setting("tlb.l1d_pages", PLAIN_STRING, "all", "page sizes that tlb.l1d holds", details=PAGES),
+    Setting("tlb.l2_pages", PLAIN_STRING, "all", "page sizes that tlb.l2 holds", details=PAGES),
     Setting("tlb.inclusive", BOOLEAN, False, "whether the first level loses what the second level loses"),
     Setting("tlb.replacement", ENUM, "lru", "replacement policy of the TLB", choices=REPLACEMENTS),
     Setting(
-        "tlb.walk_cache", PLAIN_STRING, "", "what page-walk caches hold", unit="LEVEL:ENTRIES, blanks between"
+        "tlb.walk_cache",
+        PLAIN_STRING,
+        "",
+        "contents of the page-walk caches",
+        details="LEVEL:ENTRIES for each, such as PML4:4 PDPT:4 PD:32; nothing: there are none.",
     ),
     Setting("tlb.asids", BOOLEAN, True, "whether TLB entries carry the address space's number"),
     Setting(
@@ -120,6 +124,7 @@ for _setting in SETTINGS:
         _setting.high = MOST
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 PRESETS = os.path.join(os.path.dirname(__file__), "presets")
+MOST_ENTRIES, MOST_DIGITS = 1 << 20, 20  # of one array of the TLB; of its geometry
 TLB_SETTINGS = ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2")
 
 
@@ -128,9 +133,11 @@ def parse_geometry(name: str, text: str) -> tuple[int, int]:
     if text == "off":
         return 0, 0
     sets, _, ways = text.partition("x")
-    if sets.isdecimal() and ways.isdecimal():
+    if sets.isdecimal() and ways.isdecimal() and len(text) <= MOST_DIGITS:
         s, w = int(sets), int(ways)
-        if s and w and s & (s - 1) == 0 and s * w <= 1 << 20:
+        if s * w > MOST_ENTRIES:
+            raise UserError(f"{name}: an array has at most {MOST_ENTRIES} entries, not {s * w}.")
+        if s and w and s & (s - 1) == 0:
             return s, w
     raise UserError(f'{name}: expected {GEOMETRY} (sets a power of two) or "off", not "{text}".')
 

@@ -308,10 +308,13 @@ global ones too.  global: only these.""",
 )
 def tlb_flush_command(session: Session, args: Args) -> object:
     from vmdbg.debugger.acting import flush, flush_page
+    from vmdbg.targets.place import check_asid
 
     timeline, what, number = session.timeline, args.what, args.number
     if (what == "asid") != (number is not None):
         raise UserError("Argument required (address-space number)." if number is None else "Junk at end.")
+    if number is not None:
+        check_asid(number)
     if what in (None, "asid", "all", "global"):
         name = " ".join(["tlb flush", what or "", "" if number is None else str(number)]).strip()
         _, action = timeline.act(
