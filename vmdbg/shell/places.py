@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
 from vmdbg.shell.command import Option
 from vmdbg.shell.kinds import ASID, CPU, PHYSICAL, PROCESS
 
@@ -24,8 +25,12 @@ MODES = (AS_USER, AS_KERNEL)
 
 
 def place_of(session: Session, args: Args) -> Any:
-    """The place that the options name; see `vmdbg.targets.place`."""
+    """The place that the options name; see `vmdbg.targets.place`.  UserError if two contradict."""
     given = args.__dict__
+    if given.get("pid") is not None and given.get("root") is not None:
+        raise UserError('"-pid" and "-root" exclude one another.')
+    if given.get("u") and given.get("k"):
+        raise UserError('"-u" and "-k" exclude one another.')
     mode = 1 if given.get("k") else 0 if given.get("u") else None
     return session.target.place(
         given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid"), mode

@@ -351,7 +351,10 @@ def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int, cpu
     """How a CPU's cached translation disagrees with a walk: a word and a sentence, or two empty texts."""
     k = machine.k
     if not walk.maps:
-        return "dead-page", why_absent(machine, walk.last, cpu)[0]
+        reserved = walk.last.kind == ENTRY_RESERVED
+        return "dead-page", (
+            f"{walk.last.name} is reserved" if reserved else why_absent(machine, walk.last, cpu)[0]
+        )
     page, size = page_of(machine, walk)
     start = s64(va) & -size
     offset = s64(va) - start
