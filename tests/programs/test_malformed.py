@@ -88,12 +88,12 @@ def mutated_bytes(seeds: list[bytes], number: int) -> bytes:
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.randint(1, 5)):
         near = rng.choice((64, 64, 200, len(data)))  # mostly the headers
-        at = rng.randrange(4, min(near, len(data)))
+        at = rng.randrange(4, max(5, min(near, len(data))))
         how = rng.randrange(5)
         if how == 0:
-            data[at] = rng.randrange(256)
+            data[at : at + 1] = rng.randbytes(1)
         elif how == 1:
-            data[at] ^= 1 << rng.randrange(8)
+            data[at : at + 1] = bytes(byte ^ 1 << rng.randrange(8) for byte in data[at : at + 1])
         elif how == 2:
             size = rng.choice((2, 4, 8))
             value = rng.choice((0, 1, -1, 1 << (8 * size - 1), rng.getrandbits(8 * size)))
