@@ -11,24 +11,18 @@ from collections import Counter, namedtuple
 
 from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_IS_USER, FRAME_STATES
 from vmdbg.kernel.processes import live_processes
-from vmdbg.kernel.scheduler import PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_STATES
 from vmdbg.machine.check_objects import check_objects
+from vmdbg.machine.check_processes import (
+    check_cpus,
+    check_processes,
+    check_scheduler,
+    check_told,
+    name_of,
+)
 from vmdbg.machine.survey import Survey, chain, column
 from vmdbg.state.tables import (
     CACHE,
     CACHE_SLOT,
-    CPU,
-    CPU_ASID,
-    CPU_CONTROL0,
-    CPU_FETCH,
-    CPU_IGNORED,
-    CPU_MODE,
-    CPU_PID,
-    CPU_QUANTUM,
-    CPU_READ,
-    CPU_RESERVED,
-    CPU_ROOT,
-    CPU_WRITE,
     FRAME,
     FRAME_DEPTH,
     FRAME_MAPS,
@@ -38,14 +32,9 @@ from vmdbg.state.tables import (
     FRAME_RMAP,
     FRAME_SLOT,
     FRAME_STATE,
-    KERNEL_CPU,
     KERNEL_FREE,
-    KERNEL_LIVE,
     KERNEL_NEWEST,
     KERNEL_OLDEST,
-    KERNEL_QUANTUM,
-    KERNEL_READY_FIRST,
-    KERNEL_READY_LAST,
     KERNEL_REGION_FREE,
     KERNEL_RESIDENT,
     KERNEL_RMAP_COUNT,
@@ -57,14 +46,9 @@ from vmdbg.state.tables import (
     KERNEL_USER_FREE,
     KERNEL_USER_POOL,
     PROCESS,
-    PROCESS_ASID,
-    PROCESS_NEXT,
     PROCESS_REGION,
     PROCESS_ROOT,
     PROCESS_RSS,
-    PROCESS_STATE,
-    PROCESS_SWAPPED,
-    PROCESS_TABLES,
     REGION,
     REGION_END,
     REGION_NEXT,
@@ -116,6 +100,7 @@ def check(machine: Machine, owed: bool = False) -> list[Violation]:
         ("policy", check_queue(survey)),
         ("scheduler", check_scheduler(survey)),
         ("scheduler", check_cpus(survey)),
+        ("tlb", check_told(survey)),
         ("tlb", survey.misplaced()),
     ):
         for message in messages:
@@ -253,34 +238,6 @@ def check_slots(s: Survey) -> Iterator[str]:
             yield f"slot {slot} is free, but has an owner"
 
 
-def check_processes(s: Survey) -> Iterator[str]:
-    """What is counted for each process is what its tables hold."""
-    m = s.m
-    rss, swapped = Counter(), Counter(pid for pid, _, _ in s.swapped.values())  # type: Counter[int], Counter[int]
-    for leaf in s.leaves.values():
-        rss[leaf.pid] += s.frames_of_size(leaf.size)
-    live = live_processes(s.k)
-    for pid in range(1, len(m.process) // PROCESS):
-        row = pid * PROCESS
-        for name, at, counted in (
-            ("resident frames", PROCESS_RSS, rss[pid]),
-            ("swapped pages", PROCESS_SWAPPED, swapped[pid]),
-            ("frames of tables", PROCESS_TABLES, s.table_frames[pid]),
-        ):
-            if m.process[row + at] != counted:
-                yield f"process {pid}: {m.process[row + at]} {name} are counted, {counted} exist"
-        if pid not in live:
-            for name, at in (("a root table", PROCESS_ROOT), ("a region", PROCESS_REGION)):
-                if m.process[row + at]:
-                    yield f"process {pid} does not live, but has {name}"
-    numbers = [m.process[pid * PROCESS + PROCESS_ASID] for pid in live]
-    for number in {number for number in numbers if number and numbers.count(number) > 1}:
-        if s.machine.config["tlb.asids"]:
-            yield f"{numbers.count(number)} processes have address-space number {number}"
-    if m.kernel[KERNEL_LIVE] != len(live):
-        yield f"{len(live)} processes live, {m.kernel[KERNEL_LIVE]} are counted"
-
-
 def check_regions(s: Survey) -> Iterator[str]:
     """Regions are in the order of their addresses, do not overlap, and hold every page that is mapped."""
     m = s.m
@@ -365,53 +322,3 @@ def check_queue(s: Survey) -> Iterator[str]:
     }
     for frame in sorted(evictable.symmetric_difference(members)):
         yield f"frame {frame} is {'not ' if frame in evictable else ''}in the policy's queue"
-
-
-def check_scheduler(s: Survey) -> Iterator[str]:
-    """Each process that lives runs on one CPU or waits in the queue, once."""
-    m = s.m
-    waiting, wrong = chain(m.process, PROCESS, PROCESS_NEXT, m.kernel[KERNEL_READY_FIRST], 0)
-    if wrong:
-        yield f"the processes that wait: the list {wrong}"
-    if m.kernel[KERNEL_READY_LAST] != (waiting[-1] if waiting else 0):
-        yield f"the queue ends at process {m.kernel[KERNEL_READY_LAST]}, which is not its last one"
-    running = Counter(pid for pid in column(m.cpu, CPU, CPU_PID) if pid)
-    for pid in range(1, len(m.process) // PROCESS):
-        state = m.process[pid * PROCESS + PROCESS_STATE]
-        if running[pid] != (state == PROCESS_IS_RUNNING):
-            yield f"process {pid} is {name_of(PROCESS_STATES, state)} and on {running[pid]} CPUs"
-        if waiting.count(pid) != (state == PROCESS_IS_READY):
-            how = "" if pid in waiting else "not "
-            yield f"process {pid} is {name_of(PROCESS_STATES, state)}, {how}waiting"
-
-
-def check_cpus(s: Survey) -> Iterator[str]:
-    """The registers of each CPU are those of its process."""
-    m = s.m
-    if not 0 <= m.kernel[KERNEL_CPU] < len(m.cpu) // CPU:
-        yield f"CPU {m.kernel[KERNEL_CPU]} is next, which there is not"
-    for cpu in range(len(m.cpu) // CPU):
-        row = cpu * CPU
-        pid = m.cpu[row + CPU_PID]
-        if not 0 <= pid < len(m.process) // PROCESS:
-            yield f"CPU {cpu} runs process {pid}, which there is not"
-            continue
-        if pid:
-            for name, at, other in (("root", CPU_ROOT, PROCESS_ROOT), ("ASID", CPU_ASID, PROCESS_ASID)):
-                if m.cpu[row + at] != m.process[pid * PROCESS + other]:
-                    yield f"CPU {cpu}: its {name} is not that of process {pid}"
-        elif m.cpu[row + CPU_ROOT] or m.cpu[row + CPU_ASID]:
-            yield f"CPU {cpu} is idle, but has a root or an ASID"
-        if not 0 <= m.cpu[row + CPU_QUANTUM] <= m.kernel[KERNEL_QUANTUM]:
-            yield f"CPU {cpu}: {m.cpu[row + CPU_QUANTUM]} of {m.kernel[KERNEL_QUANTUM]} operations are left"
-        control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
-        sets = tuple(m.cpu[row + at] for at in (CPU_READ, CPU_WRITE, CPU_FETCH))
-        if sets != s.form.allowed(control, m.cpu[row + CPU_MODE]):
-            yield f"CPU {cpu}: the allowed rights are not those of its control registers"
-        if (m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED]) != s.form.masks(control):
-            yield f"CPU {cpu}: the reserved bits are not those of its control registers"
-
-
-def name_of(names: tuple[str, ...], number: int) -> str:
-    """The name of a state, or its number if it is none."""
-    return names[number] if 0 <= number < len(names) else f"in state {number}"
