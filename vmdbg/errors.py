@@ -51,3 +51,7 @@ class LimitError(UserError):
 
 class Quit(VmdbgError):
     """The user interrupted a command: GDB prints `Quit` and goes on."""
+
+
+class BoundReached(SystemExit):
+    """A bound of a restricted run, on time or on output, is reached: the run ends with status 1."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,12 +34,20 @@ def cage(make_shell: Callable[..., object], tmp_path: Path):
         "source -v ../outside.vmdbg",
         "source here/../../outside.vmdbg",
         "source ~/outside.vmdbg",
+        "source /proc/self/cwd/../outside.vmdbg",
+        "source /dev/fd/0",
+        "define hook-print\nshell echo out\nend\nprint 1",
+        "alias sneak = shell\nsneak echo out",
+        "define echo\nshell printf out\nend\necho x",
+        'set $cmd = "shell echo out"\neval "%s", $cmd',
+        "with max-user-call-depth 5 -- pipe echo out | cat",
+        "if 1\nshell echo out\nend",
     ],
 )
 def test_refused(cage, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     before = os.getcwd()
-    assert "out" not in cage.run(line)
+    assert "out" not in cage.script(line)
     assert cage.err()
     assert os.getcwd() == before
 
@@ -50,6 +57,26 @@ def test_links_are_followed_before_they_are_judged(cage, tmp_path: Path) -> None
     (tmp_path / "here" / "up").symlink_to(tmp_path)
     for name in ("link.vmdbg", "up/outside.vmdbg"):
         assert "are not allowed in a restricted session." in cage.errors(f"source {name}")
+
+
+def test_what_leads_outside_without_a_name_is_refused(cage, tmp_path: Path) -> None:
+    """A second name of a file outside, and pipes and devices, at which one would wait for ever."""
+    here = tmp_path / "here"
+    (here / "hard.vmdbg").hardlink_to(tmp_path / "outside.vmdbg")
+    os.mkfifo(here / "fifo")
+    for line in ("source {}", "source -isolated {}", "load machine {}", "set logging file {}"):
+        for name in ("hard.vmdbg", "fifo", "/dev/zero", "/dev/stdin"):
+            assert "not allowed in a restricted session." in cage.errors(line.format(name)), (line, name)
+    assert (tmp_path / "outside.vmdbg").read_text() == "echo out\\n\n"
+
+
+def test_completion_lists_no_folder_outside(cage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here" / "up").symlink_to(tmp_path)
+    (tmp_path / "here" / "mine.vmdbg").write_text("")
+    for text in ("../", "/", "~/", "up/", f"{tmp_path}/"):
+        assert cage.run(f"complete source {text}") == ""
+    assert cage.run("complete source m") == "source mine.vmdbg\n"
 
 
 def test_log_files_stay_inside(cage, tmp_path: Path) -> None:
@@ -95,47 +122,6 @@ def test_the_history_is_not_touched(cage, tmp_path: Path) -> None:
     assert (tmp_path / "here" / ".vmdbg_history").read_text() == "print 1\n"
 
 
-def test_endless_output_ends(
-    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    (tmp_path / "a.vmdbg").write_text(f"while 1\necho {'x' * 10_000}\nend\n")
-    done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "a.vmdbg")
-    assert (done.stderr, done.returncode) == ("Output limit reached.\n", 1)
-    assert len(done.stdout) <= 16 << 20
-
-
-def test_endless_output_into_nothing_ends(
-    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    (tmp_path / "a.vmdbg").write_text(f"while 1\necho {'x' * 10_000}\nend\n")
-    done = run_vmdbg("-nx", "-batch", "--restricted", "-ex", "source -isolated a.vmdbg", "-ex", "echo on")
-    assert "Output limit reached." in done.stderr
-
-
-def test_endless_loops_end(tmp_path: Path) -> None:
-    (tmp_path / "a.vmdbg").write_text("while 1\nend\n")
-    code = (
-        "import sys; from vmdbg.shell import bounds; from vmdbg.cli import main; bounds.SECONDS = 0.2\n"
-        f"sys.exit(main(['-nx', '-batch', '--restricted', '-cd', {str(tmp_path)!r}, '-x', 'a.vmdbg']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert (done.stdout, done.stderr, done.returncode) == ("", "Time limit reached.\n", 1)
-
-
-def test_memory_is_bounded(
-    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    (tmp_path / "a.vmdbg").write_text(
-        'define f\neval "f %s%s", "$arg0", "$arg0"\nend\nf aaaaaaaaaaaaaaaaaaaaaaaa\n'
-    )
-    done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "a.vmdbg")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr) < 10_000
-
-
 def test_the_script_of_the_command_line_may_be_anywhere(
     run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
@@ -159,20 +145,45 @@ def test_the_script_of_the_command_line_may_be_anywhere(
         "save machine ../m.vm",
         "set machine.program ../p.vmp",
         "with machine.program ../p.vmp -- print 1",
+        "machine form.toml",
+        "machine link.toml",
+        "machine swap.toml",
+        "machine code.toml",
+        "machine fifo.toml",
+        "set machine.format ../form.toml",
+        "set machine.swap.file ../swap",
+        "set kernel.policy mine.py",
+        "mmap -file ../p.vmp 0x9000 256 r",
+        "break 0x10\nsave breakpoints ../stops",
+        "diff ../m.vm",
     ],
 )
 def test_files_of_the_machine_stay_inside(cage, line: str, tmp_path: Path) -> None:
     secret = "secret\n"
     (tmp_path / "p.vmp").write_text(secret)
     (tmp_path / "m.toml").write_text('[machine]\nformat = "tutorial16"\n')
-    (tmp_path / "here" / "up").symlink_to(tmp_path)
-    (tmp_path / "here" / "here.toml").write_text(f'[machine]\nprogram = "{tmp_path}/p.vmp"\n')
+    (tmp_path / "form.toml").write_text(secret)
+    here = tmp_path / "here"
+    (here / "up").symlink_to(tmp_path)
+    (here / "out.toml").symlink_to(tmp_path / "form.toml")
+    (here / "mine.py").write_text("import os\nos.mkdir('../made')\n")
+    os.mkfifo(here / "fifo.toml")
+    (here / "here.toml").write_text(f'[machine]\nprogram = "{tmp_path}/p.vmp"\n')
+    for name, text in {
+        "form": '[machine]\nformat = "../form.toml"\n',
+        "link": '[machine]\nformat = "out.toml"\n',
+        "swap": '[machine]\nswap.file = "../swap"\n',
+        "code": '[kernel]\npolicy = "mine.py"\n',
+    }.items():
+        (here / f"{name}.toml").write_text(text)
     cage.session.settings.attach_later(lambda: MachineSettings(cage.session))
     cage.session.target = open_target(cage.session, "tutorial16", "")
-    said = cage.errors(line)
+    shown = cage.script(line)
+    said = cage.err()
     assert "not allowed" in said
-    assert "secret" not in said + cage.out()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "m.toml", "outside.vmdbg", "p.vmp"]
+    assert "secret" not in said + shown
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["form.toml", "here", "m.toml", "outside.vmdbg", "p.vmp"]
 
 
 def test_the_machine_of_the_command_line_may_be_anywhere(
@@ -184,12 +195,3 @@ def test_the_machine_of_the_command_line_may_be_anywhere(
         "-nx", "-batch", "--restricted", "-m", "../m.toml", "-ex", "split 0x401000", cwd=tmp_path / "inside"
     )
     assert (done.stderr, done.returncode) == ("", 0)
-
-
-def test_a_machine_that_does_not_fit(
-    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    (tmp_path / "big.toml").write_text('[machine]\nram = "60G"\n')
-    done = run_vmdbg("-nx", "-batch", "--restricted", "-ex", "machine big.toml", "-ex", "echo on")
-    told = "big.toml: machine.ram: 15728640 pages of x86_64; at most 4194304 are possible.\n"
-    assert (done.stdout, done.stderr) == ("on", told)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from vmdbg.errors import Quit
+from vmdbg.errors import BoundReached, Quit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Output:
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
-                raise SystemExit(self.limit_reached())
+                raise BoundReached(self.limit_reached())
         if self._captures:
             self._captures[-1].append(text)
             return

@@ -6,6 +6,7 @@ The shell gives it an interpreter; whoever wants a line to be executed says `ses
 from __future__ import annotations
 
 import os
+import stat
 
 from vmdbg.debugger.output import Output
 from vmdbg.debugger.settings import Settings
@@ -43,7 +44,24 @@ class Policy:
         real = os.path.realpath(name)
         if real != self.folder and not real.startswith(self.folder.rstrip("/") + "/"):
             raise LimitError(f"{name}: files outside {self.folder} are not allowed in a restricted session.")
+        what = strangeness(real)
+        if what:
+            raise LimitError(f"{name}: {what} are not allowed in a restricted session.")
         return real
+
+
+def strangeness(path: str) -> str:
+    """What sort of file inside the folder leads outside or makes one wait for ever; nothing for a file with
+    one name, a folder, or what is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    if stat.S_ISDIR(found.st_mode):
+        return ""
+    if not stat.S_ISREG(found.st_mode):
+        return "pipes and devices"
+    return "files with several names (hard links)" if found.st_nlink > 1 else ""
 
 
 class SessionScope:

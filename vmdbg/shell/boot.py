@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.session import Policy, Session
-    from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.setting import Setting
 
 NEXT_TARGET = "next target"  # key of the session's extras: a machine that waits for `run`
@@ -35,7 +34,7 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
     config = load_config(policy.path(name) if own else name)
     if own and config["machine.program"]:
         policy.path(str(config["machine.program"]))  # refused if it lies outside
-    approve(policy, config)
+    approve(policy, config.values)
     try:
         outside = not policy.restricted
         target = Simulated(config, policy.path(program) if program else "", outside=outside)
@@ -56,14 +55,16 @@ def open_first(session: Session, machine: str, program: str) -> Any:
     return target
 
 
-def approve(policy: Policy, config: MachineConfig) -> None:
-    """Refuses a machine with files that a restricted session may not have: a page-replacement policy (it is
-    code), or a swap area outside its folder."""
+def approve(policy: Policy, values: Mapping[str, Any]) -> None:
+    """Refuses settings of a machine with files that a restricted session may not have: a page-replacement
+    policy (it is code), or a format or a swap area outside its folder."""
     from vmdbg.kernel.policies import POLICIES
 
-    if config["machine.swap.file"]:
-        policy.path(config["machine.swap.file"])
-    if config["kernel.policy"] not in POLICIES:
+    if values.get("machine.swap.file"):
+        policy.path(values["machine.swap.file"])
+    if values.get("machine.format", "").endswith(".toml"):
+        policy.path(values["machine.format"])
+    if values.get("kernel.policy", POLICIES[0]) not in POLICIES:
         policy.require_open("A file as kernel.policy")
 
 
@@ -102,6 +103,7 @@ def boot_again(
     """
     from vmdbg.targets.simulated import Simulated
 
+    approve(session.policy, values)
     old = session.extras.get(NEXT_TARGET) or session.target
     config = old.machine.config.with_(values)
     outside = not session.policy.restricted if program else old.outside
@@ -151,6 +153,8 @@ class MachineSettings:
             for target in {id(t): t for t in (session.target, session.extras.get(NEXT_TARGET)) if t}.values():
                 target.machine.config = target.machine.config.with_({name: value})
             return
+        if session.interpreter is not None and session.interpreter.isolated:
+            raise UserError("An isolated script keeps the machine that it was given.")
         target = boot_again(session, {name: value})
         if timeline.end == timeline.begin and not timeline.inside:
             replace_target(session, target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import BoundReached
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
@@ -9,7 +11,6 @@ if TYPE_CHECKING:
 OUTPUT_CHARACTERS = 16 << 20
 SECONDS = 120
 MEMORY_BYTES = 4 << 30
-MAPPED_BYTES = 12 << 30  # with the memory of the machine, which takes what was ever written
 FILE_BYTES = 64 << 20
 
 
@@ -20,16 +21,20 @@ def bound(session: Session) -> None:
 
     def out_of_time(number: int, frame: object) -> None:
         session.output.error("Time limit reached.")
-        raise SystemExit(1)
+        raise BoundReached(1)
 
-    session.output.limit = OUTPUT_CHARACTERS
     signal.signal(signal.SIGALRM, out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    for what, most in (
-        (resource.RLIMIT_DATA, MEMORY_BYTES),
-        (resource.RLIMIT_AS, MAPPED_BYTES),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
-    ):
+    arm(session)
+    for what, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, FILE_BYTES)):
         _, hard = resource.getrlimit(what)
         resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def arm(session: Session) -> None:
+    """Output and time count from here, in a restricted session."""
+    if session.policy.restricted:
+        import signal
+
+        session.output.limit = OUTPUT_CHARACTERS
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)

@@ -30,9 +30,19 @@ if TYPE_CHECKING:
     from vmdbg.views.result import Result
 
 NOT_TOP_LEVEL = "This command cannot be used at the top level."
+# What an isolated script would leave something behind with, or look outside: output, files, machines.
+NOT_ISOLATED = ("expect", "file", "load", "machine", "make", "pipe", "save", "shell")
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
+MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more
 MAX_SOURCE_DEPTH = 256
 LONGEST_LINE = 1 << 20
+
+
+def make_room(depth: int) -> None:
+    """Python may recurse as deep as so many calls need; beyond MAX_FRAMES it ends with RecursionError."""
+    needed = (depth + 8) * FRAMES_PER_CALL + 1000
+    if sys.getrecursionlimit() < needed:
+        sys.setrecursionlimit(min(needed * 2, MAX_FRAMES))
 
 
 class Interpreter:
@@ -173,6 +183,8 @@ class Interpreter:
         self, command: Command, rest: str, invoked: str, body: list[list[Statement]] | None, from_tty: bool
     ) -> None:
         """Parses the arguments, runs the function, shows its result."""
+        if self.isolated and command.words[0] in NOT_ISOLATED and command.group != "user-defined":
+            raise UserError(f'No "{command.words[0]}" in an isolated script.')
         self.running = invoked + rest
         self.check_needs(command)
         args = parse_arguments(self.session, command, rest, invoked)
@@ -354,9 +366,7 @@ class Interpreter:
         limit = self.session.settings.number("max-user-call-depth")
         if limit is not None and len(self.arguments) >= limit:
             raise UserError("Max user call depth exceeded -- command aborted.")
-        needed = (len(self.arguments) + 8) * FRAMES_PER_CALL + 1000
-        if sys.getrecursionlimit() < needed:
-            sys.setrecursionlimit(needed * 2)
+        make_room(len(self.arguments))
         self.arguments.append(UserArguments(text))
         loops, self.loops = self.loops, 0
         try:
@@ -371,13 +381,12 @@ class Interpreter:
         """Runs the lines of a script; an error stops it and gets its place in front."""
         if sum(type(source) is Source for source in self.sources) >= MAX_SOURCE_DEPTH:
             raise UserError("Too many nested scripts -- command aborted.")
-        needed = (len(self.sources) + 8) * FRAMES_PER_CALL + 1000
-        if sys.getrecursionlimit() < needed:
-            sys.setrecursionlimit(needed * 2)
+        make_room(len(self.sources))
         source = Source(name, lines)
         self.sources.append(source)
         before, self.verbose = self.verbose, self.verbose or verbose
         arguments, self.arguments = self.arguments, []
+        loops, self.loops = self.loops, 0
         try:
             while (line := source.read()) is not None:
                 self.execute(line)
@@ -387,4 +396,4 @@ class Interpreter:
             raise wrapped from error
         finally:
             self.sources.pop()
-            self.verbose, self.arguments = before, arguments
+            self.verbose, self.arguments, self.loops = before, arguments, loops

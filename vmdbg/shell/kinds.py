@@ -90,10 +90,9 @@ def complete_file(session: Any, text: str) -> list[str]:
     import os
 
     folder, _, start = text.rpartition("/")
-    place = os.path.expanduser(folder + "/") if "/" in text else "."
     try:
-        entries = list(os.scandir(place))
-    except OSError:
+        entries = list(os.scandir(session.policy.path(folder + "/") if "/" in text else "."))
+    except (OSError, UserError):
         return []
     names = [e.name + "/" if e.is_dir() else e.name for e in entries if e.name.startswith(start)]
     lead = folder + "/" if "/" in text else ""

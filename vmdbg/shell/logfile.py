@@ -22,6 +22,8 @@ def start(session: Session) -> None:
     if output.log is not None:
         output.line(f"Already logging to {session.extras['log_name']}.")
         return
+    if session.interpreter.isolated:
+        raise UserError("No logging in an isolated script.")
     name = session.settings.string("logging file")
     overwrite, only = session.settings.flag("logging overwrite"), session.settings.flag("logging redirect")
     try:

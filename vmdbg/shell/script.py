@@ -45,12 +45,16 @@ class Source:
     def read(self, prompt: str = "") -> str | None:
         """The next line, with the lines that a backslash at the end continues."""
         line = self.raw_line(prompt)
-        while line is not None and ends_open(line):
+        if line is None or not ends_open(line):
+            return line
+        parts = [line]
+        while ends_open(parts[-1]):
             following = self.raw_line("")
             if following is None:
-                return line
-            line = line[:-1] + following
-        return line
+                break
+            parts[-1] = parts[-1][:-1]
+            parts.append(following)
+        return "".join(parts)
 
 
 def ends_open(line: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-from vmdbg.errors import UserError
+from vmdbg.errors import BoundReached, UserError
+from vmdbg.shell.bounds import arm
+from vmdbg.shell.report import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def source_file(
 
 
 def source_isolated(session: Session, name: str) -> None:
-    """Runs a stranger's script: only what it does to the machine remains."""
+    """Runs a stranger's script: only what it does to the machine remains.  What goes wrong in it, and a
+    bound that it reaches, is reported and ends it alone; a bound makes the exit status 1 all the same."""
     if not name:
         raise UserError(NO_NAME)
     try:
@@ -51,20 +54,53 @@ def source_isolated(session: Session, name: str) -> None:
     except OSError as error:
         raise UserError(f"{name}: {error.strerror}.") from None
     interpreter = session.interpreter
-    commands, settings = interpreter.registry.snapshot(), session.settings.values()
-    variables, extras, folder = session.keep_values(), dict(session.extras), os.getcwd()
-    session.extras.pop("displays", None)
-    session.extras.pop("examine", None)
-    before, interpreter.isolated = interpreter.isolated, True
+    outer, kept = interpreter.isolated, Kept(session)
+    interpreter.isolated = True
     try:
         with session.output.capture():
             interpreter.run_lines(name, lines)
+    except BoundReached:
+        if outer:
+            raise
+        session.exit_code = 1
+        arm(session)
     except SystemExit:
         pass
+    except (UserError, MemoryError, RecursionError) as error:
+        if session.strict:
+            raise
+        report(session, error)
+        session.errors += 1
     finally:
-        interpreter.isolated = before
-        interpreter.registry.restore(commands)
-        session.settings.restore(settings)
-        session.put_values(variables)
-        session.extras = extras
-        os.chdir(folder)
+        interpreter.isolated = outer
+        kept.put_back(session)
+
+
+class Kept:
+    """What ends with an isolated script, as it was before."""
+
+    def __init__(self, session: Session) -> None:
+        # One that boots only now would not be the grader's.
+        self.machine = getattr(session.target, "machine", None)
+        self.config = self.machine.config if self.machine is not None else None
+        self.commands, self.settings = session.interpreter.registry.snapshot(), session.settings.values()
+        self.variables, self.extras, self.folder = session.keep_values(), dict(session.extras), os.getcwd()
+        stops = session.stops.by_number.values()
+        self.stops = [(stop, {**vars(stop), "commands": list(stop.commands)}) for stop in stops]
+        self.ask = session.ask
+        session.ask = None
+        for name in ("displays", "examine"):
+            session.extras.pop(name, None)
+
+    def put_back(self, session: Session) -> None:
+        """All of it; costs are the settings of the machine that can have changed."""
+        session.interpreter.registry.restore(self.commands)
+        session.settings.restore(self.settings)
+        session.put_values(self.variables)
+        session.stops.by_number = {stop.number: stop for stop, _ in self.stops}
+        for stop, values in self.stops:
+            vars(stop).update(values)
+        session.extras, session.ask = self.extras, self.ask
+        if self.machine is not None:
+            self.machine.config = self.config
+        os.chdir(self.folder)

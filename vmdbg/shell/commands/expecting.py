@@ -34,8 +34,6 @@ end of the run.  "vmdbg --tap" prints the results in the Test Anything Protocol.
 def expect_command(session: Session, args: Args) -> object:
     from vmdbg.shell.expectations import check, tally_of
 
-    if session.interpreter.isolated:
-        raise UserError('No "expect" in an isolated script.')
     if not 0 <= args.points <= POINTS:
         raise UserError(f"Points from 0 to {POINTS} expected.")
     outcome = check(session, args.line, args.points)

@@ -52,9 +52,10 @@ def load_machine_command(session: Session, args: Args) -> object:
     from vmdbg.shell.boot import approve, equip, replace_target
     from vmdbg.targets.simulated import Simulated
 
-    machine = load_machine(session.policy.path(args.file), lambda config: approve(session.policy, config))
+    path = session.policy.path(args.file)
+    machine = load_machine(path, lambda config: approve(session.policy, config.values))
     target = equip(session, Simulated(machine.config, machine=machine))
-    target.loaded_from = os.path.abspath(session.policy.path(args.file))
+    target.loaded_from = os.path.abspath(path)
     replace_target(session, target)
     session.output.lines(session.target.greeting())
     return None
