@@ -176,18 +176,19 @@ def forget_owed(m, cpu):
         m.cpu[c + CPU_SINCE0 + place] = 0
 
 
-def owed_since(m: Any, cpu: int, key: int, shift: int) -> int | None:
+def owed_since(m: Any, cpu: int, key: int, shift: int | None) -> int | None:
     """The operation since which a CPU owes to drop the entry with a TLB key; None if it does not owe that.
 
-    `shift`: how many bits the number of the entry's page is shorter than that of a base page.  Cold code.
+    `shift`: how many bits the number of the entry's page is shorter than that of a base page; None for an
+    entry of a page-walk cache, which any request for its space drops.  Cold code.
     """
     asid, tag = key >> KEY_ASID & ASID_MASK, key >> KEY_TAG
     for place in range(m.cpu[cpu * CPU + CPU_OWED]):
         request = m.cpu[cpu * CPU + CPU_OWED0 + place]
         wanted = request >> KEY_ASID & ASID_MASK
-        whole = request == OWED_ALL or request & KEY_SIZE == OWED_SPACE
+        whole = shift is None or request == OWED_ALL or request & KEY_SIZE == OWED_SPACE
         if (asid if request == OWED_ALL else wanted == asid) and (
-            whole or request >> KEY_TAG >> shift == tag
+            whole or request >> KEY_TAG >> (shift or 0) == tag
         ):
             return int(m.cpu[cpu * CPU + CPU_SINCE0 + place])
     return None

@@ -276,10 +276,12 @@ class Survey:
             told = self.pointers.get((half, depth, key >> KEY_TAG), (-1, 0))
             kind = "wrong-asid" if not pid else ""
             if not kind and told != (word >> WORD_PFN << self.form.page_bits, word & WORD_RIGHTS):
-                kind = "dead-page" if told[0] < 0 else "stale-frame"
+                same = told[0] == word >> WORD_PFN << self.form.page_bits
+                kind = "dead-page" if told[0] < 0 else "stale-right" if same else "stale-frame"
             if kind:
                 place = f"CPU {cpu}, row {row}, a table of {self.form.levels[depth].name}, space {space}"
-                yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", None)
+                owed = owed_since(m, cpu, key, None)
+                yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", owed)
 
     def table_bits(self, depth: int) -> int:
         """Index bits between the root's entries and those of a depth."""
