@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
+from vmdbg.kernel.objects import Wanted
 from vmdbg.kernel.patterns import (
     PATTERN_BITS,
     PATTERN_CHASE,
@@ -17,9 +18,14 @@ from vmdbg.kernel.patterns import (
     PATTERN_STRIDE,
     PATTERN_ZIPF,
 )
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
 from vmdbg.kernel.syscalls import (
+    MMAP_FIXED,
+    MMAP_OBJECT,
+    MMAP_OFFSET,
     MMAP_POPULATE,
+    MMAP_SHARED,
+    OBJECT_MASK,
     OP_BRK,
     OP_FORK,
     OP_HANDLER,
@@ -53,7 +59,7 @@ ONE, SPLIT = ("tlb.l1",), ("tlb.l1i", "tlb.l1d")
 BUILDS = {
     "default": Build("x86_64", "clock", True, 1, True, (*ONE, "tlb.l2")),
     "trace": Build("x86_64", "fifo", False, 1, True, (*ONE, "tlb.l2")),
-    "lazy": Build("x86_64", "clock", True, 3, True, (*ONE, "tlb.l2")),
+    "lazy": Build("x86_64", "clock", True, 3, True, (*ONE, "tlb.l2"), "lru", True, "PDPT:2 PD:2"),
     "two-cpus": Build("x86_64", "lru", True, 2, False, SPLIT, "random", False, "PD:3"),
     "caches": Build("x86_64", "clock", True, 1, True, (*SPLIT, "tlb.l2"), "plru", True, "PML4:1 PDPT:2 PD:3"),
     "uncached": Build("x86_64", "random", True, 3, True, ()),
@@ -157,8 +163,29 @@ def region_lists(draw: st.DrawFn, format_name: str, frames: int) -> list[RegionS
             found.append(RegionSpec(kind, start, large, rights, large, draw(st.booleans())))
         else:
             populate = pages < 6 and draw(st.integers(0, 4)) == 0
-            found.append(RegionSpec(kind, start, pages * page, rights, 0, populate))
+            region = RegionSpec(kind, start, pages * page, rights, 0, populate)
+            how = draw(st.integers(0, 9))
+            if how < 3 and kind not in ("heap", "stack"):
+                region.object = objects(page)[how % 2]
+                region.share = how < 2  # the file: shared or private; the memory: shared
+                region.offset = draw(st.sampled_from((0, 0, page)))
+            found.append(region)
     return found
+
+
+def objects(page: int) -> list[Wanted]:
+    """What programs map: a file of two pages and a half, and memory that processes know by a name."""
+    content = bytes(number * 7 % 251 for number in range(page)) * 2 + b"half" * (page // 8)
+    return [Wanted("file", 0, content), Wanted("box", 40 * page)]
+
+
+def mappings(rows: list[list[int]]) -> list[int]:
+    """The rows that name an object."""
+    return [
+        number
+        for number, row in enumerate(rows)
+        if row[0] & OP_KIND == OP_MMAP and row[3] >> MMAP_OBJECT & OBJECT_MASK
+    ]
 
 
 def allowed_kinds(region: RegionSpec) -> list[int]:
@@ -254,8 +281,12 @@ def system_calls(draw: st.DrawFn, format_name: str, known: list[RegionSpec], in_
         start = draw(st.sampled_from(PLACES[form.va_bits])) + draw(st.sampled_from((0, 0x20, 0x40))) * page
         region = RegionSpec("anon", start, draw(st.integers(1, 12)) * page, rights)
         known.append(region)
-        populate = MMAP_POPULATE if draw(st.integers(0, 3)) == 0 else 0
-        return [kind, start, region.size, rights | populate]
+        flags = MMAP_POPULATE if draw(st.integers(0, 3)) == 0 else 0
+        flags |= draw(st.sampled_from((0, 0, 0, MMAP_FIXED)))
+        private, shared = 1 << MMAP_OBJECT, 1 << MMAP_OBJECT | MMAP_SHARED
+        named = 2 << MMAP_OBJECT | MMAP_SHARED | 1 << MMAP_OFFSET
+        flags |= draw(st.sampled_from((0, 0, 0, MMAP_SHARED, private, shared, named)))
+        return [kind, start, region.size, rights | flags]
     region = draw(st.sampled_from(known))
     if kind == OP_BRK:
         return [kind, region.end + draw(st.integers(-4, 4)) * page, 0, 0]
@@ -264,8 +295,10 @@ def system_calls(draw: st.DrawFn, format_name: str, known: list[RegionSpec], in_
 
 
 @st.composite
-def process_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -> tuple[Any, list[int]]:
-    """The rows of a process, with loops, and the numbers of those that name another row."""
+def process_rows(
+    draw: st.DrawFn, format_name: str, regions: list[RegionSpec]
+) -> tuple[Any, list[int], list[int]]:
+    """The rows of a process, with loops, and the numbers of those that name another row, or an object."""
     rows: list[list[int]] = []
     known = list(regions)
     references: list[int] = []
@@ -296,7 +329,7 @@ def process_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec]) -
     if handled:
         rows[0][1] = len(rows)
         rows += draw(handler_rows(format_name, known))
-    return array("q", [word for row in rows for word in row]), references
+    return array("q", [word for row in rows for word in row]), references, mappings(rows)
 
 
 @st.composite
@@ -306,9 +339,11 @@ def programs(draw: st.DrawFn, config: MachineConfig, most: int = 4) -> Program:
     found = []
     for number in range(draw(st.integers(1, most))):
         regions = draw(region_lists(name, frames))
-        rows, references = draw(process_rows(name, regions))
+        rows, references, named = draw(process_rows(name, regions))
         limit = draw(st.sampled_from((None, None, None, None, 0, 2, 6)))
-        found.append(ProcessSpec(f"p{number}", limit, -1, regions, rows, references=references))
+        spec = ProcessSpec(f"p{number}", limit, -1, regions, rows, references=references)
+        spec.objects, spec.mappings = objects(find(name).page_size), named
+        found.append(spec)
     return Program("random", "", [], found)
 
 

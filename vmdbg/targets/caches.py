@@ -134,7 +134,7 @@ def fill(machine: Machine, found: Cached, key: int, word: int) -> None:
     found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
     found.rights, found.dirty = word & WORD_RIGHTS, bool(word & WORD_DIRTY)
     found.asid = None if space == 0 or word & WORD_GLOBAL else space
-    found.owed = owed_since(machine.m, found.cpu, key, shift - form.page_bits)
+    found.owed = owed_since(machine.m, found.cpu, key, shift - form.page_bits if found.level else None)
 
 
 def roots_by_asid(machine: Machine) -> dict[tuple[int, int], int]:
