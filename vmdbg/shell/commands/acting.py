@@ -303,7 +303,8 @@ def swapin_command(session: Session, args: Args) -> object:
     help="""
 Without an argument, the entries of the present address space: global ones stay, as when the root register
 is loaded.  ADDRESS: what is held for that page.  asid N: the entries of that space.  all: every entry,
-global ones too.  global: only these.""",
+global ones too.  global: only these.  Page-walk caches lose what they hold for the address space, whichever
+of its pages it is.""",
     examples=["tlb flush", "tlb flush 0x401000", "tlb flush all"],
 )
 def tlb_flush_command(session: Session, args: Args) -> object:
