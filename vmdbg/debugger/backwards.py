@@ -149,7 +149,7 @@ def matches(line: Timeline, first: int, last: int) -> set[int] | None:
         return None
     found = {crossing.operation for crossing in crossings if stops.at_row(crossing.row, crossing.pid)}
     for row in happenings.read_log(m):
-        if any(stop.may_hold(row) for stop in stops.matching(row)):
+        if any(stop.may_hold(row) for stop in stops.concern(row)):
             found.add(row.operation)
     return found
 
@@ -158,8 +158,12 @@ def last_match(line: Timeline, time: int, rows: list[Happening], end: int | None
     """From the start of operation `time`: stand before the last of its events, up to the `end`-th, at which
     a stop holds, or at its start if one holds there."""
     first = opening(rows)
-    for row in reversed(rows[:end]):
-        stops = [stop for stop in line.stops.matching(row) if row is first or not stop.before]
+    moment = line.moment()
+    line.to_base()
+    found = line.stops.found(rows, line.access_width())
+    line.put(moment)
+    for row, held in reversed(list(zip(rows, found, strict=True))[:end]):
+        stops = [stop for stop in held if row is first or not stop.before]
         if not any(stop.may_hold(row) for stop in stops):
             continue
         line.go(time, row.number)

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.machine.snapshot import Snapshot
 
-MOST = 128  # copies kept; beyond that every second one goes, and new ones come half as often
+MOST = 256  # copies kept; beyond that every second one goes, and new ones come half as often
 BUDGET = 512 << 20  # bytes that the copies may hold besides what they share; the same beyond that
 SPACING = 20_000  # operations between two copies, at first
 SHARE = 10  # seconds to be run for each second that the last copy took

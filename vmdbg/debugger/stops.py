@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.state.events import ACTION_LOG, ACTION_STOP, BY_NAME, EVENTS, MASK_LOG, MASK_STOPS, SIGNAL
+from vmdbg.state.events import (
+    ACTION_LOG,
+    ACTION_STOP,
+    BY_NAME,
+    ENTRY_WRITE,
+    EVENTS,
+    MASK_LOG,
+    MASK_STOPS,
+    SIGNAL,
+)
 from vmdbg.state.tables import (
     CONTROL_HIT,
     CONTROL_LOGGED,
@@ -37,10 +46,11 @@ NO_ROWS: frozenset[int] = frozenset()
 class Pattern:
     """A row of the stop table: a kind of event and what is asked of it (ANY: nothing).
 
-    `low` and `high` bound the argument number `which`, counted from 1; None: there is no bound.
+    `low` and `high` bound the argument number `which`, counted from 1; None: there is no bound.  After an
+    event that `turns`, the stop has to `follow`: it wants others.
     """
 
-    __slots__ = ("cpu", "high", "kind", "low", "pid", "which")
+    __slots__ = ("cpu", "high", "kind", "low", "pid", "turns", "which")
 
     def __init__(
         self,
@@ -50,9 +60,11 @@ class Pattern:
         low: int | None = None,
         high: int | None = None,
         which: int = 1,
+        turns: bool = False,
     ) -> None:
         self.kind, self.pid, self.cpu, self.low, self.which = kind, pid, cpu, low, which
         self.high = low if high is None else high
+        self.turns = turns
 
     @property
     def plain(self) -> bool:
@@ -83,6 +95,10 @@ class Stop:
     event's operation.  `aim` was made for one machine and is called with the next one.  `action` is done
     where the stop holds, instead of halting: it prints `printed`.  `spelling`: the command that makes such a
     stop.
+
+    Of a stop whose events change with the state, `follow(machine)` sets the patterns to what is to be caught
+    in the present one; `find(events, width)` tells which events of a whole operation that accesses `width`
+    bytes are meant, and `kinds` are theirs.
     """
 
     def __init__(self, number: int, sort: str, what: str, patterns: list[Pattern], disposition: str) -> None:
@@ -102,6 +118,9 @@ class Stop:
         self.test: Callable[[Happening], bool] | None = None
         self.values: Callable[[Any, Happening], tuple[int, int]] | None = None  # what was, and is
         self.aim: Callable[[Any], None] | None = None
+        self.follow: Callable[[Any], None] | None = None
+        self.find: Callable[[list[Happening], int], list[Happening]] | None = None
+        self.kinds: tuple[int, ...] = ()  # of the events that `find` tells
         self.action: Callable[[], None] | None = None
         self.complain: Callable[[str], None] = lambda text: None
 
@@ -130,12 +149,20 @@ class Stop:
     @property
     def narrow(self) -> list[Pattern]:
         """The same, with what the condition asks as far as they can ask it."""
-        return self.caught if self.condition is None else self.condition.narrow(self.caught)
+        if self.condition is None:
+            return self.caught
+        turning = [pattern for pattern in self.caught if pattern.turns]
+        return turning + self.condition.narrow([pattern for pattern in self.caught if not pattern.turns])
 
     @property
     def by_event(self) -> bool:
         """Does an event alone tell whether it holds?"""
-        return self.test is None and not self.before and (self.condition is None or self.condition.by_event)
+        return (
+            self.test is None
+            and self.find is None
+            and not self.before
+            and (self.condition is None or self.condition.by_event)
+        )
 
     def true(self, row: Happening | None, pid: int, operations: int) -> bool:
         """Does the condition hold?  One that cannot be computed does, and is told of, as GDB does."""
@@ -226,12 +253,17 @@ class Stops:
         """The stops that may halt the machine."""
         return [stop for stop in (*self.by_number.values(), self.signals) if stop.enabled]
 
-    def install(self, machine: Any, watch: bool, log: bool = False) -> None:
+    def install(self, machine: Any, watch: bool, log: bool = False, again: bool = False) -> None:
         """Write the stop rows and mask bytes, or none unless `watch`.
 
-        With `log` no row halts the machine.  Either way the events that match are logged.
+        With `log` no row halts the machine, but those that turn.  Either way the events that match are
+        logged; what was is kept if they are installed `again`.
         """
-        patterns = [pattern for stop in self.active for pattern in stop.narrow] if watch else []
+        active = self.active if watch else []
+        for stop in active:
+            if stop.follow is not None:
+                stop.follow(machine)
+        patterns = [pattern for stop in active for pattern in stop.narrow]
         if log:  # what is asked nothing needs no row
             for pattern in patterns:
                 if pattern.plain:
@@ -240,14 +272,16 @@ class Stops:
         if len(patterns) * STOP > len(machine.m.stop):
             machine.grow("stops", 2 * len(patterns))
         m = machine.m
-        m.control[CONTROL_STOP] = m.control[CONTROL_LOGGED] = 0
+        m.control[CONTROL_STOP] = 0
         m.control[CONTROL_HIT] = m.control[CONTROL_NUMBERED] = -1
-        for row, pattern in enumerate(patterns):
+        if not again:
+            m.control[CONTROL_LOGGED] = 0
+        for row, pattern in enumerate(sorted(patterns, key=lambda pattern: pattern.kind)):
             at = row * STOP
             m.mask[pattern.kind] |= MASK_STOPS
             m.stop[at + STOP_KIND], m.stop[at + STOP_PID] = pattern.kind, pattern.pid
             m.stop[at + STOP_CPU] = pattern.cpu
-            m.stop[at + STOP_ACTION] = ACTION_LOG if log else ACTION_STOP
+            m.stop[at + STOP_ACTION] = ACTION_LOG if log and not pattern.turns else ACTION_STOP
             m.stop[at + STOP_VALUE] = 0 if pattern.low is None else pattern.which
             m.stop[at + STOP_LOW], m.stop[at + STOP_HIGH] = pattern.low or 0, pattern.high or 0
         m.control[CONTROL_STOPS] = len(patterns)
@@ -269,6 +303,25 @@ class Stops:
             for stop in self.active
             if any(pattern.matches(row) for pattern in stop.caught)
             and (stop.quick is None or stop.quick(row))
+        ]
+
+    def found(self, rows: list[Happening], width: int) -> list[list[Stop]]:
+        """For each event of a whole operation, which accesses `width` bytes, the active stops that it is
+        one of, as far as the events alone tell."""
+        meant = {stop: stop.find(rows, width) for stop in self.active if stop.find is not None}
+        return [
+            [stop for stop in self.matching(row) if stop not in meant]
+            + [stop for stop, theirs in meant.items() if any(row is one for one in theirs)]
+            for row in rows
+        ]
+
+    def concern(self, row: Happening) -> list[Stop]:
+        """The active stops at which an event may hold that was caught for one of them."""
+        matching = self.matching(row)
+        return [
+            stop
+            for stop in self.active
+            if (row.kind in (*stop.kinds, ENTRY_WRITE) if stop.find is not None else stop in matching)
         ]
 
     def marked(self) -> set[int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from vmdbg.debugger import happenings
-from vmdbg.debugger.breaking import opening
+from vmdbg.debugger.breaking import opening, width_of
 from vmdbg.debugger.changing import Changing
 from vmdbg.debugger.history import (
     AT_END,
@@ -129,7 +129,9 @@ class Timeline(Changing):
                     if not self.passes_mark(log):
                         return AT_STOP
                     reason = runner.slice(machine.operations + 1)
-                if machine.m.control[CONTROL_STOP] and not self.passes_events():
+                if machine.m.control[CONTROL_STOP] and log is not None:
+                    stops.install(machine, watched, log=True, again=True)
+                elif machine.m.control[CONTROL_STOP] and not self.passes_events():
                     return AT_STOP
                 if log is not None and (len(log) > MOST_CROSSINGS or happenings.overflowed(machine.m)):
                     return AT_LIMIT
@@ -209,12 +211,12 @@ class Timeline(Changing):
         base = self.machine.snapshot()
         self.near = self.machine.operations, base
         crossed = self.cross_row() if watch and before and not passed else []
+        width = self.access_width()
         rows = self.whole(base)
         first = opening(rows) if before and not passed else None
-        for row in rows if watch else []:
-            stops = self.stops.matching(row) if row.number > passed else []
-            stops = [stop for stop in stops if row is first or not (stop.before or crossed)]
-            if stops:
+        for row, found in zip(rows, self.stops.found(rows, width) if watch else [], strict=False):
+            stops = [stop for stop in found if row is first or not (stop.before or crossed)]
+            if stops and row.number > passed:
                 self.leave()
                 self.machine.restore(base)
                 self.enter(row.number, base)
@@ -228,6 +230,11 @@ class Timeline(Changing):
             return Arrival(AT_STOP, crossed)
         self.settle()
         return None
+
+    def access_width(self) -> int:
+        """Bytes that the operation accesses at whose start the machine stands."""
+        pid = current_process(self.machine)
+        return width_of(self.machine.m.op[next_row(self.machine, pid) * OP]) if pid else 1
 
     def cross_row(self) -> list[Stop]:
         """The stops that halt the machine before the operation at whose start it stands; crossings count."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.breaking import FIRST
 from vmdbg.debugger.stops import KEEP, Pattern
 from vmdbg.hardware.paging import STEP_A, STEP_D
+from vmdbg.kernel.scheduler import PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state import events
+from vmdbg.state.tables import PROCESS, PROCESS_ROOT, PROCESS_STATE
+from vmdbg.targets.translating import page_of, walk_tables
+from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +19,12 @@ if TYPE_CHECKING:
 
 WATCHPOINT, READS, ACCESSES = "watchpoint", "read watchpoint", "acc watchpoint"
 WIDEST = 8
+TOUCHES = {
+    WATCHPOINT: (events.WRITE,),
+    READS: (events.READ, events.FETCH),
+    ACCESSES: (events.READ, events.FETCH, events.WRITE),
+}
+LIVE = (PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_IDLE)
 HIGHEST = (1 << 63) - 1
 FRAME_EVENTS = (events.FRAME_ALLOC, events.FRAME_FREE, events.TABLE_ALLOC, events.EVICT, events.AGE)
 SLOT_EVENTS = (events.SWAP_OUT, events.SWAP_DROP, events.SWAP_IN)
@@ -54,26 +65,65 @@ def watch_memory(stops: Stops, sort: str, what: str, pa: int, width: int, dispos
 
     A WATCHPOINT stops where the bytes change, READS where they are read, ACCESSES at both.
     """
-    kinds = {
-        WATCHPOINT: (events.WRITE,),
-        READS: (events.READ, events.FETCH),
-        ACCESSES: (events.READ, events.FETCH, events.WRITE),
-    }[sort]
-    patterns = [Pattern(kind, low=pa - WIDEST + 1, high=pa + width - 1) for kind in kinds]
+    patterns = [Pattern(kind, low=pa - WIDEST + 1, high=pa + width - 1) for kind in TOUCHES[sort]]
     stop = stops.add(sort, what, patterns, disposition)
+    stop.quick = lambda row: sort != WATCHPOINT or bool(flipped(row, pa - row.a, width))
+    stop.values = lambda machine, row: values_at(machine, row, pa, width)
+    return stop
 
-    def values(machine: Machine, row: Happening) -> tuple[int, int]:
-        now = sum((machine.k.load(machine.m, pa + at, 1) & 255) << (8 * at) for at in range(width))
-        if row.kind != events.WRITE:
-            return now, now
-        shift = 8 * (row.a - pa)
-        changed = (row.b ^ row.c) & ((1 << 64) - 1)
-        return now ^ ((changed << shift if shift >= 0 else changed >> -shift) & ((1 << (8 * width)) - 1)), now
 
-    def test(row: Happening) -> bool:
-        return sort != WATCHPOINT or row.b != row.c
+def flipped(row: Happening, offset: int, width: int) -> int:
+    """The bits that a write changes of `width` bytes that begin `offset` bytes behind its first one."""
+    if row.kind != events.WRITE:
+        return 0
+    changed, shift = (row.b ^ row.c) & ((1 << 64) - 1), 8 * offset
+    return (changed >> shift if shift >= 0 else changed << -shift) & ((1 << (8 * width)) - 1)
 
-    stop.quick, stop.values = test, values
+
+def values_at(machine: Machine, row: Happening, pa: int, width: int) -> tuple[int, int]:
+    """What `width` bytes at a physical address were before an access, and are after it."""
+    now = sum((machine.k.load(machine.m, pa + at, 1) & 255) << (8 * at) for at in range(width))
+    return now ^ flipped(row, pa - row.a, width), now
+
+
+def watch_virtual(
+    stops: Stops, sort: str, what: str, space: tuple[int, int], width: int, disposition: str = KEEP
+) -> Stop:
+    """A stop at accesses that a process makes to `width` bytes at a virtual address (`space`: process and
+    address, signed), whatever frame the page is in then."""
+    pid, va = space
+    kinds = TOUCHES[sort]
+    stop = stops.add(sort, what, [], disposition)
+    places: dict[tuple[int, int], int] = {}  # physical address of the bytes, by the time of the event
+
+    def follow(machine: Machine) -> None:
+        stop.patterns = []
+        row = pid * PROCESS
+        if row >= len(machine.m.process) or machine.m.process[row + PROCESS_STATE] not in LIVE:
+            return
+        walk = walk_tables(machine, machine.m.process[row + PROCESS_ROOT], va)
+        stop.patterns = [
+            Pattern(events.ENTRY_WRITE, low=s64(step.address), turns=True) for step in walk.steps
+        ]
+        if walk.maps:
+            page, size = page_of(machine, walk)
+            pa = page + (va & (size - 1))
+            stop.patterns += [Pattern(kind, pid, low=pa - WIDEST + 1, high=pa + width - 1) for kind in kinds]
+
+    def find(rows: list[Happening], bytes_accessed: int) -> list[Happening]:
+        found, at = [], None
+        for row in rows:
+            if row.kind in FIRST:
+                at = row.a
+            elif row.kind in kinds and row.pid == pid and at is not None:
+                inside = at < va + width and va < at + bytes_accessed
+                if inside and (sort != WATCHPOINT or flipped(row, va - at, width)):
+                    places[row.operation, row.number] = row.a + va - at
+                    found.append(row)
+        return found
+
+    stop.follow, stop.find, stop.kinds = follow, find, kinds
+    stop.values = lambda machine, row: values_at(machine, row, places[row.operation, row.number], width)
     return stop
 
 

@@ -151,7 +151,7 @@ def emit(m, kind, a, b, c):
 
 @writes(cold=True)
 def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
-    """Number the event inside its operation, log it, and test the stop rows.
+    """Number the event inside its operation, log it, and test the stop rows, which are in order of kinds.
 
     It takes the tables it needs one by one: this call stands at every event, and passing all of them
     there makes the compiled code many times larger.
@@ -167,7 +167,7 @@ def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
     if mask[kind] & MASK_STOPS:
         row = 0
         end = control[CONTROL_STOPS] * STOP
-        while row < end:
+        while row < end and stop[row + STOP_KIND] <= kind:
             if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a, b, c):
                 stop[row + STOP_HITS] += 1
                 control[CONTROL_HIT] = kernel[KERNEL_OPERATIONS]

@@ -34,7 +34,7 @@ def set_condition(session: Session, stop: Stop, text: str) -> None:
     from vmdbg.debugger.conditions import Condition
 
     stop.complain = session.output.error
-    kinds = [pattern.kind for pattern in stop.patterns + stop.openings]
+    kinds = [*stop.kinds, *(pattern.kind for pattern in stop.patterns + stop.openings)]
     stop.condition = Condition(text, session.evaluator, kinds) if text else None
 
 

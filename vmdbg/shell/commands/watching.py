@@ -16,34 +16,55 @@ OPTIONS = [
     Option("-phys", help="a physical address: through any alias, in any process"),
     Option("-width", NUMBER, default=1, help="that many bytes, 1 to 8"),
 ]
+WIDEST = 8
 WHERE = Argument("where", REST, optional=True)
 MEMORY_HELP = """
-ADDRESS is virtual and stands for the byte in memory that it translates to now, whatever process touches it
-later by whatever address; with -phys it is physical."""
+ADDRESS is virtual, of the current process, and followed from frame to frame; -phys ADDRESS is physical,
+whatever process touches it by whatever address.  An expression for a value in memory, such as
+*(int *)0x406000, stands for its bytes."""
 
 
 def memory(session: Session, args: Args, sort: str) -> str:
     """A watchpoint on bytes of memory."""
-    from vmdbg.debugger.watching import watch_memory
+    from vmdbg.debugger.watching import ACCESSES, READS, watch_memory, watch_virtual
+    from vmdbg.units import s64
 
     text, condition = split_condition(args.where or "")
     if not text:
         raise UserError("Argument required (expression to compute).")
     if not 1 <= args.width <= 8:
         raise UserError("Expected a width from 1 to 8.")
-    show, number = session.target.notation, session.integer(text.removeprefix("*"))
+    show = session.target.notation
+    command = {READS: "rwatch", ACCESSES: "awatch"}.get(sort, "watch")
     if args.phys:
-        pa, what = number, f"-phys {show.pa(number)}"
-    else:
-        va = session.address(text.removeprefix("*"))
-        found = session.target.translate(va, "r")
-        if found.pa is None:
-            raise UserError(f"{show.va(va)} is in no frame now.", '"watch -entry" waits for one.')
-        pa, what = found.pa, f"{show.va(va)} (at {show.pa(found.pa)})"
-    stop = watch_memory(session.stops, sort, what, pa, args.width)
-    command = {"read watchpoint": "rwatch", "acc watchpoint": "awatch"}.get(sort, "watch")
-    width = f" -width {args.width}" if args.width > 1 else ""
-    return declared(session, stop, condition, f"{stop.label}: {what}", f"{command} -phys{width} {pa:#x}")
+        pa = session.integer(text.removeprefix("*"))
+        stop = watch_memory(session.stops, sort, f"-phys {show.pa(pa)}", pa, args.width)
+        width = f" -width {args.width}" if args.width > 1 else ""
+        return declared(
+            session, stop, condition, f"{stop.label}: {stop.what}", f"{command} -phys{width} {pa:#x}"
+        )
+    va, size = place_of(session, text)
+    size = args.width if args.width > 1 else size
+    pid = session.timeline.require_process()
+    what = show.va(va) if text.removeprefix("*")[:1].isdigit() else text
+    stop = watch_virtual(session.stops, sort, what, (pid, s64(va)), size)
+    spelling = f"{command} -width {size} {va:#x}" if size > 1 else f"{command} {va:#x}"
+    return declared(session, stop, condition, f"{stop.label}: {stop.what}", spelling)
+
+
+def place_of(session: Session, text: str) -> tuple[int, int]:
+    """The address and size of what an expression stands for in memory; of a plain address, one byte."""
+    from vmdbg.debugger.nodes import InMemory
+
+    evaluator = session.evaluator
+    plain = text[1:] if text.startswith("*0") else text
+    node = evaluator.parse(plain)
+    if not isinstance(node, InMemory):
+        return session.address(plain), 1
+    kind, address = node.locate(evaluator)
+    if not 1 <= kind.size <= WIDEST:
+        raise UserError(f"A watchpoint has 1 to {WIDEST} bytes, not {kind.size}.")
+    return session.target.check_address(address), kind.size
 
 
 @command(
@@ -59,7 +80,7 @@ def memory(session: Session, args: Args, sort: str) -> str:
         Option("-frame", help="a frame, by its number: given, freed, evicted"),
         Option("-slot", help="a slot of the swap area: written, read"),
     ],
-    usage=("watch [-phys] [-width N] ADDRESS [if EXPR]", "watch -entry|-frame|-slot WHAT [if EXPR]"),
+    usage=("watch [-phys] [-width N] ADDRESS|EXPR [if EXPR]", "watch -entry|-frame|-slot WHAT [if EXPR]"),
     summary="Stop where memory, an entry, a frame or a slot changes.",
     help=MEMORY_HELP
     + """
@@ -104,7 +125,7 @@ def watch_command(session: Session, args: Args) -> object:
     effect=SHELL,
     arguments=[WHERE],
     options=OPTIONS,
-    usage="rwatch [-phys] [-width N] ADDRESS [if EXPR]",
+    usage="rwatch [-phys] [-width N] ADDRESS|EXPR [if EXPR]",
     summary="Stop where memory is read.",
     help=MEMORY_HELP + CONDITION_HELP,
     examples=["rwatch 0x406000"],
@@ -123,7 +144,7 @@ def rwatch_command(session: Session, args: Args) -> object:
     effect=SHELL,
     arguments=[WHERE],
     options=OPTIONS,
-    usage="awatch [-phys] [-width N] ADDRESS [if EXPR]",
+    usage="awatch [-phys] [-width N] ADDRESS|EXPR [if EXPR]",
     summary="Stop where memory is read or written.",
     help=MEMORY_HELP + CONDITION_HELP,
     examples=["awatch 0x406000"],
