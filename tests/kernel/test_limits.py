@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from array import array
 from typing import Any
 
@@ -18,14 +19,18 @@ from vmdbg.machine.check import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.shell.boot import open_target
+from vmdbg.shell.startup import make_session
 from vmdbg.state.tables import (
     PROCESS,
     PROCESS_CAUSE,
+    PROCESS_LIMIT,
     PROCESS_OOM,
     PROCESS_RSS,
     PROCESS_STATUS,
     PROCESS_SWAPPED,
 )
+from vmdbg.targets.census import scores
 
 READ, WRITE = 0, 1
 START, PAGE = 0x400000, 4096
@@ -172,3 +177,33 @@ def test_an_adjustment_is_inherited_and_set() -> None:
     assert processes.badness(machine.k, child) == processes.badness(machine.k, 1) - 105
     with pytest.raises(UserError, match="number of frames"):
         processes.adjust(machine.k, child, -1, None)
+
+
+def test_the_prompt_sets_limits_and_adjustments_and_takes_them_back() -> None:
+    stream = io.StringIO()
+    session = make_session(stream, stream)
+    session.target = open_target(session, "default", "")
+    machine = session.target.machine
+    digest = machine.digest()
+    for line in ("process 1 -limit 600 -oom -7", "process -oom 9"):
+        session.interpreter.command_line(line)
+    assert (column(machine, 1, PROCESS_LIMIT), column(machine, 1, PROCESS_OOM)) == (600, 9)
+    for line in ("process 7 -oom 1", "process 1 -limit -1", "process 1 -oom 99999999999"):
+        before = machine.digest()
+        with pytest.raises(UserError):
+            session.interpreter.command_line(line)
+        assert machine.digest() == before
+    for _ in range(2):
+        session.interpreter.command_line("undo")
+    assert machine.digest() == digest
+
+
+def test_scores_at_the_prompt_are_those_of_the_kernel() -> None:
+    machine = machine_of()
+    machine.load(Program("p", "", [], [sweep(3, oom=5), sweep(6, oom=-2)]))
+    machine.run(9)
+    rows = scores(machine)
+    assert [row["pid"] for row in rows] == processes.live_processes(machine.k)
+    for row in rows:
+        assert row["score"] == processes.badness(machine.k, row["pid"])
+        assert row["score"] == row["frames"] + row["slots"] + row["table_frames"] + row["adjustment"]

@@ -21,7 +21,7 @@ def offered(machine: Machine, what: str) -> list[str]:
     if what == "pids":
         return [str(row["pid"]) for row in processes(machine)]
     if what == "asids":
-        return sorted({str(row["asid"]) for row in processes(machine)})
+        return sorted({str(row["asid"]) for row in processes(machine) if row["asid"] is not None})
     if what == "cpus":
         return [str(cpu) for cpu in range(len(machine.m.cpu) // CPU)]
     if what == "events":

@@ -233,11 +233,14 @@ def swapout_command(session: Session, args: Args) -> object:
     from vmdbg.views.acting import moved_lines
 
     timeline, show = session.timeline, session.target.notation.va
+    rest: list[str] = []
     if args.pages:
         count = args.address
         if count is None or not 0 < count < 1 << 32:
             raise UserError("Expected a number of pages, from 1.")
-        _, action = timeline.act(f"swapout {count} pages", lambda machine: swap_out_pages(machine, count))
+        left, action = timeline.act(f"swapout {count} pages", lambda machine: swap_out_pages(machine, count))
+        if left < count:
+            rest.append(f"{left} of {count} pages left memory; no other can.")
     elif args.address is None:
         if args.pid is None:
             raise UserError("Argument required (virtual address of the page, or a number of pages).")
@@ -252,6 +255,7 @@ def swapout_command(session: Session, args: Args) -> object:
     return [
         *finished_lines(action),
         *moved_lines(timeline.machine, action.happenings),
+        *rest,
         changed(session, action),
     ]
 

@@ -74,7 +74,7 @@ def list_machines(session: Session) -> object:
         Option("-limit", NUMBER, help="frames that it may hold from now on; 0: no limit"),
         Option("-oom", NUMBER, help="frames that are added to its out-of-memory score"),
     ],
-    usage=("process [PID]", "process PID [-limit FRAMES] [-oom FRAMES]"),
+    usage=("process [PID]", "process [PID] [-limit FRAMES] [-oom FRAMES]"),
     forms=("json", "csv"),
     summary="Put a process on the CPU, or show the one that is there.",
     help="""
@@ -92,13 +92,16 @@ def process_command(session: Session, args: Args) -> object:
     from vmdbg.views.result import Record
 
     target = session.target
+    if args.limit is not None or args.oom is not None:
+        from vmdbg.targets.place import check_process
+
+        pid = session.timeline.require_process() if args.pid is None else args.pid
+        return adjusted(session, check_process(target.machine, pid), args.limit, args.oom)
     if args.pid is not None:
         from vmdbg.kernel.switching import put_on_cpu
         from vmdbg.targets.place import check_process, current_cpu
 
         pid = check_process(target.machine, args.pid)
-        if args.limit is not None or args.oom is not None:
-            return adjusted(session, pid, args.limit, args.oom)
         if pid != target.running_pid():
             cpu = current_cpu(target.machine)
             session.timeline.act(f"process {pid}", lambda machine: put_on_cpu(machine.k, cpu, pid))
