@@ -122,6 +122,20 @@ def test_stops_of_the_operation_in_which_the_machine_stands_come_first() -> None
     assert line.position == (0, 1)
 
 
+def test_the_stop_that_halted_the_machine_does_not_halt_it_again_on_the_way_back() -> None:
+    line = line_of(access(0), access(1), access(2))
+    line.stops.catch("fault-minor")
+    for _ in range(2):
+        arrival = line.forward()
+    assert (arrival.happening.name, line.position.operations) == ("fault-minor", 1)
+    assert backwards.back_to_stop(line).kind == AT_STOP
+    assert line.position.operations == 0
+    line.forward()
+    other = line.stops.catch("frame-alloc")
+    back = backwards.back_to_stop(line)
+    assert (back.happening.name, back.stops) == ("frame-alloc", [other])
+
+
 def test_commands_are_in_the_record() -> None:
     line = line_of(access(0), access(1))
     line.forward(1)

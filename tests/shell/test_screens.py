@@ -11,8 +11,8 @@ import pytest
 
 SCREENS = Path(__file__).parent / "screens"
 NAMES = (
-    "1-first-minute", "2-walks", "3-first-touch", "4-tlb-and-swap", "5-why", "6-overhead", "8-mistakes",
-    "9-grading",
+    "1-first-minute", "2-walks", "3-first-touch", "4-tlb-and-swap", "5-why", "6-overhead",
+    "7-stop-and-back", "8-mistakes", "9-grading",
 )  # fmt: skip
 WIDTH = 80
 

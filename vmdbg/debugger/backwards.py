@@ -15,13 +15,13 @@ from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.history import Crossing
     from vmdbg.debugger.place import Place
-    from vmdbg.debugger.stops import Pattern
+    from vmdbg.debugger.stops import Pattern, Stop
     from vmdbg.debugger.timeline import Timeline
     from vmdbg.machine.machine import Machine
 
@@ -111,8 +111,9 @@ def back_to_stop(line: Timeline) -> Arrival:
         moment = line.moment()
         time, events = line.position
         if events:
+            told = line.halted_by()
             line.go(time)
-            found = last_match(line, time, line.operation_events(), events)
+            found = last_match(line, time, line.operation_events(), events, told)
             if found is not None:
                 return found
         last = time
@@ -154,9 +155,11 @@ def matches(line: Timeline, first: int, last: int) -> set[int] | None:
     return found
 
 
-def last_match(line: Timeline, time: int, rows: list[Happening], end: int | None = None) -> Arrival | None:
+def last_match(
+    line: Timeline, time: int, rows: list[Happening], end: int | None = None, told: Sequence[Stop] = ()
+) -> Arrival | None:
     """From the start of operation `time`: stand before the last of its events, up to the `end`-th, at which
-    a stop holds, or at its start if one holds there."""
+    a stop holds, or at its start if one holds there.  For the `end`-th those that are `told` do not."""
     first = opening(rows)
     moment = line.moment()
     line.to_base()
@@ -164,6 +167,8 @@ def last_match(line: Timeline, time: int, rows: list[Happening], end: int | None
     line.put(moment)
     for row, held in reversed(list(zip(rows, found, strict=True))[:end]):
         stops = [stop for stop in held if row is first or not stop.before]
+        if row.number == end:
+            stops = [stop for stop in stops if stop not in told]
         if not any(stop.may_hold(row) for stop in stops):
             continue
         line.go(time, row.number)

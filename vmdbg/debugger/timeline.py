@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.history import Position
     from vmdbg.debugger.stops import Stop, Stops
     from vmdbg.machine.machine import Machine
 
@@ -57,6 +58,7 @@ class Timeline(Changing):
         super().__init__(machine, tell, confirm)
         self.stops = stops
         self._forks: bool | None = None  # is there a fork in the program?
+        self._halt: tuple[Position, list[Stop]] | None = None  # where stops halted it on its way forwards
 
     # -- the record
 
@@ -183,7 +185,13 @@ class Timeline(Changing):
             arrival = self.to_stop(limit, watch, fresh)
             self.note_end()
             arrival.ended = self.ended(alive)
+            self._halt = (self.position, arrival.stops) if arrival.happening is not None else None
             return arrival
+
+    def halted_by(self) -> list[Stop]:
+        """The stops that halted the machine at the event after which it stands: going back from there they
+        do not hold for it again."""
+        return self._halt[1] if self._halt is not None and self._halt[0] == self.position else []
 
     def to_stop(self, limit: int, watch: bool, fresh: bool = False) -> Arrival:
         """As `forward`, without the accounts."""

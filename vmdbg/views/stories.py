@@ -101,7 +101,7 @@ class EventTable(Result):
     def lines(self) -> Iterator[Line]:
         cells = [self.cells(rows) for rows in self.groups()]
         header = len(cells) > 1
-        widths = [max((len(row[place]) for row in cells), default=0) for place in (0, 1)]
+        widths = [max((len(str(row[place])) for row in cells), default=0) for place in (0, 1)]
         if header:
             widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
         room = WIDTH - sum(widths) - 4  # for what is said and the cycles
