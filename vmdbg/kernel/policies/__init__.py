@@ -12,7 +12,6 @@ from vmdbg.hot import slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 #: Each has the module of its first word beside this one.
