@@ -95,6 +95,14 @@ def test_the_access_is_made_again_after_the_repair(engine: str, ready: Ready) ->
     assert machine.operations == 7
 
 
+def test_the_end_of_the_operations_ends_a_handler_too(engine: str, ready: Ready) -> None:
+    machine = run(boot(REPAIRED.replace("  return\n", "")), engine, ready)
+    assert (machine.counts()["return"], status(machine), machine.operations) == (1, 5, 7)
+    said = boot("handler h\nread 0\nexit 1\nh: mmap 0, 4K, r\nexit 2\n")
+    said.run(100)
+    assert status(said) == 2
+
+
 def test_a_second_fault_in_the_handler_kills(engine: str, ready: Ready) -> None:
     text = "handler h\nread 0x1000\nexit\nh:\nread 0x400000\nwrite 0x2000, 1\nreturn\n"
     machine = run(boot("region data 0x400000 4K r\n" + text), engine, ready)

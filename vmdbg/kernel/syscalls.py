@@ -7,7 +7,7 @@ from vmdbg.kernel import processes, regions, signals
 from vmdbg.kernel.objects import Backing, Wanted, is_file, is_object, open_object, release, retain
 from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE
 from vmdbg.state.events import MMAP, SYSCALL_ERROR
-from vmdbg.state.tables import OP, PROCESS, PROCESS_HANDLER, PROCESS_PC
+from vmdbg.state.tables import OP, PROCESS, PROCESS_BACK, PROCESS_HANDLER, PROCESS_PC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vmdbg.hot import Linked
 
 OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK, OP_HANDLER, OP_RETURN = range(OP_EXIT + 1, OP_EXIT + 8)
+EXIT_UNSAID = 1  # in word 2 of an `exit` that the program does not say: it ends a handler as `return` does
 #: In word 3 of an `mmap` row: rights, then these.
 RIGHTS_MASK = 15
 MMAP_PAGE_SHIFT = 8  # shift of the page's shift; 0 = base pages
@@ -32,6 +33,9 @@ def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
     word, va, value, more = m.op[pc * OP : pc * OP + OP]
     kind = word & OP_KIND
     if kind == OP_EXIT:
+        if value == EXIT_UNSAID and m.process[p + PROCESS_BACK]:
+            signals.return_from_handler(k, pid)
+            return
         processes.end_process(k, form, pid, va)
         return
     try:

@@ -9,7 +9,7 @@ from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.faults import MOST_FRAMES
 from vmdbg.kernel.regions import GUARD
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LINE, OP_LOOP, OP_RANGED
-from vmdbg.kernel.syscalls import MMAP_OBJECT, OBJECT_MASK
+from vmdbg.kernel.syscalls import EXIT_UNSAID, MMAP_OBJECT, OBJECT_MASK
 from vmdbg.programs.arguments import read_arguments
 from vmdbg.programs.mappings import Objects, Options
 from vmdbg.programs.operations import KINDS, OPERATIONS, PATTERNS, expected_operations
@@ -80,7 +80,7 @@ class Building:
             self.references.append(row)
         labels = {name: row for name, (row, _) in self.labels.items()}
         if self.exits != self.row or self.row in labels.values():
-            self.rows.extend((OP_EXIT | self.last << OP_LINE, 0, 0, 0))
+            self.rows.extend((OP_EXIT | self.last << OP_LINE, 0, EXIT_UNSAID, 0))
         return ProcessSpec(
             self.name,
             self.limit,
