@@ -16,12 +16,11 @@ from vmdbg.state.tables import COMPILED, RAM_VIEWS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     Function = Callable[..., Any]
 
-SUFFIX = ".py"
 PARAMETERS = {
     "policy_load": ["m", "frame"],
     "policy_unload": ["m", "frame"],
@@ -53,13 +52,23 @@ def load(path: str) -> dict[str, Function]:
         raise InputError("a policy needs a function victim(m, pid)", path)
     space = execute(tree, path)
     known = {name: vars(function)["hot"]["writes"] for name, function in hot.FUNCTIONS.items()}
+    taken = set(known)
     for node in definitions:
-        if node.name in known:
-            raise InputError(f"vmdbg has a function {node.name}; choose another name", path, node.lineno)
+        if node.name in taken:
+            raise InputError(f"there is a function {node.name}; choose another name", path, node.lineno)
+        taken.add(node.name)
     known |= {name: name in PARAMETERS for name in hot.SLOTS} | {"int": False, "len": False}
     known |= {node.name: mark_of(node) == WRITES for node in definitions}
+    takes = {name: function.__code__.co_argcount for name, function in (hot.FUNCTIONS | hot.SLOTS).items()}
+    takes |= {node.name: len(node.args.args) for node in definitions} | {"int": 1, "len": 1}
     for node in definitions:
-        check_function(node, known, space, path)
+        for part, wrong in (
+            *mistakes(node, known),
+            *wrong_names(node, known, space),
+            *wrong_calls(node, takes),
+            *wrong_returns(node),
+        ):
+            raise InputError(f"{node.name}: {wrong}", path, getattr(part, "lineno", node.lineno))
     return {node.name: space[node.name] for node in definitions}
 
 
@@ -126,16 +135,46 @@ def execute(tree: ast.Module, path: str) -> dict[str, Any]:
     return space
 
 
-def check_function(node: ast.FunctionDef, known: dict[str, bool], space: dict[str, Any], path: str) -> None:
-    """InputError if a function breaks a rule of hot code, or names what there is not."""
-    for part, wrong in mistakes(node, known):
-        raise InputError(f"{node.name}: {wrong}", path, getattr(part, "lineno", node.lineno))
-    bound = {argument.arg for argument in node.args.args}
+def wrong_names(
+    node: ast.FunctionDef, known: dict[str, bool], space: dict[str, Any]
+) -> Iterator[tuple[ast.AST, str]]:
+    """Names and tables that there are not, and a new value for the tables."""
     names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+    bound = {argument.arg for argument in node.args.args}
     bound |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
     for name in names:
+        if name.id == "m" and isinstance(name.ctx, ast.Store):
+            yield name, "m is the machine, no variable"
         if name.id not in bound | known.keys() | set(MARKS) and type(space.get(name.id)) is not int:
-            raise InputError(f'{node.name}: no name "{name.id}"', path, name.lineno)
+            yield name, f'no name "{name.id}"'
     for part in ast.walk(node):
         if isinstance(part, ast.Attribute) and part.attr not in (*COMPILED, *RAM_VIEWS):
-            raise InputError(f"{node.name}: no table m.{part.attr}", path, part.lineno)
+            yield part, f"no table m.{part.attr}"
+
+
+def wrong_calls(node: ast.FunctionDef, takes: dict[str, int]) -> Iterator[tuple[ast.AST, str]]:
+    """Calls with too many or too few arguments."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in takes:
+            if len(part.args) != takes[part.func.id]:
+                yield part, f"{part.func.id} takes {takes[part.func.id]} arguments, not {len(part.args)}"
+
+
+def wrong_returns(node: ast.FunctionDef) -> Iterator[tuple[ast.AST, str]]:
+    """A function that returns a number returns one on every way; `victim` does."""
+    returns = [part for part in ast.walk(node) if isinstance(part, ast.Return)]
+    if any(part.value for part in returns):
+        if not all(part.value for part in returns) or not ends(node.body):
+            yield node, "it returns a number on some ways and nothing on others"
+    elif node.name == "victim":
+        yield node, "it has to return a frame, or -1"
+
+
+def ends(body: list[ast.stmt]) -> bool:
+    """Does every way through the statements return, or go on for ever?"""
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return ends(last.body) and bool(last.orelse) and ends(last.orelse)
+    if isinstance(last, ast.While) and isinstance(last.test, ast.Constant) and last.test.value:
+        return not any(isinstance(part, ast.Break) for part in ast.walk(last))
+    return isinstance(last, ast.Return)
