@@ -61,7 +61,7 @@ class Question:
         low, dots, high = self.range.partition("..")
         first = position_of(self.session, low)[0] if low else timeline.begin
         last = position_of(self.session, high)[0] if high else reach - 1 if dots else first
-        if last < first:
+        if last < first and high:
             raise UserError("inverted range")
         if not timeline.begin <= first < max(reach, timeline.begin + 1):
             raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
@@ -142,7 +142,7 @@ def split_list(text: str) -> list[str]:
     arguments=[Argument("question", REST, optional=True)],
     usage="events[/json|/csv] [TIME|FROM..TO] [KIND] [where EXPR] [group by EXPR, ...]",
     forms=("json", "csv"),
-    summary="The events of operations of the past: all, those that EXPR is true of, or how many of each.",
+    summary="The events of the past: all, those that EXPR is true of, or counts.",
     help="""
 FROM and TO are operations of the record, both included; one that is left out is the end of the record.
 Without them, the operation in which the machine stands or the one before; with "where" or "group by", all
@@ -220,7 +220,7 @@ def history_page(session: Session, args: Args) -> object:
     effect=PURE,
     arguments=[Argument("pfn", NUMBER, help="number of the frame")],
     forms=("json", "csv"),
-    summary="The life of a frame: when it was given, for what, when it was evicted, and freed.",
+    summary="The life of a frame: when it was given, for what, evicted, and freed.",
     help=HISTORY_HELP,
     examples=["history frame 0x10c"],
 )
