@@ -270,4 +270,7 @@ def expected(setting: Setting) -> str:
         INTEGER: "an integer",
         ADDRESS: "an address",
     }
-    return names.get(setting.kind, f"a string ({setting.unit or setting.help})")
+    bounds = ""
+    if setting.low is not None and setting.high is not None:
+        bounds = f", {setting.text(setting.low)} to {setting.text(setting.high)}"
+    return names.get(setting.kind, f"a string ({setting.unit or setting.help})") + bounds

@@ -14,17 +14,19 @@ import contextlib
 import json
 import os
 import zlib
+from types import NoneType
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.machine.arrays import misplaced_arrays
-from vmdbg.machine.config import BY_NAME, MachineConfig
+from vmdbg.machine.config import BY_NAME, MachineConfig, expected
 from vmdbg.machine.machine import Machine
+from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Chunks, Snapshot, packed
-from vmdbg.state.tables import STATE, TABLES, buffer_size
+from vmdbg.state.tables import OP, TABLES, buffer_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 MAGIC = b"vmdbg machine 1\n"
@@ -105,70 +107,128 @@ def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda co
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
     if not data.startswith(MAGIC):
-        raise InputError("not a saved machine of a version that is known", path)
+        raise InputError(f'byte 0: expected "{MAGIC.decode().strip()}"', path)
     if len(data) < len(MAGIC) + HASH_BYTES or checksum(data[:-HASH_BYTES]) != data[-HASH_BYTES:]:
-        raise InputError("the file is damaged or cut short", path)
+        raise InputError("the file is damaged or cut short: its checksum is another one", path)
+    try:
+        return read_machine(data, path, approve)
+    except InputError:
+        raise
+    except (UserError, ValueError) as error:
+        raise InputError(str(error), path) from None
+
+
+def read_machine(data: bytes, path: str, approve: Callable[[MachineConfig], None]) -> Machine:
+    """The machine in the bytes of a file that is whole.  ValueError or UserError: what was expected."""
     end = data.find(b"\n", len(MAGIC))
     try:
         header = json.loads(data[len(MAGIC) : end])
-        machine = make_machine(header, approve)
-        chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES])
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
-        raise InputError(f"not a saved machine: {error}", path) from None
-    machine.restore(Snapshot(chunks, dict(machine.shape)))
-    if misplaced_arrays(machine):
-        raise InputError("not a saved machine: its TLB is none of such a machine", path)
-    machine.program = make_program(header["program"])
-    if machine.digest() != header["digest"]:
-        raise InputError("the machine in it has another digest than it says", path)
-    return machine
-
-
-def make_machine(header: dict[str, Any], approve: Callable[[MachineConfig], None]) -> Machine:
-    """A machine of the header's configuration and sizes.  ValueError, UserError if they cannot be."""
-    values = header["config"]
-    for name, value in values.items():
-        setting = BY_NAME.get(name)
-        if setting is None or type(value) is not type(setting.default):
-            raise ValueError(f"setting {name}")
-        if isinstance(value, int) and not isinstance(value, bool):
-            low, high = setting.low, setting.high
-            if (low is not None and value < low) or (high is not None and value > high):
-                raise ValueError(f"setting {name}")
-    config = MachineConfig({**values, "machine.swap.file": ""}, str(header["name"]))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"byte {len(MAGIC) + getattr(error, 'pos', 0)}: expected a line of JSON") from None
+    check_kinds("header", header, HEADER)
+    config = read_config(header, path)
     approve(config)
     machine = Machine(config)
-    for rows, count in header["shape"].items():
-        if type(count) is not int or (count != machine.shape[rows] and rows not in POOLS) or count < 0:
-            raise ValueError(f"{rows}: {count}")
+    resize(machine, header["shape"])
+    chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES])
+    machine.restore(Snapshot(chunks, dict(machine.shape)))
+    if misplaced_arrays(machine):
+        raise ValueError("tables.array: expected the TLB of such a machine")
+    check_rows(machine.m.op[OP:-OP], 1)
+    machine.program = make_program(header["program"])
+    if machine.digest() != header["digest"]:
+        raise ValueError(f"digest: expected {machine.digest()}, which the machine in it has")
+    return machine
+
+
+#: What the header holds, and what its program holds.
+HEADER = {
+    "config": dict,
+    "name": str,
+    "shape": dict,
+    "tables": dict,
+    "program": (dict, NoneType),
+    "digest": str,
+}
+PROGRAM = {"name": str, "file": str, "lines": list, "symbols": dict, "places": dict}
+
+
+def check_kinds(name: str, found: Any, kinds: Mapping[str, Any]) -> None:
+    """ValueError unless `found` is a table of these keys and kinds of values."""
+    if not isinstance(found, dict):
+        raise ValueError(f"{name}: expected a table")
+    for key, kind in kinds.items():
+        if key not in found or not isinstance(found[key], kind):
+            kind = kind[0] if isinstance(kind, tuple) else kind
+            raise ValueError(f"{name}.{key}: expected {KIND_NAMES[kind]}")
+
+
+KIND_NAMES = {dict: "a table", list: "a list", str: "a string"}
+
+
+def read_config(header: dict[str, Any], path: str) -> MachineConfig:
+    """The configuration in a header: every value is one that its setting may have."""
+    for name, value in header["config"].items():
+        setting = BY_NAME.get(name)
+        if setting is None:
+            raise ValueError(f"config.{name}: there is no such setting")
+        if type(value) is not type(setting.default) or not setting.allows(value):
+            shown = json.dumps(value)
+            raise ValueError(f"config.{name}: expected {expected(setting)}, not {shown[:40]}")
+    return MachineConfig({**header["config"], "machine.swap.file": ""}, header["name"])
+
+
+def resize(machine: Machine, shape: dict[str, Any]) -> None:
+    """Give the tables the rows that a file says.  ValueError if such a machine cannot have them."""
+    for rows in machine.shape.keys() | shape.keys():
+        count, usual = shape.get(rows), machine.shape.get(rows)
+        if usual is None:
+            raise ValueError(f"shape.{rows}: there are no such rows")
+        if type(count) is not int or count < 0 or (count != usual and rows not in POOLS):
+            raise ValueError(f"shape.{rows}: expected {usual} rows" + (" or more" if rows in POOLS else ""))
         sizes = {**machine.shape, rows: count}
         if sum(buffer_size(table, sizes) for table in TABLES.values()) > LARGEST:
-            raise ValueError(f"{rows}: {count}")
-        if count != machine.shape[rows]:
+            raise ValueError(f"shape.{rows}: {count} rows are more than fit into {LARGEST} bytes")
+        if count != usual:
             machine.resize(rows, count)
-    return machine
 
 
 def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes) -> dict[str, Chunks]:
     """The chunks of every table.  ValueError if they do not fit."""
+    wanted = {name: list(places(machine, name, tables.get(name))) for name in machine.recorder.tables()}
+    total = sum(length for chunks in wanted.values() for _, length in chunks)
     unpacker = zlib.decompressobj()
-    data, at = memoryview(unpacker.decompress(body)), 0
+    try:
+        data, at = memoryview(unpacker.decompress(body, total + 1)), 0
+    except zlib.error as error:
+        raise ValueError(f"the chunks: {error}") from None
+    if len(data) != total or not unpacker.eof:
+        raise ValueError(f"the chunks: expected {total} bytes")
     chunks: dict[str, Chunks] = {}
-    for name, table in TABLES.items():
-        if table.group != STATE:
-            continue
+    for name, pairs in wanted.items():
         size = machine.recorder.chunk_size(name)
-        total = len(machine.buffers[name])
-        found: list[bytes | None] = [None] * -(-total // size)
-        for number, length in tables[name]:
-            if not 0 <= number < len(found) or length != min(size, total - number * size):
-                raise ValueError(f"chunk {number} of {name}")
+        found: list[bytes | None] = [None] * -(-len(machine.buffers[name]) // size)
+        for number, length in pairs:
             found[number] = packed(bytes(data[at : at + length]))
             at += length
         chunks[name] = Chunks.of(found)
-    if at != len(data) or not unpacker.eof:
-        raise ValueError("chunks are missing")
     return chunks
+
+
+def places(machine: Machine, name: str, pairs: Any) -> Iterator[tuple[int, int]]:
+    """Number and bytes of the chunks that a file has of a table.  ValueError if the table has no such."""
+    size, total = machine.recorder.chunk_size(name), len(machine.buffers[name])
+    before = -1
+    if not isinstance(pairs, list):
+        raise ValueError(f"tables.{name}: expected a list of chunks")
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or any(type(word) is not int for word in pair):
+            raise ValueError(f"tables.{name}: expected [chunk, bytes], not {json.dumps(pair)[:40]}")
+        number, length = pair
+        if not before < number < -(-total // size) or length != min(size, total - number * size):
+            raise ValueError(f"tables.{name}: chunk {number} of {length} bytes is out of place")
+        before = number
+        yield number, length
 
 
 class SavedProgram:
@@ -183,8 +243,13 @@ class SavedProgram:
 
 
 def make_program(saved: dict[str, Any] | None) -> SavedProgram | None:
-    """The program that the header describes."""
+    """The program that the header describes.  ValueError if it is none."""
     if saved is None:
         return None
-    names = [dict(saved.get(key, {})) for key in ("symbols", "places")]
-    return SavedProgram(str(saved["name"]), str(saved["file"]), list(saved["lines"]), *names)
+    check_kinds("program", saved, PROGRAM)
+    if not all(isinstance(line, str) for line in saved["lines"]):
+        raise ValueError("program.lines: expected strings")
+    for key in ("symbols", "places"):
+        if not all(type(value) is int for value in saved[key].values()):
+            raise ValueError(f"program.{key}: expected a number for every name")
+    return SavedProgram(**{key: saved[key] for key in PROGRAM})

@@ -161,6 +161,14 @@ class Setting:
             raise UserError(f"integer {value} out of range", self.range_hint())
         return value
 
+    def allows(self, value: object) -> bool:
+        """Is a value of the right type within the bounds, or among the choices?"""
+        if self.kind == ENUM:
+            return value in self.choices
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        return True
+
     def range_hint(self) -> str:
         """The bounds in words, or nothing."""
         show = self.text
