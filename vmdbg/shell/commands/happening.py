@@ -201,7 +201,7 @@ to now."""
     arguments=[Argument("address", ADDRESS, help="virtual address")],
     options=[Option("-pid", PROCESS, help="in that process")],
     forms=("json", "csv"),
-    summary="The life of a page: its faults, its frames, its slots, and what was written to its entries.",
+    summary="The life of a page: its faults, frames, slots, and writes to its entries.",
     help=HISTORY_HELP,
     examples=["history page 0x406000"],
 )
