@@ -239,7 +239,7 @@ def main() -> None:
         for case in CASES:
             if options.only not in (None, case.name):
                 continue
-            count = options.operations if case.name != "thrash" else options.operations // 5
+            count = options.operations if case.name != "thrash" else options.operations // 3
             line = recorded(case, folder, count)
             if case.name != "thrash":
                 asked(case, line, count // 2)

@@ -16,8 +16,11 @@ from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 POLICIES = ("fifo", "clock", "lru", "random")
 
 
-def make(seed: int) -> Timeline:
-    """A small machine under pressure with one to three processes: swapping, killing, taking turns."""
+def make(seed: int, fixed: dict[str, object] | None = None) -> Timeline:
+    """A small machine under pressure with one to three processes: swapping, killing, taking turns.
+
+    `fixed` are settings that are not drawn.
+    """
     draw = random.Random(seed)
     values = {
         "machine.program": "",
@@ -29,7 +32,8 @@ def make(seed: int) -> Timeline:
         "kernel.policy": draw.choice(POLICIES),
         "tlb.asids": draw.choice([True, False]),
     }
-    machine = Machine(load_config(draw.choice(["tutorial16", "tutorial16-hw"])).with_(values))
+    preset = draw.choice(["tutorial16", "tutorial16-hw"])
+    machine = Machine(load_config("tutorial16" if fixed else preset).with_(values | (fixed or {})))
     specs = []
     for number in range(draw.choice([1, 2, 3])):
         rows = array("q")

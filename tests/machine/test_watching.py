@@ -46,7 +46,7 @@ rows = st.tuples(
 
 def watch(machine: Machine, stops: list[tuple[int, ...]], log: bool) -> None:
     m = machine.m
-    for place, row in enumerate(stops):
+    for place, row in enumerate(sorted(stops)):  # the engine wants them by kind
         columns = (STOP_KIND, STOP_PID, STOP_CPU, STOP_VALUE, STOP_LOW, STOP_HIGH, STOP_ACTION)
         for column, value in zip(columns, row, strict=True):
             m.stop[place * STOP + column] = value

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MOST = 256  # copies kept; beyond that every second one goes, and new ones come half as often
 BUDGET = 512 << 20  # bytes that the copies may hold besides what they share; the same beyond that
 SPACING = 20_000  # operations between two copies, at first
-SHARE = 10  # seconds to be run for each second that the last copy took
+SHARE = 8  # seconds to be run for each second that the last copy took
 OBJECT = 40  # bytes that a chunk takes besides what is in it
 
 

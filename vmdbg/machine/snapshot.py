@@ -9,6 +9,7 @@ pages of programs are mostly empty.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import compress
 
 from vmdbg.state.tables import STATE, TABLES
@@ -22,6 +23,7 @@ CHUNK = 1 << 16
 BLOCK = 256  # chunks of one block of a list
 LEAD = 4  # bytes of the number before a chunk
 LEAST = 16  # bytes of a chunk that are kept at least
+SMALL = 64  # bytes of a chunk, as it is kept, of which others may well be equal to it
 ZEROS: dict[int, bytes] = {}
 #: Tables whose changes are marked, chunk by chunk.
 MARKED = {"ram1": "dirty", "swap8": "swapdirty", "file8": "filedirty"}
@@ -112,7 +114,15 @@ def unpacked(chunk: bytes | None, size: int) -> bytes:
     """The bytes of a chunk."""
     if chunk is None:
         return zeros(size)
+    return (unpacked_small if len(chunk) <= SMALL else padded)(chunk, size)
+
+
+def padded(chunk: bytes, size: int) -> bytes:
+    """A chunk with its zeros."""
     return (bytes(int.from_bytes(chunk[:LEAD], "little")) + chunk[LEAD:]).ljust(size, b"\0")
+
+
+unpacked_small = lru_cache(256)(padded)  # pages in which little was written are often alike
 
 
 class Snapshot:
