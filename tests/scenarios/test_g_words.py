@@ -28,6 +28,9 @@ def test_g_the_tlb_caches_a_table_that_lives_in_ram(at: At) -> None:
     step = prompt.json("walk/j 0x404000")["steps"][-1]
     assert prompt(f"xp/gx {step['entry_address']}").split()[-1] == f"{step['entry']:#018x}"
     prompt(f"poke {step['entry_address']} 0")
+    broken = {row["rule"]: row["message"] for row in prompt.json("check/j")}
+    assert broken["frames"].startswith(f"pfn {before['pa'] // 4096:#x}: ")
+    assert "stale" in broken
     assert prompt.json("walk/j 0x404000")["outcome"] == "fault"
     after = prompt.json("translate/j 0x404000")
     assert (after["pa"], after["stale"]) == (before["pa"], True)

@@ -217,3 +217,21 @@ def all_regions(machine: Machine, pid: int | None) -> Iterator[dict[str, Any]]:
                     "kind": space.kind,
                     "backing": space.backing,
                 }
+
+
+def violations(machine: Machine, owed: bool = False) -> list[tuple[str, str]]:
+    """What `vmdbg.machine.check` finds: rule and message, a frame by its number, not by its row."""
+    import re
+
+    from vmdbg.machine.check import check
+    from vmdbg.targets.notation import Notation
+
+    m, k, show = machine.m, machine.k, Notation(machine.format)
+
+    def number(match: re.Match[str]) -> str:
+        frame = int(match[1])
+        if frame >= len(m.frame) // FRAME:
+            return match[0]
+        return f"pfn {show.pfn(k.frame_address(m, frame) >> machine.format.page_bits)}"
+
+    return [(rule, re.sub(r"\bframe (\d+)", number, message)) for rule, message in check(machine, owed=owed)]

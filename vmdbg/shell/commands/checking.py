@@ -29,14 +29,14 @@ drop ("help set machine.shootdown").""",
     examples=["check", "check tlb", "check/json"],
 )
 def check_command(session: Session, args: Args) -> object:
-    from vmdbg.machine.check import check
+    from vmdbg.targets.census import violations
     from vmdbg.views.result import Column, Table
 
-    found = check(session.target.machine, owed=args.what == "tlb")
+    found = violations(session.target.machine, owed=args.what == "tlb")
     if args.what == "tlb":
-        found = [violation for violation in found if violation.rule in ("tlb", "stale", "owed")]
+        found = [(rule, message) for rule, message in found if rule in ("tlb", "stale", "owed")]
     return Table(
         [Column("rule"), Column("message", "what is wrong", wraps=True)],
-        [tuple(violation) for violation in found],
+        found,
         empty="Consistent: nothing disagrees.",
     )
