@@ -73,11 +73,12 @@ class Linked:
 
     Cold kernel code takes one of these (`k`) and says `k.emit(k.m, ...)`.  `recorder` knows which
     pieces of memory were ever written (`machine.snapshot.Recorder`).  `grow(rows, count)` gives the
-    tables of a pool at least so many rows; `m` is another one then.
+    tables of a pool at least so many rows, `grow_rmap()` the reverse map more; `m` is another one then.
     """
 
     recorder: Any = None
     grow: Any = None
+    grow_rmap: Any = None
 
     def __init__(self, copies: Mapping[str, Callable[..., Any]], m: Any) -> None:
         self.__dict__.update(copies)

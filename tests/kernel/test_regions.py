@@ -289,3 +289,12 @@ def test_going_back_brings_a_file_back() -> None:
     assert space.regions == []
     space.mmap(0, 1, object=Wanted("f", 0, b"Hello"), share=True)
     assert space.machine.digest() == there
+
+
+def test_many_regions_of_one_object_find_room_in_the_reverse_map() -> None:
+    """Populated regions that map resident pages take rows of the reverse map, and no frames."""
+    space = Space(machine__ram=64 * PAGE, kernel__first_frame=1)
+    for number in range(16):
+        space.mmap(number * 8, 8, object=Wanted("box", 8 * PAGE), share=True, populate=True)
+    assert space.machine.shape["rmaps"] > 64 + 64
+    assert [region[:2] for region in space.regions] == [(number * 8, 8) for number in range(16)]

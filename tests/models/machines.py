@@ -18,7 +18,7 @@ from vmdbg.kernel.patterns import (
     PATTERN_STRIDE,
     PATTERN_ZIPF,
 )
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
 from vmdbg.kernel.syscalls import (
     MMAP_FIXED,
     MMAP_OBJECT,
@@ -179,13 +179,8 @@ def objects(page: int) -> list[Wanted]:
     return [Wanted("file", 0, content), Wanted("box", 40 * page)]
 
 
-def mappings(rows: list[list[int]]) -> list[int]:
-    """The rows that name an object."""
-    return [
-        number
-        for number, row in enumerate(rows)
-        if row[0] & OP_KIND == OP_MMAP and row[3] >> MMAP_OBJECT & OBJECT_MASK
-    ]
+class Mapped(list[int]):
+    """A row that names an object."""
 
 
 def allowed_kinds(region: RegionSpec) -> list[int]:
@@ -286,7 +281,8 @@ def system_calls(draw: st.DrawFn, format_name: str, known: list[RegionSpec], in_
         private, shared = 1 << MMAP_OBJECT, 1 << MMAP_OBJECT | MMAP_SHARED
         named = 2 << MMAP_OBJECT | MMAP_SHARED | 1 << MMAP_OFFSET
         flags |= draw(st.sampled_from((0, 0, 0, MMAP_SHARED, private, shared, named)))
-        return [kind, start, region.size, rights | flags]
+        made = Mapped if flags >> MMAP_OBJECT & OBJECT_MASK else list
+        return made([kind, start, region.size, rights | flags])
     region = draw(st.sampled_from(known))
     if kind == OP_BRK:
         return [kind, region.end + draw(st.integers(-4, 4)) * page, 0, 0]
@@ -329,7 +325,8 @@ def process_rows(
     if handled:
         rows[0][1] = len(rows)
         rows += draw(handler_rows(format_name, known))
-    return array("q", [word for row in rows for word in row]), references, mappings(rows)
+    named = [number for number, row in enumerate(rows) if isinstance(row, Mapped)]
+    return array("q", [word for row in rows for word in row]), references, named
 
 
 @st.composite

@@ -8,7 +8,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ACCESS_WRITE, ENTRY_LEAF, RIGHT_W
 from vmdbg.kernel.entries import drop_table, entry_address
-from vmdbg.kernel.frames import FRAME_IS_TAIL
+from vmdbg.kernel.frames import FRAME_IS_TAIL, RMAP_SPARE
 from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR
 from vmdbg.state.tables import (
     FRAME,
@@ -18,6 +18,7 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     FRAME_STATE,
     KERNEL_RESIDENT,
+    KERNEL_RMAP_COUNT,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -53,7 +54,7 @@ def populate(k: Linked, form: Format, pid: int, region: int) -> None:
         return
     writes = rights & RIGHT_W and not m.region[row + REGION_SHARE]
     for va in range(start, end, form.page_size):
-        if k.cache_row(m, region, va):
+        if k.cache_row(k.m, region, va):
             bring_in(k, pid, region, va, ACCESS_WRITE if writes else ACCESS_READ)
 
 
@@ -66,8 +67,10 @@ def check_limit(k: Linked, pid: int, count: int) -> None:
 
 def bring_in(k: Linked, pid: int, region: int, va: int, access: int) -> None:
     """Serve a page of an object as a fault on it would be.  UserError if it cannot be."""
-    m = k.m
+    if k.m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
+        k.grow_rmap()
     check_limit(k, pid, 1)
+    m = k.m
     k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], va)
     if k.page_in(m, pid, region, va, access):
         raise UserError(f"No memory for the page at {va:#x} of process {pid}.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def map_region(machine: Machine, pid: int, spec: Any, name: str) -> None:
-    """Map a region of the program of that name (`programs.program.RegionSpec`) in its process; or UserError."""
+    """Map a region (`programs.program.RegionSpec`) of the program of that name; or UserError."""
     machine.make_room_for_system_call(pid)
     k, form = machine.k, machine.format
     wanted = Wanted(name, spec.size, spec.content) if spec.content else spec.object

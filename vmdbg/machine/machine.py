@@ -91,7 +91,7 @@ class Machine(Pools):
         copies["halt"].__globals__["Halted"] = Halted
         self.k = Linked(copies, tables.views(self.buffers))
         self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size)
-        self.k.recorder, self.k.grow = self.recorder, self.grow
+        self.k.recorder, self.k.grow, self.k.grow_rmap = self.recorder, self.grow, self.grow_rmap
         boot.fill(self.m, config)
         boot.map_kernel(self.k, self.format)
         self.program: Any = None

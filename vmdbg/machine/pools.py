@@ -8,7 +8,6 @@ from vmdbg.machine import boot
 from vmdbg.state import tables
 from vmdbg.state.tables import (
     KERNEL_REGION_FREE,
-    KERNEL_RESIDENT,
     KERNEL_RMAP_COUNT,
     KERNEL_RMAP_FREE,
     PROCESS,
@@ -88,15 +87,14 @@ class Pools:
     def make_room_for_system_call(self, pid: int) -> None:
         """Let the pools have the rows that one system call of a process may need, a fork too.
 
-        In the reverse map: as many as pages that `fork` shares, or as frames that a populated region takes
-        or finds in the page cache (a frame that it takes from another page brings its rows along).
+        In the reverse map: as many as pages that `fork` shares, or as free frames that a populated region
+        takes (a frame that it takes from another page brings its rows along).
         """
         self.make_room_for_process()
         needed = len(regions.regions_of(self.k, pid)) + 2
         while self.free_regions(needed) < needed:
             self.grow_regions()
-        free, resident = self.k.user_frames_free(self.m), self.m.kernel[KERNEL_RESIDENT]
-        pages = max(self.m.process[pid * PROCESS + PROCESS_RSS], free + resident)
+        pages = max(self.m.process[pid * PROCESS + PROCESS_RSS], self.k.user_frames_free(self.m))
         while self.m.kernel[KERNEL_RMAP_COUNT] < pages + 2 * RMAP_SPARE:
             self.grow_rmap()
 
