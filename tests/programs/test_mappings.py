@@ -130,6 +130,7 @@ def test_fixed_replaces_and_without_it_the_call_is_refused(folder: Path) -> None
         ),
         ("region data 0 4K r offset=4K", "an offset without a file or a name"),
         ("region data 0 2M r page=2M shared", "files and shared memory are mapped in base pages"),
+        ("region shared 0 2M r page=2M", "files and shared memory are mapped in base pages"),
         ('region file 0 4K r file="five.bin" shared=box', "a file has no name beside its own"),
         ('region file 0 4K r file="five.bin', "the quotes are not closed"),
         ('region file 0 4K r file=""', "expected a file name in quotes, not an empty one"),
@@ -168,3 +169,13 @@ def test_shared_memory_is_as_large_as_its_largest_mapping(folder: Path) -> None:
     )
     machine.run(10)
     assert "signal" not in machine.counts()
+
+
+def test_a_program_names_a_thousand_objects_at_most(folder: Path) -> None:
+    lines = [f"mmap 0, 4K, r shared=n{number}" for number in range(1001)]
+    with pytest.raises(InputError, match="more than 1000 files and names of shared memory"):
+        parse_vmp("\n".join(lines).encode(), "t.vmp", va_bits=48, page_size=PAGE)
+    machine = boot(folder, "\n".join(lines[:1000]))
+    machine.run(1000)
+    assert machine.counts()["syscall-error"] == 999
+    assert check(machine) == []

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vmdbg.hot import Linked
 
 NAME_WORDS = 3
+MOST_OBJECTS = (1 << 16) - 1  # as many as rows of operations can name
 NO_FILE = -1  # size of an object that is shared memory
 
 
@@ -128,6 +129,8 @@ def free_row(k: Linked) -> int:
     for number in range(1, rows):
         if not k.m.object[number * OBJECT + OBJECT_CACHED]:
             return number
+    if rows > MOST_OBJECTS:
+        raise UserError(f"The machine has {MOST_OBJECTS} files and shared memories, and no room for more.")
     k.grow("objects", 2 * rows)
     return rows
 

@@ -51,7 +51,7 @@ def read_arguments(
         elif name == "OPTIONS":
             chosen = Options(cursor, space, objects, fixed=True)
             chosen.settle(objects, values["SIZE"])
-            values[name] = chosen.word(objects, space.page_size)
+            values[name] = chosen.word(cursor, objects, space.page_size)
         else:
             values[name] = cursor.expression(phrase(name))
         spans[name] = start, cursor.trimmed()

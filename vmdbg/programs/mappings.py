@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vmdbg.programs.space import Space
 
 MOST_BYTES = 256 << 20  # of a file
+MOST_OBJECTS = 1000  # that the calls of a program name
 
 
 class Objects:
@@ -41,9 +42,11 @@ class Objects:
         self.files: dict[str, Wanted] = {}
         self.shared: dict[str, Wanted] = {}
 
-    def number(self, wanted: Wanted) -> int:
+    def number(self, cursor: Cursor, wanted: Wanted) -> int:
         """The number of an object, from 1, by which rows name it."""
         if wanted not in self.wanted:
+            if len(self.wanted) == MOST_OBJECTS:
+                cursor.fail(f"more than {MOST_OBJECTS} files and names of shared memory", 0, cursor.trimmed())
             self.wanted.append(wanted)
         return self.wanted.index(wanted) + 1
 
@@ -136,9 +139,9 @@ class Options:
         if self.share and self.object is None:
             self.object = objects.named(self.name, self.offset + size) if self.name else Wanted("", size)
 
-    def word(self, objects: Objects, page_size: int) -> int:
+    def word(self, cursor: Cursor, objects: Objects, page_size: int) -> int:
         """What of word 3 of an `mmap` row they make."""
-        number = objects.number(self.object) if self.object is not None and self.object.name else 0
+        number = objects.number(cursor, self.object) if self.object is not None and self.object.name else 0
         flags = (MMAP_POPULATE, self.populate), (MMAP_FIXED, self.fixed), (MMAP_SHARED, self.share)
         word = self.shift << MMAP_PAGE_SHIFT | sum(flag for flag, is_set in flags if is_set)
         return word | number << MMAP_OBJECT | self.offset // page_size << MMAP_OFFSET
@@ -147,6 +150,8 @@ class Options:
         """Refuse a region of a kind, which stands at `place`, that it cannot be with these options."""
         if kind == "file" and (self.object is None or self.name):
             cursor.fail('a region of kind file needs file="PATH"', *place)
+        if kind == "shared" and self.shift:
+            cursor.fail("files and shared memory are mapped in base pages", *place)
         if kind == "shared" and self.object is not None:
             cursor.fail("a region of kind shared maps no file", *place)
         if kind in ("heap", "stack", "guard") and (self.share or self.object is not None):
