@@ -152,7 +152,8 @@ def full_name(word: str, name: str) -> str:
         option = word.partition("=")[0]
         if not found:
             raise UsageError(f"unrecognized option '{option}'")
-        possible = " ".join(f"'-{name}'" for name in found)
+        dashes = word[: len(word) - len(word.lstrip("-"))]
+        possible = " ".join(f"'{dashes}{name}'" for name in found)
         raise UsageError(f"option '{option}' is ambiguous; possibilities: {possible}")
     return found[0]
 

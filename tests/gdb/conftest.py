@@ -24,6 +24,10 @@ START = 0x1000
 SIZE = 0x1000
 SYMBOL = "tail"
 SYMBOL_OFFSET = 0x800
+FILES = {"two.gdb": "p 2\n", "bad.gdb": "p 2\nbad\n", "quit.gdb": "quit 3\n"}  # beside every case
+# The list of breakpoints: gdb pads addresses to the width of its target, vmdbg those of up to 32 bits.
+PADDED = re.compile(r"0x0{4,}([0-9a-f]+) ?")
+WIDE = re.compile(r"Address +What")
 WARNING = re.compile(r"^warning: .*\n", re.MULTILINE)
 HINT = re.compile(r"^(Did you mean|There is no function) .*\n", re.MULTILINE)
 MARK = "@@@\n"
@@ -147,3 +151,58 @@ def compare(ask_both: Callable[[Sequence[str]], tuple[list[str], list[str]]]) ->
         assert not differences, f"{len(differences)} differ:\n" + "\n".join(differences)
 
     return check
+
+
+def normal(text: str) -> str:
+    """Output without the names in which the two differ."""
+    for old, new in (
+        ("(vmdbg) ", "(gdb) "),
+        ("vmdbg", "gdb"),
+        ("GDB", "gdb"),
+        ("the debugger", "gdb"),
+    ):
+        text = text.replace(old, new)
+    return WIDE.sub("Address What", PADDED.sub(r"0x\1", text))
+
+
+def without_hints(text: str) -> str:
+    """Diagnostics without our own second lines."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("Did you mean "))
+
+
+@pytest.fixture
+def both(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]],
+    user_environment: dict[str, str],
+    tmp_path: Path,
+) -> Callable[..., None]:
+    """Runs both with the same arguments, each in a folder of its own: stdout, stderr and exit status are
+    equal.  Names differ (gdb and vmdbg, their prompts, their files); nothing else may."""
+    usable_gdb()
+
+    def compare(*arguments: str, input: str = "", files: dict[str, str] | None = None) -> None:
+        results = []
+        for name in ("gdb", "vmdbg"):
+            folder = tmp_path / name / "here"
+            (folder / "sub").mkdir(parents=True)
+            for file, text in {**FILES, **(files or {})}.items():
+                (folder / file).write_text(text)
+            words = ["-nx", "-q", *arguments]
+            if name == "gdb":
+                done = subprocess.run(
+                    ["gdb", *words],
+                    input=input,
+                    cwd=folder,
+                    env=user_environment,
+                    text=True,
+                    capture_output=True,
+                    timeout=60,
+                    check=False,
+                )
+            else:
+                done = run_vmdbg(*words, input=input, cwd=folder)
+            out, err = (normal(text.replace(str(tmp_path / name), "")) for text in (done.stdout, done.stderr))
+            results.append((out, without_hints(err), done.returncode))
+        assert results[1] == results[0]
+
+    return compare

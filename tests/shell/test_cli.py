@@ -43,7 +43,7 @@ def test_options_may_be_abbreviated() -> None:
         (["--batch=5"], "option '--batch' doesn't allow an argument"),
         (["--rest=5"], "option '--rest' doesn't allow an argument"),
         (["--color=pink"], "invalid value 'pink' of --color: always, never or auto expected"),
-        (["--in", "5"], "option '--in' is ambiguous; possibilities: '-init-command' '-init-eval-command'"),
+        (["--in", "5"], "option '--in' is ambiguous; possibilities: '--init-command' '--init-eval-command'"),
     ],
 )
 def test_wrong_command_lines(words: list[str], message: str) -> None:

@@ -152,8 +152,7 @@ def read_block(source: Source, registry: Registry, keyword: str, depth: int = 0)
         if not inner:
             bodies[-1].append(Statement(text))
             continue
-        deeper = depth + 1 if inner in ("if", "while") else depth
-        bodies[-1].append(Block(inner, text, read_block(source, registry, inner, deeper)))
+        bodies[-1].append(Block(inner, text, read_block(source, registry, inner, depth + 1)))
     return bodies
 
 

@@ -94,7 +94,7 @@ def chosen(session: Session, text: str | None) -> list[Stop]:
         if number in stops.by_number:
             found.append(stops.by_number[number])
         else:
-            session.output.error(f"No breakpoint number {number}.")
+            session.output.line(f"No breakpoint number {number}.")
     return found
 
 

@@ -24,16 +24,23 @@ class Display:
 
     def __init__(self, number: int, text: str, letters: str, form: Any) -> None:
         self.number, self.text, self.letters, self.form, self.enabled = number, text, letters, form, True
-        self.memory = bool(form and (form.size or form.count != 1 or form.letter in MEMORY_LETTERS))
+        self.memory = bool(form and form.size)
 
     @property
     def label(self) -> str:
         """The format as lists show it."""
-        if not self.form:
+        if not self.form or not self.form.letter:
             return ""
         if not self.memory:
             return f"/{self.form.letter} "
-        return f"/{self.form.count}{self.form.letter}{self.form.size} "
+        return f"/{self.form.count}{self.form.size}{self.form.letter} "
+
+    @property
+    def spelling(self) -> str:
+        """`x/2xw`, as it is shown with its memory."""
+        form = self.form
+        count = form.count if form.count != 1 else ""
+        return f"x/{count}{form.letter}{form.size if form.letter not in MEMORY_LETTERS else ''}"
 
 
 class Displays:
@@ -73,13 +80,13 @@ def show_display(session: Session, display: Display) -> None:
             text = f"<error: {error}>"
         output.line(f"{display.number}: {display.label}{display.text} = {text}")
         return
-    output.write(f"{display.number}: x/{display.letters} {display.text}")
+    apart = "  " if display.form.count == 1 else "\n"
+    output.write(f"{display.number}: {display.spelling} {display.text}{apart}")
     try:
         address = session.evaluate(display.text).as_address()
     except UserError as error:
-        output.line(f"  <error: {error}>")
+        output.line(f"<error: {error}>")
         return
-    output.line()
     scope = session.evaluator.scope
     try:
         for line in format_memory(
@@ -98,32 +105,35 @@ def show_display(session: Session, display: Display) -> None:
     usage="display[/FMT] [EXP]",
     summary="Print value of expression EXP each time the program stops.",
     help="""
-/FMT may be used before EXP as in the "print" command, or as in the "x" command with a count or size
-letter, "i" or "s".  With no argument, display all currently requested auto-display expressions.  Use
-"undisplay" to cancel display requests previously made.""",
+/FMT may be used before EXP as in the "print" command, or as in the "x" command with a size letter
+or "s".  A display is shown at once if it was typed, and after every stop.  With no argument,
+display all currently requested auto-display expressions.  Use "undisplay" to cancel display requests
+previously made.""",
     examples=["display 1 + 1", "display/x 255"],
     repeat=NO_REPEAT,
 )
 def display_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.commands.values import examine_state
-
-    if not args.expression:
+    if not args.expression and args.format is None:
         show_displays(session)
         return None
+    if not args.expression:
+        raise UserError("Argument required (expression to compute).")
     form = None
     if args.format:
         from vmdbg.views.values import decode_format
 
-        form = decode_format(args.format, "x", "")
-        if form.size or form.count != 1 or form.letter in MEMORY_LETTERS:
-            form = examine_state(session).examine_format(args.format)
-            form.size = "b" if form.letter in MEMORY_LETTERS else form.size
+        form = decode_format(args.format)
+        if form.letter in MEMORY_LETTERS:
+            form.size = "b"
+        elif form.size:
+            form.letter = form.letter or "x"
     session.evaluator.parse(args.expression)
     displays = displays_of(session)
     displays.last += 1
     display = Display(displays.last, args.expression, args.format or "", form)
     displays.by_number[display.number] = display
-    show_display(session, display)
+    if args.from_tty:
+        show_display(session, display)
     return None
 
 
@@ -158,7 +168,7 @@ def chosen(session: Session, text: str) -> list[Display]:
     for word in text.replace(",", " ").split():
         first, dash, last = word.partition("-")
         low = session.integer(first) if first else 0
-        high = session.integer(last) if dash and last else low
+        high = session.integer(last or "0") if dash else low
         if low <= 0:
             raise UserError("Negative value" if low < 0 else "Zero is not a display number.")
         if high < low:

@@ -63,7 +63,7 @@ def check_name(session: Session, text: str) -> tuple[tuple[str, ...], Node | Non
             raise UserError(f'Undefined command: "{word}".  Try "help".')
         path = found[0].target.path
         if not found[0].target.children and not is_user_prefix(registry, found[0]):
-            raise UserError(f'"{" ".join(path)}" is not a prefix command.')
+            raise UserError(f'"{" ".join(words[:-1])}" is not a prefix command.')
     path = (*path, words[-1])
     return path, registry.find(path)
 
@@ -161,6 +161,8 @@ def define(registry: Registry, path: tuple[str, ...], body: list[Statement]) -> 
 )
 def define_prefix(session: Session, args: Args) -> object:
     path, existing = check_name(session, args.name or "")
+    if existing is not None and not existing.target.user:
+        raise UserError(f'Command "{" ".join(path)}" is built-in.')
     if existing is not None and existing.children:
         return None
     registry = session.interpreter.registry
