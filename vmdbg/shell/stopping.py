@@ -39,6 +39,11 @@ def show_place(session: Session) -> None:
 
     timeline = session.timeline
     session.output.lines(banner(timeline.machine, timeline.position, timeline.place))
+    show_all_displays(session)
+
+
+def show_all_displays(session: Session) -> None:
+    """The displays, if there are any."""
     if session.extras.get(DISPLAYS) is not None:
         from vmdbg.shell.commands.display import show_displays
 

@@ -29,7 +29,7 @@ class Side:
         self.sort = SORTS.get(sort, "") if colon else ""
         self.name = name if self.sort else word
         if not self.sort:
-            self.sort = "file" if os.path.isfile(session.policy.path(word)) else "time"
+            self.sort = "time" if is_time(session, word) else "file"
         self.time = ""
         if self.sort in ("branch", "process"):
             self.name, _, self.time = self.name.partition("@")
@@ -64,6 +64,15 @@ class Side:
         if self.sort == "branch":
             return position_of(self.session, self.time) if self.time else None
         return position_of(self.session, self.time or self.name)
+
+
+def is_time(session: Session, word: str) -> bool:
+    """Is it a time, or at least not the name of a file?"""
+    try:
+        position_of(session, word)
+    except UserError:
+        return not os.path.isfile(session.policy.path(word))
+    return True
 
 
 def require(machine: Any, pid: int) -> None:

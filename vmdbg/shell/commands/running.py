@@ -5,12 +5,16 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
 from vmdbg.shell.kinds import REST_EXPRESSION, REST_FILE
-from vmdbg.shell.stopping import boot_if_changed, count_of, show_arrival, show_place
+from vmdbg.shell.stopping import boot_if_changed, count_of, show_all_displays, show_arrival, show_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.views.result import Line, Result
+    from vmdbg.views.stories import EventTable
 
 COUNT = Argument("count", REST_EXPRESSION, optional=True)
 RUNNING = "The program being debugged has been started already.\nStart it from the beginning? "
@@ -148,12 +152,11 @@ def next_command(session: Session, args: Args) -> object:
     help="""
 An event is one thing that the machine does: a look-up in the TLB, one step of a walk, a trap, a frame
 given.  The machine then is as it was at that instant, inside the operation.  With N, that many events;
-"cycles" is what each costs ("show cost").""",
+"cycles" is what each costs ("show cost").  Stops are not asked on the way.""",
     examples=["stepi", "stepi 11", "stepi/json 3"],
 )
 def stepi_command(session: Session, args: Args) -> object:
     from vmdbg.kernel.processes import live_processes
-    from vmdbg.views.result import Lines, joined
     from vmdbg.views.stories import EventTable, ended_lines
 
     timeline = session.timeline
@@ -161,10 +164,19 @@ def stepi_command(session: Session, args: Args) -> object:
     alive = live_processes(timeline.machine.k)
     rows = timeline.step_events(count_of(session, args.count))
     table = EventTable(timeline.machine, rows)
-    ended = list(ended_lines(timeline.ended(alive)))
-    if not ended or args.form:
+    if args.form:
         return table
-    return joined([table, Lines(ended)])
+    return stepped(session, table, list(ended_lines(timeline.ended(alive))))
+
+
+def stepped(session: Session, table: EventTable, ended: list[Line]) -> Iterator[Result]:
+    """What a halt after single events shows: they, who ended, and the displays."""
+    from vmdbg.views.result import Lines
+
+    yield table
+    if ended:
+        yield Lines(ended)
+    show_all_displays(session)
 
 
 @command(
