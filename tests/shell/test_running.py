@@ -100,7 +100,7 @@ def test_delete_disable_enable_take_numbers_and_ranges() -> None:
         (2, False, "keep"),
         (4, True, "del"),
     ]
-    assert prompt.error("delete 9") == "No breakpoint number 9.\n"
+    assert prompt.run("delete 9") == "No breakpoint number 9.\n"
     assert prompt.error("delete 3-1") == "inverted range\n"
     assert prompt.error("ignore 9 1") == "No breakpoint number 9.\n"
     prompt.run("enable", "delete")
@@ -110,7 +110,9 @@ def test_delete_disable_enable_take_numbers_and_ranges() -> None:
 
 def test_catch_knows_its_events() -> None:
     assert prompt_error("catch tlb-mis") == ""
-    assert prompt_error("catch tlbmiss").startswith('Undefined catch command: "tlbmiss".  Try "help catch".\nDid you mean "tlb-miss"?')
+    assert prompt_error("catch tlbmiss").startswith(
+        'Undefined catch command: "tlbmiss".  Try "help catch".\nDid you mean "tlb-miss"?'
+    )
     assert prompt_error("catch").startswith("Argument required")
 
 
