@@ -27,13 +27,15 @@ class UserError(VmdbgError):
 class InputError(UserError):
     """A file that cannot be read as what it should be.
 
-    `str()` is `FILE:LINE:COLUMN: message` with the parts that are known; lines and columns count
-    from 1.  `excerpt` is the line, indented by two, with a row of carets below it, or empty.
+    `str()` is `FILE:LINE:COLUMN: message` in one line, with the parts that are known; lines and columns
+    count from 1.  `excerpt` is the line, indented by two, with a row of carets below it, or empty.
     """
 
     def __init__(
         self, message: str, file: str = "", line: int = 0, column: int = 0, source: str = "", width: int = 1
     ) -> None:
+        if not message.isprintable():
+            message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
         self.message = message
         self.file, self.line, self.column = file, line, column
         place = ":".join(str(part) for part in (file, line, column) if part)

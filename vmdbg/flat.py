@@ -116,7 +116,9 @@ class Flattener:
         if not isinstance(call.func, ast.Name) or call.func.id not in self.copies or call.keywords:
             return None
         marks = self.copies[call.func.id].hot  # type: ignore[attr-defined]
-        if marks["cold"] or "checked" in marks:  # a checked one stays a function: only its indexes are checked
+        if (
+            marks["cold"] or "checked" in marks
+        ):  # a checked one stays a function: only its indexes are checked
             return None
         return self.tree(call.func.id)
 

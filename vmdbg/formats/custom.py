@@ -71,7 +71,7 @@ def load_format(path: str) -> Format:
             document = tomllib.load(file)
     except OSError as error:
         raise InputError(f"{error.strerror}", path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not TOML: {error}", path) from None
     table = document.get("format")
     if not isinstance(table, dict):
@@ -179,7 +179,7 @@ def check_rules(table: Mapping[str, Any], levels: list[Level], roles: dict[str, 
     inverted, by_rights = table.get("inverted", []), table.get("leaf_by_rights", False)
     for role in inverted:
         if role not in INVERTIBLE or role not in roles:
-            raise wrong(file, "inverted", f"fields among {', '.join(INVERTIBLE)}, not {role!r}")
+            raise wrong(file, "inverted", f"fields among {', '.join(INVERTIBLE)}, not {role!r:.40}")
     if by_rights and ("readable" not in roles or {"readable", "writable", "executable"} & set(inverted)):
         raise wrong(file, "leaf_by_rights", "a field readable, and rights that are not inverted")
     if by_rights and (table.get("hierarchical") or "huge" in roles):

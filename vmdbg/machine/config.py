@@ -198,7 +198,7 @@ def load_config(name: str) -> MachineConfig:
         raise UserError(f'Undefined machine: "{name}".', f"Machines: {', '.join(preset_names())}.") from None
     except OSError as error:
         raise UserError(f"{name}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # what is no TOML, no UTF-8, or a number of 5000 digits
         raise InputError(f"not TOML: {error}", file=name) from None
     short = os.path.basename(path)[:-5] if path.endswith(".toml") else os.path.basename(path)
     return MachineConfig(read_values(document, name, os.path.dirname(path)), short)
@@ -249,7 +249,7 @@ def read_value(setting: Setting, value: object, file: str) -> object:
     """A TOML value as the setting's; a string is parsed as `set` would."""
     wants_bool = setting.kind == BOOLEAN and not isinstance(value, str)
     if isinstance(value, bool) != wants_bool or not isinstance(value, (bool, int, str)):
-        raise InputError(f"{setting.name}: expected {expected(setting)}, not {value!r}", file)
+        raise InputError(f"{setting.name}: expected {expected(setting)}, not {value!r:.40}", file)
     if wants_bool:
         return value
     try:

@@ -68,7 +68,9 @@ WRITE = event("write", "pa old new", "memory", "a program wrote memory")
 # What the hardware does.
 TLB_HIT = event("tlb-hit", "va row word", "l1", "a first-level TLB array had the translation")
 TLB_L2_HIT = event("tlb-l2-hit", "va row word", "l1+l2", "the second-level TLB had the translation")
-TLB_STALE = event("tlb-stale", "va key word", "", "the first use of a TLB entry that disagrees with the tables")
+TLB_STALE = event(
+    "tlb-stale", "va key word", "", "the first use of a TLB entry that disagrees with the tables"
+)
 TLB_MISS = event("tlb-miss", "va asid access", "l1+l2", "no TLB array had the translation")
 TLB_FILL = event("tlb-fill", "va key word", "", "a translation was put into the TLB arrays")
 TLB_EVICT = event("tlb-evict", "key word row", "", "a translation was pushed out of a TLB array")

@@ -11,7 +11,7 @@ from vmdbg.errors import UserError
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.targets.notation import Notation
-from vmdbg.units import WORD_MASK
+from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -416,5 +416,18 @@ def boot_program(machine: Machine, resident: bool = False, outside: bool = True)
         machine.load(program)
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():
-        pid, _, address = item.partition(":")
-        machine.swap_out(int(pid), int(address, 0))
+        machine.swap_out(*listed_page(machine, item))
+
+
+def listed_page(machine: Machine, text: str) -> tuple[int, int]:
+    """The process and the address of an item of `kernel.swapped`.  UserError if there is no such process."""
+    from vmdbg.kernel.processes import live_processes
+
+    pid, _, address = text.partition(":")
+    try:
+        found = int(pid), s64(int(address, 0))
+    except ValueError:
+        raise UserError(f'kernel.swapped: expected PID:ADDRESS, not "{text:.40}".') from None
+    if found[0] not in live_processes(machine.k):
+        raise UserError(f"kernel.swapped: there is no process {found[0]}.")
+    return found
