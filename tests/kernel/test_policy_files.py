@@ -20,6 +20,7 @@ from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.saving import load_machine, save_machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.state.tables import PROCESS, PROCESS_PC
 
 MRU = Path(__file__).resolve().parents[2] / "docs" / "examples" / "mru.py"
 START, PAGE = 0x400000, 4096
@@ -225,3 +226,11 @@ def test_restricted_sessions_have_none(
         done = run_vmdbg("-nx", "-batch", "--strict", "--restricted", "-ex", line, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
         assert "not allowed in a restricted session" in done.stderr
+
+
+def test_a_mistake_of_vmdbg_itself_is_not_blamed_on_the_file() -> None:
+    machine = machine_of(MRU)
+    read_pages(machine, [0, 1])
+    machine.m.process[PROCESS + PROCESS_PC] = 1 << 40
+    with pytest.raises(IndexError):
+        machine.run(2)

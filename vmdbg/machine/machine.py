@@ -184,9 +184,10 @@ class Machine(Pools):
         try:
             yield
         except policies.MISTAKES as error:
-            if self.config["kernel.policy"] in policies.POLICIES:
+            mistake = policies.blame(error, self.config["kernel.policy"])
+            if mistake is None:
                 raise
-            raise policies.blame(error, self.config["kernel.policy"]) from None
+            raise mistake from None
 
     def run_on(self, limit: int, compiled: bool) -> int:
         """As `run`, for code that makes no mistakes."""
