@@ -6,7 +6,8 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.hardware.tlb import KEY_TAG, WORD_DIRTY, WORD_PFN
-from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD
+from vmdbg.machine.config import load_config
+from vmdbg.state.tables import CPU_MODE, TLB, TLB_KEY, TLB_WORD
 from vmdbg.targets.simulated import Simulated
 
 
@@ -70,3 +71,41 @@ def test_filters_that_name_nothing_are_mistakes(demo: Simulated) -> None:
         demo.place(asid=1 << 16)
     with pytest.raises(UserError, match=r"^No CPU -1: this machine has only CPU 0\.$"):
         demo.tlb(cpu=-1)
+
+
+def test_all_of_a_split_level_is_consulted(demo: Simulated) -> None:
+    """What one array has right and the other wrong is used, and called stale."""
+    m, k = demo.m, demo.machine.k
+    assert k.translate(m, 0, 0x401000, 0) >= 0  # L1d has it now, too
+    (fetched,) = (row for row in demo.tlb(level=1) if row.array == "L1i" and row.vpn == 0x401)
+    base = k.array_base(m, 0, 0)
+    m.tlb[base + (fetched.set * 4 + fetched.way) * TLB + TLB_WORD] ^= 1 << WORD_PFN
+    read, fetch = demo.translate(0x401000, "r"), demo.translate(0x401000, "x")
+    assert (read.via, read.pa, bool(read.stale)) == ("L1", 0x108000, True)
+    assert (fetch.via, fetch.pa, bool(fetch.stale)) == ("L1", 0x109000, True)
+
+
+def test_page_walk_caches_against_the_tables() -> None:
+    config = load_config("default").with_({"tlb.walk_cache": "PML4:1 PDPT:2 PD:2"})
+    target = Simulated(config)
+    m, k = target.m, target.machine.k
+    m.cpu[CPU_MODE] = 0
+    for va in (0x40A000, 0x7FFFFFFFE000):
+        k.tlb_drop(m, 0, va, 1)
+    assert list(target.tlb(walk=True)) == []
+    k.access(m, 0, 1, 0x40A000, 1, 1, 0)
+    k.access(m, 0, 1, 0x40B000, 1, 1, 0)
+    assert target.machine.counts()["walk-cache-hit"] >= 1
+    kept = [(row.array, row.vpn, row.page_size, row.pfn, row.check) for row in target.tlb(walk=True)]
+    assert kept == [
+        ("PML4", 0, 1 << 39, 0x104, "ok"),
+        ("PDPT", 0, 1 << 30, 0x105, "ok"),
+        ("PD", 0x400, 1 << 21, 0x106, "ok"),
+    ]
+    entry = k.load(m, 0x105010, 8)
+    for new, said in ((entry & ~2, "stale-right"), (entry + 0x1000, "stale-frame"), (0, "dead-page")):
+        k.store(m, 0x105010, 8, new)
+        assert [row.check for row in target.tlb(walk=True)] == ["ok", "ok", said]
+    k.store(m, 0x105010, 8, entry)
+    k.tlb_drop(m, 0, 0x500000, 1)  # any page of the space: INVLPG drops them all
+    assert list(target.tlb(walk=True)) == []
