@@ -151,3 +151,12 @@ def test_what_starts_with_batch_needs_no_terminal_library(run_vmdbg: Run) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "$1 = 1\n[]\n"
+
+
+def test_the_exit_status_of_the_program(run_vmdbg: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.vmp").write_text("process p\nregion data 0x1000 4K rw\nread 0x1000\nexit 7\n")
+    run = ("-nx", "-batch", "-return-child-result", "p.vmp", "-ex", "run")
+    assert run_vmdbg(*run).returncode == 7
+    assert run_vmdbg(*run, "-ex", "quit 3").returncode == 3
+    assert run_vmdbg(*run, "-ex", "bad").returncode == 1
+    assert run_vmdbg("-nx", "-batch", "p.vmp", "-ex", "run").returncode == 0

@@ -33,6 +33,7 @@ HONEST = (
     "ok      3/3  lab.vmdbg:8  $secret == 1\n"
     'FAILED  0/5  lab.vmdbg:9  translate 0x5000 => outcome == "translated"\n'
 )
+HONEST_RUNS: list[subprocess.CompletedProcess[str]] = []  # one for all tricks
 # Name of the case to what a student hands in besides the work itself, which is `write 0x408000, 1`.
 TRICKS = {
     "nothing": "",
@@ -91,7 +92,9 @@ def grade(run_vmdbg: Run, tmp_path: Path) -> Callable[[str], subprocess.Complete
 def test_a_trick_changes_no_grade(
     name: str, grade: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    honest, tricked = grade(""), grade(TRICKS[name])
+    if not HONEST_RUNS:
+        HONEST_RUNS.append(grade(""))
+    honest, tricked = HONEST_RUNS[0], grade(TRICKS[name])
     assert HONEST in honest.stdout
     assert honest.stdout.endswith("grader\n$1 = 1\ntotal   5/10 points, 2 of 3 hold\n")
     assert tricked.stdout == honest.stdout

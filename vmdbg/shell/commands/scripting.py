@@ -32,8 +32,10 @@ NAME_REQUIRED = "Argument required (name of command to define)."
     summary="Read commands from a file named FILE.",
     help="""
 The file stops at its first error, which is shown with the file and the line.
-With -isolated the file runs as a stranger's: its output is not shown, its definitions, variables and
-settings are gone afterwards, "quit" ends it alone, and only what it did to the machine remains.""",
+With -isolated the file runs as a stranger's: its output is not shown, its definitions, variables, settings,
+displays and stops are gone afterwards, "quit" ends it alone, and only what it did to the machine remains.
+It cannot write files, start programs, or take another machine.  An error ends it and is shown; the script
+that reads it goes on, unless --strict was given.""",
 )
 def source_command(session: Session, args: Args) -> object:
     from vmdbg.shell.sourcing import source_file, source_isolated
