@@ -174,11 +174,12 @@ def tlb_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str]
 
 def cpu_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str], str]]:
     """Which process each CPU runs, by which root."""
-    m, form = teller.machine.m, teller.machine.format
+    m = teller.machine.m
     for cpu in range(len(m.cpu) // CPU) if pid is None else ():
         row = cpu * CPU
         yield ("cpu", f"cpu {cpu}: process"), str(m.cpu[row + CPU_PID] or "-")
-        yield ("cpu", f"cpu {cpu}: {form.root_register}"), teller.show.pa(m.cpu[row + CPU_ROOT])
+        name, _, value = teller.root_text(m.cpu[row + CPU_ROOT]).partition(" = ")
+        yield ("cpu", f"cpu {cpu}: {name}"), value
 
 
 def difference_table(before: Facts, after: Facts) -> Table:

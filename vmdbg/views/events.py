@@ -156,11 +156,10 @@ def tell_write(teller: Teller, row: Happening) -> str:
 
 def tell_switch(teller: Teller, row: Happening) -> str:
     """switch."""
-    form = teller.machine.format
     if not row.b:
         return f"process {row.a} leaves cpu {row.cpu}, which is idle"
     before = f" after {row.a}" if row.a else ""
-    return f"cpu {row.cpu} runs process {row.b}{before}: {form.root_register} = {teller.show.pa(row.c)}"
+    return f"cpu {row.cpu} runs process {row.b}{before}: {teller.root_text(row.c)}"
 
 
 def tell_flush(teller: Teller, row: Happening) -> str:

@@ -137,6 +137,13 @@ class Teller:
         at = k.tlb_place(m, array, start, row.b)
         return f"way {(at - start) // TLB}" if m.tlb[at] == row.b else ""
 
+    def root_text(self, root: int) -> str:
+        """`cr3 = 0x103000`; where the root register has fields, the one that names the table."""
+        form = self.machine.format
+        if form.root_fields:
+            return f"{form.root_fields[-1].name} = {self.show.pfn(root >> form.page_bits)}"
+        return f"{form.root_register} = {self.show.pa(root)}"
+
     def step_name(self, step: int) -> str:
         """`PT[6]`, for the first argument of walk-step."""
         return f"{self.machine.format.levels[step & 255].name}[{(step >> 8) & 0xFFFFFFFF}]"
