@@ -61,7 +61,7 @@ def region(prompt: Prompt, start: int) -> dict[str, Any]:
 def test_a_private_file_is_read_copied_and_left_alone(folder: Path) -> None:
     prompt = Prompt()
     prompt("mmap 0x600000 12K rw -file five.bin")
-    assert region(prompt, 0x600000)["backing"] == "file five.bin+0x0"
+    assert region(prompt, 0x600000)["backing"] == "file five.bin"
     assert region(prompt, 0x600000)["kind"] == "file"
     assert "fault-file" in prompt("read 0x600000")
     assert prompt.json("translate/json 0x600000")["rights"] == "r--u"

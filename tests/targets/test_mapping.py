@@ -30,10 +30,10 @@ def test_regions_with_what_is_in_memory_and_in_swap(demo: Simulated) -> None:
 def test_what_regions_map_is_told(demo: Simulated) -> None:
     place = demo.place()
     assert [region.backing for region in demo.regions(place) if region.backing != "zero"] == [
-        "file demo.txt+0x0",
+        "file demo.txt",
         "shared common",
     ]
-    assert list(demo.map_notes(place))[:2] == ["0x548000: file demo.txt+0x0", "0x54a000: shared common"]
+    assert list(demo.map_notes(place))[:2] == ["0x548000: file demo.txt", "0x54a000: shared common"]
 
 
 def test_resident_sums_to_what_the_kernel_counts(demo: Simulated) -> None:

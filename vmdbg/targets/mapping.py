@@ -73,10 +73,12 @@ def backing_text(machine: Machine, region: int) -> str:
     m, k = machine.m, machine.k
     number = m.region[region * REGION + REGION_OBJECT]
     page = m.region[region * REGION + REGION_CACHED] - m.object[number * OBJECT + OBJECT_CACHED]
-    offset, name = page << machine.format.page_bits, object_name(k, number)
+    name = object_name(k, number) or f"#{number}"
+    if page:
+        name += f"+{page << machine.format.page_bits:#x}"
     if is_file(k, number):
-        return f"file {name}+{offset:#x}" + (", shared" if m.region[region * REGION + REGION_SHARE] else "")
-    return f"shared {name or f'#{number}'}" + (f"+{offset:#x}" if offset else "")
+        return f"file {name}" + (", shared" if m.region[region * REGION + REGION_SHARE] else "")
+    return f"shared {name}"
 
 
 def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
