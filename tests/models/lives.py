@@ -4,6 +4,7 @@ The model knows pages: who may do what there, and which bytes were written.  It 
 entries, slots or policies.
 """
 
+# Long: one method for each thing that can happen, and the model that all of them share.
 from __future__ import annotations
 
 from array import array
