@@ -114,6 +114,7 @@ def test_bits_of_cr3_below_the_page_are_no_address(x86: Machine) -> None:
     write(x86, 0, "cr3", root | 0x18)  # PWT, PCD
     assert read(x86, 0, "cr3") == root | 0x18
     assert outcome(x86, DATA, "r") == "translated"
+    assert x86.k.access(x86.m, 0, 1, 0x40A000, 1, 1, 5) == 0  # a fault is served
 
 
 def test_satp_is_mode_number_and_page(sv39: Machine) -> None:

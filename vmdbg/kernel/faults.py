@@ -17,6 +17,7 @@ from vmdbg.formats.contract import (
     LEVELS,
     PAGE_BITS,
     RIGHT_W,
+    ROOT_MASK,
     SOFTWARE_WALK,
     classify,
     fault_code,
@@ -401,7 +402,7 @@ def handle_fault(m, cpu, va, access):
     if fault == FAULT_AD:
         set_ad(m, pid, va, access)
         return 0
-    if m.cpu[c + CPU_ROOT] != m.process[pid * PROCESS + PROCESS_ROOT]:
+    if (m.cpu[c + CPU_ROOT] ^ m.process[pid * PROCESS + PROCESS_ROOT]) & ROOT_MASK:
         return signal(m, pid, SIGBUS, 0, va)  # somebody wrote the register: these are not its tables
     region = region_find(m, pid, va)
     if region == 0:
