@@ -297,6 +297,17 @@ def test_the_toolbar_needs_no_answer_from_the_terminal(start: Start) -> None:
     assert "\x1b[6n" not in terminal.child.before
 
 
+def test_a_list_of_completions_stands_alone(start: Start) -> None:
+    terminal = start("-q")
+    terminal.see("time 12:0")
+    terminal.press("set json addresses \t\t")
+    terminal.see("addresses")
+    terminal.see("hex")
+    assert "time 12:0" not in terminal.see("number").split("addresses")[-1]
+    terminal.press("hex\r")
+    terminal.see("time 12:0")
+
+
 def test_what_is_typed_ahead_is_not_lost(start: Start) -> None:
     terminal = start("-q")
     terminal.press("define f\rprint 11\rend\rf\rprint 12\r")

@@ -13,6 +13,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is loaded anyway
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.bindings.completion import display_completions_like_readline
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -100,7 +101,6 @@ class TerminalSource(Source):
         for line in session.interpreter.history:
             self._history.append_string(line)
         coloured = session.output.coloured
-        toolbar = session.toolbar is not None
         self._below = ""
         output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
         output.enable_cpr = False
@@ -112,16 +112,20 @@ class TerminalSource(Source):
             lexer=ShellLexer(session) if coloured else None,
             style=STYLE if coloured else Style([]),
             include_default_pygments_style=False,
-            key_bindings=bindings(),
-            bottom_toolbar=(lambda: self._below) if toolbar else None,
+            key_bindings=bindings(self.hide_toolbar),
             enable_open_in_editor=True,
             output=output,
         )
+
+    def hide_toolbar(self) -> None:
+        """It is gone until the next line is read."""
+        self._prompt.bottom_toolbar = None
 
     def raw_line(self, prompt: str) -> str | None:
         self._session.output.flush()
         if self._session.toolbar is not None:
             self._below = self._session.toolbar()
+            self._prompt.bottom_toolbar = lambda: self._below
         try:
             line = self._prompt.prompt(prompt)
         except EOFError:
@@ -130,9 +134,16 @@ class TerminalSource(Source):
         return line
 
 
-def bindings() -> KeyBindings:
-    """Ctrl-D on an empty line types `quit`, as GDB shows it."""
+def bindings(hide_toolbar: Callable[[], None]) -> KeyBindings:
+    """Ctrl-D on an empty line types `quit`, as GDB shows it; Tab completes, or lists what there is."""
     keys = KeyBindings()
+
+    @keys.add("tab")
+    def _(event: KeyPressEvent) -> None:
+        text = event.current_buffer.text
+        display_completions_like_readline(event)
+        if event.current_buffer.text == text:
+            hide_toolbar()  # the list is written below the line, where the toolbar would stay
 
     @keys.add("c-d")
     def _(event: KeyPressEvent) -> None:
