@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from vmdbg.errors import InputError, UserError
@@ -66,17 +67,20 @@ def load_format(path: str) -> Format:
     """The format in the `[format]` table of a TOML file.  InputError names the key and what was expected."""
     import tomllib
 
+    shown = os.path.relpath(path)
+    if shown.startswith(".."):
+        shown = path
     try:
         with open(path, "rb") as file:
             document = tomllib.load(file)
     except OSError as error:
-        raise InputError(f"{error.strerror}", path) from None
+        raise InputError(f"{error.strerror}", shown) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not TOML: {error}", path) from None
+        raise InputError(f"not TOML: {error}", shown) from None
     table = document.get("format")
     if not isinstance(table, dict):
-        raise InputError("expected a table [format]", path)
-    return make_format(table, path)
+        raise InputError("expected a table [format]", shown)
+    return make_format(table, shown)
 
 
 def wrong(file: str, key: str, expected: str) -> InputError:
