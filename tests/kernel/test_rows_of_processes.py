@@ -19,7 +19,8 @@ from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.startup import make_session
-from vmdbg.state.tables import CPU_PID, CPU_QUANTUM, KERNEL_FREE, PROCESS, PROCESS_PARENT
+from vmdbg.state.tables import CPU_PID, CPU_QUANTUM, KERNEL_FREE, KERNEL_PID, PROCESS, PROCESS_PARENT
+from vmdbg.targets.census import slots
 
 WRITE = 1
 START, PAGE = 0x400000, 4096
@@ -159,3 +160,21 @@ def test_going_back_before_the_table_grew() -> None:
         session.interpreter.command_line(line)
     assert session.target.machine.digest() == digest
     assert session.target.machine.shape["processes"] == 128
+
+
+def test_a_slot_belongs_to_who_is_left_of_those_that_shared_it() -> None:
+    """The parent's page is in swap when it forks; then it ends, and its pid is given again."""
+    machine = machine_of()
+    machine.load(Program("p", "", [], [writer(1, forks=0)]))
+    machine.run(1)
+    machine.swap_out(1, START)
+    assert [(row["pid"], row["va"]) for row in slots(machine)] == [(1, START)]
+    machine.make_room_for_system_call(1)
+    child, _, _ = processes.fork(machine.k, machine.format, 1, True, 1)
+    processes.end_process(machine.k, machine.format, 1, 0)
+    expected = [(child, START, 1)]
+    assert [(row["pid"], row["va"], row["refs"]) for row in slots(machine)] == expected
+    while machine.spawn("p", 0) != 1:
+        processes.end_process(machine.k, machine.format, machine.m.kernel[KERNEL_PID], 0)
+    assert [(row["pid"], row["va"], row["refs"]) for row in slots(machine)] == expected
+    assert check(machine) == []

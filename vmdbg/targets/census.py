@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.formats.contract import ENTRY_SWAPPED
+from vmdbg.kernel.entries import entries
 from vmdbg.kernel.frames import FRAME_STATES
 from vmdbg.kernel.processes import badness, live_processes, process_name
 from vmdbg.kernel.scheduler import PROCESS_IS_FREE, PROCESS_STATES
@@ -159,16 +161,35 @@ def slots(machine: Machine) -> Iterator[dict[str, Any]]:
         if m.cache[row + CACHE_SLOT] and m.cache[row + CACHE_FRAME]:
             frame = machine.k.frame_address(m, m.cache[row + CACHE_FRAME] - 1)
             holders[m.cache[row + CACHE_SLOT]] = frame >> machine.format.page_bits
+    live, heirs = live_processes(machine.k), None
     for slot, refs in enumerate(m.slot[SLOT_REFS::SLOT].tolist()):
         if refs and slot:
-            row = slot * SLOT
+            owner = m.slot[slot * SLOT + SLOT_PID], m.slot[slot * SLOT + SLOT_VA]
+            if owner[0] not in live:
+                heirs = slot_keepers(machine, live) if heirs is None else heirs
+                owner = heirs.get(slot, (0, owner[1]))
             yield {
                 "slot": slot,
-                "pid": m.slot[row + SLOT_PID] or None,
-                "va": m.slot[row + SLOT_VA] & WORD_MASK,
+                "pid": owner[0] or None,
+                "va": owner[1] & WORD_MASK,
                 "refs": refs,
                 "pfn": holders.get(slot),
             }
+
+
+def slot_keepers(machine: Machine, live: list[int]) -> dict[int, tuple[int, int]]:
+    """By slot: a live process whose entry keeps it, or maps a frame that has it, and the page's address."""
+    m, k = machine.m, machine.k
+    found: dict[int, tuple[int, int]] = {}
+    for row in range(0, len(m.frame), FRAME):
+        first = m.frame[row + FRAME_RMAP] * RMAP
+        if m.frame[row + FRAME_SLOT] > 0 and first:
+            found[m.frame[row + FRAME_SLOT]] = m.rmap[first + RMAP_PID], m.rmap[first + RMAP_VA]
+    for pid in live:
+        for va, _, _, entry, kind in entries(k, machine.format, pid):
+            if kind == ENTRY_SWAPPED:
+                found.setdefault(k.swapped_slot(entry), (pid, va))
+    return found
 
 
 def counters(machine: Machine, pid: int | None) -> list[Row]:
