@@ -298,3 +298,9 @@ def test_many_regions_of_one_object_find_room_in_the_reverse_map() -> None:
         space.mmap(number * 8, 8, object=Wanted("box", 8 * PAGE), share=True, populate=True)
     assert space.machine.shape["rmaps"] > 64 + 64
     assert [region[:2] for region in space.regions] == [(number * 8, 8) for number in range(16)]
+
+
+@pytest.mark.parametrize(("start", "size"), [(-PAGE, PAGE), (BASE, 1 << 47), (0x800000000000, PAGE)])
+def test_munmap_refuses_what_no_process_can_map(start: int, size: int) -> None:
+    with pytest.raises(UserError, match="is not all a process's"):
+        Space().call(regions.unmap, start, size)

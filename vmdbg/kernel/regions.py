@@ -84,8 +84,13 @@ def check_place(k: Linked, form: Format, start: int, end: int, page: int) -> Non
         raise UserError(f"Region {where} is not aligned to its page size, {page:#x}.")
     if not (k.canonical(start) and k.canonical(end - 1)):
         raise UserError(f"Region {where} does not fit the address space of {form.name}.")
-    if max(form.index(start, 0), form.index(end - 1, 0)) >= form.user_entries:
+    if not in_user_half(form, start, end):
         raise UserError(f"Region {where} is not in the user's half of the address space.")
+
+
+def in_user_half(form: Format, start: int, end: int) -> bool:
+    """Are the addresses of a range, which fit the address space, a process's?"""
+    return max(form.index(start, 0), form.index(end - 1, 0)) < form.user_entries
 
 
 def page_index(form: Format, page: int, shared: bool = False) -> int:
@@ -230,7 +235,9 @@ def checked_range(k: Linked, form: Format, pid: int, start: int, size: int) -> t
     """The range as start and end, rounded up to pages; split regions stand at both.  UserError."""
     end = start + -(-size // form.grain) * form.grain
     if start % form.grain or size <= 0:
-        raise UserError(f"Range {start:#x}, {size:#x} is empty or does not start at a page.")
+        raise UserError(f"Range {start & WORD_MASK:#x}, {size:#x} is empty or does not start at a page.")
+    if not (k.canonical(start) and k.canonical(end - 1) and in_user_half(form, start, end)):
+        raise UserError(f"Range {start & WORD_MASK:#x}, {size:#x} is not all a process's.")
     for region in regions_of(k, pid):
         row = region * REGION
         page = 1 if form.bounded else 1 << form.page_shifts[k.m.region[row + REGION_SIZE]]
