@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,33 @@ def test_mistakes_are_one_line(prompt: Prompt) -> None:
     assert prompt.error("events 1 fault more").startswith('Junk at end of arguments: "more".')
     assert prompt.error("events where $cr3 = 1") != ""
     assert prompt.error("events 900..901").startswith("The record goes from")
+
+
+WRITTEN = """process work
+region heap 0x0 4K rw
+write 0x10, 1
+read 0x10
+write 0x0c, 2, 4
+read 0x20
+exit
+"""
+
+
+def test_the_last_write_is_followed_through_frames_swap_and_forks(tmp_path: Path) -> None:
+    path = tmp_path / "written.vmp"
+    path.write_text(WRITTEN)
+    prompt = Prompt(str(path))
+
+    def written(address: str) -> str | None:
+        time = json.loads(prompt.run(f"last write/json {address}"))["time"]
+        return None if time is None else time.split(":")[0]
+
+    prompt.run("goto 3")
+    assert written("0x10") == "0"  # the four bytes that were written later end before it
+    assert written("0x0c") == written("0x0f") == "2"
+    prompt.run("swapout 0x10", "read 0x210", "read 0x20", "fork 1", "process 2")
+    assert (written("0x10"), written("0x0f"), written("0x11")) == ("0", "2", None)
+    prompt.run("write 0x10 9")
+    assert (written("0x10"), written("0x0f")) == ("8", "2")
+    prompt.run("process 1")
+    assert (written("0x10"), written("0x0f")) == ("0", "2")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from vmdbg.debugger import happenings
+from vmdbg.debugger.backwards import find_back, visit
 from vmdbg.debugger.stops import Pattern, Stops
+from vmdbg.debugger.watching import LIVE, flipped
 from vmdbg.errors import UserError
 from vmdbg.hardware.paging import STEP_A, STEP_D
 from vmdbg.kernel.scheduler import PROCESS_IS_FREE
 from vmdbg.state import events
 from vmdbg.state.events import EVENTS
 from vmdbg.state.tables import CONTROL_STEPS, PATH, PATH_ADDRESS, PROCESS, PROCESS_ROOT, PROCESS_STATE
+from vmdbg.targets.translating import page_of, walk_tables
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.place import Place
     from vmdbg.debugger.timeline import Timeline
     from vmdbg.machine.machine import Machine
 
@@ -173,13 +179,68 @@ def page_history(line: Timeline, pid: int, va: int) -> list[Happening]:
     return scan(line, patterns, line.begin, now, wanted)
 
 
+def last_write(line: Timeline, pid: int, va: int) -> tuple[Happening | None, Place | None, str]:
+    """The last write before now to the byte at a virtual address (signed) of a process, by whomever.
+
+    The page is followed back: from frame to frame, through swap, and into the process that it was forked
+    from.  What `find_back` gives; the machine stays where it is.
+    """
+    moment, end = line.moment(), line.end
+    try:
+        while True:
+            pa, entry = mapped_at(line.machine, pid, va)
+            patterns = [] if pa is None else [Pattern(events.WRITE, low=pa - 7, high=pa)]
+            patterns += [] if entry is None else [Pattern(events.ENTRY_WRITE, low=entry)]
+            if not patterns:
+                return None, None, ""
+            row, place, name = find_back(line, patterns, partial(writes_to, pa))
+            if row is None or row.kind == events.WRITE:
+                return row, place, name
+            line.go(row.operation)
+            action = line.action_at(row.operation)
+            rows = line.operation_events() if action is None else action.happenings
+            parent = next((r.a for r in rows if r.kind == events.FORK and r.b == pid), 0)
+            pid = parent or pid
+            if action is None and not parent:
+                line.go(row.operation, row.number - 1)
+    finally:
+        line.put(moment)
+        line.end = end
+
+
+def mapped_at(machine: Machine, pid: int, va: int) -> tuple[int | None, int | None]:
+    """The physical address of a byte of a process, and of the entry at which its walk ends; None: none."""
+    row = pid * PROCESS
+    if row >= len(machine.m.process) or machine.m.process[row + PROCESS_STATE] not in LIVE:
+        return None, None
+    walk = walk_tables(machine, machine.m.process[row + PROCESS_ROOT], va)
+    entry = s64(walk.steps[-1].address) if walk.steps else None
+    if not walk.maps:
+        return None, entry
+    page, size = page_of(machine, walk)
+    return page + (va & (size - 1)), entry
+
+
+def writes_to(pa: int | None, rows: list[Happening], width: int) -> list[Happening]:
+    """Those of an operation's events that write the byte at a physical address, and all of other kinds."""
+    return [
+        row
+        for row in rows
+        if row.kind == events.ENTRY_WRITE
+        or (row.kind == events.WRITE and pa is not None and reaches(row, pa, width))
+    ]
+
+
+def reaches(row: Happening, pa: int, width: int) -> bool:
+    """Does a write of `width` bytes (at least) reach a physical address?"""
+    return row.a <= pa and (pa < row.a + width or bool(flipped(row, pa - row.a, 1)))
+
+
 def entry_addresses(line: Timeline, pid: int, va: int, now: int) -> dict[int, int]:
     """The physical addresses of the entries that a walk of an address of a process has read: their depths.
 
     Tables that were made since the record began are followed through their events.
     """
-    from vmdbg.debugger.backwards import visit
-
     machine, form = line.machine, line.machine.format
 
     def walked(machine: Machine) -> dict[int, int]:

@@ -225,16 +225,23 @@ def visit_branch(
             line.put(moment)
 
 
-def find_back(line: Timeline, patterns: list[Pattern]) -> tuple[Happening | None, Place | None, str]:
+def find_back(
+    line: Timeline,
+    patterns: list[Pattern],
+    find: Callable[[list[Happening], int], list[Happening]] | None = None,
+) -> tuple[Happening | None, Place | None, str]:
     """The last event before now that is one of the patterns; the machine stays where it is.
 
-    With it the place of its operation, or None and the name of the command whose operation it was.
+    With it the place of its operation, or None and the name of the command whose operation it was.  `find`
+    tells of the events of an operation, and the bytes that it accesses, which are meant.
     """
     stops, moment, end = line.stops, line.moment(), line.end
     now, name = line.position, ""
     line.stops = Stops()
     line.stops.signals.enabled = False
-    line.stops.add("search", "", patterns)
+    stop = line.stops.add("search", "", patterns)
+    if find is not None:
+        stop.find, stop.kinds = find, tuple(pattern.kind for pattern in patterns)
     try:
         arrival = back_to_stop(line)
         row, place = arrival.happening, line.place if arrival.kind == AT_STOP else None
@@ -244,7 +251,8 @@ def find_back(line: Timeline, patterns: list[Pattern]) -> tuple[Happening | None
         line.end = end
     for action in line.actions:
         if action.time < now.operations and (row is None or action.time > row.operation):
-            for event in action.happenings:
+            events = action.happenings if find is None else find(action.happenings, 1)
+            for event in events:
                 if any(pattern.matches(event) for pattern in patterns):
                     row, place, name = event, None, action.name
     return row, place, name

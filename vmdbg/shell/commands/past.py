@@ -10,22 +10,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.place import Place
     from vmdbg.debugger.session import Session
-    from vmdbg.debugger.stops import Pattern
     from vmdbg.shell.command import Args
 
 LAST = prefix("last", group="time", summary="When something happened last.")
 
 
-def answer(session: Session, patterns: list[Pattern], what: str) -> object:
-    """The last event of the record before now that is one of the patterns: when, what, by whom."""
-    from vmdbg.debugger.backwards import find_back
+def answer(session: Session, found: tuple[Happening | None, Place | None, str], what: str) -> object:
+    """The last event of the record that was looked for: when, what, by whom."""
     from vmdbg.views.events import text
     from vmdbg.views.result import Record
     from vmdbg.views.teller import Teller
 
     timeline = session.timeline
-    row, place, command_name = find_back(timeline, patterns)
+    row, place, command_name = found
     if row is None:
         line = f"{what}: not since {timeline.begin}:0, where the record begins."
         return Record({"time": None, "event": None, "what": None, "command": None}, [line])
@@ -48,20 +48,19 @@ def answer(session: Session, patterns: list[Pattern], what: str) -> object:
     forms=("json",),
     summary="When a program last wrote the byte at an address, and which operation it was.",
     help="""
-The byte is the one that the address translates to now, whatever process wrote it by whatever address.  The
-time can be given to "goto".""",
+Whatever process wrote it by whatever address.  The page is followed back from frame to frame, through swap,
+and into the process that this one was forked from.  The time can be given to "goto".""",
     examples=["last write 0x406000"],
 )
 def last_write(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops import Pattern
-    from vmdbg.state.events import WRITE
+    from vmdbg.debugger.asking import last_write
+    from vmdbg.units import s64
 
-    found = session.target.translate(args.address, "r")
-    show = session.target.notation.va(args.address)
-    if found.pa is None:
+    timeline, show = session.timeline, session.target.notation.va(args.address)
+    found = last_write(timeline, timeline.require_process(), s64(args.address))
+    if found[0] is None and session.target.translate(args.address, "r").pa is None:
         raise UserError(f"{show} is in no frame now.", '"last map" says when its entry was written.')
-    pattern = Pattern(WRITE, low=found.pa - 7, high=found.pa)
-    return answer(session, [pattern], f"{show} was written")
+    return answer(session, found, f"{show} was written")
 
 
 @command(
@@ -76,6 +75,7 @@ def last_write(session: Session, args: Args) -> object:
     examples=["last map 0x406000"],
 )
 def last_map(session: Session, args: Args) -> object:
+    from vmdbg.debugger.backwards import find_back
     from vmdbg.debugger.stops import Pattern
     from vmdbg.state.events import ENTRY_WRITE
 
@@ -85,4 +85,4 @@ def last_map(session: Session, args: Args) -> object:
     at = walk.steps[-1].address
     show = session.target.notation
     what = f"The entry of {show.va(args.address)} at {show.pa(at)} was written"
-    return answer(session, [Pattern(ENTRY_WRITE, low=at, high=at)], what)
+    return answer(session, find_back(session.timeline, [Pattern(ENTRY_WRITE, low=at)]), what)
