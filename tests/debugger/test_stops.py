@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vmdbg.debugger import acting
 from vmdbg.debugger.conditions import Condition
 from vmdbg.debugger.happenings import Happening
 from vmdbg.debugger.history import AT_END, AT_STOP
@@ -130,3 +131,15 @@ def test_a_signal_halts_before_the_process_is_killed() -> None:
     assert arrival.happening.name == "signal"
     assert line.place.pid == 1
     assert line.forward().ended[0].status == 139
+
+
+def test_there_is_room_for_any_number_of_stops() -> None:
+    """The table of stops grows, and a command that is run again does not make it small."""
+    line = line_of()
+    line.forward(1)
+    line.act("write", lambda machine: acting.access(machine, 0x300, 1))
+    line.go(0)
+    for number in range(3000):
+        line.stops.catch("tlb-miss", pid=100 + number)
+    line.stops.catch("exit")
+    assert stopped_at(line)[-1][2] == "exit"

@@ -222,3 +222,11 @@ def test_a_kill_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
         assert check(load_machine(str(path))) == []
         for left in tmp_path.glob("m.*.new"):
             os.unlink(left)
+
+
+def test_what_watched_the_machine_is_not_in_the_file(tmp_path: Path) -> None:
+    machine = open_machine("tutorial16").machine
+    machine.grow("log", 1 << 16)
+    machine.grow("stops", 5000)
+    save_machine(machine, str(tmp_path / "m"))
+    assert load_machine(str(tmp_path / "m")).digest() == machine.digest()

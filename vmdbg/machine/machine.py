@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from vmdbg.machine.config import MachineConfig
 
 ENTRY = "run"
+WATCHING = ("stops", "log")  # rows of what watches: no state has them smaller
 FLATTEN_AFTER = 100_000  # interpreted operations
 
 
@@ -310,7 +311,7 @@ class Machine(Pools):
     def restore(self, snapshot: Snapshot) -> None:
         """Make the state what it was at the snapshot; pools that grew since have their size of then."""
         for rows, count in snapshot.shape.items():
-            if count != self.shape[rows]:
+            if count != self.shape[rows] and rows not in WATCHING:
                 self.resize(rows, count)
         self.recorder.put(snapshot)
         self.k.charge(self.m)

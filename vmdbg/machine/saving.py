@@ -17,9 +17,10 @@ import zlib
 from types import NoneType
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.machine import boot
 from vmdbg.machine.arrays import misplaced_arrays
 from vmdbg.machine.config import BY_NAME, MachineConfig, expected
-from vmdbg.machine.machine import Machine
+from vmdbg.machine.machine import WATCHING, Machine
 from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Chunks, Snapshot, packed
 from vmdbg.state.tables import OP, TABLES, buffer_size
@@ -62,7 +63,7 @@ def save_machine(machine: Machine, path: str) -> int:
     header = {
         "config": machine.config.values,
         "name": machine.config.name,
-        "shape": snapshot.shape,
+        "shape": snapshot.shape | {rows: boot.shape(machine.config)[rows] for rows in WATCHING},
         "tables": tables,
         "program": None
         if program is None
