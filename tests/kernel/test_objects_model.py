@@ -253,7 +253,7 @@ class Both:
 
     def do_map_file(self, pid: int, where: int, how: int) -> None:
         name = list(FILES)[how % 3 if how < 240 else 3]
-        it, share = self.model.files[name], bool(how // 8 % 2)
+        it, share = self.model.files[name], bool(how // 16 % 2)
         self.map(pid, where, how, Wanted(f"/somewhere/{name}", 0, FILES[name]), it, share)
 
     def do_map_named(self, pid: int, where: int, how: int) -> None:
