@@ -127,6 +127,8 @@ def parse(arguments: Sequence[str]) -> Options:
                 raise UsageError(f"option '{word.partition('=')[0]}' doesn't allow an argument")
             if FLAGS[name] == "args":
                 options.program += arguments[position:]
+                if not options.program:
+                    raise UsageError("`--args' specified but no program specified")
                 break
             options.flags.add(FLAGS[name])
             continue

@@ -339,3 +339,16 @@ def test_a_batch_run_ends_with_the_programs_last_stop(
     assert (
         "Catchpoint 1, fault-minor: demand-zero, region heap\n0:7  process 1, tutorial16.vmp:4" in done.stdout
     )
+
+
+def test_a_start_without_a_program_changes_nothing(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "bare.toml").write_text('[machine]\nram = "32M"\n')
+    (tmp_path / "a.vmdbg").write_text("spawn x\nprocess 1\nmmap 0x500000 4K rw\nwrite 0x500000, 1\n")
+    lines = ["source a.vmdbg", "info machine/json", "start", "run", "info machine/json"]
+    done = run_vmdbg("-nx", "-batch", "-m", "bare.toml", *[word for line in lines for word in ("-ex", line)])
+    before, after = (json.loads(row) for row in done.stdout.splitlines() if row.startswith("{"))
+    assert done.stderr == "The program is not being run.\n" * 2
+    assert before == after
+    assert before["operations"] > 2

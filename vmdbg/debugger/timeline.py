@@ -22,6 +22,7 @@ from vmdbg.debugger.history import (
     Crossing,
 )
 from vmdbg.debugger.place import current_process, next_row
+from vmdbg.debugger.standing import NOT_RUN
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes
 from vmdbg.kernel.reasons import REASON_IDLE
@@ -379,8 +380,15 @@ class Timeline(Changing):
                 self.travel(self.end)
 
     def restart(self) -> None:
-        """Be at the beginning; the record is empty.  One that commands changed stays as a branch."""
+        """Be at the beginning; the record is empty.  One that commands changed stays as a branch.
+
+        UserError if no process runs there; then nothing has changed.
+        """
+        moment = self.moment()
         self.travel(self.begin)
+        if self.place is None:
+            self.put(moment)
+            raise UserError(NOT_RUN)
         if self.actions:
             self.branches.part(self, self.begin, fresh=True)
         self.cut(self.begin)
