@@ -125,6 +125,7 @@ def test_catch_takes_groups_arguments_and_names_of_signals(prompt: Prompt) -> No
     assert prompt.error("catch foo").startswith('Undefined catch command: "foo".  Try "help catch".\n')
     assert prompt.error("catch").startswith("Argument required")
     assert prompt.error("catch tlb-miss 5..5") == "inverted range\n"
+    assert prompt.error("catch tlb-miss -pid") == "-pid requires an argument\n"
     prompt.run("delete 1")
     assert [stopped(prompt, "run"), stopped(prompt), stopped(prompt)] == ["4:1", "13:4", "13:7"]
 

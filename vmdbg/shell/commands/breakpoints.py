@@ -48,6 +48,8 @@ def options_of(session: Session, text: str) -> tuple[str, int, int]:
     while len(words) > 2 and words[-2] in found and "if" not in words:
         found[words[-2]] = session.integer(words[-1])
         words = words[:-2]
+    if words and words[-1] in found:
+        raise UserError(f"{words[-1]} requires an argument")
     return " ".join(words), found["-pid"], found["-cpu"]
 
 
