@@ -232,7 +232,7 @@ class Session:
         if machine is None or timeline is None or timeline.machine is not machine:
             return False
         moved = timeline.position != (timeline.begin, 0)
-        return moved and machine.digest() != self.extras.get("saved")
+        return moved and bool(machine.digest() != self.extras.get("saved"))
 
     def close_timeline(self) -> None:
         """Nothing of the machine is running when the session ends."""
