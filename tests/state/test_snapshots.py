@@ -50,7 +50,8 @@ def content(booted: Machine) -> dict[str, bytes]:
 
 SMALL_SHAPE = {
     "ram": 1 << 13, "frames": 8, "chunks": 8, "banks": 1, "cpus": 1, "arrays": 1, "tlb_rows": 4,
-    "rmaps": 9, "regions": 3, "processes": 3, "slots": 4, "swap": 1 << 12, "ops": 5, "one": 1, "kinds": 64, "stops": 1, "log": 1,
+    "rmaps": 9, "regions": 3,
+    "processes": 3, "slots": 4, "swap": 1 << 12, "ops": 5, "one": 1, "kinds": 64, "stops": 1, "log": 1,
     "path": 8, "file_pages": 0, "page_words": 128, "objects": 1, "cached": 1,
 }  # fmt: skip
 
