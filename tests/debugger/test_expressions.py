@@ -47,7 +47,7 @@ class Machine(EmptyScope):
             return make_integer(2 * arguments[0].as_integer())
         return None
 
-    def setting(self, name: str) -> int | str | bool | None:
+    def setting(self, name: str, as_text: bool = False) -> int | str | bool | None:
         return {"confirm": True, "print elements": 200, "prompt": "(vmdbg) "}.get(name)
 
 
