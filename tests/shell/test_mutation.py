@@ -238,3 +238,17 @@ def test_many_damaged_lines() -> None:
     results = damaged_lines(2, 10_000)
     assert results["worked"] >= 1000
     assert results["worked"] + results["executed"] >= 4000
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_a_start_that_has_no_program_changes_nothing() -> None:
+    Path("bare.toml").write_text('[machine]\nram = "4M"\n')
+    bench = Bench("bare.toml")
+    try:
+        for line in ("spawn one", "process 1", "mmap 0x400000 0x1000 rw"):
+            assert bench.run(line) == "worked"
+        before = bench.state()
+        assert bench.run("start") != "worked"
+        assert bench.state() == before
+    finally:
+        bench.close()

@@ -27,6 +27,11 @@ def restart(session: Session) -> None:
     if moved and timeline.place is not None and not session.query(RUNNING):
         raise UserError("Program not restarted.")
     if not boot_if_changed(session):
+        here = timeline.position
+        timeline.go(timeline.begin)
+        if timeline.place is None:
+            timeline.go(*here)
+            raise UserError("No process is there at the beginning.")
         timeline.restart()
     session.timeline.require_process()
 
