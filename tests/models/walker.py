@@ -41,7 +41,7 @@ LAYOUTS = {
     # Intel SDM 3A, tables 4-4 to 4-6
     "x86_32": Layout(
         4, (22, 12), (10, 10), (12, 20), (None, (1, 1), None, (2, 1)), True,
-        page_size_bit=7, large_at=(0,), slot_bit=9, aligned=True,
+        page_size_bit=7, large_at=(0,), slot_bit=9,
     ),
     # RISC-V Privileged, figures 12.20 and 12.21
     "sv39": Layout(
