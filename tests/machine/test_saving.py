@@ -181,6 +181,18 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pipe_is_not_replaced_and_a_link_stays(tmp_path: Path) -> None:
+    machine = open_machine("tutorial16").machine
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="Not a regular file"):
+        save_machine(machine, str(tmp_path / "pipe"))
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    save_machine(machine, str(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink()
+    assert load_machine(str(tmp_path / "m")).digest() == machine.digest()
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     """As the limit of a file's size and as a device that is full."""
     machine = open_machine("tutorial16").machine

@@ -83,14 +83,20 @@ def save_machine(machine: Machine, path: str) -> int:
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """Put a file in place of the old one at once, after it has reached the disk."""
-    temporary = f"{path}.{os.getpid()}.new"
+    """Put a file in place of the old one at once, after it has reached the disk.
+
+    A link stays, and what it leads to is replaced; a device or a pipe is not.
+    """
+    place = os.path.realpath(path)
+    if os.path.exists(place) and not os.path.isfile(place):
+        raise UserError(f"{path}: {'Is a directory' if os.path.isdir(place) else 'Not a regular file'}.")
+    temporary = f"{place}.{os.getpid()}.new"
     try:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
