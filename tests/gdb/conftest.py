@@ -171,7 +171,7 @@ def without_hints(text: str) -> str:
 
 
 @pytest.fixture
-def both(
+def alike(
     run_vmdbg: Callable[..., subprocess.CompletedProcess[str]],
     user_environment: dict[str, str],
     tmp_path: Path,

@@ -65,15 +65,15 @@ SCRIPTS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("name", COMMAND_LINES)
-def test_command_lines(name: str, both: Callable[..., None]) -> None:
-    both(*COMMAND_LINES[name], input="p 5\nend\n")
+def test_command_lines(name: str, alike: Callable[..., None]) -> None:
+    alike(*COMMAND_LINES[name], input="p 5\nend\n")
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_lines(name: str, both: Callable[..., None]) -> None:
-    both("-batch", *[word for line in LINES[name] for word in ("-ex", line)])
+def test_lines(name: str, alike: Callable[..., None]) -> None:
+    alike("-batch", *[word for line in LINES[name] for word in ("-ex", line)])
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts(name: str, both: Callable[..., None]) -> None:
-    both("-batch", "-x", "a.gdb", files=SCRIPTS[name])
+def test_scripts(name: str, alike: Callable[..., None]) -> None:
+    alike("-batch", "-x", "a.gdb", files=SCRIPTS[name])

@@ -28,10 +28,10 @@ PIPED: dict[str, str] = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_lines(name: str, both: Callable[..., None]) -> None:
-    both("-batch", *[word for line in LINES[name] for word in ("-ex", line)])
+def test_lines(name: str, alike: Callable[..., None]) -> None:
+    alike("-batch", *[word for line in LINES[name] for word in ("-ex", line)])
 
 
 @pytest.mark.parametrize("name", PIPED)
-def test_piped_lines(name: str, both: Callable[..., None]) -> None:
-    both(input=PIPED[name])
+def test_piped_lines(name: str, alike: Callable[..., None]) -> None:
+    alike(input=PIPED[name])

@@ -184,18 +184,18 @@ PIPED: dict[str, str] = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_lines(name: str, both: Callable[..., None]) -> None:
-    both("-batch", *[word for line in LINES[name] for word in ("-ex", line)])
+def test_lines(name: str, alike: Callable[..., None]) -> None:
+    alike("-batch", *[word for line in LINES[name] for word in ("-ex", line)])
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts(name: str, both: Callable[..., None]) -> None:
-    both("-batch", "-x", "a.gdb", files=SCRIPTS[name])
+def test_scripts(name: str, alike: Callable[..., None]) -> None:
+    alike("-batch", "-x", "a.gdb", files=SCRIPTS[name])
 
 
 @pytest.mark.parametrize("name", PIPED)
-def test_piped_lines(name: str, both: Callable[..., None]) -> None:
-    both(input=PIPED[name])
+def test_piped_lines(name: str, alike: Callable[..., None]) -> None:
+    alike(input=PIPED[name])
 
 
 def test_abbreviations_mean_the_same() -> None:

@@ -143,5 +143,5 @@ LINES: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_lines(name: str, both: Callable[..., None]) -> None:
-    both("-batch", *[word for line in LINES[name] for word in ("-ex", line)])
+def test_lines(name: str, alike: Callable[..., None]) -> None:
+    alike("-batch", *[word for line in LINES[name] for word in ("-ex", line)])

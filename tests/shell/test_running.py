@@ -349,6 +349,6 @@ def test_a_start_without_a_program_changes_nothing(
     lines = ["source a.vmdbg", "info machine/json", "start", "run", "info machine/json"]
     done = run_vmdbg("-nx", "-batch", "-m", "bare.toml", *[word for line in lines for word in ("-ex", line)])
     before, after = (json.loads(row) for row in done.stdout.splitlines() if row.startswith("{"))
-    assert done.stderr == "The program is not being run.\n" * 2
+    assert done.stderr == "No process is there at the beginning.\n" * 2
     assert before == after
     assert before["operations"] > 2
