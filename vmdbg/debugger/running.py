@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 
 from vmdbg.errors import UserError
 
@@ -87,16 +88,19 @@ class Background:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(machine.config.values).encode())
         self.process.stdin.close()
+        self.close = weakref.finalize(self, end, self.process)  # or when nobody waits for it any more,
+        self.close.atexit = False  # but not at the end of this program: the next one finds the code
 
     def ended(self) -> int | None:
         """The exit status, or None while it works."""
         return self.process.poll()
 
-    def close(self) -> None:
-        """End it if it still works."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process if it still works."""
+    if process.poll() is None:
+        process.kill()
+    process.wait()
 
 
 class Runner:
