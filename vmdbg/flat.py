@@ -25,14 +25,15 @@ OFTEN = 3  # uses of a table in a function that make a local name worth its whil
 
 
 def flatten(
-    copies: Mapping[str, Callable[..., Any]], entry: str, small: int = SMALL
+    copies: Mapping[str, Callable[..., Any]], entry: str, small: int = SMALL, hoists: bool = True
 ) -> dict[str, Callable[..., Any]]:
     """`copies[entry]` (linked by `hot.link`) with calls written out, and the functions that it still calls.
 
-    A function of more than `small` nodes is written out only if it is called once.  OSError if a source
-    cannot be read.
+    A function of more than `small` nodes is written out only if it is called once.  `hoists`: tables that
+    are used often get local names, which is good for Python and bad for LLVM.  OSError if a source cannot be
+    read.
     """
-    flattener = Flattener(copies, small)
+    flattener = Flattener(copies, small, hoists)
     flattener.function(entry)
     return dict(sorted(flattener.done.items()))
 
@@ -40,8 +41,8 @@ def flatten(
 class Flattener:
     """Writes functions out; keeps the finished ones."""
 
-    def __init__(self, copies: Mapping[str, Callable[..., Any]], small: int) -> None:
-        self.copies, self.small = copies, small
+    def __init__(self, copies: Mapping[str, Callable[..., Any]], small: int, hoists: bool) -> None:
+        self.copies, self.small, self.hoists = copies, small, hoists
         self.trees: dict[str, ast.FunctionDef] = {}
         self.done: dict[str, Callable[..., Any]] = {}
         self.sources = Sources(copies)
@@ -67,7 +68,7 @@ class Flattener:
         if tree is None:
             raise OSError(f"no source of {name}")
         space = {"__builtins__": linked.__globals__["__builtins__"]}
-        tree.body = hoist(tree)
+        tree.body = hoist(tree) if self.hoists else tree.body
         module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
         exec(compile(module, linked.__code__.co_filename, "exec"), space)  # noqa: S102
         made: Any = space[name]

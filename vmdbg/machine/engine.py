@@ -30,7 +30,7 @@ def prepare(bindings: Mapping[str, Any], entry: str, cache: bool, private: bool)
             folder = ""
     linked = hot.link(bound, twins=False)
     try:
-        needed = flat.flatten(linked, entry, small=0)
+        needed = flat.flatten(linked, entry, small=0, hoists=False)
     except OSError:  # without sources all is compiled
         needed = {name: linked[name] for name in functions}
     return jit.Compiled(needed, entry, folder, private)
