@@ -133,7 +133,9 @@ class Flattener:
             if contains(body, ast.Return):
                 return None
         else:
-            converted = assign_result(body, target) or break_with_result(body)
+            converted = assign_result(body, target)
+            if converted is None and self.hoists:  # LLVM takes the loop for one
+                converted = break_with_result(body)
             if converted is None:
                 return None
             body = converted
