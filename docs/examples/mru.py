@@ -1,6 +1,6 @@
 """Most recently used: the page that was accessed last leaves first."""
 
-from vmdbg.hot import reads, writes
+from vmdbg.engine import reads, writes
 from vmdbg.kernel.leaving import may_leave
 from vmdbg.kernel.policies.queue import queue_append, queue_remove, queued
 from vmdbg.state.tables import FRAME, FRAME_PREVIOUS, KERNEL_NEWEST

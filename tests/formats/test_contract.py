@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg import hot
+from vmdbg.engine import link
 from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import (
     ALL_RIGHTS,
@@ -46,7 +46,7 @@ RAM = 1 << 16
 def linked(name: str) -> Any:
     """The hot functions with a format bound, and 64 KiB of memory."""
     config = MachineConfig({"machine.format": name, "machine.ram": RAM, "machine.swap.size": 0})
-    k = hot.Linked(hot.link({**boot.bindings(config), "halt": halt}), None)
+    k = link.Linked(link.link({**boot.bindings(config), "halt": halt}), None)
     k.m = tables.views(tables.allocate(boot.shape(config)))
     return k
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vmdbg import hot
+from vmdbg.engine import link
 from vmdbg.formats import find
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_EMPTY, ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE
 from vmdbg.machine import boot
@@ -19,7 +19,7 @@ NX = 1 << 63
 
 def functions(name: str) -> Any:
     bound = boot.bindings(MachineConfig({"machine.format": name}))
-    return hot.Linked(hot.link({**bound, "halt": halt}), None)
+    return link.Linked(link.link({**bound, "halt": halt}), None)
 
 
 # Intel SDM 3A: (table, entry, depth, kind, address, rights)

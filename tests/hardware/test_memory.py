@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg import hot
+from vmdbg.engine import link
 from vmdbg.machine import boot
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import halt
@@ -24,14 +24,14 @@ LOW, HIGH = 0x1000, 0x80000000  # two banks of half the memory each
 
 def functions(twins: bool) -> dict[str, Any]:
     bound = {**boot.bindings(MachineConfig({"machine.ram": RAM})), "halt": halt}
-    return hot.link(bound, twins=twins)
+    return link.link(bound, twins=twins)
 
 
 @cache
 def machine() -> Any:
     """Hot functions over a memory of two banks."""
     shape = boot.shape(MachineConfig({"machine.ram": RAM, "machine.swap.size": 0})) | {"banks": 2}
-    k = hot.Linked(functions(True), tables.views(tables.allocate(shape)))
+    k = link.Linked(functions(True), tables.views(tables.allocate(shape)))
     for row, base in ((0, LOW), (BANK, HIGH)):
         k.m.bank[row + BANK_BASE] = base
         k.m.bank[row + BANK_SIZE] = RAM // 2
@@ -86,8 +86,8 @@ def both_bodies(name: str) -> list[Callable[..., Any]]:
 
 
 def test_there_is_a_test_for_each_pair() -> None:
-    assert set(hot.TWINS) == {"zero_words", "copy_words"}
-    for name in hot.TWINS:
+    assert set(link.TWINS) == {"zero_words", "copy_words"}
+    for name in link.TWINS:
         compiled, interpreted = both_bodies(name)
         assert compiled.__code__ is not interpreted.__code__
 

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg import hot
+from vmdbg.engine import link
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.policies import bindings
 from vmdbg.kernel.scheduler import OP_EXIT
@@ -24,7 +24,7 @@ from vmdbg.state.tables import PROCESS, PROCESS_PC
 
 MRU = Path(__file__).resolve().parents[2] / "docs" / "examples" / "mru.py"
 START, PAGE = 0x400000, 4096
-HEAD = "from vmdbg.hot import reads, writes\n"
+HEAD = "from vmdbg.engine import reads, writes\n"
 
 
 def machine_of(policy: str | Path, frames: int = 3, slots: int = 40) -> Machine:
@@ -148,12 +148,12 @@ VICTIM = "@reads\ndef victim(m, pid):\n    {}\n    return -1\n"
 def test_a_file_that_breaks_a_rule(tmp_path: Path, source: str, line: int, message: str) -> None:
     file = tmp_path / "policy.py"
     file.write_text(source)
-    before = dict(hot.FUNCTIONS)
+    before = dict(link.FUNCTIONS)
     with pytest.raises(InputError, match=message) as raised:
         bindings(str(file))
     if line:
         assert raised.value.line == line
-    assert hot.FUNCTIONS.keys() >= before.keys()
+    assert link.FUNCTIONS.keys() >= before.keys()
     assert machine_of("fifo").digest()
 
 
@@ -192,7 +192,7 @@ def test_two_files_do_not_mix(tmp_path: Path) -> None:
     second.write_text(HEAD + body.format(2))
     machines = [machine_of(first), machine_of(second)]
     assert [machine.k.victim(machine.m, 0) for machine in machines] == [1, 2]
-    assert "chosen" not in hot.FUNCTIONS
+    assert "chosen" not in link.FUNCTIONS
 
 
 def test_a_machine_file_names_it_beside_itself(tmp_path: Path) -> None:

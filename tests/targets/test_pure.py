@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from vmdbg import hot
 from vmdbg.debugger.session import Session
+from vmdbg.engine import link
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.command import PURE, Command
 from vmdbg.shell.registry import Registry
 from vmdbg.shell.startup import make_session
 
-SOURCES = Path(hot.__file__).parent
+SOURCES = Path(link.__file__).parents[1]
 MACHINES = ["default", "tutorial16"]
 # Whose methods an attribute of unknown type may be.
 METHODS = ("targets", "views", "debugger.registers")
@@ -178,7 +178,7 @@ def writers() -> set[str]:
     for path in SOURCES.rglob("*.py"):
         if path.parent.name in ("hardware", "kernel", "policies", "state"):
             importlib.import_module(".".join(["vmdbg", *path.relative_to(SOURCES).with_suffix("").parts]))
-    return {name for name, function in hot.FUNCTIONS.items() if function.hot["writes"]}
+    return {name for name, function in link.FUNCTIONS.items() if function.hot["writes"]}
 
 
 def start_of(command: Command) -> Function:
@@ -207,10 +207,10 @@ def test_the_graph_finds_writers_and_doors() -> None:
 
 def test_no_reader_calls_a_writer() -> None:
     writers()
-    known = hot.FUNCTIONS
+    known = link.FUNCTIONS
     for name, function in known.items():
         if not function.hot["writes"]:
-            inside = hot.reachable(known, name)
+            inside = link.reachable(known, name)
             assert [other for other in inside if known[other].hot["writes"]] == [], name
 
 

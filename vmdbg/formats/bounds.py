@@ -7,10 +7,10 @@ Operating Systems, 3.2).  A partition takes the place of a frame: `PAGE_BITS` is
 
 from __future__ import annotations
 
+from vmdbg.engine import reads
 from vmdbg.formats.contract import ENTRY_LEAF, RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.formats.record import Field, Format, Level, Register
 from vmdbg.formats.toy import TUTORIAL16
-from vmdbg.hot import reads
 
 CHUNK_BITS = 16  # of the pieces in which snapshots keep a partition
 

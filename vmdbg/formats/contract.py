@@ -6,7 +6,7 @@ counts from the root, 0.  Rights are a nibble: r 1, w 2, x 4, u 8 (without u: ke
 
 from __future__ import annotations
 
-from vmdbg.hot import slot
+from vmdbg.engine import slot
 
 RIGHT_R, RIGHT_W, RIGHT_X, RIGHT_U = 1, 2, 4, 8
 ALL_RIGHTS = 15

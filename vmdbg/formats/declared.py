@@ -6,6 +6,7 @@ bit (x86), by any right (RISC-V), or by being at the last level.
 
 from __future__ import annotations
 
+from vmdbg.engine import reads
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
@@ -25,7 +26,6 @@ from vmdbg.formats.contract import (
     SHIFTS,
 )
 from vmdbg.formats.record import Field, Format, Level, Register
-from vmdbg.hot import reads
 from vmdbg.units import s64
 
 TYPE_CHECKING = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
@@ -18,7 +19,6 @@ from vmdbg.formats.contract import (
     RIGHT_X,
 )
 from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE, Field, Format, Level, Register
-from vmdbg.hot import reads
 
 P, RW, US, A, D, PS, G, NX = 1, 1 << 1, 1 << 2, 1 << 5, 1 << 6, 1 << 7, 1 << 8, -1 << 63
 FRAME_MASK = ((1 << 52) - 1) & ~0xFFF

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_BOUND, ENTRY_LEAF, FAULT_BOUNDS
-from vmdbg.hot import reads, writes
 from vmdbg.state.tables import (
     CONTROL_FAULT,
     CONTROL_RIGHTS,

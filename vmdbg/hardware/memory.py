@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, twin, writes
 from vmdbg.formats.contract import CHUNK_BITS, PAGE_BITS
-from vmdbg.hot import reads, twin, writes
 from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE
 
 

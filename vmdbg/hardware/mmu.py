@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
@@ -50,7 +51,6 @@ from vmdbg.hardware.tlb import (
     word_address,
 )
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
-from vmdbg.hot import reads, writes
 from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, TLB_STALE, WALK_STEP, emit
 from vmdbg.state.tables import (
     CONTROL_FAULT,

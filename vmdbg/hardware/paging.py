@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ALL_RIGHTS,
     BITS,
@@ -32,7 +33,6 @@ from vmdbg.formats.contract import (
     next_table,
 )
 from vmdbg.hardware.memory import load, ram_offset, store
-from vmdbg.hot import reads, writes
 from vmdbg.state.events import WALK_STEP, emit
 from vmdbg.state.tables import (
     CONTROL_FIRST,

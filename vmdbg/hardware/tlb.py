@@ -10,8 +10,8 @@ the table that translates it, so they are searched, filled and replaced in like 
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, slot, writes
 from vmdbg.formats.contract import ACCESS_FETCH, PAGE_BITS, SIZES, VPN_MASK
-from vmdbg.hot import reads, slot, writes
 from vmdbg.state.events import TLB_DROP, TLB_EVICT, TLB_FLUSH, WALK_CACHE_FLUSH, emit
 from vmdbg.state.tables import (
     ARRAY,

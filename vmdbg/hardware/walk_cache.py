@@ -7,6 +7,7 @@ walks that ended in a page fill them, so the A bits above a cached table are set
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import LEVELS, PAGE_BITS, VPN_MASK, next_table
 from vmdbg.hardware.paging import walk, walk_from
 from vmdbg.hardware.tlb import (
@@ -21,7 +22,6 @@ from vmdbg.hardware.tlb import (
     tlb_insert,
     tlb_touch,
 )
-from vmdbg.hot import reads, writes
 from vmdbg.state.events import WALK_CACHE_HIT, emit
 from vmdbg.state.tables import (
     ARRAY,

@@ -7,8 +7,8 @@ nobody's.
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.hardware.tlb import tlb_flush
-from vmdbg.hot import reads, writes
 from vmdbg.kernel.shootdown import forget_owed, forget_ran, note_ran
 from vmdbg.state.events import ASID_ROLLOVER, emit
 from vmdbg.state.tables import (

@@ -8,9 +8,9 @@ Entries that hold its slot are notes for those who look: the row decides.
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import ACCESS_WRITE, PAGE_BITS
 from vmdbg.hardware.memory import copy_words, zero_frame
-from vmdbg.hot import reads, writes
 from vmdbg.kernel.frames import frame_address
 from vmdbg.kernel.space import map_frame, new_leaf
 from vmdbg.kernel.swap import PAYLOAD, copy_in, copy_out, slot_release

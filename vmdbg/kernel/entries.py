@@ -27,8 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
 
     #: va (unsigned), depth, entry address, entry, kind
     Found = tuple[int, int, int, int, int]

@@ -3,6 +3,7 @@
 # Long: every way to serve a fault, in the order in which they are tried.
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_WRITE,
     ENTRY_BYTES,
@@ -31,7 +32,6 @@ from vmdbg.hardware.memory import copy_words, load, store, zero_frame
 from vmdbg.hardware.mmu import allowed, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
-from vmdbg.hot import reads, writes
 from vmdbg.kernel.cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
 from vmdbg.kernel.frames import (
     FRAME_IS_USER,

@@ -7,9 +7,9 @@ of the memory buffer, whatever the bank.
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import BITS, ENTRY_BYTES, PAGE_BITS
 from vmdbg.hardware.memory import ram_offset, zero_frame
-from vmdbg.hot import reads, writes
 from vmdbg.state.events import FRAME_FREE, TABLE_ALLOC, emit
 from vmdbg.state.tables import (
     BANK,

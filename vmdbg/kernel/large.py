@@ -38,8 +38,8 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
 
 
 def populate(k: Linked, form: Format, pid: int, region: int) -> None:

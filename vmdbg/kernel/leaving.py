@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads
 from vmdbg.formats.contract import ENTRY_BYTES, is_dirty
 from vmdbg.hardware.memory import load
-from vmdbg.hot import reads
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.state.tables import (
     CACHE,

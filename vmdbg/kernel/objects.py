@@ -35,8 +35,8 @@ from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
 
 NAME_WORDS = 3
 MOST_OBJECTS = (1 << 16) - 1  # as many as rows of operations can name

@@ -21,8 +21,8 @@ from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
 
 
 def take_partition(k: Linked, pid: int) -> int:

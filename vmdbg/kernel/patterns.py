@@ -13,7 +13,7 @@ A patterned access is three rows:
 
 from __future__ import annotations
 
-from vmdbg.hot import reads
+from vmdbg.engine import reads
 from vmdbg.state.tables import OP, OP_MORE, OP_VALUE, PROCESS_CURSOR, PROCESS_DEPTH, PROCESS_LOOP0
 
 PATTERN_RANDOM, PATTERN_ZIPF, PATTERN_CHASE, PATTERN_STRIDE = 1, 2, 3, 4

@@ -64,8 +64,8 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
 
 
 def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: int = 0) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import writes
 from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, make_swapped
 from vmdbg.hardware.memory import load, store
-from vmdbg.hot import writes
 from vmdbg.kernel.cache import write_back
 from vmdbg.kernel.frames import frame_address, pool_give, rmap_remove, user_frames_free
 from vmdbg.kernel.leaving import frame_dirty, may_leave, takes_slot

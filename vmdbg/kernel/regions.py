@@ -37,8 +37,8 @@ from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
     from vmdbg.kernel.objects import Backing
 
 REGION_KINDS = ("", "text", "data", "heap", "anon", "stack", "file", "shared", "trace")

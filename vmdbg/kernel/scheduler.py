@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_BITS
 from vmdbg.hardware.memory import load, load_bytes, ram_offset, store, store_bytes
 from vmdbg.hardware.mmu import translate
 from vmdbg.hardware.tlb import tlb_flush
-from vmdbg.hot import reads, writes
 from vmdbg.kernel.asids import give_asid
 from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
 from vmdbg.kernel.frames import RMAP_SPARE

@@ -7,9 +7,9 @@ then they owe it.
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import PAGE_BITS, VPN_MASK
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, tlb_drop, tlb_flush, tlb_suspect
-from vmdbg.hot import reads, writes
 from vmdbg.state.events import SHOOTDOWN, SHOOTDOWN_DONE, emit
 from vmdbg.state.tables import (
     CPU,

@@ -28,8 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
 
 HANDLED = (SIGBUS, SIGSEGV)  # a process cannot catch the others
 

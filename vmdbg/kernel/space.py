@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
@@ -26,7 +27,6 @@ from vmdbg.formats.contract import (
     protected,
 )
 from vmdbg.hardware.memory import load, store
-from vmdbg.hot import reads, writes
 from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, rmap_add, table_take
 from vmdbg.state.events import ENTRY_WRITE, emit
 from vmdbg.state.tables import (

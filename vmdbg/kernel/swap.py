@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import PAGE_BITS
 from vmdbg.hardware.memory import copy_words
-from vmdbg.hot import reads, writes
 from vmdbg.state.tables import (
     KERNEL_SLOT_COUNT,
     KERNEL_SLOT_FREE,

@@ -8,7 +8,7 @@ from vmdbg.state.tables import CPU, CPU_PID, PROCESS, PROCESS_PINNED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.hot import Linked
+    from vmdbg.engine import Linked
 
 
 def put_on_cpu(k: Linked, cpu: int, pid: int) -> None:

@@ -11,8 +11,8 @@ from vmdbg.state.tables import OP, PROCESS, PROCESS_BACK, PROCESS_HANDLER, PROCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
 
 OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK, OP_HANDLER, OP_RETURN = range(OP_EXIT + 1, OP_EXIT + 8)
 EXIT_UNSAID = 1  # in word 2 of an `exit` that the program does not say: it ends a handler as `return` does

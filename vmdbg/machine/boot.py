@@ -64,8 +64,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-    from vmdbg.hot import Linked
     from vmdbg.machine.config import MachineConfig
 
 MAX_STOPS, MAX_LOG = 64, 1 << 12

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from vmdbg import flat, folding, hot, jit
-from vmdbg.hot import reads
+from vmdbg import flat, folding, jit
+from vmdbg.engine import link, reads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ def no_halt(number: int) -> None:
 def prepare(bindings: Mapping[str, Any], entry: str, cache: bool, private: bool) -> jit.Compiled:
     """The engine for what is bound, not yet compiled; its code is kept if `cache`."""
     bound = {**bindings, "halt": no_halt}
-    functions = hot.reachable(hot.FUNCTIONS | {k: v for k, v in bound.items() if callable(v)}, entry)
+    functions = link.reachable(link.FUNCTIONS | {k: v for k, v in bound.items() if callable(v)}, entry)
     folder = ""
     if cache:
         key = jit.fingerprint(functions, bound, {"private": private}, [flat.__file__, folding.__file__])
         folder = os.path.join(jit.cache_root(), key)
         if not jit.writable(folder):
             folder = ""
-    linked = hot.link(bound, twins=False)
+    linked = link.link(bound, twins=False)
     try:
         needed = flat.flatten(linked, entry, small=0, hoists=False)
     except OSError:  # without sources all is compiled

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from vmdbg import hot
+from vmdbg.engine import Linked, link, reads
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
-from vmdbg.hot import Linked, reads
 from vmdbg.kernel import large, policies, processes, signals, syscalls
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.objects import open_object
@@ -88,7 +87,7 @@ class Machine(Pools):
         self.shape = boot.shape(config)
         self.buffers = tables.allocate(self.shape)
         # Halted raised by `halt`: bound by identity, so that `except Halted` sees it.
-        copies = hot.link({**self.bindings, "halt": halt})
+        copies = link.link({**self.bindings, "halt": halt})
         copies["halt"].__globals__["Halted"] = Halted
         self.k = Linked(copies, tables.views(self.buffers))
         self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size)

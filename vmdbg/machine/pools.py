@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.hot import Linked
+    from vmdbg.engine import Linked
 
 
 class Pools:

@@ -6,7 +6,7 @@ derive from these declarations.  `emit` counts, and calls `note` for the kinds w
 
 from __future__ import annotations
 
-from vmdbg.hot import reads, slot, writes
+from vmdbg.engine import reads, slot, writes
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
     CONTROL_EVENTS,

@@ -5,9 +5,9 @@ One that is written again (its D bit was set) keeps its turn.
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.hardware.replacement.order import tlb_close_gap, tlb_move_down
 from vmdbg.hardware.tlb import KEY_SIZE, tlb_place, tlb_pushed_out, tlb_set, tlb_write
-from vmdbg.hot import reads, writes
 from vmdbg.state.tables import ARRAY_PRESENT, TLB_KEY
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import writes
 from vmdbg.hardware.replacement.order import tlb_close_gap, tlb_move_down
 from vmdbg.hardware.tlb import KEY_SIZE, tlb_place, tlb_pushed_out, tlb_set, tlb_write
-from vmdbg.hot import writes
 from vmdbg.state.tables import ARRAY_PRESENT, CONTROL_SET, TLB_KEY, TLB_WORD
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import writes
 from vmdbg.hardware.tlb import tlb_set, tlb_write
-from vmdbg.hot import writes
 from vmdbg.state.tables import ARRAY_SPAN, TLB, TLB_KEY, TLB_WORD
 
 

@@ -10,8 +10,8 @@ The bits of a set are one word, node 1 (the root) in bit 0, in the tables behind
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.hardware.tlb import KEY_SIZE, array_base, tlb_place, tlb_pushed_out, tlb_set, tlb_write
-from vmdbg.hot import reads, writes
 from vmdbg.state.tables import ARRAY_PRESENT, ARRAY_SPAN, ARRAY_TREES, CONTROL_SET, TLB, TLB_KEY
 
 

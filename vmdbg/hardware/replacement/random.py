@@ -5,9 +5,9 @@ Each array has its own, which all CPUs draw from.
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.hardware.replacement.order import tlb_close_gap
 from vmdbg.hardware.tlb import KEY_SIZE, tlb_place, tlb_pushed_out, tlb_set, tlb_write
-from vmdbg.hot import reads, writes
 from vmdbg.state.tables import ARRAY_PRESENT, ARRAY_RANDOM, ARRAY_SPAN, TLB, TLB_KEY
 
 MULTIPLIER, INCREMENT, MASK = 1103515245, 12345, 0x7FFFFFFF

@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import slot
 from vmdbg.errors import InputError
-from vmdbg.hot import slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ Modern Operating Systems, 3.4.5.)
 
 from __future__ import annotations
 
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, aged, is_accessed
 from vmdbg.hardware.memory import load, store
-from vmdbg.hot import reads, writes
 from vmdbg.kernel.frames import frame_address
 from vmdbg.kernel.leaving import may_leave
 from vmdbg.kernel.shootdown import shoot_down

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.hot import reads, writes
+from vmdbg.engine import reads, writes
 from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove
 
 

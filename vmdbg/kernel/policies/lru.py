@@ -5,7 +5,7 @@ No hardware tells a kernel of every access; as a yardstick for those that only s
 
 from __future__ import annotations
 
-from vmdbg.hot import reads, writes
+from vmdbg.engine import reads, writes
 from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove, queued
 from vmdbg.state.tables import KERNEL_NEWEST
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ast
 
-from vmdbg import hot
+from vmdbg.engine import link
+from vmdbg.engine.language import READS, WRITES, mark_of, mistakes
 from vmdbg.errors import InputError, UserError
-from vmdbg.hot_rules import READS, WRITES, mark_of, mistakes
 from vmdbg.state.tables import COMPILED, RAM_VIEWS
 
 TYPE_CHECKING = False
@@ -51,15 +51,15 @@ def load(path: str) -> dict[str, Function]:
     if "victim" not in [node.name for node in definitions]:
         raise InputError("a policy needs a function victim(m, pid)", path)
     space = execute(tree, path)
-    known = {name: vars(function)["hot"]["writes"] for name, function in hot.FUNCTIONS.items()}
+    known = {name: vars(function)["hot"]["writes"] for name, function in link.FUNCTIONS.items()}
     taken = set(known)
     for node in definitions:
         if node.name in taken:
             raise InputError(f"there is a function {node.name}; choose another name", path, node.lineno)
         taken.add(node.name)
-    known |= {name: name in PARAMETERS for name in hot.SLOTS} | {"int": False, "len": False}
+    known |= {name: name in PARAMETERS for name in link.SLOTS} | {"int": False, "len": False}
     known |= {node.name: mark_of(node) == WRITES for node in definitions}
-    takes = {name: function.__code__.co_argcount for name, function in (hot.FUNCTIONS | hot.SLOTS).items()}
+    takes = {name: function.__code__.co_argcount for name, function in (link.FUNCTIONS | link.SLOTS).items()}
     takes |= {node.name: len(node.args.args) for node in definitions} | {"int": 1, "len": 1}
     for node in definitions:
         for part, wrong in (
@@ -125,7 +125,7 @@ def execute(tree: ast.Module, path: str) -> dict[str, Any]:
     marks = {READS: marker(False), WRITES: marker(True)}
     space: dict[str, Any] = {"__name__": f"policy {path}", **marks}
     for statement in tree.body:
-        if isinstance(statement, ast.ImportFrom) and statement.module == hot.__name__:
+        if isinstance(statement, ast.ImportFrom) and statement.module == "vmdbg.engine":
             continue  # of the marks
         module = ast.Module(body=[statement], type_ignores=[])
         try:

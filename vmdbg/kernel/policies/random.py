@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.hot import reads, writes
+from vmdbg.engine import reads, writes
 from vmdbg.kernel.leaving import may_leave
 from vmdbg.state.tables import KERNEL_RANDOM, KERNEL_USER_END, KERNEL_USER_FIRST
 

@@ -5,8 +5,8 @@ nothing but the scratch tables of the `control` group) or `@writes`.  `@slot` ma
 code: a function or a constant that a format, a policy or the configuration fills.
 
 `link(bindings)` copies all of them into fresh namespaces in which every hole already *is* what fills
-it; the result is the interpreted engine, and what `vmdbg.jit` hands to Numba.  The originals are never
-called, and never registered with Numba.
+it; the result is the interpreted engine, and what the compiled engine is made from.  The originals are never
+called.
 
 What hot code may use: ints, buffers of the tables, `if`, `while`, calls to other hot functions.
 """

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from vmdbg import hot_rules
-from vmdbg.hot_rules import mark_of, shift_count
+from vmdbg.engine import language
+from vmdbg.engine.language import mark_of, shift_count
 
-PACKAGE = Path(__file__).resolve().parent.parent / "vmdbg"
+PACKAGE = Path(__file__).resolve().parents[2] / "vmdbg"
 MARKS = ("reads", "writes", "twin")
 
 #: Functions that only the interpreted engine calls.
@@ -72,7 +72,7 @@ def mistakes(hot: Hot) -> list[str]:
     """What a hot function must not say, with its place."""
     if hot.mark == "twin" or hot.node.name in INTERPRETED:
         return []
-    return [f"{hot.place(node)}: {wrong}" for node, wrong in hot_rules.mistakes(hot.node, KNOWN, SHIFTS)]
+    return [f"{hot.place(node)}: {wrong}" for node, wrong in language.mistakes(hot.node, KNOWN, SHIFTS)]
 
 
 def test_there_is_hot_code() -> None:
@@ -118,12 +118,12 @@ def test_each_exception_is_still_needed() -> None:
 )
 def test_a_mistake_is_found(body: str, wrong: str) -> None:
     text = "@reads\ndef f(m, n):\n" + "\n".join("    " + line for line in body.splitlines())
-    (hot,) = hot_functions(text, PACKAGE / "hot.py")
+    (hot,) = hot_functions(text, PACKAGE / "engine.py")
     assert any(wrong in found for found in mistakes(hot))
 
 
 def test_readers_may_fill_scratch_tables() -> None:
     (hot,) = hot_functions(
-        "@reads\ndef f(m, n):\n    m.path[0] = n << 3\n    return n >> (n & 63)", PACKAGE / "hot.py"
+        "@reads\ndef f(m, n):\n    m.path[0] = n << 3\n    return n >> (n & 63)", PACKAGE / "engine.py"
     )
     assert mistakes(hot) == []

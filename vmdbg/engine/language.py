@@ -1,4 +1,4 @@
-"""What hot code may say: what Python and Numba understand alike (docs/policies.md).
+"""What hot code may say: what interpreted and compiled mean the same (docs/policies.md).
 
 The tests hold the package's own hot functions to these rules; a policy in a file of the user's is read by
 them before it is used.
