@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), os.environ.get("VMDBG_TREE", str(ROOT))]
@@ -32,8 +32,6 @@ EXIT = 16  # an operation row that ends the program
 
 class Simulator:
     """A machine of vmdbg's for a workload, with one process that makes its accesses."""
-
-    compiled: ClassVar[dict[str, Any]] = {}  # engines by what is bound, so that each is built once
 
     def __init__(self, workload: Workload) -> None:
         from vmdbg.machine.config import MachineConfig
@@ -61,13 +59,9 @@ class Simulator:
         return int(tables.PROCESS + getattr(tables, f"PROCESS_{name}"))
 
     def compile(self, cache: str) -> None:
-        """Get the compiled engine; its code is kept below `cache`."""
+        """Get full code; it is kept below `cache`."""
         os.environ["VMDBG_CACHE"] = cache
-        key = str(sorted((k, v) for k, v in self.machine.bindings.items() if not callable(v)))
-        key += str(self.machine.config["kernel.policy"])
-        if key in self.compiled:
-            self.machine.compiled = self.compiled[key]
-        self.compiled[key] = self.machine.compile()
+        self.machine.compile()
 
     def run(self, count: int, compiled: bool = True) -> float:
         """Seconds for the first `count` operations of the program."""
@@ -178,7 +172,6 @@ def interpreted(count: int) -> None:
     """Print the speed of the interpreted engine beside that of a dictionary model."""
     workload = hits(count, 0)
     simulator = Simulator(workload)
-    simulator.machine.flatten()
     seconds: dict[str, list[float]] = {"vmdbg": [], "model": []}
     for _ in range(5):
         seconds["vmdbg"].append(simulator.run(count, compiled=False))
@@ -192,30 +185,76 @@ def interpreted(count: int) -> None:
 # --- building ----------------------------------------------------------------------------------
 
 
-def build_once(cache: str) -> None:
-    """In a fresh process: build the compiled engine, say what it took as JSON."""
-    start = time.perf_counter()
-    import numba  # noqa: F401
+def build_once(preset: str, cache: str) -> None:
+    """In a fresh process: make the code of a preset's machine, say what the pieces took as JSON.
 
-    imported = time.perf_counter()
-    simulator = Simulator(hits(64, 0))
-    made = time.perf_counter()
-    simulator.compile(cache)
-    done = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1024 if sys.platform != "darwin" else 1 << 20
-    )
-    print(json.dumps({"import": imported - start, "build": done - made, "peak": peak}))
+    Seconds of this process's CPU, all threads; MB of memory at most, in all and before anything was compiled.
+    """
+    os.environ["VMDBG_CACHE"] = cache
+    from vmdbg.machine.config import load_config
+    from vmdbg.machine.machine import Machine
+
+    pieces = {}
+    machine = Machine(load_config(preset))
+    pieces["machine"] = peak()
+    last = time.process_time()
+
+    def piece(name: str) -> None:
+        nonlocal last
+        now = time.process_time()
+        pieces[name] = now - last
+        last = now
+
+    from vmdbg.engine import native
+
+    native.llvm()
+    piece("import")
+    build = machine.build()
+    piece("key")
+    if build.cached() is not None:
+        piece("load")
+    else:
+        last = time.process_time()
+        build.text()
+        piece("translate")
+        build.quick()
+        piece("quick")
+        build.full()
+        piece("full")
+    pieces["all"] = time.process_time()
+    pieces["peak"] = peak()
+    print(json.dumps(pieces))
+
+
+def peak() -> float:
+    """The most memory that this process had, in MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1024 if sys.platform != "darwin" else 1 << 20)
+
+
+COSTS = ("import", "key", "translate", "quick", "full", "all")
 
 
 def building(cache: str) -> None:
-    """Print what the first build and one from the cache cost, each in a fresh process."""
-    for title in ("First compile", "From cache"):
-        command = [sys.executable, __file__, "--build-once", cache]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        cost = json.loads(done.stdout)
-        print(f"{title}: {cost['build']:.2f} s, peak {cost['peak']:.0f} MB", end="")
-        print(f" (and {cost['import']:.2f} s to import numba)", flush=True)
+    """Print what first code of each preset costs, and the same from the cache: each in a fresh process."""
+    from vmdbg.machine.config import preset_names
+
+    print(
+        f"{'CPU seconds':16}" + "".join(f"{name:>11}" for name in COSTS) + f"{'peak MB':>9}{'from cache':>12}"
+    )
+    for preset in preset_names():
+        first, again = (build_in_process(preset, f"{cache}/{preset}") for _ in range(2))
+        columns = [*(f"{first[name]:11.3f}" for name in COSTS), f"{first['peak']:9.0f}"]
+        columns += [f"{first['machine']:11.0f}", f"{again['key'] + again['load']:12.3f}"]
+        print(f"{preset:16}" + "".join(columns), flush=True)
+
+
+def build_in_process(preset: str, cache: str) -> dict[str, float]:
+    """What `build_once` says."""
+    command = [sys.executable, __file__, "--build-once", preset, cache]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    said: dict[str, float] = json.loads(done.stdout)
+    return said
 
 
 def main() -> None:
@@ -226,17 +265,20 @@ def main() -> None:
     parser.add_argument("--operations", type=int, default=1 << 20, help="accesses of each workload")
     parser.add_argument("--passes", type=int, default=15, help="timed passes of each, by turns")
     parser.add_argument("--warm-up", type=int, default=2, help="passes before them")
-    parser.add_argument("--build-once", metavar="CACHE", help=argparse.SUPPRESS)
+    parser.add_argument("--build-once", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--builds", action="store_true", help="what making the code costs, nothing else")
     parser.add_argument("--cache", help="keep the engine's code in this folder (default: an empty one)")
     parser.add_argument("--fifo", action="store_true", help="FIFO instead of CLOCK")
     options = parser.parse_args()
     if options.build_once:
-        build_once(options.build_once)
+        build_once(*options.build_once)
         return
     with tempfile.TemporaryDirectory(prefix="vmdbg-bench-") as folder:
         cache = options.cache or str(Path(folder) / "cache")
         reference = Reference(Path(folder))
         building(cache)
+        if options.builds:
+            return
         if reference.compiler is None:
             print("\nNo C compiler (cc, gcc, clang): vmdbg alone is measured.")
         print(f"\n{HEADING}")

@@ -35,8 +35,8 @@ installed() {
     return 1
 }
 
-# The requirements of the project and of extra $1 as pip's arguments, one a line, without numba.
-requirements_without_numba() {
+# The requirements of the project and of extra $1 as pip's arguments, one a line, without llvmlite.
+requirements_without_llvmlite() {
     "$python" - "$root/pyproject.toml" "$1" <<'PYTHON'
 import sys, tomllib
 project = tomllib.load(open(sys.argv[1], "rb"))["project"]
@@ -44,16 +44,16 @@ extras = project["optional-dependencies"]
 wanted = project["dependencies"] + extras.get(sys.argv[2], [])
 if sys.argv[2] == "dev":
     wanted += extras["test"]
-print("\n".join(item for item in wanted if not item.startswith(("numba", "vmdbg["))))
+print("\n".join(item for item in wanted if not item.startswith(("llvmlite", "vmdbg["))))
 PYTHON
 }
 
-# install NAME, with NAME one of run, test, dev.  Compilers are not asked for: numba comes as a
-# wheel or not at all, and vmdbg then runs interpreted.
+# install NAME, with NAME one of run, test, dev.  Compilers are not asked for: llvmlite comes
+# as a wheel or not at all, and vmdbg then runs interpreted.
 install() {
     local name=$1 extra='' requirements log=$venv/installation.log
     [[ $name == run ]] || extra="[$name]"
-    local pip=("$python" -m pip install --quiet --disable-pip-version-check --only-binary=numba,llvmlite)
+    local pip=("$python" -m pip install --quiet --disable-pip-version-check --only-binary=llvmlite)
     if [[ ! -x $python ]] || ! "$python" -m pip --version >/dev/null 2>&1; then
         local base
         base=$(find_python)
@@ -61,10 +61,10 @@ install() {
     fi
     echo "Installing vmdbg$extra in .venv ..." >&2
     if ! "${pip[@]}" --editable "$root$extra" >"$log" 2>&1 </dev/null; then
-        mapfile -t requirements < <(requirements_without_numba "$name")
+        mapfile -t requirements < <(requirements_without_llvmlite "$name")
         if "${pip[@]}" "${requirements[@]}" >>"$log" 2>&1 </dev/null &&
             "${pip[@]}" --no-deps --editable "$root" >>"$log" 2>&1 </dev/null; then
-            echo 'No numba for this Python: everything runs interpreted.' >&2
+            echo 'No llvmlite for this Python: everything runs interpreted.' >&2
         else
             cat -- "$log" >&2
             return 1

@@ -15,11 +15,11 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from vmdbg.jit import Compiled
+    from vmdbg.engine.native import Code
     from vmdbg.machine.machine import Machine
 
 ROOT = Path(__file__).resolve().parent.parent
-HAVE_NUMBA = importlib.util.find_spec("numba") is not None
+HAVE_LLVMLITE = importlib.util.find_spec("llvmlite") is not None
 ENGINES = {
     "interpreted": ["interpreted"],
     "compiled": ["compiled"],
@@ -35,7 +35,9 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run the slow tests too")
     parser.addoption(
-        "--engine", choices=sorted(ENGINES), help="engines of the run loop (default: both, if numba is there)"
+        "--engine",
+        choices=sorted(ENGINES),
+        help="engines of the run loop (default: both, if llvmlite is there)",
     )
     parser.addoption(
         "--update-transcripts",
@@ -46,9 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def engines(config: pytest.Config) -> list[str]:
     """The engines that this run of the tests covers."""
-    chosen = config.getoption("--engine") or ("both" if HAVE_NUMBA else "interpreted")
-    if chosen != "interpreted" and not HAVE_NUMBA:
-        raise pytest.UsageError(f"--engine={chosen} needs numba, which is not installed")
+    chosen = config.getoption("--engine") or ("both" if HAVE_LLVMLITE else "interpreted")
+    if chosen != "interpreted" and not HAVE_LLVMLITE:
+        raise pytest.UsageError(f"--engine={chosen} needs llvmlite, which is not installed")
     return ENGINES[chosen]
 
 
@@ -97,7 +99,7 @@ def model() -> Callable[[str], ModuleType]:
 @pytest.fixture(scope="session")
 def ready() -> Callable[[Machine], Machine]:
     """Give a machine its compiled engine: `ready(machine)`; machines with equal bindings share one."""
-    builds: dict[object, Compiled] = {}
+    builds: dict[object, Code] = {}
 
     def prepare(machine: Machine) -> Machine:
         bound = machine.bindings.items()

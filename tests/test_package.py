@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Stands for the Python of a virtual environment: notes each call of pip, refuses numba if told to.
+# Stands for the Python of a virtual environment: notes each call of pip, refuses llvmlite if told to.
 STUB = """#!/bin/bash
 here=$(dirname "$0")
 case "$*" in
@@ -22,7 +22,7 @@ case "$*" in
     printf '%s\\n' "$*" >>"$here/calls"
     echo 'noise of pip'
     [[ ! -e $here/refuse-all ]] || exit 1
-    [[ ! -e $here/refuse-numba || $* == *--no-deps* || $* == *prompt_toolkit* && $* != *' numba'* ]]
+    [[ ! -e $here/refuse-llvmlite || $* == *--no-deps* || $* == *prompt_toolkit* && $* != *' llvmlite'* ]]
     ;;
 -*) exec REAL "$@" ;;
 esac
@@ -95,15 +95,15 @@ def test_run_installs_again_in_a_tree_that_was_moved(tree: Tree, tmp_path: Path)
     assert finished.stderr == "Installing vmdbg in .venv ...\n"
 
 
-def test_without_a_wheel_of_numba_the_rest_is_installed(tree: Tree) -> None:
-    tree.refuse("numba")
+def test_without_a_wheel_of_llvmlite_the_rest_is_installed(tree: Tree) -> None:
+    tree.refuse("llvmlite")
     finished = tree.run("-q")
     assert finished.returncode == 0
     assert finished.stdout == "vmdbg: -q\n/\n"
-    assert finished.stderr.splitlines()[1:] == ["No numba for this Python: everything runs interpreted."]
+    assert finished.stderr.splitlines()[1:] == ["No llvmlite for this Python: everything runs interpreted."]
     rest = tree.calls()[1]
-    assert "numpy" in rest
-    assert " numba" not in rest
+    assert "pyelftools" in rest
+    assert " llvmlite" not in rest
     assert "--no-deps" in tree.calls()[2]
     assert tree.run().stderr == ""
 
@@ -181,7 +181,7 @@ def test_a_batch_run_loads_nothing_heavy(user_environment: dict[str, str]) -> No
         "    status = main()\n"
         "except SystemExit as left:\n"
         "    status = left.code\n"
-        "heavy = 'numba llvmlite numpy prompt_toolkit pygments inspect asyncio argparse'.split()\n"
+        "heavy = 'llvmlite numpy prompt_toolkit pygments inspect asyncio argparse'.split()\n"
         "print(status or 0, [name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )
     finished = subprocess.run(

@@ -33,22 +33,25 @@ def test_a_long_run_changes_to_the_compiled_engine_when_it_is_ready(engine: str)
     line.runner.engine, line.runner.patience, line.runner.size = "auto", 0.0, 1000
     assert line.forward().kind == AT_END
     assert line.machine.compiled is not None
+    assert line.machine.compiled.full
     plain = timeline(preset("default"))
     plain.forward()
     assert line.machine.digest() == plain.machine.digest()
 
 
-def test_without_numba_the_machine_runs_interpreted_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_llvmlite_a_machine_runs_interpreted_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     said: list[str] = []
-    monkeypatch.setattr("vmdbg.jit.available", lambda: False)
+    monkeypatch.setattr("vmdbg.engine.native.available", lambda: False)
     line = Timeline(preset("default"), Stops(), lambda line, notice=False: said.append(line))
     line.runner.patience, line.runner.size = 0.0, 1000
     assert line.forward().kind == AT_END
     assert len(said) == 1
-    assert "numba" in said[0]
+    assert "llvmlite" in said[0]
     line.runner.engine = "compiled"
     line.restart()
-    with pytest.raises(UserError, match="numba"):
+    with pytest.raises(UserError, match="llvmlite"):
         line.forward()
 
 

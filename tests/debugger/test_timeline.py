@@ -180,9 +180,8 @@ def test_a_stop_is_found_at_its_event_in_each_engine(engine: str) -> None:
     assert line.forward().kind == AT_END
 
 
-def test_single_events_after_a_long_interpreted_run() -> None:
+def test_single_events_after_a_long_run() -> None:
     line = timeline(preset("default"))
-    line.machine.flatten()  # as a long run does
     line.go(line.begin, 5)
     assert line.position.events == 5
     assert line.step_events(1)[0].number == 6

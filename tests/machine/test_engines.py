@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import hypothesis
 import pytest
@@ -53,32 +52,6 @@ def test_both_engines_end_equal(
     @hypothesis.given(machines.cases(machines.BUILDS[build]), st.sampled_from((1, 7, 1000)))
     def scenario(case: object, slice_size: int) -> None:
         compare(case, ready, slice_size)
-
-    scenario()
-
-
-def test_small_functions_written_out_do_the_same(model: Callable[[str], ModuleType]) -> None:
-    """A long interpreted run goes on with a loop that is rewritten (vmdbg/flat.py)."""
-    machines = model("machines")
-    written_out: dict[str, Any] = {}
-
-    @hypothesis.settings(max_examples=100, deadline=None)
-    @hypothesis.given(
-        st.sampled_from(sorted(machines.BUILDS)).flatmap(
-            lambda name: st.tuples(st.just(name), machines.cases(machines.BUILDS[name]))
-        )
-    )
-    def scenario(drawn: tuple[str, Any]) -> None:
-        name, case = drawn
-        plain, flat = case.boot(), case.boot()
-        if name not in written_out:
-            flat.flatten()
-            written_out[name] = flat.k.run
-        flat.k.run, flat.flat = written_out[name], True
-        for machine in (plain, flat):
-            run_in_slices(machine, 400, False)
-        assert (flat.operations, flat.counts()) == (plain.operations, plain.counts())
-        assert flat.digest() == plain.digest()
 
     scenario()
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pexpect
@@ -297,58 +293,3 @@ def cpu_time(pid: int) -> float:
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_the_background_compiler_fills_the_cache(engine: str, tmp_path: Path) -> None:
-    if engine == "interpreted":
-        pytest.skip("about the compiled engine")
-    from vmdbg.debugger.running import Background, cached
-    from vmdbg.machine.config import load_config
-    from vmdbg.machine.machine import Machine
-
-    machine = Machine(load_config("tutorial16"))
-    assert cached(machine.prepare()) is not None
-    background = Background(machine)
-    assert background.process.wait(120) == 0
-    assert background.ended() == 0
-    background.close()
-    assert cached(machine.prepare())
-    machine.compile()
-    assert machine.compiled.from_cache
-
-
-def test_a_background_compiler_ends_with_the_session() -> None:
-    from vmdbg.debugger.running import Background
-    from vmdbg.machine.config import load_config
-    from vmdbg.machine.machine import Machine
-
-    background = Background(Machine(load_config("tutorial16")))
-    background.process.send_signal(signal.SIGSTOP)
-    assert background.ended() is None
-    background.close()
-    assert background.ended() == -signal.SIGKILL
-
-
-def test_a_batch_run_ends_with_the_programs_last_stop(
-    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    done = run_vmdbg("-nx", "-batch", "-m", "tutorial16", "-ex", "catch fault-minor", "-ex", "run")
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert (
-        "Catchpoint 1, fault-minor: demand-zero, region heap\n0:7  process 1, tutorial16.vmp:4" in done.stdout
-    )
-
-
-def test_a_start_without_a_program_changes_nothing(
-    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    (tmp_path / "bare.toml").write_text('[machine]\nram = "32M"\n')
-    (tmp_path / "a.vmdbg").write_text("spawn x\nprocess 1\nmmap 0x500000 4K rw\nwrite 0x500000, 1\n")
-    lines = ["source a.vmdbg", "info machine/json", "start", "run", "info machine/json"]
-    done = run_vmdbg("-nx", "-batch", "-m", "bare.toml", *[word for line in lines for word in ("-ex", line)])
-    before, after = (json.loads(row) for row in done.stdout.splitlines() if row.startswith("{"))
-    assert done.stderr == "No process is there at the beginning.\n" * 2
-    assert before == after
-    assert before["operations"] > 2

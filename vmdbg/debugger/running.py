@@ -1,24 +1,22 @@
-"""Running in slices: which engine, when to look for Ctrl-C, and how the compiled engine gets ready."""
+"""Running in slices: which engine and which code, and when to look for Ctrl-C."""
 
 from __future__ import annotations
 
 import time
-import weakref
 
 from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from typing import Any, Self
 
-    from vmdbg.jit import Compiled
+    from vmdbg.engine.build import Build
     from vmdbg.machine.machine import Machine
 
 AUTO, INTERPRETED, COMPILED = "auto", "interpreted", "compiled"
 ENGINES = (AUTO, INTERPRETED, COMPILED)
-PATIENCE = 1.0  # seconds of interpreted running after which the compiled engine is worth its while
+PATIENCE = 0.25  # seconds of interpreted running after which compiled code is worth its while
 SLICE_TIME = 0.05  # seconds that a slice should take
 SMALLEST, FIRST, LARGEST = 256, 20_000, 4_000_000  # operations of a slice
 
@@ -64,74 +62,47 @@ class Interrupts:
         return came
 
 
-class Background:
-    """The process that fills the cache of compiled code while this one runs interpreted."""
-
-    def __init__(self, machine: Machine) -> None:
-        import json
-        import os
-        import subprocess
-        import sys
-
-        import vmdbg
-
-        folder = os.path.dirname(os.path.dirname(os.path.abspath(vmdbg.__file__)))
-        before = os.environ.get("PYTHONPATH")
-        self.process: subprocess.Popen[bytes] = subprocess.Popen(
-            [sys.executable, "-P", "-m", "vmdbg.machine.compile"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the debugger alone
-            env={**os.environ, "PYTHONPATH": folder + (os.pathsep + before if before else "")},
-        )
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(machine.config.values).encode())
-        self.process.stdin.close()
-        self.close = weakref.finalize(self, end, self.process)  # or when nobody waits for it any more,
-        self.close.atexit = False  # but not at the end of this program: the next one finds the code
-
-    def ended(self) -> int | None:
-        """The exit status, or None while it works."""
-        return self.process.poll()
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process if it still works."""
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-
-
 class Runner:
-    """Runs one machine.  `tell` gets lines for a person at a terminal, and those that all should see
-    with `notice=True`."""
+    """Runs one machine.
+
+    `tell` gets lines for a person at a terminal, and those that all should see with `notice=True`.
+    `engine` is the setting of that name; with `verbose` all see why the cache is not used.
+    """
 
     def __init__(self, machine: Machine, tell: Callable[..., None]) -> None:
         self.machine, self.tell = machine, tell
         self.engine = AUTO
+        self.verbose = False
         self.interrupts = Interrupts()
         self.size = FIRST
         self.patience = PATIENCE
         self.ran = 0.0  # seconds that the machine ran
         self._waited = 0.0  # seconds that the present command ran interpreted
-        self._background: Background | None = None
+        self._build: Build | None = None  # of the full code that is awaited
         self._given_up = False
 
     def begin(self) -> None:
-        """A command starts to run the machine."""
+        """A command starts to run the machine.  UserError if it is to run compiled and cannot."""
         self._waited = 0.0
-        if self.engine == COMPILED and self.machine.compiled is None:
+        if self.engine == COMPILED:
             self.compile_now()
 
     def compile_now(self) -> None:
-        """Compile before going on.  UserError if this Python cannot."""
-        from vmdbg import jit
+        """Have full code before going on.  UserError if this Python cannot."""
+        from vmdbg.engine import native
+        from vmdbg.engine.language import NotHotError
+        from vmdbg.engine.sources import SourceError
 
-        if not jit.available():
-            raise UserError("The compiled engine needs numba, which is not installed.")
-        self.tell("Compiling this machine (once; a few seconds)...")
-        self.machine.compile()
+        if not native.available():
+            raise UserError("The compiled engine needs llvmlite, which is not installed.")
+        if self.machine.compiled is not None and self.machine.compiled.full:
+            return
+        try:
+            build = self.machine.build()
+            self.machine.compiled = build.full(lambda: self.tell("Compiling this machine (once) ..."))
+            self.say_trouble(build)
+        except (NotHotError, SourceError) as error:
+            raise UserError(f"This machine cannot be compiled: {error}.") from None
 
     @property
     def compiled(self) -> bool:
@@ -151,58 +122,52 @@ class Runner:
                 self.size = min(LARGEST, 2 * self.size)
             elif took > 2 * SLICE_TIME:
                 self.size = max(SMALLEST, self.size // 2)
-        if not compiled and self.engine == AUTO:
-            self._waited += took
-            if self._waited > self.patience:
-                self.consider()
+        if self.engine == AUTO:
+            if not compiled:
+                self._waited += took
+            if self._build is not None:
+                self.take_full()
+            elif not compiled and self._waited > self.patience and not self._given_up:
+                self.look_for_code()
         return reason
 
-    # -- the way to the compiled engine
+    # -- the way to compiled code
 
-    def consider(self) -> None:
-        """The run is long: get the compiled engine, from the cache or from another process."""
-        if self._given_up or self.machine.compiled is not None:
-            return
-        if self._background is None:
-            self.look_for_engine()
-            return
-        status = self._background.ended()
-        if status == 0:
-            self._background = None
-            self.machine.compile()
-        elif status is not None:
-            self._background, self._given_up = None, True
-            self.tell("The machine could not be compiled; it runs interpreted.")
+    def look_for_code(self) -> None:
+        """The run is long: take full code from the cache, or make quick code and let full code be made."""
+        from vmdbg.engine import native
+        from vmdbg.engine.language import NotHotError
+        from vmdbg.engine.sources import SourceError
 
-    def look_for_engine(self) -> None:
-        """Load compiled code from the cache, or start to make some."""
-        from vmdbg import jit
-
-        if not jit.available():
+        if not native.available():
             self._given_up = True
-            self.tell("numba is not installed: the machine runs interpreted.", notice=True)
+            self.tell("llvmlite is not installed: the machine runs interpreted.", notice=True)
             return
-        ready = cached(self.machine.prepare())
-        if ready is None:
+        try:
+            build = self.machine.build()
+            code = build.cached()
+            self.say_trouble(build)
+            if code is None:
+                code = build.quick()
+                build.start()
+                self._build = build
+            self.machine.compiled = code
+        except (NotHotError, SourceError) as error:
             self._given_up = True
-            self.tell("No folder for compiled code can be written: the machine runs interpreted.")
-        elif ready:
-            self.machine.compile()
-        else:
-            self.tell("Compiling this machine in the background (once); it runs interpreted meanwhile.")
-            self._background = Background(self.machine)
+            self.tell(f"The machine runs interpreted: {error}.", notice=True)
+
+    def take_full(self) -> None:
+        """Go on with full code if it is there by now."""
+        if self._build is not None and self._build.ready:
+            build, self._build = self._build, None
+            self.machine.compiled = build.full()
+            self.say_trouble(build)
+
+    def say_trouble(self, build: Build) -> None:
+        """Tell why the cache is not used, to who wants to know."""
+        if self.verbose and build.trouble:
+            self.tell(build.trouble, notice=True)
 
     def close(self) -> None:
-        """The session ends, or the machine goes."""
-        if self._background is not None:
-            self._background.close()
-            self._background = None
-
-
-def cached(compiled: Compiled) -> bool | None:
-    """Is there compiled code in the cache?  None if there can be no cache."""
-    import os
-
-    if not compiled.cache:
-        return None
-    return any(name.endswith(".nbc") for _, _, files in os.walk(compiled.cache) for name in files)
+        """The session ends, or the machine goes: what is being compiled is compiled to its end."""
+        self._build = None

@@ -222,6 +222,7 @@ class Session:
             self._timeline = Timeline(machine, self.stops, self.progress, self.query)
             self._timeline.spell = self.spell
         self._timeline.runner.engine = self.settings.string("engine")
+        self._timeline.runner.verbose = self.settings.flag("verbose")
         return self._timeline
 
     @property
@@ -235,9 +236,14 @@ class Session:
         return moved and bool(machine.digest() != self.extras.get("saved"))
 
     def close_timeline(self) -> None:
-        """Nothing of the machine is running when the session ends."""
+        """Nothing of the machine is running when the session ends, and what is compiled is in the cache."""
+        import sys
+
         if self._timeline is not None:
             self._timeline.close()
+        build = sys.modules.get("vmdbg.engine.build")
+        if build is not None:
+            build.finish(lambda: self.progress("Finishing the compiled code, for the next time ..."))
 
     def progress(self, line: str, notice: bool = False) -> None:
         """A line about something that takes time, for a person at a terminal."""

@@ -224,9 +224,10 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "auto",
         "how the machine is run",
         choices=("auto", "interpreted", "compiled"),
-        details="auto: interpreted at first, which starts at once; a run of more than a second goes on\n"
-        "compiled as soon as the compiled code is ready.  interpreted, compiled: always so; compiled\n"
-        "waits for the compiler, which needs numba.",
+        details="auto: interpreted at first, which starts at once; a run of more than a quarter of a second\n"
+        "goes on compiled, quickly compiled at first, and with optimised code about a second later.\n"
+        "interpreted, compiled: always so; compiled waits for the optimised code.  Compiling needs\n"
+        "llvmlite.",
     ),
     Setting(
         "exceptions verbose",

@@ -28,6 +28,14 @@ MASKS = ("KEY_SIZE", "WORD_ALLOWED", "WORD_RIGHTS")  # constants below 64
 READS, WRITES = "reads", "writes"
 
 
+class NotHotError(Exception):
+    """A hot function says what the language does not have: a mistake in vmdbg, or in a policy of a user's."""
+
+    def __init__(self, wrong: str, function: str, path: str, line: int) -> None:
+        super().__init__(f"{path}:{line}: {function}: {wrong}")
+        self.wrong, self.function, self.path, self.line = wrong, function, path, line
+
+
 def mark_of(node: ast.FunctionDef) -> str:
     """The name of its first decorator that is a plain name or a call of one; empty without."""
     for item in node.decorator_list:
@@ -39,9 +47,10 @@ def mark_of(node: ast.FunctionDef) -> str:
 
 def body_of(node: ast.FunctionDef) -> list[ast.stmt]:
     """The statements without the docstring."""
-    first = node.body[0]
-    docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    return node.body[1:] if docstring else node.body
+    match node.body:
+        case [ast.Expr(ast.Constant(str())), *rest]:
+            return rest
+    return node.body
 
 
 def mistakes(
@@ -57,6 +66,8 @@ def mistakes(
             wrong = mistake(node, part, known, shifts)
             if wrong:
                 yield part if hasattr(part, "lineno") else statement, wrong
+    for early in unassigned(node):
+        yield early, f"{early.id} may have no value yet"
 
 
 def mistake(
@@ -112,3 +123,69 @@ def bounded(count: ast.expr) -> bool:
             return mask.id in MASKS
         return isinstance(mask, ast.Constant) and (mask.value in range(64) or mask.value == 255)
     return False
+
+
+def assigned(node: ast.FunctionDef) -> set[str]:
+    """The names to which a function assigns."""
+    parts = ast.walk(node)
+    return {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+
+
+def unassigned(node: ast.FunctionDef) -> list[ast.Name]:
+    """Where a function may read a local name before it has a value, as far as its branches tell."""
+    return Assignments(node).early
+
+
+class Assignments:
+    """Follows the ways through a function with the names that have a value on all of them."""
+
+    def __init__(self, node: ast.FunctionDef) -> None:
+        self.early: list[ast.Name] = []
+        self.locals = assigned(node)
+        self.breaks: list[list[set[str] | None]] = []
+        self.block(body_of(node), {argument.arg for argument in node.args.args})
+
+    def block(self, body: list[ast.stmt], known: set[str] | None) -> set[str] | None:
+        """The names with a value behind the statements; None where nothing goes on."""
+        for item in body:
+            if known is not None:
+                known = self.statement(item, known)
+        return known
+
+    def statement(self, item: ast.stmt, known: set[str]) -> set[str] | None:
+        """As `block`, for one statement."""
+        if isinstance(item, ast.If):
+            self.read(item.test, known)
+            return self.both(self.block(item.body, set(known)), self.block(item.orelse, set(known)))
+        if isinstance(item, ast.While):
+            self.read(item.test, known)
+            endless = isinstance(item.test, ast.Constant) and bool(item.test.value)
+            self.breaks.append([None if endless else known])
+            self.block(item.body, set(known))
+            behind: set[str] | None = None
+            for names in self.breaks.pop():
+                behind = self.both(behind, names)
+            return behind
+        self.read(item, known)
+        if isinstance(item, (ast.Return, ast.Break, ast.Continue)):
+            if isinstance(item, ast.Break) and self.breaks:
+                self.breaks[-1].append(known)
+            return None
+        if isinstance(item, ast.Assign):
+            return known | {target.id for target in item.targets if isinstance(target, ast.Name)}
+        return known
+
+    @staticmethod
+    def both(one: set[str] | None, other: set[str] | None) -> set[str] | None:
+        """The names with a value whichever way was taken."""
+        if one is None or other is None:
+            return other if one is None else one
+        return one & other
+
+    def read(self, node: ast.AST, known: set[str]) -> None:
+        """Note the names that an expression or statement reads too early; `x += 1` reads x."""
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and part.id in self.locals - known:
+                reads = isinstance(part.ctx, ast.Load)
+                if reads or (isinstance(node, ast.AugAssign) and part is node.target):
+                    self.early.append(part)

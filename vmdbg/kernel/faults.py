@@ -261,15 +261,16 @@ def page_in(m, pid, region, va, access):
     if frame < 0:
         return REASON_MEMORY
     m.frame[frame * FRAME + FRAME_DEPTH] = 0
+    served = FAULT_MINOR
     if row:
-        kind = fill_cached(m, pid, region, page, frame, slot, row, access)
+        served = fill_cached(m, pid, region, page, frame, slot, row, access)
     else:
         fill_frame(m, pid, page, frame, slot)
     map_frame(m, pid, page, frame, address, new_leaf(m, region, frame, access))
     policy_load(m, frame)
     m.kernel[KERNEL_RESIDENT] += 1
     if row:
-        tell_cached(m, pid, region, va, frame, row, kind)
+        tell_cached(m, pid, region, va, frame, row, served)
     elif slot:
         m.process[pid * PROCESS + PROCESS_MAJOR] += 1
         emit(m, FAULT_MAJOR, va, region, slot)

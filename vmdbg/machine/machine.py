@@ -55,12 +55,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.jit import Compiled
+    from vmdbg.engine.build import Build
+    from vmdbg.engine.module import Layout
+    from vmdbg.engine.native import Code
     from vmdbg.machine.config import MachineConfig
 
 ENTRY = "run"
 WATCHING = ("stops", "log")  # rows of what watches: no state has them smaller
-FLATTEN_AFTER = 100_000  # interpreted operations
 
 
 class Halted(Exception):
@@ -69,8 +70,20 @@ class Halted(Exception):
 
 @reads(cold=True, fills=True)
 def halt(number: int) -> None:
-    """The interpreted engine's way out of the middle of an operation.  Never written out: it knows Halted."""
+    """The interpreted engine's way out of the middle of an operation."""
     raise Halted
+
+
+@reads(fills=True)
+def no_halt(number: int) -> None:
+    """The compiled engine ends the operation: CONTROL_LIMIT is 0."""
+
+
+def layout() -> Layout:
+    """The tables as compiled code takes them."""
+    from vmdbg.engine.module import Layout
+
+    return Layout(tables.COMPILED, ("ram1", *tables.RAM_VIEWS))
 
 
 class Machine(Pools):
@@ -95,9 +108,7 @@ class Machine(Pools):
         boot.fill(self.m, config)
         boot.map_kernel(self.k, self.format)
         self.program: Any = None
-        self.compiled: Compiled | None = None
-        self.interpreted = 0
-        self.flat = False
+        self.compiled: Code | None = None
         self.marked: dict[int, int] = {}  # rows of operations before which `run` stops: their words
 
     # -- time
@@ -211,26 +222,13 @@ class Machine(Pools):
     def engine(self, compiled: bool) -> int:
         """Run hot code until it hands over; returns the reason."""
         if not compiled:
-            before = self.operations
-            try:
-                return int(self.k.run(self.m))
-            finally:
-                self.interpreted += self.operations - before
-                if self.interpreted >= FLATTEN_AFTER and not self.flat:
-                    self.flatten()
-        if self._arrays is None:
-            self._arrays = tables.arrays(self.buffers)
+            return int(self.k.run(self.m))
+        if self._tables is None:
+            from vmdbg.engine.native import Tables
+
+            self._tables = Tables(tables.compiled_buffers(self.buffers), layout())
         assert self.compiled is not None, "compile() comes first"
-        return self.compiled(self._arrays)
-
-    def flatten(self) -> None:
-        """From now on interpret the run loop with small functions written out: a third faster."""
-        from vmdbg.flat import flatten
-
-        self.flat = True
-        copies = {name: value for name, value in vars(self.k).items() if hasattr(value, "hot")}
-        with contextlib.suppress(OSError):  # without sources everything stays as it is
-            vars(self.k)[ENTRY] = flatten(copies, ENTRY)[ENTRY]
+        return self.compiled(self._tables)
 
     def finish_operation(self, reason: int) -> None:
         """Do what hot code asked for, and count the operation if it is over."""
@@ -287,18 +285,19 @@ class Machine(Pools):
 
     # -- engines
 
-    def prepare(self, cache: bool = True, private: bool = True) -> Compiled:
-        """The compiled engine of this machine, not yet compiled; imports Numba."""
-        from vmdbg.machine.engine import prepare
+    def build(self) -> Build:
+        """What makes this machine's compiled code; imports llvmlite.  SourceError."""
+        import os
 
-        return prepare(self.bindings, ENTRY, cache, private)
+        from vmdbg.engine.build import build
 
-    def compile(self, cache: bool = True, private: bool = True) -> Compiled:
-        """Get the compiled engine ready (seconds, unless it is cached)."""
-        if self.compiled is None:
-            compiled = self.prepare(cache, private)
-            compiled.compile(tables.arrays(self.buffers))
-            self.compiled = compiled
+        checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
+        return build({**self.bindings, "halt": no_halt}, ENTRY, layout(), checked)
+
+    def compile(self) -> Code:
+        """Get full compiled code ready: about a second, unless it is cached.  NotHotError, SourceError."""
+        if self.compiled is None or not self.compiled.full:
+            self.compiled = self.build().full()
         return self.compiled
 
     # -- snapshots

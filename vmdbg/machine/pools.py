@@ -34,7 +34,7 @@ class Pools:
     buffers: dict[str, Any]
 
     def __init__(self) -> None:
-        self._arrays: Any = None  # as the compiled engine takes the tables; None: to be made
+        self._tables: Any = None  # as compiled code takes them; None: to be made
 
     @property
     def m(self) -> Any:
@@ -56,13 +56,13 @@ class Pools:
                 new[: len(old)] = old[: len(new)]
                 self.buffers[declared.name] = new
         self.k.m = tables.views(self.buffers)
-        self._arrays = None
+        self._tables = None
 
     def replace(self, table: str, buffer: Any) -> None:
         """Let a table lie in another buffer of the same size."""
         self.buffers[table] = buffer
         self.k.m = tables.views(self.buffers)
-        self._arrays = None
+        self._tables = None
 
     def make_room_for_process(self) -> None:
         """Let there be a spare row for a new process."""

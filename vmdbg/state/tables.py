@@ -3,11 +3,10 @@
 A table is one flat buffer of 64-bit signed words (a few are bytes); a row has a fixed width and a
 column is an offset into it, so `m.frame[pfn * FRAME + FRAME_SLOT]` is the swap slot of a frame.
 The widths and offsets are made from the declarations below as constants of this module (`FRAME`,
-`FRAME_SLOT`).  Few wide buffers instead of one for each column: compiled code passes all of them
-with every call.
+`FRAME_SLOT`).
 
 The interpreted engine sees the buffers as `memoryview`s (plain Python ints, an overflow raises), the
-compiled one as NumPy arrays over the same memory.  Two groups: STATE is what the machine is (in
+compiled one as addresses of the same memory.  Two groups: STATE is what the machine is (in
 digests, snapshots, saved files); CONTROL is what watches it.
 """
 
@@ -15,7 +14,6 @@ digests, snapshots, saved files); CONTROL is what watches it.
 from __future__ import annotations
 
 import mmap
-from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -407,10 +405,8 @@ table(
 
 #: Extra views of the memory: the same bytes as wider words.
 RAM_VIEWS = {"ram2": "H", "ram4": "I", "ram8": "q"}
-COMPILED = tuple(name for name, declared in TABLES.items() if not declared.cold)
-
-Machine = namedtuple("Machine", (*COMPILED, *RAM_VIEWS))  # type: ignore[misc]
-Machine.__doc__ = "All tables but cold ones, as the compiled engine takes them."
+#: The tables that compiled code sees, and the type codes of their elements.
+COMPILED = {name: declared.code for name, declared in TABLES.items() if not declared.cold} | RAM_VIEWS
 
 PAGE = mmap.PAGESIZE
 
@@ -457,11 +453,6 @@ def views(buffers: dict[str, Any]) -> Views:
     return seen
 
 
-def arrays(buffers: dict[str, Any]) -> Any:
-    """The compiled engine's view of the buffers; imports NumPy."""
-    import numpy
-
-    kinds = {"B": numpy.uint8, "H": numpy.uint16, "I": numpy.uint32, "q": numpy.int64}
-    columns = [numpy.frombuffer(buffers[name], kinds[TABLES[name].code]) for name in COMPILED]
-    columns += [numpy.frombuffer(buffers["ram1"], kinds[code]) for code in RAM_VIEWS.values()]
-    return Machine(*columns)
+def compiled_buffers(buffers: dict[str, Any]) -> dict[str, Any]:
+    """The buffer of each of the tables that compiled code sees."""
+    return {name: buffers["ram1" if name in RAM_VIEWS else name] for name in COMPILED}

@@ -60,16 +60,14 @@ def bindings(name: str) -> dict[str, Any]:
     return {**known["clock"], **load(name), "OWN_POLICY": 1}  # a clock does nothing at the other three
 
 
-def blame(error: BaseException, path: str) -> InputError | None:
-    """What a function of a policy in a file raised, as a mistake in the file; None if it was another's.
-
-    The line is known if it was interpreted; compiled code says nothing of its functions, and of all of
-    them only those of such a file are checked.
-    """
-    trace, line, last = error.__traceback__, 0, ""
+def blame(error: Any, path: str) -> InputError | None:
+    """What a function of a policy in a file raised, as a mistake in the file; None if it was another's."""
+    if hasattr(error, "caller"):  # compiled code says where it failed
+        file, line = error.caller
+        return InputError(error.said, file, line) if file == path else None
+    trace, line = error.__traceback__, 0
     while trace is not None:
-        last = trace.tb_frame.f_code.co_filename
-        if last == path:
+        if trace.tb_frame.f_code.co_filename == path:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return InputError(str(error), path, line) if line or last.endswith("jit.py") else None
+    return InputError(str(error), path, line) if line else None

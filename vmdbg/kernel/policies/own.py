@@ -37,7 +37,8 @@ def load(path: str) -> dict[str, Function]:
     """
     try:
         with open(path, "rb") as file:
-            tree = ast.parse(file.read(), path)
+            source = file.read()
+        tree = ast.parse(source, path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
     except (SyntaxError, ValueError) as error:
@@ -50,7 +51,7 @@ def load(path: str) -> dict[str, Function]:
     definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if "victim" not in [node.name for node in definitions]:
         raise InputError("a policy needs a function victim(m, pid)", path)
-    space = execute(tree, path)
+    space = execute(tree, path, source)
     known = {name: vars(function)["hot"]["writes"] for name, function in link.FUNCTIONS.items()}
     taken = set(known)
     for node in definitions:
@@ -109,13 +110,17 @@ def wrong_definition(node: ast.FunctionDef) -> str:
     return f"{node.name} has an annotation" if node.returns else ""
 
 
-def execute(tree: ast.Module, path: str) -> dict[str, Any]:
-    """The names of the file.  Its functions are marked, but not made known to all of vmdbg."""
+def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
+    """The names of the file.  Its functions are marked, but not made known to all of vmdbg.
+
+    `source` is what is compiled of them: the file may change meanwhile.
+    """
 
     def marker(writes: bool) -> Function:
         def mark(function: Any = None, *, cold: bool = False) -> Any:
             def set_marks(target: Any) -> Any:
-                target.hot = {"writes": writes, "cold": cold, "fills": True, "checked": True}
+                marks = {"writes": writes, "cold": cold, "fills": True}
+                target.hot = {**marks, "checked": True, "source": source}
                 return target
 
             return set_marks if function is None else set_marks(function)

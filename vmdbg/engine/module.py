@@ -1,0 +1,141 @@
+"""One module of LLVM's intermediate representation: an entry and all that it calls, with the tables.
+
+Compiled code gets `m` as the address of a row of words: for each table its address and its number of
+elements, then the words of `FAILURE`.
+
+A *checked* function looks at each index before it uses it.  One that is out of range ends the function,
+and every caller, at once; the words of `FAILURE` then say where.  Checked are all functions of a checked
+build, functions that are marked so (a policy of a user's), and whatever these call.
+"""
+
+from __future__ import annotations
+
+from vmdbg.engine.language import NotHotError, unassigned
+from vmdbg.engine.link import reachable
+from vmdbg.engine.lowering import Lowering
+from vmdbg.engine.sources import Sources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Function = Callable[..., Any]
+
+#: Words behind the tables: the text of the place that failed; the index; the place in a user's function.
+FAILURE = ("place", "index", "caller")
+
+
+class Layout:
+    """The tables that compiled code sees: names and type codes of elements, in the order of their words.
+
+    `shared` names tables that are other views of one memory: loads and stores of these may meet.
+    """
+
+    def __init__(self, codes: Mapping[str, str], shared: Sequence[str] = ()) -> None:
+        self.codes = dict(codes)
+        self.word = {name: 2 * number for number, name in enumerate(codes)}
+        self.failure = 2 * len(codes)
+        self.alias = {name: (shared[0] if name in shared else name) for name in codes}
+
+    @property
+    def words(self) -> int:
+        """Words of `m` in all."""
+        return self.failure + len(FAILURE)
+
+
+class Module:
+    """The translation of one entry and of all that it calls."""
+
+    def __init__(
+        self, functions: Mapping[str, Function], entry: str, layout: Layout, checked: bool = False
+    ) -> None:
+        self.functions, self.entry, self.layout, self.checked = functions, entry, layout, checked
+        self.sources = Sources(functions)
+        self.trees: dict[str, ast.FunctionDef] = {}
+        self.translated: dict[str, str] = {}
+        self.texts: dict[str, str] = {}  # constants that failures point to
+        self.failing: dict[str, bool] = {}
+        self.waiting: list[tuple[str, tuple[str, ...], bool]] = []
+        self.symbol(entry, (), self.is_checked(entry))
+        while self.waiting:
+            name, tables, safe = self.waiting.pop()
+            lowered = Lowering(self, name, tables, safe)
+            self.translated[lowered.symbol] = lowered.text()
+
+    def tree(self, name: str) -> ast.FunctionDef:
+        """The definition of a function; it reads no name before that has a value.  NotHotError."""
+        if name not in self.trees:
+            tree = self.trees[name] = self.sources.definition(name)
+            for early in unassigned(tree):
+                raise self.error(name, early, f"{early.id} may have no value yet")
+        return self.trees[name]
+
+    def error(self, name: str, node: ast.AST, wrong: str) -> NotHotError:
+        """What is not of the language, with its place."""
+        code = self.functions[name].__code__
+        return NotHotError(wrong, name, code.co_filename, getattr(node, "lineno", code.co_firstlineno))
+
+    def is_checked(self, name: str) -> bool:
+        """Is a function checked whoever calls it?"""
+        return self.checked or bool(self.functions[name].__dict__["hot"].get("checked"))
+
+    def can_fail(self, name: str) -> bool:
+        """May a function that is not checked itself call, directly or not, one that is?"""
+        if name not in self.failing:
+            self.failing[name] = any(self.is_checked(called) for called in reachable(self.functions, name))
+        return self.failing[name]
+
+    def symbol(self, name: str, tables: tuple[str, ...], safe: bool) -> str:
+        """The symbol of a function for these tables; it is translated if it was not yet."""
+        found = self.mangled(name, tables, safe)
+        if found not in self.translated:
+            self.translated[found] = ""
+            self.waiting.append((name, tables, safe))
+        return found
+
+    @staticmethod
+    def mangled(name: str, tables: tuple[str, ...], safe: bool) -> str:
+        """The symbol of a function; one that takes tables has a copy for each choice of them."""
+        return ".".join([name, *filter(None, tables), *(["checked"] if safe else [])])
+
+    def failure_text(self, name: str, node: ast.AST, what: str) -> str:
+        """The constant that tells of a failure: file, line, function, what; each ends with a zero byte."""
+        code = self.functions[name].__code__
+        parts = (code.co_filename, str(getattr(node, "lineno", code.co_firstlineno)), name, what)
+        text = "\0".join(parts).encode("utf-8", "surrogateescape") + b"\0"
+        number = len(self.texts)
+        quoted = "".join(
+            chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:02x}" for byte in text
+        )
+        line = f'private unnamed_addr constant [{len(text)} x i8] c"{quoted}"'
+        return self.texts.setdefault(line, f"@place.{number}")
+
+    def text(self) -> str:
+        """The whole module."""
+        aliases = sorted(set(self.layout.alias.values()))
+        return "\n".join(
+            [
+                'source_filename = "vmdbg"',
+                *(f"{name} = {line}" for line, name in self.texts.items()),
+                "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+                "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)",
+                *self.translated.values(),
+                "attributes #0 = { alwaysinline nounwind }",
+                "attributes #1 = { noinline cold nounwind }",
+                "attributes #2 = { nounwind }",
+                "!0 = !{}",
+                '!1 = !{!"vmdbg"}',
+                '!2 = !{!"m", !1, i64 0}',
+                "!3 = !{!2, !2, i64 0}",
+                '!4 = !{!"branch_weights", i32 1, i32 1048576}',
+                *(f'!{10 + 2 * n} = !{{!"{name}", !1, i64 0}}' for n, name in enumerate(aliases)),
+                *(f"!{11 + 2 * n} = !{{!{10 + 2 * n}, !{10 + 2 * n}, i64 0}}" for n in range(len(aliases))),
+                "",
+            ]
+        )
+
+    def alias_class(self, table: str) -> int:
+        """The number of the metadata that says which memory a table is."""
+        return 11 + 2 * sorted(set(self.layout.alias.values())).index(self.layout.alias[table])
