@@ -66,9 +66,9 @@ class Simulator:
     def run(self, count: int, compiled: bool = True) -> float:
         """Seconds for the first `count` operations of the program."""
         self.machine.m.process[self.column("PC")] = self.first
-        start = time.perf_counter()
+        start = time.process_time()
         reason = self.machine.run(self.machine.operations + count, compiled)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         if reason:
             raise SystemExit(f"bench: vmdbg stopped for reason {reason}")
         return seconds
@@ -267,6 +267,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=2, help="passes before them")
     parser.add_argument("--build-once", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--builds", action="store_true", help="what making the code costs, nothing else")
+    parser.add_argument("--no-builds", action="store_true", help="the speeds, nothing else")
     parser.add_argument("--cache", help="keep the engine's code in this folder (default: an empty one)")
     parser.add_argument("--fifo", action="store_true", help="FIFO instead of CLOCK")
     options = parser.parse_args()
@@ -276,7 +277,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vmdbg-bench-") as folder:
         cache = options.cache or str(Path(folder) / "cache")
         reference = Reference(Path(folder))
-        building(cache)
+        if not options.no_builds:
+            building(cache)
         if options.builds:
             return
         if reference.compiler is None:

@@ -155,7 +155,7 @@ class Code:
 
         binding = llvm()
         self.tier, self.from_cache = tier, from_cache
-        self._jit = binding.create_lljit_compiler()
+        self._jit = binding.create_lljit_compiler(use_jit_link=True)
         library = binding.JITLibraryBuilder().add_object_img(found).export_symbol(entry)
         self._library = library.link(self._jit, "vmdbg")
         self._function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(self._library[entry])

@@ -35,26 +35,32 @@ def load(m, pa, width):
     An address that is no multiple of `width` is read byte by byte, little-endian.
     """
     at = ram_offset(m, pa, width)
-    if at < 0:
-        return -1
+    return load_at(m, at, width) if at >= 0 else -1
+
+
+@reads
+def load_at(m, at, width):
+    """`load` from an offset into the memory buffer; of any width up to 8."""
     if at & (width - 1):
         return load_bytes(m, at, width)
     if width == 8:
-        return int(m.ram8[at >> 3])
+        return m.ram8[at >> 3]
     if width == 4:
-        return int(m.ram4[at >> 2]) + 0
+        return m.ram4[at >> 2]
     if width == 2:
-        return int(m.ram2[at >> 1]) + 0
-    return int(m.ram1[at]) + 0
+        return m.ram2[at >> 1]
+    if width == 1:
+        return m.ram1[at]
+    return load_bytes(m, at, width)
 
 
 @reads(cold=True)
 def load_bytes(m, at, width):
-    """A misaligned word from the memory buffer."""
+    """A word from the memory buffer that is misaligned, or of 0, 3, 5, 6 or 7 bytes."""
     value = 0
     place = width - 1
     if width == 8:  # the top byte with its sign, so that nothing exceeds 64 bits
-        value = (int(m.ram1[at + 7]) ^ 128) - 128
+        value = (m.ram1[at + 7] ^ 128) - 128
         place = 6
     while place >= 0:
         value = (value << 8) | m.ram1[at + place]
@@ -68,6 +74,13 @@ def store(m, pa, width, value):
     at = ram_offset(m, pa, width)
     if at < 0:
         return False
+    store_at(m, at, width, value)
+    return True
+
+
+@writes
+def store_at(m, at, width, value):
+    """`store` to an offset into the memory buffer; of any width up to 8."""
     m.dirty[at >> CHUNK_BITS] = 1
     if at & (width - 1):
         store_bytes(m, at, width, value)
@@ -77,14 +90,15 @@ def store(m, pa, width, value):
         m.ram4[at >> 2] = value & 0xFFFFFFFF
     elif width == 2:
         m.ram2[at >> 1] = value & 0xFFFF
-    else:
+    elif width == 1:
         m.ram1[at] = value & 0xFF
-    return True
+    else:
+        store_bytes(m, at, width, value)
 
 
 @writes(cold=True)
 def store_bytes(m, at, width, value):
-    """A misaligned word into the memory buffer."""
+    """A word into the memory buffer that is misaligned, or of 0, 3, 5, 6 or 7 bytes."""
     place = 0
     while place < width:
         m.ram1[at + place] = value & 0xFF

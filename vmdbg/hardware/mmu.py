@@ -220,5 +220,4 @@ def translate(m, cpu, va, access):
             m.control[CONTROL_FAULT] = FAULT_REFILL
             return -1
         return walk_and_fill(m, cpu, va, access)
-    pa = word_address(word, key & KEY_SIZE, va)
-    return pa  # noqa: RET504 -- `flat` writes assignments out, not expressions with branches
+    return word_address(word, key & KEY_SIZE, va)

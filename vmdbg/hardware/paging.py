@@ -59,6 +59,13 @@ def canonical(va):
 
 
 @reads
+def table_index(va, depth):
+    """The index of `va` in the table at a depth."""
+    at = depth << 3
+    return (va >> ((SHIFTS >> at) & 255)) & ((1 << ((BITS >> at) & 255)) - 1)
+
+
+@reads
 def walk(m, root, va):
     """Read the tables for `va`; fills `path`, CONTROL_STEPS and CONTROL_RIGHTS.
 
@@ -72,8 +79,7 @@ def walk_from(m, table, depth, rights, va):
     """`walk` from a table at a depth on, with the rights so far."""
     kind = ENTRY_TABLE
     while depth < LEVELS:
-        at = depth << 3
-        index = (va >> ((SHIFTS >> at) & 255)) & ((1 << ((BITS >> at) & 255)) - 1)
+        index = table_index(va, depth)
         address = table + index * ENTRY_BYTES
         entry = load(m, address, ENTRY_BYTES)
         kind = classify(entry, depth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_BITS
-from vmdbg.hardware.memory import load, load_bytes, ram_offset, store, store_bytes
+from vmdbg.hardware.memory import load_at, ram_offset, store_at
 from vmdbg.hardware.mmu import translate
 from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.kernel.asids import give_asid
@@ -166,58 +166,36 @@ def access(m, cpu, pid, va, how, width, value):
                 return reason
             emit(m, RETRY, va, how, 0)
             continue
-        at = ram_offset(m, pa, 1)
-        if at < 0:
-            emit(m, BUS_ERROR, pa, va, 0)
-            return signal(m, pid, SIGBUS, 0, va)
         part = width
         if width > 1:
             room = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
             if room < width:
                 part = room
+        at = ram_offset(m, pa, part or 1)
+        if at < 0:
+            emit(m, BUS_ERROR, pa, va, 0)
+            return signal(m, pid, SIGBUS, 0, va)
         policy_use(m, at >> PAGE_BITS)
+        seen = 0
+        if PAYLOAD:
+            seen = load_at(m, at, part)
+            m.control[CONTROL_VALUE] = seen
         if how == ACCESS_WRITE:
-            m.dirty[at >> CHUNK_BITS] = 1
             if PAYLOAD:
-                old = exchange(m, pa, part, value)
-                m.control[CONTROL_VALUE] = old
-                emit(m, WRITE, pa, old, value)
+                store_at(m, at, part, value)
             else:
-                emit(m, WRITE, pa, 0, value)
+                m.dirty[at >> CHUNK_BITS] = 1
+            emit(m, WRITE, pa, seen, value)
+        elif how == ACCESS_FETCH:
+            emit(m, FETCH, pa, seen, 0)
         else:
-            seen = 0
-            if PAYLOAD:
-                seen = content(m, pa, part)
-                m.control[CONTROL_VALUE] = seen
-            if how == ACCESS_FETCH:
-                emit(m, FETCH, pa, seen, 0)
-            else:
-                emit(m, READ, pa, seen, 0)
+            emit(m, READ, pa, seen, 0)
         if part == width:
             return 0
         va += part
         width -= part
         value >>= part << 3
         tries = 0
-
-
-@reads
-def content(m, pa, width):
-    """`width` bytes (0 to 8) at `pa`, inside one page."""
-    if width == 8 or width == 4 or width == 2 or width == 1:
-        return load(m, pa, width)
-    return load_bytes(m, ram_offset(m, pa, 1), width)
-
-
-@writes
-def exchange(m, pa, width, value):
-    """Write `width` bytes (0 to 8) at `pa`, inside one page; returns what was there."""
-    old = content(m, pa, width)
-    if width == 8 or width == 4 or width == 2 or width == 1:
-        store(m, pa, width, value)
-    else:
-        store_bytes(m, ram_offset(m, pa, 1), width, value)
-    return old
 
 
 @writes

@@ -6,7 +6,6 @@ from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
-    BITS,
     ENTRY_BYTES,
     ENTRY_EMPTY,
     ENTRY_TABLE,
@@ -17,7 +16,6 @@ from vmdbg.formats.contract import (
     RIGHT_W,
     RIGHT_X,
     ROOT_MASK,
-    SHIFTS,
     SOFTWARE_WALK,
     classify,
     make_leaf,
@@ -27,6 +25,7 @@ from vmdbg.formats.contract import (
     protected,
 )
 from vmdbg.hardware.memory import load, store
+from vmdbg.hardware.paging import table_index
 from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, rmap_add, table_take
 from vmdbg.state.events import ENTRY_WRITE, emit
 from vmdbg.state.tables import (
@@ -103,9 +102,7 @@ def leaf_entry(m, pid, va):
     table = m.process[pid * PROCESS + PROCESS_ROOT] & ROOT_MASK
     depth = 0
     while True:
-        at = depth << 3
-        index = (va >> ((SHIFTS >> at) & 255)) & ((1 << ((BITS >> at) & 255)) - 1)
-        address = table + index * ENTRY_BYTES
+        address = table + table_index(va, depth) * ENTRY_BYTES
         if depth == LEVELS - 1:
             return address
         entry = load(m, address, ENTRY_BYTES)

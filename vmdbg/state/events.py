@@ -148,66 +148,58 @@ def emit(m, kind, a, b, c):
     """Tell that `kind` happened on the current CPU, to its current process."""
     m.count[m.control[CONTROL_COUNTERS] + kind] += 1
     if m.mask[kind]:
-        note(m.control, m.kernel, m.cpu, m.mask, m.stop, m.log, kind, a, b, c)
+        note(m, kind, a, b, c)
 
 
 @writes(cold=True)
-def note(control, kernel, cpus, mask, stop, log, kind, a, b, c):
-    """Number the event inside its operation, log it, and test the stop rows, which are in order of kinds.
-
-    It takes the tables it needs one by one: this call stands at every event, and passing all of them
-    there makes the compiled code many times larger.
-    """
-    if control[CONTROL_NUMBERED] != kernel[KERNEL_OPERATIONS]:
-        control[CONTROL_NUMBERED] = kernel[KERNEL_OPERATIONS]
-        control[CONTROL_EVENTS] = 0
-    number = control[CONTROL_EVENTS] + 1
-    control[CONTROL_EVENTS] = number
-    cpu = kernel[KERNEL_CPU]
-    pid = cpus[cpu * CPU + CPU_PID]
-    keep = mask[kind] & MASK_LOG
-    if mask[kind] & MASK_STOPS:
+def note(m, kind, a, b, c):
+    """Number the event inside its operation, log it, and test the stop rows, which are in order of kinds."""
+    if m.control[CONTROL_NUMBERED] != m.kernel[KERNEL_OPERATIONS]:
+        m.control[CONTROL_NUMBERED] = m.kernel[KERNEL_OPERATIONS]
+        m.control[CONTROL_EVENTS] = 0
+    number = m.control[CONTROL_EVENTS] + 1
+    m.control[CONTROL_EVENTS] = number
+    cpu = m.kernel[KERNEL_CPU]
+    pid = m.cpu[cpu * CPU + CPU_PID]
+    keep = m.mask[kind] & MASK_LOG
+    if m.mask[kind] & MASK_STOPS:
         row = 0
-        end = control[CONTROL_STOPS] * STOP
-        while row < end and stop[row + STOP_KIND] <= kind:
-            if stop[row + STOP_KIND] == kind and stop_matches(stop, row, cpu, pid, a, b, c):
-                stop[row + STOP_HITS] += 1
-                control[CONTROL_HIT] = kernel[KERNEL_OPERATIONS]
+        end = m.control[CONTROL_STOPS] * STOP
+        while row < end and m.stop[row + STOP_KIND] <= kind:
+            if m.stop[row + STOP_KIND] == kind and stop_matches(m, row, cpu, pid, a, b, c):
+                m.stop[row + STOP_HITS] += 1
+                m.control[CONTROL_HIT] = m.kernel[KERNEL_OPERATIONS]
                 keep = MASK_LOG
-                if stop[row + STOP_ACTION] == ACTION_STOP and control[CONTROL_STOP] == 0:
-                    control[CONTROL_STOP] = number
-                    control[CONTROL_STOPPED_KIND] = kind
-                    control[CONTROL_LIMIT] = 0
+                if m.stop[row + STOP_ACTION] == ACTION_STOP and m.control[CONTROL_STOP] == 0:
+                    m.control[CONTROL_STOP] = number
+                    m.control[CONTROL_STOPPED_KIND] = kind
+                    m.control[CONTROL_LIMIT] = 0
             row += STOP
     if keep:
-        row = control[CONTROL_LOGGED] * LOG
-        if row + LOG <= len(log):
-            log[row + LOG_KIND] = kind
-            log[row + LOG_OPERATION] = kernel[KERNEL_OPERATIONS]
-            log[row + LOG_EVENT] = number
-            log[row + LOG_CPU] = cpu
-            log[row + LOG_PID] = pid
-            log[row + LOG_A] = a
-            log[row + LOG_B] = b
-            log[row + LOG_C] = c
-        control[CONTROL_LOGGED] += 1
-    if number == control[CONTROL_STOP_AT]:
+        row = m.control[CONTROL_LOGGED] * LOG
+        if row + LOG <= len(m.log):
+            m.log[row + LOG_KIND] = kind
+            m.log[row + LOG_OPERATION] = m.kernel[KERNEL_OPERATIONS]
+            m.log[row + LOG_EVENT] = number
+            m.log[row + LOG_CPU] = cpu
+            m.log[row + LOG_PID] = pid
+            m.log[row + LOG_A] = a
+            m.log[row + LOG_B] = b
+            m.log[row + LOG_C] = c
+        m.control[CONTROL_LOGGED] += 1
+    if number == m.control[CONTROL_STOP_AT]:
         halt(number)
 
 
 @reads
-def stop_matches(stop, row, cpu, pid, a, b, c):
+def stop_matches(m, row, cpu, pid, a, b, c):
     """Does stop row `row` (an offset) want an event of CPU `cpu`, process `pid`, arguments `a`, `b`, `c`?"""
-    if stop[row + STOP_PID] >= 0 and stop[row + STOP_PID] != pid:
+    if m.stop[row + STOP_PID] >= 0 and m.stop[row + STOP_PID] != pid:
         return False
-    if stop[row + STOP_CPU] >= 0 and stop[row + STOP_CPU] != cpu:
+    if m.stop[row + STOP_CPU] >= 0 and m.stop[row + STOP_CPU] != cpu:
         return False
-    which = stop[row + STOP_VALUE]
+    which = m.stop[row + STOP_VALUE]
     if which == 0:
         return True
-    value = a
-    if which == 2:
-        value = b
-    if which == 3:
-        value = c
-    return stop[row + STOP_LOW] <= value and value <= stop[row + STOP_HIGH]
+    value = a if which == 1 else b if which == 2 else c
+    return m.stop[row + STOP_LOW] <= value <= m.stop[row + STOP_HIGH]
