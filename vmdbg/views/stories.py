@@ -217,7 +217,7 @@ def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: Happening) ->
 def changed_flags(old: str, new: str) -> str:
     """`  (+A +D -RW)`: flags that an entry has got and lost, by the two texts; nothing if one is no leaf."""
     before, after = (text.partition("  ")[2].split() for text in (old, new))
-    if not (before and after) or {before[0], after[0]} & {"empty", "slot"}:
+    if not (before and after) or {before[0], after[0]} & {"empty", "not", "slot"}:
         return ""
     marks = [f"+{flag}" for flag in after if flag not in before]
     marks += [f"-{flag}" for flag in before if flag not in after]

@@ -149,11 +149,11 @@ class Teller:
         return f"{self.machine.format.levels[step & 255].name}[{(step >> 8) & 0xFFFFFFFF}]"
 
     def entry_text(self, entry: int, depth: int) -> str:
-        """What an entry says: `P RW US A`, `slot 2`, `empty`."""
+        """What an entry says: `P RW US A`, `slot 2`, `empty`, `not valid`."""
         k, form = self.machine.k, self.machine.format
         kind = k.classify(entry, depth)
         if kind == ENTRY_EMPTY:
-            return "empty"
+            return "not valid" if entry else "empty"
         if kind == ENTRY_SWAPPED:
             return f"slot {k.swapped_slot(entry)}"
         where = "t" if kind == ENTRY_TABLE else "l" if depth == len(form.levels) - 1 else "h"
