@@ -106,3 +106,46 @@ def test_aliases_are_searched_in_the_tree_that_is_named(at: At) -> None:
         ]
     assert prompt.json("rmap/j -root 0x2000 1") == []
     assert prompt("p $pa(0x2041, 0x2000)", "p/x $pte(0x2041, 0x2000)") == "$1 = 65\n$2 = 0x3\n"
+
+
+@pytest.mark.parametrize("access", ["r", "w"])
+def test_an_entry_that_lost_its_user_bit_is_what_refuses(at: At, access: str) -> None:
+    """x86_64 113: the region allows the access, so it is not what refuses it."""
+    prompt = at("default")
+    prompt("poke 0x106020 0x800000000010a063", "tlb flush all")
+    said = "kernel    region data is rw-u, which allows it; the entry does not: PT[4] has US = 0\n"
+    assert said in prompt(f"fault -n 0x404000 {access}")
+
+
+@pytest.mark.parametrize(
+    ("pokes", "line", "said"),
+    [
+        ("poke 0x106008 0x8000000000108025", "fault -n 0x401000 x", "the entry does not: PT[1] has NX = 1"),
+        ("poke 0x105010 0x106023", "fault -n 0x401000 r", "the entry does not: PD[2] has US = 0"),
+        ("poke 0x106008 0x108025", "fault -n 0x401000 w", "kernel    region text is r-xu: no write"),
+        ("poke 0x105010 0x106025", "fault -n 0x404000 w", "the entry does not: PD[2] has RW = 0"),
+        ("set $cr3 = 0x9000", "fault -n 0x401000 r", "cr3 does not name the tables of process 1"),
+        ("poke 0x106028 0x120000 8", "mmap -file ten -shared 0x600000 8K rw", "Changed"),
+    ],
+)
+def test_a_refusal_is_told_by_what_refused(
+    at: At, pokes: str, line: str, said: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ten").write_bytes(b"ten bytes.")
+    monkeypatch.chdir(tmp_path)
+    prompt = at("default")
+    prompt(pokes, "tlb flush all")
+    assert said in prompt(line)
+    if "mmap" in line:
+        assert "0x601000 is beyond the end of what region file maps" in prompt("fault -n 0x601000 r")
+
+
+def test_an_access_across_the_end_of_a_region_names_the_byte_that_failed(at: At) -> None:
+    prompt = at("default")
+    lines = prompt("read 0x415ffc 8").splitlines()
+    assert "hardware  not-present at PT[22], error code 0x4 (U), cr2 0x416000" in lines
+    assert "kernel    no region holds 0x416000" in lines
+    prompt = at("default")
+    lines = prompt("write 0x403ffc 1 8").splitlines()
+    assert "kernel    region text is r-xu: no write" in lines
+    assert prompt("x/1xg 0x404ffd").endswith("Cannot access memory at address 0x405000\n")
