@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.place import Place
     from vmdbg.debugger.stops import Stop
     from vmdbg.machine.machine import Machine
+    from vmdbg.views.past import PastTeller
     from vmdbg.views.result import Line
 
 WIDTH = 80
@@ -41,10 +42,19 @@ HEADS = {"tlb-stale": "first use of an entry that disagrees with the tables"}
 
 
 class EventTable(Result):
-    """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header."""
+    """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header.
 
-    def __init__(self, machine: Machine, rows: list[Happening], grouped: bool = False) -> None:
-        self.teller, self.rows, self.grouped = Teller(machine), rows, grouped
+    Those of a record, `past`, are told by it: the machine is no longer as it was then.
+    """
+
+    def __init__(
+        self, machine: Machine, rows: list[Happening], grouped: bool = False, past: PastTeller | None = None
+    ) -> None:
+        self.teller, self.rows, self.grouped, self.past = past or Teller(machine), rows, grouped, past
+
+    def what(self, row: Happening) -> str:
+        """What is said of an event."""
+        return text(self.teller, row) if self.past is None else self.past.what(row)
 
     def data(self) -> Any:
         return (self.row_data(row) for row in self.rows)
@@ -57,7 +67,7 @@ class EventTable(Result):
         return {
             "time": f"{row.operation}:{row.number}",
             "event": row.name,
-            "what": text(self.teller, row),
+            "what": self.what(row),
             "cycles": self.teller.cost(row),
             "cpu": row.cpu,
             "pid": row.pid,
@@ -93,7 +103,7 @@ class EventTable(Result):
         time = f"{first.operation}:{first.number}"
         if last is first:
             short = self.grouped and first.name == "walk-step" and len(self.teller.machine.format.levels) > 1
-            what = tell_walk(self.teller, rows) if short else text(self.teller, first)
+            what = tell_walk(self.teller, rows) if short else self.what(first)
             return time, first.name, what, self.teller.cost(first)
         costs = self.teller.total(rows)
         return f"{time}-{last.number}", first.name, tell_walk(self.teller, rows), costs
