@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.happenings import read_log
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.reasons import REASON_MEMORY, REASON_REFUSED
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
+from vmdbg.state.events import FETCH, READ, WRITE
 from vmdbg.state.tables import (
     ARRAY,
     CONTROL_VALUE,
@@ -31,7 +33,7 @@ from vmdbg.state.tables import (
     REGION_OBJECT,
     REGION_RIGHTS,
 )
-from vmdbg.units import s64
+from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
         m = machine.m
         reason = machine.k.access(m, cpu, pid, s64(va), how, width, value)
         if not reason:
-            done.value = m.control[CONTROL_VALUE]
+            done.value = value_of_parts(machine, va, width)
             return done
         done.frames, done.tables = m.process[row + PROCESS_RSS], tables_of(machine, pid)
         note_fault(machine, cpu, done)
@@ -101,6 +103,17 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
             done.slots = machine.m.kernel[KERNEL_SLOT_COUNT] - slots
             done.killed = True
             return done
+
+
+def value_of_parts(machine: Machine, va: int, width: int) -> int:
+    """What the last access read or overwrote, signed; of one in two pages both parts, by the log of the
+    command that made it."""
+    m, size = machine.m, machine.format.page_size
+    low = size - va % size
+    parts = [row for row in read_log(m) if row.kind in (FETCH, READ, WRITE)][-2:]
+    if low >= width or len(parts) < 2:
+        return int(m.control[CONTROL_VALUE])
+    return s64(parts[0].b & ((1 << 8 * low) - 1) | (parts[1].b << 8 * low) & WORD_MASK)
 
 
 def note_fault(machine: Machine, cpu: int, done: Accessed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT, Position
+from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT
 from vmdbg.kernel.faults import CAUSE_LIMIT
 from vmdbg.state.tables import KERNEL_CPU
 from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.happenings import Happening
-    from vmdbg.debugger.history import Arrival, Ended
+    from vmdbg.debugger.history import Arrival, Ended, Position
     from vmdbg.debugger.place import Place
     from vmdbg.debugger.stops import Stop
     from vmdbg.machine.machine import Machine
@@ -232,33 +232,3 @@ def changed_flags(old: str, new: str) -> str:
     marks = [f"+{flag}" for flag in after if flag not in before]
     marks += [f"-{flag}" for flag in before if flag not in after]
     return f"  ({' '.join(marks)})" if marks else ""
-
-
-# -- what a change did
-
-CHANGES = (
-    ("frame-alloc", "frame given", "frames given"),
-    ("swap-in", "page read from swap", "pages read from swap"),
-    ("file-read", "page read from a file", "pages read from files"),
-    ("fault-cow", "page copied", "pages copied"),
-    ("table-alloc", "table made", "tables made"),
-    ("frame-free", "frame freed", "frames freed"),
-    ("tlb-fill", "TLB entry filled", "TLB entries filled"),
-    ("tlb-drop", "TLB entry dropped", "TLB entries dropped"),
-    ("mmap", "region mapped", "regions mapped"),
-    ("munmap", "range unmapped", "ranges unmapped"),
-    ("mprotect", "range given other rights", "ranges given other rights"),
-    ("brk", "heap resized", "heaps resized"),
-    ("switch", "switch", "switches"),
-    ("exit", "process ended", "processes ended"),
-)
-
-
-def changed_line(changes: dict[str, int], position: Position) -> str:
-    """`Changed: 1 frame freed, 1 TLB entry dropped.  Time 4:0.`"""
-    parts = []
-    for kind, one, many in CHANGES:
-        number = changes.get(kind, 0)
-        if number:
-            parts.append(f"{number} {one if number == 1 else many}")
-    return f"Changed: {', '.join(parts) or 'nothing but the time'}.  Time {position}."

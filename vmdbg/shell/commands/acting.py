@@ -34,9 +34,9 @@ def finished_lines(action: Action) -> Iterator[Line]:
 
 def changed(session: Session, action: Action) -> str:
     """`Changed: ...  Time 4:0.`"""
-    from vmdbg.views.stories import changed_line
+    from vmdbg.views.changed import changed_line
 
-    return changed_line(action.changes, session.timeline.position)
+    return changed_line(session.timeline.machine, action, session.timeline.position)
 
 
 def perform(
