@@ -148,4 +148,4 @@ def test_an_access_across_the_end_of_a_region_names_the_byte_that_failed(at: At)
     prompt = at("default")
     lines = prompt("write 0x403ffc 1 8").splitlines()
     assert "kernel    region text is r-xu: no write" in lines
-    assert prompt("x/1xg 0x404ffd").endswith("Cannot access memory at address 0x405000\n")
+    assert at("default")("x/1xg 0x404ffd").endswith("Cannot access memory at address 0x405000\n")

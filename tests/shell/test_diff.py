@@ -1,4 +1,4 @@
-"""`diff` and `Changed:`: every byte, by whomever; runs as one row; two states differ exactly if their digests do."""
+"""`diff` and `Changed:`: every byte, by whomever it was written, and what follows one another as one row."""
 
 from __future__ import annotations
 

@@ -109,7 +109,9 @@ BOX = ("mmap 0x600000 8K rw", "write 0x600000 1")
         ("spawn other", "kill -y 1", "mmap -pid 2 0x800000 4K rw -name other"),
     ],
 )
-def test_events_are_told_as_they_were_whatever_came_of_region_table_and_process(since: tuple[str, ...]) -> None:
+def test_events_are_told_as_they_were_whatever_came_of_region_table_and_process(
+    since: tuple[str, ...],
+) -> None:
     prompt = Prompt()
     prompt.run(*BOX)
     asked = ("events/json 13", "events 13", "history page 0x600000 -pid 1", "events fault-minor")
@@ -139,7 +141,10 @@ def test_what_was_before_a_tlb_got_other_arrays_is_told_by_the_old_ones() -> Non
     assert prompt.run("events 12") == before
     assert "L1d set 0 way 0" in prompt.run("events 15")
     text = prompt.run("events 12..15")
-    assert ("tlb-hit     vpn 0x404 -> pfn 0x10a, L1d set 4 way 0" in text, "set 0 way 0" in text) == (True, True)
+    assert ("tlb-hit     vpn 0x404 -> pfn 0x10a, L1d set 4 way 0" in text, "set 0 way 0" in text) == (
+        True,
+        True,
+    )
 
 
 def test_a_copied_large_page_is_told_by_frame_numbers() -> None:

@@ -61,7 +61,9 @@ def test_the_root_register_of_a_machine_without_a_process_is_what_commands_look_
 
 
 def test_an_entry_that_is_not_valid_and_not_zero_is_not_empty(bare: Prompt) -> None:
-    bare.run("poke 0xc010 0x7e", "poke 0xc018 0x7e", "poke 0xc020 0x7e", "poke 0xc028 0x80", "set $cr3=0x9000")
+    bare.run(
+        "poke 0xc010 0x7e", "poke 0xc018 0x7e", "poke 0xc020 0x7e", "poke 0xc028 0x80", "set $cr3=0x9000"
+    )
     said = "PT[2] is not valid (0x000000000000007e)"
     assert bare.run("translate 0x2000") == f"0x2000 -> fault: not-present, {said}\n"
     assert bare.json("walk/j 0x2000")["steps"][-1]["kind"] == "not-valid"

@@ -1,4 +1,4 @@
-"""Whatever happens to a machine: two states of it have a difference exactly if their digests are not equal."""
+"""Whatever happens to a machine: two states of it differ exactly if their digests do."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WILD = {
     "array": ("random", "present"),
     "tlb": ("word",),
 }
-KEPT = 5  # states that are compared with
+KEPT = 2  # states that are compared with
 
 
 def settings(name: str, draw: st.DrawFn) -> dict[str, Any]:
@@ -91,14 +91,13 @@ def machine_class(
             self.compare()
 
         def compare(self) -> None:
-            """The state as it is against those that were kept, in both directions."""
+            """The state as it is against those that were kept, in either direction."""
             machine = self.lives.machine
             now, digest = State(machine), machine.digest()
-            for before, known in self.kept:
-                rows = list(difference_table(before, now).rows)
+            for place, (before, known) in enumerate(self.kept):
+                rows = list(difference_table(*((before, now) if place else (now, before))).rows)
                 assert bool(rows) == (known != digest), rows or "no row, but other digests"
                 assert all(len(row) == 4 and all(row[:2]) for row in rows)
-                assert bool(list(difference_table(now, before).rows)) == bool(rows)
             self.kept = [*self.kept[-KEPT:], (now, digest)]
 
         @rule(

@@ -44,9 +44,9 @@ class Accessed:
     """An access that was performed: the value that it read or overwrote, and whether the process lived.
 
     `handled`: the process's signal handler is about to run.  `failed`: the process is at its limit, and
-    the access was given up.  `code` is the error code of its last fault and `at` (signed) its address, `rights`
-    are those of the region there; `beyond`: of its object there is no such page; `foreign`: the CPU's root
-    is not the process's.  `frames`, `tables` and `slots` are what its end gave back.
+    the access was given up.  `code` is the error code of its last fault and `at` (signed) its address,
+    `rights` are those of the region there; `beyond`: of its object there is no such page; `foreign`: the
+    CPU's root is not the process's.  `frames`, `tables` and `slots` are what its end gave back.
     """
 
     __slots__ = (

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Span = namedtuple("Span", "start end count")
 #: A word of a table: its row, the name of its column, and what it was and is.
 Word = namedtuple("Word", "row column before after")
+STRIDE = 512  # bytes of a chunk that are compared at once
 CONTENT = ("ram1", "swap8", "file8")  # tables that are bytes, not rows
 
 
@@ -64,13 +65,15 @@ def words(before: Snapshot, after: Snapshot, table: str) -> Iterator[Word]:
     declared = TABLES[table]
     columns = list(declared.columns)
     for number, one, other in chunk_pairs(before.chunks[table], after.chunks[table], CHUNK):
-        first = number * CHUNK // 8
-        pairs = zip(memoryview(one).cast("q"), memoryview(other).cast("q"), strict=True)
-        for at, (old, new) in enumerate(pairs, first):
-            if old != new:
-                column = at % declared.width
-                name = columns[column] if column < len(columns) else f"word {column}"
-                yield Word(at // declared.width, name, old, new)
+        for start in range(0, CHUNK, STRIDE):
+            if one[start : start + STRIDE] == other[start : start + STRIDE]:
+                continue
+            pieces = (memoryview(data)[start : start + STRIDE].cast("q") for data in (one, other))
+            for at, (old, new) in enumerate(zip(*pieces, strict=True), (number * CHUNK + start) // 8):
+                if old != new:
+                    column = at % declared.width
+                    name = columns[column] if column < len(columns) else f"word {column}"
+                    yield Word(at // declared.width, name, old, new)
 
 
 def word(snapshot: Snapshot, table: str, at: int) -> int:

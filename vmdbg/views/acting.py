@@ -159,10 +159,11 @@ def kernel_verdict(
         if done.beyond:
             return f"{at} is beyond the end of what region {before.region} maps"
         return f"the entry of {at} is damaged: it does not name what region {before.region} has there"
+    region = f"region {before.region} is {rights_text(done.rights)}"
     if done.rights & RIGHTS[before.access]:
         held = before.fault.reason if before.fault is not None else "it withholds a right"
-        return f"region {before.region} is {rights_text(done.rights)}, which allows it; the entry does not: {held}"
-    return f"region {before.region} is {rights_text(done.rights)}: no {ACCESS_WORDS['rwx'[before.access]]}"
+        return f"{region}, which allows it; the entry does not: {held}"
+    return f"{region}: no {ACCESS_WORDS['rwx'[before.access]]}"
 
 
 MOVES = ("swap-out", "swap-drop", "file-drop", "file-write", "swap-in")

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 #: What a fact is about.  `at`: its number among those of its `sort` and `owner` that follow one another,
 #: `span` of them (bytes, frames, slots); -1: it stands alone and has a name.
 Key = namedtuple("Key", "sort owner at span name")
-#: What is said.  `number`: of a frame or slot between head and tail, which may go on from fact to fact; -1: none.
+#: What is said.  `number`: of a frame or slot, between head and tail, that may go on in the next; -1: none.
 Said = namedtuple("Said", "head number tail")
 
 COUNTERS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import partial
 
 from vmdbg.debugger.asking import scan
 from vmdbg.debugger.backwards import visit
@@ -10,7 +11,17 @@ from vmdbg.debugger.stops import Pattern
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.machine.snapshot import table_words
 from vmdbg.state.events import TABLE_ALLOC
-from vmdbg.state.tables import ARRAY, ARRAY_BASE, ARRAY_MASK, ARRAY_SPAN, ARRAY_STRIDE, FRAME, FRAME_DEPTH, FRAME_STATE
+from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_BASE,
+    ARRAY_MASK,
+    ARRAY_SPAN,
+    ARRAY_STRIDE,
+    FRAME,
+    FRAME_DEPTH,
+    FRAME_STATE,
+)
+from vmdbg.targets.arrays import array_names
 from vmdbg.views.events import text
 from vmdbg.views.teller import Teller
 
@@ -40,11 +51,11 @@ class PastTeller(Teller):
         for row in rows if times else ():
             groups.setdefault(bisect_right(times, row.operation - 1), []).append(row)
         for members in groups.values():
-            self.texts.update(visit(line, members[0].operation, 0, lambda _, told=members: self.told(told)))
+            self.texts.update(visit(line, members[0].operation, 0, partial(self.told, members)))
 
-    def told(self, rows: list[Happening]) -> dict[Happening, str]:
+    def told(self, rows: list[Happening], machine: Machine) -> dict[Happening, str]:
         """What to say of events at which the machine's TLB arrays are as they are now."""
-        held, self.arrays = self.arrays, Teller(self.machine).arrays
+        held, self.arrays = self.arrays, array_names(machine)
         try:
             return {row: text(self, row) for row in rows}
         finally:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from vmdbg.views.facts import State
 
 SORTS = {
-    "branch": "branch", "process": "process", "pid": "process", "root": "root", "file": "file", "time": "time",
+    "branch": "branch", "process": "process", "pid": "process", "root": "root", "file": "file",
+    "time": "time",
 }  # fmt: skip
 
 
@@ -124,10 +125,10 @@ the tree of tables below that root (root:PA@TIME); the name of a file of "save m
 present.  Two processes or trees are compared page by page, with what is in the pages; one of them and a state
 are that one now and then.
 
-Compared are entries by what they say, frames and who maps them, slots, regions, TLB entries, registers, counts
-of processes, and every byte of memory; what follows one another is one row, a dash is where there is none.
-"inside" are tables of the machine of which no other row tells.  There is no difference exactly if the digests
-of "info machine" are equal.  The machine stays where it is.""",
+Compared are entries by what they say, frames and who maps them, slots, regions, TLB entries, registers,
+counts of processes, and every byte of memory; what follows one another is one row, a dash is where there is
+none.  "inside" are tables of the machine of which no other row tells.  There is no difference exactly if the
+digests of "info machine" are equal.  The machine stays where it is.""",
     examples=["diff begin", "diff begin end", "diff process:1 begin"],
 )
 def diff_command(session: Session, args: Args) -> object:
