@@ -151,6 +151,7 @@ def test_no_difference_exactly_if_the_digests_are_equal(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", sorted(BUILDS))
 def test_no_difference_exactly_if_the_digests_are_equal_often(
     engine: str, name: str, model: Callable[[str], ModuleType], ready: Callable[[Machine], Machine]
