@@ -108,7 +108,7 @@ def test_functions(scope: MachineScope) -> None:
     assert scope.call("nothing", []) is None
     with pytest.raises(UserError, match=r"^Address 0x5000 is not mapped: PD\[0\] is empty\.$"):
         call(scope, "pa", 0x5000)
-    with pytest.raises(UserError, match=r"^You must provide one argument for \$pa\.$"):
+    with pytest.raises(UserError, match=r"^You must provide one or two arguments for \$pa\.$"):
         scope.call("pa", [])
 
 

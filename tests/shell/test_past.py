@@ -94,3 +94,63 @@ def test_list_shows_lines_around_the_place_and_goes_on() -> None:
     assert "out of range; demo.vmp has" in prompt.error("list 999")
     assert prompt.run("info line 32") == 'Line 32 of "demo.vmp": read 0x407000\n'
     assert prompt.run("info line 1") == 'Line 1 of "demo.vmp" has no operation.\n'
+
+
+BOX = ("mmap 0x600000 8K rw", "write 0x600000 1")
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        ("munmap 0x600000 8K",),
+        ("munmap 0x600000 8K", "mmap 0x700000 4K rw -name box", "brk 0x418000"),
+        ("munmap 0x600000 8K", "mmap 0x600000 4K rx -name box"),
+        ("mprotect 0x600000 8K none",),
+        ("spawn other", "kill -y 1", "mmap -pid 2 0x800000 4K rw -name other"),
+    ],
+)
+def test_events_are_told_as_they_were_whatever_came_of_region_table_and_process(
+    since: tuple[str, ...],
+) -> None:
+    prompt = Prompt()
+    prompt.run(*BOX)
+    asked = ("events/json 13", "events 13", "history page 0x600000 -pid 1", "events fault-minor")
+    before = [prompt.run(line) for line in asked[:2]]
+    assert "PT[0] 0x10c000: 0x8000000000115007 P RW US NX" in before[1]
+    assert "demand-zero, region anon" in before[1]
+    prompt.run(*since)
+    assert [prompt.run(line) for line in asked[:2]] == before
+    assert "demand-zero, region anon" in prompt.run(asked[2])
+
+
+def test_hits_of_large_pages_are_told_by_the_event(tmp_path) -> None:
+    prompt = Prompt()
+    prompt.run("read 0x7f0000012345")
+    before = prompt.run("events 12")
+    assert "-> pfn 0x212" in before
+    prompt.run("tlb flush all", "munmap 0x7f0000000000 2M")
+    assert prompt.run("events 12") == before
+
+
+def test_what_was_before_a_tlb_got_other_arrays_is_told_by_the_old_ones() -> None:
+    prompt = Prompt()
+    prompt.run("read 0x404000")
+    before = prompt.run("events 12")
+    assert "L1d set 4 way 0" in before
+    prompt.run("tlb resize l1d 2x2", "read 0x404000", "read 0x404000")
+    assert prompt.run("events 12") == before
+    assert "L1d set 0 way 0" in prompt.run("events 15")
+    text = prompt.run("events 12..15")
+    assert ("tlb-hit     vpn 0x404 -> pfn 0x10a, L1d set 4 way 0" in text, "set 0 way 0" in text) == (
+        True,
+        True,
+    )
+
+
+def test_a_copied_large_page_is_told_by_frame_numbers() -> None:
+    """Frames where memory begins high up: their numbers are not those of the rows of the table."""
+    prompt = Prompt("sv39")
+    text = prompt.run("mmap -page 2M -populate 0x3000000000 2M rw", "fork", "fault 0x3000000000 w")
+    assert "fault-cow" in text
+    start = text.index("fault-cow")
+    assert "pfn 0x80" in text[start : start + 60], text

@@ -69,6 +69,7 @@ def test_looking_answers_whatever_there_is(
         va &= (1 << form.va_bits) - 1
     if near:
         root = found.machine.config["machine.ram_base"] + root % len(m.ram1)
+    root &= form.root_mask
     before = bytes(m.ram1), bytes(m.tlb)
     for mode in (0, 1):
         place = found.place(root=root, asid=seed & 0xFFFF, mode=mode)

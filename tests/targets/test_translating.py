@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.state.tables import CPU, CPU_MODE, CPU_PID, KERNEL_READY_FIRST
+from vmdbg.state.tables import CPU, CPU_MODE, CPU_PID, CPU_ROOT, KERNEL_READY_FIRST
 from vmdbg.targets.simulated import Simulated, open_machine
 from vmdbg.units import s64
 from vmdbg.views.why import why_data, why_lines
@@ -84,6 +84,8 @@ def test_stale_frame_and_dead_page(demo: Simulated) -> None:
     poke(demo, 0x404000, 1 << 12)
     assert demo.translate(0x404000).stale == "PT[4] maps pfn 0x10b"
     poke(demo, 0x404000, 1)
+    assert demo.translate(0x404000).stale == "PT[4] is not valid (0x800000000010b066)"
+    poke(demo, 0x404000, 0x800000000010B066)
     assert demo.translate(0x404000).stale == "PT[4] is empty"
     kinds = {found.vpn: found.check for found in demo.tlb(level=1)}
     assert kinds[0x404] == "dead-page"
@@ -143,7 +145,7 @@ def test_a_root_outside_memory_is_a_bus_fault(demo: Simulated) -> None:
 
 
 def test_on_an_idle_cpu_the_process_that_will_run_is_meant(tutorial: Simulated) -> None:
-    tutorial.m.cpu[CPU_PID] = 0
+    tutorial.m.cpu[CPU_PID] = tutorial.m.cpu[CPU_ROOT] = 0
     with pytest.raises(UserError, match=r"^No process\.$"):
         tutorial.place()
     tutorial.m.kernel[KERNEL_READY_FIRST] = 1

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.happenings import read_log
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.reasons import REASON_MEMORY, REASON_REFUSED
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
+from vmdbg.state.events import FETCH, READ, WRITE
 from vmdbg.state.tables import (
     ARRAY,
     CONTROL_VALUE,
     CPU,
+    CPU_ADDRESS,
     CPU_ASID,
     CPU_CODE,
     CPU_PID,
+    CPU_ROOT,
     FRAME,
     FRAME_PID,
     FRAME_STATE,
@@ -22,12 +26,14 @@ from vmdbg.state.tables import (
     KERNEL_SLOT_COUNT,
     PROCESS,
     PROCESS_LIMIT,
+    PROCESS_ROOT,
     PROCESS_RSS,
     PROCESS_STATE,
     REGION,
+    REGION_OBJECT,
     REGION_RIGHTS,
 )
-from vmdbg.units import s64
+from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,18 +44,21 @@ class Accessed:
     """An access that was performed: the value that it read or overwrote, and whether the process lived.
 
     `handled`: the process's signal handler is about to run.  `failed`: the process is at its limit, and
-    the access was given up.  `code` is the error code of its last fault, `rights` are those of the region;
-    `frames`, `tables` and `slots` are what its end gave back.
+    the access was given up.  `code` is the error code of its last fault and `at` (signed) its address,
+    `rights` are those of the region there; `beyond`: of its object there is no such page; `foreign`: the
+    CPU's root is not the process's.  `frames`, `tables` and `slots` are what its end gave back.
     """
 
     __slots__ = (
-        "code", "failed", "frames", "handled", "killed", "limit", "pid", "rights", "slots", "tables", "value",
+        "at", "beyond", "code", "failed", "foreign", "frames", "handled", "killed", "limit", "pid", "rights",
+        "slots", "tables", "value",
     )  # fmt: skip
 
     def __init__(self, pid: int, limit: int) -> None:
         self.pid, self.limit = pid, limit
         self.value = self.code = self.rights = self.frames = self.tables = self.slots = 0
-        self.killed = self.handled = self.failed = False
+        self.killed = self.handled = self.failed = self.beyond = self.foreign = False
+        self.at = 0
 
     @property
     def refused(self) -> bool:
@@ -79,11 +88,10 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
         m = machine.m
         reason = machine.k.access(m, cpu, pid, s64(va), how, width, value)
         if not reason:
-            done.value = m.control[CONTROL_VALUE]
+            done.value = value_of_parts(machine, va, width)
             return done
         done.frames, done.tables = m.process[row + PROCESS_RSS], tables_of(machine, pid)
-        done.code = m.cpu[cpu * CPU + CPU_CODE]
-        done.rights = m.region[machine.k.region_find(m, pid, s64(va)) * REGION + REGION_RIGHTS]
+        note_fault(machine, cpu, done)
         if reason == REASON_REFUSED:
             done.failed = True
             return done
@@ -95,6 +103,29 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
             done.slots = machine.m.kernel[KERNEL_SLOT_COUNT] - slots
             done.killed = True
             return done
+
+
+def value_of_parts(machine: Machine, va: int, width: int) -> int:
+    """What the last access read or overwrote, signed; of one in two pages both parts, by the log of the
+    command that made it."""
+    m, size = machine.m, machine.format.page_size
+    low = size - va % size
+    parts = [row for row in read_log(m) if row.kind in (FETCH, READ, WRITE)][-2:]
+    if low >= width or len(parts) < 2:
+        return int(m.control[CONTROL_VALUE])
+    return s64(parts[0].b & ((1 << 8 * low) - 1) | (parts[1].b << 8 * low) & WORD_MASK)
+
+
+def note_fault(machine: Machine, cpu: int, done: Accessed) -> None:
+    """What the last fault of a CPU was, and what the kernel knows of its address."""
+    m, k, form, row = machine.m, machine.k, machine.format, cpu * CPU
+    done.code, done.at = m.cpu[row + CPU_CODE], m.cpu[row + CPU_ADDRESS]
+    region = k.region_find(m, done.pid, done.at)
+    done.rights = m.region[region * REGION + REGION_RIGHTS]
+    if region and m.region[region * REGION + REGION_OBJECT]:
+        done.beyond = k.cache_row(m, region, done.at & -form.page_size) == 0
+    own = m.process[done.pid * PROCESS + PROCESS_ROOT]
+    done.foreign = not form.bounded and (m.cpu[row + CPU_ROOT] ^ own) & form.root_mask != 0
 
 
 def tables_of(machine: Machine, pid: int) -> int:

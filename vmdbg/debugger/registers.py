@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 #: Registers that every machine has, by column of the table `cpu`; only shown.
 COLUMNS = {"asid": CPU_ASID, "mode": CPU_MODE, "error_code": CPU_CODE, "_pid": CPU_PID}
 FUNCTIONS = ("count", "entry", "offset", "pa", "pfn", "pte", "slot", "sym", "vpn")
+WALKING = ("entry", "pa", "pfn", "pte", "slot")  # those that read the tables
 
 
 def at_once(what: str, action: Callable[[], None]) -> None:
@@ -181,19 +182,24 @@ class MachineScope:
             check_process(self.machine, pid, ended=True)
         return make_integer(self.machine.counts(pid).get(kind, 0), 64)
 
-    def look(self, va: int) -> tuple[Walk, Outcome]:
-        """The walk of an address, and where it ends."""
-        place = find_place(self.machine)
+    def look(self, va: int, root: int | None) -> tuple[Walk, Outcome]:
+        """The walk of an address by a root table, else by the CPU's, and where it ends."""
+        place = find_place(self.machine, root=root)
         walk = walk_tables(self.machine, place.root, va)
         return walk, outcome_of(self.machine, place, walk, 0, check=False)
 
     def call(self, name: str, arguments: list[Value]) -> Value | None:
-        """A function of the machine.  UserError if the address is not mapped and the function needs it."""
+        """A function of the machine.  UserError if the address is not mapped and the function needs it.
+
+        Those that walk take the address of a root table after the virtual address.
+        """
         if name not in FUNCTIONS:
             return None
         if name == "count":
             return self.count(arguments)
-        if len(arguments) != 1:
+        if name in WALKING and not 1 <= len(arguments) <= 2:
+            raise UserError(f"You must provide one or two arguments for ${name}.")
+        if name not in WALKING and len(arguments) != 1:
             raise UserError(f"You must provide one argument for ${name}.")
         if name == "sym":
             text = text_of(arguments[0], self.read_memory)
@@ -209,7 +215,7 @@ class MachineScope:
             return unsigned(page_number(self.machine, va))
         if name == "offset":
             return unsigned(va & (form.page_size - 1))
-        walk, found = self.look(va)
+        walk, found = self.look(va, arguments[1].as_address() if arguments[1:] else None)
         if name == "pte":
             return unsigned(walk.last.entry)
         if name == "entry":

@@ -181,6 +181,14 @@ class Format:
         return (1 << self.levels[depth].bits) * self.entry_bytes
 
     @property
+    def root_mask(self) -> int:
+        """The bits of a root's address: a multiple of a base page; where one table is all, of an entry."""
+        grain = 1 << self.least_bits
+        if len(self.levels) == 1 and not self.bounded:
+            grain = min(grain, self.entry_bytes)
+        return ((self.frames << self.page_bits) - 1) & -grain
+
+    @property
     def slots(self) -> int:
         """Slots that an absent entry can name, 0 included; 1 if it can keep none."""
         widths = [field.width for field in self.fields if "s" in field.where and field.width > 1]
@@ -222,7 +230,7 @@ class Format:
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
             "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,
             "TOP_BITS": -1 if self.sign_extended else 0,
-            "ROOT_MASK": ((self.frames << self.page_bits) - 1) & -(1 << self.least_bits),
+            "ROOT_MASK": self.root_mask,
             "SOFTWARE_WALK": int(self.software_walk),
             "KERNEL_SETS_AD": int(self.kernel_sets_ad),
         }

@@ -69,6 +69,7 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 
+HIT_SIZE = 56  # shift: where the third argument of tlb-hit holds the page-size index, above the word
 FILL_ACCESS = 60  # shift: where the third argument of tlb-fill holds the access, above the word
 
 
@@ -191,7 +192,7 @@ def translate(m, cpu, va, access):
         word = m.tlb[row + TLB_WORD]
         if row != m.control[CONTROL_SET] or KEEPS_WAYS:
             tlb_touch(m, array, cpu, row)
-        emit(m, TLB_HIT, va, row, word)
+        emit(m, TLB_HIT, va, row, word | ((key & KEY_SIZE) << HIT_SIZE))
     else:
         if SECOND >= 0:
             row = tlb_find(m, SECOND, cpu, va, asid)
@@ -205,7 +206,7 @@ def translate(m, cpu, va, access):
         word = m.tlb[row + TLB_WORD]
         if row != m.control[CONTROL_SET] or KEEPS_WAYS:
             tlb_touch(m, SECOND, cpu, row)
-        emit(m, TLB_L2_HIT, va, row, word)
+        emit(m, TLB_L2_HIT, va, row, word | ((key & KEY_SIZE) << HIT_SIZE))
         if array >= 0 and tlb_holds(m, array, key & KEY_SIZE):
             tlb_insert(m, array, cpu, key, word)
     if (m.cpu[c + CPU_READ + access] >> (word & WORD_ALLOWED)) & 1 == 0:

@@ -40,6 +40,7 @@ from vmdbg.state.tables import (
     PROCESS_SWAPPED,
     REGION,
     REGION_CACHED,
+    REGION_KIND,
     REGION_LAST,
     REGION_SHARE,
     REGION_START,
@@ -67,7 +68,7 @@ def map_cached(m, pid, region, va, address, slot, row, access):
     frame = m.cache[row * CACHE + CACHE_FRAME] - 1
     map_frame(m, pid, (va >> PAGE_BITS) << PAGE_BITS, frame, address, new_leaf(m, region, frame, access))
     m.process[pid * PROCESS + PROCESS_MINOR] += 1
-    emit(m, FAULT_MINOR, va, region, WHY_SHARED)
+    emit(m, FAULT_MINOR, va, m.region[region * REGION + REGION_KIND], WHY_SHARED)
     return 0
 
 
@@ -111,15 +112,16 @@ def fill_cached(m, pid, region, page, frame, slot, row, access):
 def tell_cached(m, pid, region, va, frame, row, kind):
     """Count and tell a fault that `fill_cached` has served."""
     c = row * CACHE
+    what = m.region[region * REGION + REGION_KIND]
     if kind == FAULT_MAJOR:
         m.process[pid * PROCESS + PROCESS_MAJOR] += 1
-        emit(m, kind, va, region, m.cache[c + CACHE_SLOT])
+        emit(m, kind, va, what, m.cache[c + CACHE_SLOT])
     elif kind == FAULT_FILE:
         m.process[pid * PROCESS + PROCESS_MAJOR] += 1
-        emit(m, kind, va, region, m.cache[c + CACHE_NUMBER])
+        emit(m, kind, va, what, m.cache[c + CACHE_NUMBER])
     elif kind == FAULT_MINOR:
         m.process[pid * PROCESS + PROCESS_MINOR] += 1
-        emit(m, kind, va, region, WHY_ZERO)
+        emit(m, kind, va, what, WHY_ZERO)
     else:
         m.process[pid * PROCESS + PROCESS_MINOR] += 1
         held = frame_address(m, m.cache[c + CACHE_FRAME] - 1) >> PAGE_BITS

@@ -111,6 +111,7 @@ from vmdbg.state.tables import (
     PROCESS_STATUS,
     PROCESS_SWAPPED,
     REGION,
+    REGION_KIND,
     REGION_OBJECT,
     REGION_SHARE,
     REGION_SIZE,
@@ -273,10 +274,10 @@ def page_in(m, pid, region, va, access):
         tell_cached(m, pid, region, va, frame, row, served)
     elif slot:
         m.process[pid * PROCESS + PROCESS_MAJOR] += 1
-        emit(m, FAULT_MAJOR, va, region, slot)
+        emit(m, FAULT_MAJOR, va, m.region[r + REGION_KIND], slot)
     else:
         m.process[pid * PROCESS + PROCESS_MINOR] += 1
-        emit(m, FAULT_MINOR, va, region, WHY_ZERO)
+        emit(m, FAULT_MINOR, va, m.region[r + REGION_KIND], WHY_ZERO)
     return 0
 
 
@@ -346,7 +347,7 @@ def grow_stack(m, region, va):
     row = region * REGION
     old = m.region[row + REGION_START]
     m.region[row + REGION_START] = (va >> PAGE_BITS) << PAGE_BITS
-    emit(m, STACK_GROW, old, m.region[row + REGION_START], region)
+    emit(m, STACK_GROW, old, m.region[row + REGION_START], m.region[row + REGION_KIND])
 
 
 @writes(cold=True)

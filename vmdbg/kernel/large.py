@@ -29,6 +29,7 @@ from vmdbg.state.tables import (
     PROCESS_RSS,
     REGION,
     REGION_END,
+    REGION_KIND,
     REGION_OBJECT,
     REGION_RIGHTS,
     REGION_SHARE,
@@ -139,9 +140,10 @@ def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
         populate_page(k, form, pid, page, m.region[row + REGION_RIGHTS], index)
     m.process[pid * PROCESS + PROCESS_MINOR] += 1
     if kind == ENTRY_LEAF:
-        k.emit(m, FAULT_COW, va, old, fresh)
+        frames = [k.frame_address(m, frame) >> form.page_bits for frame in (old, fresh)]
+        k.emit(m, FAULT_COW, va, *frames)
     else:
-        k.emit(m, FAULT_MINOR, va, region, 0)
+        k.emit(m, FAULT_MINOR, va, m.region[row + REGION_KIND], 0)
 
 
 def copy_large(

@@ -141,6 +141,11 @@ class Snapshot:
                     yield table, number, unpacked(chunk, 0).rstrip(b"\0")
 
 
+def table_words(snapshot: Snapshot, table: str) -> memoryview:
+    """A table of a snapshot as signed 64-bit words, with rows of zeros behind it that it may not have."""
+    return memoryview(b"".join(unpacked(chunk, CHUNK) for chunk in snapshot.chunks[table])).cast("q")
+
+
 class Recorder:
     """Takes and puts back snapshots of a machine's buffers; knows the chunks as of the last one.
 

@@ -66,6 +66,7 @@ FETCH = event("fetch", "pa value", "memory", "an instruction was fetched from me
 READ = event("read", "pa value", "memory", "a program read memory")
 WRITE = event("write", "pa old new", "memory", "a program wrote memory")
 # What the hardware does.
+# The third argument of a hit has the page-size index above the word (hardware/mmu.py).
 TLB_HIT = event("tlb-hit", "va row word", "l1", "a first-level TLB array had the translation")
 TLB_L2_HIT = event("tlb-l2-hit", "va row word", "l1+l2", "the second-level TLB had the translation")
 TLB_STALE = event(
@@ -83,7 +84,8 @@ TABLE_READ = event("table-read", "step address entry", "memory", "the kernel's T
 TRAP = event("trap", "fault code va", "trap", "the CPU entered the kernel")
 RETRY = event("retry", "va kind", "", "the operation is executed again")
 BUS_ERROR = event("bus-error", "pa va", "", "an access outside every bank of memory")
-# What the kernel does.
+# What the kernel does.  `region` is the kind of a region, an index into REGION_KINDS (kernel/regions.py):
+# its row may be another's by the time that somebody reads of the event.
 LIMIT_CHECK = event("limit-check", "held limit allowed", "", "the process's memory limit was compared")
 REFUSED = event("refused", "va held limit", "", "an access was given up: its process is at its limit")
 FRAME_ALLOC = event("frame-alloc", "pfn va", "", "a frame was given to a page, zeroed")

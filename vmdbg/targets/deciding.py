@@ -16,6 +16,7 @@ from vmdbg.formats.contract import (
     RIGHT_W,
     RIGHT_X,
 )
+from vmdbg.targets.mapping import canonical_form
 from vmdbg.targets.place import controls
 from vmdbg.targets.translating import (
     ACCESS_WORDS,
@@ -310,8 +311,8 @@ def nearest(machine: Machine, walk: Walk) -> tuple[Step, int, bool] | None:
         return None
     best = min(used, key=lambda found: abs(found.index - step.index))
     size = 1 << level.shift
-    va = walk.va + (best.index - step.index) * size & WORD_MASK & -size
-    return best, va, len(used) == 1
+    va = walk.va + (best.index - step.index) * size & -size & (1 << form.va_bits) - 1
+    return best, canonical_form(machine, va), len(used) == 1
 
 
 def deciding_fields(form: Format) -> list[Field]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ENTRY_BUS, ENTRY_KINDS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.formats.contract import ENTRY_BUS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.targets.notation import kind_word
 from vmdbg.targets.translating import where
 from vmdbg.units import WORD_MASK, format_size, s64
 
@@ -34,7 +35,7 @@ def title(machine: Machine, show: Notation, entry: int, depth: int) -> str:
     """`0x... at PD: leaf, 2 MiB, pfn 0x200`."""
     form, k = machine.format, machine.k
     kind = classified(machine, entry, depth)
-    line = f"{show.entry(entry)} at {form.levels[depth].name}: {ENTRY_KINDS[kind]}"
+    line = f"{show.entry(entry)} at {form.levels[depth].name}: {kind_word(kind, entry)}"
     if kind == ENTRY_TABLE and depth + 1 < len(form.levels):
         return f"{line}, {form.levels[depth + 1].name} at {show.pa(k.next_table(s64(entry)))}"
     if kind in (ENTRY_LEAF, ENTRY_TABLE):

@@ -106,8 +106,8 @@ def entries(
 ) -> Iterator[Found]:
     """The entries of a tree that are not empty, by address, of the pages from `start` to `end`.
 
-    With `tables` the entries that point to tables too, each before what its table holds.  A table
-    that contains itself is not followed into itself twice.
+    With `tables` the entries that point to tables too, each before what its table holds.  A table that
+    contains itself is read again as one of the next level, as a walk does: its entries are pages there.
     """
     form = machine.format
     if form.bounded:
@@ -116,9 +116,7 @@ def entries(
     space = 1 << form.va_bits
     low = 0 if start is None else start & (space - 1)
     high = space if end is None else ((end - 1) & (space - 1)) + 1
-    yield from subtree(
-        machine, root & ((1 << 52) - form.entry_bytes), 0, 0, ALL_RIGHTS, low, high, tables, ()
-    )
+    yield from subtree(machine, root & form.root_mask, 0, 0, ALL_RIGHTS, low, high, tables)
 
 
 def subtree(
@@ -130,9 +128,8 @@ def subtree(
     low: int,
     high: int,
     tables: bool,
-    above: tuple[int, ...],
 ) -> Iterator[Found]:
-    """`entries` below one table; `above` are the tables on the way to it."""
+    """`entries` below one table."""
     form, k = machine.format, machine.k
     level = form.levels[depth]
     size = 1 << level.shift
@@ -155,10 +152,7 @@ def subtree(
             continue
         if tables:
             yield found
-        below = k.next_table(entry)
-        if below not in above and below != table:
-            way = (*above, table)
-            yield from subtree(machine, below, depth + 1, va, so_far, low, high, tables, way)
+        yield from subtree(machine, k.next_table(entry), depth + 1, va, so_far, low, high, tables)
 
 
 def canonical_form(machine: Machine, va: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.formats.contract import ENTRY_EMPTY, ENTRY_KINDS
 from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
@@ -18,6 +19,11 @@ def rights_text(rights: int) -> str:
         return "-"
     letters = "".join(letter if rights >> place & 1 else "-" for place, letter in enumerate(LETTERS))
     return letters + ("u" if rights & 8 else "k")
+
+
+def kind_word(kind: int, entry: int) -> str:
+    """What an entry is: one of ENTRY_KINDS, or `not-valid` where it maps nothing and is not zero."""
+    return "not-valid" if kind == ENTRY_EMPTY and entry else ENTRY_KINDS[kind]
 
 
 def size_text(size: int) -> str:

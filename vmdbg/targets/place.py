@@ -19,6 +19,8 @@ from vmdbg.state.tables import (
     PROCESS_ROOT,
     PROCESS_STATE,
 )
+from vmdbg.targets.notation import Notation
+from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +114,8 @@ def find_place(
 ) -> Place:
     """Where to look, by what was asked for.  UserError if there is no such process or CPU.
 
-    Without `pid` and `root` it is the process on the CPU, by the CPU's own root register.
+    Without `pid` and `root` it is the process on the CPU, by the CPU's own root register; without a
+    process, the tree that this register was made to name.  UserError if nothing can be at `root`.
     """
     m = machine.m
     cpu = current_cpu(machine) if cpu is None else check_cpu(machine, cpu)
@@ -120,9 +123,11 @@ def find_place(
     c = cpu * CPU
     mode = int(m.cpu[c + CPU_MODE]) if mode is None else mode
     if root is not None:
-        return Place(None, root, cpu, asid, mode)
+        return Place(None, check_root(machine, root), cpu, asid, mode)
     running = m.cpu[c + CPU_PID]
     pid = (current_pid(machine, cpu) or None) if pid is None else check_process(machine, pid)
+    if pid is None and m.cpu[c + CPU_ROOT]:
+        return Place(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
     if pid is None:
         raise UserError("No process.", 'Give a root table with "-root", or start a program.')
     if pid == running:
@@ -132,6 +137,22 @@ def find_place(
     if asid is None and machine.config["tlb.asids"]:
         asid = int(m.process[pid * PROCESS + PROCESS_ASID])
     return Place(pid, int(m.process[pid * PROCESS + PROCESS_ROOT]), cpu, asid, mode)
+
+
+def check_root(machine: Machine, root: int) -> int:
+    """`root`; UserError if no root table of the machine's format can be at that physical address."""
+    form = machine.format
+    mask = form.root_mask
+    if form.bounded or not root & WORD_MASK & ~mask:
+        return root
+    show, grain = Notation(form), mask & -mask
+    at = root & mask
+    if (root & WORD_MASK) >> show.physical_bits:
+        raise UserError(f"A root table is below {show.pa(mask + grain)}, not at {show.pa(root)}.")
+    raise UserError(
+        f"A root table is at a multiple of {grain:#x}, not at {show.pa(root)}.",
+        f"Its table would be the one at {show.pa(at)}.",
+    )
 
 
 def controls(machine: Machine, cpu: int) -> list[int]:

@@ -145,8 +145,7 @@ class Simulated:
 
     def walk_data(self, walk: Any, found: Any) -> dict[str, Any]:
         """A walk as JSON shows it."""
-        from vmdbg.formats.contract import ENTRY_KINDS
-        from vmdbg.targets.notation import rights_text
+        from vmdbg.targets.notation import kind_word, rights_text
 
         data = found.data()
         for key in ("access", "mode", "via", "stale"):
@@ -157,7 +156,7 @@ class Simulated:
                 "index": step.index,
                 "entry_address": step.address,
                 "entry": step.entry,
-                "kind": ENTRY_KINDS[step.kind],
+                "kind": kind_word(step.kind, step.entry),
                 "linux": self.machine.format.levels[step.depth].linux,
                 "flags": step.flags,
                 "rights": rights_text(step.rights),
@@ -364,18 +363,23 @@ class Simulated:
 
         return bound_of(self.machine)
 
-    def mappers(self, pfn: int | None) -> list[dict[str, Any]]:
-        """A row for each entry that maps a frame; without one, of every frame that several entries map."""
-        from vmdbg.targets.trees import frame_number, mappers, shared_frames
+    def mappers(self, pfn: int | None, root: int | None = None) -> list[dict[str, Any]]:
+        """A row for each entry that maps a frame; without one, of every frame that several entries map.
 
+        By the kernel's reverse map, or by the entries of the tree below a root.
+        """
+        from vmdbg.targets.trees import frame_number, mappers, shared_frames, tree_mappers
+
+        if root is not None:
+            return tree_mappers(self.machine, root, pfn)
         frames = shared_frames(self.machine, 2) if pfn is None else [frame_number(self.machine, pfn)]
         return [row for frame in frames for row in mappers(self.machine, frame)]
 
-    def aliases(self, pa: int) -> Iterator[dict[str, Any]]:
-        """Every address that leads to a physical address."""
+    def aliases(self, pa: int, root: int | None = None) -> Iterator[dict[str, Any]]:
+        """Every address of a process, or of the tree below a root, that leads to a physical address."""
         from vmdbg.targets.trees import aliases
 
-        return aliases(self.machine, pa)
+        return aliases(self.machine, pa, root)
 
     def entry(self, entry: int, level: str) -> tuple[str, list[dict[str, Any]]]:
         """An entry in a line, and its fields; UserError if it is too wide."""

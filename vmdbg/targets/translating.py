@@ -33,7 +33,7 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 from vmdbg.targets.arrays import cached_rows
-from vmdbg.targets.notation import rights_text
+from vmdbg.targets.notation import Notation, rights_text
 from vmdbg.targets.place import controls
 from vmdbg.units import WORD_MASK, s64
 
@@ -68,9 +68,10 @@ class Step:
 
 
 class Fault:
-    """A fault as a value.  `level` None: no entry decided it; `slot` 0: none."""
+    """A fault as a value.  `level` None: no entry decided it; `slot` 0: none; `blank`: that entry is not
+    one that is not zero and yet not valid."""
 
-    __slots__ = ("code", "index", "kind", "level", "number", "reason", "slot")
+    __slots__ = ("blank", "code", "index", "kind", "level", "number", "reason", "slot")
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Fault:
     ) -> None:
         self.number, self.kind, self.reason, self.code = number, FAULT_KINDS[number], reason, code
         self.level, self.index, self.slot = level, index, slot
+        self.blank = True
 
     def data(self) -> dict[str, Any]:
         """What JSON shows."""
@@ -202,9 +204,9 @@ def where(machine: Machine, depth: int, kind: int) -> str:
 
 
 def remark(machine: Machine, step: Step) -> str:
-    """What stands in the flags column: flags, `empty`, `slot 1`."""
+    """What stands in the flags column: flags, `empty`, `not valid`, `slot 1`."""
     if step.kind == ENTRY_EMPTY:
-        return "empty"
+        return "not valid" if step.entry else "empty"
     if step.kind == ENTRY_SWAPPED:
         return f"slot {machine.k.swapped_slot(s64(step.entry))}"
     if step.kind == ENTRY_BUS:
@@ -225,7 +227,7 @@ def reserving(machine: Machine, step: Step, cpu: int) -> tuple[Register, Field] 
 def why_absent(machine: Machine, step: Step, cpu: int) -> tuple[str, int]:
     """Why an entry maps nothing for a CPU, in words, and the slot that it keeps or 0."""
     if step.kind == ENTRY_EMPTY:
-        return f"{step.name} is empty", 0
+        return f"{step.name} is {invalid_text(machine, step.entry)}", 0
     if step.kind == ENTRY_SWAPPED:
         slot = int(machine.k.swapped_slot(s64(step.entry)))
         return f"{step.name} holds slot {slot}", slot
@@ -235,6 +237,11 @@ def why_absent(machine: Machine, step: Step, cpu: int) -> tuple[str, int]:
             return f"{step.name} has {by[1].name} = 1 with {by[0].name} = 0", 0
         return f"{step.name} has a reserved bit set", 0
     return f"{step.name} lies outside memory", 0
+
+
+def invalid_text(machine: Machine, entry: int) -> str:
+    """An entry that maps nothing and keeps no slot: `empty`, or `not valid (0x7f)` if it is not zero."""
+    return f"not valid ({Notation(machine.format).entry(entry)})" if entry else "empty"
 
 
 def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
@@ -263,6 +270,7 @@ def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: b
         reason, slot = why_absent(machine, step, place.cpu)
         code = k.fault_code(number, access, place.mode)
         found.fault = Fault(number, reason, code, step.level, step.index, slot)
+        found.fault.blank = step.kind != ENTRY_EMPTY or not step.entry
         return found
     found.rights = step.rights
     page, found.page_size = page_of(machine, walk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_EMPTY, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.kernel.entries import words
 from vmdbg.kernel.frames import FRAME_STATES
 from vmdbg.state.tables import (
@@ -27,28 +27,30 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
 
-FRAME_BITS = 52
-
 
 class Branch:
     """Entries in a row of one table that are alike: one that points to a table, or leaves whose frames
-    go on, or absent ones.  `target` is the table or first page that it points to, -1 for none."""
+    go on, or equal ones (`equal`).  `target` is the table or first page that it points to, -1 for none;
+    `above` is the depth of the same table on the way from the root, -1 if it is not on it."""
 
-    __slots__ = ("address", "count", "depth", "entry", "index", "kind", "rights", "slot", "target", "va")
+    __slots__ = (
+        "above", "address", "count", "depth", "entry", "equal", "index", "kind", "rights", "slot", "target",
+        "va",
+    )  # fmt: skip
 
     def __init__(
         self, depth: int, index: int, va: int, address: int, entry: int, kind: int, rights: int, target: int
     ) -> None:
         self.depth, self.index, self.va, self.address = depth, index, va, address
         self.entry, self.kind, self.rights, self.target = entry & WORD_MASK, kind, rights, target
-        self.count, self.slot = 1, 0
+        self.count, self.slot, self.above = 1, 0, -1
+        self.equal = False
 
 
 def branches(machine: Machine, root: int) -> Iterator[Branch]:
     """The tree below a root table, each entry before what it points to; leaves are joined."""
     check_tables(machine)
-    table = root & ((1 << FRAME_BITS) - machine.format.entry_bytes)
-    yield from below(machine, table, 0, 0, ALL_RIGHTS, ())
+    yield from below(machine, root & machine.format.root_mask, 0, 0, ALL_RIGHTS, ())
 
 
 def check_tables(machine: Machine) -> None:
@@ -79,26 +81,32 @@ def below(
         if kind == ENTRY_SWAPPED:
             new.slot = int(k.swapped_slot(entry))
         if held is not None and joins(machine, held, new):
+            held.equal = new.entry == held.entry
             held.count += 1
             continue
         if held is not None:
             yield held
         held = new
         if points:
+            way = (*above, table)
+            new.above = way.index(target) if target in way else -1
             yield new
             held = None
-            if target != table and target not in above:
-                yield from below(machine, target, depth + 1, va, so_far, (*above, table))
+            if new.above < 0:
+                yield from below(machine, target, depth + 1, va, so_far, way)
     if held is not None:
         yield held
 
 
 def joins(machine: Machine, held: Branch, new: Branch) -> bool:
-    """Do two leaves of one table go on from one another?"""
-    if held.kind != ENTRY_LEAF or new.kind != ENTRY_LEAF or held.rights != new.rights:
+    """Are two entries of one table equal, or leaves that go on from one another?"""
+    if new.index != held.index + held.count:
         return False
-    size = 1 << machine.format.levels[new.depth].shift
-    return new.index == held.index + held.count and new.target == held.target + held.count * size
+    if held.entry == new.entry and (held.equal or held.count == 1):
+        return True
+    if held.equal or held.kind != ENTRY_LEAF or new.kind != ENTRY_LEAF or held.rights != new.rights:
+        return False
+    return new.target == held.target + (held.count << machine.format.levels[new.depth].shift)
 
 
 class Cost:
@@ -116,14 +124,15 @@ def costs(machine: Machine, root: int, own: bool) -> list[Cost]:
     `own` those of the kernel half, which all processes share, do not count."""
     form, k = machine.format, machine.k
     found = [Cost(level.name) for level in form.levels]
-    waiting = [(root & ((1 << FRAME_BITS) - form.entry_bytes), 0)]
+    waiting = [(root & form.root_mask, 0)]
     seen = set(waiting)
     while waiting:
         table, depth = waiting.pop()
         count_table(machine, found, depth)
         for _, entry in words(k, form, table, 0, 1 << form.levels[depth].bits):
-            found[depth].used += 1
-            if k.classify(entry, depth) != ENTRY_TABLE or depth == len(form.levels) - 1:
+            kind = k.classify(entry, depth)
+            found[depth].used += kind != ENTRY_EMPTY
+            if kind != ENTRY_TABLE or depth == len(form.levels) - 1:
                 continue
             below = (k.next_table(entry), depth + 1)
             if below not in seen and not (own and is_shared(machine, below[0])):
@@ -188,6 +197,32 @@ def mappers(machine: Machine, frame: int) -> list[dict[str, Any]]:
     return rows
 
 
+def tree_mappers(machine: Machine, root: int, pfn: int | None) -> list[dict[str, Any]]:
+    """As `mappers`, by the entries of the tree below a root: those that map a frame, if only as one of a
+    large page; without a frame those that map one which another of them maps, too."""
+    form, k = machine.format, machine.k
+    found: dict[int, list[dict[str, Any]]] = {}
+    for va, depth, address, entry, kind, _ in entries(machine, root):
+        if kind != ENTRY_LEAF:
+            continue
+        first = k.leaf_frame(entry, depth) >> form.page_bits
+        count = 1 << (form.levels[depth].shift - form.page_bits)
+        if pfn is not None and not first <= pfn < first + count:
+            continue
+        at = first if pfn is None else pfn
+        row = {
+            "pfn": at,
+            "pid": None,
+            "va": va + (at - first << form.page_bits),
+            "entry_address": address,
+            "entry": entry & WORD_MASK,
+            "flags": form.flags(entry & WORD_MASK, where(machine, depth, kind)),
+        }
+        found.setdefault(at, []).append(row)
+    groups = (found[at] for at in sorted(found))
+    return [row for rows in groups if pfn is not None or len(rows) > 1 for row in rows]
+
+
 def leaf_letter(machine: Machine, mapping: dict[str, Any]) -> str:
     """Which fields the entry of a mapping has: those of a leaf above the last level, or at it."""
     root = int(machine.m.process[mapping["pid"] * PROCESS + PROCESS_ROOT])
@@ -202,18 +237,19 @@ def shared_frames(machine: Machine, least: int) -> Iterator[int]:
             yield frame
 
 
-def aliases(machine: Machine, pa: int) -> Iterator[dict[str, Any]]:
-    """Every address of every process that leads to a physical address, by the tables."""
+def aliases(machine: Machine, pa: int, root: int | None = None) -> Iterator[dict[str, Any]]:
+    """Every address of every process, or of the tree below a root, that leads to a physical address."""
     form, k = machine.format, machine.k
-    for row in processes(machine):
-        for va, depth, address, entry, kind, rights in entries(machine, row["root"]):
+    trees = [(row["pid"], row["root"]) for row in processes(machine)] if root is None else [(None, root)]
+    for pid, tree in trees:
+        for va, depth, address, entry, kind, rights in entries(machine, tree):
             if kind != ENTRY_LEAF:
                 continue
             size = 1 << form.levels[depth].shift
             page = k.leaf_frame(entry, depth)
             if page <= pa < page + size:
                 yield {
-                    "pid": row["pid"],
+                    "pid": pid,
                     "va": va + pa - page,
                     "entry_address": address,
                     "entry": entry & WORD_MASK,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.kernel.faults import SIGBUS
 from vmdbg.kernel.processes import process_name
 from vmdbg.targets.notation import code_text, rights_text
@@ -35,6 +36,7 @@ SERVED = (
     "tlb-l2-hit",
     "tlb-hit",
 )
+RIGHTS = (RIGHT_R, RIGHT_W, RIGHT_X)  # that the accesses need
 ACCESS_WORDS = {"r": "read", "w": "write", "x": "execute"}
 
 
@@ -150,9 +152,18 @@ def kernel_verdict(
         return f"{before.fault.reason}: the tables are damaged"
     if not before.region:
         return f"no region holds {teller.show.va(signal.c)}"
+    at = teller.show.va(signal.c)
     if signal.a == SIGBUS:
-        return f"{teller.show.va(signal.c)} is beyond the end of what region {before.region} maps"
-    return f"region {before.region} is {rights_text(done.rights)}: no {ACCESS_WORDS['rwx'[before.access]]}"
+        if done.foreign:
+            return f"{machine.format.root_register} does not name the tables of process {done.pid}"
+        if done.beyond:
+            return f"{at} is beyond the end of what region {before.region} maps"
+        return f"the entry of {at} is damaged: it does not name what region {before.region} has there"
+    region = f"region {before.region} is {rights_text(done.rights)}"
+    if done.rights & RIGHTS[before.access]:
+        held = before.fault.reason if before.fault is not None else "it withholds a right"
+        return f"{region}, which allows it; the entry does not: {held}"
+    return f"{region}: no {ACCESS_WORDS['rwx'[before.access]]}"
 
 
 MOVES = ("swap-out", "swap-drop", "file-drop", "file-write", "swap-in")

@@ -1,193 +1,188 @@
-"""What two states of a machine differ in, in the words of memory: entries, frames, TLB, swap, processes."""
+"""What two states of a machine differ in: facts, spans of memory, and what no fact tells.
+
+Two whole states have no row here exactly if their digests are equal.
+"""
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_W
-from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
-from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_STATES
-from vmdbg.kernel.processes import live_processes, process_name
-from vmdbg.kernel.scheduler import PROCESS_STATES
-from vmdbg.state.tables import (
-    ARRAY,
-    ARRAY_BASE,
-    ARRAY_MASK,
-    ARRAY_SPAN,
-    ARRAY_STRIDE,
-    CPU,
-    CPU_PID,
-    CPU_ROOT,
-    FRAME,
-    FRAME_MAPS,
-    FRAME_PID,
-    FRAME_STATE,
-    PROCESS,
-    PROCESS_ASID,
-    PROCESS_MAJOR,
-    PROCESS_MINOR,
-    PROCESS_ROOT,
-    PROCESS_RSS,
-    PROCESS_STATE,
-    PROCESS_SWAPPED,
-    PROCESS_TABLES,
-    REGION,
-    REGION_RIGHTS,
-    SLOT,
-    SLOT_PID,
-    SLOT_REFS,
-    SLOT_VA,
-    TLB,
-    TLB_KEY,
-    TLB_WORD,
-)
-from vmdbg.targets.mapping import entries
-from vmdbg.targets.notation import rights_text
-from vmdbg.units import format_size, s64
+from collections import namedtuple
+
+from vmdbg.machine.changes import row_tables, words
+from vmdbg.units import WORD_MASK
+from vmdbg.views.contents import memory_changes
+from vmdbg.views.facts import Key, Said
 from vmdbg.views.result import Column, Table
-from vmdbg.views.teller import Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from vmdbg.machine.machine import Machine
+    from vmdbg.machine.changes import Word
+    from vmdbg.views.facts import State
 
-    Facts = dict[tuple[str, str], str]
+#: A row, or as many as `count` facts with keys of one span: what is said of the first before and after (None:
+#: nothing).  `scattered`: the numbers of the others do not follow.
+Change = namedtuple("Change", "key before after count scattered", defaults=(1, False))
 
-COUNTERS = (
-    ("rss", PROCESS_RSS),
-    ("swapped", PROCESS_SWAPPED),
-    ("tables", PROCESS_TABLES),
-    ("minor", PROCESS_MINOR),
-    ("major", PROCESS_MAJOR),
-)
-
-
-def facts(machine: Machine, pid: int | None = None) -> Facts:
-    """What there is to say about a state: (sort, name) -> words.
-
-    Of one process, if `pid` names it: then no name has a process in it, so that two can be compared.
-    """
-    teller = Teller(machine)
-    found: Facts = {}
-    for source in (process_facts, entry_facts, frame_facts, slot_facts, tlb_facts, cpu_facts):
-        found.update(source(teller, pid))
-    return found
-
-
-def chosen(teller: Teller, pid: int | None) -> Iterator[tuple[int, str]]:
-    """Number and name, to be put before what is said, of all processes or of one."""
-    m = teller.machine.m
-    for number in range(1, len(m.process) // PROCESS) if pid is None else (pid,):
-        if m.process[number * PROCESS + PROCESS_STATE]:
-            owner = f"{number} ({process_name(teller.machine.k, number)}): " if pid is None else ""
-            yield number, owner
+MANY = 32  # rows of a sort from which on those are joined that only have other numbers
+NAMED = 4  # columns of a table that are named
+SORTS = ("machine", "time", "cpu", "process", "region", "entry", "frame", "slot", "tlb", "memory", "inside")
+#: The sorts that tell of a table: where one of them has a row, the table's other columns are not told.
+TOLD = {
+    "cpu": ("cpu",),
+    "array": ("tlb",),
+    "tlb": ("tlb",),
+    "frame": ("frame", "entry"),
+    "rmap": ("frame", "entry"),
+    "region": ("region",),
+    "process": ("process",),
+    "slot": ("slot", "entry"),
+    "object": ("region",),
+    "cache": ("frame", "entry", "region"),
+    "kernel": ("process", "region", "frame", "slot"),
+}
 
 
-def process_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str], str]]:
-    """States and counts of the processes that there are."""
-    m = teller.machine.m
-    for number, owner in chosen(teller, pid):
-        row = number * PROCESS
-        yield ("process", f"{owner}state"), PROCESS_STATES[m.process[row + PROCESS_STATE]]
-        for label, column in COUNTERS:
-            yield ("process", owner + label), str(m.process[row + column])
-
-
-def entry_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str], str]]:
-    """Every entry of a process that maps a page or keeps a slot."""
-    machine, form = teller.machine, teller.machine.format
-    alive = () if form.bounded else live_processes(machine.k)
-    end = form.user_entries << form.levels[0].shift if alive else 0
-    for number, owner in chosen(teller, pid):
-        if number not in alive:
-            continue
-        root = machine.m.process[number * PROCESS + PROCESS_ROOT]
-        for va, depth, _, entry, kind, rights in entries(machine, root, end=end):
-            if kind not in (ENTRY_LEAF, ENTRY_SWAPPED):
-                continue
-            said = teller.entry_text(entry, depth)
-            if kind == ENTRY_LEAF:
-                pfn = teller.show.pfn(machine.k.leaf_frame(entry, depth) >> form.page_bits)
-                said = f"pfn {pfn}, {rights_text(rights)}, {said}{armed(machine, number, va, rights)}"
-            yield ("entry", owner + teller.show.va(va)), said
-
-
-def armed(machine: Machine, pid: int, va: int, rights: int) -> str:
-    """Whether a write to a page that is not writable will give the writer a copy."""
-    region = machine.k.region_find(machine.m, pid, s64(va))
-    if not region or rights & RIGHT_W or not machine.m.region[region * REGION + REGION_RIGHTS] & RIGHT_W:
-        return ""
-    return ", copy-on-write"
-
-
-def frame_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str], str]]:
-    """Every frame that is not free, or that belongs to the process."""
-    machine, m = teller.machine, teller.machine.m
-    states, maps = m.frame[FRAME_STATE::FRAME], m.frame[FRAME_MAPS::FRAME]
-    owners = m.frame[FRAME_PID::FRAME]
-    for frame, state in enumerate(states):
-        if state != FRAME_IS_FREE and pid in (None, owners[frame]):
-            pfn = machine.k.frame_address(m, frame) >> machine.format.page_bits
-            owner = f" of {owners[frame]}" if owners[frame] and pid is None else ""
-            mapped = f", {maps[frame]} maps" if maps[frame] > 1 else ""
-            yield ("frame", f"pfn {teller.show.pfn(pfn)}"), FRAME_STATES[state] + owner + mapped
-
-
-def slot_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str], str]]:
-    """Every slot of the swap area that is in use."""
-    m = teller.machine.m
-    for slot, references in enumerate(m.slot[SLOT_REFS::SLOT]):
-        row = slot * SLOT
-        if references and pid in (None, m.slot[row + SLOT_PID]):
-            page = f"vpn {teller.vpn(m.slot[row + SLOT_VA])}"
-            page += f" of {m.slot[row + SLOT_PID]}" if pid is None else ""
-            yield ("slot", f"slot {slot}"), page + (f", {references} references" if references > 1 else "")
-
-
-def tlb_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str], str]]:
-    """Every entry of the TLBs, whatever way it is in."""
-    m, form = teller.machine.m, teller.machine.format
-    own = None if pid is None else m.process[pid * PROCESS + PROCESS_ASID]
-    for place, name in enumerate(teller.arrays):
-        at = place * ARRAY
-        words = (m.array[at + ARRAY_MASK] + 1) * m.array[at + ARRAY_SPAN]
-        for cpu in range(len(m.cpu) // CPU):
-            base = m.array[at + ARRAY_BASE] + cpu * m.array[at + ARRAY_STRIDE]
-            for row in range(base, base + words, TLB):
-                key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
-                if key < 0:
-                    continue
-                shift = form.page_shifts[key & KEY_SIZE]
-                page = teller.show.vpn((key >> KEY_TAG) << (shift - form.page_bits))
-                space = (key >> KEY_ASID) & ASID_MASK
-                if own not in (None, space):
-                    continue
-                who = f"{name} vpn {page}"
-                if pid is None:
-                    who += f" asid {space}" if space else " global"
-                who = f"cpu {cpu} {who}" if len(m.cpu) > CPU else who
-                size = f", {format_size(1 << shift)}" if key & KEY_SIZE else ""
-                dirty = " D" if word & WORD_DIRTY else ""
-                rights = rights_text(word & WORD_RIGHTS)
-                yield ("tlb", who), f"pfn {teller.show.pfn(word >> WORD_PFN)}{size}, {rights}{dirty}"
-
-
-def cpu_facts(teller: Teller, pid: int | None) -> Iterator[tuple[tuple[str, str], str]]:
-    """Which process each CPU runs, by which root."""
-    m = teller.machine.m
-    for cpu in range(len(m.cpu) // CPU) if pid is None else ():
-        row = cpu * CPU
-        yield ("cpu", f"cpu {cpu}: process"), str(m.cpu[row + CPU_PID] or "-")
-        name, _, value = teller.root_text(m.cpu[row + CPU_ROOT]).partition(" = ")
-        yield ("cpu", f"cpu {cpu}: {name}"), value
-
-
-def difference_table(before: Facts, after: Facts) -> Table:
-    """A row for each fact that is not in both; `-` where there is none."""
-    keys = [key for key in before if after.get(key) != before[key]]
-    keys += [key for key in after if key not in before]
-    order = {sort: place for place, sort in enumerate(("cpu", "process", "entry", "frame", "slot", "tlb"))}
-    keys.sort(key=lambda key: order[key[0]])
+def difference_table(before: State, after: State) -> Table:
+    """A row for each run of facts that differ; `-` where there is none."""
+    changes = list(facts_changed(before, after))
+    if before.form.name == after.form.name:
+        changes += (Change(*found) for found in memory_changes(before, after))
+        if before.whole and after.whole:
+            changes += untold(before, after, {change.key.sort for change in changes})
+            changes = changes or list(untold(before, after, set()))
+    changes.sort(key=lambda change: (SORTS.index(change.key.sort), change.key.owner))
     columns = [Column("sort"), Column("what"), Column("before"), Column("after")]
-    rows = [[sort, name, before.get((sort, name), "-"), after.get((sort, name), "-")] for sort, name in keys]
+    rows = (
+        [change.key.sort, name_text(after, change), said_text(after, change, 1), said_text(after, change, 2)]
+        for change in changes
+    )
     return Table(columns, rows, empty="No difference.")
+
+
+def lone(sort: str, name: str, before: str, after: str) -> Change:
+    """A change of something that stands alone."""
+    return Change(Key(sort, "", -1, 0, name), Said(before, -1, ""), Said(after, -1, ""))
+
+
+# -- facts
+
+
+def facts_changed(before: State, after: State) -> Iterator[Change]:
+    """The facts that are not in both, those joined that go on from one another."""
+    if before.form.name != after.form.name:
+        yield lone("machine", "format", before.form.name, after.form.name)
+    old, new = before.facts, after.facts
+    runs: dict[tuple[str, str], list[Change]] = {}
+    for key in [*old, *(key for key in new if key not in old)]:
+        change = Change(key, old.get(key), new.get(key))
+        if change.before == change.after:
+            continue
+        if key.at < 0:
+            yield change
+        else:
+            runs.setdefault((key.sort, key.owner), []).append(change)
+    for members in runs.values():
+        members.sort(key=lambda change: (change.key.at, change.key.span))
+        joined = list(fold(after, members, strict=True))
+        yield from joined if len(joined) <= MANY else fold(after, members, strict=False)
+
+
+def fold(state: State, changes: Iterable[Change], strict: bool) -> Iterator[Change]:
+    """Changes in order, those joined that follow one another; if `strict` only where their numbers do."""
+    held: Change | None = None
+    for change in changes:
+        if held is not None and follows(state, held, change, strict):
+            scattered = held.scattered or not follows(state, held, change, strict=True)
+            held = held._replace(count=held.count + 1, scattered=scattered)
+            continue
+        if held is not None:
+            yield held
+        held = change
+    if held is not None:
+        yield held
+
+
+def follows(state: State, held: Change, new: Change, strict: bool) -> bool:
+    """Is a change the next one of a run, of something equally large?"""
+    if new.key.span != held.key.span or new.key.at != held.key.at + held.count * held.key.span:
+        return False
+    for was, now in ((held.before, new.before), (held.after, new.after)):
+        if was is None or now is None:
+            if was is not now:
+                return False
+            continue
+        if (was.head, was.tail, was.number < 0) != (now.head, now.tail, now.number < 0):
+            return False
+        if strict and was.number >= 0 and now.number != was.number + held.count * step(state, held, was):
+            return False
+    return True
+
+
+def step(state: State, change: Change, said: Said) -> int:
+    """How far the numbers of two facts that follow one another are apart: frames of a page, or 1."""
+    return max(1, change.key.span >> state.form.page_bits) if said.head == "pfn " else 1
+
+
+# -- what no fact tells
+
+
+def untold(before: State, after: State, sorts: set[str]) -> Iterator[Change]:
+    """The time, the counts of events, and each table of which none of the `sorts` that have rows tells."""
+    for table in row_tables():
+        found = list(words(before.snapshot, after.snapshot, table))
+        if table == "kernel":
+            yield from (
+                lone("time", "operations", str(word.before), str(word.after))
+                for word in found
+                if word.column == "operations"
+            )
+            found = [word for word in found if word.column != "operations"]
+        if table == "count" and found:
+            totals = sum(word.before for word in found), sum(word.after for word in found)
+            kinds = f"counts of {len(found)} event{'' if len(found) == 1 else 's'}"
+            yield lone("time", kinds, str(totals[0]), str(totals[1]))
+        elif found and not sorts.intersection(TOLD.get(table, ())):
+            yield inside(table, found)
+
+
+def inside(table: str, found: list[Word]) -> Change:
+    """Words of a table: its columns, how many words, and what the first of them was and is."""
+    columns = list(dict.fromkeys(word.column for word in found))
+    named = ", ".join(columns[:NAMED]) + (", .." if columns[NAMED:] else "")
+    count, more = (f" ({len(found)} words)", " ..") if found[1:] else ("", "")
+    return lone("inside", f"{table}: {named}{count}", f"{found[0].before}{more}", f"{found[0].after}{more}")
+
+
+# -- text
+
+
+def name_text(state: State, change: Change) -> str:
+    """What a change is of: `1 (demo): 0x400000`, `pfn 0x200..0x3ff`, `slots 3..9`."""
+    key, show = change.key, state.teller.show
+    if key.at < 0:
+        return str(key.name)
+    end = key.at + change.count * key.span
+    if key.sort == "entry":
+        pages = f"..{show.va(end & WORD_MASK)} ({change.count} pages)" if change.count > 1 else ""
+        return f"{key.owner}{show.va(key.at)}{pages}"
+    number = show.pfn if key.sort == "frame" else str
+    word = "pfn" if key.sort == "frame" else "slot" if end == key.at + 1 else "slots"
+    return f"{word} {number(key.at)}" + (f"..{number(end - 1)}" if end > key.at + 1 else "")
+
+
+def said_text(state: State, change: Change, side: int) -> str:
+    """What was said before (1) or is said after (2): `pfn 0x108..0x117, rw-u, P RW`; `-` for nothing."""
+    said = change[side]
+    if said is None:
+        return "-"
+    if said.number < 0:
+        return f"{said.head}{said.tail}"
+    number = state.teller.show.pfn if said.head == "pfn " else str
+    last = said.number + change.count * step(state, change, said) - 1
+    text = number(said.number)
+    if change.scattered:
+        text += " and others"
+    elif last > said.number:
+        text += f"..{number(last)}"
+    return f"{said.head}{text}{said.tail}"

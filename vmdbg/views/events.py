@@ -13,7 +13,7 @@ from vmdbg.formats.contract import (
     FAULT_KINDS,
     FAULT_REFILL,
 )
-from vmdbg.hardware.mmu import FILL_ACCESS
+from vmdbg.hardware.mmu import FILL_ACCESS, HIT_SIZE
 from vmdbg.hardware.paging import STEP_A, STEP_D
 from vmdbg.hardware.tlb import WORD_PFN
 from vmdbg.state.events import BY_NAME
@@ -49,7 +49,7 @@ def text(teller: Teller, row: Happening) -> str:
 def tell_entry(teller: Teller, row: Happening) -> str:
     """entry-write: short entries old and new, long ones as the room allows."""
     form = teller.machine.format
-    known = teller.table_of(row.a)
+    known = teller.table_of(row.a, row)
     old, new, at = teller.show.entry(row.b), teller.show.entry(row.c), teller.show.pa(row.a)
     if known is None:
         return f"{at}: {old} -> {new}"
@@ -202,7 +202,7 @@ def range_text(teller: Teller, row: Happening) -> str:
 def tell_hit(teller: Teller, row: Happening) -> str:
     """tlb-hit: page, frame, where.  The frame of a large page is the one of the address."""
     form = teller.machine.format
-    frame, size = row.c >> WORD_PFN, teller.hit_size(row)
+    frame, size = (row.c & (1 << HIT_SIZE) - 1) >> WORD_PFN, row.c >> HIT_SIZE
     if size:
         frame += (row.a >> form.page_bits) & ((1 << (form.page_shifts[size] - form.page_bits)) - 1)
     return f"vpn {teller.vpn(row.a)} -> pfn {teller.show.pfn(frame)}, {teller.way(row.b)}"

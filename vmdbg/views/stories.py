@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT, Position
+from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT
 from vmdbg.kernel.faults import CAUSE_LIMIT
 from vmdbg.state.tables import KERNEL_CPU
 from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.happenings import Happening
-    from vmdbg.debugger.history import Arrival, Ended
+    from vmdbg.debugger.history import Arrival, Ended, Position
     from vmdbg.debugger.place import Place
     from vmdbg.debugger.stops import Stop
     from vmdbg.machine.machine import Machine
+    from vmdbg.views.past import PastTeller
     from vmdbg.views.result import Line
 
 WIDTH = 80
@@ -41,10 +42,19 @@ HEADS = {"tlb-stale": "first use of an entry that disagrees with the tables"}
 
 
 class EventTable(Result):
-    """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header."""
+    """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header.
 
-    def __init__(self, machine: Machine, rows: list[Happening], grouped: bool = False) -> None:
-        self.teller, self.rows, self.grouped = Teller(machine), rows, grouped
+    Those of a record, `past`, are told by it: the machine is no longer as it was then.
+    """
+
+    def __init__(
+        self, machine: Machine, rows: list[Happening], grouped: bool = False, past: PastTeller | None = None
+    ) -> None:
+        self.teller, self.rows, self.grouped, self.past = past or Teller(machine), rows, grouped, past
+
+    def what(self, row: Happening) -> str:
+        """What is said of an event."""
+        return text(self.teller, row) if self.past is None else self.past.what(row)
 
     def data(self) -> Any:
         return (self.row_data(row) for row in self.rows)
@@ -57,7 +67,7 @@ class EventTable(Result):
         return {
             "time": f"{row.operation}:{row.number}",
             "event": row.name,
-            "what": text(self.teller, row),
+            "what": self.what(row),
             "cycles": self.teller.cost(row),
             "cpu": row.cpu,
             "pid": row.pid,
@@ -93,7 +103,7 @@ class EventTable(Result):
         time = f"{first.operation}:{first.number}"
         if last is first:
             short = self.grouped and first.name == "walk-step" and len(self.teller.machine.format.levels) > 1
-            what = tell_walk(self.teller, rows) if short else text(self.teller, first)
+            what = tell_walk(self.teller, rows) if short else self.what(first)
             return time, first.name, what, self.teller.cost(first)
         costs = self.teller.total(rows)
         return f"{time}-{last.number}", first.name, tell_walk(self.teller, rows), costs
@@ -217,38 +227,8 @@ def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: Happening) ->
 def changed_flags(old: str, new: str) -> str:
     """`  (+A +D -RW)`: flags that an entry has got and lost, by the two texts; nothing if one is no leaf."""
     before, after = (text.partition("  ")[2].split() for text in (old, new))
-    if not (before and after) or {before[0], after[0]} & {"empty", "slot"}:
+    if not (before and after) or {before[0], after[0]} & {"empty", "not", "slot"}:
         return ""
     marks = [f"+{flag}" for flag in after if flag not in before]
     marks += [f"-{flag}" for flag in before if flag not in after]
     return f"  ({' '.join(marks)})" if marks else ""
-
-
-# -- what a change did
-
-CHANGES = (
-    ("frame-alloc", "frame given", "frames given"),
-    ("swap-in", "page read from swap", "pages read from swap"),
-    ("file-read", "page read from a file", "pages read from files"),
-    ("fault-cow", "page copied", "pages copied"),
-    ("table-alloc", "table made", "tables made"),
-    ("frame-free", "frame freed", "frames freed"),
-    ("tlb-fill", "TLB entry filled", "TLB entries filled"),
-    ("tlb-drop", "TLB entry dropped", "TLB entries dropped"),
-    ("mmap", "region mapped", "regions mapped"),
-    ("munmap", "range unmapped", "ranges unmapped"),
-    ("mprotect", "range given other rights", "ranges given other rights"),
-    ("brk", "heap resized", "heaps resized"),
-    ("switch", "switch", "switches"),
-    ("exit", "process ended", "processes ended"),
-)
-
-
-def changed_line(changes: dict[str, int], position: Position) -> str:
-    """`Changed: 1 frame freed, 1 TLB entry dropped.  Time 4:0.`"""
-    parts = []
-    for kind, one, many in CHANGES:
-        number = changes.get(kind, 0)
-        if number:
-            parts.append(f"{number} {one if number == 1 else many}")
-    return f"Changed: {', '.join(parts) or 'nothing but the time'}.  Time {position}."

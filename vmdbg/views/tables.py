@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import chain
 
-from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.targets.notation import rights_text, size_text
+from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_RESERVED, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.targets.notation import kind_word, rights_text, size_text
 from vmdbg.units import format_size
 from vmdbg.views.result import ADDRESS, ENTRY, NUMBER, RIGHTS, Column, Table
 
@@ -44,26 +44,25 @@ def tree_lines(show: Notation, form: Format, root: int, branches: Iterable[Branc
 def tree_text(show: Notation, form: Format, branch: Branch, size: int) -> str:
     """What a branch points to."""
     if branch.kind == ENTRY_TABLE and branch.depth + 1 < len(form.levels):
-        return f"{form.levels[branch.depth + 1].name} at {show.pa(branch.target)}"
+        text = f"{form.levels[branch.depth + 1].name} at {show.pa(branch.target)}"
+        if branch.above < 0:
+            return text
+        which = "the root" if branch.above == 0 else f"the {form.levels[branch.above].name} above"
+        return f"{text}, {which} itself: recursive"
     if branch.kind in (ENTRY_LEAF, ENTRY_TABLE):
         first = branch.target >> show.page_bits
-        end = (branch.target + branch.count * size >> show.page_bits) - 1
+        end = (branch.target + (1 if branch.equal else branch.count) * size >> show.page_bits) - 1
         frames = show.pfn(first) + (f"..{show.pfn(end)}" if end > first else "")
         pages = format_size(size) if branch.count == 1 else f"{branch.count} x {format_size(size)}"
         return f"pfn {frames}, {pages}, {rights_text(branch.rights)}"
     if branch.kind == ENTRY_SWAPPED:
         return f"slot {branch.slot}"
-    return (
-        f"{show.entry(branch.entry)} (not used)"
-        if branch.kind != 4
-        else f"{show.entry(branch.entry)} (reserved)"
-    )
+    what = "reserved" if branch.kind == ENTRY_RESERVED else "not valid"
+    return f"{what} ({show.entry(branch.entry)})"
 
 
 def tree_rows(form: Format, branches: Iterable[Branch]) -> Iterator[dict[str, Any]]:
     """The branches as JSON shows them."""
-    from vmdbg.formats.contract import ENTRY_KINDS
-
     for branch in branches:
         points = branch.kind == ENTRY_TABLE and branch.depth + 1 < len(form.levels)
         yield {
@@ -74,7 +73,9 @@ def tree_rows(form: Format, branches: Iterable[Branch]) -> Iterator[dict[str, An
             "va": branch.va,
             "entry_address": branch.address,
             "entry": branch.entry,
-            "kind": ENTRY_KINDS[branch.kind],
+            "kind": kind_word(branch.kind, branch.entry),
+            "recursive": branch.above >= 0,
+            "equal": branch.equal,
             "table": branch.target if points else None,
             "pa": branch.target if not points and branch.target >= 0 else None,
             "slot": branch.slot or None,
@@ -86,8 +87,8 @@ def tree_columns() -> list[Column]:
     """The columns of `tables/csv`."""
     addresses = ("va", "entry_address", "entry", "table", "pa")
     keys = (
-        "depth", "level", "index", "count", "va", "entry_address", "entry", "kind", "table", "pa", "slot",
-        "rights",
+        "depth", "level", "index", "count", "va", "entry_address", "entry", "kind", "recursive", "equal",
+        "table", "pa", "slot", "rights",
     )  # fmt: skip
     return [Column(key, kind=ADDRESS if key in addresses else "text") for key in keys]
 

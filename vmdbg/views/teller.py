@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.formats.contract import ACCESS_FETCH, ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
 from vmdbg.kernel.frames import FRAME_IS_TABLE
-from vmdbg.kernel.regions import region_kind
+from vmdbg.kernel.regions import REGION_KINDS
 from vmdbg.state.events import EVENTS
 from vmdbg.state.tables import (
     ARRAY,
@@ -18,8 +18,6 @@ from vmdbg.state.tables import (
     FRAME,
     FRAME_DEPTH,
     FRAME_STATE,
-    PROCESS,
-    PROCESS_ASID,
     TLB,
 )
 from vmdbg.targets.arrays import array_names
@@ -149,43 +147,40 @@ class Teller:
         return f"{self.machine.format.levels[step & 255].name}[{(step >> 8) & 0xFFFFFFFF}]"
 
     def entry_text(self, entry: int, depth: int) -> str:
-        """What an entry says: `P RW US A`, `slot 2`, `empty`."""
+        """What an entry says: `P RW US A`, `slot 2`, `empty`, `not valid`."""
         k, form = self.machine.k, self.machine.format
         kind = k.classify(entry, depth)
         if kind == ENTRY_EMPTY:
-            return "empty"
+            return "not valid" if entry else "empty"
         if kind == ENTRY_SWAPPED:
             return f"slot {k.swapped_slot(entry)}"
         where = "t" if kind == ENTRY_TABLE else "l" if depth == len(form.levels) - 1 else "h"
         return " ".join(form.flags(entry, where))
 
-    def table_of(self, address: int) -> tuple[int, int] | None:
-        """Depth and index of the entry at a physical address; None if no table is there."""
+    def table_of(self, address: int, row: Happening | None = None) -> tuple[int, int] | None:
+        """Depth and index of the entry at a physical address, at the time of an event; None if no table is
+        there."""
         m, k, form = self.machine.m, self.machine.k, self.machine.format
         frame = k.frame_at(m, address)
         for first in range(frame, max(-1, frame - 64), -1):
-            if m.frame[first * FRAME + FRAME_STATE] == FRAME_IS_TABLE:
-                depth = m.frame[first * FRAME + FRAME_DEPTH]
+            depth = self.table_depth(first, row)
+            if depth >= 0:
                 offset = address - k.frame_address(m, first)
                 if offset < form.table_bytes(depth):
                     return depth, offset // form.entry_bytes
                 break
         return None
 
-    def region(self, number: int) -> str:
-        """The kind of a region."""
-        return region_kind(self.machine.k, number) or "?"
+    def table_depth(self, frame: int, row: Happening | None) -> int:
+        """The depth of the table that a frame holds, or begins, at the time of an event; -1 if it is none."""
+        at = frame * FRAME
+        held = self.machine.m.frame[at + FRAME_STATE] == FRAME_IS_TABLE
+        return int(self.machine.m.frame[at + FRAME_DEPTH]) if held else -1
+
+    def region(self, kind: int) -> str:
+        """The kind of a region, as events tell it."""
+        return REGION_KINDS[kind]
 
     def value(self, value: int) -> str:
         """A value in memory, two digits at least."""
         return f"0x{value & ((1 << 64) - 1):02x}"
-
-    def hit_size(self, row: Happening) -> int:
-        """The page-size index of the entry of a hit, as far as the TLB still tells."""
-        m = self.machine.m
-        asid = int(m.process[row.pid * PROCESS + PROCESS_ASID])
-        for place in range(len(self.arrays)):
-            found = self.machine.k.tlb_find(m, place * ARRAY, row.cpu, row.a, asid)
-            if found >= 0:
-                return int(m.tlb[found] & KEY_SIZE)
-        return 0

@@ -57,7 +57,7 @@ def hint(found: Outcome) -> str:
         return " (no region)"
     if fault.slot:
         return f" ({found.region}, in swap)"
-    waits = fault.kind == "not-present" and found.region != "guard"
+    waits = fault.kind == "not-present" and fault.blank and found.region != "guard"
     if waits and found.region in ("file", "shared"):
         return f" ({found.region}, not mapped yet)"
     return f" ({found.region}, never touched)" if waits else f" ({found.region})"

@@ -34,9 +34,9 @@ def finished_lines(action: Action) -> Iterator[Line]:
 
 def changed(session: Session, action: Action) -> str:
     """`Changed: ...  Time 4:0.`"""
-    from vmdbg.views.stories import changed_line
+    from vmdbg.views.changed import changed_line
 
-    return changed_line(action.changes, session.timeline.position)
+    return changed_line(session.timeline.machine, action, session.timeline.position)
 
 
 def perform(
@@ -52,10 +52,10 @@ def perform(
     """Perform an access as the current process, or only predict it; it asks before it kills.
 
     With `keep` a write writes what is there.  The access, its action, and the translations of the
-    address before and after.
+    address before and after; of one that is refused, before is that of the byte that it failed at.
     """
     from vmdbg.debugger.acting import access
-    from vmdbg.units import s64
+    from vmdbg.units import WORD_MASK, s64
     from vmdbg.views.acting import signal_of, signal_text
 
     timeline, kind = session.timeline, "rwx".index(how)
@@ -67,6 +67,8 @@ def perform(
 
     before = session.target.translate(va, how)
     (done, after), action = timeline.predict(name, function)
+    if done.refused:
+        before = session.target.translate(done.at & WORD_MASK, how)
     if keep and how == "w":
         value = s64(done.value)
         (done, after), action = timeline.predict(name, function)

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
-    from vmdbg.views.differences import Facts
+    from vmdbg.views.facts import State
 
-SORTS = {"branch": "branch", "process": "process", "pid": "process", "file": "file", "time": "time"}
+SORTS = {
+    "branch": "branch", "process": "process", "pid": "process", "root": "root", "file": "file",
+    "time": "time",
+}  # fmt: skip
 
 
 class Side:
-    """One of the two: a state by its time, branch or file, and which process of it (None: all)."""
+    """One of the two: a state by its time, branch or file, and which process or tree of it (None: all)."""
 
     def __init__(self, session: Session, word: str) -> None:
         self.session = session
@@ -31,26 +34,36 @@ class Side:
         if not self.sort:
             self.sort = "time" if is_time(session, word) else "file"
         self.time = ""
-        if self.sort in ("branch", "process"):
+        if self.sort in ("branch", "process", "root"):
             self.name, _, self.time = self.name.partition("@")
-        self.pid = session.integer(self.name) if self.sort == "process" else None
+        number = session.integer(self.name) if self.sort in ("process", "root") else None
+        self.pid = number if self.sort == "process" else None
+        self.root = number if self.sort == "root" else None
 
-    def facts(self, pid: int | None) -> Facts:
-        """What is to be said of it; of that process, if one is named.  The machine stays where it is."""
+    def state(self, other: Side) -> State:
+        """The state, of the process or tree that it names, or else the other side.
+
+        The machine stays where it is.  UserError if there is no such state, process or root.
+        """
         from vmdbg.debugger.backwards import visit, visit_branch
-        from vmdbg.views.differences import facts
+        from vmdbg.targets.place import check_root
+        from vmdbg.views.facts import State
 
-        def look(machine: Any) -> Facts:
-            if pid is not None:
-                require(machine, pid)
-            return facts(machine, pid)
+        named = self if self.pid is not None or self.root is not None else other
+
+        def look(machine: Any) -> State:
+            if named.pid is not None:
+                require(machine, named.pid)
+            if named.root is not None:
+                check_root(machine, named.root)
+            return State(machine, named.pid, named.root)
 
         timeline = self.session.timeline
         if self.sort == "file":
             from vmdbg.machine.saving import load_machine
 
             return look(load_machine(self.session.policy.path(self.name)))
-        place = None if self.sort == "process" and not self.time else self.place()
+        place = None if self.sort in ("process", "root") and not self.time else self.place()
         if self.sort == "branch":
             return visit_branch(timeline, self.session.integer(self.name), place, look)  # type: ignore[no-any-return]
         if place is None:
@@ -107,22 +120,21 @@ def sides(session: Session, text: str) -> list[Side]:
     summary="What two states differ in: of times, branches, processes, saved machines.",
     help="""
 A and B are each one of: a time as for "goto" (12, 12:4, begin, end, -1, a bookmark); branch:N, a branch of
-history at its end (branch:N@TIME: at that time); process:N, what one process has (process:N@TIME); the name
-of a file of "save machine".  Without B, the present.  Two processes are compared page by page; one process
-and a state are that process now and then.
+history at its end (branch:N@TIME: at that time); process:N, what one process has (process:N@TIME); root:PA,
+the tree of tables below that root (root:PA@TIME); the name of a file of "save machine".  Without B, the
+present.  Two processes or trees are compared page by page, with what is in the pages; one of them and a state
+are that one now and then.
 
-Compared are entries by what they say, frames, slots, TLB entries, counts of processes, CPUs; a dash where
-there is none.  The machine stays where it is.""",
+Compared are entries by what they say, frames and who maps them, slots, regions, TLB entries, registers,
+counts of processes, and every byte of memory; what follows one another is one row, a dash is where there is
+none.  "inside" are tables of the machine of which no other row tells.  There is no difference exactly if the
+digests of "info machine" are equal.  The machine stays where it is.""",
     examples=["diff begin", "diff begin end", "diff process:1 begin"],
 )
 def diff_command(session: Session, args: Args) -> object:
     from vmdbg.views.differences import difference_table
 
     found = sides(session, args.what or "")
-    pids = [side.pid for side in found]
-    pid = next((pid for pid in pids if pid is not None), None)
-    before = found[0].facts(pids[0] if pids[0] is not None else pid)
-    if len(found) > 1:
-        return difference_table(before, found[1].facts(pids[1] if pids[1] is not None else pid))
-    timeline = session.timeline
-    return difference_table(before, Side(session, f"time:{timeline.position}").facts(pid))
+    if len(found) == 1:
+        found.append(Side(session, f"time:{session.timeline.position}"))
+    return difference_table(found[0].state(found[1]), found[1].state(found[0]))

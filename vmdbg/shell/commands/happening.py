@@ -153,13 +153,11 @@ EXPR is as in conditions: event, pid, cpu and the arguments of the event ("info 
     examples=["events", "events begin.. where pid == 1 group by event", "events fault group by event"],
 )
 def events_command(session: Session, args: Args) -> object:
-    from vmdbg.views.stories import EventTable
-
     question = Question(session, args.question or "")
     rows = question.rows()
     if question.groups:
         return grouped(session, question, rows)
-    return EventTable(session.timeline.machine, rows) if rows or args.form else "No events."
+    return story(session, rows, args.form)
 
 
 def grouped(session: Session, question: Question, rows: list[Happening]) -> object:
@@ -182,10 +180,14 @@ def grouped(session: Session, question: Question, rows: list[Happening]) -> obje
 
 
 def story(session: Session, rows: list[Happening], form: str) -> object:
-    """Events as rows."""
+    """Events of the record as rows."""
+    from vmdbg.views.past import PastTeller
     from vmdbg.views.stories import EventTable
 
-    return EventTable(session.timeline.machine, rows) if rows or form else "No events."
+    timeline = session.timeline
+    if not rows and not form:
+        return "No events."
+    return EventTable(timeline.machine, rows, past=PastTeller(timeline, rows))
 
 
 HISTORY_HELP = """

@@ -20,16 +20,15 @@ LAST = prefix("last", group="time", summary="When something happened last.")
 
 def answer(session: Session, found: tuple[Happening | None, Place | None, str], what: str) -> object:
     """The last event of the record that was looked for: when, what, by whom."""
-    from vmdbg.views.events import text
+    from vmdbg.views.past import PastTeller
     from vmdbg.views.result import Record
-    from vmdbg.views.teller import Teller
 
     timeline = session.timeline
     row, place, command_name = found
     if row is None:
         line = f"{what}: not since {timeline.begin}:0, where the record begins."
         return Record({"time": None, "event": None, "what": None, "command": None}, [line])
-    said = text(Teller(timeline.machine), row)
+    said = PastTeller(timeline, [row]).what(row)
     by = f'command "{command_name}"' if place is None else f"process {place.pid}"
     if place is not None and place.line:
         by += f", {place.file}:{place.line}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.kinds import ADDRESS, NUMBER, SIZE, WORD
-from vmdbg.shell.places import TABLES, place_of
+from vmdbg.shell.places import ROOT, TABLES, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,17 +162,22 @@ def sizes_overhead(session: Session, every: bool) -> object:
     needs=("kernel",),
     effect=PURE,
     arguments=[Argument("pfn", NUMBER, optional=True, help="frame number; without it, all that are shared")],
+    options=[ROOT],
     forms=("json", "csv"),
     summary="Show which entries map a frame, by the kernel's reverse map.",
-    help='A frame that two processes share has two lines.  "info aliases" searches the tables instead.',
+    help="""
+A frame that two processes share has two lines.  With -root, the entries of that tree of tables that map it,
+whether the kernel knows them or not.  "info aliases" searches the tables of all processes.""",
     examples=["rmap", "rmap $pfn(0x401000)", "rmap/json"],
 )
 def rmap_command(session: Session, args: Args) -> object:
     from vmdbg.views.tables import rmap_table
 
     target = session.target
+    place = place_of(session, args) if args.root is not None else None
+    root = place.root if place is not None else None
     empty = "No frame is shared." if args.pfn is None else "No entry maps this frame."
-    return rmap_table(target.notation, target.mappers(args.pfn), empty)
+    return rmap_table(target.notation, target.mappers(args.pfn, root), empty)
 
 
 @command(
@@ -184,19 +189,23 @@ def rmap_command(session: Session, args: Args) -> object:
     options=TABLES,
     forms=("json", "csv"),
     summary="Show every address of every process that leads to the same place in memory.",
-    help='By the tables of all processes; see also "rmap".',
+    help="""
+By the tables of all processes; with -root, by those of that tree alone: every address in it that leads to
+where ADDRESS does.  See also "rmap".""",
     examples=["info aliases 0x401000", "info aliases/json 0x401000"],
 )
 def aliases_command(session: Session, args: Args) -> object:
     from vmdbg.views.tables import aliases_table
 
     target = session.target
-    _, found = target.walk(args.address, place=place_of(session, args))
+    place = place_of(session, args)
+    _, found = target.walk(args.address, place=place)
     if found.pa is None:
         from vmdbg.views.walk import hint
 
         raise UserError(f"{target.notation.va(found.va)} is not mapped: {found.fault.reason}{hint(found)}.")
-    return aliases_table(target.notation, target.aliases(found.pa), "No process maps it.")
+    root = place.root if place.pid is None else None
+    return aliases_table(target.notation, target.aliases(found.pa, root), "No process maps it.")
 
 
 @command(
