@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from vmdbg.errors import UserError
-from vmdbg.shell.history import expand, load_history, save_history
+from vmdbg.shell.history import expand, load_history, offer_history, save_history
+from vmdbg.shell.inputrc import editing_mode
 from vmdbg.shell.pager import ask_pager, read_answer
 from vmdbg.shell.report import report
+from vmdbg.shell.terminal import kept_terminal
 from vmdbg.shell.toolbar import toolbar_text
 
 TYPE_CHECKING = False
@@ -41,10 +44,10 @@ def guarded_toolbar(session: Session) -> str:
 
 
 def set_up(session: Session) -> Source:
-    """Gives the session a terminal: pager, questions, history."""
+    """Gives the session a terminal: pager, questions, history, keys."""
     session.settings.set("editing", True)
-    session.output.pager = lambda: ask_pager(session)
-    session.ask = lambda question: read_answer(session, question)
+    session.settings.offer("editing-mode", editing_mode())
+    offer_history(session)
     load_history(session)
     session.at_exit.append(lambda: save_history(session))
     if session.toolbar is None and session.opened is not None:
@@ -54,27 +57,63 @@ def set_up(session: Session) -> Source:
     except ImportError:
         from vmdbg.shell.plain import PlainSource
 
+        session.output.pager = lambda: ask_pager(session)
+        session.ask = lambda question: read_answer(session, question)
         return PlainSource(session)
-    return TerminalSource(session)
+    source = TerminalSource(session)
+    session.output.pager = lambda: ask_pager(session, source.take_pasted())
+    session.ask = lambda question: read_answer(session, question, source.take_pasted())
+    return source
+
+
+class Page:
+    """Height and width of the output: they follow the terminal, also while a command runs, until the user
+    sets them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known = (-1, -1)
+
+    def fit(self) -> None:
+        """Looks at the size of the terminal, and at any change of it from now on."""
+        self._known = fit_page(self._session, self._known)
+        signal.signal(signal.SIGWINCH, self._changed)  # prompt_toolkit takes it away at each line
+
+    def _changed(self, number: int, frame: object) -> None:
+        self._known = fit_page(self._session, self._known)
 
 
 def run_terminal(session: Session) -> int:
-    """The conversation; the exit status."""
+    """The conversation; the exit status.  The terminal is left as it was found, by SIGTERM and SIGHUP too."""
+    with kept_terminal():
+        return converse(session)
+
+
+def converse(session: Session) -> int:
+    """Reads lines and executes them until the end of input."""
     interpreter = session.interpreter
     source = set_up(session)
     interpreter.sources.append(source)
-    page = fit_page(session, (-1, -1))
+    page = Page(session)
+    page.fit()
     if session.settings.number("height") is None:
-        session.settings.set("height", page[0])
-        session.settings.set("width", page[1])
+        size = fit_page(session, (-1, -1))
+        session.settings.set("height", size[0])
+        session.settings.set("width", size[1])
     while True:
-        page = fit_page(session, page)
+        page.fit()
         session.output.new_page()
         try:
             line = source.read(session.settings.string("prompt"))
         except KeyboardInterrupt:
             session.output.error("Quit")
             continue
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not take the prompt away
+            report(session, error)
+            continue
+        page.fit()
         if line is None:
             session.output.line("quit")
             line = "quit"
