@@ -9,6 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.shell.history import expand, load_history, offer_history, save_history
 from vmdbg.shell.inputrc import editing_mode
 from vmdbg.shell.pager import ask_pager, read_answer
+from vmdbg.shell.plain import PlainSource
 from vmdbg.shell.report import report
 from vmdbg.shell.terminal import kept_terminal
 from vmdbg.shell.toolbar import toolbar_text
@@ -17,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
     from vmdbg.shell.script import Source
+
+MOST_FAILURES = 3  # of the line editor in a row; then lines are read without it
 
 
 def fit_page(session: Session, known: tuple[int, int]) -> tuple[int, int]:
@@ -43,7 +46,7 @@ def guarded_toolbar(session: Session) -> str:
         return ""
 
 
-def set_up(session: Session) -> Source:
+def set_up(session: Session, page: Page) -> Source:
     """Gives the session a terminal: pager, questions, history, keys."""
     session.settings.set("editing", True)
     session.settings.offer("editing-mode", editing_mode())
@@ -55,12 +58,10 @@ def set_up(session: Session) -> Source:
     try:
         from vmdbg.shell.repl import TerminalSource
     except ImportError:
-        from vmdbg.shell.plain import PlainSource
-
         session.output.pager = lambda: ask_pager(session)
         session.ask = lambda question: read_answer(session, question)
         return PlainSource(session)
-    source = TerminalSource(session)
+    source = TerminalSource(session, page.fit)
     session.output.pager = lambda: ask_pager(session, source.take_pasted())
     session.ask = lambda question: read_answer(session, question, source.take_pasted())
     return source
@@ -77,7 +78,7 @@ class Page:
     def fit(self) -> None:
         """Looks at the size of the terminal, and at any change of it from now on."""
         self._known = fit_page(self._session, self._known)
-        signal.signal(signal.SIGWINCH, self._changed)  # prompt_toolkit takes it away at each line
+        signal.signal(signal.SIGWINCH, self._changed)
 
     def _changed(self, number: int, frame: object) -> None:
         self._known = fit_page(self._session, self._known)
@@ -92,19 +93,21 @@ def run_terminal(session: Session) -> int:
 def converse(session: Session) -> int:
     """Reads lines and executes them until the end of input."""
     interpreter = session.interpreter
-    source = set_up(session)
-    interpreter.sources.append(source)
     page = Page(session)
+    source = set_up(session, page)
+    interpreter.sources.append(source)
     page.fit()
     if session.settings.number("height") is None:
         size = fit_page(session, (-1, -1))
         session.settings.set("height", size[0])
         session.settings.set("width", size[1])
+    failures = 0
     while True:
         page.fit()
         session.output.new_page()
         try:
             line = source.read(session.settings.string("prompt"))
+            failures = 0
         except KeyboardInterrupt:
             session.output.error("Quit")
             continue
@@ -112,8 +115,10 @@ def converse(session: Session) -> int:
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours must not take the prompt away
             report(session, error)
+            failures += 1
+            if failures == MOST_FAILURES:
+                source = interpreter.sources[0] = PlainSource(session)
             continue
-        page.fit()
         if line is None:
             session.output.line("quit")
             line = "quit"

@@ -99,9 +99,10 @@ class TerminalSource(Source):
 
     interactive = True
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, line_read: Callable[[], None]) -> None:
+        """`line_read()` is called after each line: prompt_toolkit has taken the handler of SIGWINCH away."""
         super().__init__("stdin", ())
-        self._session = session
+        self._session, self.line_read = session, line_read
         self._history = InMemoryHistory()
         for line in session.interpreter.history:
             self._history.append_string(line)
@@ -172,6 +173,8 @@ class TerminalSource(Source):
         except KeyboardInterrupt:
             self._pasted = []
             raise
+        finally:
+            self.line_read()
         return self.paste(line)
 
     def end_on_error(self) -> None:
