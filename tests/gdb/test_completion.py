@@ -161,43 +161,43 @@ def test_files(
 
 
 # What GDB completes with the names of its program, or not at all: some of the words, and none of others.
-OURS: dict[str, tuple[str, str]] = {
-    "p/x $_gdb_s": ("$_gdb_setting", "map"),
-    "p /x $_gdb_s": ("$_gdb_setting", "map"),
-    "x/4gx $_gdb_s": ("$_gdb_setting", ""),
-    "output/x 1 + $_stre": ("$_streq", ""),
-    "display/x $_gdb_s": ("$_gdb_setting", ""),
-    "show values/j": ("", ""),
-    "p sizeof(": ("char int long size_t struct u8 unsigned", "map $_gdb_setting"),
-    "p sizeof(unsigned ": ("char int long short", "float"),
-    "p sizeof un": ("unsigned union", "uint8_t"),
-    "p (uint": ("uint8_t uint16_t uint32_t uint64_t", "int"),
-    "p {unsigned lo": ("long", ""),
-    "p {": ("char", ""),
-    "p (": ("", "char"),
-    "p 1 + lo": ("", "long"),
-    "ptype unsi": ("unsigned", ""),
-    "whatis unsigned long ": ("int long", "char"),
-    'printf "%d, %s", $_gdb_s': ("$_gdb_setting", ""),
-    'printf "%d, $_gdb_s': ("", "$_gdb_setting"),
-    'printf "a, b %d %d", 1, $_gdb_s': ("$_gdb_setting", ""),
-    'eval "print %d", $_gdb_s': ("$_gdb_setting", ""),
-    "condition 1 $_gdb_s": ("$_gdb_setting", ""),
-    "handle SIG": ("SIGSEGV SIGBUS", "SIGHUP"),
-    "handle SIGSEGV no": ("nostop noprint", "stop"),
-    "info signals SIGS": ("SIGSEGV", ""),
-    "catch signal SIGS": ("SIGSEGV", ""),
-    "if $_gdb_s": ("$_gdb_setting", ""),
-}
+OURS = (
+    ("p/x $_gdb_s", "$_gdb_setting", "map"),
+    ("p /x $_gdb_s", "$_gdb_setting", "map"),
+    ("x/4gx $_gdb_s", "$_gdb_setting", ""),
+    ("output/x 1 + $_stre", "$_streq", ""),
+    ("display/x $_gdb_s", "$_gdb_setting", ""),
+    ("show values/j", "", ""),
+    ("p sizeof(", "char int long size_t struct u8 unsigned", "map $_gdb_setting"),
+    ("p sizeof(unsigned ", "char int long short", "float"),
+    ("p sizeof un", "unsigned union", "uint8_t"),
+    ("p (uint", "uint8_t uint16_t uint32_t uint64_t", "int"),
+    ("p {unsigned lo", "long", ""),
+    ("p {", "char", ""),
+    ("p (", "", "char"),
+    ("p 1 + lo", "", "long"),
+    ("ptype unsi", "unsigned", ""),
+    ("whatis unsigned long ", "int long", "char"),
+    ('printf "%d, %s", $_gdb_s', "$_gdb_setting", ""),
+    ('printf "%d, $_gdb_s', "", "$_gdb_setting"),
+    ('printf "a, b %d %d", 1, $_gdb_s', "$_gdb_setting", ""),
+    ('eval "print %d", $_gdb_s', "$_gdb_setting", ""),
+    ("condition 1 $_gdb_s", "$_gdb_setting", ""),
+    ("handle SIG", "SIGSEGV SIGBUS", "SIGHUP"),
+    ("handle SIGSEGV no", "nostop noprint", "stop"),
+    ("info signals SIGS", "SIGSEGV", ""),
+    ("catch signal SIGS", "SIGSEGV", ""),
+    ("if $_gdb_s", "$_gdb_setting", ""),
+)
 
 
-@pytest.mark.parametrize("line", OURS)
-def test_inside_a_line(line: str) -> None:
+@pytest.mark.parametrize(("line", "there", "missing"), OURS)
+def test_inside_a_line(line: str, there: str, missing: str) -> None:
     session = make_session()
     lines = complete_line(session, line)
     assert all(full.startswith(line) for full in lines)
     found = {LAST_WORD.search(full)[0] for full in lines}  # type: ignore[index]
-    present, absent = (text.split() for text in OURS[line])
+    present, absent = there.split(), missing.split()
     assert set(present) <= found
     assert not set(absent) & found
     assert bool(lines) == bool(present)
