@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
 import sys
 
-from vmdbg.errors import UserError
+from vmdbg.debugger.output import drop_stdout
+from vmdbg.errors import Terminated, UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,17 +186,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         sys.stderr.write(f"vmdbg: {error}\nUse `vmdbg --help' for a complete list of options.\n")
         return 1
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="surrogateescape")
+    open_streams()
     try:
         return run_guarded(options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        drop_stdout()
         return 141
+    except OSError as error:
+        drop_stdout()
+        return cannot_write(error.strerror)
+
+
+def open_streams() -> None:
+    """All three standard streams are there, and take bytes that are not text; without stdout the run ends."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it stays open
+    if sys.stdout is None:
+        raise SystemExit(cannot_write(os.strerror(errno.EBADF)))
+    codecs.register_error("vmdbg", substitute)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "vmdbg")
+
+
+def substitute(error: UnicodeError) -> tuple[bytes | str, int]:
+    """What cannot be encoded: the byte that a surrogate stands for, or a question mark."""
+    assert isinstance(error, UnicodeEncodeError)
+    code = ord(error.object[error.start])
+    return bytes([code - 0xDC00]) if 0xDC80 <= code <= 0xDCFF else "?", error.start + 1
+
+
+def cannot_write(reason: str | None) -> int:
+    """Says that results cannot be written; the exit status."""
+    sys.stderr.write(f"vmdbg: write error: {reason}\n")
+    return 1
 
 
 def run_guarded(options: Options) -> int:
@@ -230,13 +259,14 @@ def run(options: Options) -> int:
     if problem:
         session.output.error(problem)
     session.extras["tap"] = "tap" in options.flags
-    explicit = False
+    explicit, signal = False, 0
     try:
         status = start_up(session, options)
         if status is None:
             status = converse(session, options)
     except SystemExit as leave:
         explicit = leave.code is not None
+        signal = leave.signal if isinstance(leave, Terminated) else 0
         status = leave.code if isinstance(leave.code, int) else 0
     except BrokenPipeError:
         raise
@@ -247,7 +277,12 @@ def run(options: Options) -> int:
         status = 1
     if "return_child_result" in options.flags and not explicit and not status:
         status = child_result(session)
-    return finish(session, status)
+    status = finish(session, status)
+    if signal:
+        from vmdbg.shell.terminal import end_by
+
+        end_by(signal)
+    return status
 
 
 def child_result(session: Session) -> int:

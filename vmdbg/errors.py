@@ -57,3 +57,18 @@ class Quit(VmdbgError):
 
 class BoundReached(SystemExit):
     """A bound of a restricted run, on time or on output, is reached: the run ends with status 1."""
+
+
+class Terminated(SystemExit):
+    """A signal asked the process to end; `signal` is its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.signal = number
+
+
+class OutputLost(SystemExit):
+    """Results cannot be written (a full disk, a closed descriptor): the run ends with status 1."""
+
+    def __init__(self) -> None:
+        super().__init__(1)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 
 SUFFIXES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50, "E": 1 << 60}
+LETTERS = {"\a": "a", "\b": "b", "\f": "f", "\r": "r", "\v": "v"}
+MOST_DIGITS = 40  # of a decimal number: more than any number of the machine has
+MOST_BITS = 128  # characters of a number in any base, leading zeros apart
 WORD_MASK = (1 << 64) - 1
 SIGN_BIT = 1 << 63
 
@@ -20,6 +23,58 @@ def s64(value: int) -> int:
     return value - (1 << 64) if value & SIGN_BIT else value
 
 
+def visible(text: str) -> str:
+    """Text with nothing that a terminal would obey: control characters, bytes that are not UTF-8 (which
+    Python keeps as surrogates) and other characters without a picture as GDB spells them, `\\033`, `\\r`.
+    Tabs and newlines stay."""
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() or char in "\t\n" else spelled(char) for char in text])
+
+
+def unicode_only(text: str) -> str:
+    """Text with its bytes that are not UTF-8 spelled in octal: what JSON may hold."""
+    return "".join([spelled(char) if "\ud800" <= char <= "\udfff" else char for char in text])
+
+
+def spelled(char: str) -> str:
+    """One character as C writes it: a letter behind a backslash, or its bytes in octal."""
+    letter = LETTERS.get(char)
+    if letter is not None:
+        return "\\" + letter
+    try:
+        data = char.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a pair
+        data = char.encode("utf-8", "surrogatepass")
+    return "".join([f"\\{byte:03o}" for byte in data])
+
+
+def text_of(data: bytes) -> str:
+    """The text of some bytes; what is not UTF-8 stays, as Python's surrogates, until it is shown."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str, size: int | None = None) -> bytes:
+    """The bytes of a text that may have such surrogates; of its characters those that fit into `size`."""
+    if size is None:
+        return text.encode("utf-8", "surrogateescape")
+    data = b""
+    for char in text[:size]:
+        more = char.encode("utf-8", "surrogateescape")
+        if len(data) + len(more) > size:
+            break
+        data += more
+    return data
+
+
+def decimal(text: str) -> int | None:
+    """The number that digits 0 to 9 spell; None if there is anything else, or more than MOST_DIGITS.
+
+    Python's `isdigit` and `int` take digits of other scripts too, and one of them what the other does not.
+    """
+    return int(text) if 0 < len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal() else None
+
+
 def parse_number(text: str) -> int:
     """An integer as GDB writes it: `10`, `0x1f`, `0b101`, `017` (octal).  UserError if it is none."""
     digits = text.strip()
@@ -29,6 +84,8 @@ def parse_number(text: str) -> int:
         lower = body.lower()
         if body != body.strip() or "_" in body or not body.isascii():
             raise ValueError
+        if len(lower.lstrip("0b")) > MOST_BITS:
+            raise UserError("Numeric constant too large.")
         if lower.startswith("0x"):
             value = int(lower[2:], 16)
         elif lower.startswith("0b"):

@@ -42,7 +42,7 @@ def test_what_holds(shell) -> None:
         ("show confirm => [0].name < 5", 'error: "confirm" < 5 cannot be compared'),
         (
             'show confirm => [0].name =~ "("',
-            "error: Error in regular expression: missing ), unterminated subpattern at position 0",
+            "error: Error in regular expression: Missing ), unterminated subpattern at position 0",
         ),
         ('show confirm => [0].name == "x', 'error: Value "x cannot be read.'),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from vmdbg.debugger.c_types import ARRAY, CHAR
 from vmdbg.debugger.values import Value, make_integer, make_string, make_truth, text_of
 from vmdbg.errors import UserError
+from vmdbg.patterns import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,15 +46,10 @@ def string_length(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
 
 def matches(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:
     """`$_regex(text, expression)`: whether the regular expression matches from the text's start."""
-    import re
-
     demand("_regex", arguments, 2)
     read = evaluator.scope.read_memory
     text, form = (text_of(argument, read) for argument in arguments)
-    try:
-        return make_truth(re.match(form, text))
-    except re.error as error:
-        raise UserError(f"Invalid regular expression: {error}.") from None
+    return make_truth(Pattern(form).begins(text))
 
 
 def memory_equal(evaluator: Evaluator, arguments: Sequence[Value]) -> Value:

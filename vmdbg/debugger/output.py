@@ -2,13 +2,19 @@
 
 A line is a `str` without its newline, or a list of fragments `(style, text)`; `paint` turns
 fragments into text (with colour or without) and is given by the shell.
+
+A line never carries a control character or a byte that is not text to the terminal, wherever it has its
+words from (names, files, memory): `visible` spells them as GDB does.  Only `write` takes text as it is.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
-from vmdbg.errors import BoundReached, Quit
+from vmdbg.errors import BoundReached, OutputLost, Quit
+from vmdbg.units import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +76,10 @@ class Output:
 
     def line(self, line: Line = "") -> None:
         """One line of a result."""
-        if not isinstance(line, str):
+        if isinstance(line, str):
+            line = visible(line)
+        else:
+            line = [(style, visible(text)) for style, text in line]
             line = plain(line) if self._captures else self.paint(line)
         self.write(line + "\n")
 
@@ -79,8 +88,12 @@ class Output:
         for line in lines:
             self.line(line)
 
+    def foreign(self, text: str) -> str:
+        """Text from memory or a file, for `write`: as it is, but with nothing that a terminal obeys."""
+        return visible(text) if not self._captures and self.stdout.isatty() else text
+
     def write(self, text: str) -> None:
-        """A piece of a result."""
+        """A piece of a result, as it is."""
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
@@ -89,15 +102,46 @@ class Output:
             self._captures[-1].append(text)
             return
         if self.log is not None:
-            self.log.write(text)
+            self._write_log(text)
             if self.log_only:
                 return
         if self.silent:
             return
         if self.pager is None:
-            self.stdout.write(text)
+            self._put(text)
         else:
             self._write_paged(text)
+
+    def _put(self, text: str) -> None:
+        try:
+            self.stdout.write(text)
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        """Results can no longer be written: one line, and the run ends."""
+        if isinstance(error, BrokenPipeError):
+            raise error
+        if self._stdout is None:
+            drop_stdout()
+        self.silent, self.pager, self.log_only = True, None, False
+        self.error(f"vmdbg: write error: {error.strerror}")
+        raise OutputLost
+
+    def _write_log(self, text: str) -> None:
+        assert self.log is not None
+        try:
+            self.log.write(text)
+        except OSError as error:
+            self._lose_log(error)
+
+    def _lose_log(self, error: OSError) -> None:
+        """The log cannot be written: it is given up, and the session goes on."""
+        log, self.log, self.log_only = self.log, None, False
+        assert log is not None
+        with suppress(OSError):  # that is what failed
+            log.close()
+        self.warning(f"Logging has ended: {error.strerror}.")
 
     def limit_reached(self) -> int:
         """Says that the bound on output is reached; the exit status."""
@@ -109,7 +153,7 @@ class Output:
         for piece in text.splitlines(keepends=True):
             if self.height and not self._unpaged and self._lines >= self.height - 1:
                 self._ask()
-            self.stdout.write(piece)
+            self._put(piece)
             if piece.endswith("\n"):
                 columns = self._column + seen_width(piece) - 1
                 self._lines += 1 + (max(0, columns - 1) // self.width if self.width else 0)
@@ -133,12 +177,18 @@ class Output:
     def error(self, text: str) -> None:
         """One diagnostic line, after everything that was written before."""
         self.flush()
+        text = visible(text)
         if self.log is not None:
-            self.log.write(text + "\n")
+            self._write_log(text + "\n")
             if self.log_only:
                 return
-        self.stderr.write(text + "\n")
-        self.stderr.flush()
+        try:
+            self.stderr.write(text + "\n")
+            self.stderr.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass  # there is nobody to tell
         self._column = 0
 
     def warning(self, text: str) -> None:
@@ -147,9 +197,15 @@ class Output:
 
     def flush(self) -> None:
         """Everything written so far is out."""
-        self.stdout.flush()
+        try:
+            self.stdout.flush()
+        except OSError as error:
+            self._lose(error)
         if self.log is not None:
-            self.log.flush()
+            try:
+                self.log.flush()
+            except OSError as error:
+                self._lose_log(error)
 
     def capture(self) -> Capture:
         """`with output.capture() as text:` keeps results from stdout; `text()` is what came."""
@@ -174,6 +230,13 @@ class Output:
     def captured(self) -> bool:
         """Results go to a capture, not to a person."""
         return bool(self._captures)
+
+
+def drop_stdout() -> None:
+    """What is still buffered for stdout, and all that follows, goes nowhere: Python's own last flush too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 class Redirection:

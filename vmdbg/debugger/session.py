@@ -245,9 +245,10 @@ class Session:
         if build is not None:
             build.finish(lambda: self.progress("Finishing the compiled code, for the next time ..."))
 
-    def progress(self, line: str, notice: bool = False) -> None:
-        """A line about something that takes time, for a person at a terminal."""
-        if notice or self.output.stderr.isatty():
+    def progress(self, line: str, notice: bool = False, unattended: bool = False) -> None:
+        """A line about something that takes time: for a person at a terminal, for all (`notice`), or for runs
+        that no person attends (`unattended`)."""
+        if self.ask is None if unattended else notice or self.output.stderr.isatty():
             self.output.error(line)
 
     # -- values

@@ -71,6 +71,14 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("editing", BOOLEAN, False, "editing of command lines as they are typed"),
     Setting(
+        "editing-mode",
+        ENUM,
+        "emacs",
+        "the keys with which command lines are edited",
+        choices=("emacs", "vi"),
+        details="At a terminal it begins as ~/.inputrc says ($INPUTRC, /etc/inputrc), as for readline.",
+    ),
+    Setting(
         "prompt",
         STRING,
         "(vmdbg) ",
@@ -110,6 +118,7 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         BOOLEAN,
         False,
         "saving of the history record on exit",
+        details="At a terminal it is on unless it was set; scripts save nothing.",
     ),
     Setting("history size", ZUINTEGER_UNLIMITED, 256, "the size of the command history"),
     Setting(
@@ -117,6 +126,8 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         OPTIONAL_FILENAME,
         ".vmdbg_history",
         "the filename in which to record the command history",
+        details="At a terminal it is ~/.vmdbg_history unless it was set or the working folder has a\n"
+        ".vmdbg_history.  $VMDBGHISTFILE names another one.",
     ),
     Setting(
         "history expansion",
@@ -248,6 +259,7 @@ class Settings:
         self._sources: list[Source] = []
         self._later: list[Callable[[], Source]] = []
         self.version = 0  # another number whenever settings have come or gone
+        self.chosen: set[str] = set()  # what `set` has given a value
         self._watchers: dict[str, Callable[[object], None]] = {}
 
     def attach(self, source: Source) -> None:
@@ -311,6 +323,7 @@ class Settings:
         if setting.name not in self._own:
             self._source(setting).set(setting.name, value)
             return
+        self.chosen.add(setting.name)
         before = self._values[setting.name]
         self._values[setting.name] = value
         watcher = self._watchers.get(setting.name)
@@ -320,6 +333,12 @@ class Settings:
             except BaseException:
                 self._values[setting.name] = before
                 raise
+
+    def offer(self, name: str, value: object) -> None:
+        """Another default for a setting of the shell: taken unless `set` has given a value already."""
+        if name not in self.chosen:
+            self.set(name, value)
+            self.chosen.discard(name)
 
     def flag(self, name: str) -> bool:
         """A boolean setting of the shell."""

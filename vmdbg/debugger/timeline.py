@@ -12,6 +12,7 @@ import time
 from vmdbg.debugger import happenings
 from vmdbg.debugger.breaking import opening, width_of
 from vmdbg.debugger.changing import Changing
+from vmdbg.debugger.endless import Watch
 from vmdbg.debugger.history import (
     AT_END,
     AT_INTERRUPT,
@@ -22,6 +23,7 @@ from vmdbg.debugger.history import (
     Crossing,
 )
 from vmdbg.debugger.place import current_process, next_row
+from vmdbg.debugger.single_events import events_from_here
 from vmdbg.debugger.standing import NOT_RUN
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes
@@ -53,12 +55,13 @@ class Timeline(Changing):
         self,
         machine: Machine,
         stops: Stops,
-        tell: Callable[..., None] = lambda line, notice=False: None,
+        tell: Callable[..., None] = lambda line, **how: None,
         confirm: Callable[[str], bool] = lambda question: True,
     ) -> None:
         super().__init__(machine, tell, confirm)
         self.stops = stops
         self._forks: bool | None = None  # is there a fork in the program?
+        self._endless = Watch()
         self._halt: tuple[Position, list[Stop]] | None = None  # where stops halted it on its way forwards
 
     # -- the record
@@ -118,6 +121,9 @@ class Timeline(Changing):
                 now = machine.operations
                 if self.checkpoints.wants(now, runner.ran):
                     self.check_point(now)
+                remark = self._endless.remark(machine) if limit == FOREVER else ""
+                if remark:
+                    self.runner.tell(remark, unattended=True)
                 if not hurry and runner.interrupts.take():
                     return AT_INTERRUPT
                 action = self.next_action(now)
@@ -182,6 +188,7 @@ class Timeline(Changing):
         """
         with self.runner.interrupts:
             self.runner.begin()
+            self._endless.start(self.machine)
             alive = live_processes(self.machine.k)
             arrival = self.to_stop(limit, watch, fresh)
             self.note_end()
@@ -262,28 +269,8 @@ class Timeline(Changing):
     # -- one event, one operation
 
     def step_events(self, count: int) -> list[Happening]:
-        """Go `count` events on; the events.  Fewer if no process is left, or after Ctrl-C."""
-        seen: list[Happening] = []
-        with self.runner.interrupts as interrupts:
-            while count > 0 and not interrupts.came:
-                passed = self.inside
-                self.to_base()
-                action = self.action_at(self.machine.operations)
-                if action is not None:
-                    self.machine.restore(action.after)
-                    continue
-                if not live_processes(self.machine.k):
-                    break
-                base = self.machine.snapshot()
-                rows = [row for row in self.whole() if row.number > passed]
-                if rows and len(rows) >= count:
-                    self.machine.restore(base)
-                    self.enter(rows[count - 1].number)
-                    rows = rows[:count]
-                count -= len(rows)
-                seen += rows
-                self.note_end()
-        return seen
+        """Go `count` events on; the events.  Fewer if no process is left."""
+        return list(events_from_here(self, count))
 
     def step(self, count: int, over: bool = False) -> Arrival:
         """Go on by `count` operations of the current process, however many others run between.

@@ -31,7 +31,7 @@ from vmdbg.state.tables import (
     REGION_OBJECT,
     REGION_SHARE,
 )
-from vmdbg.units import format_size
+from vmdbg.units import bytes_of, format_size, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Wanted:
         if not self.name:
             return 0
         text = b"shared" if self.content is None else b"file\0" + self.content
-        digest = hashlib.blake2b(self.name.encode() + b"\0" + text, digest_size=8).digest()
+        digest = hashlib.blake2b(bytes_of(self.name) + b"\0" + text, digest_size=8).digest()
         return int.from_bytes(digest, "little") >> 1 | 1
 
 
@@ -103,7 +103,7 @@ def open_object(k: Linked, form: Format, wanted: Wanted) -> int:
 
 def shortened(name: str) -> bytes:
     """The last part of a path, as much of it as an object has room for."""
-    return name.rpartition("/")[2].encode()[: 8 * NAME_WORDS].decode("utf-8", "ignore").encode()
+    return bytes_of(name.rpartition("/")[2], 8 * NAME_WORDS)
 
 
 def make_larger(k: Linked, form: Format, number: int, wanted: Wanted) -> None:
@@ -180,7 +180,7 @@ def object_name(k: Linked, number: int) -> str:
     """The name of an object, up to 24 bytes; empty for shared memory without one."""
     row = number * OBJECT + OBJECT_NAME0
     text = b"".join(word.to_bytes(8, "little", signed=True) for word in k.m.object[row : row + NAME_WORDS])
-    return text.rstrip(b"\0").decode("utf-8", "replace")
+    return text_of(text.rstrip(b"\0"))
 
 
 def attach(k: Linked, region: int, backing: Backing) -> None:

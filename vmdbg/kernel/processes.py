@@ -61,6 +61,7 @@ from vmdbg.state.tables import (
     SLOT,
     SLOT_PID,
 )
+from vmdbg.units import bytes_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: i
     clear_row(k, pid)
     root = take_partition(k, pid) if form.bounded else take_root(k, form, pid)
     row = pid * PROCESS
-    text = name.encode()[:16].ljust(16, b"\0")
+    text = bytes_of(name, 16).ljust(16, b"\0")
     for column, value in (
         (PROCESS_STATE, PROCESS_IS_IDLE),
         (PROCESS_ROOT, root),
@@ -145,7 +146,7 @@ def process_name(k: Linked, pid: int) -> str:
     row = pid * PROCESS
     words = (k.m.process[row + PROCESS_NAME0], k.m.process[row + PROCESS_NAME1])
     text = b"".join(word.to_bytes(8, "little", signed=True) for word in words)
-    return text.rstrip(b"\0").decode("utf-8", "replace")
+    return text_of(text.rstrip(b"\0"))
 
 
 def end_process(k: Linked, form: Format, pid: int, status: int) -> None:

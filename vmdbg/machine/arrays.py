@@ -23,7 +23,7 @@ from vmdbg.state.tables import (
     TLB,
     TLB_KEY,
 )
-from vmdbg.units import format_size, parse_size
+from vmdbg.units import decimal, format_size, parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def walk_caches(form: Format, text: str) -> list[Array]:
     for word in text.replace(",", " ").split():
         name, _, count = word.partition(":")
         depth = known.get(name.lower(), -1)
-        entries = int(count) if count.isdecimal() and len(count) < MOST_DIGITS else 0
+        entries = (decimal(count) or 0) if len(count) < MOST_DIGITS else 0
         if depth < 0 or depth in found or form.software_walk or not 0 < entries <= MOST_ENTRIES:
             what = f"LEVEL:ENTRIES, LEVEL one of {', '.join(depths)}" if depths else "nothing"
             if form.software_walk:

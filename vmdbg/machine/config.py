@@ -21,6 +21,7 @@ from vmdbg.machine.setting import (
     SIZE,
     Setting,
 )
+from vmdbg.units import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ def parse_geometry(name: str, text: str) -> tuple[int, int]:
     if text == "off":
         return 0, 0
     sets, _, ways = text.partition("x")
-    if sets.isdecimal() and ways.isdecimal() and len(text) <= MOST_DIGITS:
-        s, w = int(sets), int(ways)
+    s, w = decimal(sets), decimal(ways)
+    if s is not None and w is not None and len(text) <= MOST_DIGITS:
         if s * w > MOST_ENTRIES:
             raise UserError(f"{name}: an array has at most {MOST_ENTRIES} entries, not {s * w}.")
         if s and w and s & (s - 1) == 0:

@@ -19,7 +19,7 @@ from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.scanner import Cursor, shorten
 from vmdbg.programs.space import Space
 from vmdbg.state.tables import OP
-from vmdbg.units import s64
+from vmdbg.units import bytes_of, s64, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Parser:
     def current(self) -> Building:
         """The process that the line belongs to; a program without `process` has one with its name."""
         if self.building is None:
-            name = self.name.encode()[:MAX_NAME].decode("utf-8", "ignore")
+            name = text_of(bytes_of(self.name, MAX_NAME))
             self.building = Building(name, self.line, self.objects)
         self.building.last = self.line
         return self.building

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.machine.setting import FILENAME, OPTIONAL_FILENAME
-from vmdbg.shell.grammar import looks_like_option, split_words, word_length
+from vmdbg.shell.command import FORMAT_LETTERS
+from vmdbg.shell.grammar import first_word, looks_like_option, split_words, word_length
 from vmdbg.shell.kinds import complete_file
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ def complete_word(session: Any, text: str) -> tuple[int, list[str]]:
             break
         if not has_children(node) or not length:
             break
-        found = node.matches(text[position : position + length])
+        found = below(node, text[position : position + length])
         if len(found) != 1:
             if node is registry.root or len(found) > 1 or not takes_words(node):
                 return len(text), []
@@ -44,9 +45,12 @@ def complete_word(session: Any, text: str) -> tuple[int, list[str]]:
         node = found[0]
         position += length
         if text[position : position + 1] == "/":
-            return complete_form(node, text, position)
+            return complete_form(session, node, text, position)
         while text[position : position + 1] in (" ", "\t") and position < len(text):
             position += 1
+    command = node.declared()
+    if command is not None and command.forms == FORMAT_LETTERS and text[position : position + 1] == "/":
+        return complete_form(session, node, text, position)
     return complete_arguments(session, node, text, position)
 
 
@@ -61,9 +65,23 @@ def takes_words(node: Node) -> bool:
     return command is not None and (command.allow_unknown or bool(command.arguments or command.options))
 
 
+def below(node: Node, word: str) -> list[Node]:
+    """Children of a node that a word names or abbreviates; a setting's words may be joined by dots."""
+    found = node.matches(word)
+    if found or "." not in word:
+        return found
+    first, _, rest = word.partition(".")
+    inner = node.matches(first)
+    return below(inner[0], rest) if len(inner) == 1 else []
+
+
 def child_words(node: Node, word: str) -> list[str]:
     """Names below a node that start with `word`; short forms of the same name are left out."""
-    out = []
+    out: list[str] = []
+    first, dot, rest = word.partition(".")
+    if dot:
+        inner = node.matches(first)
+        return [f"{first}.{name}" for name in child_words(inner[0], rest)] if len(inner) == 1 else out
     for name, child in node.target.children.items():
         if not name.startswith(word) or not name[0].isalnum():
             continue
@@ -81,18 +99,20 @@ def is_short(alias: str, name: str) -> bool:
     return len(alias) <= 2 or name.startswith(alias)
 
 
-def complete_form(node: Node, text: str, slash: int) -> tuple[int, list[str]]:
-    """Forms after the slash."""
+def complete_form(session: Any, node: Node, text: str, slash: int) -> tuple[int, list[str]]:
+    """Forms after the slash, or what follows them.  Format letters are whole as they are."""
     command = node.declared()
     typed = text[slash + 1 :]
-    if command is None or isinstance(command.forms, str) or " " in typed:
-        return complete_rest(command, text, slash)
-    return slash + 1, [name for name in command.forms if name.startswith(typed)]
-
-
-def complete_rest(command: Command | None, text: str, slash: int) -> tuple[int, list[str]]:
-    """Nothing is known about format letters."""
-    return len(text), []
+    if command is None:
+        return len(text), []
+    end = len(first_word(typed))
+    if end < len(typed):
+        blanks = len(typed) - end - len(typed[end:].lstrip(" \t"))
+        return complete_arguments(session, node, text, slash + 1 + end + blanks)
+    if isinstance(command.forms, str):
+        return len(text), [""] if typed else []
+    start = typed.rfind("/") + 1
+    return slash + 1 + start, [name for name in command.forms if name.startswith(typed[start:])]
 
 
 def complete_arguments(session: Any, node: Node, text: str, position: int) -> tuple[int, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from vmdbg.errors import UserError
+from vmdbg.patterns import Pattern
 from vmdbg.views.result import Table
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ ARROW = " => "
 CONDITION = re.compile(
     r"\s*(?P<field>[\w.\[\]-]*)\s*(?P<op>==|!=|<=|>=|=~|<|>)\s*(?P<value>.*\S)\s*", re.DOTALL
 )
-STEP = re.compile(r"\.?([\w-]+)|\[(\d+)\]")
+STEP = re.compile(r"\.?([\w-]+)|\[([0-9]{1,18})\]")
 ORDER = {
     "<": lambda left, right: left < right,
     "<=": lambda left, right: left <= right,
@@ -169,10 +170,7 @@ def compare(found: Any, op: str, wanted: Any) -> bool:
     if op == "!=":
         return bool(found != wanted)
     if op == "=~":
-        try:
-            return re.search(str(wanted), str(found)) is not None
-        except re.error as error:
-            raise UserError(f"Error in regular expression: {error}") from None
+        return Pattern(str(wanted)).found_in(str(found))
     if not isinstance(found, (int, float)) or not isinstance(wanted, (int, float)):
         raise UserError(f"{shown(found)} {op} {shown(wanted)} cannot be compared")
     return bool(ORDER[op](found, wanted))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.errors import UserError
+from vmdbg.patterns import Pattern
 from vmdbg.shell.command import FIRST, GROUPS, PURE, USER_GROUP_TEXT, Command
 
 TYPE_CHECKING = False
@@ -302,12 +302,7 @@ def plain(line: Line) -> str:
 
 def apropos(interpreter: Interpreter, pattern: str, verbose: bool) -> Iterator[Line]:
     """Commands and settings whose name or text matches, as `name, aliases -- summary`."""
-    import re
-
-    try:
-        search = re.compile(pattern, re.IGNORECASE)
-    except re.error as error:
-        raise UserError(f"Error in regular expression: {str(error).capitalize()}") from None
+    search = Pattern(pattern, ignore_case=True)
     registry = interpreter.registry
     registry.load_all()
     registry.adopt_settings(interpreter.session.settings)
@@ -318,7 +313,7 @@ def apropos(interpreter: Interpreter, pattern: str, verbose: bool) -> Iterator[L
             continue
         text = documentation(interpreter, node)
         names = [node.name, *aliases_of(registry, node)]
-        if not any(search.search(name) for name in names) and not search.search(text):
+        if not any(search.found_in(name) for name in names) and not search.found_in(text):
             continue
         if verbose:
             yield ""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 
 from vmdbg.errors import UserError
+from vmdbg.units import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
+
+HISTORY_FILE = ".vmdbg_history"
 
 
 def history_path(session: Session) -> str:
@@ -26,36 +29,56 @@ def watch_history(session: Session) -> None:
             settings.set(name, os.path.abspath(str(value)))
 
     settings.watch(name, absolute)
-    absolute(settings.get(name))
+    settings.offer(name, os.path.abspath(settings.string(name)))
+
+
+def offer_history(session: Session) -> None:
+    """The defaults for a person at a terminal: the history is saved, in the home folder unless the working
+    folder has one.  `VMDBGHISTFILE` and `VMDBGHISTSIZE` come before what was set."""
+    settings = session.settings
+    settings.offer("history save", True)
+    if not os.path.isfile(settings.string("history filename")):
+        settings.offer("history filename", "~/" + HISTORY_FILE)
+    size = os.environ.get("VMDBGHISTSIZE", "").strip()
+    entries = decimal(size.removeprefix("-"))
+    if entries is not None:
+        settings.set("history size", None if size.startswith("-") else entries)
+    if "VMDBGHISTFILE" in os.environ:
+        settings.set("history filename", os.environ["VMDBGHISTFILE"])
+
+
+def read_history(path: str) -> list[str]:
+    """The lines of a history file; none if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return [line.rstrip("\n") for line in file]
+    except OSError:
+        return []
 
 
 def load_history(session: Session) -> None:
-    """Reads the history file, if there is one.  `VMDBGHISTFILE` and `VMDBGHISTSIZE` come first."""
-    settings = session.settings
-    size = os.environ.get("VMDBGHISTSIZE")
-    if size is not None and size.strip().lstrip("-").isdigit():
-        settings.set("history size", None if int(size) < 0 else int(size))
-    if "VMDBGHISTFILE" in os.environ:
-        settings.set("history filename", os.environ["VMDBGHISTFILE"])
+    """Reads the history file, if there is one."""
     path = history_path(session)
     if not path:
         return
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.rstrip("\n") for line in file]
-    except OSError:
-        return
-    limit = settings.number("history size")
-    session.interpreter.history[:0] = lines if limit is None else lines[-limit:] if limit else []
+    history = session.interpreter.history
+    history[:0] = newest(session, read_history(path))
+
+
+def newest(session: Session, lines: list[str]) -> list[str]:
+    """As many of the last lines as `history size` allows."""
+    limit = session.settings.number("history size")
+    return lines if limit is None else lines[-limit:] if limit else []
 
 
 def save_history(session: Session) -> None:
-    """Writes the history file if `history save` is on."""
+    """Writes the history file if `history save` is on; only its owner may read it."""
     path = history_path(session)
     if not path or not session.settings.flag("history save"):
         return
     try:
-        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.writelines(line + "\n" for line in session.interpreter.history)
     except OSError as error:
         session.output.warning(f"Could not write the history to {path}: {error.strerror}")
@@ -78,9 +101,9 @@ def expand(session: Session, line: str) -> tuple[str, bool]:
     if word.startswith("!"):
         found, tail = (history[-1] if history else None), text[2:]
         return (found + tail, True) if found is not None else missing(word)
-    if word.lstrip("-").isdigit():
-        number = int(word)
-        index = number - 1 if number > 0 else len(history) + number
+    number = decimal(word.removeprefix("-"))
+    if number is not None:
+        index = len(history) - number if word.startswith("-") else number - 1
         found = history[index] if 0 <= index < len(history) else None
     else:
         found = next((old for old in reversed(history) if old.startswith(word)), None)

@@ -237,7 +237,7 @@ class Interpreter:
             return
         output = self.session.output
         if isinstance(result, str):
-            output.write(result + "\n")
+            output.line(result)
             return
         from vmdbg.views.result import Result, joined, render
 

@@ -7,6 +7,19 @@ words that may stand there.  `rest=True` takes the line as it stands.  `label` i
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.shell.offering import (
+    complete_catch,
+    complete_condition,
+    complete_expression,
+    complete_pipe,
+    complete_printf,
+    complete_shell,
+    complete_signal,
+    complete_signals,
+    complete_stops,
+    complete_type_expression,
+    last_word,
+)
 from vmdbg.units import parse_size
 
 TYPE_CHECKING = False
@@ -65,21 +78,10 @@ def _address(session: Any, text: str) -> int:
     return int(session.address(text))
 
 
-def complete_expression(session: Any, text: str) -> list[str]:
-    """Convenience variables, registers, functions and symbols for the word at the end of `text`."""
-    start = len(text)
-    while start and (text[start - 1].isalnum() or text[start - 1] in "_$."):
-        start -= 1
-    word = text[start:]
-    return [text[:start] + name for name in session.names() if word and name.startswith(word)]
-
-
 def complete_location(session: Any, text: str) -> list[str]:
     """Names of the program, its labels and processes too, for the word at the end of `text`."""
     program = getattr(getattr(session.target, "machine", None), "program", None)
-    start = len(text)
-    while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
-        start -= 1
+    start = last_word(text, "_")
     places = program.places if program is not None else ()
     found = {text[:start] + name for name in places if name.startswith(text[start:])}
     return [*(found | set(complete_expression(session, text)))]
@@ -234,3 +236,12 @@ REST = Kind("text", _text, rest=True)
 LOCATION = Kind("location", _text, complete_location, label="LOCATION", rest=True)
 REST_EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", rest=True)
 REST_FILE = Kind("file", _text, complete_file, label="FILE", rest=True)
+TYPE_EXPRESSION = Kind("expression or type", _text, complete_type_expression, label="EXP", rest=True)
+PRINTF = Kind("format and expressions", _text, complete_printf, rest=True)
+CONDITION = Kind("stop and condition", _text, complete_condition, rest=True)
+STOP_NUMBERS = Kind("stop numbers", _text, complete_stops, rest=True)
+SIGNALS = Kind("signals and actions", _text, complete_signals, rest=True)
+CATCH = Kind("event", _text, complete_catch, label="KIND", rest=True)
+PIPE_LINE = Kind("command line and shell command", _text, complete_pipe, label="COMMAND", rest=True)
+SIGNAL = Kind("signal", _text, complete_signal, rest=True)
+SHELL_LINE = Kind("shell command", _text, complete_shell, rest=True)

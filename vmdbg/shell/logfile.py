@@ -43,8 +43,11 @@ def stop(session: Session) -> None:
     output = session.output
     if output.log is None:
         return
-    output.log.close()
-    output.log, output.log_only = None, False
+    log, output.log, output.log_only = output.log, None, False
+    try:
+        log.close()
+    except OSError as error:
+        output.warning(f"The log may not be whole: {error.strerror}.")
     if session.from_tty:
         output.line(f"Done logging to {session.extras['log_name']}.")
 

@@ -1,4 +1,7 @@
-"""The pager's question and other questions, in GDB's words."""
+"""The pager's question and other questions, in GDB's words.
+
+An answer is a line that was typed, or the next of the lines that were pasted.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,34 @@ if TYPE_CHECKING:
 PAGER_PROMPT = "--Type <RET> for more, q to quit, c to continue without paging--"
 
 
-def ask_pager(session: Session) -> str:
-    """Asks at a full page: `q`, `c` or nothing."""
+def answer(session: Session, question: str, pasted: str | None) -> str:
+    """Writes a question and reads a line, with its newline; nothing at the end of input.  Ctrl-C is Quit."""
     stdout = session.output.stdout
-    stdout.write(PAGER_PROMPT)
+    stdout.write(question)
+    if pasted is not None:
+        stdout.write(pasted + "\n")
+        return pasted + "\n"
     stdout.flush()
     try:
-        line = sys.stdin.readline()
+        return sys.stdin.readline()
     except KeyboardInterrupt:
         stdout.write("\n")
         raise Quit from None
+
+
+def ask_pager(session: Session, pasted: str | None = None) -> str:
+    """Asks at a full page: `q`, `c` or nothing."""
+    line = answer(session, PAGER_PROMPT, pasted)
     if not line:
-        stdout.write("\n")
+        session.output.stdout.write("\n")
         return "q"
     return line.strip()[:1].lower()
 
 
-def read_answer(session: Session, question: str) -> str:
+def read_answer(session: Session, question: str, pasted: str | None = None) -> str:
     """Writes a question and reads a line; the end of input is a yes, as in GDB."""
-    stdout = session.output.stdout
-    stdout.write(question)
-    stdout.flush()
-    line = sys.stdin.readline()
+    line = answer(session, question, pasted)
     if not line:
-        stdout.write("EOF [assumed Y]\n")
+        session.output.stdout.write("EOF [assumed Y]\n")
         return "y"
     return line

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from vmdbg.units import decimal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.timeline import Timeline
     from vmdbg.debugger.values import Value
 
-NAMED = re.compile(r"\$\$?\d+|\$\$|\$[A-Za-z_]\w*|\$(?![\w$])")
+NAMED = re.compile(r"\$\$?[0-9]+|\$\$|\$[A-Za-z_]\w*|\$(?![\w$])")
 OF_THE_TERMINAL = ("height", "width", "editing", "history", "logging", "prompt", "style", "pagination")
 OF_THE_FILE = ("machine.program", "machine.warm", "kernel.swapped")  # what `file` sets
 
@@ -46,7 +48,13 @@ def value_of(session: Session, name: str) -> Value | None:
         if word[:1].isalpha() or word[:1] == "_":
             found = session.variables.values.get(word)
         else:
-            found = session.values.get(-int(word[1:] or 1) if word.startswith("$") else int(word or 0))
+            digits = word.removeprefix("$")
+            number = decimal(digits) if digits else len(word)
+            found = (
+                session.values.get(-number if word.startswith("$") else number)
+                if number is not None
+                else None
+            )
     except UserError:
         pass
     return found

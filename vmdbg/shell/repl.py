@@ -1,19 +1,20 @@
 """The prompt on a terminal: editing, completion, colour, history, blocks, toolbar.
 
-This file and `lexer` are the only importers of prompt_toolkit and pygments.
+This file, `keys` and `lexer` are the only importers of prompt_toolkit and pygments.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is loaded anyway
+from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.history import InMemoryHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.key_binding.bindings.completion import display_completions_like_readline
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -21,12 +22,14 @@ from prompt_toolkit.styles import Style
 
 from vmdbg.errors import UserError
 from vmdbg.shell.completion import complete_word
+from vmdbg.shell.keys import CompletionList, bindings
 from vmdbg.shell.lexer import styled_words
 from vmdbg.shell.script import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
@@ -43,6 +46,8 @@ STYLE = Style.from_dict(
         "comment": "ansibrightblack",
         "unknown": "",
         "bottom-toolbar": "noreverse ansibrightblack",
+        "question": "ansidefault",
+        "auto-suggestion": "ansibrightblack",
     }
 )
 
@@ -94,13 +99,15 @@ class TerminalSource(Source):
 
     interactive = True
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, line_read: Callable[[], None]) -> None:
+        """`line_read()` is called after each line: prompt_toolkit has taken the handler of SIGWINCH away."""
         super().__init__("stdin", ())
-        self._session = session
+        self._session, self.line_read = session, line_read
         self._history = InMemoryHistory()
         for line in session.interpreter.history:
             self._history.append_string(line)
         coloured = session.output.coloured
+        self._pasted: list[str] = []  # lines to be read before any that is typed; the last has no end yet
         self._below = ""
         output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
         output.enable_cpr = False
@@ -109,48 +116,73 @@ class TerminalSource(Source):
             completer=ShellCompleter(session),
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
+            # Without colour a suggestion would look like something that was typed.
+            auto_suggest=AutoSuggestFromHistory() if coloured else None,
             lexer=ShellLexer(session) if coloured else None,
             style=STYLE if coloured else Style([]),
             include_default_pygments_style=False,
-            key_bindings=bindings(self.hide_toolbar),
-            enable_open_in_editor=True,
+            key_bindings=bindings(CompletionList(self.show_below), self.paste),
+            enable_open_in_editor=not session.policy.restricted,
+            enable_suspend=True,
             output=output,
         )
 
-    def hide_toolbar(self) -> None:
-        """It is gone until the next line is read."""
-        self._prompt.bottom_toolbar = None
+    def show_below(self, text: str | None) -> None:
+        """Puts a question in the place of the toolbar; None brings the toolbar back, "" leaves nothing."""
+        if text is not None:
+            self._prompt.bottom_toolbar = [("class:question", text)] if text else None
+        elif self._session.toolbar is None:
+            self._prompt.bottom_toolbar = None
+        else:
+            self._prompt.bottom_toolbar = lambda: self._below
+
+    def paste(self, text: str) -> str:
+        """Keeps the lines of a pasted text behind its first, which it gives."""
+        first, *rest = text.split("\n")
+        if rest:
+            self._pasted[:0] = rest
+        return first
+
+    def take_pasted(self) -> str | None:
+        """The next whole line that was pasted, as an answer to a question; None if there is none."""
+        return self._pasted.pop(0) if len(self._pasted) > 1 else None
 
     def raw_line(self, prompt: str) -> str | None:
-        self._session.output.flush()
-        if self._session.toolbar is not None:
-            self._below = self._session.toolbar()
-            self._prompt.bottom_toolbar = lambda: self._below
+        session = self._session
+        session.output.flush()
+        if session.toolbar is not None:
+            self._below = session.toolbar()
+        self.show_below(None)
+        vi = session.settings.string("editing-mode") == "vi"
+        self._prompt.app.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
+        self.line_number += 1
+        pasted = self.take_pasted()
+        if pasted is not None:
+            self._history.append_string(pasted)
+            session.output.line(prompt + pasted)
+            return pasted
         try:
-            line = self._prompt.prompt(prompt)
+            line = self._prompt.prompt(
+                prompt,
+                default=self._pasted.pop() if self._pasted else "",
+                set_exception_handler=False,
+                pre_run=self.end_on_error,
+            )
         except EOFError:
             return None
-        self.line_number += 1
-        return line
+        except KeyboardInterrupt:
+            self._pasted = []
+            raise
+        finally:
+            self.line_read()
+        return self.paste(line)
 
+    def end_on_error(self) -> None:
+        """An exception in what draws or completes ends the line and is raised by `prompt`."""
+        app = self._prompt.app
 
-def bindings(hide_toolbar: Callable[[], None]) -> KeyBindings:
-    """Ctrl-D on an empty line types `quit`, as GDB shows it; Tab completes, or lists what there is."""
-    keys = KeyBindings()
+        def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            if app.is_running and not app.is_done:
+                app.exit(exception=context.get("exception") or RuntimeError(context["message"]))
 
-    @keys.add("tab")
-    def _(event: KeyPressEvent) -> None:
-        text = event.current_buffer.text
-        display_completions_like_readline(event)
-        if event.current_buffer.text == text:
-            hide_toolbar()  # the list is written below the line, where the toolbar would stay
-
-    @keys.add("c-d")
-    def _(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        if buffer.text:
-            buffer.delete()
-        else:
-            event.app.exit(exception=EOFError)
-
-    return keys
+        asyncio.get_running_loop().set_exception_handler(failed)

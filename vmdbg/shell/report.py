@@ -56,7 +56,14 @@ def bug_line(session: Session, error: BaseException) -> str:
         session.output.error(text.rstrip("\n"))
     what = f"{type(error).__name__}: {error}".split("\n")[0]
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="vmdbg-bug-", suffix=".txt", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            prefix="vmdbg-bug-",
+            suffix=".txt",
+            delete=False,
+        ) as file:
             file.write(text)
     except OSError:
         return f"Internal error: {what}.  This is a bug of vmdbg."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.grammar import is_comment
+from vmdbg.units import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,16 +172,16 @@ class UserArguments:
         while (found := line.find("$arg", position)) >= 0:
             end = found + 4
             digits = end
-            while digits < len(line) and line[digits].isdigit():
+            while digits < len(line) and line[digits] in "0123456789":
                 digits += 1
             if line[end : end + 1] == "c":
                 value, stop = str(len(self.words)), end + 1
             elif line[end : end + 1] == "*":
                 value, stop = self.text, end + 1
             elif digits > end:
-                number = int(line[end:digits])
-                if number >= len(self.words):
-                    raise UserError(f"Missing argument {number} in user function.")
+                number = decimal(line[end:digits].lstrip("0") or "0")
+                if number is None or number >= len(self.words):
+                    raise UserError(f"Missing argument {line[end:digits]} in user function.")
                 value, stop = self.words[number], digits
             else:
                 value, stop = line[found:end], end

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
 
 DISPLAYS = "displays"
+MOST = (1 << 63) - 1  # operations or events
 
 
 def count_of(session: Session, text: str | None) -> int:
@@ -19,6 +20,8 @@ def count_of(session: Session, text: str | None) -> int:
     count = session.integer(text)
     if count < 0:
         raise UserError("Negative count.")
+    if count > MOST:
+        raise UserError("Numeric constant too large.")
     return count
 
 

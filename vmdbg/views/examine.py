@@ -7,7 +7,7 @@ import re
 from vmdbg.debugger.c_types import DOUBLE, EXAMINED, SINGLE, CType, pointer_to
 from vmdbg.debugger.values import VOID_VALUE, Reader, Value, from_bytes, goes_on, make, read_string
 from vmdbg.errors import UserError
-from vmdbg.units import format_address
+from vmdbg.units import decimal, format_address
 from vmdbg.views.scalars import (
     ADDRESS_MASK,
     DEFAULT_OPTIONS,
@@ -27,7 +27,6 @@ FORMAT_FORM = re.compile(r"(-?)([0-9]*)([A-Za-z]*)")
 WIDE = {1: "", 2: "u", 4: "U"}
 WIDE_UNITS = "hw"
 BACKWARD_REACH = 1 << 16
-MAX_DIGITS = 18
 
 
 class Format:
@@ -100,7 +99,9 @@ def decode_format(text: str, letter: str = "", size: str = "") -> Format:
     found = FORMAT_FORM.match(text)
     assert found is not None
     minus, digits, letters = found.groups()
-    count = int(digits[:MAX_DIGITS]) if digits else 1
+    count = decimal(digits.lstrip("0") or "0") if digits else 1
+    if count is None:
+        raise UserError("Numeric constant too large.")
     result = Format(-count if minus else count)
     for char in letters:
         if char in SIZES:
@@ -153,6 +154,8 @@ class Examiner:
     def lines(self, address: int) -> Iterator[str]:
         """The lines from an address on; the state moves with them."""
         count = self.form.count
+        if abs(count) * self.kind.size > ADDRESS_MASK >> 1:
+            raise UserError("Numeric constant too large.")  # more than half of all addresses
         start = address & ADDRESS_MASK
         if count < 0:
             start, count = self.rewound(start, -count)

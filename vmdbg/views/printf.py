@@ -10,7 +10,7 @@ from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 FORMAT_ESCAPES = {**ESCAPES, "e": "\033", "\\": "\\", '"': '"'}
@@ -149,14 +149,17 @@ def conversion(found: re.Match[str]) -> Piece:
     return Piece("", flags, width, precision, length, letter)
 
 
-def printf_pieces(form: str, arguments: Sequence[Value], read: Reader) -> Iterator[str]:
-    """The text of `printf` part by part.  UserError as GDB says it; what came before it was printed."""
+def printf_pieces(
+    form: str, arguments: Sequence[Value], read: Reader, foreign: Callable[[str], str] = str
+) -> Iterator[str]:
+    """The text of `printf` part by part.  UserError as GDB says it; what came before it was printed.
+    What the arguments give is passed through `foreign`."""
     pieces = pieces_of(form)
     if sum(bool(piece.letter) for piece in pieces) != len(arguments):
         raise UserError("Wrong number of arguments for specified format-string")
     rest = iter(arguments)
     for piece in pieces:
-        yield convert(piece, next(rest), read) if piece.letter else piece.text
+        yield foreign(convert(piece, next(rest), read)) if piece.letter else piece.text
 
 
 def format_printf(form: str, arguments: Sequence[Value], read: Reader) -> str:

@@ -13,6 +13,7 @@ A line is a `str` or a list of fragments `(style, text)`; styles are the names i
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.units import unicode_only, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Table(Result):
         yield from self.title
         widths: list[int] = []
         for chunk in chunks(self._sequences(), SAMPLE):
-            cells = [[column.format(row[index]) for index, column in shown] for row in chunk]
+            cells = [[visible(column.format(row[index])) for index, column in shown] for row in chunk]
             first = not widths
             if first:
                 widths = [len(column.header) if self.headers else 0 for _, column in shown]
@@ -300,6 +301,8 @@ def json_lines(result: Result, hex_addresses: bool = False, indent: int | None =
     def clean(value: Any, key: str = "") -> Any:
         if key in addresses and isinstance(value, int) and not isinstance(value, bool):
             return f"{value & WORD_MASK:#x}" if hex_addresses else value & WORD_MASK
+        if isinstance(value, str):
+            return value if value.isprintable() else unicode_only(value)
         if isinstance(value, dict):
             return {name: clean(item, name) for name, item in value.items()}
         if isinstance(value, (list, tuple)):

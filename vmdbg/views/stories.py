@@ -6,12 +6,12 @@ from vmdbg.debugger.history import AT_BEGIN, AT_END, AT_INTERRUPT
 from vmdbg.kernel.faults import CAUSE_LIMIT
 from vmdbg.state.tables import KERNEL_CPU
 from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
-from vmdbg.views.result import ADDRESS, DATA, NUMBER, Column, Result, folded
+from vmdbg.views.result import ADDRESS, DATA, NUMBER, SAMPLE, Column, Result, chunks, folded
 from vmdbg.views.teller import Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from vmdbg.debugger.happenings import Happening
@@ -48,7 +48,7 @@ class EventTable(Result):
     """
 
     def __init__(
-        self, machine: Machine, rows: list[Happening], grouped: bool = False, past: PastTeller | None = None
+        self, machine: Machine, rows: Iterable[Happening], grouped: bool = False, past: PastTeller | None = None
     ) -> None:
         self.teller, self.rows, self.grouped, self.past = past or Teller(machine), rows, grouped, past
 
@@ -109,14 +109,21 @@ class EventTable(Result):
         return f"{time}-{last.number}", first.name, tell_walk(self.teller, rows), costs
 
     def lines(self) -> Iterator[Line]:
-        cells = [self.cells(rows) for rows in self.groups()]
-        header = len(cells) > 1
-        widths = [max((len(str(row[place])) for row in cells), default=0) for place in (0, 1)]
-        if header:
-            widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
+        header, widths = False, [0, 0]
+        for number, cells in enumerate(chunks((self.cells(rows) for rows in self.groups()), SAMPLE)):
+            widths = [max(widths[place], *[len(row[place]) for row in cells]) for place in (0, 1)]
+            if number == 0 and len(cells) > 1:
+                header = True
+                widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
+                room = WIDTH - sum(widths) - 4
+                yield [("header", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
+            yield from self.chunk_lines(cells, widths, header)
+
+    def chunk_lines(
+        self, cells: list[tuple[str, str, str, int | None]], widths: list[int], header: bool
+    ) -> Iterator[Line]:
+        """The lines of some rows below each other."""
         room = WIDTH - sum(widths) - 4  # for what is said and the cycles
-        if header:
-            yield [("header", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
         for time, name, what, cycles in cells:
             cost = ("-" if cycles is None else str(cycles)) if header or cycles is not None else ""
             said, *more = folded([what], room - (len(cost) + 2 if cost else 0))

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 def breakpoint_at(session: Session, stops: Stops, text: str, disposition: str, pid: int) -> Stop:
     """A breakpoint at a location: a line, `FILE:LINE`, a label, or an expression for an address."""
     from vmdbg.debugger.breaking import break_address, break_line
-    from vmdbg.units import s64
+    from vmdbg.units import decimal, s64
 
     machine = session.target.machine
     program = machine.program
     head, colon, tail = text.rpartition(":")
-    if text.isdigit() or (colon and tail.isdigit()):
+    line = decimal(tail)
+    if line is not None:
         if colon and (program is None or not f"/{program.file}".endswith(f"/{head}")):
             raise UserError(f"No source file named {head}.")
-        return break_line(stops, machine, int(tail or text), disposition, pid)
+        return break_line(stops, machine, line, disposition, pid)
     for process in getattr(program, "processes", ()):
         if text in process.labels:
             return break_line(stops, machine, line_of(process, process.labels[text]), disposition, pid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
-from vmdbg.shell.kinds import REST
+from vmdbg.shell.kinds import CONDITION, STOP_NUMBERS
 from vmdbg.views.result import NUMBER, Column, Table
 
 TYPE_CHECKING = False
@@ -100,14 +100,14 @@ def chosen(session: Session, text: str | None) -> list[Stop]:
     return found
 
 
-NUMBERS = Argument("numbers", REST, optional=True)
+NUMBERS = Argument("numbers", STOP_NUMBERS, optional=True)
 
 
 @command(
     "ignore",
     group="breakpoints",
     effect=SHELL,
-    arguments=[Argument("text", REST, optional=True)],
+    arguments=[Argument("text", CONDITION, optional=True)],
     usage="ignore NUM COUNT",
     summary="Set the ignore-count of a stop to COUNT.",
     help="Crossings of the stop are passed by that often; only those count whose condition holds.",
@@ -132,7 +132,7 @@ def ignore_command(session: Session, args: Args) -> object:
     "condition",
     group="breakpoints",
     effect=SHELL,
-    arguments=[Argument("text", REST, optional=True)],
+    arguments=[Argument("text", CONDITION, optional=True)],
     usage="condition NUM [EXPR]",
     summary="Specify stop number NUM to stop only if EXPR is true.",
     help="Without an expression the stop becomes unconditional." + CONDITION_HELP,
@@ -151,7 +151,7 @@ def condition_command(session: Session, args: Args) -> object:
     "commands",
     group="breakpoints",
     effect=SHELL,
-    arguments=[Argument("numbers", REST, optional=True)],
+    arguments=[Argument("numbers", STOP_NUMBERS, optional=True)],
     usage="commands [NUM|RANGE]...",
     summary="Set commands to be executed when the given stops hold.",
     help="""

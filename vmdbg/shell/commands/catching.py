@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command
 from vmdbg.shell.commands.breakpoints import CONDITION_HELP, declared, options_of, split_condition
-from vmdbg.shell.kinds import EVENT, Kind, near_hint
+from vmdbg.shell.kinds import CATCH, near_hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vmdbg.shell.command import Args
     from vmdbg.state.events import Event
 
-EVENT_REST = Kind("event", lambda session, text: text, EVENT.complete, label="KIND", rest=True)
 GROUPS = {
     "fault": ("fault-minor", "fault-major", "fault-cow", "fault-file", "fault-access"),
     "swapin": ("swap-in",),
@@ -111,7 +110,7 @@ def make_catch(session: Session, args: Args, disposition: str) -> str:
     group="breakpoints",
     needs=("run",),
     effect=SHELL,
-    arguments=[Argument("event", EVENT_REST, optional=True)],
+    arguments=[Argument("event", CATCH, optional=True)],
     usage="catch KIND [ARG|LOW..HIGH] [-pid PID] [-cpu CPU] [if EXPR]",
     summary="Stop the program at every event of a kind.",
     help=CATCH_HELP + CONDITION_HELP,
@@ -132,7 +131,7 @@ def catch_command(session: Session, args: Args) -> object:
     group="breakpoints",
     needs=("run",),
     effect=SHELL,
-    arguments=[Argument("event", EVENT_REST, optional=True)],
+    arguments=[Argument("event", CATCH, optional=True)],
     usage="tcatch KIND [ARG|LOW..HIGH] [-pid PID] [-cpu CPU] [if EXPR]",
     summary="Stop the program once at an event of a kind.",
     help='As "catch", but the catchpoint is deleted when the program stops at it.',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
-from vmdbg.shell.kinds import REST
+from vmdbg.shell.kinds import SIGNAL, SIGNALS
 from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def signal_table(session: Session, numbers: Iterable[int]) -> Table:
     group="breakpoints",
     needs=("run",),
     effect=SHELL,
-    arguments=[Argument("what", REST, optional=True)],
+    arguments=[Argument("what", SIGNALS, optional=True)],
     usage="handle SIGNAL... [stop|nostop]",
     summary="Specify which signals of processes stop the program.",
     help="""
@@ -114,7 +114,7 @@ def handle_command(session: Session, args: Args) -> object:
     needs=("run",),
     effect=PURE,
     forms=("json", "csv"),
-    arguments=[Argument("signal", REST, optional=True)],
+    arguments=[Argument("signal", SIGNAL, optional=True)],
     usage="info signals[/json|/csv] [SIGNAL]",
     summary="What the program does at signals of processes.",
     examples=["info signals", "info signals SIGSEGV"],

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, Argument, command
-from vmdbg.shell.kinds import COMMAND_LINE, REST, REST_FILE
+from vmdbg.shell.kinds import PIPE_LINE, REST_FILE, SHELL_LINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def note_exit(session: Session, status: int) -> None:
     "shell",
     aliases=("!",),
     group="support",
-    arguments=[Argument("line", REST, optional=True)],
+    arguments=[Argument("line", SHELL_LINE, optional=True)],
     usage="shell [COMMAND]",
     summary="Execute the rest of the line as a shell command.",
     help='With no arguments, run an inferior shell.  "$_shell_exitcode" holds its exit status afterwards.',
@@ -47,7 +47,7 @@ def shell_command(session: Session, args: Args) -> object:
 @command(
     "make",
     group="support",
-    arguments=[Argument("line", REST, optional=True)],
+    arguments=[Argument("line", SHELL_LINE, optional=True)],
     usage="make [ARGS]",
     summary="Run the ``make'' program using the rest of the line as arguments.",
 )
@@ -60,7 +60,7 @@ def make_command(session: Session, args: Args) -> object:
     "pipe",
     aliases=("|",),
     group="support",
-    arguments=[Argument("line", COMMAND_LINE, optional=True)],
+    arguments=[Argument("line", PIPE_LINE, optional=True)],
     usage=(
         "pipe COMMAND | SHELL_COMMAND",
         "pipe -d DELIM COMMAND DELIM SHELL_COMMAND",

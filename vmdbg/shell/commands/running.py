@@ -9,14 +9,16 @@ from vmdbg.shell.stopping import boot_if_changed, count_of, show_all_displays, s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from vmdbg.debugger.happenings import Happening
     from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
     from vmdbg.views.result import Line, Result
     from vmdbg.views.stories import EventTable
 
 COUNT = Argument("count", REST_EXPRESSION, optional=True)
+AT_ONCE = 1000  # events; more are shown as the machine goes
 RUNNING = "The program being debugged has been started already.\nStart it from the beginning? "
 
 
@@ -161,26 +163,31 @@ given.  The machine then is as it was at that instant, inside the operation.  Wi
     examples=["stepi", "stepi 11", "stepi/json 3"],
 )
 def stepi_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.single_events import events_from_here
     from vmdbg.kernel.processes import live_processes
     from vmdbg.views.stories import EventTable, ended_lines
 
     timeline = session.timeline
     timeline.require_process()
     alive = live_processes(timeline.machine.k)
-    rows = timeline.step_events(count_of(session, args.count))
+    count = count_of(session, args.count)
+    rows: Iterable[Happening] = events_from_here(timeline, count)
+    if count <= AT_ONCE:
+        rows = list(rows)
     table = EventTable(timeline.machine, rows)
     if args.form:
         return table
-    return stepped(session, table, list(ended_lines(timeline.ended(alive))))
+    return stepped(session, table, lambda: list(ended_lines(timeline.ended(alive))))
 
 
-def stepped(session: Session, table: EventTable, ended: list[Line]) -> Iterator[Result]:
+def stepped(session: Session, table: EventTable, ended: Callable[[], list[Line]]) -> Iterator[Result]:
     """What a halt after single events shows: they, who ended, and the displays."""
     from vmdbg.views.result import Lines
 
     yield table
-    if ended:
-        yield Lines(ended)
+    lines = ended()
+    if lines:
+        yield Lines(lines)
     show_all_displays(session)
 
 

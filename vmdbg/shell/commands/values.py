@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import FORMAT_LETTERS, Argument, Option, command
-from vmdbg.shell.kinds import NUMBER, REST, REST_EXPRESSION
+from vmdbg.shell.kinds import NUMBER, PRINTF, REST, REST_EXPRESSION, TYPE_EXPRESSION
 from vmdbg.views.result import Lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from vmdbg.debugger.session import Session
@@ -166,33 +166,34 @@ def echo_command(session: Session, args: Args) -> object:
 @command(
     "printf",
     group="data",
-    arguments=[Argument("arguments", REST, optional=True)],
+    arguments=[Argument("arguments", PRINTF, optional=True)],
     usage='printf "FORMAT", EXPR, ...',
     summary='Formatted printing, like the C "printf" function.',
     help="This supports most C printf format specifications, like %s, %d, etc.",
     examples=['printf "%d pages\\n", 3'],
 )
 def printf_command(session: Session, args: Args) -> object:
-    for piece in printf_pieces(session, args.arguments or ""):
+    for piece in printf_pieces(session, args.arguments or "", session.output.foreign):
         session.output.write(piece)
     return None
 
 
-def printf_pieces(session: Session, text: str) -> Iterator[str]:
-    """What `printf TEXT` writes; what comes before an error is written."""
+def printf_pieces(session: Session, text: str, foreign: Callable[[str], str] = str) -> Iterator[str]:
+    """What `printf TEXT` writes; what comes before an error is written.  `foreign` gets what the arguments
+    give."""
     from vmdbg.views import printf
 
     form, rest = printf.split_printf(text)
     evaluator = session.evaluator
     arguments = [evaluator.run(node) for node in evaluator.parse_list(rest)]
-    return printf.printf_pieces(form, arguments, evaluator.scope.read_memory)
+    return printf.printf_pieces(form, arguments, evaluator.scope.read_memory, foreign)
 
 
 @command(
     "eval",
     aliases=("ev",),
     group="data",
-    arguments=[Argument("arguments", REST, optional=True)],
+    arguments=[Argument("arguments", PRINTF, optional=True)],
     usage='eval "FORMAT", EXPR, ...',
     summary="Construct a vmdbg command and then evaluate it.",
     help='The arguments are the same as those of "printf"; what that would print is executed.',
@@ -206,7 +207,7 @@ def eval_command(session: Session, args: Args) -> object:
 @command(
     "whatis",
     group="data",
-    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    arguments=[Argument("expression", TYPE_EXPRESSION, optional=True)],
     usage="whatis [EXP]",
     summary="Print data type of expression EXP.",
     examples=["whatis 1 + 1"],
@@ -223,7 +224,7 @@ def whatis_command(session: Session, args: Args) -> object:
     "ptype",
     aliases=("pt",),
     group="data",
-    arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
+    arguments=[Argument("expression", TYPE_EXPRESSION, optional=True)],
     usage="ptype [EXP]",
     summary="Print definition of type TYPE.",
     help="Without structures, types have no parts: the same as whatis.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, Option, command
 from vmdbg.shell.commands.breakpoints import CONDITION_HELP, declared, split_condition
-from vmdbg.shell.kinds import NUMBER, REST
+from vmdbg.shell.kinds import LOCATION, NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ OPTIONS = [
     Option("-width", NUMBER, default=1, help="that many bytes, 1 to 8"),
 ]
 WIDEST = 8
-WHERE = Argument("where", REST, optional=True)
+WHERE = Argument("where", LOCATION, optional=True)
 MEMORY_HELP = """
 ADDRESS is virtual, of the current process, and followed from frame to frame; -phys ADDRESS is physical,
 whatever process touches it by whatever address.  An expression for a value in memory, such as

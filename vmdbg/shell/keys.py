@@ -1,0 +1,179 @@
+"""The keys of the prompt where they differ from prompt_toolkit's: as readline and GDB have them.
+
+No key opens a second application: the question before a long list of completions and the stops between
+its pages are states of the one that reads the line.
+"""
+
+from __future__ import annotations
+
+from prompt_toolkit.application import get_app
+from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
+from prompt_toolkit.filters import Condition, has_focus, is_searching
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.search import accept_search, stop_search
+
+from vmdbg.units import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prompt_toolkit.application import Application
+
+ASKED_FROM = 100  # completions from which the list is not shown unasked: readline's completion-query-items
+MORE = "--More--"
+
+
+class CompletionList:
+    """The list of completions: asked for when it is long, a page at a time.
+
+    `show_below(text)` puts a line below the input while the list waits for a key; None takes it away.
+    """
+
+    def __init__(self, show_below: Callable[[str | None], None]) -> None:
+        self._show_below = show_below
+        self._rows: list[str] = []
+        self._between = False  # of two pages; else the question is open
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a key answers the list instead of editing the line."""
+        return bool(self._rows)
+
+    def begin(self, app: Application[str], words: list[str]) -> None:
+        """Lists the words; a long list waits for an answer first."""
+        size = app.output.get_size()
+        self._rows = in_columns([visible(word) for word in words], size.columns)
+        self._between = False
+        if len(words) > ASKED_FROM:
+            self._wait(app, f"Display all {len(words)} possibilities? (y or n)")
+        else:
+            self._page(app, size.rows - 1)
+
+    def go_on(self, app: Application[str]) -> None:
+        """Yes: the next page."""
+        self._page(app, app.output.get_size().rows - 1)
+
+    def line(self, app: Application[str]) -> None:
+        """One row more, between two pages; no answer to the question."""
+        if self._between:
+            self._page(app, 1)
+
+    def end(self, app: Application[str]) -> None:
+        """No more of it."""
+        self._rows = []
+        self._wait(app, None)
+
+    def _page(self, app: Application[str], rows: int) -> None:
+        app.renderer.erase()
+        if not self._between:
+            self._show_below("")
+            app.renderer.render(app, app.layout, is_done=True)  # the line stays above its list
+        shown, self._rows = self._rows[:rows], self._rows[rows:]
+        app.output.write_raw("\n".join(shown) + "\n")
+        app.output.flush()
+        self._between = bool(self._rows)
+        self._wait(app, MORE if self._rows else None)
+
+    def _wait(self, app: Application[str], text: str | None) -> None:
+        app.renderer.erase()  # so that all of it is drawn anew
+        self._show_below(text)
+        app.invalidate()
+
+
+def in_columns(words: list[str], width: int) -> list[str]:
+    """The words in rows, sorted down the columns, as readline lays them out."""
+    widest = max(len(word) for word in words) + 2
+    columns = max(1, width // widest)
+    rows = -(-len(words) // columns)
+    return ["".join(word.ljust(widest) for word in words[row::rows]).rstrip() for row in range(rows)]
+
+
+def complete(event: KeyPressEvent, listed: CompletionList) -> None:
+    """Tab: what all completions have in common, else their list."""
+    buffer = event.current_buffer
+    found = list(buffer.completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+    common = get_common_complete_suffix(buffer.document, found)
+    if len(found) == 1:
+        buffer.delete_before_cursor(-found[0].start_position)
+        buffer.insert_text(found[0].text)
+    elif common:
+        buffer.insert_text(common)
+    elif found:
+        listed.begin(event.app, [item.display_text for item in found])
+
+
+def bindings(listed: CompletionList, paste: Callable[[str], str]) -> KeyBindings:
+    """All keys of our own.  `paste(text)` keeps the lines after the first of a pasted text to be read
+    later, and gives the first."""
+    keys = KeyBindings()
+    add_list_keys(keys, listed)
+    at_line = has_focus("DEFAULT_BUFFER")
+
+    @keys.add("tab", filter=at_line)
+    def _(event: KeyPressEvent) -> None:
+        complete(event, listed)
+
+    @keys.add("c-d", filter=at_line)
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.text:
+            buffer.delete()
+        else:
+            event.app.exit(exception=EOFError)
+
+    @keys.add(Keys.BracketedPaste, filter=at_line)
+    def _(event: KeyPressEvent) -> None:
+        text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+        event.current_buffer.insert_text(paste(text))
+        if "\n" in text:
+            event.current_buffer.validate_and_handle()
+
+    @keys.add("enter", filter=is_searching)
+    def _(event: KeyPressEvent) -> None:
+        accept_search()
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("tab", filter=is_searching)
+    @keys.add("c-d", filter=is_searching)
+    def _(event: KeyPressEvent) -> None:
+        accept_search()
+
+    @keys.add("c-c", filter=is_searching)
+    def _(event: KeyPressEvent) -> None:
+        stop_search()
+        event.app.exit(exception=KeyboardInterrupt)
+
+    return keys
+
+
+def add_list_keys(keys: KeyBindings, listed: CompletionList) -> None:
+    """What keys mean while a list of completions waits."""
+    waiting = Condition(lambda: listed.waiting and not get_app().is_done)
+
+    @keys.add(Keys.Any, filter=waiting, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        event.app.output.bell()
+
+    @keys.add("y", filter=waiting, eager=True)
+    @keys.add("Y", filter=waiting, eager=True)
+    @keys.add(" ", filter=waiting, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        listed.go_on(event.app)
+
+    @keys.add("enter", filter=waiting, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        listed.line(event.app)
+
+    for key in ("n", "N", "q", "Q", "escape", "backspace", "c-d", "c-g"):
+
+        @keys.add(key, filter=waiting, eager=True)
+        def _(event: KeyPressEvent) -> None:
+            listed.end(event.app)
+
+    @keys.add("c-c", filter=waiting, eager=True)
+    @keys.add("<sigint>", filter=waiting, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        listed.end(event.app)
+        event.app.exit(exception=KeyboardInterrupt)
