@@ -48,7 +48,11 @@ class EventTable(Result):
     """
 
     def __init__(
-        self, machine: Machine, rows: Iterable[Happening], grouped: bool = False, past: PastTeller | None = None
+        self,
+        machine: Machine,
+        rows: Iterable[Happening],
+        grouped: bool = False,
+        past: PastTeller | None = None,
     ) -> None:
         self.teller, self.rows, self.grouped, self.past = past or Teller(machine), rows, grouped, past
 
