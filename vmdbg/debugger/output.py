@@ -81,10 +81,7 @@ class Output:
 
     def write(self, text: str) -> None:
         """A piece of a result."""
-        if self.limit is not None:
-            self.limit -= len(text)
-            if self.limit < 0:
-                raise BoundReached(self.limit_reached())
+        self.count(text)
         if self._captures:
             self._captures[-1].append(text)
             return
@@ -98,6 +95,13 @@ class Output:
             self.stdout.write(text)
         else:
             self._write_paged(text)
+
+    def count(self, text: str) -> None:
+        """What is to be written counts; BoundReached if it is too much."""
+        if self.limit is not None:
+            self.limit -= len(text)
+            if self.limit < 0:
+                raise BoundReached(self.limit_reached())
 
     def limit_reached(self) -> int:
         """Says that the bound on output is reached; the exit status."""
@@ -132,6 +136,7 @@ class Output:
 
     def error(self, text: str) -> None:
         """One diagnostic line, after everything that was written before."""
+        self.count(text)
         self.flush()
         if self.log is not None:
             self.log.write(text + "\n")

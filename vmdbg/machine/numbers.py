@@ -15,7 +15,7 @@ from vmdbg.kernel.scheduler import OP_KIND
 from vmdbg.kernel.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.machine.arrays import misplaced_arrays, present_arrays
 from vmdbg.machine.boot import asid_count
-from vmdbg.machine.rows import MAX_LOOPS, NO_ROW, check_rows, rows_taken
+from vmdbg.machine.rows import MAX_LOOPS, NO_ROW, PLAIN, check_rows, rows_taken
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_PRESENT,
@@ -158,15 +158,18 @@ def wild_places(machine: Machine) -> Iterator[str]:
     ends = {1, *m.process[PROCESS_END::PROCESS].tolist(), len(depths) - 1}
     for start, end in pairwise(sorted(ends)):
         kinds = bytes(m.op[start * OP : end * OP].cast("B")[:: 8 * OP])
-        handles = any(kind & OP_KIND == OP_HANDLER for kind in kinds)
-        deepest = max((depth for depth in depths[start:end] if depth != NO_ROW), default=0)
-        if handles and deepest > MAX_LOOPS // 2:
+        if not kinds.translate(None, PLAIN):
+            continue
+        named = [row for row, kind in enumerate(kinds, start) if kind & OP_KIND in (OP_FORK, OP_HANDLER)]
+        named = [row for row in named if depths[row] != NO_ROW]
+        for row in named:
+            target = m.op[row * OP + OP_VA]
+            if target >= 0 and (target >= len(depths) or depths[target]):
+                yield f"row {row} of op: it names row {target}, which is none outside of loops"
+        handles = any(m.op[row * OP] & OP_KIND == OP_HANDLER for row in named)
+        deepest = max((depth for depth in depths[start:end] if depth != NO_ROW), default=0) if handles else 0
+        if deepest > MAX_LOOPS // 2:
             yield f"row {start} of op: {deepest} loops inside one another, and a handler"
-        for row, kind in enumerate(kinds, start):
-            if kind & OP_KIND in (OP_FORK, OP_HANDLER) and depths[row] != NO_ROW:
-                target = m.op[row * OP + OP_VA]
-                if target >= 0 and (target >= len(depths) or depths[target]):
-                    yield f"row {row} of op: it names row {target}, which is none outside of loops"
     for pid in live_processes(machine.k):
         row = m.process[pid * PROCESS : (pid + 1) * PROCESS]
         if row[PROCESS_PC] or row[PROCESS_END]:
