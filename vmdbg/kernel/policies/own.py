@@ -28,6 +28,7 @@ PARAMETERS = {
     "victim": ["m", "pid"],
 }
 MARKS = (READS, WRITES)
+MOST_SHOWN = 200  # characters of what is wrong
 
 
 def load(path: str) -> dict[str, Function]:
@@ -46,7 +47,7 @@ def load(path: str) -> dict[str, Function]:
     for statement in tree.body:
         wrong = wrong_statement(statement)
         if wrong:
-            raise InputError(wrong, path, statement.lineno)
+            raise InputError(f"{wrong:.{MOST_SHOWN}}", path, statement.lineno)
     definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if "victim" not in [node.name for node in definitions]:
         raise InputError("a policy needs a function victim(m, pid)", path)
@@ -55,7 +56,7 @@ def load(path: str) -> dict[str, Function]:
     taken = set(known)
     for node in definitions:
         if node.name in taken:
-            raise InputError(f"there is a function {node.name}; choose another name", path, node.lineno)
+            raise InputError(f"there is a function {node.name:.40}; choose another name", path, node.lineno)
         taken.add(node.name)
     known |= {name: name in PARAMETERS for name in link.SLOTS} | {"int": False, "len": False}
     known |= {node.name: mark_of(node) == WRITES for node in definitions}
@@ -71,7 +72,9 @@ def load(path: str) -> dict[str, Function]:
             *wrong_tables(node, tabled),
             *wrong_returns(node),
         ):
-            raise InputError(f"{node.name}: {wrong}", path, getattr(part, "lineno", node.lineno))
+            raise InputError(
+                f"{node.name:.40}: {wrong:.{MOST_SHOWN}}", path, getattr(part, "lineno", node.lineno)
+            )
     return {node.name: space[node.name] for node in definitions}
 
 
@@ -134,7 +137,9 @@ def execute(tree: ast.Module, path: str) -> dict[str, Any]:
         try:
             exec(compile(module, path, "exec"), space)  # noqa: S102 -- wrong_statement saw it
         except ImportError as error:
-            raise InputError(str(error), path, statement.lineno) from None
+            raise InputError(
+                f"{str(error).partition(' (')[0]:.{MOST_SHOWN}}", path, statement.lineno
+            ) from None
     return space
 
 
