@@ -80,9 +80,9 @@ def broken_lists(machine: Machine) -> Iterator[str]:
 def circles(machine: Machine) -> Iterator[str]:
     """Lists that do not end, or that meet: each row is in one list, once."""
     m, kernel = machine.m, machine.m.kernel
-    frames, processes = range(len(m.frame) // FRAME), range(len(m.process) // PROCESS)
-    rmaps = [(m.frame[f * FRAME + FRAME_RMAP], m.frame[f * FRAME + FRAME_MAPS]) for f in frames]
-    regions = [(m.process[pid * PROCESS + PROCESS_REGION], -1) for pid in processes]
+    firsts, maps = column(m.frame, FRAME, FRAME_RMAP), column(m.frame, FRAME, FRAME_MAPS)
+    rmaps = [pair for pair in zip(firsts, maps, strict=True) if pair != (0, 0)]
+    regions = [(region, -1) for region in column(m.process, PROCESS, PROCESS_REGION)]
     for name, rows, width, link, last, heads in (
         (
             "frame", m.frame, FRAME, FRAME_NEXT, -1,
