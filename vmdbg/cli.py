@@ -52,6 +52,8 @@ Output and exit:
                      missing script is an error.
   --restricted       For scripts from strangers: no shell, no pipe, no file
                      outside the working folder, bounds on what is run.
+  --time-limit=SECONDS
+                     End the run after so many seconds, with status 1.
   --color=WHEN       always, never or auto (the default: on a terminal).
   --tap              Print the results of "expect" as TAP.
   --quiet, -q        Do not print the banner.
@@ -92,6 +94,7 @@ VALUES = {
     "machine": "machine",
     "cd": "cd",
     "color": "color",
+    "time-limit": "time_limit",
 }
 
 
@@ -107,6 +110,7 @@ class Options:
         self.early: list[tuple[str, str]] = []
         self.commands: list[tuple[str, str]] = []
         self.machine, self.color, self.folder = "", "auto", ""
+        self.seconds: float | None = None
         self.program: list[str] = []
 
 
@@ -173,6 +177,10 @@ def keep(options: Options, name: str, value: str) -> None:
         options.machine = value
     elif name == "cd":
         options.folder = value
+    elif name == "time_limit":
+        if not (value.isascii() and value.isdigit() and 0 < len(value) < 7 and int(value)):
+            raise UsageError(f"invalid value '{value:.40}' of --time-limit: seconds expected")
+        options.seconds = int(value)
     else:
         if value not in ("always", "never", "auto"):
             raise UsageError(f"invalid value '{value}' of --color: always, never or auto expected")
@@ -252,10 +260,10 @@ def run(options: Options) -> int:
     session.output.silent = "batch_silent" in options.flags
     if session.batch and options.color == "auto":
         session.settings.set("style enabled", False)
-    if session.policy.restricted:
+    if session.policy.restricted or options.seconds is not None:
         from vmdbg.shell.bounds import bound
 
-        bound(session)
+        bound(session, options.seconds)
     if problem:
         session.output.error(problem)
     session.extras["tap"] = "tap" in options.flags

@@ -138,6 +138,20 @@ VICTIM = "@reads\ndef victim(m, pid):\n    {}\n    return -1\n"
             5,
             "takes 3",
         ),
+        (
+            "from vmdbg.kernel.leaving import may_leave\n" + HEAD + VICTIM.format("x = may_leave(m, m, pid)"),
+            5,
+            "m is the machine, no number",
+        ),
+        (
+            "from vmdbg.kernel.leaving import may_leave\n" + HEAD + VICTIM.format("x = may_leave(pid, 1, m)"),
+            5,
+            "the first argument of may_leave is m",
+        ),
+        (HEAD + VICTIM.format("x = m + 1"), 4, "m is the machine, no number"),
+        (HEAD + VICTIM.format("x = int(m)"), 4, "m is the machine, no number"),
+        (HEAD + VICTIM.format("x = m"), 4, "m is the machine, no number"),
+        (HEAD + VICTIM.format("pass") + "@reads\ndef f(x, m):\n    return 1\n", 7, "and the first parameter"),
         (HEAD + VICTIM.format("if pid:\n        return"), 3, "nothing on others"),
         (HEAD + "@reads\ndef victim(m, pid):\n    if pid:\n        return 1\n", 3, "nothing on others"),
         (HEAD + "@reads\ndef victim(m, pid):\n    pass\n", 3, "has to return a frame"),
@@ -173,9 +187,13 @@ def test_an_answer_that_cannot_leave_counts_as_none(tmp_path: Path) -> None:
         assert check(machine) == []
 
 
-def test_a_mistake_at_run_time_is_told_with_its_line_and_nothing_has_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line", ["x = m.frame[1 << 40]", "x = may_leave(m, 1 << 40, pid)", "x = maps_frame(m, 1 << 62, pid)"]
+)
+def test_a_mistake_at_run_time_is_told_with_its_line_and_nothing_has_run(tmp_path: Path, line: str) -> None:
+    """The policy's own, or that of what it calls with such a number."""
     file = tmp_path / "wild.py"
-    file.write_text(HEAD + VICTIM.format("x = m.frame[1 << 40]"))
+    file.write_text(HEAD + VICTIM.format(line))
     machine = machine_of(file)
     read_pages(machine, list(range(9)))
     digest = machine.digest()

@@ -218,3 +218,11 @@ def test_a_mutated_trace_is_read_or_refused(
         assert message.startswith(str(path))
     else:
         assert program.processes[0].rows[-OP] & OP_KIND == OP_EXIT
+
+
+def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
+    path = tmp_path / "long.xz"
+    path.write_bytes(lzma.compress(b" L 1000,4\n" * (7 << 20), preset=0))
+    assert path.stat().st_size < 64 << 10
+    with pytest.raises(InputError, match="it unpacks to more than 64 MiB"):
+        read_program(str(path), va_bits=48, page_size=1 << SHIFT)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vmdbg.debugger.session import Policy
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.switching import put_on_cpu
 from vmdbg.machine.check import check
@@ -157,8 +158,14 @@ def test_restricted_no_file_outside_the_programs_folder(folder: Path, name: str)
     (folder / "outside").write_bytes(b"secret")
     (folder / "in" / "link").symlink_to(folder / "outside")
     text = f'region file 0 4K r file="{name}"\nread 0'.encode()
-    with pytest.raises(UserError, match="a restricted session reads no file outside the program's folder"):
-        parse_vmp(text, str(folder / "in" / "t.vmp"), va_bits=48, page_size=PAGE, outside=False)
+    with pytest.raises(UserError, match="are not allowed in a restricted session"):
+        parse_vmp(
+            text,
+            str(folder / "in" / "t.vmp"),
+            va_bits=48,
+            page_size=PAGE,
+            approve=Policy(True, str(folder / "in")).path,
+        )
 
 
 def test_shared_memory_is_as_large_as_its_largest_mapping(folder: Path) -> None:

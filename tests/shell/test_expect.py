@@ -68,13 +68,10 @@ def test_conditions(shell, condition: str) -> None:
 
 
 def test_nonsense_is_an_error(shell) -> None:
-    assert shell.errors(
-        "expect", "expect -points x 1", "expect -points -1 1", "expect show confirm => what"
-    ) == (
+    assert shell.errors("expect", "expect -points x 1", "expect -points -1 1") == (
         "Argument required (what to expect).\n"
         'No symbol "x" in current context.\n'
         "Points from 0 to 1000000 expected.\n"
-        'Condition "what" is not FIELD OP VALUE.\n'
     )
 
 
@@ -145,3 +142,20 @@ def test_the_machine_is_asked(run_vmdbg: Run) -> None:
     )
     assert done.stdout.splitlines()[0] == f'ok      1/1  -  {line} => outcome == "translated"'
     assert done.stdout.splitlines()[2].startswith("             is 1: 0x401234 -> 0x")
+
+
+def test_a_condition_that_is_none_does_not_hold_and_stops_nothing(shell) -> None:
+    assert shell.script("expect show confirm => what\necho on\\n") == (
+        "FAILED  0/1  test.vmdbg:1  show confirm => what\n"
+        '             error: Condition "what" is not FIELD OP VALUE.\n'
+        "on\n"
+    )
+
+
+def test_a_bug_of_ours_is_an_expectation_that_does_not_hold(shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(text: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(shell.session, "evaluate", broken)
+    assert "FAILED  0/1  -  1\n             error: ZeroDivisionError\n" in shell.run("expect 1")
+    assert "Internal error" in shell.err()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import random
 import re
+import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vmdbg.debugger.session import Policy, Session
+from vmdbg.machine.config import preset_names
 from vmdbg.shell import interpreter
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.command import FORMAT_LETTERS, Command
@@ -97,6 +100,28 @@ NOISE = [
 ]
 
 
+# What nobody means: digits that are none, numbers of many digits, what is no text, patterns without end.
+HOSTILE = [
+    "²",
+    "$arg²",
+    "9" * 5000,
+    "0x" + "f" * 4000,
+    "18446744073709551615",
+    "-9223372036854775808",
+    "\udcff\udcfe",
+    "\x1b[2J\x1b]0;x\a",
+    "(" * 3000,
+    '$_regex("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "(a+)+$")',
+    "x{18446744073709551615}",
+    "%999999999d%n",
+    "@999999999",
+    "/18446744073709551615xg",
+    "~nobody/..",
+    "\u202e",
+]
+LIMIT = 5  # seconds that a line may take
+
+
 def make_line(draw: random.Random, command: Command) -> str:
     """A line that fits the declaration."""
     line = command.name
@@ -118,12 +143,12 @@ def make_line(draw: random.Random, command: Command) -> str:
     return line
 
 
-def damage(draw: random.Random, line: str) -> str:
+def damage(draw: random.Random, line: str, noise: list[str]) -> str:
     """The line with something cut, doubled, put in or moved."""
     place = draw.randrange(len(line) + 1)
     what = draw.randrange(4)
     if what == 0:
-        return line[:place] + draw.choice(NOISE) + line[place:]
+        return line[:place] + draw.choice(noise) + line[place:]
     if what == 1:
         return line[:place] + line[place + draw.randrange(1, 4) :]
     if what == 2:
@@ -133,7 +158,7 @@ def damage(draw: random.Random, line: str) -> str:
     return " ".join(words)
 
 
-MACHINES = ("default", "tutorial16", "sv39", "x86_32")
+MACHINES = ("default", "tutorial16", "sv39", "x86_32", *sorted({*preset_names()} - {"default", "trace"}))
 LINES = 250  # that one session gets
 
 
@@ -180,8 +205,8 @@ class Bench:
         return "worked" if worked else "executed" if self.parsed > before else "refused"
 
 
-def damaged_lines(seed: int, count: int) -> Counter[str]:
-    """Runs so many lines; how they went."""
+def damaged_lines(seed: int, count: int, noise: list[str] = NOISE) -> Counter[str]:
+    """Runs so many lines, with that noise in them; how they went."""
     draw = random.Random(seed)
     results: Counter[str] = Counter()
     for number in range(count // LINES):
@@ -190,13 +215,18 @@ def damaged_lines(seed: int, count: int) -> Counter[str]:
         try:
             ends = results.total() + LINES
             while results.total() < ends:
-                one_line(draw, bench, results, look=draw.random() < 0.3)
+                one_line(draw, bench, results, draw.random() < 0.3, noise)
         finally:
             bench.close()
     return results
 
 
-def one_line(draw: random.Random, bench: Bench, results: Counter[str], look: bool) -> None:
+def late(number: int, frame: object) -> None:
+    """A line that takes so long is a bug."""
+    raise AssertionError(f"a line that takes {LIMIT} seconds")
+
+
+def one_line(draw: random.Random, bench: Bench, results: Counter[str], look: bool, noise: list[str]) -> None:
     """Runs one line; with `look` the machine and the settings are compared if the line is refused."""
     registry = bench.session.interpreter.registry
     # Runs take their time: one of four is enough.
@@ -206,23 +236,28 @@ def one_line(draw: random.Random, bench: Bench, results: Counter[str], look: boo
     )
     line = make_line(draw, command)
     if draw.random() < 0.6:
-        line = damage(draw, line)
+        line = damage(draw, line, noise)
     if any(line.lstrip().startswith(word) for word in ("!", "|", *LEFT_OUT)):
         return
     if command.group in ("running", "time") and LARGE.search(line):
         return  # a large count is legal, and takes its time
     before = bench.state() if look else None
+    signal.setitimer(signal.ITIMER_REAL, LIMIT)
     result = bench.run(line)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     results[result] += 1
     if before is not None and result != "worked":
         assert bench.state() == before, line
 
 
 @pytest.fixture
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(interpreter, "parse_arguments", parse_arguments)
-    return tmp_path
+    before = signal.signal(signal.SIGALRM, late)
+    yield tmp_path
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.usefixtures("empty_folder")
@@ -238,6 +273,13 @@ def test_many_damaged_lines() -> None:
     results = damaged_lines(2, 10_000)
     assert results["worked"] >= 1000
     assert results["worked"] + results["executed"] >= 4000
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("empty_folder")
+def test_many_hostile_lines() -> None:
+    results = damaged_lines(3, 20_000, HOSTILE)
+    assert results["worked"] >= 1000
 
 
 @pytest.mark.usefixtures("empty_folder")

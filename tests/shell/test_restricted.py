@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -195,3 +196,82 @@ def test_the_machine_of_the_command_line_may_be_anywhere(
         "-nx", "-batch", "--restricted", "-m", "../m.toml", "-ex", "split 0x401000", cwd=tmp_path / "inside"
     )
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def saved(folder: Path, **values: object) -> None:
+    """A saved machine `m.vm` in a folder, its settings changed behind its back; the checksum is right."""
+    from vmdbg.machine.saving import HASH_BYTES, MAGIC, checksum, save_machine
+    from vmdbg.targets.simulated import open_machine
+
+    save_machine(open_machine("tutorial16").machine, str(folder / "m.vm"))
+    whole = (folder / "m.vm").read_bytes()
+    end = whole.index(b"\n", len(MAGIC))
+    header = json.loads(whole[len(MAGIC) : end])
+    header["config"] |= {name.replace("__", "."): value for name, value in values.items()}
+    data = MAGIC + json.dumps(header).encode() + whole[end:-HASH_BYTES]
+    (folder / "m.vm").write_bytes(data + checksum(data))
+
+
+@pytest.mark.parametrize("line", ["load machine m.vm", "diff m.vm"])
+@pytest.mark.parametrize(
+    "values",
+    [{"kernel__policy": "mine.py"}, {"machine__format": "../form.toml"}, {"machine__format": "hard.toml"}],
+)
+def test_a_saved_machine_names_no_file_outside(
+    line: str, values: dict[str, object], tmp_path: Path, run_vmdbg: Run
+) -> None:
+    """Neither code, nor what lies elsewhere, by whatever command it is opened."""
+    here = tmp_path / "inside"
+    here.mkdir()
+    (tmp_path / "form.toml").write_text("secret")
+    (here / "hard.toml").hardlink_to(tmp_path / "form.toml")
+    (here / "mine.py").write_text("import os\nos.mkdir('../made')\n")
+    saved(here, **values)
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-ex", line, cwd=here)
+    assert "not allowed in a restricted session." in done.stderr
+    assert "secret" not in done.stderr + done.stdout
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_program_of_a_saved_machine_is_not_read_outside(tmp_path: Path, run_vmdbg: Run) -> None:
+    here = tmp_path / "inside"
+    here.mkdir()
+    (tmp_path / "p.vmp").write_text("secret\n")
+    saved(here, machine__program=str(tmp_path / "p.vmp"))
+    lines = ("load machine m.vm", "set kernel.quantum 7", "run")
+    done = run_vmdbg("-nx", "-batch", "--restricted", *(w for line in lines for w in ("-ex", line)), cwd=here)
+    assert "files outside" in done.stderr
+    assert "secret" not in done.stderr + done.stdout
+
+
+def test_a_program_maps_no_second_name_of_a_file_outside(cage, tmp_path: Path) -> None:
+    (tmp_path / "here" / "hard").hardlink_to(tmp_path / "outside.vmdbg")
+    (tmp_path / "here" / "p.vmp").write_text('process p\nregion data 0x1000 4K r file="hard"\nread 0x1000\n')
+    cage.session.settings.attach_later(lambda: MachineSettings(cage.session))
+    cage.session.target = open_target(cage.session, "x86_32", "")
+    assert "p.vmp:2:" in cage.errors("file p.vmp")
+    assert "hard links" in cage.errors("file p.vmp")
+
+
+def test_files_that_are_written_are_few(cage, tmp_path: Path) -> None:
+    cage.session.target = open_target(cage.session, "tutorial16", "")
+    cage.script('break 0x10\nset $i = 0\nwhile $i < 16\neval "save breakpoints s%d", $i\nset $i++\nend')
+    assert "a restricted session writes 16 files, not more." in cage.errors("save breakpoints t")
+    assert cage.errors("save breakpoints s3") == ""
+    assert len(list((tmp_path / "here").glob("s*"))) == 16
+
+
+def test_what_goes_wrong_is_output_too(run_vmdbg: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.vmdbg").write_text(f"while 1\nsource {'x' * 200}\nend\n")
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "a.vmdbg")
+    assert done.returncode == 1
+    assert done.stderr.endswith("Output limit reached.\n")
+    assert len(done.stderr) < 17 << 20
+
+
+def test_a_large_machine_of_the_command_line_boots(run_vmdbg: Run) -> None:
+    done = run_vmdbg("-nx", "-batch", "--restricted", "-m", "partitions", "-ex", "ps")
+    assert done.stderr == ""

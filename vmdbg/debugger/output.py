@@ -94,10 +94,7 @@ class Output:
 
     def write(self, text: str) -> None:
         """A piece of a result, as it is."""
-        if self.limit is not None:
-            self.limit -= len(text)
-            if self.limit < 0:
-                raise BoundReached(self.limit_reached())
+        self.count(text)
         if self._captures:
             self._captures[-1].append(text)
             return
@@ -143,6 +140,13 @@ class Output:
             log.close()
         self.warning(f"Logging has ended: {error.strerror}.")
 
+    def count(self, text: str) -> None:
+        """What is to be written counts; BoundReached if it is too much."""
+        if self.limit is not None:
+            self.limit -= len(text)
+            if self.limit < 0:
+                raise BoundReached(self.limit_reached())
+
     def limit_reached(self) -> int:
         """Says that the bound on output is reached; the exit status."""
         self.limit = None
@@ -176,6 +180,7 @@ class Output:
 
     def error(self, text: str) -> None:
         """One diagnostic line, after everything that was written before."""
+        self.count(text)
         self.flush()
         text = visible(text)
         if self.log is not None:

@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+MOST_FILES = 16  # that a restricted session writes
 LITERAL_LENGTH = 17  # of 0x and fifteen digits: positive in 64 bits
 
 
 class Policy:
     """What a session may do.  `restricted` is for scripts from strangers: no shell, no pipe, no file
-    outside `folder` (links are followed before the test)."""
+    outside `folder` (links are followed before the test), and few that are written.
+
+    Whatever name a file is opened by, one of `path`, `reading` and `writing` is asked first.
+    """
 
     def __init__(self, restricted: bool = False, folder: str = ".") -> None:
         self.restricted = restricted
         self.folder = os.path.realpath(folder)
+        self.written: set[str] = set()
 
     def require_open(self, what: str) -> None:
         """Refuses `what` (`shell`, `pipe`, ...) in a restricted session."""
@@ -48,6 +53,22 @@ class Policy:
         if what:
             raise LimitError(f"{name}: {what} are not allowed in a restricted session.")
         return real
+
+    def reading(self, name: str) -> str:
+        """As `path`, for a file that a machine or its program names: those that come with vmdbg are open."""
+        from vmdbg.machine.config import PRESETS
+
+        real = os.path.realpath(os.path.expanduser(name)) if "\0" not in name else ""
+        return real if os.path.dirname(real) == os.path.realpath(PRESETS) else self.path(name)
+
+    def writing(self, name: str) -> str:
+        """As `path`, for a file that is to be written."""
+        path = self.path(name)
+        if self.restricted and path not in self.written:
+            if len(self.written) >= MOST_FILES:
+                raise LimitError(f"{name}: a restricted session writes {MOST_FILES} files, not more.")
+            self.written.add(path)
+        return path
 
 
 def strangeness(path: str) -> str:
@@ -234,6 +255,11 @@ class Session:
             return False
         moved = timeline.position != (timeline.begin, 0)
         return moved and bool(machine.digest() != self.extras.get("saved"))
+
+    @property
+    def runs(self) -> bool:
+        """Whether the timeline runs or changes the machine at this instant: it may be in no whole state."""
+        return self._timeline is not None and self._timeline.runner.interrupts._depth > 0  # noqa: SLF001
 
     def close_timeline(self) -> None:
         """Nothing of the machine is running when the session ends, and what is compiled is in the cache."""

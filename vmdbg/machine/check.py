@@ -19,6 +19,7 @@ from vmdbg.machine.check_processes import (
     check_told,
     name_of,
 )
+from vmdbg.machine.numbers import wild_numbers
 from vmdbg.machine.survey import Survey, chain, column
 from vmdbg.state.tables import (
     CACHE,
@@ -72,8 +73,8 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
 
-#: `rule` is a word: tables, frames, rmap, slots, processes, regions, objects, lists, policy, scheduler, tlb,
-#: stale.
+#: `rule` is a word: numbers, tables, frames, rmap, slots, processes, regions, objects, lists, policy,
+#: scheduler, tlb, stale.
 Violation = namedtuple("Violation", "rule message")
 
 #: Policies that keep all evictable frames in the queue `oldest .. newest`.
@@ -87,8 +88,11 @@ def check(machine: Machine, owed: bool = False) -> list[Violation]:
     A TLB entry that its CPU owes to drop is listed if `owed`.
     In the middle of an operation a page that is in transit is named, too.
     """
+    found = [Violation("numbers", message) for message in wild_numbers(machine)]
+    if found:
+        return found[:MOST]  # whoever follows them gets lost
     survey = Survey(machine)
-    found = [Violation("tables", message) for message in survey.problems]
+    found += [Violation("tables", message) for message in survey.problems]
     for rule, messages in (
         ("frames", check_partitions(survey) if machine.format.bounded else check_frames(survey)),
         ("rmap", check_rmap(survey)),

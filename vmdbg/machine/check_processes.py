@@ -48,7 +48,7 @@ def check_processes(s: Survey) -> Iterator[str]:
     rss, swapped = Counter(), Counter(pid for pid, _, _ in s.swapped.values())  # type: Counter[int], Counter[int]
     for leaf in s.leaves.values():
         rss[leaf.pid] += s.frames_of_size(leaf.size)
-    live = live_processes(s.k)
+    live = set(live_processes(s.k))
     for pid in range(1, len(m.process) // PROCESS):
         row = pid * PROCESS
         for name, at, counted in (
@@ -62,10 +62,10 @@ def check_processes(s: Survey) -> Iterator[str]:
             for name, at in (("a root table", PROCESS_ROOT), ("a region", PROCESS_REGION)):
                 if m.process[row + at]:
                     yield f"process {pid} does not live, but has {name}"
-    numbers = [m.process[pid * PROCESS + PROCESS_ASID] for pid in live]
-    for number in {number for number in numbers if number and numbers.count(number) > 1}:
+    numbers = Counter(m.process[pid * PROCESS + PROCESS_ASID] for pid in live)
+    for number in {number for number, count in numbers.items() if number and count > 1}:
         if s.machine.config["tlb.asids"]:
-            yield f"{numbers.count(number)} processes have address-space number {number}"
+            yield f"{numbers[number]} processes have address-space number {number}"
     if m.kernel[KERNEL_LIVE] != len(live):
         yield f"{len(live)} processes live, {m.kernel[KERNEL_LIVE]} are counted"
 
@@ -79,12 +79,13 @@ def check_scheduler(s: Survey) -> Iterator[str]:
     if m.kernel[KERNEL_READY_LAST] != (waiting[-1] if waiting else 0):
         yield f"the queue ends at process {m.kernel[KERNEL_READY_LAST]}, which is not its last one"
     running = Counter(pid for pid in column(m.cpu, CPU, CPU_PID) if pid)
+    queued = Counter(waiting)
     for pid in range(1, len(m.process) // PROCESS):
         state = m.process[pid * PROCESS + PROCESS_STATE]
         if running[pid] != (state == PROCESS_IS_RUNNING):
             yield f"process {pid} is {name_of(PROCESS_STATES, state)} and on {running[pid]} CPUs"
-        if waiting.count(pid) != (state == PROCESS_IS_READY):
-            how = "" if pid in waiting else "not "
+        if queued[pid] != (state == PROCESS_IS_READY):
+            how = "" if queued[pid] else "not "
             yield f"process {pid} is {name_of(PROCESS_STATES, state)}, {how}waiting"
 
 

@@ -21,23 +21,30 @@ FIRST, LAST = -(1 << 63), (1 << 63) - 1
 PLAIN = bytes([*range(4), OP_EXIT])
 
 
-def check_rows(rows: Sequence[int], first: int = 0) -> None:
+NO_ROW = 255  # for a row that belongs to the operation before it
+
+
+def check_rows(rows: Sequence[int], first: int = 0) -> bytes:
     """UserError for a range that passes the last address, a loop that does not close, or no exit at the end.
 
-    `rows` has OP words a row; rows that name another one count from `first`.
+    `rows` has OP words a row; rows that name another one count from `first`.  Returns for each row the loops
+    that are open before it, or NO_ROW.
     """
     kinds = bytes(memoryview(rows).cast("B")[:: 8 * OP])  # type: ignore[arg-type]
     if kinds and kinds[-1] & OP_KIND != OP_EXIT:
         raise UserError("The program's last row is no exit.")
     if not kinds.translate(None, PLAIN):
-        return
-    row, loops = 0, list[int]()
+        return bytes(len(kinds))
+    row, loops, depths = 0, list[int](), bytearray([NO_ROW]) * len(kinds)
     while row < len(kinds):
         kind, at = kinds[row] & OP_KIND, row * OP
+        depths[row] = len(loops)
         if kind == OP_LOOP:
             loops.append(row)
             if len(loops) > MAX_LOOPS:
                 raise UserError(f"Row {row} of the program: more than {MAX_LOOPS} loops inside one another.")
+            if rows[at + 1] < 1:
+                raise UserError(f"Row {row} of the program: a loop of {rows[at + 1]} rounds.")
         elif kind == OP_END:
             opened = loops.pop() if loops else row
             if rows[at + 1] != first + opened + 1 or opened == row - 1:
@@ -49,6 +56,7 @@ def check_rows(rows: Sequence[int], first: int = 0) -> None:
             raise UserError("The program's last row is no exit.")
     if loops:
         raise UserError(f"Row {loops[-1]} of the program: the loop has no end.")
+    return bytes(depths)
 
 
 def rows_taken(word: int) -> int:

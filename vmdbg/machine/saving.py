@@ -18,12 +18,11 @@ from types import NoneType
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.machine import boot
-from vmdbg.machine.arrays import misplaced_arrays
 from vmdbg.machine.config import BY_NAME, MachineConfig, expected
+from vmdbg.machine.lists import refuse
 from vmdbg.machine.machine import WATCHING, Machine
-from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Chunks, Snapshot, packed
-from vmdbg.state.tables import OP, TABLES, buffer_size
+from vmdbg.state.tables import TABLES, buffer_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ MAGIC = b"vmdbg machine 1\n"
 HASH_BYTES = 16
 #: Rows that may be more than at boot.
 POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows")
-LARGEST = 1 << 36  # bytes that the tables of a file may have
+CONFIGURED = ("ram1", "swap8")  # tables that are as large as the configuration says
+LARGEST = 1 << 32  # bytes that the tables of a file may have, besides memory and swap area
 
 
 def checksum(data: bytes) -> bytes:
@@ -139,9 +139,7 @@ def read_machine(data: bytes, path: str, approve: Callable[[MachineConfig], None
     resize(machine, header["shape"])
     chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES])
     machine.restore(Snapshot(chunks, dict(machine.shape)))
-    if misplaced_arrays(machine):
-        raise ValueError("tables.array: expected the TLB of such a machine")
-    check_rows(machine.m.op[OP:-OP], 1)
+    refuse(machine)
     machine.program = make_program(header["program"])
     if machine.digest() != header["digest"]:
         raise ValueError(f"digest: expected {machine.digest()}, which the machine in it has")
@@ -194,7 +192,8 @@ def resize(machine: Machine, shape: dict[str, Any]) -> None:
         if type(count) is not int or count < 0 or (count != usual and rows not in POOLS):
             raise ValueError(f"shape.{rows}: expected {usual} rows" + (" or more" if rows in POOLS else ""))
         sizes = {**machine.shape, rows: count}
-        if sum(buffer_size(table, sizes) for table in TABLES.values()) > LARGEST:
+        held = (table for table in TABLES.values() if table.name not in CONFIGURED)
+        if rows in POOLS and sum(buffer_size(table, sizes) for table in held) > LARGEST:
             raise ValueError(f"shape.{rows}: {count} rows are more than fit into {LARGEST} bytes")
         if count != usual:
             machine.resize(rows, count)

@@ -89,6 +89,17 @@ class Survey:
     """One reading of a machine.  Nothing is written, not even scratch tables."""
 
     def __init__(self, machine: Machine) -> None:
+        self.clear(machine)
+        if self.form.kernel_base is not None:
+            self.read_table(0, self.kernel_root, 0, 0, ALL_RIGHTS)
+        for pid in [] if self.form.bounded else live_processes(self.k):
+            self.read_table(pid, self.m.process[pid * PROCESS + PROCESS_ROOT], 0, 0, ALL_RIGHTS)
+        for frame, state in enumerate(self.states):
+            if state == FRAME_IS_TABLE and frame not in self.tables:
+                self.problems.append(f"frame {frame} is a table that no process's root leads to")
+
+    def clear(self, machine: Machine) -> None:
+        """Nothing was read yet."""
         self.machine, self.k, self.m, self.form = machine, machine.k, machine.m, machine.format
         self.states = column(self.m.frame, FRAME, FRAME_STATE)
         self.problems: list[str] = []
@@ -101,13 +112,6 @@ class Survey:
         self.table_frames: Counter[int] = Counter()
         self.table_tails: set[int] = set()
         self.kernel_root = self.m.kernel[KERNEL_ROOT]
-        if self.form.kernel_base is not None:
-            self.read_table(0, self.kernel_root, 0, 0, ALL_RIGHTS)
-        for pid in [] if self.form.bounded else live_processes(self.k):
-            self.read_table(pid, self.m.process[pid * PROCESS + PROCESS_ROOT], 0, 0, ALL_RIGHTS)
-        for frame, state in enumerate(self.states):
-            if state == FRAME_IS_TABLE and frame not in self.tables:
-                self.problems.append(f"frame {frame} is a table that no process's root leads to")
 
     def frames_of_size(self, index: int) -> int:
         """Frames of a page of a size index (1 for an index that is none)."""

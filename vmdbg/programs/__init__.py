@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmdbg.programs.program import Program
 
 COMPRESSED = (b"\xfd7zXZ\x00", b"\x1f\x8b")
@@ -16,14 +20,20 @@ TRACE_SUFFIXES = (".lackey", ".trace", ".xz", ".gz")
 
 
 def read_program(
-    path: str, *, va_bits: int, page_size: int, resident: bool = False, outside: bool = True
+    path: str,
+    *,
+    va_bits: int,
+    page_size: int,
+    resident: bool = False,
+    approve: Callable[[str], str] = os.path.expanduser,
 ) -> Program:
     """The program in a file, for a machine with addresses of `va_bits` bits and these base pages (bytes).
 
-    `resident`: the pages of a trace are in memory from the start; `outside`: files that it maps may lie
-    outside its folder.  UserError if the file cannot be opened; InputError with line and column if it is
-    not what it should be: nothing of it is used.
+    `resident`: the pages of a trace are in memory from the start.  `approve` gives the path to open for the
+    name of a file, of the program and those that it maps, or raises a UserError.  UserError if the file
+    cannot be opened; InputError with line and column if it is not what it should be: nothing of it is used.
     """
+    path = approve(path)
     try:
         with open(path, "rb") as stream:
             head = stream.read(1 << 10)
@@ -39,7 +49,7 @@ def read_program(
         return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident)
     from vmdbg.programs.vmp import read_vmp
 
-    return read_vmp(path, va_bits=va_bits, page_size=page_size, outside=outside)
+    return read_vmp(path, va_bits=va_bits, page_size=page_size, approve=approve)
 
 
 def is_trace(path: str, head: bytes) -> bool:

@@ -16,7 +16,7 @@ from vmdbg.formats.contract import ALL_RIGHTS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.space import Space
-from vmdbg.units import s64
+from vmdbg.units import format_size, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ CHUNK = 1 << 20
 MAX_SHOWN = 80  # characters of a line that an error repeats
 MAX_KNOWN = 1 << 19  # different lines that are remembered
 MAX_RUNS = 256
+MAX_RATIO = 1000  # bytes of text that a byte of a compressed trace may become
+NO_BOUND = 1 << 62
+MAX_TEXT = 64 << 20  # bytes of text that any trace may become
 MAX_NAME = 16
 ROW = Struct("=4q")
 
@@ -114,8 +117,10 @@ def read_lackey(path: str, *, va_bits: int, page_size: int, resident: bool = Fal
     try:
         with open(path, "rb") as stream:
             text, broken = decompressed(stream)
+            size = os.fstat(stream.fileno()).st_size
+            most = max(MAX_TEXT, MAX_RATIO * size) if text is not stream else NO_BOUND
             with text:
-                last = read_rows(text, path, lines, rows)
+                last = read_rows(text, path, lines, rows, most)
     except broken as error:
         raise InputError(f"cannot be decompressed: {error}", path) from None
     except (OSError, ValueError) as error:
@@ -130,11 +135,14 @@ def read_lackey(path: str, *, va_bits: int, page_size: int, resident: bool = Fal
     return Program(name, path, [], [spec])
 
 
-def read_rows(stream: IO[bytes], path: str, known: Lines, rows: array[int]) -> int:
-    """Append the rows of all lines; returns the number of lines."""
-    number, rest = 0, b""
+def read_rows(stream: IO[bytes], path: str, known: Lines, rows: array[int], most: int) -> int:
+    """Append the rows of all lines, `most` bytes; returns the number of lines."""
+    number, rest, left = 0, b"", most
     while True:
         chunk = stream.read(CHUNK)
+        left -= len(chunk)
+        if left < 0:
+            raise InputError(f"it unpacks to more than {format_size(most)}", path)
         text = rest + chunk
         cut = text.rfind(b"\n") + 1 if chunk else len(text)
         if not cut and len(text) > CHUNK:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from vmdbg.errors import UserError
 from vmdbg.formats.contract import RIGHT_U
 from vmdbg.kernel.objects import Wanted
 from vmdbg.kernel.syscalls import (
@@ -22,6 +23,8 @@ from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmdbg.programs.options import Known
     from vmdbg.programs.scanner import Cursor
     from vmdbg.programs.space import Space
@@ -33,11 +36,11 @@ MOST_OBJECTS = 1000  # that the calls of a program name
 class Objects:
     """The files and the shared memory that a program names.
 
-    File names count from the program's folder; unless `outside` they lead to nothing that lies elsewhere.
+    File names count from the program's folder; `approve` gives the path to open, or raises a UserError.
     """
 
-    def __init__(self, folder: str, outside: bool) -> None:
-        self.folder, self.outside = folder, outside
+    def __init__(self, folder: str, approve: Callable[[str], str]) -> None:
+        self.folder, self.approve = folder, approve
         self.wanted: list[Wanted] = []
         self.files: dict[str, Wanted] = {}
         self.shared: dict[str, Wanted] = {}
@@ -52,11 +55,11 @@ class Objects:
 
     def file(self, cursor: Cursor, name: str, start: int) -> Wanted:
         """The file of that name, which stands at `start`, as it is now."""
-        path = os.path.realpath(os.path.join(self.folder, os.path.expanduser(name)))
         end = cursor.trimmed()
-        inside = path.startswith(os.path.realpath(self.folder).rstrip("/") + "/")
-        if not self.outside and not inside:
-            cursor.fail("a restricted session reads no file outside the program's folder", start, end)
+        try:
+            path = os.path.realpath(self.approve(os.path.join(self.folder, os.path.expanduser(name))))
+        except UserError as error:
+            cursor.fail(str(error), start, end)
         if path not in self.files:
             try:
                 self.files[path] = Wanted(os.path.basename(path), 0, read_file(path))

@@ -99,9 +99,9 @@ class Building:
 class Parser:
     """Reads a program line by line.  All methods raise InputError."""
 
-    def __init__(self, name: str, file: str, space: Space, outside: bool) -> None:
+    def __init__(self, name: str, file: str, space: Space, approve: Callable[[str], str]) -> None:
         self.name, self.file, self.space = name, file, space
-        self.objects = Objects(os.path.dirname(file), outside)
+        self.objects = Objects(os.path.dirname(file), approve)
         self.symbols: dict[str, int] = {}
         self.places: dict[str, int] = {}  # lines of names
         self.processes: list[ProcessSpec] = []
@@ -301,11 +301,13 @@ def check_characters(source: str, file: str, line: int) -> None:
         raise InputError(f"unexpected character U+{code:04X}", file, line, column + 1, shown)
 
 
-def read_vmp(path: str, *, va_bits: int, page_size: int, outside: bool = True) -> Program:
+def read_vmp(
+    path: str, *, va_bits: int, page_size: int, approve: Callable[[str], str] = os.path.expanduser
+) -> Program:
     """The program in a `.vmp` file, for a machine with these addresses and base pages (bytes).
 
-    `outside`: files that it maps may lie outside its folder.  UserError if it cannot be opened;
-    InputError if it is no program: then nothing of it is used.
+    `approve` gives the path to open for a file that it maps, or raises a UserError.  UserError if it cannot
+    be opened; InputError if it is no program: then nothing of it is used.
     """
     try:
         with open(path, "rb") as stream:
@@ -314,11 +316,18 @@ def read_vmp(path: str, *, va_bits: int, page_size: int, outside: bool = True) -
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     if len(data) > MAX_BYTES:
         raise InputError(f"expected at most {MAX_BYTES >> 20} MiB of text", path)
-    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size, outside=outside)
+    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size, approve=approve)
 
 
-def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int, outside: bool = True) -> Program:
-    """The program in `data`, the content of the file of that name.  `outside`, InputError as `read_vmp`."""
+def parse_vmp(
+    data: bytes,
+    file: str,
+    *,
+    va_bits: int,
+    page_size: int,
+    approve: Callable[[str], str] = os.path.expanduser,
+) -> Program:
+    """The program in `data`, the content of the file of that name.  `approve`, InputError as `read_vmp`."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -329,4 +338,4 @@ def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int, outside: 
     if not lines[-1]:
         lines.pop()
     name = os.path.basename(file)
-    return Parser(name.removesuffix(".vmp"), file, Space(va_bits, page_size), outside).program(lines)
+    return Parser(name.removesuffix(".vmp"), file, Space(va_bits, page_size), approve).program(lines)

@@ -26,18 +26,20 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
     """
     from vmdbg.debugger.session import Policy
     from vmdbg.machine.config import load_config
+    from vmdbg.shell.bounds import make_room
     from vmdbg.targets.simulated import Simulated
 
     name = machine or "default"
     own = "/" in name or name.endswith(".toml")
     policy = Policy() if trusted else session.policy
     config = load_config(policy.path(name) if own else name)
+    if trusted:
+        make_room(session, config)
     if own and config["machine.program"]:
-        policy.path(str(config["machine.program"]))  # refused if it lies outside
+        policy.reading(str(config["machine.program"]))  # refused if it lies outside
     approve(policy, config.values)
     try:
-        outside = not policy.restricted
-        target = Simulated(config, policy.path(program) if program else "", outside=outside)
+        target = Simulated(config, policy.path(program) if program else "", approve=policy.reading)
     except InputError:
         raise
     except UserError as error:
@@ -61,7 +63,7 @@ def approve(policy: Policy, values: Mapping[str, Any]) -> None:
     from vmdbg.kernel.policies import POLICIES
 
     if values.get("machine.swap.file"):
-        policy.path(values["machine.swap.file"])
+        policy.writing(values["machine.swap.file"])
     if values.get("machine.format", "").endswith(".toml"):
         policy.path(values["machine.format"])
     if values.get("kernel.policy", POLICIES[0]) not in POLICIES:
@@ -106,8 +108,13 @@ def boot_again(
     approve(session.policy, values)
     old = session.extras.get(NEXT_TARGET) or session.target
     config = old.machine.config.with_(values)
-    outside = not session.policy.restricted if program else old.outside
-    target = Simulated(config, program, resident or (not program and old.resident), outside=outside)
+    changed = program or "machine.program" in values
+    target = Simulated(
+        config,
+        program,
+        resident or (not program and old.resident),
+        approve=session.policy.reading if changed else old.approve,
+    )
     target.origin = old.origin
     return equip(session, target)
 

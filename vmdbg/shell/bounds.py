@@ -1,40 +1,102 @@
-"""The bounds of a restricted run: output, time, memory, size of files."""
+"""The bounds of a run: output, time, memory, size of files.  `--time-limit` sets one, `--restricted` all."""
 
 from __future__ import annotations
+
+import time
 
 from vmdbg.errors import BoundReached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
+    from vmdbg.machine.config import MachineConfig
 
 OUTPUT_CHARACTERS = 16 << 20
 SECONDS = 120
 MEMORY_BYTES = 4 << 30
 FILE_BYTES = 64 << 20
+LEAST = 0.001  # seconds that remain where none do: a timer of 0 never ends
+TORN = "torn"  # key of the session's extras: time ran out while the machine ran
 
 
-def bound(session: Session) -> None:
-    """Sets the bounds for the rest of this process; reaching one ends the run with status 1."""
-    import resource
+def bound(session: Session, seconds: float | None = None) -> None:
+    """Sets the bounds for the rest of this process; reaching one ends the run with status 1.
+
+    Without `seconds` a restricted session has SECONDS, and another one all the time that there is.
+    """
     import signal
 
     def out_of_time(number: int, frame: object) -> None:
+        session.extras[TORN] = session.runs
         session.output.error("Time limit reached.")
         raise BoundReached(1)
 
     signal.signal(signal.SIGALRM, out_of_time)
-    arm(session)
-    for what, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, FILE_BYTES)):
-        _, hard = resource.getrlimit(what)
-        resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-
-def arm(session: Session) -> None:
-    """Output and time count from here, in a restricted session."""
     if session.policy.restricted:
-        import signal
+        import resource
 
         session.output.limit = OUTPUT_CHARACTERS
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        limit_memory(MEMORY_BYTES)
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        least = FILE_BYTES if hard < 0 else min(FILE_BYTES, hard)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        seconds = SECONDS if seconds is None else seconds
+    if seconds is not None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def limit_memory(most: int) -> None:
+    """This process has at most so many bytes of memory."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))
+
+
+def make_room(session: Session, config: MachineConfig) -> None:
+    """In a restricted session: the tables of this machine, and of one more like it, do not count."""
+    if session.policy.restricted:
+        from vmdbg.machine import boot
+        from vmdbg.state.tables import TABLES, buffer_size
+
+        shape = boot.shape(config)
+        limit_memory(MEMORY_BYTES + 2 * sum(buffer_size(table, shape) for table in TABLES.values()))
+
+
+class Allowance:
+    """What an isolated script may take: as much as a restricted run, or `seconds`.
+
+    It is not taken from the run that it is part of, but from the script that it is `inside` of.
+    """
+
+    def __init__(self, session: Session, seconds: float | None, inside: bool) -> None:
+        self.session, self.seconds, self.inside = session, seconds, inside
+
+    def __enter__(self) -> None:
+        import signal
+
+        self.limit, self.left = self.session.output.limit, signal.getitimer(signal.ITIMER_REAL)[0]
+        self.before = signal.getsignal(signal.SIGALRM)
+        self.started = time.monotonic()
+        seconds = self.seconds
+        if self.session.policy.restricted and not self.inside:
+            self.session.output.limit = OUTPUT_CHARACTERS
+            seconds = SECONDS if seconds is None else seconds
+        if self.inside and self.left:
+            seconds = self.left if seconds is None else min(seconds, self.left)
+        if seconds is not None:
+            if not self.session.policy.restricted:
+                bound(self.session)
+            signal.setitimer(signal.ITIMER_REAL, max(LEAST, seconds))
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self.before)
+        if self.left:
+            used = time.monotonic() - self.started if self.inside else 0
+            signal.setitimer(signal.ITIMER_REAL, max(LEAST, self.left - used))
+        if not self.inside:
+            self.session.output.limit = self.limit

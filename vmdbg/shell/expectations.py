@@ -6,6 +6,7 @@ import re
 
 from vmdbg.errors import UserError
 from vmdbg.patterns import Pattern
+from vmdbg.shell.report import report
 from vmdbg.views.result import Table
 
 TYPE_CHECKING = False
@@ -86,28 +87,33 @@ def tally_of(session: Session) -> Tally:
 
 
 def check(session: Session, text: str, points: int) -> Outcome:
-    """Runs what is expected and compares.  UserError only if the text itself makes no sense."""
+    """Runs what is expected and compares.  What goes wrong on the way does not hold."""
     place = place_of(session)
+    try:
+        return judge(session, text, place, points)
+    except UserError as error:
+        return Outcome(text, place, points, False, f"error: {one_line(str(error))}")
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other points away
+        report(session, error)
+        return Outcome(text, place, points, False, f"error: {type(error).__name__}")
+
+
+def judge(session: Session, text: str, place: str, points: int) -> Outcome:
+    """Runs what is expected and compares.  UserError: it cannot."""
     if ARROW not in text:
-        try:
-            value = session.evaluate(text)
-        except UserError as error:
-            return Outcome(text, place, points, False, f"error: {one_line(str(error))}")
+        value = session.evaluate(text)
         return Outcome(text, place, points, value.truth(), "" if value.truth() else "is 0")
     line, _, condition = text.rpartition(ARROW)
     parsed = CONDITION.fullmatch(condition)
     if parsed is None:
         raise UserError(f'Condition "{condition.strip()}" is not FIELD OP VALUE.')
-    try:
-        wanted = literal(session, parsed["value"])
-        result = session.interpreter.result_of(line)
-        if isinstance(result, Table):
-            result.rows = list(result.rows)
-        data = plain(result.data())
-        found = look_up(data, parsed["field"])
-        holds = compare(found, parsed["op"], wanted)
-    except UserError as error:
-        return Outcome(text, place, points, False, f"error: {one_line(str(error))}")
+    wanted = literal(session, parsed["value"])
+    result = session.interpreter.result_of(line)
+    if isinstance(result, Table):
+        result.rows = list(result.rows)
+    data = plain(result.data())
+    found = look_up(data, parsed["field"])
+    holds = compare(found, parsed["op"], wanted)
     return Outcome(text, place, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
 
 

@@ -28,7 +28,10 @@ def start(session: Session) -> None:
     overwrite, only = session.settings.flag("logging overwrite"), session.settings.flag("logging redirect")
     try:
         log = open(  # noqa: SIM115 - it stays open
-            session.policy.path(name), "w" if overwrite else "a", encoding="utf-8", errors="surrogateescape"
+            session.policy.writing(name),
+            "w" if overwrite else "a",
+            encoding="utf-8",
+            errors="surrogateescape",
         )
     except OSError as error:
         raise UserError(f"set logging: {error.strerror}.") from None
@@ -43,6 +46,8 @@ def stop(session: Session) -> None:
     output = session.output
     if output.log is None:
         return
+    if session.interpreter.isolated:
+        raise UserError("No logging in an isolated script.")
     log, output.log, output.log_only = output.log, None, False
     try:
         log.close()

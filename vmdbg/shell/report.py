@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import ENOMEM
 
-from vmdbg.errors import InputError, Quit, UserError
+from vmdbg.errors import InputError, LimitError, Quit, UserError
 
 WIDTH = 80
 USAGE = "Usage: "
@@ -56,6 +56,7 @@ def bug_line(session: Session, error: BaseException) -> str:
         session.output.error(text.rstrip("\n"))
     what = f"{type(error).__name__}: {error}".split("\n")[0]
     try:
+        session.policy.require_open("A file of a traceback")
         with tempfile.NamedTemporaryFile(
             "w",
             encoding="utf-8",
@@ -65,6 +66,6 @@ def bug_line(session: Session, error: BaseException) -> str:
             delete=False,
         ) as file:
             file.write(text)
-    except OSError:
+    except (OSError, LimitError):
         return f"Internal error: {what}.  This is a bug of vmdbg."
     return f"Internal error: {what}.  This is a bug of vmdbg; the traceback is in {file.name}."

@@ -29,34 +29,42 @@ STATE, CONTROL = "state", "control"
 class Table:
     """One buffer: `rows` names the number of rows in the shape; `code` is a struct type code.
 
-    `cold`: only cold code uses it, so that the compiled engine does not take it.
+    `ranges` has the range of the columns that are not any number.  `cold`: only cold code uses it, so that
+    the compiled engine does not take it.
     """
 
-    __slots__ = ("code", "cold", "columns", "group", "name", "rows", "width")
+    __slots__ = ("code", "cold", "columns", "group", "name", "ranges", "rows", "width")
 
     def __init__(
         self, name: str, group: str, rows: str, columns: dict[str, str], code: str, width: int, cold: bool
     ) -> None:
         self.name, self.group, self.rows, self.code, self.width = name, group, rows, code, width
         self.columns, self.cold = columns, cold
+        self.ranges: dict[str, str] = {}
 
 
 TABLES: dict[str, Table] = {}
 
 
 def table(name: str, group: str, rows: str, text: str, code: str = "q", cold: bool = False) -> None:
-    """Declare a table; each line of `text` is a column and its meaning.
+    """Declare a table; each line of `text` is a column, the range of its numbers, and its meaning.
 
+    A range is `[LOW:HIGH]`, from LOW to HIGH - 1, or `[ONLY]`: sums of numbers, powers of two, names of the
+    shape, and what `machine.numbers.limits` adds to them.  Whatever is used as an index has one.
     Rows of more than one word are rounded up to a power of two.
     """
-    columns = {}
+    columns, ranges = {}, {}
     for line in text.strip().splitlines():
         column, _, meaning = line.strip().partition(" ")
+        meaning = meaning.strip()
+        if meaning.startswith("["):
+            ranges[column], _, meaning = meaning[1:].partition("]")
         columns[column] = meaning.strip()
     width = 1
     while width < len(columns):
         width *= 2
-    TABLES[name] = Table(name, group, rows, columns, code, width, cold)
+    declared = TABLES[name] = Table(name, group, rows, columns, code, width, cold)
+    declared.ranges = ranges
     globals()[name.upper()] = width
     for offset, column in enumerate(columns):
         globals()[f"{name}_{column}".upper()] = offset
@@ -69,9 +77,9 @@ table(
     STATE,
     "banks",
     """
-    base      first physical address
-    size      bytes
-    offset    where the bank starts in the memory buffer; 0 for the first
+    base   [ram_base] first physical address
+    size   [ram]      bytes
+    offset [0]        where the bank starts in the memory buffer; 0 for the first
     """,
 )
 table(
@@ -79,24 +87,24 @@ table(
     STATE,
     "cpus",
     """
-    pid       process that runs here; 0 = none
-    root      physical address of the root table (CR3, satp, TTBR)
-    asid      address-space number that tags TLB entries; 1 if the machine has none
-    mode      0 user, 1 kernel: of the accesses that programs make
-    address   address of the last fault (CR2, stval, FAR)
-    code      error code of the last fault
-    quantum   operations left before the scheduler looks
-    control0  control registers, as the format declares them
+    pid      [0:processes] process that runs here; 0 = none
+    root                   physical address of the root table (CR3, satp, TTBR)
+    asid     [0:asids]     address-space number that tags TLB entries; 1 if the machine has none
+    mode     [0:2]         0 user, 1 kernel: of the accesses that programs make
+    address                address of the last fault (CR2, stval, FAR)
+    code                   error code of the last fault
+    quantum  [0:2^62]      operations left before the scheduler looks
+    control0               control registers, as the format declares them
     control1
     control2
     control3
-    read      allowed rights of a read: bit i set = the rights nibble i is allowed
-    write     the same for a write
-    fetch     the same for a fetch
-    reserved  bits that the control registers reserve in present entries, beyond the format's own
-    ignored   bits of leaves that the control registers make the walker take for 0
-    owed      requests of other CPUs to invalidate translations that wait here
-    owed0     each of them (kernel/shootdown.py)
+    read     [0:2^16]      allowed rights of a read: bit i set = the rights nibble i is allowed
+    write    [0:2^16]      the same for a write
+    fetch    [0:2^16]      the same for a fetch
+    reserved               bits that the control registers reserve in present entries, beyond the format's own
+    ignored                bits of leaves that the control registers make the walker take for 0
+    owed     [0:9]         requests of other CPUs to invalidate translations that wait here
+    owed0                  each of them (kernel/shootdown.py)
     owed1
     owed2
     owed3
@@ -104,14 +112,14 @@ table(
     owed5
     owed6
     owed7
-    since0    operation that each is from
-    since1
-    since2
-    since3
-    since4
-    since5
-    since6
-    since7
+    since0   [0:2^62]      operation that each is from
+    since1   [0:2^62]
+    since2   [0:2^62]
+    since3   [0:2^62]
+    since4   [0:2^62]
+    since5   [0:2^62]
+    since6   [0:2^62]
+    since7   [0:2^62]
     """,
 )
 table(
@@ -119,18 +127,18 @@ table(
     STATE,
     "arrays",
     """
-    level     1 or 2; 0 = a page-walk cache, which keeps pointers to tables instead of pages
-    base      where CPU 0's rows start in the table tlb, in words
-    mask      number of sets - 1; the number is a power of two
-    span      words of one set (ways * TLB)
-    fetches   1 if it serves fetches
-    data      1 if it serves loads and stores
-    sizes     bit i set: may hold pages of size i (0 = base pages)
-    present   bit i set: a page of size i was put in since the last flush of everything
-    stride    words of all arrays of one CPU
-    trees     where the words that plru keeps for each set lie, from the array's rows on
-    random    state of the random numbers that choose victims, 31 bits
-    depth     depth of the entries that a page-walk cache keeps
+    level   [0:3]              1 or 2; 0 = a page-walk cache, which keeps pointers to tables instead of pages
+    base    [0:tlb_words]      where CPU 0's rows start in the table tlb, in words
+    mask    [0:2^22]           number of sets - 1; the number is a power of two
+    span    [0:2^23]           words of one set (ways * TLB)
+    fetches [0:2]              1 if it serves fetches
+    data    [0:2]              1 if it serves loads and stores
+    sizes   [0:16]             bit i set: may hold pages of size i (0 = base pages)
+    present [0:16]             bit i set: a page of size i was put in since the last flush of everything
+    stride  [tlb_words]        words of all arrays of one CPU
+    trees   [0:tlb_words+1]    where the words that plru keeps for each set lie, from the array's rows on
+    random  [0:2^31]           state of the random numbers that choose victims, 31 bits
+    depth   [0:levels]         depth of the entries that a page-walk cache keeps
     """,
 )
 table(
@@ -138,8 +146,8 @@ table(
     STATE,
     "cpus * tlb_rows",
     """
-    key       tag << 18 | asid << 2 | size of page; asid 0 = global; -1 = empty
-    word      pfn << 7 | global << 6 | dirty << 5 | suspect << 4 | rights
+    key  [-1:keys] tag << 18 | asid << 2 | size of page; asid 0 = global; -1 = empty
+    word [0:words] pfn << 7 | global << 6 | dirty << 5 | suspect << 4 | rights
     """,
 )
 # --- kernel -----------------------------------------------------------------------------------
@@ -148,44 +156,44 @@ table(
     STATE,
     "one",
     """
-    operations  executed since the machine started
-    cpu         CPU that executes the next operation
-    random      state of the random numbers, 31 bits
-    free        first free frame of the pool for everything (or for tables); -1 = none
-    free_count  frames in it
-    user_free   first free frame of the pool for user pages; -1 = none, or no such pool
-    user_count  frames in it
-    user_pool   column of the pool that user pages come from: KERNEL_FREE or KERNEL_USER_FREE
-    user_first  first frame that can hold user pages
-    user_end    one past the last
-    oldest      first frame in the policy's queue; -1 = none
-    newest      last frame in it
-    hand        frame at which the clock hand stands
-    resident    frames that hold user pages
-    slot_free   first free slot of the swap area; 0 = none
-    slot_count  free slots
-    rmap_free   first free row of the reverse map; 0 = none
-    rmap_count  free rows
-    region_free first free row of the regions; 0 = none
-    ready_first first process that waits for a CPU; 0 = none
-    ready_last  last one
-    quantum     operations a process may run before the next one's turn; 0 = no limit
-    live        processes that have not ended
-    min       free frames below which an allocation reclaims itself, first
-    low       free frames below which background reclaim wakes
-    high      free frames at which it sleeps again
-    wake      1: background reclaim is due
-    file_pages  pages of the table file8 in use
-    asids     address-space number that was given last in this generation
-    asid_count  highest that is given; then a new generation begins
-    generation  generations of address-space numbers before this one
-    pid       process number that was given last
-    over_limit  what happens at a process's limit: 0 kill, 1 fail, 2 reclaim
-    lazy      1: other CPUs invalidate translations before their next operation, not at once
-    shots     invalidations so far, where the kernel is to forget one
-    forget    number of the invalidation that it forgets; 0 = none
-    stack_limit  bytes that a stack may grow to
-    root      root table of the kernel half; 0 = there is none
+    operations  [0:2^62]         executed since the machine started
+    cpu         [0:cpus]         CPU that executes the next operation
+    random      [0:2^31]         state of the random numbers, 31 bits
+    free        [-1:frames]      first free frame of the pool for everything (or for tables); -1 = none
+    free_count  [0:frames+1]     frames in it
+    user_free   [-1:frames]      first free frame of the pool for user pages; -1 = none, or no such pool
+    user_count  [0:frames+1]     frames in it
+    user_pool   [user_pool]      column of the pool that user pages come from: KERNEL_FREE or KERNEL_USER_FREE
+    user_first  [0:frames+1]     first frame that can hold user pages
+    user_end    [0:frames+1]     one past the last
+    oldest      [-1:frames]      first frame in the policy's queue; -1 = none
+    newest      [-1:frames]      last frame in it
+    hand        [0:frames+1]     frame at which the clock hand stands
+    resident    [0:frames+1]     frames that hold user pages
+    slot_free   [0:slots]        first free slot of the swap area; 0 = none
+    slot_count  [0:slots]        free slots
+    rmap_free   [0:rmaps]        first free row of the reverse map; 0 = none
+    rmap_count  [0:rmaps]        free rows
+    region_free [0:regions]      first free row of the regions; 0 = none
+    ready_first [0:processes]    first process that waits for a CPU; 0 = none
+    ready_last  [0:processes]    last one
+    quantum     [0:2^62]         operations a process may run before the next one's turn; 0 = no limit
+    live        [0:processes]    processes that have not ended
+    min         [0:2^62]         free frames below which an allocation reclaims itself, first
+    low         [0:2^62]         free frames below which background reclaim wakes
+    high        [0:2^62]         free frames at which it sleeps again
+    wake        [0:2]            1: background reclaim is due
+    file_pages  [0:file_pages+1] pages of the table file8 in use
+    asids       [0:asids]        address-space number that was given last in this generation
+    asid_count  [asid_count]     highest that is given; then a new generation begins
+    generation  [0:2^62]         generations of address-space numbers before this one
+    pid         [0:processes]    process number that was given last
+    over_limit  [0:3]            what happens at a process's limit: 0 kill, 1 fail, 2 reclaim
+    lazy        [0:2]            1: other CPUs invalidate translations later, before their next operation
+    shots       [0:2^62]         invalidations so far, where the kernel is to forget one
+    forget      [0:2^62]         number of the invalidation that it forgets; 0 = none
+    stack_limit [0:2^62]         bytes that a stack may grow to
+    root                         root table of the kernel half; 0 = there is none
     """,
 )
 table(
@@ -193,14 +201,14 @@ table(
     STATE,
     "frames",
     """
-    state     what the frame holds: FREE, RESERVED, TABLE, USER, TAIL
-    next      next frame of its list (free list or policy's queue); -1 = none
-    previous  previous frame of the policy's queue; -1 = none
-    rmap      first row of the reverse map; 0 = none
-    maps      number of entries that map it
-    slot      swap slot with a copy of the content; 0 = none; -row if it holds a row of the page cache
-    pid       process that a table belongs to, or that first mapped the page
-    depth     depth of the table (0 = root), or page-size index of a user page
+    state    [0:5]            what the frame holds: FREE, RESERVED, TABLE, USER, TAIL
+    next     [-1:frames]      next frame of its list (free list or policy's queue); -1 = none
+    previous [-1:frames]      previous frame of the policy's queue; -1 = none
+    rmap     [0:rmaps]        first row of the reverse map; 0 = none
+    maps     [0:rmaps]        number of entries that map it
+    slot     [1-cached:slots] swap slot with a copy of the content; 0 = none; -row of the page cache
+    pid      [0:processes]    process that a table belongs to, or that first mapped the page
+    depth    [0:levels]       depth of the table (0 = root), or page-size index of a user page
     """,
 )
 table(
@@ -208,10 +216,10 @@ table(
     STATE,
     "rmaps",
     """
-    entry     physical address of the entry that maps the frame
-    pid       process
-    va        virtual address of the page
-    next      next row of the same frame, or next free row; 0 = none
+    entry               physical address of the entry that maps the frame
+    pid   [0:processes] process
+    va                  virtual address of the page
+    next  [0:rmaps]     next row of the same frame, or next free row; 0 = none
     """,
 )
 table(
@@ -219,18 +227,18 @@ table(
     STATE,
     "regions",
     """
-    pid       process; 0 = free row
-    start     first virtual address
-    end       one past the last
-    rights    r 1, w 2, x 4, u 8
-    kind      text, data, heap, anon, stack, ... (index into REGION_KINDS)
-    size      page-size index
-    next      next region of the process by address, or next free row; 0 = none
-    limit     lowest address that a stack may grow down to; its start if it does not grow
-    object    object that it maps; 0 = none: its pages are zeros that are its own
-    share     1: what is written is written to the object; 0: to a copy of its own
-    cached    row of the page cache for its first page
-    last      one past the last row of its object: pages from there on are beyond the end
+    pid    [0:processes] process; 0 = free row
+    start                first virtual address
+    end                  one past the last
+    rights [0:16]        r 1, w 2, x 4, u 8
+    kind   [0:9]         text, data, heap, anon, stack, ... (index into REGION_KINDS)
+    size   [0:levels]    page-size index
+    next   [0:regions]   next region of the process by address, or next free row; 0 = none
+    limit                lowest address that a stack may grow down to; its start if it does not grow
+    object [0:objects]   object that it maps; 0 = none: its pages are zeros that are its own
+    share  [0:2]         1: what is written is written to the object; 0: to a copy of its own
+    cached [0:2^40]      row of the page cache for its first page
+    last   [0:cached+1]  one past the last row of its object: pages from there on are beyond the end
     """,
 )
 table(
@@ -238,42 +246,42 @@ table(
     STATE,
     "processes",
     """
-    state     FREE, READY, RUNNING, ENDED
-    asid      address-space number
-    root      physical address of the root table
-    pc        row of the program's next operation
-    end       one past the last row
-    cursor    accesses done of the range at pc
-    limit     user frames it may hold; 0 = no limit
-    rss       user frames that it has mapped
-    swapped   entries that hold a slot
-    tables    frames that hold its page tables
-    region    first region by address; 0 = none
-    next      next process that waits for a CPU; 0 = none
-    minor     minor faults
-    major     major faults
-    depth     loops that it is inside of
-    status    exit status; a signal's number + 128 if it was killed
-    parent    process that made it; 0 = none
-    name0     up to 16 bytes of name, little-endian
+    state       [0:5]         FREE, READY, RUNNING, ENDED
+    asid        [0:asids]     address-space number
+    root                      physical address of the root table
+    pc          [0:ops]       row of the program's next operation
+    end         [0:ops]       one past the last row
+    cursor      [0:2^62]      accesses done of the range at pc
+    limit       [0:2^62]      user frames it may hold; 0 = no limit
+    rss         [0:2^40]      user frames that it has mapped
+    swapped     [0:2^40]      entries that hold a slot
+    tables      [0:frames+1]  frames that hold its page tables
+    region      [0:regions]   first region by address; 0 = none
+    next        [0:processes] next process that waits for a CPU; 0 = none
+    minor       [0:2^62]      minor faults
+    major       [0:2^62]      major faults
+    depth       [0:9]         loops that it is inside of
+    status                    exit status; a signal's number + 128 if it was killed
+    parent      [0:processes] process that made it; 0 = none
+    name0                     up to 16 bytes of name, little-endian
     name1
-    loop0     rounds left of each open loop, outermost first
-    loop1
-    loop2
-    loop3
-    loop4
-    loop5
-    loop6
-    loop7
-    handler   row of the program at which its signal handler begins; 0 = none
-    back      row to which the handler returns; 0 = it does not run
-    back_cursor  cursor there
-    back_depth   depth there
-    ran0      CPUs that may hold its translations, if there are several: bit i = CPU i
-    ran1      the same for CPUs 32 to 63
-    oom       frames added to its out-of-memory score; once it was killed for it, the score
-    pinned    number + 1 of the only CPU that it runs on; 0 = any
-    cause     why it was killed: 1 its limit, 2 memory was full, 0 anything else
+    loop0       [-2^62:2^63]  rounds left of each open loop, outermost first
+    loop1       [-2^62:2^63]
+    loop2       [-2^62:2^63]
+    loop3       [-2^62:2^63]
+    loop4       [-2^62:2^63]
+    loop5       [-2^62:2^63]
+    loop6       [-2^62:2^63]
+    loop7       [-2^62:2^63]
+    handler     [0:ops]       row of the program at which its signal handler begins; 0 = none
+    back        [0:ops]       row to which the handler returns; 0 = it does not run
+    back_cursor [0:2^62]      cursor there
+    back_depth  [0:9]         depth there
+    ran0        [0:2^32]      CPUs that may hold its translations, if there are several: bit i = CPU i
+    ran1        [0:2^32]      the same for CPUs 32 to 63
+    oom         [-2^62:2^62]  frames added to its out-of-memory score; once it was killed for it, the score
+    pinned      [0:cpus+1]    number + 1 of the only CPU that it runs on; 0 = any
+    cause       [0:3]         why it was killed: 1 its limit, 2 memory was full, 0 anything else
     """,
 )
 table(
@@ -281,10 +289,10 @@ table(
     STATE,
     "slots",
     """
-    refs      entries and cached frames that refer to it; 0 = free
-    pid       process that it was written for
-    va        virtual address of the page
-    next      next free slot; 0 = none
+    refs [0:2^62]      entries and cached frames that refer to it; 0 = free
+    pid  [0:processes] process that it was written for
+    va                 virtual address of the page
+    next [0:slots]     next free slot; 0 = none
     """,
 )
 table(
@@ -292,12 +300,12 @@ table(
     STATE,
     "objects",
     """
-    cached    first row of its pages in the page cache; 0 = free row
-    pages     number of them
-    size      bytes of the file; -1 = shared memory, zeros at first
-    regions   regions that map it
-    key       tells it from others; 0 = it has no name, and goes with its last region
-    name0     up to 24 bytes of name, little-endian
+    cached  [0:cached]  first row of its pages in the page cache; 0 = free row
+    pages   [0:cached]  number of them
+    size    [-1:2^62]   bytes of the file; -1 = shared memory, zeros at first
+    regions [0:regions] regions that map it
+    key                 tells it from others; 0 = it has no name, and goes with its last region
+    name0               up to 24 bytes of name, little-endian
     name1
     name2
     """,
@@ -308,10 +316,10 @@ table(
     STATE,
     "cached",
     """
-    frame     frame that holds the page, plus 1; 0 = not in memory
-    slot      swap slot with its content; 0 = none
-    content   page of the table file8 with its content, plus 1; 0 = no file
-    number    of the page in its object
+    frame   [0:frames+1]     frame that holds the page, plus 1; 0 = not in memory
+    slot    [0:slots]        swap slot with its content; 0 = none
+    content [0:file_pages+1] page of the table file8 with its content, plus 1; 0 = no file
+    number  [0:cached]       of the page in its object
     """,
 )
 table("file8", STATE, "file_pages * page_words", "word    content of files, as read from the host or written")
@@ -327,7 +335,7 @@ table(
     more      rights and options of mmap; what the pattern of an access is (kernel/patterns.py)
     """,
 )
-table("count", STATE, "processes * cpus * kinds", "events  of each process, CPU and kind")
+table("count", STATE, "processes * cpus * kinds", "events  [0:2^62] of each process, CPU and kind")
 # --- what watches ------------------------------------------------------------------------------
 table("dirty", CONTROL, "chunks", "mark    the piece of memory was stored to since the last snapshot", "B")
 table("swapdirty", CONTROL, "slots", "mark    the slot was written since the last snapshot", "B")

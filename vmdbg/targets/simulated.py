@@ -7,6 +7,8 @@ subject: `place translating deciding caches mapping census scope`.  They are imp
 # Long: one short method for each question that is asked.
 from __future__ import annotations
 
+import os
+
 from vmdbg.errors import UserError
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
@@ -27,8 +29,8 @@ class Simulated:
     """The simulated machine behind the prompt.
 
     `program_file` replaces the configuration's program; `resident`: a trace's pages are in memory.
-    A `machine` that is given is taken as it is.  `outside`: files that the program maps may lie outside
-    its folder.
+    A `machine` that is given is taken as it is.  `approve` gives the path to open for the name of a program
+    or of a file that it maps, or raises a UserError.
     """
 
     name = "simulated"
@@ -40,7 +42,7 @@ class Simulated:
         program_file: str = "",
         resident: bool = False,
         machine: Machine | None = None,
-        outside: bool = True,
+        approve: Callable[[str], str] = os.path.expanduser,
     ) -> None:
         if program_file:
             config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
@@ -48,11 +50,11 @@ class Simulated:
         self.notation = Notation(self.machine.format)
         self.make_scope: Callable[[Simulated], Any] | None = None
         self._scope: Any = None
-        self.resident, self.outside = resident, outside
+        self.resident, self.approve = resident, approve
         self.origin = config.name  # what `machine` takes: a name or a file
         self.loaded_from = ""  # the file that the machine came from as a whole
         if machine is None:
-            boot_program(self.machine, resident, outside)
+            boot_program(self.machine, resident, approve)
 
     @property
     def m(self) -> Any:
@@ -404,11 +406,12 @@ def open_machine(name: str = "default", program_file: str = "") -> Simulated:
     return Simulated(load_config(name), program_file)
 
 
-def boot_program(machine: Machine, resident: bool = False, outside: bool = True) -> None:
+def boot_program(
+    machine: Machine, resident: bool = False, approve: Callable[[str], str] = os.path.expanduser
+) -> None:
     """Load the program that the configuration names, run its warm-up, swap out what it names.
 
-    `resident`: the pages of a trace are in memory from the start; `outside`: files that the program maps
-    may lie outside its folder.
+    `resident`: the pages of a trace are in memory from the start.  `approve` as `Simulated`.
     """
     config = machine.config
     if config["machine.program"]:
@@ -416,7 +419,7 @@ def boot_program(machine: Machine, resident: bool = False, outside: bool = True)
 
         form = machine.format
         file, bits, size = config["machine.program"], form.va_bits, form.grain
-        program = read_program(file, va_bits=bits, page_size=size, resident=resident, outside=outside)
+        program = read_program(file, va_bits=bits, page_size=size, resident=resident, approve=approve)
         machine.load(program)
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Each has the module of its first word beside this one.
 POLICIES = ("clock", "clock-cached", "fifo", "lru", "random")
 #: What a function of a policy in a file may raise when it runs.
-MISTAKES = (IndexError, OverflowError, ValueError, ZeroDivisionError, UnboundLocalError)
+MISTAKES = (IndexError, OverflowError, TypeError, ValueError, ZeroDivisionError, UnboundLocalError)
 HOLES = ("policy_load", "policy_unload", "policy_use", "victim")
 
 

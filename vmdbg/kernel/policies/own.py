@@ -16,7 +16,7 @@ from vmdbg.state.tables import COMPILED, RAM_VIEWS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
     from typing import Any
 
     Function = Callable[..., Any]
@@ -28,6 +28,7 @@ PARAMETERS = {
     "victim": ["m", "pid"],
 }
 MARKS = (READS, WRITES)
+MOST_SHOWN = 200  # characters of what is wrong
 
 
 def load(path: str) -> dict[str, Function]:
@@ -47,7 +48,7 @@ def load(path: str) -> dict[str, Function]:
     for statement in tree.body:
         wrong = wrong_statement(statement)
         if wrong:
-            raise InputError(wrong, path, statement.lineno)
+            raise InputError(f"{wrong:.{MOST_SHOWN}}", path, statement.lineno)
     definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if "victim" not in [node.name for node in definitions]:
         raise InputError("a policy needs a function victim(m, pid)", path)
@@ -56,20 +57,25 @@ def load(path: str) -> dict[str, Function]:
     taken = set(known)
     for node in definitions:
         if node.name in taken:
-            raise InputError(f"there is a function {node.name}; choose another name", path, node.lineno)
+            raise InputError(f"there is a function {node.name:.40}; choose another name", path, node.lineno)
         taken.add(node.name)
     known |= {name: name in PARAMETERS for name in link.SLOTS} | {"int": False, "len": False}
     known |= {node.name: mark_of(node) == WRITES for node in definitions}
     takes = {name: function.__code__.co_argcount for name, function in (link.FUNCTIONS | link.SLOTS).items()}
     takes |= {node.name: len(node.args.args) for node in definitions} | {"int": 1, "len": 1}
+    tabled = {name for name, function in (link.FUNCTIONS | link.SLOTS).items() if first_of(function) == "m"}
+    tabled |= {node.name for node in definitions if [word.arg for word in node.args.args[:1]] == ["m"]}
     for node in definitions:
         for part, wrong in (
             *mistakes(node, known),
             *wrong_names(node, known, space),
             *wrong_calls(node, takes),
+            *wrong_tables(node, tabled),
             *wrong_returns(node),
         ):
-            raise InputError(f"{node.name}: {wrong}", path, getattr(part, "lineno", node.lineno))
+            raise InputError(
+                f"{node.name:.40}: {wrong:.{MOST_SHOWN}}", path, getattr(part, "lineno", node.lineno)
+            )
     return {node.name: space[node.name] for node in definitions}
 
 
@@ -136,7 +142,9 @@ def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
         try:
             exec(compile(module, path, "exec"), space)  # noqa: S102 -- wrong_statement saw it
         except ImportError as error:
-            raise InputError(str(error), path, statement.lineno) from None
+            raise InputError(
+                f"{str(error).partition(' (')[0]:.{MOST_SHOWN}}", path, statement.lineno
+            ) from None
     return space
 
 
@@ -163,6 +171,29 @@ def wrong_calls(node: ast.FunctionDef, takes: dict[str, int]) -> Iterator[tuple[
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in takes:
             if len(part.args) != takes[part.func.id]:
                 yield part, f"{part.func.id} takes {takes[part.func.id]} arguments, not {len(part.args)}"
+
+
+def first_of(function: Function) -> str:
+    """The name of a function's first parameter; empty if it has none."""
+    code = function.__code__
+    return code.co_varnames[0] if code.co_argcount else ""
+
+
+def wrong_tables(node: ast.FunctionDef, tabled: Container[str]) -> Iterator[tuple[ast.AST, str]]:
+    """The tables, where a number is expected, and the other way round: `m` is the first argument of functions
+    that begin with it, and nothing else is; `tabled` are their names."""
+    if "m" in [argument.arg for argument in node.args.args[1:]]:
+        yield node, "m is the machine, and the first parameter"
+    right = {id(part.value) for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in tabled:
+            first = part.args[0] if part.args else None
+            if not (isinstance(first, ast.Name) and first.id == "m"):
+                yield part, f"the first argument of {part.func.id} is m"
+            right.add(id(first))
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and part.id == "m" and id(part) not in right:
+            yield part, "m is the machine, no number"
 
 
 def wrong_returns(node: ast.FunctionDef) -> Iterator[tuple[ast.AST, str]]:

@@ -61,8 +61,11 @@ class Side:
         timeline = self.session.timeline
         if self.sort == "file":
             from vmdbg.machine.saving import load_machine
+            from vmdbg.shell.boot import approve
 
-            return look(load_machine(self.session.policy.path(self.name)))
+            policy = self.session.policy
+            allow = lambda config: approve(policy, config.values)  # noqa: E731
+            return look(load_machine(policy.path(self.name), allow))
         place = None if self.sort in ("process", "root") and not self.time else self.place()
         if self.sort == "branch":
             return visit_branch(timeline, self.session.integer(self.name), place, look)  # type: ignore[no-any-return]

@@ -23,7 +23,7 @@ def write_script(session: Session, name: str | None, lines: Iterable[str]) -> st
     if not name:
         raise UserError("Argument required (file name in which to save)")
     text = "".join(f"{line}\n" for line in lines)
-    write_whole(session.policy.path(name), text.encode("utf-8", "surrogateescape"))
+    write_whole(session.policy.writing(name), text.encode("utf-8", "surrogateescape"))
     return f"Saved to file '{name}'."
 
 

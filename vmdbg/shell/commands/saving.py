@@ -33,7 +33,7 @@ def save_machine_command(session: Session, args: Args) -> object:
     from vmdbg.units import format_size
 
     machine = session.target.machine
-    size = save_machine(machine, session.policy.path(args.file))
+    size = save_machine(machine, session.policy.writing(args.file))
     digest = session.extras["saved"] = machine.digest()
     return f"Saved {args.file}: {format_size(size)}, digest {digest}."
 
@@ -54,8 +54,9 @@ def load_machine_command(session: Session, args: Args) -> object:
 
     path = session.policy.path(args.file)
     machine = load_machine(path, lambda config: approve(session.policy, config.values))
-    target = equip(session, Simulated(machine.config, machine=machine))
+    target = equip(session, Simulated(machine.config, machine=machine, approve=session.policy.reading))
     target.loaded_from = os.path.abspath(path)
+    greeting = list(target.greeting())  # before the present machine is given up
     replace_target(session, target)
-    session.output.lines(session.target.greeting())
+    session.output.lines(greeting)
     return None

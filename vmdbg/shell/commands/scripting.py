@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, Argument, Command, Option, command
 from vmdbg.shell.grammar import WORD_CHARS
-from vmdbg.shell.kinds import COMMAND_NAME, DEFINITION, REST, REST_EXPRESSION, REST_FILE
+from vmdbg.shell.kinds import COMMAND_NAME, DEFINITION, NUMBER, REST, REST_EXPRESSION, REST_FILE
 from vmdbg.shell.script import LoopBreak, LoopContinue, Statement
 
 TYPE_CHECKING = False
@@ -27,21 +27,25 @@ NAME_REQUIRED = "Argument required (name of command to define)."
         Option("-v", help="echo each command before it runs"),
         Option("-s", help="GDB's option for a search path; accepted"),
         Option("-isolated", help="definitions, settings, output and quit of the file end with it"),
+        Option("-seconds", NUMBER, help="with -isolated: time that it has"),
     ],
-    usage="source [-v] [-isolated] FILE",
+    usage="source [-v] [-isolated [-seconds N]] FILE",
     summary="Read commands from a file named FILE.",
     help="""
 The file stops at its first error, which is shown with the file and the line.
 With -isolated the file runs as a stranger's: its output is not shown, its definitions, variables, settings,
 displays and stops are gone afterwards, "quit" ends it alone, and only what it did to the machine remains.
-It cannot write files, start programs, or take another machine.  An error ends it and is shown; the script
-that reads it goes on, unless --strict was given.""",
+It cannot write files, start programs, or take another machine, and what happened before it began is no past
+that it can go back to.  An error ends it and is shown, as does the end of its time; the script that reads it
+goes on, unless --strict was given.""",
 )
 def source_command(session: Session, args: Args) -> object:
     from vmdbg.shell.sourcing import source_file, source_isolated
 
     if args.isolated:
-        source_isolated(session, args.file or "")
+        if args.seconds is not None and args.seconds < 1:
+            raise UserError("Seconds from 1 on expected.")
+        source_isolated(session, args.file or "", args.seconds)
     else:
         source_file(session, args.file or "", verbose=args.v, must_exist=args.from_tty)
     return None
