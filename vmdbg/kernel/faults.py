@@ -22,8 +22,6 @@ from vmdbg.formats.contract import (
     SOFTWARE_WALK,
     classify,
     fault_code,
-    is_accessed,
-    is_dirty,
     leaf_frame,
     marked,
     swapped_slot,
@@ -52,6 +50,7 @@ from vmdbg.kernel.space import (
     region_allows,
     region_find,
     stack_above,
+    with_marks,
 )
 from vmdbg.kernel.swap import PAYLOAD, copy_in
 from vmdbg.state.events import (
@@ -309,9 +308,7 @@ def copy_on_write(m, pid, region, va, access):
     if m.frame[frame * FRAME + FRAME_SLOT] < 0:
         own = m.region[region * REGION + REGION_SHARE] != 0
     if own:
-        leaf = new_leaf(m, region, frame, access)
-        if is_accessed(entry):
-            leaf = marked(leaf, is_dirty(entry) | is_dirty(leaf))
+        leaf = with_marks(new_leaf(m, region, frame, access), entry)
         store(m, address, ENTRY_BYTES, leaf)
         emit(m, ENTRY_WRITE, address, entry, leaf)
         shoot_down(m, pid, page)

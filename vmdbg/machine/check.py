@@ -19,6 +19,7 @@ from vmdbg.machine.check_processes import (
     check_told,
     name_of,
 )
+from vmdbg.machine.check_rights import check_rights
 from vmdbg.machine.survey import Survey, chain, column
 from vmdbg.state.tables import (
     CACHE,
@@ -72,8 +73,8 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
 
-#: `rule` is a word: tables, frames, rmap, slots, processes, regions, objects, lists, policy, scheduler, tlb,
-#: stale.
+#: `rule` is a word: tables, frames, rmap, slots, processes, regions, rights, objects, lists, policy,
+#: scheduler, tlb, stale.
 Violation = namedtuple("Violation", "rule message")
 
 #: Policies that keep all evictable frames in the queue `oldest .. newest`.
@@ -95,6 +96,7 @@ def check(machine: Machine, owed: bool = False) -> list[Violation]:
         ("slots", check_slots(survey)),
         ("processes", [] if machine.format.bounded else check_processes(survey)),
         ("regions", check_regions(survey)),
+        ("rights", check_rights(survey)),
         ("objects", check_objects(survey)),
         ("lists", check_frame_lists(survey)),
         ("policy", check_queue(survey)),

@@ -128,7 +128,7 @@ def check_mappings(s: Survey) -> Iterator[str]:
 
 def page_of(s: Survey, pid: int, va: int) -> tuple[int, int]:
     """Row of the page cache of an address, and whether its region shares it; (0, 0) without an object."""
-    m, region = s.m, s.k.region_find(s.m, pid, va) if pid else 0
+    m, region = s.m, s.region_of(pid, va) if pid else 0
     row = region * REGION
     if not region or not m.region[row + REGION_OBJECT]:
         return 0, 0

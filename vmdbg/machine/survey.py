@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, namedtuple
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
@@ -29,7 +30,12 @@ from vmdbg.state.tables import (
     KERNEL_ROOT,
     PROCESS,
     PROCESS_ASID,
+    PROCESS_REGION,
     PROCESS_ROOT,
+    REGION,
+    REGION_END,
+    REGION_NEXT,
+    REGION_START,
     RMAP,
     RMAP_ENTRY,
     RMAP_NEXT,
@@ -100,6 +106,7 @@ class Survey:
         # table entry -> the table that it points to, and the rights so far
         self.table_frames: Counter[int] = Counter()
         self.table_tails: set[int] = set()
+        self.regions: dict[int, list[tuple[int, int]]] = {}  # process -> first addresses and rows
         self.kernel_root = self.m.kernel[KERNEL_ROOT]
         if self.form.kernel_base is not None:
             self.read_table(0, self.kernel_root, 0, 0, ALL_RIGHTS)
@@ -108,6 +115,17 @@ class Survey:
         for frame, state in enumerate(self.states):
             if state == FRAME_IS_TABLE and frame not in self.tables:
                 self.problems.append(f"frame {frame} is a table that no process's root leads to")
+
+    def region_of(self, pid: int, va: int) -> int:
+        """The region of a process that holds an address; 0 if none does, or its list is garbage there."""
+        if pid not in self.regions:
+            m = self.m
+            rows = chain(m.region, REGION, REGION_NEXT, m.process[pid * PROCESS + PROCESS_REGION], 0)[0]
+            starts = [m.region[row * REGION + REGION_START] for row in rows]
+            self.regions[pid] = sorted(zip(starts, rows, strict=True))
+        place = bisect_right(self.regions[pid], (va, len(self.m.region)))
+        row = self.regions[pid][place - 1][1] if place else 0
+        return row if va < self.m.region[row * REGION + REGION_END] else 0
 
     def frames_of_size(self, index: int) -> int:
         """Frames of a page of a size index (1 for an index that is none)."""
