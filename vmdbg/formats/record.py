@@ -77,6 +77,11 @@ class Register:
         return (1 << self.width) - 1
 
 
+def never_silent(control: list[int]) -> int:
+    """Error codes that say all they can, whatever the control registers."""
+    return 0
+
+
 class Format:
     """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits.
 
@@ -85,6 +90,7 @@ class Format:
     is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
     at all.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`.
+    `silent(control)`: bits of the error code that the control registers keep 0.
     `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
     format was declared, whatever `with_pages` makes of it.
     """
@@ -114,6 +120,7 @@ class Format:
         causes: dict[int, str] | None = None,
         rules: dict[str, tuple[str, str]] | None = None,
         constants: dict[str, int] | None = None,
+        silent: Callable[[list[int]], int] = never_silent,
     ) -> None:
         self.name, self.manual, self.va_bits, self.levels = name, manual, va_bits, levels
         self.entry_bytes, self.fields, self.functions = entry_bytes, fields, functions
@@ -124,7 +131,7 @@ class Format:
         self.bounded, self.asid_bits = bounded, asid_bits
         self.code_bits, self.rules = code_bits, rules or {}
         self.code_name, self.causes = code_name, causes or {}
-        self.constants = constants or {}
+        self.constants, self.silent = constants or {}, silent
         self.least_bits = levels[-1].shift
 
     def with_pages(self, size: int) -> Format:

@@ -18,6 +18,7 @@ from vmdbg.formats.contract import (
     TOP_BITS,
     TOP_SHIFT,
     VPN_MASK,
+    fault_code,
     is_accessed,
     is_dirty,
     is_global,
@@ -63,6 +64,7 @@ from vmdbg.state.tables import (
     CPU_READ,
     CPU_RESERVED,
     CPU_ROOT,
+    CPU_SILENT,
     PATH,
     PATH_ENTRY,
     TLB_KEY,
@@ -76,6 +78,12 @@ FILL_ACCESS = 60  # shift: where the third argument of tlb-fill holds the access
 def allowed(m, cpu, rights, access):
     """May the CPU, in its mode and with its control registers, make this access with these rights?"""
     return (m.cpu[cpu * CPU + CPU_READ + access] >> rights) & 1
+
+
+@reads(cold=True)
+def code_of(m, cpu, fault, access, mode):
+    """What a CPU reports of a fault in a mode: the format's error code or cause, as its registers want it."""
+    return fault_code(fault, access, mode) & ~m.cpu[cpu * CPU + CPU_SILENT]
 
 
 @reads

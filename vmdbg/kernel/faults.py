@@ -21,13 +21,12 @@ from vmdbg.formats.contract import (
     ROOT_MASK,
     SOFTWARE_WALK,
     classify,
-    fault_code,
     leaf_frame,
     marked,
     swapped_slot,
 )
 from vmdbg.hardware.memory import copy_words, load, store, zero_frame
-from vmdbg.hardware.mmu import allowed, tlb_fill
+from vmdbg.hardware.mmu import allowed, code_of, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.kernel.cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
@@ -377,7 +376,7 @@ def handle_fault(m, cpu, va, access):
     fault = m.control[CONTROL_FAULT]
     pid = m.cpu[c + CPU_PID]
     m.cpu[c + CPU_ADDRESS] = va
-    m.cpu[c + CPU_CODE] = fault_code(fault, access, m.cpu[c + CPU_MODE])
+    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
     emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
     if fault == FAULT_NON_CANONICAL:
         return signal(m, pid, SIGSEGV, MAPERR, va)
@@ -395,7 +394,7 @@ def handle_fault(m, cpu, va, access):
                     tlb_drop(m, cpu, va, m.cpu[c + CPU_ASID])
                 return 0
             fault = FAULT_PROTECTION
-        m.cpu[c + CPU_CODE] = fault_code(fault, access, m.cpu[c + CPU_MODE])
+        m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
     if fault == FAULT_AD:
         set_ad(m, pid, va, access)
         return 0

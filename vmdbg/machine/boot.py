@@ -23,6 +23,7 @@ from vmdbg.state.tables import (
     CPU_MODE,
     CPU_READ,
     CPU_RESERVED,
+    CPU_SILENT,
     CPU_WRITE,
     FRAME,
     FRAME_NEXT,
@@ -180,12 +181,14 @@ def asid_count(config: MachineConfig, form: Format) -> int:
 
 
 def set_allowed(m: Any, cpu: int, form: Format) -> None:
-    """Derive from a CPU's mode and control registers what each access needs and what entries may say."""
+    """Derive from a CPU's mode and control registers what each access needs, what entries may say and what
+    error codes do not."""
     row = cpu * CPU
     control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
     sets = form.allowed(control, m.cpu[row + CPU_MODE])
     m.cpu[row + CPU_READ], m.cpu[row + CPU_WRITE], m.cpu[row + CPU_FETCH] = sets
     m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED] = form.masks(control)
+    m.cpu[row + CPU_SILENT] = form.silent(control)
 
 
 def fill_frames(m: Any, config: MachineConfig) -> None:

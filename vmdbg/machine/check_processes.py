@@ -20,6 +20,7 @@ from vmdbg.state.tables import (
     CPU_READ,
     CPU_RESERVED,
     CPU_ROOT,
+    CPU_SILENT,
     CPU_WRITE,
     KERNEL_CPU,
     KERNEL_LIVE,
@@ -115,6 +116,8 @@ def check_cpus(s: Survey) -> Iterator[str]:
             yield f"CPU {cpu}: the allowed rights are not those of its control registers"
         if (m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED]) != s.form.masks(control):
             yield f"CPU {cpu}: the reserved bits are not those of its control registers"
+        if m.cpu[row + CPU_SILENT] != s.form.silent(control):
+            yield f"CPU {cpu}: the bits of error codes are not those of its control registers"
 
 
 def check_told(s: Survey) -> Iterator[str]:

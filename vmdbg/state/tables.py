@@ -114,6 +114,7 @@ table(
     since5
     since6
     since7
+    silent    bits of the error code that the control registers keep 0
     """,
 )
 table(

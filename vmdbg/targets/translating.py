@@ -255,13 +255,13 @@ def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: b
     found = Outcome(walk.va, place.pid, access, place.mode)
     found.region = region_kind(machine, place.pid, walk.va)
     if not k.canonical(s64(walk.va)):
-        found.fault = not_canonical(machine, found)
+        found.fault = not_canonical(machine, found, place.cpu)
         return found
     step = walk.last
     if not walk.maps:
         number = k.walk_fault(walk.kind)
         reason, slot = why_absent(machine, step, place.cpu)
-        code = k.fault_code(number, access, place.mode)
+        code = k.code_of(machine.m, place.cpu, number, access, place.mode)
         found.fault = Fault(number, reason, code, step.level, step.index, slot)
         return found
     found.rights = step.rights
@@ -279,13 +279,13 @@ def allows(machine: Machine, place: Place, access: int, rights: int) -> bool:
     return bool(sets[access] >> rights & 1)
 
 
-def not_canonical(machine: Machine, found: Outcome) -> Fault:
+def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
     """The fault of an address that the format does not have."""
     form, k = machine.format, machine.k
     top = form.va_bits - 1 if form.sign_extended else form.va_bits
     reason = f"bits 63:{top} are not all {'equal' if form.sign_extended else '0'}"
     name = form.rules.get("c", ("", ""))[0]
-    code = k.fault_code(FAULT_NON_CANONICAL, found.access, found.mode)
+    code = k.code_of(machine.m, cpu, FAULT_NON_CANONICAL, found.access, found.mode)
     return Fault(FAULT_NON_CANONICAL, f"{reason} ({name})" if name else reason, code)
 
 
@@ -293,7 +293,7 @@ def refused(machine: Machine, place: Place, walk: Walk, access: int) -> Fault:
     """The protection fault of a walk that found a page: which entry decides, by which field."""
     from vmdbg.targets.deciding import decide
 
-    code = machine.k.fault_code(FAULT_PROTECTION, access, place.mode)
+    code = machine.k.code_of(machine.m, place.cpu, FAULT_PROTECTION, access, place.mode)
     cause = decide(machine, place, walk, access)
     if cause is None or cause.step is None:
         return Fault(
@@ -338,7 +338,7 @@ def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
         other_key, other_word = m.tlb[other + TLB_KEY], m.tlb[other + TLB_WORD]
         found.stale = found.stale or disagreement(machine, walk, other_key, other_word, va, place.cpu)[1]
     if not allows(machine, place, access, found.rights):
-        code = k.fault_code(FAULT_PROTECTION, access, place.mode)
+        code = k.code_of(machine.m, place.cpu, FAULT_PROTECTION, access, place.mode)
         found.fault = fresh.fault
         if fresh.fault is None or fresh.fault.number != FAULT_PROTECTION or found.stale:
             found.fault = Fault(FAULT_PROTECTION, f"{name} holds {rights_text(found.rights)}", code)
