@@ -13,9 +13,9 @@ from vmdbg.machine.check import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import CPU, CPU_MODE, CPU_PID, KERNEL_READY_FIRST, KERNEL_ROOT
+from vmdbg.targets.cached import translate
 from vmdbg.targets.place import Place
 from vmdbg.targets.simulated import Simulated, open_machine
-from vmdbg.targets.translating import translate
 from vmdbg.units import s64
 from vmdbg.views.why import why_data, why_lines
 

@@ -100,9 +100,12 @@ def path_word(m, cpu):
 
 
 @writes
-def tlb_fill(m, cpu, va, access):
-    """Put the translation at the end of `path` into the arrays that serve `access`; returns its word."""
-    word = path_word(m, cpu)
+def tlb_fill(m, cpu, va, access, doubt):
+    """Put the translation at the end of `path` into the arrays that serve `access`; returns its word.
+
+    `doubt`: WORD_SUSPECT if the walk began at an entry of a page-walk cache that is stale, else 0.
+    """
+    word = path_word(m, cpu) | doubt
     size = LEVELS - m.control[CONTROL_STEPS]
     tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
     key = (tag << KEY_TAG) | size
@@ -129,9 +132,10 @@ def lacks_ad(m, access):
 @writes
 def walk_and_fill(m, cpu, va, access):
     """What the walker does after a TLB miss: a physical address, or -1 and CONTROL_FAULT."""
+    doubt = 0
     if WALK_CACHES:
-        kind = walk_cached(m, cpu, va)
-        walk_cache_use(m, cpu, va)
+        kind = walk_cached(m, cpu, m.cpu[cpu * CPU + CPU_ROOT], m.cpu[cpu * CPU + CPU_ASID], va)
+        doubt = walk_cache_use(m, cpu, va)
     else:
         kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
     if m.cpu[cpu * CPU + CPU_RESERVED]:
@@ -147,8 +151,8 @@ def walk_and_fill(m, cpu, va, access):
         return -1
     mark(m, access == ACCESS_WRITE)
     if WALK_CACHES:
-        walk_cache_fill(m, cpu, va)
-    word = tlb_fill(m, cpu, va, access)
+        walk_cache_fill(m, cpu, va, doubt)
+    word = tlb_fill(m, cpu, va, access, doubt)
     return word_address(word, LEVELS - m.control[CONTROL_STEPS], va)
 
 

@@ -14,7 +14,6 @@ from vmdbg.state.tables import (
     FRAME_MAPS,
     FRAME_SLOT,
     FRAME_STATE,
-    KERNEL_FREE,
     KERNEL_RESIDENT,
     KERNEL_USER_POOL,
     PROCESS,
@@ -176,8 +175,7 @@ def give_frame(k: Linked, form: Format, frame: int) -> None:
         k.policy_unload(m, frame)
         k.pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
         return
-    for tail in reversed(range(count)):
-        k.pool_give(m, KERNEL_FREE, frame + tail)
+    k.run_give(m, frame, count)
 
 
 def drop_table(k: Linked, form: Format, pid: int, address: int, depth: int) -> None:

@@ -366,7 +366,7 @@ def refill(m, cpu, va, access):
         store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
         m.path[row + PATH_ENTRY] = new
         emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
-    tlb_fill(m, cpu, va, access)
+    tlb_fill(m, cpu, va, access, 0)
 
 
 @writes
@@ -418,5 +418,5 @@ def handle_fault(m, cpu, va, access):
         return signal(m, pid, SIGBUS, 0, va)
     if reason == 0 and SOFTWARE_WALK:
         walk(m, m.cpu[c + CPU_ROOT], va)
-        tlb_fill(m, cpu, va, access)
+        tlb_fill(m, cpu, va, access, 0)
     return reason

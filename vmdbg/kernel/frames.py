@@ -81,8 +81,8 @@ def pool_take(m, pool):
 
 
 @writes
-def pool_give(m, pool, frame):
-    """Give a frame back to a pool; its row is cleared."""
+def free_row(m, pool, frame):
+    """Clear the row of a frame, and put it first into a pool."""
     row = frame * FRAME
     m.frame[row + FRAME_STATE] = FRAME_IS_FREE
     m.frame[row + FRAME_PREVIOUS] = -1
@@ -94,7 +94,23 @@ def pool_give(m, pool, frame):
     m.frame[row + FRAME_NEXT] = m.kernel[pool]
     m.kernel[pool] = frame
     m.kernel[pool + 1] += 1
-    emit(m, FRAME_FREE, frame_address(m, frame) >> PAGE_BITS, 0, 0)
+
+
+@writes
+def pool_give(m, pool, frame):
+    """Give a frame back to a pool; its row is cleared."""
+    free_row(m, pool, frame)
+    emit(m, FRAME_FREE, frame_address(m, frame) >> PAGE_BITS, 1, 0)
+
+
+@writes(cold=True)
+def run_give(m, frame, count):
+    """Give `count` frames of a large page, from `frame` on, back to the kernel's pool: one event."""
+    tail = count
+    while tail > 0:
+        tail -= 1
+        free_row(m, KERNEL_FREE, frame + tail)
+    emit(m, FRAME_FREE, frame_address(m, frame) >> PAGE_BITS, count, 0)
 
 
 @writes

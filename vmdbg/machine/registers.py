@@ -111,6 +111,7 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
             machine.k.tlb_flush(m, cpu, -1, 0)
         elif FLUSH_SPACE in raised:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
+        machine.k.tlb_suspect(m, cpu, -1, 0)  # what stays may say what entries mean no more
 
 
 def write_root(machine: Machine, cpu: int, value: int) -> None:
@@ -128,3 +129,4 @@ def write_root(machine: Machine, cpu: int, value: int) -> None:
     m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << form.page_bits)
     if machine.config["tlb.asids"]:
         m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask
+    machine.k.tlb_suspect(m, cpu, -1, 0)

@@ -125,7 +125,7 @@ class Simulated:
 
     def translate(self, va: int, access: str = "r", place: Place | None = None) -> Any:
         """Where an access goes now: an `Outcome`."""
-        from vmdbg.targets.translating import translate
+        from vmdbg.targets.cached import translate
 
         return translate(self.machine, place or self.place(), va, ACCESS[access])
 
