@@ -48,9 +48,9 @@ def poke(made: Machine, address: int, value: int) -> None:
 
 
 def turned(made: Machine) -> int:
-    """Let the PD entry of 0x400000 lead to another table, whose entry 1 maps FREE + 4K; the old page's address.
+    """Let the PD entry of 0x400000 lead to another table, whose entry 1 maps FREE + 4K.
 
-    The TLB forgets the page at 0x401000; the page-walk caches know the old table.
+    Returns where the page at 0x401000 was.  The TLB forgets it; the page-walk caches know the old table.
     """
     walk = walk_tables(made, find_place(made).root, 0x401000)
     acting.flush_page(made, 0x401000)

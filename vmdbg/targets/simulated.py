@@ -149,7 +149,7 @@ class Simulated:
         from vmdbg.targets.notation import rights_text
 
         data = found.data()
-        for key in ("access", "mode", "via", "stale"):
+        for key in ("access", "mode", "via", "walk_cache", "stale"):
             del data[key]
         steps = [
             {
