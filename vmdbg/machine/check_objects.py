@@ -6,7 +6,7 @@ from collections import Counter
 
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.processes import live_processes
-from vmdbg.machine.survey import chain
+from vmdbg.machine.survey import chain, column
 from vmdbg.state.tables import (
     CACHE,
     CACHE_CONTENT,
@@ -87,9 +87,10 @@ def check_cache(s: Survey, owners: dict[int, int]) -> Iterator[str]:
             yield f"frame {frame - 1} is clean, but its content is not that of its file"
         elif frame and slot > 0 and s.differs(frame - 1, m.swap8, slot):
             yield f"frame {frame - 1} is clean, but its content is not that of slot {slot}"
-    for frame, state in enumerate(s.states):
-        row = -m.frame[frame * FRAME + FRAME_SLOT]
-        if state == FRAME_IS_USER and row > 0:
+    slots = column(m.frame, FRAME, FRAME_SLOT)
+    for frame in (number for number, state in enumerate(s.states) if state == FRAME_IS_USER):
+        row = -slots[frame]
+        if row > 0:
             inside = row < len(m.cache) // CACHE
             if not inside or m.cache[row * CACHE + CACHE_FRAME] != frame + 1:
                 yield f"frame {frame} holds row {row} of the page cache, which says otherwise"

@@ -186,7 +186,7 @@ class Recorder:
         return found
 
     def overlooked(self) -> list[str]:
-        """Chunks, as `frame 3`, that differ from the last snapshot and are not marked: nobody saw them change."""
+        """Chunks, as `frame 3`, that differ from the last snapshot and are not marked."""
         found = []
         for table, marks in self.marked.items():
             size, buffer, known = self.chunk_size(table), self.buffers[table], self.known(table)

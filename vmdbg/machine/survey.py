@@ -74,8 +74,13 @@ def column(rows: Any, width: int, offset: int) -> list[int]:
     return list(rows[offset::width]) if len(rows) >= width else []
 
 
-def chain(rows: Any, width: int, link: int, first: int, last: int) -> tuple[list[int], str]:
-    """The rows of a linked list, and what is wrong with it (it `leaves the table`, it `is a circle`)."""
+def chain(
+    rows: Any, width: int, link: int, first: int, last: int, links: list[int] | None = None
+) -> tuple[list[int], str]:
+    """The rows of a linked list, and what is wrong with it (it `leaves the table`, it `is a circle`).
+
+    `links` is the column of links where somebody has read it: long lists are faster so.
+    """
     members: list[int] = []
     seen: set[int] = set()
     total = len(rows) // width
@@ -87,7 +92,7 @@ def chain(rows: Any, width: int, link: int, first: int, last: int) -> tuple[list
             return members, f"is a circle at {row}"
         seen.add(row)
         members.append(row)
-        row = rows[row * width + link]
+        row = rows[row * width + link] if links is None else links[row]
     return members, ""
 
 
