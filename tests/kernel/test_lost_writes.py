@@ -163,3 +163,17 @@ def test_what_an_expression_writes_to_a_table_makes_the_tlb_suspect():
     MachineScope(target).write_memory(made.format.kernel_base + address, bytes(8))
     acting.access(made, va, READ)
     assert made.counts()["tlb-stale"] == 1
+
+
+@pytest.mark.parametrize("policy", ["fifo", "lru", "clock"])
+def test_a_copy_whose_source_is_the_victim_frees_one_frame_once(policy: str):
+    """One frame: making room for the copy takes the page that is to be copied; the access starts again."""
+    made, va = booted("x86_64", **{"kernel.user_frames": 1, "kernel.policy": policy})
+    acting.access(made, va, WRITE, 1, 1)
+    made.make_room_for_system_call(1)
+    processes.fork(made.k, made.format, 1, True, 1)
+    freed = made.counts().get("frame-free", 0)
+    assert acting.access(made, va, WRITE, 1, 2).value == 1
+    assert made.counts()["frame-free"] == freed + 1
+    assert acting.access(made, va, READ).value == 2
+    assert check(made) == []

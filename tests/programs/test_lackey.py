@@ -218,3 +218,14 @@ def test_a_mutated_trace_is_read_or_refused(
         assert message.startswith(str(path))
     else:
         assert program.processes[0].rows[-OP] & OP_KIND == OP_EXIT
+
+
+def test_an_address_of_the_kernel_is_told_with_its_line(tmp_path: Path) -> None:
+    """Traces of x86-64 may have fetches of the vsyscall page."""
+    trace = tmp_path / "t.lackey"
+    trace.write_text(" L 1000,8\nI  ffffffffff600000,3\n")
+    with pytest.raises(InputError) as caught:
+        lackey.read_lackey(str(trace), va_bits=48, page_size=4096, user_end=1 << 47)
+    assert (caught.value.line, caught.value.column) == (2, 4)
+    assert "the address is the kernel's: those of processes end at 0x00007fffffffffff" in str(caught.value)
+    assert lackey.read_lackey(str(trace), va_bits=48, page_size=4096).processes

@@ -91,6 +91,8 @@ class Format:
     at all.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`.
     `silent(control)`: bits of the error code that the control registers keep 0.
+    With numbers of spaces a write to the root register takes one from its lowest `root_asid_bits`, unless
+    they are 0, and flushes nothing if it has a bit of `root_keeps`, which it forgets (x86: CR4.PCIDE = 1).
     `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
     format was declared, whatever `with_pages` makes of it.
     """
@@ -121,6 +123,8 @@ class Format:
         rules: dict[str, tuple[str, str]] | None = None,
         constants: dict[str, int] | None = None,
         silent: Callable[[list[int]], int] = never_silent,
+        root_asid_bits: int = 0,
+        root_keeps: int = 0,
     ) -> None:
         self.name, self.manual, self.va_bits, self.levels = name, manual, va_bits, levels
         self.entry_bytes, self.fields, self.functions = entry_bytes, fields, functions
@@ -132,6 +136,7 @@ class Format:
         self.code_bits, self.rules = code_bits, rules or {}
         self.code_name, self.causes = code_name, causes or {}
         self.constants, self.silent = constants or {}, silent
+        self.root_asid_bits, self.root_keeps = root_asid_bits, root_keeps
         self.least_bits = levels[-1].shift
 
     def with_pages(self, size: int) -> Format:
@@ -206,6 +211,16 @@ class Format:
             return entries
         return entries // 2 if self.sign_extended else self.index(self.kernel_base, 0)
 
+    @property
+    def user_end(self) -> int:
+        """One past the last address of a process; 2^64 where there is no kernel half."""
+        return 1 << 64 if self.kernel_base is None else self.user_entries << self.levels[0].shift
+
+    @property
+    def root_mask(self) -> int:
+        """Bits of a root register that are the table's address."""
+        return ((self.frames << self.page_bits) - 1) & -(1 << self.least_bits)
+
     def index(self, va: int, depth: int) -> int:
         """The index that a walk of `va` uses at a depth."""
         level = self.levels[depth]
@@ -229,7 +244,7 @@ class Format:
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
             "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,
             "TOP_BITS": -1 if self.sign_extended else 0,
-            "ROOT_MASK": ((self.frames << self.page_bits) - 1) & -(1 << self.least_bits),
+            "ROOT_MASK": self.root_mask,
             "SOFTWARE_WALK": int(self.software_walk),
             "KERNEL_SETS_AD": int(self.kernel_sets_ad),
         }

@@ -34,7 +34,7 @@ from vmdbg.kernel.frames import (
     FRAME_IS_USER,
     frame_address,
     frame_at,
-    pool_give,
+    free_row,
     pool_take,
     rmap_remove,
 )
@@ -318,7 +318,8 @@ def copy_on_write(m, pid, region, va, access):
     if fresh < 0:
         return REASON_MEMORY
     if load(m, address, ENTRY_BYTES) != entry:
-        pool_give(m, m.kernel[KERNEL_USER_POOL], fresh)  # making room took the page away: start again
+        # Making room took the page itself away: the access starts again.  Nobody had the frame.
+        free_row(m, m.kernel[KERNEL_USER_POOL], fresh)
         return 0
     if PAYLOAD:
         m.dirty[fresh] = 1

@@ -104,7 +104,8 @@ def check_cpus(s: Survey) -> Iterator[str]:
             if not s.k.may_run_on(m, pid, cpu):
                 yield f"CPU {cpu} runs process {pid}, which is bound to another one"
             for name, at, other in (("root", CPU_ROOT, PROCESS_ROOT), ("ASID", CPU_ASID, PROCESS_ASID)):
-                if m.cpu[row + at] != m.process[pid * PROCESS + other]:
+                mask = s.form.root_mask if name == "root" and not s.form.bounded else -1
+                if (m.cpu[row + at] ^ m.process[pid * PROCESS + other]) & mask:
                     yield f"CPU {cpu}: its {name} is not that of process {pid}"
         elif m.cpu[row + CPU_ROOT] or m.cpu[row + CPU_ASID]:
             yield f"CPU {cpu} is idle, but has a root or an ASID"

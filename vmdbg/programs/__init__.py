@@ -16,13 +16,19 @@ TRACE_SUFFIXES = (".lackey", ".trace", ".xz", ".gz")
 
 
 def read_program(
-    path: str, *, va_bits: int, page_size: int, resident: bool = False, outside: bool = True
+    path: str,
+    *,
+    va_bits: int,
+    page_size: int,
+    resident: bool = False,
+    outside: bool = True,
+    user_end: int = 1 << 64,
 ) -> Program:
     """The program in a file, for a machine with addresses of `va_bits` bits and these base pages (bytes).
 
     `resident`: the pages of a trace are in memory from the start; `outside`: files that it maps may lie
-    outside its folder.  UserError if the file cannot be opened; InputError with line and column if it is
-    not what it should be: nothing of it is used.
+    outside its folder; addresses from `user_end` on are the kernel's.  UserError if the file cannot be
+    opened; InputError with line and column if it is not what it should be: nothing of it is used.
     """
     try:
         with open(path, "rb") as stream:
@@ -36,10 +42,10 @@ def read_program(
     if is_trace(path, head):
         from vmdbg.programs.lackey import read_lackey
 
-        return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident)
+        return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident, user_end=user_end)
     from vmdbg.programs.vmp import read_vmp
 
-    return read_vmp(path, va_bits=va_bits, page_size=page_size, outside=outside)
+    return read_vmp(path, va_bits=va_bits, page_size=page_size, outside=outside, user_end=user_end)
 
 
 def is_trace(path: str, head: bytes) -> bool:

@@ -301,7 +301,9 @@ def check_characters(source: str, file: str, line: int) -> None:
         raise InputError(f"unexpected character U+{code:04X}", file, line, column + 1, shown)
 
 
-def read_vmp(path: str, *, va_bits: int, page_size: int, outside: bool = True) -> Program:
+def read_vmp(
+    path: str, *, va_bits: int, page_size: int, outside: bool = True, user_end: int = 1 << 64
+) -> Program:
     """The program in a `.vmp` file, for a machine with these addresses and base pages (bytes).
 
     `outside`: files that it maps may lie outside its folder.  UserError if it cannot be opened;
@@ -314,10 +316,12 @@ def read_vmp(path: str, *, va_bits: int, page_size: int, outside: bool = True) -
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     if len(data) > MAX_BYTES:
         raise InputError(f"expected at most {MAX_BYTES >> 20} MiB of text", path)
-    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size, outside=outside)
+    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size, outside=outside, user_end=user_end)
 
 
-def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int, outside: bool = True) -> Program:
+def parse_vmp(
+    data: bytes, file: str, *, va_bits: int, page_size: int, outside: bool = True, user_end: int = 1 << 64
+) -> Program:
     """The program in `data`, the content of the file of that name.  `outside`, InputError as `read_vmp`."""
     try:
         text = data.decode("utf-8-sig")
@@ -329,4 +333,5 @@ def parse_vmp(data: bytes, file: str, *, va_bits: int, page_size: int, outside: 
     if not lines[-1]:
         lines.pop()
     name = os.path.basename(file)
-    return Parser(name.removesuffix(".vmp"), file, Space(va_bits, page_size), outside).program(lines)
+    space = Space(va_bits, page_size, user_end)
+    return Parser(name.removesuffix(".vmp"), file, space, outside).program(lines)

@@ -412,7 +412,9 @@ def boot_program(machine: Machine, resident: bool = False, outside: bool = True)
 
         form = machine.format
         file, bits, size = config["machine.program"], form.va_bits, form.grain
-        program = read_program(file, va_bits=bits, page_size=size, resident=resident, outside=outside)
+        program = read_program(
+            file, va_bits=bits, page_size=size, resident=resident, outside=outside, user_end=form.user_end
+        )
         machine.load(program)
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():
