@@ -227,5 +227,5 @@ def test_an_address_of_the_kernel_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         lackey.read_lackey(str(trace), va_bits=48, page_size=4096, user_end=1 << 47)
     assert (caught.value.line, caught.value.column) == (2, 4)
-    assert "the address is the kernel's: those of processes end at 0x00007fffffffffff" in str(caught.value)
+    assert "the address is the kernel's: those of processes end at 0x7fffffffffff" in str(caught.value)
     assert lackey.read_lackey(str(trace), va_bits=48, page_size=4096).processes
