@@ -33,7 +33,8 @@ from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.startup import make_session
-from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY
+from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, SLOT
+from vmdbg.targets.machines import describe
 from vmdbg.targets.simulated import Simulated
 from vmdbg.units import s64
 
@@ -323,3 +324,31 @@ def test_the_homework_of_a_textbook() -> None:
         if kind == ENTRY_LEAF:
             pa = k.leaf_frame(entries[-1], 1) | answer["va"] & 31
             assert (pa, k.load(m, pa, 1)) == (answer["pa"], answer["value"])
+
+
+NARROW = """
+[format]
+name = "narrow"
+va_bits = 16
+entry_bytes = 4
+levels = [{ name = "A", bits = 4, leaf = true }, { name = "C", bits = 4 }]
+[format.fields]
+valid = 31
+writable = 30
+huge = 29
+accessed = 28
+dirty = 27
+user = 26
+frame = { low = 0, width = WIDTH }
+slot = { low = 0, width = 3 }
+slot_mark = 30
+"""
+
+
+def test_a_swap_area_is_said_to_be_as_large_as_entries_can_name(tmp_path: Path) -> None:
+    path = tmp_path / "narrow.toml"
+    path.write_text(NARROW.replace("WIDTH", "5"))
+    values = {"machine.format": str(path), "machine.ram": 8192, "kernel.first_frame": 1, "tlb.l2": "off"}
+    machine = Machine(MachineConfig({**values, "machine.swap.size": 64 << 10}))
+    assert len(machine.m.slot) // SLOT == 8
+    assert describe(machine.config, machine).endswith("1792 B swap")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vmdbg.debugger import acting
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes
+from vmdbg.kernel import processes, regions
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED
 from vmdbg.kernel.switching import put_on_cpu
 from vmdbg.machine.check import check
@@ -258,3 +258,39 @@ def test_a_cpu_that_there_is_not_is_refused() -> None:
     with pytest.raises(UserError, match=r"machine\.cpus is 2"):
         machine.load(Program("p", "", [], [looping(2, 3, cpu=2)]))
     assert machine.digest() == before
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("how", ["swap out", "mprotect", "end"])
+def test_without_numbers_nobody_loses_an_entry_for_a_process_that_does_not_run(cpus: int, how: str) -> None:
+    """Linux flushes a page of another space only if that is the loaded one (flush_tlb_func)."""
+    machine = machine_of(**{"tlb.asids": False, "machine.cpus": cpus})
+    machine.load(Program("p", "", [], [looping(2, 9, 0), looping(2, 9, 0)]))
+    for pid in (2, 1):
+        put_on_cpu(machine.k, 0, pid)
+        for va in (START, START + PAGE):
+            assert acting.access(machine, va, WRITE, 1, pid).value == 0
+    before = [row[3:] for row in Survey(machine).cached()]
+    assert before
+    machine.m.kernel[KERNEL_CPU] = cpus - 1  # whoever does it
+    if how == "swap out":
+        machine.swap_out(2, START)
+    elif how == "mprotect":
+        machine.make_room_for_system_call(2)
+        regions.protect(machine.k, machine.format, 2, START, PAGE, 9)
+    else:
+        processes.end_process(machine.k, machine.format, 2, 0)
+    assert [row[3:] for row in Survey(machine).cached()] == before
+    assert check(machine) == []
+    machine.m.kernel[KERNEL_CPU] = 0
+    machine.swap_out(1, START)  # its own goes, of course
+    assert len(list(Survey(machine).cached())) < len(before)
+    assert check(machine) == []
+
+
+def test_without_numbers_an_idle_cpu_keeps_nothing_of_a_process_that_ended() -> None:
+    machine = machine_of(**{"tlb.asids": False})
+    machine.load(Program("p", "", [], [looping(2, 1)]))
+    acting.access(machine, START, WRITE, 1, 1)
+    processes.end_process(machine.k, machine.format, 1, 0)
+    assert list(Survey(machine).cached()) == []

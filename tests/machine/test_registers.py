@@ -7,6 +7,7 @@ import pytest
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.machine.check import check
+from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import names, read, write
 from vmdbg.state.tables import (
@@ -21,7 +22,7 @@ from vmdbg.state.tables import (
     TLB,
     TLB_KEY,
 )
-from vmdbg.targets.simulated import open_machine
+from vmdbg.targets.simulated import Simulated, open_machine
 
 KERNEL = -0x777FFFEF8000  # of the default machine: physical 0x108000 in the direct map
 TEXT, DATA = 0x401000, 0x404000
@@ -30,6 +31,11 @@ TEXT, DATA = 0x401000, 0x404000
 @pytest.fixture
 def x86() -> Machine:
     return open_machine().machine
+
+
+def open_without_numbers() -> Machine:
+    """The default machine without PCIDs (CR4.PCIDE = 0)."""
+    return Simulated(load_config("default").with_({"tlb.asids": False})).machine
 
 
 @pytest.fixture
@@ -109,7 +115,8 @@ def test_smep_flushes_the_space_when_it_is_set(x86: Machine) -> None:
     assert keys(x86) == {key for key in held if is_global(key)}
 
 
-def test_bits_of_cr3_below_the_page_are_no_address(x86: Machine) -> None:
+def test_bits_of_cr3_below_the_page_are_no_address() -> None:
+    x86 = open_without_numbers()
     root = x86.m.cpu[CPU_ROOT]
     write(x86, 0, "cr3", root | 0x18)  # PWT, PCD
     assert read(x86, 0, "cr3") == root | 0x18
@@ -164,3 +171,51 @@ def test_what_cannot_be_is_refused(sv39: Machine, name: str, value: int, said: s
     with pytest.raises(UserError, match=said):
         write(sv39, 0, name, value)
     assert sv39.digest() == before
+
+
+def test_the_root_register_refuses_reserved_bits(x86: Machine) -> None:
+    """SDM 3A, table 4-12: bits 63:MAXPHYADDR must be 0; bit 63 of a MOV with PCIDs says: flush nothing."""
+    root = read(x86, 0, "cr3")
+    assert root is not None
+    for value in (1 << 52 | root, 1 << 62 | root, 0xFFF0000000000000 | root):
+        with pytest.raises(UserError, match=r"bits 62:52 are reserved"):
+            write(x86, 0, "cr3", value)
+    held = keys(x86)
+    write(x86, 0, "cr3", 1 << 63 | root)
+    assert read(x86, 0, "cr3") == root
+    assert keys(x86) == held
+    write(x86, 0, "cr3", root)
+    assert all(is_global(key) for key in keys(x86))
+    assert check(x86) == []
+
+
+def test_with_pcids_the_root_register_takes_the_number_of_the_space(x86: Machine) -> None:
+    root = read(x86, 0, "cr3")
+    assert root is not None
+    write(x86, 0, "cr3", root | 5)
+    assert (read(x86, 0, "cr3"), x86.m.cpu[CPU_ASID]) == (root, 5)
+
+
+def test_without_pcids_low_bits_are_ignored_and_bit_63_is_reserved() -> None:
+    machine = open_without_numbers()
+    root = read(machine, 0, "cr3")
+    assert root is not None
+    write(machine, 0, "cr3", root | 0xFFF)
+    assert (read(machine, 0, "cr3"), machine.m.cpu[CPU_ASID]) == (root | 0xFFF, 1)
+    assert check(machine) == []
+    with pytest.raises(UserError, match=r"bits 63:52 are reserved"):
+        write(machine, 0, "cr3", 1 << 63 | root)
+    assert read(machine, 0, "cr3") == root | 0xFFF
+
+
+@pytest.mark.parametrize(("name", "value"), [("x86_32", 1 << 32), ("tutorial16", 1 << 16)])
+def test_narrower_roots_have_narrower_registers(name: str, value: int) -> None:
+    machine = open_machine(name).machine
+    with pytest.raises(UserError, match="are reserved"):
+        write(machine, 0, machine.format.root_register, value)
+
+
+@pytest.mark.parametrize("name", ["machine.ram", "machine.swap.size"])
+def test_memory_that_is_no_number_of_pages_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=rf"{name} 0x100001 is no multiple of a page, 0x1000"):
+        Machine(MachineConfig({name: (1 << 20) + 1}))

@@ -467,6 +467,7 @@ class Lives:
     def check(self) -> None:
         """The machine agrees with itself, its processes are those of the model, and all bytes are there."""
         assert check(self.machine) == []
+        assert self.machine.recorder.overlooked() == []
         assert set(self.live()) == set(self.spaces)
         for pid, space in self.spaces.items():
             for start, page in space.items():

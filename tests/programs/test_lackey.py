@@ -226,3 +226,14 @@ def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
     assert path.stat().st_size < 64 << 10
     with pytest.raises(InputError, match="it unpacks to more than 64 MiB"):
         read_program(str(path), va_bits=48, page_size=1 << SHIFT)
+
+
+def test_an_address_of_the_kernel_is_told_with_its_line(tmp_path: Path) -> None:
+    """Traces of x86-64 may have fetches of the vsyscall page."""
+    trace = tmp_path / "t.lackey"
+    trace.write_text(" L 1000,8\nI  ffffffffff600000,3\n")
+    with pytest.raises(InputError) as caught:
+        lackey.read_lackey(str(trace), va_bits=48, page_size=4096, user_end=1 << 47)
+    assert (caught.value.line, caught.value.column) == (2, 4)
+    assert "the address is the kernel's: those of processes end at 0x7fffffffffff" in str(caught.value)
+    assert lackey.read_lackey(str(trace), va_bits=48, page_size=4096).processes

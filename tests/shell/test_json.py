@@ -135,7 +135,7 @@ OUTCOME = {
     "fault": (dict, NOTHING),
 }  # fmt: skip
 SCHEMAS: dict[str, dict[str, Any]] = {
-    "translate": {**OUTCOME, "via": str, "stale": bool},
+    "translate": {**OUTCOME, "via": str, "stale": bool, "walk_cache": (str, NOTHING)},
     "walk": {**OUTCOME, "format": str, "root": int, "steps": list},
     "why": {**OUTCOME, "allowed": bool, "decides": (dict, NOTHING), "edits": list},
     "split": {"va": int, "indexes": list, "offset": int, "page_size": int},

@@ -14,7 +14,7 @@ from vmdbg.kernel.syscalls import MMAP_POPULATE, OP_FORK, OP_MMAP
 from vmdbg.machine.check import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.snapshot import MARKED, Recorder
+from vmdbg.machine.snapshot import MARKED, ROWS_MARKED, Recorder
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state import tables
 from vmdbg.state.tables import KERNEL_RMAP_COUNT, KERNEL_USER_END, STATE, TABLES
@@ -64,7 +64,7 @@ def actions(draw: st.DrawFn) -> tuple[str, int, int]:
 
 @hypothesis.given(st.lists(actions(), max_size=40))
 def test_a_snapshot_is_a_copy(steps: list[tuple[str, int, int]]) -> None:
-    """Against whole copies; writes to memory and swap are marked, those to other tables are found."""
+    """Against whole copies; writes to memory, swap, frames are marked, those to other tables found."""
     buffers = tables.allocate(SMALL_SHAPE)
     recorder = Recorder(buffers, 1 << 10, 1 << 10)
     names = [t.name for t in TABLES.values() if t.group == STATE]
@@ -78,8 +78,11 @@ def test_a_snapshot_is_a_copy(steps: list[tuple[str, int, int]]) -> None:
             buffer[at : at + 1] = bytes([value])
             buffers[marks][at >> 10 : (at >> 10) + 1] = b"\1"
         elif kind == "table":
-            buffer = buffers[[n for n in names if n not in MARKED][at % (len(names) - len(MARKED))]]
+            name = [n for n in names if n not in MARKED][at % (len(names) - len(MARKED))]
+            buffer = buffers[name]
             buffer[at % len(buffer) : at % len(buffer) + 1] = bytes([value])
+            if name in ROWS_MARKED:
+                buffers[ROWS_MARKED[name]][:] = bytes([1]) * len(buffers[ROWS_MARKED[name]])
         elif kind == "take":
             taken.append((recorder.take(SMALL_SHAPE), {n: bytes(buffers[n]) for n in names}))
         else:

@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
+from vmdbg.debugger import acting
 from vmdbg.errors import UserError
-from vmdbg.state.tables import CPU, CPU_MODE, CPU_PID, CPU_ROOT, KERNEL_READY_FIRST
+from vmdbg.machine import registers
+from vmdbg.machine.check import check
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import Machine
+from vmdbg.state.tables import CPU, CPU_MODE, CPU_PID, CPU_ROOT, KERNEL_READY_FIRST, KERNEL_ROOT
+from vmdbg.targets.cached import translate
+from vmdbg.targets.place import Place
 from vmdbg.targets.simulated import Simulated, open_machine
 from vmdbg.units import s64
 from vmdbg.views.why import why_data, why_lines
@@ -264,3 +271,46 @@ def test_a_table_entry_with_a_bit_of_a_leaf_is_mended_if_the_page_behind_it_allo
     assert (edit.what, edit.new) == ("clear PS", step.entry)
     cause = demo.why(0x401234, "w").cause
     assert (cause.field, cause.edits) == ("PS", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "smep", "nxe", "code"),
+    [
+        ("x86_64", 1, 1, 0x15),
+        ("x86_64", 1, 0, 0x1D),  # NX is reserved
+        ("x86_64", 0, 1, 0x15),
+        ("x86_64", 0, 0, 0xD),
+        ("x86_32", 0, None, 0x5),  # no PAE, no NX: SMEP alone decides
+        ("x86_32", 1, None, 0x15),
+    ],
+)
+def test_error_codes_tell_fetches_only_where_the_registers_say_so(
+    name: str, smep: int, nxe: int | None, code: int
+) -> None:
+    """Intel SDM 3A, 4.7: I/D is set if CR4.SMEP = 1, or CR4.PAE = 1 and IA32_EFER.NXE = 1."""
+    machine = Machine(MachineConfig({"machine.format": name}))
+    registers.write(machine, 0, "cr4.smep", smep)
+    if nxe is not None:
+        registers.write(machine, 0, "efer.nxe", nxe)
+    assert check(machine) == []
+    base = machine.format.kernel_base
+    place = Place(None, machine.m.kernel[KERNEL_ROOT], 0, None, 0)
+    found = translate(machine, place, base, 2)
+    assert found.fault is not None
+    assert found.fault.code == code
+    absent = translate(machine, place, 0x1000, 2)
+    assert absent.fault is not None
+    assert absent.fault.code == 4 | code & 16
+    loaded = translate(machine, place, 0x1000, 1)
+    assert loaded.fault is not None
+    assert loaded.fault.code == 6
+
+
+@pytest.mark.parametrize(("name", "code"), [("x86_64", 0x14), ("x86_32", 0x4), ("sv39", 12)])
+def test_the_fault_that_is_taken_has_the_code_that_was_foretold(name: str, code: int) -> None:
+    target = open_machine("default" if name == "x86_64" else name)
+    machine, va = target.machine, 0x5000
+    foretold = translate(machine, target.place(), va, 2)
+    assert foretold.fault is not None
+    done = acting.access(machine, va, 2)
+    assert (done.killed, done.code, foretold.fault.code) == (True, code, code)

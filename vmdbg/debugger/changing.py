@@ -9,7 +9,6 @@ from vmdbg.debugger.history import Action, Position, Undone
 from vmdbg.debugger.running import Runner
 from vmdbg.debugger.standing import Standing
 from vmdbg.errors import UserError
-from vmdbg.state.events import EVENTS
 from vmdbg.state.tables import KERNEL_OPERATIONS
 
 TYPE_CHECKING = False
@@ -98,9 +97,7 @@ class Changing(Standing):
             happenings.stop_log(machine.m)
         now = happenings.totals(machine.m)
         action.happenings = happenings.read_log(machine.m)
-        action.changes = {
-            e.name: now[e.kind] - counted[e.kind] for e in EVENTS if now[e.kind] != counted[e.kind]
-        }
+        action.changes = happenings.amounts(counted, now, action.happenings)
         machine.m.kernel[KERNEL_OPERATIONS] += 1
         action.after = machine.snapshot()
         return result, action

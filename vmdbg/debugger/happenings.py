@@ -107,6 +107,15 @@ def totals(m: Any) -> list[int]:
     return [sum(m.count[kind::KINDS]) for kind in range(len(EVENTS))]
 
 
+def amounts(before: list[int], after: list[int], rows: list[Happening]) -> dict[str, int]:
+    """Of how many things events told between two `totals`, by name of the event; `rows` are those events."""
+    found = {e.name: after[e.kind] - before[e.kind] for e in EVENTS if after[e.kind] != before[e.kind]}
+    for row in rows:
+        if row.event.amount:
+            found[row.name] += row.arguments[row.event.amount] - 1
+    return found
+
+
 def aim_counters(machine: Machine, cpu: int | None = None, pid: int | None = None) -> None:
     """Events that cold code tells are counted for a CPU and process; the current ones by default."""
     m = machine.m

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from vmdbg.debugger.values import Value, make_integer, text_of
 from vmdbg.errors import UserError
+from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.state.events import ENTRY_WRITE
 from vmdbg.state.tables import (
     CPU,
     CPU_ASID,
     CPU_CODE,
     CPU_MODE,
     CPU_PID,
+    FRAME,
+    FRAME_STATE,
 )
 from vmdbg.targets.mapping import page_number
 from vmdbg.targets.place import check_process, current_cpu, find_place
@@ -92,7 +96,10 @@ class MachineScope:
         return bytes(found)
 
     def write_memory(self, address: int, data: bytes) -> None:
-        """Store bytes at a virtual address, by the tables: acts.  UserError as `read_memory`."""
+        """Store bytes at a virtual address, by the tables: acts.  UserError as `read_memory`.
+
+        Entries that map them become dirty, so that no byte is lost (Linux: access_process_vm).
+        """
         self.read_memory(address, len(data))
         k, m, root = self.machine.k, self.machine.m, find_place(self.machine).root
 
@@ -102,6 +109,9 @@ class MachineScope:
                 walk = walk_tables(self.machine, root, va)
                 page, length = page_of(self.machine, walk)
                 k.store(m, page + (va & (length - 1)), 1, byte)
+                make_dirty(self.machine, walk)
+            for cpu in range(self.machine.config["machine.cpus"]):
+                k.tlb_suspect(m, cpu, -1, 0)  # they may have been a table's
 
         self.perform(f"set memory at {self.notation.va(address)}", write)
 
@@ -226,6 +236,19 @@ class MachineScope:
             reason = found.fault.reason if found.fault is not None else ""
             raise UserError(f"Address {self.notation.va(va)} is not mapped: {reason}.")
         return unsigned(found.pa if name == "pa" else found.pa >> form.page_bits)
+
+
+def make_dirty(machine: Machine, walk: Walk) -> None:
+    """Set D in the leaf at which a walk ended, where the kernel writes back what is dirty."""
+    k, m = machine.k, machine.m
+    if not walk.steps:
+        return
+    old = s64(walk.last.entry)
+    frame = k.frame_at(m, page_of(machine, walk)[0])
+    if not k.is_dirty(old) and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
+        new = k.marked(old, 1)
+        k.store(m, walk.last.address, machine.format.entry_bytes, new)
+        k.emit(m, ENTRY_WRITE, walk.last.address, old, new)
 
 
 def unsigned(number: int) -> Value:

@@ -150,4 +150,4 @@ def swapped_slot(entry: int) -> int:
 
 @slot
 def fault_code(fault: int, access: int, mode: int) -> int:
-    """The error code (x86 #PF) or cause (RISC-V) of a fault."""
+    """The error code (x86 #PF) or cause (RISC-V) of a fault, before registers have their say (`code_of`)."""

@@ -25,7 +25,7 @@ from vmdbg.formats.contract import (
     RIGHT_X,
     SHIFTS,
 )
-from vmdbg.formats.record import Field, Format, Level, Register
+from vmdbg.formats.record import Field, Format, Level, Register, never_silent
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
@@ -280,6 +280,7 @@ def declare(  # Long: a record's fields are arguments, one a line
     causes: dict[int, str] | None = None,
     rules: dict[str, tuple[str, str]] | None = None,
     asid_bits: int = 16,
+    silent: Callable[[list[int]], int] = never_silent,
 ) -> Format:
     """A format from its fields.
 
@@ -342,4 +343,5 @@ def declare(  # Long: a record's fields are arguments, one a line
         causes=causes,
         rules=rules,
         constants=constants,
+        silent=silent,
     )

@@ -77,6 +77,11 @@ class Register:
         return (1 << self.width) - 1
 
 
+def never_silent(control: list[int]) -> int:
+    """Error codes that say all they can, whatever the control registers."""
+    return 0
+
+
 class Format:
     """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits.
 
@@ -85,6 +90,9 @@ class Format:
     is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
     at all.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`.
+    `silent(control)`: bits of the error code that the control registers keep 0.
+    With numbers of spaces a write to the root register takes one from its lowest `root_asid_bits`, unless
+    they are 0, and flushes nothing if it has a bit of `root_keeps`, which it forgets (x86: CR4.PCIDE = 1).
     `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
     format was declared, whatever `with_pages` makes of it.
     """
@@ -114,6 +122,9 @@ class Format:
         causes: dict[int, str] | None = None,
         rules: dict[str, tuple[str, str]] | None = None,
         constants: dict[str, int] | None = None,
+        silent: Callable[[list[int]], int] = never_silent,
+        root_asid_bits: int = 0,
+        root_keeps: int = 0,
     ) -> None:
         self.name, self.manual, self.va_bits, self.levels = name, manual, va_bits, levels
         self.entry_bytes, self.fields, self.functions = entry_bytes, fields, functions
@@ -124,7 +135,8 @@ class Format:
         self.bounded, self.asid_bits = bounded, asid_bits
         self.code_bits, self.rules = code_bits, rules or {}
         self.code_name, self.causes = code_name, causes or {}
-        self.constants = constants or {}
+        self.constants, self.silent = constants or {}, silent
+        self.root_asid_bits, self.root_keeps = root_asid_bits, root_keeps
         self.least_bits = levels[-1].shift
 
     def with_pages(self, size: int) -> Format:
@@ -206,6 +218,11 @@ class Format:
         if self.kernel_base is None:
             return entries
         return entries // 2 if self.sign_extended else self.index(self.kernel_base, 0)
+
+    @property
+    def user_end(self) -> int:
+        """One past the last address of a process; 2^64 where there is no kernel half."""
+        return 1 << 64 if self.kernel_base is None else self.user_entries << self.levels[0].shift
 
     def index(self, va: int, depth: int) -> int:
         """The index that a walk of `va` uses at a depth."""

@@ -25,6 +25,7 @@ FRAME_MASK = ((1 << 52) - 1) & ~0xFFF
 SLOT_MARK = 1 << 9  # of an absent entry: the kernel keeps a slot in bits 51:12
 LARGE_RESERVED = 0x1FE000  # bits 20:13 of a 2 MiB leaf (SDM table 4-18)
 GIANT_RESERVED = 0x3FFFE000  # bits 29:13 of a 1 GiB leaf (table 4-16)
+FETCHED = 1 << 4  # I/D in an error code
 AT_ROOT, AT_PDPT, AT_PD, AT_PT = 0, 1, 2, 3
 
 
@@ -167,7 +168,7 @@ def fault_code(fault, access, mode):
     if fault == FAULT_RESERVED:
         code |= 8
     if access == ACCESS_FETCH:
-        code |= 16
+        code |= FETCHED
     return code
 
 
@@ -194,12 +195,19 @@ def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
     return sets[0], sets[1], sets[2]
 
 
+def silent(control: list[int]) -> int:
+    """SDM 3A, 4.7: I/D is 0 unless CR4.SMEP = 1, or CR4.PAE = 1 (entries of 8 bytes) and
+    IA32_EFER.NXE = 1."""
+    _, cr4, efer = control[:3]
+    return 0 if cr4 & SMEP or efer & NXE else FETCHED
+
+
 FUNCTIONS = (
     classify, combine, next_table, leaf_frame, marked, marked_table, is_accessed, is_dirty, is_global,
     aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
 )  # fmt: skip
 
-CODE_BITS = ((1, "P"), (2, "W"), (4, "U"), (8, "RSVD"), (16, "I"))
+CODE_BITS = ((1, "P"), (2, "W"), (4, "U"), (8, "RSVD"), (FETCHED, "I"))
 
 X86_64 = Format(
     name="x86_64",
@@ -240,8 +248,11 @@ X86_64 = Format(
     fault_register="cr2",
     sign_extended=True,
     asid_bits=12,
+    root_asid_bits=12,  # SDM 3A, 4.5.2 and table 4-13; SDM 2B, MOV to CR3
+    root_keeps=1 << 63,
     kernel_base=-0x778000000000,  # 0xffff888000000000, as Linux (Documentation/arch/x86/x86_64/mm.rst)
     code_bits=CODE_BITS,
+    silent=silent,
     rules={
         "w": ("RW", "writes need RW = 1 in every entry (Intel SDM 3A, 4.6.1)"),
         "x": ("NX", "fetches need NX = 0 in every entry (Intel SDM 3A, 4.6.1)"),

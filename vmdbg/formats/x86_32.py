@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.formats.declared import declare
 from vmdbg.formats.record import Field, Level, Register
-from vmdbg.formats.x86 import CODE_BITS, X86_64, allowed
+from vmdbg.formats.x86 import CODE_BITS, X86_64, allowed, silent
 
 FIELDS = (
     Field("P", 0, help="present"),
@@ -63,5 +63,6 @@ X86_32 = declare(
     fault_register="cr2",
     kernel_base=0xC0000000,
     code_bits=CODE_BITS,
+    silent=silent,  # there is no EFER: SMEP alone decides
     rules={key: rule for key, rule in X86_64.rules.items() if key != "x"},
 )

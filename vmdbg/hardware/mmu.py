@@ -18,6 +18,7 @@ from vmdbg.formats.contract import (
     TOP_BITS,
     TOP_SHIFT,
     VPN_MASK,
+    fault_code,
     is_accessed,
     is_dirty,
     is_global,
@@ -63,6 +64,7 @@ from vmdbg.state.tables import (
     CPU_READ,
     CPU_RESERVED,
     CPU_ROOT,
+    CPU_SILENT,
     PATH,
     PATH_ENTRY,
     TLB_KEY,
@@ -79,6 +81,12 @@ def allowed(m, cpu, rights, access):
     return (m.cpu[cpu * CPU + CPU_READ + access] >> rights) & 1
 
 
+@reads(cold=True)
+def code_of(m, cpu, fault, access, mode):
+    """What a CPU reports of a fault in a mode: the format's error code or cause, as its registers want it."""
+    return fault_code(fault, access, mode) & ~m.cpu[cpu * CPU + CPU_SILENT]
+
+
 @reads
 def path_word(m, cpu):
     """The TLB word of the leaf at the end of `path`, as a CPU takes it."""
@@ -93,9 +101,12 @@ def path_word(m, cpu):
 
 
 @writes
-def tlb_fill(m, cpu, va, access):
-    """Put the translation at the end of `path` into the arrays that serve `access`; returns its word."""
-    word = path_word(m, cpu)
+def tlb_fill(m, cpu, va, access, doubt):
+    """Put the translation at the end of `path` into the arrays that serve `access`; returns its word.
+
+    `doubt`: WORD_SUSPECT if the walk began at an entry of a page-walk cache that is stale, else 0.
+    """
+    word = path_word(m, cpu) | doubt
     size = LEVELS - m.control[CONTROL_STEPS]
     tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
     key = (tag << KEY_TAG) | size
@@ -122,9 +133,10 @@ def lacks_ad(m, access):
 @writes
 def walk_and_fill(m, cpu, va, access):
     """What the walker does after a TLB miss: a physical address, or -1 and CONTROL_FAULT."""
+    doubt = 0
     if WALK_CACHES:
-        kind = walk_cached(m, cpu, va)
-        walk_cache_use(m, cpu, va)
+        kind = walk_cached(m, cpu, m.cpu[cpu * CPU + CPU_ROOT], m.cpu[cpu * CPU + CPU_ASID], va)
+        doubt = walk_cache_use(m, cpu, va)
     else:
         kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
     if m.cpu[cpu * CPU + CPU_RESERVED]:
@@ -140,8 +152,8 @@ def walk_and_fill(m, cpu, va, access):
         return -1
     mark(m, access == ACCESS_WRITE)
     if WALK_CACHES:
-        walk_cache_fill(m, cpu, va)
-    word = tlb_fill(m, cpu, va, access)
+        walk_cache_fill(m, cpu, va, doubt)
+    word = tlb_fill(m, cpu, va, access, doubt)
     return word_address(word, LEVELS - m.control[CONTROL_STEPS], va)
 
 

@@ -221,7 +221,10 @@ def tlb_flush(m, cpu, asid, keep_global):
 
 @writes(cold=True)
 def tlb_suspect(m, cpu, va, asid):
-    """What a CPU's arrays hold for `va` in a space (-1: for every page) may be stale: its next use looks."""
+    """What a CPU's arrays hold for `va` in a space (-1: for every page) may be stale: its next use looks.
+
+    So may all that its page-walk caches hold for the space, which goes when one of its pages is invalidated.
+    """
     array = 0
     while array < len(m.array) - WALK_CACHES * ARRAY:
         if va == -1:
@@ -235,6 +238,15 @@ def tlb_suspect(m, cpu, va, asid):
             row = tlb_find(m, array, cpu, va, asid)
             if row >= 0:
                 m.tlb[row + TLB_WORD] |= WORD_SUSPECT
+        array += ARRAY
+    while array < len(m.array):
+        row = array_base(m, array, cpu)
+        end = row + (m.array[array + ARRAY_MASK] + 1) * m.array[array + ARRAY_SPAN]
+        while row < end:
+            key = m.tlb[row + TLB_KEY]
+            if key >= 0 and (va == -1 or (key >> KEY_ASID) & ASID_MASK == asid):
+                m.tlb[row + TLB_WORD] |= WORD_SUSPECT
+            row += TLB
         array += ARRAY
 
 

@@ -3,26 +3,31 @@
 Each keeps the table entries of one depth: for a range of addresses of a space, the table that
 translates it and the rights so far.  A walk starts below the deepest one that knows its address.  Only
 walks that ended in a page fill them, so the A bits above a cached table are set.
+
+A row that may disagree with the tables is suspect, as rows of the TLB are: the next walk that begins there
+looks.  If it does disagree, that is told once, and what is cached through it from then on is suspect as well.
 """
 
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import LEVELS, PAGE_BITS, VPN_MASK, next_table
-from vmdbg.hardware.paging import walk, walk_from
+from vmdbg.formats.contract import ENTRY_TABLE, LEVELS, PAGE_BITS, VPN_MASK, next_table
+from vmdbg.hardware.paging import recheck, walk, walk_from
 from vmdbg.hardware.tlb import (
     KEEPS_WAYS,
     KEY_ASID,
     KEY_TAG,
     WALK_CACHES,
+    WORD_DIRTY,
     WORD_PFN,
     WORD_RIGHTS,
+    WORD_SUSPECT,
     size_shift,
     tlb_find,
     tlb_insert,
     tlb_touch,
 )
-from vmdbg.state.events import WALK_CACHE_HIT, emit
+from vmdbg.state.events import TLB_STALE, WALK_CACHE_HIT, emit
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_DEPTH,
@@ -32,20 +37,29 @@ from vmdbg.state.tables import (
     CONTROL_STEPS,
     CPU,
     CPU_ASID,
+    CPU_RESERVED,
     CPU_ROOT,
     PATH,
     PATH_ENTRY,
+    PATH_KIND,
     PATH_RIGHTS,
+    TLB_KEY,
     TLB_WORD,
 )
 
+WORD_TOLD = WORD_DIRTY  # of a row of a page-walk cache: it disagrees with the tables, and that was told
+STALE_TABLE = 1 << 60  # in the third argument of tlb-stale: the entry is one of a page-walk cache
+
 
 @reads
-def walk_cached(m, cpu, va):
-    """`walk`, as a CPU with page-walk caches does it; fills CONTROL_FIRST and CONTROL_CACHED, too."""
+def walk_cached(m, cpu, root, asid, va):
+    """`walk`, as a CPU with page-walk caches does it in a space.
+
+    It fills CONTROL_FIRST and CONTROL_CACHED, too.
+    """
     array = len(m.array) - ARRAY
     while array >= len(m.array) - WALK_CACHES * ARRAY:
-        row = tlb_find(m, array, cpu, va, m.cpu[cpu * CPU + CPU_ASID])
+        row = tlb_find(m, array, cpu, va, asid)
         if row >= 0:
             word = m.tlb[row + TLB_WORD]
             depth = m.array[array + ARRAY_DEPTH] + 1
@@ -55,24 +69,53 @@ def walk_cached(m, cpu, va):
         array -= ARRAY
     m.control[CONTROL_FIRST] = 0
     m.control[CONTROL_CACHED] = -1
-    return walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
+    return walk(m, root, va)
+
+
+@reads(cold=True)
+def table_agrees(m, cpu, va, depth, word):
+    """Do the tables lead, at a depth of the walk of `va`, where a word of a page-walk cache does?"""
+    kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
+    recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
+    row = depth * PATH
+    if m.control[CONTROL_STEPS] <= depth or m.path[row + PATH_KIND] != ENTRY_TABLE:
+        return False
+    same = next_table(m.path[row + PATH_ENTRY]) >> PAGE_BITS == word >> WORD_PFN
+    return same and m.path[row + PATH_RIGHTS] == word & WORD_RIGHTS
 
 
 @writes(cold=True)
 def walk_cache_use(m, cpu, va):
-    """Tell that a cache gave the last walk its first table, if one did."""
+    """Tell that a cache gave the last walk its first table, if one did, and the first time if that is stale.
+
+    Returns what words are marked with that the walk fills caches with: WORD_SUSPECT if it is, else 0.
+    """
     array = m.control[CONTROL_CACHED]
-    if array >= 0:
-        row = tlb_find(m, array, cpu, va, m.cpu[cpu * CPU + CPU_ASID])
-        table = (m.tlb[row + TLB_WORD] >> WORD_PFN) << PAGE_BITS
-        if row != m.control[CONTROL_SET] or KEEPS_WAYS:
-            tlb_touch(m, array, cpu, row)
-        emit(m, WALK_CACHE_HIT, va, m.array[array + ARRAY_DEPTH], table)
+    if array < 0:
+        return 0
+    c = cpu * CPU
+    row = tlb_find(m, array, cpu, va, m.cpu[c + CPU_ASID])
+    key = m.tlb[row + TLB_KEY]
+    word = m.tlb[row + TLB_WORD]
+    depth = m.array[array + ARRAY_DEPTH]
+    doubt = 0
+    if word & (WORD_SUSPECT | WORD_TOLD) and not table_agrees(m, cpu, va, depth, word):
+        doubt = WORD_SUSPECT
+    if word & WORD_SUSPECT:
+        m.tlb[row + TLB_WORD] = (word & ~(WORD_SUSPECT | WORD_TOLD)) | (WORD_TOLD if doubt else 0)
+    if row != m.control[CONTROL_SET] or KEEPS_WAYS:
+        tlb_touch(m, array, cpu, row)
+    emit(m, WALK_CACHE_HIT, va, depth, (word >> WORD_PFN) << PAGE_BITS)
+    if doubt and word & WORD_SUSPECT:
+        emit(m, TLB_STALE, va, key, STALE_TABLE | (word & ~(WORD_SUSPECT | WORD_TOLD)))
+    if word & (WORD_SUSPECT | WORD_TOLD):
+        walk_cached(m, cpu, m.cpu[c + CPU_ROOT], m.cpu[c + CPU_ASID], va)  # `path` is this walk's again
+    return doubt
 
 
 @writes(cold=True)
-def walk_cache_fill(m, cpu, va):
-    """Keep the table entries that the last walk read."""
+def walk_cache_fill(m, cpu, va, doubt):
+    """Keep the table entries that the last walk read; `doubt` as `walk_cache_use` returned it."""
     array = len(m.array) - WALK_CACHES * ARRAY
     while array < len(m.array):
         depth = m.array[array + ARRAY_DEPTH]
@@ -82,5 +125,5 @@ def walk_cache_fill(m, cpu, va):
             key = (tag << KEY_TAG) | (m.cpu[cpu * CPU + CPU_ASID] << KEY_ASID) | size
             row = depth * PATH
             frame = next_table(m.path[row + PATH_ENTRY]) >> PAGE_BITS
-            tlb_insert(m, array, cpu, key, (frame << WORD_PFN) | m.path[row + PATH_RIGHTS])
+            tlb_insert(m, array, cpu, key, (frame << WORD_PFN) | m.path[row + PATH_RIGHTS] | doubt)
         array += ARRAY

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.runs import give_run
 from vmdbg.state.events import ENTRY_WRITE
 from vmdbg.state.tables import (
     FRAME,
@@ -14,7 +15,6 @@ from vmdbg.state.tables import (
     FRAME_MAPS,
     FRAME_SLOT,
     FRAME_STATE,
-    KERNEL_FREE,
     KERNEL_RESIDENT,
     KERNEL_USER_POOL,
     PROCESS,
@@ -176,8 +176,7 @@ def give_frame(k: Linked, form: Format, frame: int) -> None:
         k.policy_unload(m, frame)
         k.pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
         return
-    for tail in reversed(range(count)):
-        k.pool_give(m, KERNEL_FREE, frame + tail)
+    give_run(k, frame, count)
 
 
 def drop_table(k: Linked, form: Format, pid: int, address: int, depth: int) -> None:

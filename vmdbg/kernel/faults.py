@@ -21,15 +21,12 @@ from vmdbg.formats.contract import (
     ROOT_MASK,
     SOFTWARE_WALK,
     classify,
-    fault_code,
-    is_accessed,
-    is_dirty,
     leaf_frame,
     marked,
     swapped_slot,
 )
 from vmdbg.hardware.memory import copy_words, load, store, zero_frame
-from vmdbg.hardware.mmu import allowed, tlb_fill
+from vmdbg.hardware.mmu import allowed, code_of, tlb_fill
 from vmdbg.hardware.paging import tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.kernel.cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
@@ -37,7 +34,7 @@ from vmdbg.kernel.frames import (
     FRAME_IS_USER,
     frame_address,
     frame_at,
-    pool_give,
+    free_row,
     pool_take,
     rmap_remove,
 )
@@ -52,6 +49,7 @@ from vmdbg.kernel.space import (
     region_allows,
     region_find,
     stack_above,
+    with_marks,
 )
 from vmdbg.kernel.swap import PAYLOAD, copy_in
 from vmdbg.state.events import (
@@ -311,9 +309,7 @@ def copy_on_write(m, pid, region, va, access):
     if m.frame[frame * FRAME + FRAME_SLOT] < 0:
         own = m.region[region * REGION + REGION_SHARE] != 0
     if own:
-        leaf = new_leaf(m, region, frame, access)
-        if is_accessed(entry):
-            leaf = marked(leaf, is_dirty(entry) | is_dirty(leaf))
+        leaf = with_marks(new_leaf(m, region, frame, access), entry)
         store(m, address, ENTRY_BYTES, leaf)
         emit(m, ENTRY_WRITE, address, entry, leaf)
         shoot_down(m, pid, page)
@@ -324,7 +320,8 @@ def copy_on_write(m, pid, region, va, access):
     if fresh < 0:
         return REASON_MEMORY
     if load(m, address, ENTRY_BYTES) != entry:
-        pool_give(m, m.kernel[KERNEL_USER_POOL], fresh)  # making room took the page away: start again
+        # Making room took the page itself away: the access starts again.  Nobody had the frame.
+        free_row(m, m.kernel[KERNEL_USER_POOL], fresh)
         return 0
     if PAYLOAD:
         m.dirty[fresh] = 1
@@ -372,7 +369,7 @@ def refill(m, cpu, va, access):
         store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
         m.path[row + PATH_ENTRY] = new
         emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
-    tlb_fill(m, cpu, va, access)
+    tlb_fill(m, cpu, va, access, 0)
 
 
 @writes
@@ -382,7 +379,7 @@ def handle_fault(m, cpu, va, access):
     fault = m.control[CONTROL_FAULT]
     pid = m.cpu[c + CPU_PID]
     m.cpu[c + CPU_ADDRESS] = va
-    m.cpu[c + CPU_CODE] = fault_code(fault, access, m.cpu[c + CPU_MODE])
+    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
     emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
     if fault == FAULT_NON_CANONICAL:
         return signal(m, pid, SIGSEGV, MAPERR, va)
@@ -400,7 +397,7 @@ def handle_fault(m, cpu, va, access):
                     tlb_drop(m, cpu, va, m.cpu[c + CPU_ASID])
                 return 0
             fault = FAULT_PROTECTION
-        m.cpu[c + CPU_CODE] = fault_code(fault, access, m.cpu[c + CPU_MODE])
+        m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
     if fault == FAULT_AD:
         set_ad(m, pid, va, access)
         return 0
@@ -424,5 +421,5 @@ def handle_fault(m, cpu, va, access):
         return signal(m, pid, SIGBUS, 0, va)
     if reason == 0 and SOFTWARE_WALK:
         walk(m, m.cpu[c + CPU_ROOT], va)
-        tlb_fill(m, cpu, va, access)
+        tlb_fill(m, cpu, va, access, 0)
     return reason

@@ -43,6 +43,7 @@ from vmdbg.state.tables import (
 
 # What a frame holds.
 FRAME_IS_FREE, FRAME_IS_RESERVED, FRAME_IS_TABLE, FRAME_IS_USER, FRAME_IS_TAIL = 0, 1, 2, 3, 4
+FRAME_PIECE, RMAP_PIECE = 10, 11  # shifts of rows: pieces of 64 KiB of frame and rmap
 RMAP_SPARE = 8  # free rows of the reverse map that one operation may need
 FRAME_STATES = ("free", "reserved", "table", "user", "tail")
 
@@ -55,6 +56,12 @@ def frame_address(m, frame):
     while row + BANK < len(m.bank) and at >= m.bank[row + BANK_OFFSET] + m.bank[row + BANK_SIZE]:
         row += BANK
     return m.bank[row + BANK_BASE] + at - m.bank[row + BANK_OFFSET]
+
+
+@reads(cold=True)
+def pfn_of(m, frame):
+    """The number of a frame as the hardware counts."""
+    return frame_address(m, frame) >> PAGE_BITS
 
 
 @reads
@@ -70,10 +77,17 @@ def user_frames_free(m):
 
 
 @writes
+def mark_frame(m, frame):
+    """The row of a frame changes: snapshots look only at what is marked."""
+    m.framedirty[frame >> FRAME_PIECE] = 1
+
+
+@writes
 def pool_take(m, pool):
     """A free frame of the pool at column `pool` of `kernel`; -1 if there is none."""
     frame = m.kernel[pool]
     if frame >= 0:
+        mark_frame(m, frame)
         m.kernel[pool] = m.frame[frame * FRAME + FRAME_NEXT]
         m.kernel[pool + 1] -= 1
         m.frame[frame * FRAME + FRAME_NEXT] = -1
@@ -81,8 +95,9 @@ def pool_take(m, pool):
 
 
 @writes
-def pool_give(m, pool, frame):
-    """Give a frame back to a pool; its row is cleared."""
+def free_row(m, pool, frame):
+    """Clear the row of a frame, and put it first into a pool."""
+    mark_frame(m, frame)
     row = frame * FRAME
     m.frame[row + FRAME_STATE] = FRAME_IS_FREE
     m.frame[row + FRAME_PREVIOUS] = -1
@@ -94,7 +109,13 @@ def pool_give(m, pool, frame):
     m.frame[row + FRAME_NEXT] = m.kernel[pool]
     m.kernel[pool] = frame
     m.kernel[pool + 1] += 1
-    emit(m, FRAME_FREE, frame_address(m, frame) >> PAGE_BITS, 0, 0)
+
+
+@writes
+def pool_give(m, pool, frame):
+    """Give a frame back to a pool; its row is cleared."""
+    free_row(m, pool, frame)
+    emit(m, FRAME_FREE, frame_address(m, frame) >> PAGE_BITS, 1, 0)
 
 
 @writes
@@ -106,6 +127,8 @@ def rmap_add(m, frame, entry, pid, va):
     m.kernel[KERNEL_RMAP_COUNT] -= 1
     if m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
         m.control[CONTROL_LIMIT] = 0  # the run loop makes the pool larger before the next operation
+    mark_frame(m, frame)
+    m.rmapdirty[new >> RMAP_PIECE] = 1
     m.rmap[row + RMAP_ENTRY] = entry
     m.rmap[row + RMAP_PID] = pid
     m.rmap[row + RMAP_VA] = va
@@ -125,7 +148,10 @@ def rmap_remove(m, frame, entry):
     if current:
         row = current * RMAP
         following = m.rmap[row + RMAP_NEXT]
+        mark_frame(m, frame)
+        m.rmapdirty[current >> RMAP_PIECE] = 1
         if previous:
+            m.rmapdirty[previous >> RMAP_PIECE] = 1
             m.rmap[previous * RMAP + RMAP_NEXT] = following
         else:
             m.frame[frame * FRAME + FRAME_RMAP] = following
@@ -186,9 +212,11 @@ def take_run(m, frame, count):
     while current >= 0 and left > 0:
         following = m.frame[current * FRAME + FRAME_NEXT]
         if frame <= current and current < frame + count:
+            mark_frame(m, current)
             if previous < 0:
                 m.kernel[KERNEL_FREE] = following
             else:
+                mark_frame(m, previous)
                 m.frame[previous * FRAME + FRAME_NEXT] = following
             m.frame[current * FRAME + FRAME_NEXT] = -1
             m.kernel[KERNEL_FREE + 1] -= 1
@@ -216,6 +244,7 @@ def table_take(m, pid, depth, entry):
     tail = 0
     while tail < count:
         row = (frame + tail) * FRAME
+        mark_frame(m, frame + tail)
         m.frame[row + FRAME_STATE] = FRAME_IS_TABLE if tail == 0 else FRAME_IS_TAIL
         m.frame[row + FRAME_PID] = pid
         m.frame[row + FRAME_DEPTH] = depth

@@ -8,15 +8,13 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ACCESS_WRITE, ENTRY_LEAF, RIGHT_W
 from vmdbg.kernel.entries import drop_table, entry_address
-from vmdbg.kernel.frames import FRAME_IS_TAIL, RMAP_SPARE
+from vmdbg.kernel.frames import RMAP_SPARE
+from vmdbg.kernel.runs import copy_run, find_run, take_run, zero_run
 from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR
 from vmdbg.state.tables import (
     FRAME,
     FRAME_DEPTH,
     FRAME_MAPS,
-    FRAME_PID,
-    FRAME_SLOT,
-    FRAME_STATE,
     KERNEL_RESIDENT,
     KERNEL_RMAP_COUNT,
     PATH,
@@ -83,17 +81,17 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
     count = 1 << (form.page_shifts[index] - form.page_bits)
     frame, address = -1, entry_address(k, form, pid, va, depth)  # first: tables take frames, too
     if address >= 0:
-        frame = k.run_of_free(m, count) if index else k.take_user_frame(m)
+        frame = find_run(k, count) if index else k.take_user_frame(m)
     if frame < 0:
         raise UserError(f"No memory for the page at {va:#x} of process {pid}.")
     if k.has_payload():
-        for tail in range(count):
-            k.zero_frame(m, frame + tail)
+        zero_run(k, frame, count, form.page_size)
     if index:
-        k.take_run(m, frame, count)
         drop_table(k, form, pid, address, depth)
-    map_large(k, form, pid, va, frame, address, rights, index)
-    if index == 0:
+        map_large(k, form, pid, va, frame, address, rights, index)
+    else:
+        m.frame[frame * FRAME + FRAME_DEPTH] = 0
+        k.map_frame(m, pid, va, frame, address, k.make_leaf(k.frame_address(m, frame), rights, depth))
         k.policy_load(m, frame)
     m.kernel[KERNEL_RESIDENT] += count
 
@@ -101,13 +99,9 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
 def map_large(
     k: Linked, form: Format, pid: int, va: int, frame: int, address: int, rights: int, index: int
 ) -> None:
-    """Write the leaf that maps a page of size `index`, and fill the rows of its frames."""
+    """Take the frames of a page of size `index`, and write the leaf that maps it."""
     m, count = k.m, 1 << (form.page_shifts[index] - form.page_bits)
-    for tail in range(count):
-        m.frame[(frame + tail) * FRAME + FRAME_STATE] = FRAME_IS_TAIL
-        m.frame[(frame + tail) * FRAME + FRAME_PID] = pid
-    m.frame[frame * FRAME + FRAME_DEPTH] = index
-    m.frame[frame * FRAME + FRAME_SLOT] = 0
+    take_run(k, frame, count, pid, index)
     depth = len(form.levels) - 1 - index
     k.map_frame(m, pid, va, frame, address, k.make_leaf(k.frame_address(m, frame), rights, depth))
     m.process[pid * PROCESS + PROCESS_RSS] += count - 1
@@ -151,17 +145,13 @@ def copy_large(
 ) -> int:
     """A copy of its own of a large page that it shares: the entry at `address` maps it."""
     m, count = k.m, 1 << (form.page_shifts[index] - form.page_bits)
-    fresh = k.run_of_free(m, count)
+    fresh = find_run(k, count)
     if fresh < 0:
         raise UserError(f"No memory for a copy of the page at {page:#x} of process {pid}.")
     if k.has_payload():
-        words = form.page_size >> 3
-        k.copy_words(m.ram8, fresh * words, m.ram8, old * words, count * words)
-        for tail in range(count):
-            m.dirty[fresh + tail] = 1
+        copy_run(k, fresh, old, count, form.page_size)
     k.rmap_remove(m, old, address)
     m.process[pid * PROCESS + PROCESS_RSS] -= count
-    k.take_run(m, fresh, count)
     map_large(k, form, pid, page, fresh, address, rights, index)
     m.kernel[KERNEL_RESIDENT] += count
-    return int(fresh)
+    return fresh

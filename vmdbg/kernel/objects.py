@@ -222,6 +222,7 @@ def forget_page(k: Linked, form: Format, at: int) -> None:
         k.slot_release(m, m.cache[at + CACHE_SLOT])
     m.cache[at + CACHE_FRAME] = m.cache[at + CACHE_SLOT] = 0
     if frame >= 0:
+        k.mark_frame(m, frame)
         m.frame[frame * FRAME + FRAME_SLOT] = 0
         if not m.frame[frame * FRAME + FRAME_MAPS]:  # else somebody made its entry garbage
             give_frame(k, form, frame)

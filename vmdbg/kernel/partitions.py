@@ -33,6 +33,7 @@ def take_partition(k: Linked, pid: int) -> int:
     if frame < 0:
         total = len(m.frame) // FRAME
         raise UserError(f"Process not started: no free partition ({total - free} of {total} in use).")
+    k.mark_frame(m, frame)
     m.frame[frame * FRAME + FRAME_STATE] = FRAME_IS_USER
     m.frame[frame * FRAME + FRAME_PID] = pid
     m.process[pid * PROCESS + PROCESS_RSS] = 1

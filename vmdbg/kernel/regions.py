@@ -296,8 +296,7 @@ def leaf_with(k: Linked, pid: int, va: int, depth: int, entry: int, rights: int)
     m = k.m
     frame = k.frame_at(m, k.leaf_frame(entry, depth))
     leaf: int = k.make_leaf(k.leaf_frame(entry, depth), rights, depth)
-    if k.is_accessed(entry):
-        leaf = k.marked(leaf, k.is_dirty(entry))
+    leaf = k.with_marks(leaf, entry)
     alone = frame < 0 or (
         m.frame[frame * FRAME + FRAME_MAPS] == 1 and m.frame[frame * FRAME + FRAME_SLOT] >= 0
     )

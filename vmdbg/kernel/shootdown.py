@@ -16,6 +16,7 @@ from vmdbg.state.tables import (
     CPU_OWED,
     CPU_OWED0,
     CPU_OWED7,
+    CPU_PID,
     CPU_SINCE0,
     KERNEL_CPU,
     KERNEL_FORGET,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CPUS = 1  # bound at build
+ASIDS = 1  # 1: the TLB distinguishes spaces; bound at build
 FORGETS = 0  # 1: the kernel forgets one invalidation; bound at build
 OWED_ROOM = CPU_OWED7 - CPU_OWED0 + 1
 # A request is a TLB key for a base page, or one of these.
@@ -66,6 +68,13 @@ def ran_on(m, pid, cpu):
     return (m.process[pid * PROCESS + PROCESS_RAN0 + (cpu >> 5)] >> (cpu & 31)) & 1
 
 
+@reads
+def may_hold(m, pid, cpu):
+    """May a CPU's TLB hold some of a process's space?  Without numbers, not while another one runs there."""
+    running = m.cpu[cpu * CPU + CPU_PID]
+    return ASIDS != 0 or running == pid or running == 0
+
+
 @writes(cold=True)
 def forgets(m, va, asid):
     """Fault injection: is this the invalidation that the kernel forgets?  Then what it leaves is suspect."""
@@ -88,7 +97,8 @@ def shoot_down(m, pid, va):
             return
         if CPUS > 1:
             tell_others(m, pid, asid, va, ((va >> PAGE_BITS) & VPN_MASK) << KEY_TAG | asid << KEY_ASID)
-        tlb_drop(m, m.kernel[KERNEL_CPU], va, asid)
+        if may_hold(m, pid, m.kernel[KERNEL_CPU]):
+            tlb_drop(m, m.kernel[KERNEL_CPU], va, asid)
 
 
 @writes(cold=True)
@@ -100,7 +110,8 @@ def flush_space(m, pid):
             return
         if CPUS > 1:
             tell_others(m, pid, asid, -1, asid << KEY_ASID | OWED_SPACE)
-        tlb_flush(m, m.kernel[KERNEL_CPU], asid, 1)
+        if may_hold(m, pid, m.kernel[KERNEL_CPU]):
+            tlb_flush(m, m.kernel[KERNEL_CPU], asid, 1)
 
 
 @writes(cold=True)
@@ -108,7 +119,7 @@ def tell_others(m, pid, asid, va, request):
     """Send a request to the other CPUs that ran a process's space; `va` -1 stands for all of it."""
     cpu = 0
     while cpu < CPUS:
-        if cpu != m.kernel[KERNEL_CPU] and ran_on(m, pid, cpu):
+        if cpu != m.kernel[KERNEL_CPU] and ran_on(m, pid, cpu) and may_hold(m, pid, cpu):
             emit(m, SHOOTDOWN, va, asid, cpu)
             if m.kernel[KERNEL_LAZY]:
                 owe(m, cpu, request)

@@ -17,7 +17,10 @@ from vmdbg.formats.contract import (
     RIGHT_X,
     ROOT_MASK,
     SOFTWARE_WALK,
+    aged,
     classify,
+    is_accessed,
+    is_dirty,
     make_leaf,
     make_table,
     marked,
@@ -132,6 +135,21 @@ def new_leaf(m, region, frame, access):
         leaf = protected(leaf)
     if SOFTWARE_WALK or KERNEL_SETS_AD:
         leaf = marked(leaf, access == ACCESS_WRITE)
+    return leaf
+
+
+@reads(cold=True)
+def with_marks(leaf, entry):
+    """A leaf with A and D, too, if another entry for the same page has them.
+
+    D is cleared by nobody but who writes the page back, whatever became of A (Linux: pte_modify).
+    """
+    accessed = is_accessed(leaf) | is_accessed(entry)
+    dirty = is_dirty(leaf) | is_dirty(entry)
+    if accessed or dirty:
+        leaf = marked(leaf, dirty)
+    if accessed == 0:
+        leaf = aged(leaf)
     return leaf
 
 

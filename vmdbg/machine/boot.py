@@ -23,6 +23,7 @@ from vmdbg.state.tables import (
     CPU_MODE,
     CPU_READ,
     CPU_RESERVED,
+    CPU_SILENT,
     CPU_WRITE,
     FRAME,
     FRAME_NEXT,
@@ -95,6 +96,9 @@ def shape(config: MachineConfig) -> dict[str, int]:
     form = find(config["machine.format"], config["machine.page_size"])
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
+    for name in ("machine.ram", "machine.swap.size"):
+        if config[name] % form.page_size:
+            raise UserError(f"{name} {config[name]:#x} is no multiple of a page, {form.page_size:#x}.")
     for name, count in (("machine.ram", frames), ("machine.swap.size", slots - 1)):
         if count > MOST_FRAMES:
             raise UserError(f"{name}: {count} pages of {form.name}; at most {MOST_FRAMES} are possible.")
@@ -180,12 +184,14 @@ def asid_count(config: MachineConfig, form: Format) -> int:
 
 
 def set_allowed(m: Any, cpu: int, form: Format) -> None:
-    """Derive from a CPU's mode and control registers what each access needs and what entries may say."""
+    """Derive from a CPU's mode and control registers what each access needs, what entries may say and what
+    error codes do not."""
     row = cpu * CPU
     control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
     sets = form.allowed(control, m.cpu[row + CPU_MODE])
     m.cpu[row + CPU_READ], m.cpu[row + CPU_WRITE], m.cpu[row + CPU_FETCH] = sets
     m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED] = form.masks(control)
+    m.cpu[row + CPU_SILENT] = form.silent(control)
 
 
 def fill_frames(m: Any, config: MachineConfig) -> None:

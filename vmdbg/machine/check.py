@@ -19,6 +19,7 @@ from vmdbg.machine.check_processes import (
     check_told,
     name_of,
 )
+from vmdbg.machine.check_rights import check_rights
 from vmdbg.machine.numbers import wild_numbers
 from vmdbg.machine.survey import Survey, chain, column
 from vmdbg.state.tables import (
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
 
-#: `rule` is a word: numbers, tables, frames, rmap, slots, processes, regions, objects, lists, policy,
+#: `rule` is a word: numbers, tables, frames, rmap, slots, processes, regions, rights, objects, lists, policy,
 #: scheduler, tlb, stale.
 Violation = namedtuple("Violation", "rule message")
 
@@ -82,23 +83,24 @@ QUEUED = ("fifo", "lru")
 MOST = 200  # findings that are listed
 
 
-def check(machine: Machine, owed: bool = False) -> list[Violation]:
+def check(machine: Machine, owed: bool = False, tlb_only: bool = False) -> list[Violation]:
     """Everything that is wrong, most basic first; an empty list for a machine that is consistent.
 
-    A TLB entry that its CPU owes to drop is listed if `owed`.
+    `tlb_only`: of what the TLBs hold alone.  A TLB entry that its CPU owes to drop is listed if `owed`.
     In the middle of an operation a page that is in transit is named, too.
     """
     found = [Violation("numbers", message) for message in wild_numbers(machine)]
     if found:
         return found[:MOST]  # whoever follows them gets lost
     survey = Survey(machine)
-    found += [Violation("tables", message) for message in survey.problems]
-    for rule, messages in (
+    found += [] if tlb_only else [Violation("tables", message) for message in survey.problems]
+    checks = (
         ("frames", check_partitions(survey) if machine.format.bounded else check_frames(survey)),
         ("rmap", check_rmap(survey)),
         ("slots", check_slots(survey)),
         ("processes", [] if machine.format.bounded else check_processes(survey)),
         ("regions", check_regions(survey)),
+        ("rights", check_rights(survey)),
         ("objects", check_objects(survey)),
         ("lists", check_frame_lists(survey)),
         ("policy", check_queue(survey)),
@@ -106,8 +108,9 @@ def check(machine: Machine, owed: bool = False) -> list[Violation]:
         ("scheduler", check_cpus(survey)),
         ("tlb", check_told(survey)),
         ("tlb", survey.misplaced()),
-    ):
-        for message in messages:
+    )
+    for rule, messages in checks:
+        for message in () if tlb_only and rule != "tlb" else messages:
             found.append(Violation(rule, message))
             if len(found) >= MOST:
                 return found
@@ -177,8 +180,7 @@ def check_rmap(s: Survey) -> Iterator[str]:
     m = s.m
     rows = len(m.rmap) // RMAP
     used: set[int] = set()
-    for frame in range(len(s.states)):
-        first = m.frame[frame * FRAME + FRAME_RMAP]
+    for frame, first in enumerate(column(m.frame, FRAME, FRAME_RMAP)):
         if first == 0:
             continue
         members, wrong = chain(m.rmap, RMAP, RMAP_NEXT, first, 0)
@@ -194,7 +196,8 @@ def check_rmap(s: Survey) -> Iterator[str]:
             leaf = s.leaves.get(entry)
             if leaf is None or (leaf.frame, leaf.pid, leaf.va) != (frame, pid, va):
                 yield f"frame {frame}: the entry at {entry:#x} does not map it at {va:#x} of process {pid}"
-    free, wrong = chain(m.rmap, RMAP, RMAP_NEXT, m.kernel[KERNEL_RMAP_FREE], 0)
+    links = column(m.rmap, RMAP, RMAP_NEXT)
+    free, wrong = chain(m.rmap, RMAP, RMAP_NEXT, m.kernel[KERNEL_RMAP_FREE], 0, links)
     if wrong:
         yield f"the free rows of the reverse map: the list {wrong}"
     if len(free) != m.kernel[KERNEL_RMAP_COUNT]:
@@ -203,9 +206,9 @@ def check_rmap(s: Survey) -> Iterator[str]:
         yield f"row {min(used & set(free))} of the reverse map is free and in use"
     if len(used) + len(free) < rows - 1:
         yield f"{rows - 1 - len(used) - len(free)} rows of the reverse map are in no list"
-    for row in free:
-        if any(m.rmap[row * RMAP + at] for at in (RMAP_ENTRY, RMAP_PID, RMAP_VA)):
-            yield f"row {row} of the reverse map is free, but not empty"
+    filled = [column(m.rmap, RMAP, at) for at in (RMAP_ENTRY, RMAP_PID, RMAP_VA)]
+    for row in not_like(filled, free, (0, 0, 0)):
+        yield f"row {row} of the reverse map is free, but not empty"
 
 
 def check_slots(s: Survey) -> Iterator[str]:
@@ -280,8 +283,9 @@ def check_frame_lists(s: Survey) -> Iterator[str]:
     m = s.m
     listed: set[int] = set()
     shared = m.kernel[KERNEL_USER_POOL] == KERNEL_FREE
+    links = column(m.frame, FRAME, FRAME_NEXT)
     for pool, name in ((KERNEL_FREE, "free frames"), (KERNEL_USER_FREE, "free frames for users")):
-        members, wrong = chain(m.frame, FRAME, FRAME_NEXT, m.kernel[pool], -1)
+        members, wrong = chain(m.frame, FRAME, FRAME_NEXT, m.kernel[pool], -1, links)
         if wrong:
             yield f"the {name}: the list {wrong}"
         if len(members) != m.kernel[pool + 1]:
@@ -297,11 +301,18 @@ def check_frame_lists(s: Survey) -> Iterator[str]:
         if (state == FRAME_IS_FREE) != (frame in listed):
             how = "" if frame in listed else "not "
             yield f"frame {frame}: is {name_of(FRAME_STATES, state)}, {how}listed free"
-    columns = (FRAME_RMAP, FRAME_MAPS, FRAME_SLOT, FRAME_PID, FRAME_DEPTH)
-    for frame in sorted(listed):
-        row = frame * FRAME
-        if any(m.frame[row + at] for at in columns) or m.frame[row + FRAME_PREVIOUS] != -1:
-            yield f"frame {frame} is free, but its row is not empty"
+    columns = (FRAME_RMAP, FRAME_MAPS, FRAME_SLOT, FRAME_PID, FRAME_DEPTH, FRAME_PREVIOUS)
+    empty = (0, 0, 0, 0, 0, -1)
+    for frame in not_like([column(m.frame, FRAME, at) for at in columns], sorted(listed), empty):
+        yield f"frame {frame} is free, but its row is not empty"
+
+
+def not_like(columns: list[list[int]], rows: list[int], wanted: tuple[int, ...]) -> list[int]:
+    """Those of some rows whose values in the columns are not the wanted ones."""
+    found: set[int] = set()
+    for values, value in zip(columns, wanted, strict=True):
+        found.update(row for row in rows if values[row] != value)
+    return sorted(found)
 
 
 def check_queue(s: Survey) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.processes import live_processes
-from vmdbg.machine.survey import chain
+from vmdbg.machine.survey import chain, column
 from vmdbg.state.tables import (
     CACHE,
     CACHE_CONTENT,
@@ -87,9 +87,10 @@ def check_cache(s: Survey, owners: dict[int, int]) -> Iterator[str]:
             yield f"frame {frame - 1} is clean, but its content is not that of its file"
         elif frame and slot > 0 and s.differs(frame - 1, m.swap8, slot):
             yield f"frame {frame - 1} is clean, but its content is not that of slot {slot}"
-    for frame, state in enumerate(s.states):
-        row = -m.frame[frame * FRAME + FRAME_SLOT]
-        if state == FRAME_IS_USER and row > 0:
+    slots = column(m.frame, FRAME, FRAME_SLOT)
+    for frame in (number for number, state in enumerate(s.states) if state == FRAME_IS_USER):
+        row = -slots[frame]
+        if row > 0:
             inside = row < len(m.cache) // CACHE
             if not inside or m.cache[row * CACHE + CACHE_FRAME] != frame + 1:
                 yield f"frame {frame} holds row {row} of the page cache, which says otherwise"
@@ -128,7 +129,7 @@ def check_mappings(s: Survey) -> Iterator[str]:
 
 def page_of(s: Survey, pid: int, va: int) -> tuple[int, int]:
     """Row of the page cache of an address, and whether its region shares it; (0, 0) without an object."""
-    m, region = s.m, s.k.region_find(s.m, pid, va) if pid else 0
+    m, region = s.m, s.region_of(pid, va) if pid else 0
     row = region * REGION
     if not region or not m.region[row + REGION_OBJECT]:
         return 0, 0

@@ -20,6 +20,7 @@ from vmdbg.state.tables import (
     CPU_READ,
     CPU_RESERVED,
     CPU_ROOT,
+    CPU_SILENT,
     CPU_WRITE,
     KERNEL_CPU,
     KERNEL_LIVE,
@@ -104,7 +105,8 @@ def check_cpus(s: Survey) -> Iterator[str]:
             if not s.k.may_run_on(m, pid, cpu):
                 yield f"CPU {cpu} runs process {pid}, which is bound to another one"
             for name, at, other in (("root", CPU_ROOT, PROCESS_ROOT), ("ASID", CPU_ASID, PROCESS_ASID)):
-                if m.cpu[row + at] != m.process[pid * PROCESS + other]:
+                mask = s.form.root_mask if name == "root" and not s.form.bounded else -1
+                if (m.cpu[row + at] ^ m.process[pid * PROCESS + other]) & mask:
                     yield f"CPU {cpu}: its {name} is not that of process {pid}"
         elif m.cpu[row + CPU_ROOT] or m.cpu[row + CPU_ASID]:
             yield f"CPU {cpu} is idle, but has a root or an ASID"
@@ -116,6 +118,8 @@ def check_cpus(s: Survey) -> Iterator[str]:
             yield f"CPU {cpu}: the allowed rights are not those of its control registers"
         if (m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED]) != s.form.masks(control):
             yield f"CPU {cpu}: the reserved bits are not those of its control registers"
+        if m.cpu[row + CPU_SILENT] != s.form.silent(control):
+            yield f"CPU {cpu}: the bits of error codes are not those of its control registers"
 
 
 def check_told(s: Survey) -> Iterator[str]:

@@ -103,7 +103,8 @@ class Machine(Pools):
         copies = link.link({**self.bindings, "halt": halt})
         copies["halt"].__globals__["Halted"] = Halted
         self.k = Linked(copies, tables.views(self.buffers))
-        self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size)
+        known = config["kernel.policy"] in policies.POLICIES
+        self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size, known)
         self.k.recorder, self.k.grow, self.k.grow_rmap = self.recorder, self.grow, self.grow_rmap
         boot.fill(self.m, config)
         boot.map_kernel(self.k, self.format)

@@ -74,6 +74,7 @@ class Pools:
         old = self.shape["rmaps"]
         self.grow("rmaps", 2 * old)
         boot.chain(self.m.rmap, RMAP, RMAP_NEXT, old, 2 * old, self.m.kernel[KERNEL_RMAP_FREE])
+        self.m.rmapdirty[:] = bytes([1]) * len(self.m.rmapdirty)
         self.m.kernel[KERNEL_RMAP_FREE] = old
         self.m.kernel[KERNEL_RMAP_COUNT] += old
 

@@ -80,6 +80,8 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
     if name not in names(form):
         raise UserError(f"Register ${name} cannot be set.")
     register, whole = composed(machine, cpu, name, value)
+    if register == form.root_register and not form.root_fields and not form.bounded:
+        check_root(machine, whole)
     if register == form.root_register and form.root_fields:
         mode, asid, _ = form.root_fields
         number = whole >> asid.low & asid.mask
@@ -89,6 +91,21 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
             )
         if machine.config["tlb.asids"] and not 0 < number < 1 << form.asid_bits:
             raise UserError(f"${asid.name} is 1 to {(1 << form.asid_bits) - 1}, not {number}.")
+
+
+def check_root(machine: Machine, value: int) -> None:
+    """UserError if a root register that is an address has reserved bits set.
+
+    Those below the table's alignment are ignored, or are the number of the space (SDM 3A, 4.5.2).
+    """
+    form = machine.format
+    keeps = form.root_keeps if machine.config["tlb.asids"] else 0
+    top = form.root_mask.bit_length()
+    if (value & ~keeps) >> top:
+        raise UserError(
+            f"${form.root_register} = {value:#x}: bits {63 if not keeps else 62}:{top} are reserved; "
+            "the CPU would refuse it."
+        )
 
 
 def write(machine: Machine, cpu: int, name: str, value: int) -> None:
@@ -111,20 +128,30 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
             machine.k.tlb_flush(m, cpu, -1, 0)
         elif FLUSH_SPACE in raised:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
+        machine.k.tlb_suspect(m, cpu, -1, 0)  # what stays may say what entries mean no more
 
 
 def write_root(machine: Machine, cpu: int, value: int) -> None:
     """Let a CPU use other tables.
 
-    Where the register has the address alone, what the TLB holds of the space goes (SDM 3A, 4.10.4.1);
+    Where the register has the address alone, what the TLB holds of the space goes (SDM 3A, 4.10.4.1), unless
+    the value says not to; with CR4.PCIDE = 1, which stands for numbers of spaces, it has that number, too;
     where it has a space's number, too, nothing goes (RISC-V Privileged, 12.1.11: SFENCE.VMA does that).
     """
     m, form, row = machine.m, machine.format, cpu * CPU
     if not form.root_fields:
+        numbers = machine.config["tlb.asids"]
+        number = value & (1 << form.root_asid_bits) - 1
         m.cpu[row + CPU_ROOT] = s64(value)
-        machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
+        if numbers and form.root_asid_bits:
+            m.cpu[row + CPU_ROOT] = value & form.root_mask
+            m.cpu[row + CPU_ASID] = number or m.cpu[row + CPU_ASID]
+        if not (numbers and value & form.root_keeps):
+            machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
+        machine.k.tlb_suspect(m, cpu, -1, 0)
         return
     _, asid, page = form.root_fields
     m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << form.page_bits)
     if machine.config["tlb.asids"]:
         m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask
+    machine.k.tlb_suspect(m, cpu, -1, 0)

@@ -10,7 +10,6 @@ pages of programs are mostly empty.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import compress
 
 from vmdbg.state.tables import STATE, TABLES
 
@@ -27,6 +26,8 @@ SMALL = 64  # bytes of a chunk, as it is kept, of which others may well be equal
 ZEROS: dict[int, bytes] = {}
 #: Tables whose changes are marked, chunk by chunk.
 MARKED = {"ram1": "dirty", "swap8": "swapdirty", "file8": "filedirty"}
+#: The same, of 64 KiB each; not if a policy of the user's changes rows and marks nothing.
+ROWS_MARKED = {"frame": "framedirty", "rmap": "rmapdirty"}
 
 
 class Chunks:
@@ -152,8 +153,13 @@ class Recorder:
     The buffers are new, all zero, when it is made.
     """
 
-    def __init__(self, buffers: dict[str, Any], page_size: int, memory_chunk: int) -> None:
+    def __init__(
+        self, buffers: dict[str, Any], page_size: int, memory_chunk: int, rows_marked: bool = True
+    ) -> None:
         self.buffers = buffers
+        self.marked = {**MARKED, **(ROWS_MARKED if rows_marked else {})}
+        for marks in ROWS_MARKED.values():
+            buffers[marks][:] = bytes([1]) * len(buffers[marks])  # what boots marks nothing
         self.sizes = {"ram1": memory_chunk, "swap8": page_size, "file8": page_size}
         self.base: dict[str, Chunks] = {}
         for table in self.tables():
@@ -171,15 +177,29 @@ class Recorder:
 
     def changed(self, table: str) -> list[int]:
         """Numbers of the chunks that may differ from `base`; marks are taken off."""
-        marks = MARKED.get(table)
+        marks = self.marked.get(table)
         if marks is None:
             return list(range(-(-len(self.buffers[table]) // CHUNK)))
         limit = -(-len(self.buffers[table]) // self.chunk_size(table))
         marked = bytes(self.buffers[marks][:limit])
-        if 1 not in marked:
-            return []
-        self.buffers[marks][:limit] = bytes(limit)
-        return list(compress(range(limit), marked))
+        found, at = [], marked.find(1)
+        while at >= 0:
+            found.append(at)
+            at = marked.find(1, at + 1)
+        if found:
+            self.buffers[marks][: len(marked)] = bytes(len(marked))
+        return found
+
+    def overlooked(self) -> list[str]:
+        """Chunks, as `frame 3`, that differ from the last snapshot and are not marked."""
+        found = []
+        for table, marks in self.marked.items():
+            size, buffer, known = self.chunk_size(table), self.buffers[table], self.known(table)
+            for number in range(len(known)):
+                piece = bytes(buffer[number * size : (number + 1) * size])
+                if not self.buffers[marks][number] and piece != unpacked(known[number], len(piece)):
+                    found.append(f"{table} {number}")
+        return found
 
     def written(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The pieces of the bytes `start .. end - 1` of memory that may not be zero, as (start, end)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, namedtuple
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
@@ -29,7 +30,12 @@ from vmdbg.state.tables import (
     KERNEL_ROOT,
     PROCESS,
     PROCESS_ASID,
+    PROCESS_REGION,
     PROCESS_ROOT,
+    REGION,
+    REGION_END,
+    REGION_NEXT,
+    REGION_START,
     RMAP,
     RMAP_ENTRY,
     RMAP_NEXT,
@@ -68,8 +74,13 @@ def column(rows: Any, width: int, offset: int) -> list[int]:
     return list(rows[offset::width]) if len(rows) >= width else []
 
 
-def chain(rows: Any, width: int, link: int, first: int, last: int) -> tuple[list[int], str]:
-    """The rows of a linked list, and what is wrong with it (it `leaves the table`, it `is a circle`)."""
+def chain(
+    rows: Any, width: int, link: int, first: int, last: int, links: list[int] | None = None
+) -> tuple[list[int], str]:
+    """The rows of a linked list, and what is wrong with it (it `leaves the table`, it `is a circle`).
+
+    `links` is the column of links where somebody has read it: long lists are faster so.
+    """
     members: list[int] = []
     seen: set[int] = set()
     total = len(rows) // width
@@ -81,7 +92,7 @@ def chain(rows: Any, width: int, link: int, first: int, last: int) -> tuple[list
             return members, f"is a circle at {row}"
         seen.add(row)
         members.append(row)
-        row = rows[row * width + link]
+        row = rows[row * width + link] if links is None else links[row]
     return members, ""
 
 
@@ -111,7 +122,19 @@ class Survey:
         # table entry -> the table that it points to, and the rights so far
         self.table_frames: Counter[int] = Counter()
         self.table_tails: set[int] = set()
+        self.regions: dict[int, list[tuple[int, int]]] = {}  # process -> first addresses and rows
         self.kernel_root = self.m.kernel[KERNEL_ROOT]
+
+    def region_of(self, pid: int, va: int) -> int:
+        """The region of a process that holds an address; 0 if none does, or its list is garbage there."""
+        if pid not in self.regions:
+            m = self.m
+            rows = chain(m.region, REGION, REGION_NEXT, m.process[pid * PROCESS + PROCESS_REGION], 0)[0]
+            starts = [m.region[row * REGION + REGION_START] for row in rows]
+            self.regions[pid] = sorted(zip(starts, rows, strict=True))
+        place = bisect_right(self.regions[pid], (va, len(self.m.region)))
+        row = self.regions[pid][place - 1][1] if place else 0
+        return row if va < self.m.region[row * REGION + REGION_END] else 0
 
     def frames_of_size(self, index: int) -> int:
         """Frames of a page of a size index (1 for an index that is none)."""

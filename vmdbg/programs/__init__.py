@@ -26,12 +26,14 @@ def read_program(
     page_size: int,
     resident: bool = False,
     approve: Callable[[str], str] = os.path.expanduser,
+    user_end: int = 1 << 64,
 ) -> Program:
     """The program in a file, for a machine with addresses of `va_bits` bits and these base pages (bytes).
 
     `resident`: the pages of a trace are in memory from the start.  `approve` gives the path to open for the
-    name of a file, of the program and those that it maps, or raises a UserError.  UserError if the file
-    cannot be opened; InputError with line and column if it is not what it should be: nothing of it is used.
+    name of a file, of the program and those that it maps, or raises a UserError.  Addresses from `user_end`
+    on are the kernel's.  UserError if the file cannot be opened; InputError with line and column if it is
+    not what it should be: nothing of it is used.
     """
     path = approve(path)
     try:
@@ -46,10 +48,10 @@ def read_program(
     if is_trace(path, head):
         from vmdbg.programs.lackey import read_lackey
 
-        return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident)
+        return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident, user_end=user_end)
     from vmdbg.programs.vmp import read_vmp
 
-    return read_vmp(path, va_bits=va_bits, page_size=page_size, approve=approve)
+    return read_vmp(path, va_bits=va_bits, page_size=page_size, approve=approve, user_end=user_end)
 
 
 def is_trace(path: str, head: bytes) -> bool:

@@ -82,6 +82,8 @@ def mistake(line: bytes, space: Space) -> tuple[int, str] | None:
         return 3 + digits, 'expected a hex digit or ","'
     if digits > 16 or not space.canonical(int(address, 16)):
         return 3, f"the address does not fit in {space.va_bits} bits"
+    if space.wrong_half(int(address, 16)):
+        return 3, space.wrong_half(int(address, 16))
     if not size.isdigit() or len(size) > 6 or int(size) == 0:
         return 3 + digits + 1, "expected a size in bytes, from 1"
     return None
@@ -104,14 +106,16 @@ def decompressed(stream: BinaryIO) -> tuple[IO[bytes], tuple[type[Exception], ..
     return stream, ()
 
 
-def read_lackey(path: str, *, va_bits: int, page_size: int, resident: bool = False) -> Program:
+def read_lackey(
+    path: str, *, va_bits: int, page_size: int, resident: bool = False, user_end: int = 1 << 64
+) -> Program:
     """The trace in a file as a program with one process, named after the file.
 
     Its regions cover the pages that it touches, or halves of the address space if these form too
     many runs; `resident`: every page touched, and no other, is in memory from the start.  UserError if
     the file cannot be read; InputError names line and column of what is no line of a trace.
     """
-    lines = Lines(Space(va_bits, page_size))
+    lines = Lines(Space(va_bits, page_size, user_end))
     rows: array[int] = array("q")
     broken: tuple[type[Exception], ...] = ()
     try:

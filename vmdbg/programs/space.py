@@ -16,13 +16,14 @@ class Space:
     """The addresses that a program may name: `va_bits` of them, base pages of `page_size` bytes.
 
     Where addresses have more than 32 bits, the upper half is written sign-extended to 64 bits; `upper`
-    is its first address, and `half` is one past the last address of the lower half (or of all).
+    is its first address, and `half` is one past the last address of the lower half (or of all).  From
+    `user_end` on all are the kernel's.
     """
 
-    __slots__ = ("half", "page_size", "upper", "va_bits")
+    __slots__ = ("half", "page_size", "upper", "user_end", "va_bits")
 
-    def __init__(self, va_bits: int, page_size: int) -> None:
-        self.va_bits, self.page_size = va_bits, page_size
+    def __init__(self, va_bits: int, page_size: int, user_end: int = 1 << 64) -> None:
+        self.va_bits, self.page_size, self.user_end = va_bits, page_size, user_end
         self.half = 1 << (va_bits - 1 if va_bits > WIDE else va_bits)
         self.upper = (1 << 64) - (1 << (va_bits - 1)) if va_bits > WIDE else 1 << 64
 
@@ -39,6 +40,13 @@ class Space:
         """Can it be mapped?  Where addresses have an upper half, there is a hole between the two."""
         va &= WORD_MASK
         return va < self.half or va >= self.upper
+
+    def wrong_half(self, va: int) -> str:
+        """What to say of an address that is the kernel's; empty for those of processes."""
+        if va & WORD_MASK < self.user_end:
+            return ""
+        last = format_address(self.user_end - 1, self.va_bits)
+        return f"the address is the kernel's: those of processes end at {last}"
 
     def same_half(self, first: int, last: int) -> bool:
         """Do two addresses lie in one stretch of them?"""
@@ -57,6 +65,8 @@ class Space:
     def check_region(self, cursor: Cursor, first: int, size: int, start: int, end: int) -> None:
         """Refuse a region that the machine's address space has no place for."""
         self.check_address(cursor, first, start, end, size)
+        if self.wrong_half(first + size - 1):
+            cursor.fail(self.wrong_half(first + size - 1), start, end)
         if not self.canonical(first + size - 1):
             top = format_address(self.half - 1, self.va_bits)
             cursor.fail(f"the region does not end at {top}, where user addresses end", start, end)

@@ -302,7 +302,12 @@ def check_characters(source: str, file: str, line: int) -> None:
 
 
 def read_vmp(
-    path: str, *, va_bits: int, page_size: int, approve: Callable[[str], str] = os.path.expanduser
+    path: str,
+    *,
+    va_bits: int,
+    page_size: int,
+    approve: Callable[[str], str] = os.path.expanduser,
+    user_end: int = 1 << 64,
 ) -> Program:
     """The program in a `.vmp` file, for a machine with these addresses and base pages (bytes).
 
@@ -316,7 +321,7 @@ def read_vmp(
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     if len(data) > MAX_BYTES:
         raise InputError(f"expected at most {MAX_BYTES >> 20} MiB of text", path)
-    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size, approve=approve)
+    return parse_vmp(data, path, va_bits=va_bits, page_size=page_size, approve=approve, user_end=user_end)
 
 
 def parse_vmp(
@@ -326,6 +331,7 @@ def parse_vmp(
     va_bits: int,
     page_size: int,
     approve: Callable[[str], str] = os.path.expanduser,
+    user_end: int = 1 << 64,
 ) -> Program:
     """The program in `data`, the content of the file of that name.  `approve`, InputError as `read_vmp`."""
     try:
@@ -338,4 +344,5 @@ def parse_vmp(
     if not lines[-1]:
         lines.pop()
     name = os.path.basename(file)
-    return Parser(name.removesuffix(".vmp"), file, Space(va_bits, page_size), approve).program(lines)
+    space = Space(va_bits, page_size, user_end)
+    return Parser(name.removesuffix(".vmp"), file, space, approve).program(lines)

@@ -44,20 +44,26 @@ from vmdbg.state.tables import (
 
 
 class Event:
-    """One kind of event.  `arguments` names what `a`, `b`, `c` are; `cost` is a key of the costs."""
+    """One kind of event.  `arguments` names what `a`, `b`, `c` are; `cost` is a key of the costs.
 
-    __slots__ = ("arguments", "cost", "help", "kind", "name")
+    `amount` names the argument that says of how many things one event tells; empty: of one.
+    """
 
-    def __init__(self, kind: int, name: str, arguments: tuple[str, ...], cost: str, help: str) -> None:
+    __slots__ = ("amount", "arguments", "cost", "help", "kind", "name")
+
+    def __init__(
+        self, kind: int, name: str, arguments: tuple[str, ...], cost: str, help: str, amount: str
+    ) -> None:
         self.kind, self.name, self.arguments, self.cost, self.help = kind, name, arguments, cost, help
+        self.amount = amount
 
 
 EVENTS: list[Event] = []
 
 
-def event(name: str, arguments: str, cost: str, help: str) -> int:
+def event(name: str, arguments: str, cost: str, help: str, amount: str = "") -> int:
     """Declare a kind; returns its number."""
-    EVENTS.append(Event(len(EVENTS), name, tuple(arguments.split()), cost, help))
+    EVENTS.append(Event(len(EVENTS), name, tuple(arguments.split()), cost, help, amount))
     return len(EVENTS) - 1
 
 
@@ -70,7 +76,7 @@ WRITE = event("write", "pa old new", "memory", "a program wrote memory")
 TLB_HIT = event("tlb-hit", "va row word", "l1", "a first-level TLB array had the translation")
 TLB_L2_HIT = event("tlb-l2-hit", "va row word", "l1+l2", "the second-level TLB had the translation")
 TLB_STALE = event(
-    "tlb-stale", "va key word", "", "the first use of a TLB entry that disagrees with the tables"
+    "tlb-stale", "va key word", "", "the first use of a cached entry that disagrees with the tables"
 )
 TLB_MISS = event("tlb-miss", "va asid access", "l1+l2", "no TLB array had the translation")
 TLB_FILL = event("tlb-fill", "va key word", "", "a translation was put into the TLB arrays")
@@ -79,7 +85,9 @@ TLB_DROP = event("tlb-drop", "key word row", "", "a translation was invalidated"
 TLB_FLUSH = event("tlb-flush", "asid count", "", "many translations were invalidated at once")
 WALK_STEP = event("walk-step", "step address entry", "memory", "the hardware walker read an entry")
 WALK_CACHE_HIT = event("walk-cache-hit", "va depth table", "", "a page-walk cache gave the walk a table")
-WALK_CACHE_FLUSH = event("walk-cache-flush", "asid count cpu", "", "page-walk caches were invalidated")
+WALK_CACHE_FLUSH = event(
+    "walk-cache-flush", "asid count cpu", "", "page-walk caches were invalidated", "count"
+)
 TABLE_READ = event("table-read", "step address entry", "memory", "the kernel's TLB handler read an entry")
 TRAP = event("trap", "fault code va", "trap", "the CPU entered the kernel")
 RETRY = event("retry", "va kind", "", "the operation is executed again")
@@ -89,7 +97,7 @@ BUS_ERROR = event("bus-error", "pa va", "", "an access outside every bank of mem
 LIMIT_CHECK = event("limit-check", "held limit allowed", "", "the process's memory limit was compared")
 REFUSED = event("refused", "va held limit", "", "an access was given up: its process is at its limit")
 FRAME_ALLOC = event("frame-alloc", "pfn va", "", "a frame was given to a page, zeroed")
-FRAME_FREE = event("frame-free", "pfn", "", "a frame was given back")
+FRAME_FREE = event("frame-free", "pfn count", "", "a frame, or all of a large page, was given back", "count")
 TABLE_ALLOC = event("table-alloc", "pfn depth address", "", "a frame was made a page table")
 ENTRY_WRITE = event("entry-write", "address old new", "", "the kernel wrote a page-table entry")
 FAULT_COW = event("fault-cow", "va from to", "minor", "a write to a shared page gave the writer a copy")

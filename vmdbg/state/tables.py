@@ -120,6 +120,7 @@ table(
     since5   [0:2^62]
     since6   [0:2^62]
     since7   [0:2^62]
+    silent    bits of the error code that the control registers keep 0
     """,
 )
 table(
@@ -338,6 +339,9 @@ table(
 table("count", STATE, "processes * cpus * kinds", "events  [0:2^62] of each process, CPU and kind")
 # --- what watches ------------------------------------------------------------------------------
 table("dirty", CONTROL, "chunks", "mark    the piece of memory was stored to since the last snapshot", "B")
+# One mark for each piece of 64 KiB of these tables, which grow with memory (room for twice as many).
+table("framedirty", CONTROL, "frames // 512", "mark    some of these rows of frame changed", "B")
+table("rmapdirty", CONTROL, "rmaps // 1024", "mark    some of these rows of rmap changed", "B")
 table("swapdirty", CONTROL, "slots", "mark    the slot was written since the last snapshot", "B")
 table("filedirty", CONTROL, "file_pages", "mark    the page was written since the last snapshot", "B")
 table("mask", CONTROL, "kinds", "bits    1: a stop row names this kind; 2: log it", "B")

@@ -32,7 +32,7 @@ def outcome(machine: Machine, place: Place, walk: Walk, access: int) -> Outcome:
     if walk.maps:
         found.pa, found.page_size, found.rights = walk.root + walk.va, machine.format.page_size, ALL_RIGHTS
     else:
-        code = machine.k.fault_code(FAULT_BOUNDS, access, place.mode)
+        code = machine.k.code_of(machine.m, place.cpu, FAULT_BOUNDS, access, place.mode)
         reason = f"the bound is {bound_of(machine):#x}"
         found.fault = Fault(FAULT_BOUNDS, reason, code)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_TABLE
 from vmdbg.hardware.tlb import (
     ASID_MASK,
     KEY_ASID,
@@ -36,10 +35,10 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 from vmdbg.targets.arrays import array_names, first_arrays
+from vmdbg.targets.cached import disagreement, table_disagreement
 from vmdbg.targets.mapping import canonical_form
-from vmdbg.targets.notation import rights_text
 from vmdbg.targets.place import is_alive
-from vmdbg.targets.translating import READ, disagreement, walk_tables
+from vmdbg.targets.translating import READ, walk_tables
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
@@ -132,7 +131,7 @@ def fill(machine: Machine, found: Cached, key: int, word: int) -> None:
     found.va = canonical_form(machine, (key >> KEY_TAG) << shift)
     found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
     found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
-    found.rights, found.dirty = word & WORD_RIGHTS, bool(word & WORD_DIRTY)
+    found.rights, found.dirty = word & WORD_RIGHTS, found.level > 0 and bool(word & WORD_DIRTY)
     found.asid = None if space == 0 or word & WORD_GLOBAL else space
     found.owed = owed_since(machine.m, found.cpu, key, shift - form.page_bits if found.level else None)
 
@@ -177,32 +176,24 @@ def check_table(
     root = root_of(machine, cached, spaces)
     if root is None:
         return WRONG_ASID, f"no process has asid {cached.asid}"
-    depth = machine.m.array[array + ARRAY_DEPTH]
-    steps = walk_tables(machine, root, cached.va, cached.cpu).steps
-    step = steps[min(depth, len(steps) - 1)]
-    if step.depth < depth or step.kind != ENTRY_TABLE:
-        return "dead-page", f"{step.name} leads to no table"
-    table = machine.k.next_table(s64(step.entry))
-    if table >> machine.format.page_bits != cached.pfn:
-        return "stale-frame", f"{step.name} leads to the table at {table:#x}"
-    if step.rights != word & WORD_RIGHTS:
-        return "stale-right", f"{step.name} is {rights_text(step.rights)}"
-    return OK, ""
+    walk = walk_tables(machine, root, cached.va, cached.cpu)
+    kind, reason = table_disagreement(machine, walk, machine.m.array[array + ARRAY_DEPTH], word)
+    return kind or OK, reason
 
 
 class Probe:
     """The look-up of an address in one array, for one page size: where it looks and what it finds.
 
-    `way` -1: a miss.  `sets` 1: fully associative.
+    `way` -1: a miss.  `sets` 1: fully associative.  `level` 0: a page-walk cache.
     """
 
-    __slots__ = ("array", "asid", "page_number", "page_size", "set", "sets", "tag", "way", "ways")
+    __slots__ = ("array", "asid", "level", "page_number", "page_size", "set", "sets", "tag", "way", "ways")
 
     def __init__(self, array: str, sets: int, ways: int, page_number: int, page_size: int, asid: int) -> None:
         self.array, self.sets, self.ways, self.asid = array, sets, ways, asid
         self.page_number, self.page_size = page_number, page_size
         self.set, self.tag = page_number % sets, page_number // sets
-        self.way = -1
+        self.way, self.level = -1, 1
 
 
 def look_up(machine: Machine, place: Place, va: int, access: int | None) -> list[Probe]:
@@ -218,7 +209,37 @@ def look_up(machine: Machine, place: Place, va: int, access: int | None) -> list
     if hits:
         return hits
     second = machine.bindings["SECOND"]
-    return probes + (look_in(machine, place, va, second) if second >= 0 else [])
+    probes += look_in(machine, place, va, second) if second >= 0 else []
+    if any(probe.way >= 0 for probe in probes):
+        return probes
+    return probes + look_in_walk_caches(machine, place, va)
+
+
+def look_in_walk_caches(machine: Machine, place: Place, va: int) -> list[Probe]:
+    """The look-ups that a walk begins with: in the page-walk caches, the deepest level first, up to a hit."""
+    m, probes = machine.m, list[Probe]()
+    first = len(m.array) - machine.bindings["WALK_CACHES"] * ARRAY
+    for array in range(len(m.array) - ARRAY, first - ARRAY, -ARRAY):
+        probe = look_in_one(machine, place, va, array)
+        probes.append(probe)
+        if probe.way >= 0:
+            break
+    return probes
+
+
+def look_in_one(machine: Machine, place: Place, va: int, array: int) -> Probe:
+    """The look-up of an address in a page-walk cache."""
+    k, m, form, depth = machine.k, machine.m, machine.format, machine.m.array[array + ARRAY_DEPTH]
+    assert place.asid is not None
+    sets, span = m.array[array + ARRAY_MASK] + 1, m.array[array + ARRAY_SPAN]
+    shift = form.levels[depth].shift
+    number = (va & ((1 << form.va_bits) - 1)) >> shift
+    probe = Probe(f"{form.levels[depth].name} cache", sets, span // TLB, number, 1 << shift, place.asid)
+    probe.level = 0
+    row = k.tlb_find(m, array, place.cpu, s64(va), place.asid) if k.canonical(s64(va)) else -1
+    if row >= 0:
+        probe.way = (row - k.array_base(m, array, place.cpu)) % span // TLB
+    return probe
 
 
 def look_in(machine: Machine, place: Place, va: int, array: int) -> list[Probe]:
@@ -263,7 +284,7 @@ def probe_data(va: int, probes: list[Probe]) -> dict[str, Any]:
     """Look-ups as JSON shows them; `via` is the level that hit, or None."""
     return {
         "va": va,
-        "via": next((probe.array.rstrip("id") for probe in probes if probe.way >= 0), None),
+        "via": next((probe.array.rstrip("id") for probe in probes if probe.way >= 0 and probe.level), None),
         "probes": [
             {
                 "array": probe.array,

@@ -240,8 +240,11 @@ def all_regions(machine: Machine, pid: int | None) -> Iterator[dict[str, Any]]:
                 }
 
 
-def violations(machine: Machine, owed: bool = False) -> list[tuple[str, str]]:
-    """What `vmdbg.machine.check` finds: rule and message, a frame by its number, not by its row."""
+def violations(machine: Machine, tlb_only: bool = False) -> list[tuple[str, str]]:
+    """What `vmdbg.machine.check` finds: rule and message, a frame by its number, not by its row.
+
+    `tlb_only`: of the TLBs alone, what their CPUs owe to drop as well.
+    """
     import re
 
     from vmdbg.machine.check import check
@@ -255,4 +258,7 @@ def violations(machine: Machine, owed: bool = False) -> list[tuple[str, str]]:
             return match[0]
         return f"pfn {show.pfn(k.frame_address(m, frame) >> machine.format.page_bits)}"
 
-    return [(rule, re.sub(r"\bframe (\d+)", number, message)) for rule, message in check(machine, owed=owed)]
+    return [
+        (rule, re.sub(r"\bframe (\d+)", number, message))
+        for rule, message in check(machine, tlb_only, tlb_only)
+    ]

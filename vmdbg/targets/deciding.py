@@ -16,6 +16,7 @@ from vmdbg.formats.contract import (
     RIGHT_W,
     RIGHT_X,
 )
+from vmdbg.targets.cached import translate
 from vmdbg.targets.mapping import canonical_form
 from vmdbg.targets.place import controls
 from vmdbg.targets.translating import (
@@ -26,7 +27,6 @@ from vmdbg.targets.translating import (
     allows,
     outcome_of,
     reserving,
-    translate,
     walk_tables,
     where,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.formats import find
 from vmdbg.machine.arrays import Arrays
 from vmdbg.machine.config import TLB_SETTINGS
 from vmdbg.machine.registers import owner, read
@@ -87,11 +88,12 @@ def describe(config: MachineConfig, machine: Machine | None = None) -> str:
     if machine is not None:
         arrays = {name: (sets, ways) for name, sets, ways, _, _ in geometry(machine)}
     cached = " + ".join(f"{sets * ways}{name[2:]}" for name, (sets, ways) in arrays.items() if sets)
-    form = config["machine.format"].rpartition("/")[2]
-    parts = [form] if form.removesuffix(".toml") != config.name else []
+    named = config["machine.format"].rpartition("/")[2]
+    parts = [named] if named.removesuffix(".toml") != config.name else []
     parts.append(f"{format_size(config['machine.ram'])} RAM")
     parts.append(f"TLB {cached} entries" if cached else "no TLB")
-    swap = config["machine.swap.size"]
+    form = find(config["machine.format"], config["machine.page_size"])
+    swap = min(config["machine.swap.size"], (form.slots - 1) << form.page_bits)
     parts.append(f"{format_size(swap)} swap" if swap else "no swap")
     return ", ".join(parts)
 

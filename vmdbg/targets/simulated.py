@@ -127,7 +127,7 @@ class Simulated:
 
     def translate(self, va: int, access: str = "r", place: Place | None = None) -> Any:
         """Where an access goes now: an `Outcome`."""
-        from vmdbg.targets.translating import translate
+        from vmdbg.targets.cached import translate
 
         return translate(self.machine, place or self.place(), va, ACCESS[access])
 
@@ -150,7 +150,7 @@ class Simulated:
         from vmdbg.targets.notation import kind_word, rights_text
 
         data = found.data()
-        for key in ("access", "mode", "via", "stale"):
+        for key in ("access", "mode", "via", "walk_cache", "stale"):
             del data[key]
         steps = [
             {
@@ -419,7 +419,9 @@ def boot_program(
 
         form = machine.format
         file, bits, size = config["machine.program"], form.va_bits, form.grain
-        program = read_program(file, va_bits=bits, page_size=size, resident=resident, approve=approve)
+        program = read_program(
+            file, va_bits=bits, page_size=size, resident=resident, approve=approve, user_end=form.user_end
+        )
         machine.load(program)
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():

@@ -15,12 +15,10 @@ from vmdbg.formats.contract import (
     FAULT_NON_CANONICAL,
     FAULT_PROTECTION,
 )
-from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_RIGHTS
 from vmdbg.kernel import regions
 from vmdbg.state.tables import (
     CONTROL_STEPS,
     CPU,
-    CPU_IGNORED,
     CPU_RESERVED,
     PATH,
     PATH_ADDRESS,
@@ -29,10 +27,7 @@ from vmdbg.state.tables import (
     PATH_KIND,
     PATH_RIGHTS,
     PATH_TABLE,
-    TLB_KEY,
-    TLB_WORD,
 )
-from vmdbg.targets.arrays import cached_rows
 from vmdbg.targets.notation import Notation, rights_text
 from vmdbg.targets.place import controls
 from vmdbg.units import WORD_MASK, s64
@@ -99,12 +94,15 @@ class Fault:
 
 
 class Walk:
-    """What the tables say about an address, whoever may use it."""
+    """What the tables say about an address, whoever may use it.
 
-    __slots__ = ("kind", "root", "steps", "va")
+    `begun`: the level of the entry, kept in a page-walk cache, that the walk began at; empty for the root.
+    """
 
-    def __init__(self, va: int, root: int, kind: int, steps: list[Step]) -> None:
-        self.va, self.root, self.kind, self.steps = va, root, kind, steps
+    __slots__ = ("begun", "kind", "root", "steps", "va")
+
+    def __init__(self, va: int, root: int, kind: int, steps: list[Step], begun: str = "") -> None:
+        self.va, self.root, self.kind, self.steps, self.begun = va, root, kind, steps, begun
 
     @property
     def last(self) -> Step:
@@ -122,13 +120,14 @@ class Walk:
 class Outcome:
     """Where an access goes.  `fault` None: to physical address `pa`, by `via` (`L1`, `L2`, `walk`).
 
-    `stale` says how the TLB entry that was used disagrees with the tables, empty if it does not;
+    `walk_cache` is the level of the entry of a page-walk cache that the walk began at, else empty.
+    `stale` says how the cached entry that was used disagrees with the tables, empty if it does not;
     `region` is the kind of the region, None where no process is asked, empty where there is none.
     """
 
     __slots__ = (
         "access", "cached", "fault", "mode", "pa", "page_size", "page_start", "pid", "region", "rights",
-        "stale", "va", "via",
+        "stale", "va", "via", "walk_cache",
     )  # fmt: skip
 
     def __init__(self, va: int, pid: int | None, access: int, mode: int) -> None:
@@ -136,7 +135,7 @@ class Outcome:
         self.pa: int | None = None
         self.page_size = 0
         self.rights = 0
-        self.via = "walk"
+        self.via, self.walk_cache = "walk", ""
         self.stale = ""
         self.cached = False
         self.fault: Fault | None = None
@@ -155,6 +154,7 @@ class Outcome:
             "page_size": self.page_size or None,
             "rights": rights_text(self.rights),
             "via": self.via,
+            "walk_cache": self.walk_cache or None,
             "stale": bool(self.stale),
             "slot": (self.fault.slot or None) if self.fault else None,
             "region": self.region or None,
@@ -168,8 +168,14 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
     kind = k.walk(m, root, s64(va))
     if cpu is not None and m.cpu[cpu * CPU + CPU_RESERVED]:
         kind = k.recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
+    return Walk(va & WORD_MASK, root, kind, [] if form.bounded else steps_read(machine, 0))
+
+
+def steps_read(machine: Machine, first: int) -> list[Step]:
+    """The steps of the last walk, which began at a depth."""
+    m, form = machine.m, machine.format
     steps: list[Step] = []
-    for depth in range(0 if form.bounded else m.control[CONTROL_STEPS]):
+    for depth in range(first, m.control[CONTROL_STEPS]):
         row = depth * PATH
         steps.append(
             Step(
@@ -184,7 +190,7 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
             )
         )
         describe(machine, steps[-1])
-    return Walk(va & WORD_MASK, root, kind, steps)
+    return steps
 
 
 def describe(machine: Machine, step: Step) -> None:
@@ -262,13 +268,13 @@ def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: b
     found = Outcome(walk.va, place.pid, access, place.mode)
     found.region = region_kind(machine, place.pid, walk.va)
     if not k.canonical(s64(walk.va)):
-        found.fault = not_canonical(machine, found)
+        found.fault = not_canonical(machine, found, place.cpu)
         return found
     step = walk.last
     if not walk.maps:
         number = k.walk_fault(walk.kind)
         reason, slot = why_absent(machine, step, place.cpu)
-        code = k.fault_code(number, access, place.mode)
+        code = k.code_of(machine.m, place.cpu, number, access, place.mode)
         found.fault = Fault(number, reason, code, step.level, step.index, slot)
         found.fault.blank = step.kind != ENTRY_EMPTY or not step.entry
         return found
@@ -287,13 +293,13 @@ def allows(machine: Machine, place: Place, access: int, rights: int) -> bool:
     return bool(sets[access] >> rights & 1)
 
 
-def not_canonical(machine: Machine, found: Outcome) -> Fault:
+def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
     """The fault of an address that the format does not have."""
     form, k = machine.format, machine.k
     top = form.va_bits - 1 if form.sign_extended else form.va_bits
     reason = f"bits 63:{top} are not all {'equal' if form.sign_extended else '0'}"
     name = form.rules.get("c", ("", ""))[0]
-    code = k.fault_code(FAULT_NON_CANONICAL, found.access, found.mode)
+    code = k.code_of(machine.m, cpu, FAULT_NON_CANONICAL, found.access, found.mode)
     return Fault(FAULT_NON_CANONICAL, f"{reason} ({name})" if name else reason, code)
 
 
@@ -301,7 +307,7 @@ def refused(machine: Machine, place: Place, walk: Walk, access: int) -> Fault:
     """The protection fault of a walk that found a page: which entry decides, by which field."""
     from vmdbg.targets.deciding import decide
 
-    code = machine.k.fault_code(FAULT_PROTECTION, access, place.mode)
+    code = machine.k.code_of(machine.m, place.cpu, FAULT_PROTECTION, access, place.mode)
     cause = decide(machine, place, walk, access)
     if cause is None or cause.step is None:
         return Fault(
@@ -319,59 +325,3 @@ def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:
         return None
     region = machine.k.region_find(machine.m, pid, s64(va))
     return regions.region_kind(machine.k, region) if region else ""
-
-
-# -- the TLB first
-
-
-def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
-    """Where an access goes now: by the TLB, else by the tables.
-
-    All of a split first level is asked: an entry that is there is used, and is stale if any is.
-    """
-    walk = walk_tables(machine, place.root, va, place.cpu)
-    fresh = outcome_of(machine, place, walk, access)
-    rows = cached_rows(machine, place, va, access)
-    if not rows:
-        return fresh
-    k, m = machine.k, machine.m
-    row, name, level = rows[0]
-    key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
-    found = Outcome(va, place.pid, access, place.mode)
-    found.region, found.via, found.cached = fresh.region, level, True
-    found.rights = word & WORD_RIGHTS
-    shifts = machine.format.page_shifts
-    found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
-    for other, _, _ in rows:
-        other_key, other_word = m.tlb[other + TLB_KEY], m.tlb[other + TLB_WORD]
-        found.stale = found.stale or disagreement(machine, walk, other_key, other_word, va, place.cpu)[1]
-    if not allows(machine, place, access, found.rights):
-        code = k.fault_code(FAULT_PROTECTION, access, place.mode)
-        found.fault = fresh.fault
-        if fresh.fault is None or fresh.fault.number != FAULT_PROTECTION or found.stale:
-            found.fault = Fault(FAULT_PROTECTION, f"{name} holds {rights_text(found.rights)}", code)
-        return found
-    found.pa = k.word_address(word, key & KEY_SIZE, s64(va))
-    return found
-
-
-def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int, cpu: int = 0) -> tuple[str, str]:
-    """How a CPU's cached translation disagrees with a walk: a word and a sentence, or two empty texts."""
-    k = machine.k
-    if not walk.maps:
-        reserved = walk.last.kind == ENTRY_RESERVED
-        return "dead-page", (
-            f"{walk.last.name} is reserved" if reserved else why_absent(machine, walk.last, cpu)[0]
-        )
-    page, size = page_of(machine, walk)
-    start = s64(va) & -size
-    offset = s64(va) - start
-    if page + offset != k.word_address(word, key & KEY_SIZE, s64(va)):
-        frame = (page + offset) >> machine.format.page_bits
-        return "stale-frame", f"{walk.last.name} maps pfn {frame:#x}"
-    entry = s64(walk.last.entry) & ~machine.m.cpu[cpu * CPU + CPU_IGNORED]
-    if walk.last.rights != word & WORD_RIGHTS or bool(k.is_global(entry)) != bool(word & WORD_GLOBAL):
-        return "stale-right", f"{walk.last.name} is {rights_text(walk.last.rights)}"
-    if word & WORD_DIRTY and not k.is_dirty(entry):
-        return "stale-dirty", f"{walk.last.name} is clean"
-    return "", ""

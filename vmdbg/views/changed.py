@@ -25,6 +25,7 @@ CHANGES = (
     ("frame-free", "frame freed", "frames freed"),
     ("tlb-fill", "TLB entry filled", "TLB entries filled"),
     ("tlb-drop", "TLB entry dropped", "TLB entries dropped"),
+    ("walk-cache-flush", "page-walk cache entry dropped", "page-walk cache entries dropped"),
     ("mmap", "region mapped", "regions mapped"),
     ("munmap", "range unmapped", "ranges unmapped"),
     ("mprotect", "range given other rights", "ranges given other rights"),

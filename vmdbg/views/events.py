@@ -16,6 +16,7 @@ from vmdbg.formats.contract import (
 from vmdbg.hardware.mmu import FILL_ACCESS, HIT_SIZE
 from vmdbg.hardware.paging import STEP_A, STEP_D
 from vmdbg.hardware.tlb import WORD_PFN
+from vmdbg.hardware.walk_cache import STALE_TABLE
 from vmdbg.state.events import BY_NAME
 from vmdbg.targets.notation import code_text, rights_text
 from vmdbg.units import WORD_MASK, format_size
@@ -221,7 +222,9 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "write": tell_write,
     "tlb-hit": tell_hit,
     "tlb-l2-hit": tell_hit,
-    "tlb-stale": lambda t, e: f"{t.key_text(e.b, e.c)}; the tables disagree",
+    "tlb-stale": lambda t, e: (
+        f"{t.table_text(e.b, e.c) if e.c & STALE_TABLE else t.key_text(e.b, e.c)}; the tables disagree"
+    ),
     "tlb-miss": lambda t, e: f"vpn {t.vpn(e.a)}, asid {e.b}: {t.searched(e.a, e.c)}",
     "tlb-fill": tell_fill,
     "tlb-evict": lambda t, e: f"{t.key_text(e.a, e.b)}, {t.way(e.c)}",
@@ -236,7 +239,9 @@ TEXTS: dict[str, Callable[[Teller, Any], str]] = {
     "bus-error": lambda t, e: f"{t.show.pa(e.a)} is outside memory",
     "limit-check": tell_limit,
     "frame-alloc": tell_alloc,
-    "frame-free": lambda t, e: f"pfn {t.show.pfn(e.a)}",
+    "frame-free": lambda t, e: (
+        f"pfn {t.show.pfn(e.a)}" + (f" .. {t.show.pfn(e.a + e.b - 1)}, {e.b} frames" if e.b > 1 else "")
+    ),
     "table-alloc": lambda t, e: f"pfn {t.show.pfn(e.a)}, a {t.machine.format.levels[e.b].name}",
     "entry-write": tell_entry,
     "poke": lambda t, e: f"{t.show.pa(e.a)}: {e.b & WORD_MASK:#x} -> {e.c & WORD_MASK:#x}",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import ACCESS_READ
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
+from vmdbg.hardware.walk_cache import STALE_TABLE
 from vmdbg.targets.arrays import cached_rows
+from vmdbg.targets.cached import table_disagreement
 from vmdbg.targets.place import find_place
 from vmdbg.targets.translating import Outcome, outcome_of, walk_tables
 from vmdbg.views.teller import Teller
@@ -26,6 +28,9 @@ def stale_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
     va, key, word = row.a, row.b, row.c
     place = find_place(machine, row.pid, cpu=row.cpu)
     walk = walk_tables(machine, place.root, va, row.cpu)
+    if word & STALE_TABLE:
+        yield from stale_table_lines(timeline, row)
+        return
     cached = Outcome(va, row.pid, ACCESS_READ, place.mode)
     cached.pa, cached.rights = machine.k.word_address(word, key & KEY_SIZE, va), word & WORD_RIGHTS
     cached.page_size = 1 << machine.format.page_shifts[key & KEY_SIZE]
@@ -35,6 +40,19 @@ def stale_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
     yield [("", "tables  "), *outcome_line(teller.show, tables, cached=False)]
     changed = find_change(timeline, walk.last.address) if walk.steps else ""
     yield f"owed    a flush of vpn {teller.vpn(va)}{changed}"
+
+
+def stale_table_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
+    """As `stale_lines`, of an entry of a page-walk cache, which leads to another table than the tables do."""
+    machine = timeline.machine
+    teller, place = Teller(machine), find_place(machine, row.pid, cpu=row.cpu)
+    walk = walk_tables(machine, place.root, row.a, row.cpu)
+    depth = len(machine.format.levels) - 1 - (row.b & KEY_SIZE)
+    reason = table_disagreement(machine, walk, depth, row.c & ~STALE_TABLE)[1]
+    yield f"cache   {teller.table_text(row.b, row.c)}  (cpu {row.cpu})"
+    yield f"tables  {reason}"
+    changed = find_change(timeline, walk.steps[min(depth, len(walk.steps) - 1)].address)
+    yield f"owed    a flush of vpn {teller.vpn(row.a)}{changed}"
 
 
 def held_in(teller: Teller, va: int, row: Happening) -> str:

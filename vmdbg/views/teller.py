@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import ACCESS_FETCH, ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
+from vmdbg.hardware.walk_cache import STALE_TABLE
+from vmdbg.kernel.entries import signed
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.kernel.regions import REGION_KINDS
 from vmdbg.state.events import EVENTS
@@ -75,6 +77,15 @@ class Teller:
         size = f", {format_size(1 << shift)}" if key & KEY_SIZE else ""
         frame = self.show.pfn(word >> WORD_PFN)
         return f"vpn {self.show.vpn(page)} -> pfn {frame}{size}, {rights_text(word & WORD_RIGHTS)}"
+
+    def table_text(self, key: int, word: int) -> str:
+        """`PD cache, 0x400000 -> table 0x106000, rwxu`: an entry of a page-walk cache."""
+        form = self.machine.format
+        level = form.levels[len(form.levels) - 1 - (key & KEY_SIZE)]
+        table = (word & ~STALE_TABLE) >> WORD_PFN << form.page_bits
+        start = signed(form, key >> KEY_TAG << level.shift)
+        rights = rights_text(word & WORD_RIGHTS)
+        return f"{level.name} cache, {self.show.va(start)} -> table {self.show.pa(table)}, {rights}"
 
     def way(self, row: int) -> str:
         """Which set and way a row of the table `tlb` is."""

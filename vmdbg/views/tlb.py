@@ -68,7 +68,8 @@ def tlb_table(show: Notation, entries: Iterable[Cached], empty: str) -> Table:
 def probe_lines(show: Notation, probes: Iterable[Probe]) -> Iterator[str]:
     """`L1: set 1 = 0x401 mod 16, tag 0x40, asid 1: hit in way 0 of 4`."""
     for probe in probes:
-        size = "" if probe.page_size == 1 << show.page_bits else f" ({format_size(probe.page_size)} pages)"
+        unit = "pages" if probe.level else "ranges"
+        size = "" if probe.page_size == 1 << show.page_bits else f" ({format_size(probe.page_size)} {unit})"
         end = f"hit in way {probe.way} of {probe.ways}" if probe.way >= 0 else f"none of {probe.ways} ways"
         if probe.sets == 1:
             page = show.vpn(probe.page_number) if not size else f"{probe.page_number:#x}"

@@ -23,18 +23,22 @@ FOLDED = "folded: this format has no such level"
 
 def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
     """`0x401234 -> 0x108234  pfn 0x108, 4 KiB, r-xu, cached in L1`."""
+    line: Cells
     head: Cells = [("address", show.va(found.va)), ("", " -> ")]
     if found.fault is not None:
-        return [*head, ("fault", f"fault: {found.fault.kind}"), ("", f", {found.fault.reason}{hint(found)}")]
+        line = [*head, ("fault", f"fault: {found.fault.kind}"), ("", f", {found.fault.reason}{hint(found)}")]
+        if cached and found.stale and not found.cached:
+            line += [("", ", "), ("warning", f"stale in {place_of(found)}: {found.stale}")]
+        return line
     assert found.pa is not None
-    line: Cells = [
+    line = [
         *head,
         ("address", show.pa(found.pa)),
         ("", f"  pfn {show.pfn(found.pa >> show.page_bits)}, {format_size(found.page_size)}, "),
         ("rights", rights_text(found.rights)),
     ]
     if cached and found.stale:
-        line += [("", ", "), ("warning", f"stale in {found.via}: {found.stale}")]
+        line += [("", ", "), ("warning", f"stale in {place_of(found)}: {found.stale}")]
     elif cached and found.cached:
         line.append(("", f", cached in {found.via}"))
     return line
@@ -45,7 +49,12 @@ def brief_outcome(show: Notation, found: Outcome) -> str:
     if found.pa is None:
         return ""
     stale = f", stale: {found.stale}" if found.stale else ""
-    return f"{show.va(found.va)} -> {show.pa(found.pa)} by {found.via}{stale}"
+    return f"{show.va(found.va)} -> {show.pa(found.pa)} by {place_of(found)}{stale}"
+
+
+def place_of(found: Outcome) -> str:
+    """`L1`, `the PD cache`, `walk`: what answered."""
+    return f"the {found.walk_cache} cache" if found.walk_cache and not found.cached else found.via
 
 
 def hint(found: Outcome) -> str:

@@ -108,7 +108,10 @@ def remarks(target: Simulated, verdict: Verdict) -> Iterator[Line]:
         yield f"near   {which} is {step.name}, {show.pa(step.address)}: it maps {show.va(va)}"
     if verdict.tlb is not None:
         brief = brief_outcome(show, verdict.tlb)
-        yield [("", "tlb    "), *([("", brief)] if brief else outcome_line(show, verdict.tlb))]
+        yield [
+            ("", "tlb    " if verdict.tlb.cached else "cache  "),
+            *([("", brief)] if brief else outcome_line(show, verdict.tlb)),
+        ]
 
 
 def wrapped(word: str, text: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
+from vmdbg.kernel.frames import mark_frame
 from vmdbg.kernel.leaving import may_leave
 from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_PREVIOUS, KERNEL_NEWEST, KERNEL_OLDEST
 
@@ -11,11 +12,13 @@ from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_PREVIOUS, KERNEL_NEWEST,
 def queue_append(m, frame):
     """Put a frame at the newest end."""
     newest = m.kernel[KERNEL_NEWEST]
+    mark_frame(m, frame)
     m.frame[frame * FRAME + FRAME_PREVIOUS] = newest
     m.frame[frame * FRAME + FRAME_NEXT] = -1
     if newest < 0:
         m.kernel[KERNEL_OLDEST] = frame
     else:
+        mark_frame(m, newest)
         m.frame[newest * FRAME + FRAME_NEXT] = frame
     m.kernel[KERNEL_NEWEST] = frame
 
@@ -28,11 +31,14 @@ def queue_remove(m, frame):
     if previous < 0:
         m.kernel[KERNEL_OLDEST] = following
     else:
+        mark_frame(m, previous)
         m.frame[previous * FRAME + FRAME_NEXT] = following
     if following < 0:
         m.kernel[KERNEL_NEWEST] = previous
     else:
+        mark_frame(m, following)
         m.frame[following * FRAME + FRAME_PREVIOUS] = previous
+    mark_frame(m, frame)
     m.frame[frame * FRAME + FRAME_PREVIOUS] = -1
     m.frame[frame * FRAME + FRAME_NEXT] = -1
 

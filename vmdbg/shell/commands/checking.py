@@ -32,9 +32,7 @@ def check_command(session: Session, args: Args) -> object:
     from vmdbg.targets.census import violations
     from vmdbg.views.result import Column, Table
 
-    found = violations(session.target.machine, owed=args.what == "tlb")
-    if args.what == "tlb":
-        found = [(rule, message) for rule, message in found if rule in ("tlb", "stale", "owed")]
+    found = violations(session.target.machine, tlb_only=args.what == "tlb")
     return Table(
         [Column("rule"), Column("message", "what is wrong", wraps=True)],
         found,

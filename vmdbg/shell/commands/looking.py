@@ -32,9 +32,10 @@ ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
     forms=("json", "csv"),
     summary="Say where an access to a virtual address goes now.",
     help="""
-The TLB is asked first, as the CPU does; if it has no entry, the tables are walked.  "stale" says that
-the TLB entry disagrees with the tables.  Nothing is changed: no A or D bit, no TLB entry, no counter.
-To see what the tables alone say, use "walk"; to perform the access, use "fault".""",
+The TLB is asked first, as the CPU does; if it has no entry, the tables are walked, from where a page-walk
+cache knows one.  "stale" says that the cached entry disagrees with the tables.  Nothing is changed: no A
+or D bit, no TLB entry, no counter.  To see what the tables alone say, use "walk"; to perform the access,
+use "fault".""",
     examples=["translate 0x401234", "translate 0x401234 w", "translate/json 0x5000"],
 )
 def translate_command(session: Session, args: Args) -> object:

@@ -70,7 +70,8 @@ def tlb_command(session: Session, args: Args) -> object:
     summary="Say where the TLB would look for an address, and what it finds.",
     help="""
 Set and tag of each array that is asked, up to the level that has it.  Without an access both arrays of a
-split first level are asked, and one that has it answers alone.  See also "translate".""",
+split first level are asked, and one that has it answers alone.  Where the TLB misses, the page-walk caches
+are asked, the deepest level first.  See also "translate".""",
     examples=[
         "tlb lookup 0x401234",
         "tlb lookup 0x5000",
