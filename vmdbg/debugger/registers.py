@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vmdbg.formats.record import Format
     from vmdbg.machine.machine import Machine
     from vmdbg.targets.simulated import Simulated
     from vmdbg.targets.translating import Outcome, Walk
@@ -47,6 +48,7 @@ class MachineScope:
         self.physical_bits = target.notation.physical_bits
         self.notation = target.notation
         self.perform = at_once
+        self._registers = frozenset((*register_names(self.machine.format), *COLUMNS, "_cpu", "_operations"))
 
     # -- memory
 
@@ -108,6 +110,8 @@ class MachineScope:
 
     def register(self, name: str) -> Value | None:
         """A register of the current CPU or a field of one; None if the machine has no such name."""
+        if name not in self._registers:
+            return None
         from vmdbg.machine.registers import find_field, read
 
         m = self.machine.m
@@ -161,9 +165,7 @@ class MachineScope:
 
     def names(self) -> list[str]:
         """Everything that an expression may name."""
-        from vmdbg.machine.registers import names
-
-        registers = dict.fromkeys((*names(self.machine.format), *COLUMNS))
+        registers = dict.fromkeys((*register_names(self.machine.format), *COLUMNS))
         symbols = self.machine.program.symbols if self.machine.program is not None else {}
         return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 
@@ -220,6 +222,13 @@ class MachineScope:
             reason = found.fault.reason if found.fault is not None else ""
             raise UserError(f"Address {self.notation.va(va)} is not mapped: {reason}.")
         return unsigned(found.pa if name == "pa" else found.pa >> form.page_bits)
+
+
+def register_names(form: Format) -> list[str]:
+    """Registers and fields of the format, as `machine.registers` has them."""
+    from vmdbg.machine.registers import names
+
+    return names(form)
 
 
 def unsigned(number: int) -> Value:

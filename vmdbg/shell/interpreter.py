@@ -36,6 +36,7 @@ FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command ta
 MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more
 MAX_SOURCE_DEPTH = 256
 LONGEST_LINE = 1 << 20
+KEPT_LINES, KEPT_LENGTH = 4096, 256  # lines whose commands are kept, and their length
 
 
 def make_room(depth: int) -> None:
@@ -62,6 +63,7 @@ class Interpreter:
         self.isolated = False
         self.history: list[str] = []
         self._hooks: set[str] = set()
+        self._version = -1  # of the settings, when lines were looked up last
 
     # -- lines
 
@@ -134,6 +136,19 @@ class Interpreter:
 
     def find(self, text: str) -> tuple[Node, str]:
         """The command of a line and the rest of the line; settings belong to `set` and `show`."""
+        version, lines = self.session.settings.version, self.registry.lines
+        if version != self._version or len(lines) >= KEPT_LINES:
+            lines.clear()
+            self._version = version
+        found = lines.get(text)
+        if found is None:
+            found = self.look_up(text)
+            if len(text) <= KEPT_LENGTH:
+                lines[text] = found
+        return found
+
+    def look_up(self, text: str) -> tuple[Node, str]:
+        """As `find`, word by word."""
         verbs = self.registry.root.matches(text[: word_length(text)])
         if len(verbs) == 1 and verbs[0].target.path in (("set",), ("show",)):
             self.registry.adopt_settings(self.session.settings)
@@ -272,7 +287,7 @@ class Interpreter:
 
     def run_hook(self, node: Node, kind: str) -> None:
         """Runs `hook-NAME` or `hookpost-NAME` if the user defined it, but not inside either."""
-        if not node.path:
+        if not self.registry.hooks or not node.path:
             return
         hook = self.registry.find((*node.path[:-1], kind + node.path[-1]))
         key = node.name

@@ -29,6 +29,7 @@ DECLARATION = re.compile(
 )
 LITERAL = re.compile(r'"([^"]+)"')
 AMBIGUOUS_ROOM = 100
+HOOKS = ("hook-", "hookpost-")
 COMMAND_FOLDER = os.path.join(os.path.dirname(__file__), "commands")
 
 
@@ -97,6 +98,8 @@ class Registry:
         self._modules: dict[str, str] = {}
         self._adopted = -1
         self._loaded: set[str] = set()
+        self.lines: dict[str, tuple[Node, str]] = {}  # lines looked up since the tree changed last
+        self.hooks = False  # there is, or was, a user's hook
         self.bodies: dict[tuple[str, ...], list[Statement]] = {}  # of user-defined commands
         self.prefixes: set[tuple[str, ...]] = set()  # made by define-prefix
 
@@ -153,6 +156,8 @@ class Registry:
 
     def place(self, path: tuple[str, ...]) -> Node:
         """The node at a path of full words, made if it is not there."""
+        self.lines.clear()
+        self.hooks = self.hooks or path[-1].startswith(HOOKS)
         node = self.root
         for depth, word in enumerate(path):
             node = node.target
@@ -164,6 +169,7 @@ class Registry:
 
     def remove(self, node: Node) -> None:
         """Takes a user-made node out."""
+        self.lines.clear()
         parent = self.find(node.path[:-1])
         if parent is not None:
             parent.target.children.pop(node.path[-1], None)
@@ -174,6 +180,7 @@ class Registry:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Undoes definitions, aliases and documentation made since `snapshot`."""
+        self.lines.clear()
         snapshot.restore(self)
 
     def adopt_settings(self, settings: Settings) -> None:

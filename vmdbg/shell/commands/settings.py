@@ -8,7 +8,7 @@ from vmdbg.errors import UserError
 from vmdbg.machine.setting import ENUM_OR_FILE, FILENAME
 from vmdbg.machine.swapfile import SETTING as SWAP_FILE
 from vmdbg.shell.command import Argument, command
-from vmdbg.shell.grammar import first_word
+from vmdbg.shell.grammar import WORD_CHARS, first_word
 from vmdbg.shell.kinds import REST_EXPRESSION, WITH_LINE
 from vmdbg.views.result import FLAG, Column, Table
 
@@ -28,8 +28,11 @@ def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
     The node is that of the verb itself if no word was known.
     """
     registry = session.interpreter.registry
-    registry.adopt_settings(session.settings)
     root = registry.find((verb,))
+    assert root is not None
+    if text.lstrip()[:1] not in WORD_CHARS:
+        return root, text
+    registry.adopt_settings(session.settings)
     head, _, rest = text.lstrip().partition(" ")
     if "." in head:
         setting = session.settings.find(head)
