@@ -28,7 +28,7 @@ else:
 __all__ = ["EmptyScope", "Evaluator", "Node", "Scope", "parse", "parse_list", "parse_prefix"]
 
 
-KEPT = 4096  # parsed expressions at most, of so many characters at most
+KEPT = 5000  # parsed expressions at most, of so many characters at most
 KEPT_LENGTH = 256
 
 
@@ -103,7 +103,8 @@ class Evaluator:
         self.functions = dict(FUNCTIONS)
         self.dry = False
         self.assignments = 0
-        self._parsed: dict[str, Node] = {}
+        self.radix = 10  # of numbers that do not say theirs
+        self._parsed: dict[tuple[int, str], Node] = {}
         self._counted: dict[Node, int] = {}  # the assignments of kept trees
         self._named = False
 
@@ -117,24 +118,25 @@ class Evaluator:
 
         A tree without names of the program is kept for the next time: a script's loop parses it once.
         """
-        node = self._parsed.get(text)
+        key = (self.radix, text)
+        node = self._parsed.get(key)
         if node is None:
             self._named = False
-            node = parse(text, self.knows)
+            node = parse(text, self.knows, self.radix)
             if not self._named and len(text) <= KEPT_LENGTH:
                 if len(self._parsed) >= KEPT:
                     self._parsed.clear()
                     self._counted.clear()
-                self._parsed[text], self._counted[node] = node, count_assignments(node)
+                self._parsed[key], self._counted[node] = node, count_assignments(node)
         return node
 
     def parse_prefix(self, text: str, comma: bool = False) -> tuple[Node, str]:
         """The expression at the text's beginning and the rest, as for `break LINE if EXPR`."""
-        return parse_prefix(text, self.knows, comma)
+        return parse_prefix(text, self.knows, comma, self.radix)
 
     def parse_list(self, text: str) -> list[Node]:
         """Expressions between commas, as the arguments of `printf`."""
-        return parse_list(text, self.knows)
+        return parse_list(text, self.knows, self.radix)
 
     def evaluate(self, text: str) -> Value:
         """The value of a text."""

@@ -23,6 +23,7 @@ from vmdbg.units import WORD_MASK, s64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from vmdbg.formats.record import Format
     from vmdbg.machine.machine import Machine
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 #: Registers that every machine has, by column of the table `cpu`; only shown.
 COLUMNS = {"asid": CPU_ASID, "mode": CPU_MODE, "error_code": CPU_CODE, "_pid": CPU_PID}
+WORD_BYTES = 8  # of the widest store
 FUNCTIONS = ("count", "entry", "offset", "pa", "pfn", "pte", "slot", "sym", "vpn")
 
 
@@ -98,11 +100,14 @@ class MachineScope:
         k, m, root = self.machine.k, self.machine.m, find_place(self.machine).root
 
         def write() -> None:
-            for offset, byte in enumerate(data):
-                va = (address + offset) & WORD_MASK
-                walk = walk_tables(self.machine, root, va)
-                page, length = page_of(self.machine, walk)
-                k.store(m, page + (va & (length - 1)), 1, byte)
+            done = 0
+            while done < len(data):
+                va = (address + done) & WORD_MASK
+                page, length = page_of(self.machine, walk_tables(self.machine, root, va))
+                offset = va & (length - 1)
+                here = data[done : done + length - offset]
+                store_bytes(k, m, page + offset, here)
+                done += len(here)
 
         self.perform(f"set memory at {self.notation.va(address)}", write)
 
@@ -170,18 +175,21 @@ class MachineScope:
         return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 
     def count(self, arguments: list[Value]) -> Value:
-        """`$count("tlb-miss")`: how often a kind of event happened, or to process `$count("tlb-miss", 2)`."""
-        from vmdbg.state.events import BY_NAME
+        """`$count("tlb-miss")`: how often a kind of event, or one of a family such as "fault", happened, or
+        to process `$count("tlb-miss", 2)`."""
+        from vmdbg.state.events import BY_NAME, FAMILIES
 
         if not 1 <= len(arguments) <= 2:
             raise UserError("You must provide one or two arguments for $count.")
         kind = text_of(arguments[0], self.read_memory)
-        if kind not in BY_NAME:
+        kinds = (kind,) if kind in BY_NAME else FAMILIES.get(kind, ())
+        if not kinds:
             raise UserError(f'Undefined event: "{kind}".', 'Try "info events".')
         pid = int(arguments[1]) if arguments[1:] else None
         if pid is not None:
             check_process(self.machine, pid, ended=True)
-        return make_integer(self.machine.counts(pid).get(kind, 0), 64)
+        counts = self.machine.counts(pid)
+        return make_integer(sum(counts.get(name, 0) for name in kinds), 64)
 
     def look(self, va: int) -> tuple[Walk, Outcome]:
         """The walk of an address, and where it ends."""
@@ -229,6 +237,16 @@ def register_names(form: Format) -> list[str]:
     from vmdbg.machine.registers import names
 
     return names(form)
+
+
+def store_bytes(k: Any, m: Any, pa: int, data: bytes) -> None:
+    """Store bytes at a physical address, in words where they are aligned."""
+    place = 0
+    while place < len(data):
+        width = WORD_BYTES if not (pa + place) % WORD_BYTES and len(data) - place >= WORD_BYTES else 1
+        word = int.from_bytes(data[place : place + width], "little")
+        k.store(m, pa + place, width, s64(word))
+        place += width
 
 
 def unsigned(number: int) -> Value:

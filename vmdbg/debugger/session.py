@@ -154,6 +154,7 @@ class Session:
         self.output = output or Output()
         self.policy = policy or Policy()
         self.settings = Settings()
+        self.settings.watch("input-radix", self.read_numbers_in)
         self.open_target: Callable[[], Any] | None = None
         self._target: Any = None
         self.interpreter: Any = None  # given by the shell: `execute(line)`
@@ -240,8 +241,8 @@ class Session:
             self._timeline.close()
 
     def progress(self, line: str, notice: bool = False) -> None:
-        """A line about something that takes time, for a person at a terminal."""
-        if notice or self.output.stderr.isatty():
+        """A line about something that takes time, for a person at a terminal, or with `set verbose on`."""
+        if notice or self.settings.flag("verbose") or self.output.stderr.isatty():
             self.output.error(line)
 
     # -- values
@@ -272,7 +273,13 @@ class Session:
 
             scope = SessionScope(self)
             self._evaluator = Evaluator(scope, self.values, self.variables, self.output.warning)
+            self._evaluator.radix = self.settings.number("input-radix")
         return self._evaluator
+
+    def read_numbers_in(self, radix: object) -> None:
+        """From now on numbers without a prefix have this radix: `set input-radix`."""
+        if self._evaluator is not None:
+            self._evaluator.radix = radix
 
     def evaluate(self, text: str) -> Any:
         """The value of an expression.  One that writes to memory or registers acts: the target's

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
-from vmdbg.shell.grammar import is_comment, parse_arguments, word_length
+from vmdbg.shell.grammar import is_comment, parse_arguments
 from vmdbg.shell.registry import Node
 from vmdbg.shell.script import (
     BadBlock,
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
 NOT_TOP_LEVEL = "This command cannot be used at the top level."
 # What an isolated script would leave something behind with, or look outside: output, files, machines.
-NOT_ISOLATED = ("expect", "file", "load", "machine", "make", "pipe", "save", "shell")
+NOT_ISOLATED = ("append", "dump", "expect", "file", "load", "machine", "make", "pipe", "restore", "save", "shell")
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
 MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more
 MAX_SOURCE_DEPTH = 256
 LONGEST_LINE = 1 << 20
-KEPT_LINES, KEPT_LENGTH = 4096, 256  # lines whose commands are kept, and their length
 
 
 def make_room(depth: int) -> None:
@@ -63,7 +62,6 @@ class Interpreter:
         self.isolated = False
         self.history: list[str] = []
         self._hooks: set[str] = set()
-        self._version = -1  # of the settings, when lines were looked up last
 
     # -- lines
 
@@ -136,32 +134,7 @@ class Interpreter:
 
     def find(self, text: str) -> tuple[Node, str]:
         """The command of a line and the rest of the line; settings belong to `set` and `show`."""
-        version, lines = self.session.settings.version, self.registry.lines
-        if version != self._version or len(lines) >= KEPT_LINES:
-            lines.clear()
-            self._version = version
-        found = lines.get(text)
-        if found is None:
-            found = self.look_up(text)
-            if len(text) <= KEPT_LENGTH:
-                lines[text] = found
-        return found
-
-    def look_up(self, text: str) -> tuple[Node, str]:
-        """As `find`, word by word."""
-        verbs = self.registry.root.matches(text[: word_length(text)])
-        if len(verbs) == 1 and verbs[0].target.path in (("set",), ("show",)):
-            self.registry.adopt_settings(self.session.settings)
-        node, rest = self.registry.resolve(text)
-        command = node.declared()
-        bare = command is None or command.function is None
-        path = node.target.path
-        if node.target.setting is not None or (bare and path[0] == "show"):
-            parent = self.registry.find(path[:1])
-            assert parent is not None
-            words = " ".join([*path[1:], node.arguments])
-            return parent, f" {words.rstrip()}{rest}"
-        return node, rest
+        return self.registry.command_of(text, self.session.settings)
 
     def relaunch(self) -> str:
         """The command before the running one, for `with` and `pipe` that are given none."""
@@ -264,10 +237,9 @@ class Interpreter:
                 return
             result = joined(result)
         hexadecimal = settings.string("json addresses") == "hex"
+        indent = settings.number("json indent") or (2 if settings.flag("print pretty") else None)
         output.lines(
-            render(
-                result, args.form, hex_addresses=hexadecimal, indent=settings.number("json indent") or None
-            )
+            render(result, args.form, hex_addresses=hexadecimal, indent=indent)
         )
 
     def list_prefix(self, node: Node, rest: str) -> None:

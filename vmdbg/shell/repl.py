@@ -14,10 +14,10 @@ from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is 
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.bindings.completion import display_completions_like_readline
-from prompt_toolkit.lexers import Lexer
+from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
-from prompt_toolkit.styles import Style
+from prompt_toolkit.styles import DynamicStyle, Style
 
 from vmdbg.errors import UserError
 from vmdbg.shell.completion import complete_word
@@ -32,19 +32,17 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.session import Session
 
-STYLE = Style.from_dict(
-    {
-        "command": "ansicyan bold",
-        "form": "ansicyan",
-        "option": "ansicyan",
-        "number": "ansiblue",
-        "variable": "ansimagenta",
-        "string": "ansigreen",
-        "comment": "ansibrightblack",
-        "unknown": "",
-        "bottom-toolbar": "noreverse ansibrightblack",
-    }
-)
+BELOW = "noreverse {}"  # the toolbar, in the colours of the role
+
+
+def prompt_style(session: Session) -> Style:
+    """The roles of typed words and the toolbar, as the settings have them; nothing without colour."""
+    if not session.output.coloured:
+        return Style([])
+    from vmdbg.views.theme import prompt_styles
+
+    styles = prompt_styles(session.settings)
+    return Style.from_dict({**styles, "form": styles["option"], "bottom-toolbar": BELOW.format(styles["metadata"])})
 
 
 class ShellCompleter(Completer):
@@ -100,7 +98,6 @@ class TerminalSource(Source):
         self._history = InMemoryHistory()
         for line in session.interpreter.history:
             self._history.append_string(line)
-        coloured = session.output.coloured
         self._below = ""
         output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
         output.enable_cpr = False
@@ -109,13 +106,17 @@ class TerminalSource(Source):
             completer=ShellCompleter(session),
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
-            lexer=ShellLexer(session) if coloured else None,
-            style=STYLE if coloured else Style([]),
+            lexer=DynamicLexer(lambda: ShellLexer(session) if self.coloured() else None),
+            style=DynamicStyle(lambda: prompt_style(session)),
             include_default_pygments_style=False,
             key_bindings=bindings(self.hide_toolbar),
             enable_open_in_editor=True,
             output=output,
         )
+
+    def coloured(self) -> bool:
+        """Whether typed words are coloured."""
+        return self._session.output.coloured and self._session.settings.flag("style sources")
 
     def hide_toolbar(self) -> None:
         """It is gone until the next line is read."""
@@ -123,6 +124,8 @@ class TerminalSource(Source):
 
     def raw_line(self, prompt: str) -> str | None:
         self._session.output.flush()
+        if not self._session.settings.flag("editing"):
+            return self.bare_line(prompt)
         if self._session.toolbar is not None:
             self._below = self._session.toolbar()
             self._prompt.bottom_toolbar = lambda: self._below
@@ -132,6 +135,19 @@ class TerminalSource(Source):
             return None
         self.line_number += 1
         return line
+
+
+    def bare_line(self, prompt: str) -> str | None:
+        """A line as the terminal itself lets one type it: `set editing off`."""
+        stdout = self._session.output.stdout
+        stdout.write(prompt)
+        stdout.flush()
+        line = sys.stdin.readline()
+        if not line:
+            stdout.write("\n")
+            return None
+        self.line_number += 1
+        return line.rstrip("\n")
 
 
 def bindings(hide_toolbar: Callable[[], None]) -> KeyBindings:

@@ -106,7 +106,7 @@ class EventTable(Result):
             widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
         room = WIDTH - sum(widths) - 4  # for what is said and the cycles
         if header:
-            yield [("header", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
+            yield [("title", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
         for time, name, what, cycles in cells:
             cost = ("-" if cycles is None else str(cycles)) if header or cycles is not None else ""
             said, *more = folded([what], room - (len(cost) + 2 if cost else 0))
