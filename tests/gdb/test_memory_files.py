@@ -68,6 +68,7 @@ def test_the_same_files_and_sentences(tmp_path: Path) -> None:
     for command, old, new in zip(COMMANDS, theirs, ours, strict=True):
         if command in LISTS:
             listed = [line for line in new.splitlines() if line.startswith(command + " ")]
-            assert listed and set(listed) <= set(old.splitlines())
+            assert listed
+            assert set(listed) <= set(old.splitlines())
         else:
             assert new == old, command

@@ -142,8 +142,7 @@ def seen_by_shell(folder: Path, lines: list[str], probe: list[str]) -> str:
     save_history(session)
     session.settings.set("logging enabled", False)
     files = {path.name: path.read_text() for path in sorted(folder.iterdir())}
-    for name in files:
-        files[name] = re.sub(r"(?m)^set .*\n", "", files[name])
+    files = {name: re.sub(r"(?m)^set .*\n", "", text) for name, text in files.items()}
     return re.sub(r"vmdbg-bug-\w+", "vmdbg-bug", f"{shown.out.getvalue()}{files}")
 
 
@@ -160,7 +159,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def of_role(name: str) -> str:
     """Another value for a setting of a role."""
-    return {"foreground": "red", "background": "red", "intensity": "dim"}[name.split()[-1]]
+    return {"foreground": "red", "background": "red", "intensity": "dim"}[name.rsplit(maxsplit=1)[-1]]
 
 
 @pytest.mark.parametrize("name", [s.name for s in SHELL_SETTINGS if s.name not in OUTSIDE])

@@ -39,7 +39,9 @@ def test_values_that_do_not_go_together_refuse_the_boot(run_vmdbg: Run) -> None:
 
 @pytest.mark.parametrize("name", ["kernel.policy", "set kernel.policy", "set kernel policy"])
 def test_help_of_a_dotted_name_is_its_page(shell_of_machine: Any, name: str) -> None:
-    assert shell_of_machine(f"help {name}").startswith("Set page-replacement policy, or a file that has one.\n")
+    assert shell_of_machine(f"help {name}").startswith(
+        "Set page-replacement policy, or a file that has one.\n"
+    )
 
 
 @pytest.fixture

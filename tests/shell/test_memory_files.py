@@ -27,14 +27,18 @@ def test_what_was_dumped_is_restored(prompt: Prompt, form: str, size: int) -> No
     data = bytes((7 * place + place // 251) & 0xFF for place in range(size))
     start = 0x4FFFFF - size + 1
     Path("in.bin").write_bytes(data)
-    assert prompt.run(f"restore in.bin binary {start:#x}").startswith("Restoring binary file in.bin into memory")
+    assert prompt.run(f"restore in.bin binary {start:#x}").startswith(
+        "Restoring binary file in.bin into memory"
+    )
     prompt.run(f"dump {form}memory out {start:#x} 0x500000", f"restore zero binary {start:#x}")
     if not form:
         assert Path("out").read_bytes() == data
     Path("zero").write_bytes(bytes(size))
     prompt.run(f"restore zero binary {start:#x}", f"dump memory now {start:#x} 0x500000")
     assert Path("now").read_bytes() == bytes(size)
-    prompt.run(f"restore out {'' if form else 'binary ' + hex(start)}", f"dump memory now {start:#x} 0x500000")
+    prompt.run(
+        f"restore out {'' if form else 'binary ' + hex(start)}", f"dump memory now {start:#x} 0x500000"
+    )
     assert Path("now").read_bytes() == data
 
 
@@ -68,8 +72,9 @@ def test_what_cannot_be_written_leaves_memory_as_it_was(prompt: Prompt) -> None:
         (":" + "00" * 5000 + "\n", "a.hex:1: Bad record: it is no record.\n"),
         (
             "hello\n",
-            "'a.hex' is not an object file: file format not recognized.\n"
-            'Raw bytes: "restore FILE binary ADDRESS".\n',
+            """'a.hex' is not an object file: file format not recognized.
+Raw bytes: "restore FILE binary ADDRESS".
+""",
         ),
     ],
 )
@@ -95,7 +100,9 @@ def test_a_dump_that_fails_leaves_the_old_file(prompt: Prompt) -> None:
 
 def test_find_goes_over_pages_and_says_what_it_could_not_read(prompt: Prompt) -> None:
     prompt.run("set var {long}0x400ffc = 0x1122334455667788")
-    found = prompt.run("find/g 0x400000, +0x100000, 0x1122334455667788", "print $_ == 0x400ffc && $numfound == 1")
+    found = prompt.run(
+        "find/g 0x400000, +0x100000, 0x1122334455667788", "print $_ == 0x400ffc && $numfound == 1"
+    )
     assert found == "0x400ffc\n1 pattern found.\n$1 = 1\n"
     assert prompt.run("find 0x4ff000, 0x600000, (char)7") == "0x4ff000\n1 pattern found.\n"
     said = "warning: Unable to access 1048577 bytes of target memory at 0x500000, halting search.\n"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmdbg.debugger.settings import Settings
 from vmdbg.errors import UserError
 from vmdbg.views.result import ADDRESS, DATA, FLAG, NUMBER, Column, Lines, Record, Table, joined, render
-from vmdbg.debugger.settings import Settings
 from vmdbg.views.theme import codes, painter, wants_colour
 
 COLUMNS = [

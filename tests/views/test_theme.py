@@ -1,4 +1,4 @@
-"""Every theme can be read: contrast of each role against the grounds that the theme is for (WCAG 2, 1.4.3)."""
+"""Every theme can be read: contrast of each role against the grounds that the theme is for (WCAG 1.4.3)."""
 
 from __future__ import annotations
 

@@ -113,7 +113,10 @@ FUNCTIONS: dict[str, Function] = {
 
 #: Name to arguments and meaning: of these functions and of those that the scope of a machine has.
 HELP: dict[str, tuple[str, str]] = {
-    "count": ('"KIND"[, PID]', 'how often a kind of event, or a family of them ("fault", "syscall"), happened'),
+    "count": (
+        '"KIND"[, PID]',
+        'how often a kind of event, or a family of them ("fault", "syscall"), happened',
+    ),
     "entry": ("ADDRESS", "physical address of the last entry on the way to a virtual address"),
     "offset": ("ADDRESS", "offset of a virtual address in its base page"),
     "pa": ("ADDRESS", "physical address of a virtual one; an error if it is not mapped"),

@@ -1,5 +1,6 @@
 """Expressions as trees: a recursive-descent parser with the precedences of GDB's C."""
 
+# Long: one method for each rule of the grammar.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -16,7 +17,18 @@ from vmdbg.debugger.c_types import (
     pointer_to,
     qualified,
 )
-from vmdbg.debugger.lexer import CHARACTER, DOLLAR, END, HISTORY_FORM, NAME, NUMBER, STRING, Lexer, Token, parse_number
+from vmdbg.debugger.lexer import (
+    CHARACTER,
+    DOLLAR,
+    END,
+    HISTORY_FORM,
+    NAME,
+    NUMBER,
+    STRING,
+    Lexer,
+    Token,
+    parse_number,
+)
 from vmdbg.debugger.nodes import (
     AddressOf,
     Constant,
@@ -112,9 +124,7 @@ def parse_list(text: str, knows: Knows | None = None, radix: int = 10) -> list[N
 class Parser:
     """One pass over one text; `token` is the next one that nothing has taken yet."""
 
-    def __init__(
-        self, text: str, knows: Knows | None = None, comma: bool = False, radix: int = 10
-    ) -> None:
+    def __init__(self, text: str, knows: Knows | None = None, comma: bool = False, radix: int = 10) -> None:
         self.lexer = Lexer(text, comma, radix)
         self.knows = knows
         self.depth = 0

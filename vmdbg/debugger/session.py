@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+BITS_LENGTH = 8  # of zeros and ones that look like binary
 LITERAL_LENGTH = 17  # of 0x and fifteen digits: positive in 64 bits
 
 
@@ -232,7 +233,7 @@ class Session:
         timeline, machine = self._timeline, getattr(self._target, "machine", None)
         if machine is None or timeline is None or timeline.machine is not machine:
             return False
-        moved = timeline.position != (timeline.begin, 0)
+        moved = timeline.position != (timeline.booted, 0)
         return moved and bool(machine.digest() != self.extras.get("saved"))
 
     def close_timeline(self) -> None:
@@ -307,10 +308,21 @@ class Session:
         return bool(self.evaluate(text).truth())
 
     def address(self, text: str) -> int:
-        """The value of an expression as an address of the target, which may refuse it."""
-        value = self.integer(text)
+        """The value of an expression as an address of the target, which may refuse it.  Who writes bits
+        without 0b is told how to."""
         check = getattr(self.target, "check_address", None)
-        return int(check(value)) if check is not None else value
+        bits = len(text) >= BITS_LENGTH and not text.strip("01")
+        try:
+            value = self.integer(text)
+            found = int(check(value)) if check is not None else value
+        except UserError as error:
+            if bits:
+                raise UserError(str(error), f"In binary it is 0b{text.lstrip('0') or 0}.") from None
+            raise
+        if bits:
+            how = "octal" if text.startswith("0") else "decimal"
+            self.output.warning(f"{text} is read as {how}: {value:#x}.  In binary it is 0b{text}.")
+        return found
 
     def names(self) -> list[str]:
         """Names that an expression may use: for completion."""

@@ -149,8 +149,8 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "default",
         "the theme: the colors of all roles",
         choices=tuple(THEMES),
-        details="default can be read on black and on white, light is for white, dark for black, projector for\n"
-        'white that is far away.  It sets all of "style ROLE ...", which may be changed afterwards.',
+        details="default can be read on black and on white, light is for white, dark for black, projector\n"
+        'for white that is far away.  It sets all of "style ROLE ...", which may be changed afterwards.',
     ),
     *role_settings(),
     Setting(
@@ -232,8 +232,8 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         high=36,
         announced=f"Input radix now set to {RADIX}.",
         refusal="Nonsense input radix ``decimal {}''; input radix unchanged.",
-        details="The base of numbers in expressions that do not say theirs with 0x, 0b, 0t or 0.  Sizes such\n"
-        "as 4K and numbers of lines stay decimal.",
+        details="The base of numbers in expressions that do not say theirs with 0x, 0b, 0t or 0.  Sizes\n"
+        "such as 4K and numbers of lines stay decimal.",
     ),
     Setting(
         "output-radix",

@@ -38,14 +38,37 @@ COLOURS: dict[str, int] = {
         for number, name in enumerate(("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"))
     },
     # of middle brightness: on black and on white
-    **{"teal": 31, "violet": 98, "leaf": 28, "jade": 29, "lagoon": 30, "crimson": 161, "ochre": 130},
+    "teal": 31,
+    "violet": 98,
+    "leaf": 28,
+    "jade": 29,
+    "lagoon": 30,
+    "crimson": 161,
+    "ochre": 130,
     "grey": 243,
     # dark, for white
-    **{"ink": 24, "indigo": 19, "plum": 54, "aubergine": 53, "forest": 22, "pine": 23, "blood": 124},
-    **{"maroon": 88, "umber": 94, "bark": 52, "slate": 240, "charcoal": 236},
+    "ink": 24,
+    "indigo": 19,
+    "plum": 54,
+    "aubergine": 53,
+    "forest": 22,
+    "pine": 23,
+    "blood": 124,
+    "maroon": 88,
+    "umber": 94,
+    "bark": 52,
+    "slate": 240,
+    "charcoal": 236,
     # bright, for black
-    **{"sky": 81, "ice": 117, "lilac": 141, "mint": 114, "lime": 156, "coral": 203, "amber": 215},
-    **{"gold": 221, "silver": 249},
+    "sky": 81,
+    "ice": 117,
+    "lilac": 141,
+    "mint": 114,
+    "lime": 156,
+    "coral": 203,
+    "amber": 215,
+    "gold": 221,
+    "silver": 249,
 }
 INTENSITIES = ("normal", "bold", "dim")
 BOLD = ("fault", "decides", "changed", "ok", "error", "title", "command")  # in every theme
@@ -129,7 +152,7 @@ def role_settings() -> list[Setting]:
 
 def theme_values(name: str) -> dict[str, str]:
     """The settings of the roles, as a theme has them."""
-    found = {}
+    found: dict[str, str] = {}
     for role, (colour, intensity) in THEMES[name].items():
         found |= {
             f"style {role} foreground": colour,

@@ -178,7 +178,7 @@ class MachineSettings:
         if session.interpreter is not None and session.interpreter.isolated:
             raise UserError("An isolated script keeps the machine that it was given.")
         target = boot_again(session, {name: value})
-        if timeline.end == timeline.begin and not timeline.inside:
+        if timeline.untouched:
             replace_target(session, target)
             return
         session.extras[NEXT_TARGET] = target

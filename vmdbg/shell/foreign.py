@@ -29,12 +29,16 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("thread", "taas", "tfaas", "info threads", "inferior", "info inferiors"), THREADS),
     **dict.fromkeys(("add-inferior", "clone-inferior", "remove-inferiors"), THREADS),
     **dict.fromkeys(("symbol-file", "add-symbol-file", "info functions", "info variables"), SYMBOLS),
-    **dict.fromkeys(("info types", "info scope", "info sharedlibrary", "sharedlibrary", "directory"), SYMBOLS),
+    **dict.fromkeys(
+        ("info types", "info scope", "info sharedlibrary", "sharedlibrary", "directory"), SYMBOLS
+    ),
     **dict.fromkeys(("disassemble", "jump", "return", "compile", "info macro", "skip"), CODE),
     **dict.fromkeys(("nexti", "ni"), '"stepi" goes on by one event, "next" by one line.'),
     **dict.fromkeys(("record", "info record", "tstart", "tstop", "trace", "tstatus", "stop"), RECORDING),
     **dict.fromkeys(("tui", "layout", "focus", "refresh", "winheight", "info win"), SCREEN),
-    **dict.fromkeys(("target", "attach", "detach", "core-file", "exec-file", "generate-core-file"), ATTACHING),
+    **dict.fromkeys(
+        ("target", "attach", "detach", "core-file", "exec-file", "generate-core-file"), ATTACHING
+    ),
     **dict.fromkeys(("info files", "info target", "info os", "info auxv", "starti"), ATTACHING),
     **dict.fromkeys(("python", "py", "python-interactive", "guile", "gu"), LANGUAGE),
     **dict.fromkeys(("hbreak", "thbreak", "rbreak", "tbp"), BREAKPOINTS),

@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
 NOT_TOP_LEVEL = "This command cannot be used at the top level."
 # What an isolated script would leave something behind with, or look outside: output, files, machines.
-NOT_ISOLATED = ("append", "dump", "expect", "file", "load", "machine", "make", "pipe", "restore", "save", "shell")
+NOT_ISOLATED = (
+    "append",
+    "dump",
+    "expect",
+    "file",
+    "load",
+    "machine",
+    "make",
+    "pipe",
+    "restore",
+    "save",
+    "shell",
+)
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
 MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more
 MAX_SOURCE_DEPTH = 256
@@ -238,9 +250,7 @@ class Interpreter:
             result = joined(result)
         hexadecimal = settings.string("json addresses") == "hex"
         indent = settings.number("json indent") or (2 if settings.flag("print pretty") else None)
-        output.lines(
-            render(result, args.form, hex_addresses=hexadecimal, indent=indent)
-        )
+        output.lines(render(result, args.form, hex_addresses=hexadecimal, indent=indent))
 
     def list_prefix(self, node: Node, rest: str) -> None:
         """A prefix alone lists what may follow it."""

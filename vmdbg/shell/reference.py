@@ -152,7 +152,7 @@ def functions_page() -> str:
     from vmdbg.debugger.functions import HELP
 
     out = ["# Functions", "", "<!-- Made by scripts/docs from the declarations; edit those. -->", ""]
-    out += ["Expressions may call them: `print $pa(0x401000)`, `break 28 if $count(\"fault\") > 3`.", ""]
+    out += ['Expressions may call them: `print $pa(0x401000)`, `break 28 if $count("fault") > 3`.', ""]
     out += ["| function | value |", "| --- | --- |"]
     for name, (arguments, text) in sorted(HELP.items(), key=lambda item: (item[0][0] == "_", item[0])):
         out.append(f"| `${name}({arguments})` | {escape(text)} |")

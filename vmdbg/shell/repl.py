@@ -42,7 +42,9 @@ def prompt_style(session: Session) -> Style:
     from vmdbg.views.theme import prompt_styles
 
     styles = prompt_styles(session.settings)
-    return Style.from_dict({**styles, "form": styles["option"], "bottom-toolbar": BELOW.format(styles["metadata"])})
+    return Style.from_dict(
+        {**styles, "form": styles["option"], "bottom-toolbar": BELOW.format(styles["metadata"])}
+    )
 
 
 class ShellCompleter(Completer):
@@ -135,7 +137,6 @@ class TerminalSource(Source):
             return None
         self.line_number += 1
         return line
-
 
     def bare_line(self, prompt: str) -> str | None:
         """A line as the terminal itself lets one type it: `set editing off`."""

@@ -77,6 +77,7 @@ def watch_output(session: Session, color: str) -> None:
 
     for name in ("height", "width", "pagination"):
         settings.watch(name, page)
+
     def choose(theme: object) -> None:
         for name, value in theme_values(str(theme)).items():
             settings.set(name, value)

@@ -414,6 +414,8 @@ def boot_program(machine: Machine, resident: bool = False, outside: bool = True)
         file, bits, size = config["machine.program"], form.va_bits, form.grain
         program = read_program(file, va_bits=bits, page_size=size, resident=resident, outside=outside)
         machine.load(program)
+        if config["machine.warm"]:
+            machine.first = machine.snapshot()
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():
         machine.swap_out(*listed_page(machine, item))

@@ -205,9 +205,7 @@ def info_breakpoints(session: Session, args: Args) -> object:
 def listed(session: Session, text: str | None) -> list[Stop]:
     """The stops that numbers name, all without numbers; `info` passes over those that are not there."""
     wanted = set(numbers(session, text)) if text and session.stops.by_number else None
-    return [
-        stop for number, stop in session.stops.by_number.items() if wanted is None or number in wanted
-    ]
+    return [stop for number, stop in session.stops.by_number.items() if wanted is None or number in wanted]
 
 
 def none_of(one: str, several: str, numbers: str | None) -> str:

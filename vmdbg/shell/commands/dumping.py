@@ -62,9 +62,7 @@ def kind_of(args: Args) -> str:
     return word if word in (IHEX, SREC) else BINARY
 
 
-def write(
-    session: Session, args: Args, name: str, start: int, length: int, pieces: Iterable[bytes]
-) -> None:
+def write(session: Session, args: Args, name: str, start: int, length: int, pieces: Iterable[bytes]) -> None:
     """Writes or appends in the format that the command names; a file that cannot be filled is as before."""
     from vmdbg.debugger.images import check_range, written
 

@@ -154,7 +154,7 @@ def list_command(session: Session, args: Args) -> object:
     arguments=[Argument("where", LOCATION, optional=True)],
     usage="info line[/json] [LINE|LABEL|SYMBOL|FILE:LINE|*ADDRESS]",
     summary="The operations of a line of the program.",
-    help="Without an argument, the line at which the machine stands; with *ADDRESS, the lines that access it.",
+    help="Without an argument, the line at which the machine stands; with *ADDRESS, those that access it.",
     examples=["info line 26", "info line/j 26"],
 )
 def info_line(session: Session, args: Args) -> object:

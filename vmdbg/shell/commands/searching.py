@@ -144,7 +144,7 @@ FIND_HELP = """
 START is an address; the range ends with the byte at END, or is LENGTH bytes long.  The values are searched
 for as one sequence of bytes, each as long as its type, so that 'a' is one byte, 97 are four, and "text" has
 the zero byte that ends it; with a size letter (b, h, w, g: 1, 2, 4, 8 bytes) each is so long.  N is the most
-that are shown.  What cannot be read ends the search, and is said; unlike GDB, what lies before it is searched.
+that are shown.  What cannot be read ends the search, and is said; unlike GDB, what lies before is searched.
 Afterwards $_ is the last place and $numfound their number."""
 
 

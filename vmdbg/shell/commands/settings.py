@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.command import Args
-    from vmdbg.shell.registry import Node
+    from vmdbg.shell.registry import Node, Registry
 
 
 def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
@@ -27,7 +27,7 @@ def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
 
     The node is that of the verb itself if no word was known.
     """
-    registry = session.interpreter.registry
+    registry: Registry = session.interpreter.registry
     root = registry.find((verb,))
     assert root is not None
     if text.lstrip()[:1] not in WORD_CHARS:
