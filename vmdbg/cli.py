@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vmdbg.debugger.session import Session
+    from vmdbg.debugger.settings import Source
     from vmdbg.shell.interpreter import Interpreter
 
 HELP = """\
@@ -317,6 +318,7 @@ def start_up(session: Session, options: Options) -> int | None:
     if a conversation follows."""
     from vmdbg.shell.startup import folder_init, home_init, stdin_is_terminal
 
+    attach_machine_settings(session)
     quiet_home = {"nx", "nh", "restricted"} & options.flags
     if not quiet_home and (path := home_init(session)):
         step(session, "x", path)
@@ -370,15 +372,25 @@ def change_folder(folder: str) -> str:
     return ""
 
 
+def attach_machine_settings(session: Session) -> None:
+    """The machine's settings join the shell's when one is asked for; those that init files and -iex set
+    wait for the first boot."""
+
+    def settings() -> Source:
+        from vmdbg.shell.boot import MachineSettings
+
+        return MachineSettings(session)
+
+    session.extras["first values"] = {}
+    session.settings.attach_later(settings)
+
+
 def open_machine(session: Session, options: Options, at_once: bool) -> None:
     """Boots the machine that was asked for, or arranges that the first command that needs one boots
     the default.  One that cannot boot ends the run: nothing was started."""
-    try:
-        from vmdbg.shell.boot import MachineSettings, open_first
-    except ModuleNotFoundError:
-        return
+    from vmdbg.shell.boot import open_first
+
     program = options.program[0] if options.program else ""
-    session.settings.attach_later(lambda: MachineSettings(session))
     session.open_target = lambda: open_first(session, options.machine, program)
     if at_once or options.machine or program:
         from vmdbg.shell.report import report

@@ -225,7 +225,7 @@ def test_a_prediction_changes_nothing() -> None:
     assert done.killed
     assert done.frames > 500
     assert "signal" in {row.name for row in action.happenings}
-    assert (line.machine.digest(), line.end, line.actions) == (before, line.begin, [])
+    assert (line.machine.digest(), line.end, line.actions) == (before, line.booted, [])
 
 
 def test_an_action_that_fails_changes_nothing() -> None:

@@ -25,7 +25,7 @@ def test_b1_one_entry_a_word_takes_half_of_memory(at: At) -> None:
 
 def test_b2_the_page_size_is_a_setting(at: At) -> None:
     prompt = at("word-table")
-    prompt("set machine.page_size 2K", "start")
+    prompt("set machine.page_size 2K", "start", "step 4")
     costs = prompt.json("overhead/j")
     assert (costs["page"], costs["entry"], costs["share"]) == (2 * K, 8, pytest.approx(1 / 257))
     assert costs["levels"] == [{"level": "T", "tables": 1, "size": 2 * K, "used": 1, "entries": 256}]

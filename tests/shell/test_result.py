@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmdbg.debugger.settings import Settings
 from vmdbg.errors import UserError
 from vmdbg.views.result import ADDRESS, DATA, FLAG, NUMBER, Column, Lines, Record, Table, joined, render
-from vmdbg.views.theme import STYLES, paint, wants_colour
+from vmdbg.views.theme import codes, painter, wants_colour
 
 COLUMNS = [
     Column("pid", kind=NUMBER),
@@ -91,7 +92,7 @@ def test_a_long_table_starts_at_once() -> None:
             yield (number,)
 
     lines = render(Table([Column("n", kind=NUMBER)], rows()))
-    assert [line[-1] for line in (next(lines), next(lines))] == [("header", "n"), ("number", "0")]
+    assert [line[-1] for line in (next(lines), next(lines))] == [("title", "n"), ("number", "0")]
     assert read < 1000
     streamed = render(Table([Column("n", kind=NUMBER)], rows()), "json")
     assert next(streamed) == '[{"n": 0},'
@@ -143,8 +144,11 @@ def test_csv_can_be_read_back(rows: list[list[str]]) -> None:
 
 
 def test_paint() -> None:
+    settings = Settings()
+    settings.set("style address foreground", "blue")
+    paint = painter(settings)
     assert paint([("address", "0x1"), ("", " "), ("nonsense", "x")]) == "\x1b[34m0x1\x1b[0m x"
-    assert all(code.replace(";", "").isdigit() or code == "" for code in STYLES.values())
+    assert all(code.replace(";", "").isdigit() or code == "" for code in codes(settings).values())
 
 
 def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_slots_and_frames() -> None:
     prompt = Prompt("default")
     prompt.run("watch -slot 1")
     assert "swap-in: slot 1 -> pfn 0x10c" in prompt.run("continue")
-    prompt.run("delete", "start", "watch -frame 0x10c")
+    prompt.run("delete", "goto 12", "watch -frame 0x10c")
     assert "swap-in: slot 1 -> pfn 0x10c" in prompt.run("continue")
 
 

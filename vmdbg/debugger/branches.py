@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.changing import Changing
     from vmdbg.debugger.checkpoints import Checkpoints
     from vmdbg.debugger.history import Action, Position
+    from vmdbg.machine.snapshot import Snapshot
 
 MOST = 16  # branches that are kept; the oldest goes first
 COPIES = 8  # of the state that one keeps which the machine is not on
@@ -18,13 +19,15 @@ class Branch:
     The rest is the timeline's while the machine is on it, and kept here otherwise.
     """
 
-    KEPT = ("checkpoints", "actions", "undone", "marks", "end")
+    KEPT = ("checkpoints", "actions", "undone", "marks", "end", "booted", "arranged")
     __slots__ = (*KEPT, "inherited", "number", "parent", "time")
     if TYPE_CHECKING:
         checkpoints: Checkpoints
         actions: list[Action]
         marks: dict[str, Position]
         end: int
+        booted: int
+        arranged: Snapshot | None
 
     def __init__(self, number: int, parent: int, time: int, inherited: int = 0) -> None:
         self.number, self.parent, self.time, self.inherited = number, parent, time, inherited

@@ -55,6 +55,18 @@ def rows_of_line(m: Any, line: int) -> list[int]:
     return [row for row in rows_of(m) if m.op[row * OP] >> OP_LINE == line]
 
 
+def rows_accessing(m: Any, va: int) -> list[int]:
+    """The rows of the accesses that may touch the byte at an address (as tables keep it)."""
+    found = []
+    for row in rows_of(m):
+        word = m.op[row * OP]
+        if word & OP_KIND < OP_LOOP:
+            low, high = span(m, row)
+            if low <= va < high + width_of(word):
+                found.append(row)
+    return found
+
+
 def span(m: Any, row: int) -> tuple[int, int]:
     """The lowest and highest address that an access, a range or a pattern of accesses may begin at."""
     word, first = m.op[row * OP], m.op[row * OP + 1]
@@ -111,14 +123,9 @@ def break_address(
 
     def aim(target: Machine) -> None:
         m = target.m
-        there, ranges = [], False
-        for row in rows_of(m):
-            word = m.op[row * OP]
-            if word & OP_KIND < OP_LOOP:
-                low, high = span(m, row)
-                if low <= va < high + width_of(word):
-                    ranges = ranges or bool(word & OP_RANGED)
-                    there += [] if word & OP_RANGED else [row]
+        rows = rows_accessing(m, va)
+        there = [row for row in rows if not m.op[row * OP] & OP_RANGED]
+        ranges = len(there) < len(rows)
         reach = [Pattern(kind, pid, low=va - WIDEST + 1, high=va) for kind in FIRST]
         stop.marks = frozenset(there)
         stop.openings, stop.patterns = ([], reach) if ranges else (reach if there else [], [])

@@ -30,8 +30,16 @@ class Changing(Standing):
         super().__init__(machine)
         self.confirm = confirm
         self.runner = Runner(machine, tell)
-        self.checkpoints = Checkpoints(machine.operations, machine.snapshot())
-        self.begin = self.end = machine.operations
+        self.booted = self.begin = self.end = machine.operations
+        self.arranged: Snapshot | None = None
+        here = machine.snapshot()
+        if machine.first is not None:
+            # What boot executed is past: the record begins before it.
+            self.begin, self.arranged = 0, here
+            self.checkpoints = Checkpoints(0, machine.first)
+            self.checkpoints.add(self.booted, here)
+        else:
+            self.checkpoints = Checkpoints(self.begin, here)
         self.actions: list[Action] = []
         self.undone: list[Undone] = []
         self.marks: dict[str, Position] = {}  # checkpoints and bookmarks by name
@@ -39,6 +47,17 @@ class Changing(Standing):
         self.branches = Branches(self.begin)
         self.acting: Action | None = None
         self.spell: Callable[[], str] | None = None  # the command that is acting, as it can be typed again
+
+    @property
+    def untouched(self) -> bool:
+        """Has nothing happened since boot?"""
+        return self.end == self.booted and not self.inside
+
+    def arrange(self, before: int) -> None:
+        """The machine ran on from operation `before`: where that was during boot, and it came to boot's end,
+        it is as boot left it, with the pages that the configuration names swapped out."""
+        if self.arranged is not None and before < self.booted == self.machine.operations:
+            self.machine.restore(self.arranged)
 
     def act(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
         """Change the machine: `function(machine)` does it, and counts as one operation.
@@ -104,6 +123,8 @@ class Changing(Standing):
 
     def cut(self, time: int) -> None:
         """Forget everything after a time."""
+        if time < self.booted:
+            self.booted, self.arranged = time, None  # this history is not the one that boot made
         self.checkpoints.cut(time)
         self.near = None
         self.marks = {name: place for name, place in self.marks.items() if place <= (time, 0)}

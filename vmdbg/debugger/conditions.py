@@ -76,6 +76,7 @@ class Condition:
         self.names = {*OF_EVERY_EVENT, "kind", *names}
         self.scope = EventScope(evaluator.scope, self.names)
         self.evaluator = Evaluator(self.scope, evaluator.history, evaluator.variables, evaluator.warn)
+        self.evaluator.radix = evaluator.radix
         node = self.evaluator.parse(text)
         if self.evaluator.acts(node):
             raise UserError("A condition cannot change the machine.")

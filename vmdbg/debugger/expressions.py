@@ -28,6 +28,10 @@ else:
 __all__ = ["EmptyScope", "Evaluator", "Node", "Scope", "parse", "parse_list", "parse_prefix"]
 
 
+KEPT = 5000  # parsed expressions at most, of so many characters at most
+KEPT_LENGTH = 256
+
+
 class Scope(Protocol):
     """What expressions see of the machine and the shell.  Names come without `$`."""
 
@@ -99,22 +103,40 @@ class Evaluator:
         self.functions = dict(FUNCTIONS)
         self.dry = False
         self.assignments = 0
+        self.radix = 10  # of numbers that do not say theirs
+        self._parsed: dict[tuple[int, str], Node] = {}
+        self._counted: dict[Node, int] = {}  # the assignments of kept trees
+        self._named = False
 
     def knows(self, name: str) -> bool:
         """Whether the program has this name."""
+        self._named = True
         return self.scope.symbol(name) is not None
 
     def parse(self, text: str) -> Node:
-        """The text as a tree.  UserError for a syntax error or a name that the program does not have."""
-        return parse(text, self.knows)
+        """The text as a tree.  UserError for a syntax error or a name that the program does not have.
+
+        A tree without names of the program is kept for the next time: a script's loop parses it once.
+        """
+        key = (self.radix, text)
+        node = self._parsed.get(key)
+        if node is None:
+            self._named = False
+            node = parse(text, self.knows, self.radix)
+            if not self._named and len(text) <= KEPT_LENGTH:
+                if len(self._parsed) >= KEPT:
+                    self._parsed.clear()
+                    self._counted.clear()
+                self._parsed[key], self._counted[node] = node, count_assignments(node)
+        return node
 
     def parse_prefix(self, text: str, comma: bool = False) -> tuple[Node, str]:
         """The expression at the text's beginning and the rest, as for `break LINE if EXPR`."""
-        return parse_prefix(text, self.knows, comma)
+        return parse_prefix(text, self.knows, comma, self.radix)
 
     def parse_list(self, text: str) -> list[Node]:
         """Expressions between commas, as the arguments of `printf`."""
-        return parse_list(text, self.knows)
+        return parse_list(text, self.knows, self.radix)
 
     def evaluate(self, text: str) -> Value:
         """The value of a text."""
@@ -147,7 +169,7 @@ class Evaluator:
     def acts(self, expression: str | Node) -> bool:
         """Whether running the expression could write memory or registers; found without running it."""
         node = self.parse(expression) if isinstance(expression, str) else expression
-        self.assignments = count_assignments(node)
+        self.assignments = self.count(node)
         try:
             return self.assignments > 0 and node.acts(self)
         except RecursionError:
@@ -156,7 +178,12 @@ class Evaluator:
     def assigns(self, expression: str | Node) -> bool:
         """Whether the expression assigns to anything; `set` warns where it does not."""
         node = self.parse(expression) if isinstance(expression, str) else expression
-        return count_assignments(node) > 0
+        return self.count(node) > 0
+
+    def count(self, node: Node) -> int:
+        """How many assignments, `++` and `--` it has."""
+        found = self._counted.get(node)
+        return count_assignments(node) if found is None else found
 
     def fetch(self, kind: CType, address: int) -> Value:
         """The value of a type in memory; zeros where only the type is asked for."""

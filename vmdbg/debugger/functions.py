@@ -106,3 +106,26 @@ FUNCTIONS: dict[str, Function] = {
     "_streq": strings_equal,
     "_strlen": string_length,
 }
+
+#: Name to arguments and meaning: of these functions and of those that the scope of a machine has.
+HELP: dict[str, tuple[str, str]] = {
+    "count": (
+        '"KIND"[, PID]',
+        'how often a kind of event, or a family of them ("fault", "syscall"), happened',
+    ),
+    "entry": ("ADDRESS", "physical address of the last entry on the way to a virtual address"),
+    "offset": ("ADDRESS", "offset of a virtual address in its base page"),
+    "pa": ("ADDRESS", "physical address of a virtual one; an error if it is not mapped"),
+    "pfn": ("ADDRESS", "number of the frame behind a virtual address; an error if it is not mapped"),
+    "pte": ("ADDRESS", "last entry on the way to a virtual address, 0 if it is empty"),
+    "slot": ("ADDRESS", "number of the slot that holds a page that is swapped out, else 0"),
+    "sym": ('"NAME"', "address of a name of the program, for names that an expression cannot have"),
+    "vpn": ("ADDRESS", "number of the base page of a virtual address"),
+    "_gdb_setting": ('"NAME"', "value of a setting, 0 for unlimited"),
+    "_gdb_setting_str": ('"NAME"', "value of a setting as a string"),
+    "_isvoid": ("EXPR", "1 if the expression is void, else 0"),
+    "_memeq": ("A, B, SIZE", "1 if two stretches of memory hold the same bytes, else 0"),
+    "_regex": ('"TEXT", "REGEX"', "1 if the text matches from its start, else 0"),
+    "_streq": ('"A", "B"', "1 if two strings are equal, else 0"),
+    "_strlen": ('"TEXT"', "length of a string in bytes"),
+}

@@ -36,6 +36,7 @@ INTEGER_FORM = re.compile(
     r"(?:0[xX](?P<hex>[0-9A-Fa-f]+)|0[bB](?P<binary>[01]+)|0[tTdD](?P<decimal>[0-9]+)"
     r"|0(?P<octal>[0-7]+)|(?P<plain>0|[1-9][0-9]*))(?P<suffix>[uUlL]*)"
 )
+UNPREFIXED_FORM = re.compile(r"([1-9A-Za-z][0-9A-Za-z]{0,127})", re.ASCII)
 LONGEST = 64  # binary digits of the largest constant
 BASES = {"hex": 16, "binary": 2, "decimal": 10, "octal": 8, "plain": 10}
 ESCAPES = {
@@ -68,11 +69,11 @@ class Lexer:
     """The tokens of a text, one at a time, so that the first mistake is the one that is told.
 
     The end is the end of the text, a closing bracket that nothing opened, the word `if`, or, with
-    `comma`, a comma outside brackets.
+    `comma`, a comma outside brackets.  `radix` is that of numbers that do not say theirs.
     """
 
-    def __init__(self, text: str, comma: bool = False) -> None:
-        self.text, self.comma = text, comma
+    def __init__(self, text: str, comma: bool = False, radix: int = 10) -> None:
+        self.text, self.comma, self.radix = text, comma, radix
         self.place = 0
         self.depth = 0
 
@@ -132,7 +133,7 @@ class Lexer:
     def number(self) -> Token:
         """An integer or float with its type."""
         token = self.take(NUMBER, NUMBER_FORM)
-        token.value = parse_number(token.text)
+        token.value = parse_number(token.text, self.radix)
         return token
 
     def quoted(self, quote: str) -> Token:
@@ -181,8 +182,11 @@ def unescape_c(text: str) -> bytes:
     return bytes(out + text[place:].encode("utf-8", "surrogateescape"))
 
 
-def parse_number(text: str) -> Value:
-    """A number as C (and GDB: `0b101`, `0t10`) writes it.  UserError if it is none or too large."""
+def parse_number(text: str, radix: int = 10) -> Value:
+    """A number as C (and GDB: `0b101`, `0t10`) writes it; one without a prefix has the radix that is given,
+    2 to 36.  UserError if it is none or too large."""
+    if radix != 10 and (own := UNPREFIXED_FORM.fullmatch(text)) is not None:
+        return in_radix(text, own[1], radix)
     found = INTEGER_FORM.fullmatch(text)
     if found is not None:
         base, digits = next((BASES[name], found[name]) for name in BASES if found[name] is not None)
@@ -207,6 +211,20 @@ def parse_number(text: str) -> Value:
     except OverflowError:
         number = float("inf")
     return make(kind, number)
+
+
+def in_radix(text: str, digits: str, radix: int) -> Value:
+    """Digits of a radix, with C's suffixes where these are no digits."""
+    suffix = ""
+    while digits and digits[-1] in "uUlL" and int(digits[-1], 36) >= radix:
+        digits, suffix = digits[:-1], digits[-1] + suffix
+    try:
+        number = int(digits, radix)
+    except ValueError:
+        raise UserError(f'Invalid number "{text}".') from None
+    if number >> LONGEST:
+        raise UserError("Numeric constant too large.")
+    return integer_value(number, suffix.lower(), decimal=False)
 
 
 def integer_value(number: int, suffix: str, decimal: bool) -> Value:

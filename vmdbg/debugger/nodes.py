@@ -25,6 +25,7 @@ from vmdbg.debugger.values import (
     make_function,
 )
 from vmdbg.errors import UserError
+from vmdbg.formats.registers import is_register_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ class Variable(Node):
         value = evaluator.variables.get(self.name)
         if value is VOID_VALUE and evaluator.has_function(self.name):
             return make_function(self.name)
+        if value is VOID_VALUE and not evaluator.dry and is_register_name(self.name):
+            evaluator.warn(f"This machine has no register {self.name}; ${self.name} is void.")
         return value
 
     def assign(self, evaluator: Evaluator, value: Value) -> Value:
@@ -134,6 +137,10 @@ class Variable(Node):
             return assign_register(evaluator, self.name, current, value)
         if evaluator.has_function(self.name):
             raise UserError("Cannot overwrite convenience function " + self.name)
+        if evaluator.variables.get(self.name) is VOID_VALUE and is_register_name(self.name):
+            evaluator.warn(
+                f"This machine has no register {self.name}; ${self.name} is now a convenience variable."
+            )
         if value.type.code == ARRAY and value.address is not None:
             value = make(pointer_to(value.type.pointed()), value.address)
         elif value.address is not None:

@@ -1,5 +1,6 @@
 """Expressions as trees: a recursive-descent parser with the precedences of GDB's C."""
 
+# Long: one method for each rule of the grammar.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -16,7 +17,18 @@ from vmdbg.debugger.c_types import (
     pointer_to,
     qualified,
 )
-from vmdbg.debugger.lexer import CHARACTER, DOLLAR, END, HISTORY_FORM, NAME, NUMBER, STRING, Lexer, Token
+from vmdbg.debugger.lexer import (
+    CHARACTER,
+    DOLLAR,
+    END,
+    HISTORY_FORM,
+    NAME,
+    NUMBER,
+    STRING,
+    Lexer,
+    Token,
+    parse_number,
+)
 from vmdbg.debugger.nodes import (
     AddressOf,
     Constant,
@@ -71,34 +83,37 @@ TOO_DEEP = "memory exhausted"
 Knows = Callable[[str], bool]
 
 
-def parse(text: str, knows: Knows | None = None) -> Node:
+def parse(text: str, knows: Knows | None = None, radix: int = 10) -> Node:
     """The whole text as one expression (or a type's name).
 
     `knows` tells whether a name is a symbol; with it, the first one that is not raises UserError.
+    `radix` is that of numbers without a prefix.
     """
-    parser = Parser(text, knows)
+    parser = Parser(text, knows, radix=radix)
     node = parser.whole()
     if parser.token.place < len(text):
         raise UserError("Junk after end of expression.")
     return node
 
 
-def parse_prefix(text: str, knows: Knows | None = None, comma: bool = False) -> tuple[Node, str]:
+def parse_prefix(
+    text: str, knows: Knows | None = None, comma: bool = False, radix: int = 10
+) -> tuple[Node, str]:
     """The expression at the beginning of the text, and what follows.
 
     It ends before the word `if`, a closing bracket, or, with `comma`, a comma outside brackets.
     """
-    parser = Parser(text, knows, comma)
+    parser = Parser(text, knows, comma, radix)
     node = parser.whole()
     return node, text[parser.token.place :]
 
 
-def parse_list(text: str, knows: Knows | None = None) -> list[Node]:
+def parse_list(text: str, knows: Knows | None = None, radix: int = 10) -> list[Node]:
     """The expressions of a list with commas; a comma may end it."""
     nodes = []
     rest = text.strip()
     while rest:
-        node, rest = parse_prefix(rest, knows, comma=True)
+        node, rest = parse_prefix(rest, knows, comma=True, radix=radix)
         nodes.append(node)
         if rest and not rest.startswith(","):
             raise UserError("Junk after end of expression.")
@@ -109,8 +124,8 @@ def parse_list(text: str, knows: Knows | None = None) -> list[Node]:
 class Parser:
     """One pass over one text; `token` is the next one that nothing has taken yet."""
 
-    def __init__(self, text: str, knows: Knows | None = None, comma: bool = False) -> None:
-        self.lexer = Lexer(text, comma)
+    def __init__(self, text: str, knows: Knows | None = None, comma: bool = False, radix: int = 10) -> None:
+        self.lexer = Lexer(text, comma, radix)
         self.knows = knows
         self.depth = 0
         self.token: Token = self.lexer.next()
@@ -259,10 +274,23 @@ class Parser:
             return dollar(token.text)
         if token.kind == NAME and not (token.value is None and token.text in TYPE_WORDS):
             if self.knows is not None and not self.knows(token.text):
+                number = self.as_number(token)
+                if number is not None:
+                    self.advance()
+                    return Constant(number)
                 raise UserError(f'No symbol "{token.text}" in current context.')
             self.advance()
             return Symbol(token.text)
         raise self.mistake()
+
+    def as_number(self, token: Token) -> Value | None:
+        """A name that the program has not as a number of a radix above 10 (`ff`), or None."""
+        if self.lexer.radix <= 10 or token.value is not None:
+            return None
+        try:
+            return parse_number(token.text, self.lexer.radix)
+        except UserError:
+            return None
 
     def strings(self) -> Node:
         """Adjacent string literals are one."""

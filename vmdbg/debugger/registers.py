@@ -27,13 +27,16 @@ from vmdbg.units import WORD_MASK, s64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+    from vmdbg.formats.record import Format
     from vmdbg.machine.machine import Machine
     from vmdbg.targets.simulated import Simulated
     from vmdbg.targets.translating import Outcome, Walk
 
 #: Registers that every machine has, by column of the table `cpu`; only shown.
 COLUMNS = {"asid": CPU_ASID, "mode": CPU_MODE, "error_code": CPU_CODE, "_pid": CPU_PID}
+WORD_BYTES = 8  # of the widest store
 FUNCTIONS = ("count", "entry", "offset", "pa", "pfn", "pte", "slot", "sym", "vpn")
 WALKING = ("entry", "pa", "pfn", "pte", "slot")  # those that read the tables
 
@@ -52,6 +55,7 @@ class MachineScope:
         self.physical_bits = target.notation.physical_bits
         self.notation = target.notation
         self.perform = at_once
+        self._registers = frozenset((*register_names(self.machine.format), *COLUMNS, "_cpu", "_operations"))
 
     # -- memory
 
@@ -104,12 +108,16 @@ class MachineScope:
         k, m, root = self.machine.k, self.machine.m, find_place(self.machine).root
 
         def write() -> None:
-            for offset, byte in enumerate(data):
-                va = (address + offset) & WORD_MASK
+            done = 0
+            while done < len(data):
+                va = (address + done) & WORD_MASK
                 walk = walk_tables(self.machine, root, va)
                 page, length = page_of(self.machine, walk)
-                k.store(m, page + (va & (length - 1)), 1, byte)
+                offset = va & (length - 1)
+                here = data[done : done + length - offset]
+                store_bytes(k, m, page + offset, here)
                 make_dirty(self.machine, walk)
+                done += len(here)
             for cpu in range(self.machine.config["machine.cpus"]):
                 k.tlb_suspect(m, cpu, -1, 0)  # they may have been a table's
 
@@ -119,6 +127,8 @@ class MachineScope:
 
     def register(self, name: str) -> Value | None:
         """A register of the current CPU or a field of one; None if the machine has no such name."""
+        if name not in self._registers:
+            return None
         from vmdbg.machine.registers import find_field, read
 
         m = self.machine.m
@@ -172,25 +182,26 @@ class MachineScope:
 
     def names(self) -> list[str]:
         """Everything that an expression may name."""
-        from vmdbg.machine.registers import names
-
-        registers = dict.fromkeys((*names(self.machine.format), *COLUMNS))
+        registers = dict.fromkeys((*register_names(self.machine.format), *COLUMNS))
         symbols = self.machine.program.symbols if self.machine.program is not None else {}
         return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 
     def count(self, arguments: list[Value]) -> Value:
-        """`$count("tlb-miss")`: how often a kind of event happened, or to process `$count("tlb-miss", 2)`."""
-        from vmdbg.state.events import BY_NAME
+        """`$count("tlb-miss")`: how often a kind of event, or one of a family such as "fault", happened, or
+        to process `$count("tlb-miss", 2)`."""
+        from vmdbg.state.events import BY_NAME, FAMILIES
 
         if not 1 <= len(arguments) <= 2:
             raise UserError("You must provide one or two arguments for $count.")
         kind = text_of(arguments[0], self.read_memory)
-        if kind not in BY_NAME:
+        kinds = (kind,) if kind in BY_NAME else FAMILIES.get(kind, ())
+        if not kinds:
             raise UserError(f'Undefined event: "{kind}".', 'Try "info events".')
         pid = int(arguments[1]) if arguments[1:] else None
         if pid is not None:
             check_process(self.machine, pid, ended=True)
-        return make_integer(self.machine.counts(pid).get(kind, 0), 64)
+        counts = self.machine.counts(pid)
+        return make_integer(sum(counts.get(name, 0) for name in kinds), 64)
 
     def look(self, va: int, root: int | None) -> tuple[Walk, Outcome]:
         """The walk of an address by a root table, else by the CPU's, and where it ends."""
@@ -249,6 +260,23 @@ def make_dirty(machine: Machine, walk: Walk) -> None:
         new = k.marked(old, 1)
         k.store(m, walk.last.address, machine.format.entry_bytes, new)
         k.emit(m, ENTRY_WRITE, walk.last.address, old, new)
+
+
+def register_names(form: Format) -> list[str]:
+    """Registers and fields of the format, as `machine.registers` has them."""
+    from vmdbg.machine.registers import names
+
+    return names(form)
+
+
+def store_bytes(k: Any, m: Any, pa: int, data: bytes) -> None:
+    """Store bytes at a physical address, in words where they are aligned."""
+    place = 0
+    while place < len(data):
+        width = WORD_BYTES if not (pa + place) % WORD_BYTES and len(data) - place >= WORD_BYTES else 1
+        word = int.from_bytes(data[place : place + width], "little")
+        k.store(m, pa + place, width, s64(word))
+        place += width
 
 
 def unsigned(number: int) -> Value:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MOST_FILES = 16  # that a restricted session writes
+BITS_LENGTH = 8  # of zeros and ones that look like binary
 LITERAL_LENGTH = 17  # of 0x and fifteen digits: positive in 64 bits
 
 
@@ -175,6 +176,7 @@ class Session:
         self.output = output or Output()
         self.policy = policy or Policy()
         self.settings = Settings()
+        self.settings.watch("input-radix", self.read_numbers_in)
         self.open_target: Callable[[], Any] | None = None
         self._target: Any = None
         self.interpreter: Any = None  # given by the shell: `execute(line)`
@@ -253,7 +255,7 @@ class Session:
         timeline, machine = self._timeline, getattr(self._target, "machine", None)
         if machine is None or timeline is None or timeline.machine is not machine:
             return False
-        moved = timeline.position != (timeline.begin, 0)
+        moved = timeline.position != (timeline.booted, 0)
         return moved and bool(machine.digest() != self.extras.get("saved"))
 
     @property
@@ -272,9 +274,13 @@ class Session:
             build.finish(lambda: self.progress("Finishing the compiled code, for the next time ..."))
 
     def progress(self, line: str, notice: bool = False, unattended: bool = False) -> None:
-        """A line about something that takes time: for a person at a terminal, for all (`notice`), or for runs
-        that no person attends (`unattended`)."""
-        if self.ask is None if unattended else notice or self.output.stderr.isatty():
+        """A line about something that takes time: for a person at a terminal, or with `set verbose on`, for
+        all (`notice`), or for runs that no person attends (`unattended`)."""
+        if unattended:
+            wanted = self.ask is None
+        else:
+            wanted = notice or self.settings.flag("verbose") or self.output.stderr.isatty()
+        if wanted:
             self.output.error(line)
 
     # -- values
@@ -305,7 +311,13 @@ class Session:
 
             scope = SessionScope(self)
             self._evaluator = Evaluator(scope, self.values, self.variables, self.output.warning)
+            self._evaluator.radix = self.settings.number("input-radix")
         return self._evaluator
+
+    def read_numbers_in(self, radix: object) -> None:
+        """From now on numbers without a prefix have this radix: `set input-radix`."""
+        if self._evaluator is not None:
+            self._evaluator.radix = radix
 
     def evaluate(self, text: str) -> Any:
         """The value of an expression.  One that writes to memory or registers acts: the target's
@@ -333,10 +345,21 @@ class Session:
         return bool(self.evaluate(text).truth())
 
     def address(self, text: str) -> int:
-        """The value of an expression as an address of the target, which may refuse it."""
-        value = self.integer(text)
+        """The value of an expression as an address of the target, which may refuse it.  Who writes bits
+        without 0b is told how to."""
         check = getattr(self.target, "check_address", None)
-        return int(check(value)) if check is not None else value
+        bits = len(text) >= BITS_LENGTH and not text.strip("01")
+        try:
+            value = self.integer(text)
+            found = int(check(value)) if check is not None else value
+        except UserError as error:
+            if bits:
+                raise UserError(str(error), f"In binary it is 0b{text.lstrip('0') or 0}.") from None
+            raise
+        if bits:
+            how = "octal" if text.startswith("0") else "decimal"
+            self.output.warning(f"{text} is read as {how}: {value:#x}.  In binary it is 0b{text}.")
+        return found
 
     def names(self) -> list[str]:
         """Names that an expression may use: for completion."""

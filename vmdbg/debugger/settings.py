@@ -5,12 +5,12 @@ Machine settings are declared elsewhere with the same class and join by `Setting
 
 from __future__ import annotations
 
+from vmdbg.debugger.styles import THEMES, role_settings
 from vmdbg.errors import UserError
 from vmdbg.machine.setting import (
     BOOLEAN,
     ENUM,
     FILENAME,
-    INTEGER,
     OPTIONAL_FILENAME,
     STRING,
     UINTEGER,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         def set(self, name: str, value: object) -> None: ...
 
 
+RADIX = "decimal {0}, hex {0:x}, octal {0:o}"
 PAGE_HELP = "number of lines in a page for the pager"
 SHELL_SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -92,7 +93,9 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         BOOLEAN,
         False,
         "verbosity",
-        sentence="Verbosity is on.|Verbosity is off.",
+        sentence="Verbose printing of informational messages is on.|Verbosity is off.",
+        details="When on, what takes time tells of itself although nobody sits at the terminal, and\n"
+        '"restore" says what it is about to do.',
     ),
     Setting(
         "trace-commands",
@@ -152,6 +155,16 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         sentence="CLI output styling is enabled.|CLI output styling is disabled.",
     ),
     Setting(
+        "style theme",
+        ENUM,
+        "default",
+        "the theme: the colors of all roles",
+        choices=tuple(THEMES),
+        details="default can be read on black and on white, light is for white, dark for black, projector\n"
+        'for white that is far away.  It sets all of "style ROLE ...", which may be changed afterwards.',
+    ),
+    *role_settings(),
+    Setting(
         "style sources",
         BOOLEAN,
         True,
@@ -200,15 +213,48 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "printing of symbol names when printing pointers",
         sentence="Printing of symbols when printing pointers is {}.",
     ),
-    Setting("print pretty", BOOLEAN, False, "pretty formatting of structures"),
+    Setting(
+        "print array",
+        BOOLEAN,
+        False,
+        "pretty formatting of arrays",
+        details="When on, each element of an array has a line.",
+    ),
+    Setting(
+        "print null-stop",
+        BOOLEAN,
+        False,
+        "printing of char arrays to stop at first null char",
+    ),
+    Setting(
+        "print pretty",
+        BOOLEAN,
+        False,
+        "pretty formatting of structures",
+        details="The values of expressions have no structures; those of /json do: when on, each key has a\n"
+        'line, indented by "json indent" or, if that is 0, by 2.',
+    ),
+    Setting(
+        "input-radix",
+        ZUINTEGER,
+        10,
+        "default input radix for entering numbers",
+        low=2,
+        high=36,
+        announced=f"Input radix now set to {RADIX}.",
+        refusal="Nonsense input radix ``decimal {}''; input radix unchanged.",
+        details="The base of numbers in expressions that do not say theirs with 0x, 0b, 0t or 0.  Sizes\n"
+        "such as 4K and numbers of lines stay decimal.",
+    ),
     Setting(
         "output-radix",
-        INTEGER,
+        ZUINTEGER,
         10,
         "default output radix for printing of values",
-        low=2,
-        high=16,
-        details="10, 16 or 8: what `print` does without a format letter.",
+        among=(8, 10, 16),
+        announced=f"Output radix now set to {RADIX}.",
+        refusal="Unsupported output radix ``decimal {}''; output radix unchanged.",
+        details='10, 16 or 8: how "print" shows integers without a format letter.',
     ),
     Setting(
         "json addresses",

@@ -114,9 +114,14 @@ class Standing:
             finally:
                 happenings.stop_log(machine.m)
             if not happenings.overflowed(machine.m):
-                return happenings.read_log(machine.m)
+                rows = happenings.read_log(machine.m)
+                self.arrange(machine.operations - 1)
+                return rows
             machine.restore(before)
             machine.grow("log", 4 * happenings.log_rows(machine.m))
+
+    def arrange(self, before: int) -> None:
+        """The machine ran on from operation `before`: a timeline puts it as its history has it."""
 
     def settle(self) -> bool:
         """Finish the operation in which the machine stands; False if it stood between two."""

@@ -46,10 +46,7 @@ MOST_CROSSINGS = 2000  # of marks that a log notes: each takes the machine out o
 
 
 class Timeline(Changing):
-    """The history of one machine, and the only one who runs or changes it.
-
-    `tell` gets lines about progress; `confirm(question)` is asked before the past is changed.
-    """
+    """The history of one machine, and the only one who runs or changes it; made as `Changing` is."""
 
     def __init__(
         self,
@@ -116,9 +113,11 @@ class Timeline(Changing):
         watched = watch or log is not None
         stops.install(machine, watched, log is not None)
         marked = stops.marked() if watched else set()
+        begun = machine.operations
         try:
             while machine.operations < limit:
-                now = machine.operations
+                self.arrange(begun)
+                now = begun = machine.operations
                 if self.checkpoints.wants(now, runner.ran):
                     self.check_point(now)
                 remark = self._endless.remark(machine) if limit == FOREVER else ""
@@ -132,7 +131,7 @@ class Timeline(Changing):
                     continue
                 if watch:
                     machine.m.control[CONTROL_LOGGED] = 0
-                goal = min(limit, action.time) if action else limit
+                goal = min([limit, *(t for t in (action.time if action else now, self.booted) if t > now)])
                 reason = self.slice(goal, marked) if now != past else runner.slice(now + 1)
                 if machine.m.control[CONTROL_STOP] < 0:
                     if not self.passes_mark(log):
@@ -146,6 +145,7 @@ class Timeline(Changing):
                     return AT_LIMIT
                 if reason == REASON_IDLE:
                     return AT_END
+            self.arrange(begun)
             return AT_LIMIT
         finally:
             stops.remove(machine.m)

@@ -95,6 +95,7 @@ class Machine(Pools):
     def __init__(self, config: MachineConfig) -> None:
         super().__init__()
         self.config = config
+        self.first: Snapshot | None = None  # the state before boot executed anything, if it did
         self.format = find(config["machine.format"], config["machine.page_size"])
         self.bindings = boot.bindings(config)
         self.shape = boot.shape(config)

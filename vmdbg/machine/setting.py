@@ -61,9 +61,14 @@ UINT_MAX = (1 << 32) - 1
 class Setting:
     """One setting.  `details` is the longer help; `sentence` replaces the default sentence of `show`
     (`{}` stands for the value; a boolean may have two, "on ...|off ..."); `low` and `high` bound
-    INTEGER, SIZE and ADDRESS; `readonly` settings are only shown."""
+    integers, `among` lists the only values of one; `refusal` is said instead of
+    GDB's usual sentence of a value that is not allowed (`{}` stands for it), `announced` to a person when it
+    is set; `readonly` settings are only
+    shown."""
 
     __slots__ = (
+        "among",
+        "announced",
         "choices",
         "default",
         "details",
@@ -74,6 +79,7 @@ class Setting:
         "name",
         "phrase",
         "readonly",
+        "refusal",
         "unit",
     )
 
@@ -90,6 +96,9 @@ class Setting:
         details: str = "",
         low: int | None = None,
         high: int | None = None,
+        among: Sequence[int] = (),
+        refusal: str = "",
+        announced: str = "",
         readonly: bool = False,
     ) -> None:
         if kind not in KINDS:
@@ -99,6 +108,7 @@ class Setting:
         self.name, self.kind, self.default, self.help = name, kind, default, help
         self.unit, self.choices = unit, tuple(choices)
         self.details, self.low, self.high, self.readonly = details, low, high, readonly
+        self.among, self.refusal, self.announced = tuple(among), refusal, announced
         self.phrase = sentence
 
     @property
@@ -136,7 +146,7 @@ class Setting:
         unlimited = self.kind in UNLIMITED_KINDS
         if not text:
             what = "size" if self.kind == SIZE else "integer"
-            tail = ', or "unlimited"' if unlimited else "."
+            tail = ', or "unlimited"' if unlimited else "" if self.kind == ZUINTEGER else "."
             raise UserError(f"Argument required ({what} to set it to{tail}).")
         if unlimited and "unlimited".startswith(text):
             return None
@@ -155,11 +165,19 @@ class Setting:
             return None if value == -1 else value
         if self.kind in (UINTEGER, ZUINTEGER):
             if not 0 <= value <= UINT_MAX:
-                raise UserError(f"integer {value} out of range")
-            return None if unlimited and value == 0 else value
-        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            raise UserError(f"integer {value} out of range", self.range_hint())
+                raise UserError(self.refused(value))
+            if unlimited and value == 0:
+                return None
+        low, high = self.low, self.high
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise UserError(self.refused(value), "" if self.refusal else self.range_hint())
+        if self.among and value not in self.among:
+            raise UserError(self.refused(value))
         return value
+
+    def refused(self, value: int) -> str:
+        """The sentence of an integer that is not allowed."""
+        return self.refusal.format(value) if self.refusal else f"integer {value} out of range"
 
     def allows(self, value: object) -> bool:
         """Is a value of the right type within the bounds, or among the choices?"""

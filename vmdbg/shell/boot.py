@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from vmdbg.machine.setting import Setting
 
 NEXT_TARGET = "next target"  # key of the session's extras: a machine that waits for `run`
+FIRST_VALUES = "first values"  # settings that init files and -iex gave the machine that boots first
 
 
-def open_target(session: Session, machine: str, program: str, trusted: bool = False) -> Any:
+def open_target(
+    session: Session,
+    machine: str,
+    program: str,
+    trusted: bool = False,
+    values: Mapping[str, object] | None = None,
+) -> Any:
     """Boots a machine by name or file (empty: the default); a program that is named replaces the
-    machine's own.  Trusted names, from the command line, may lead anywhere.
+    machine's own, `values` its settings.  Trusted names, from the command line, may lead anywhere.
 
     UserError if a file is not there, not allowed, or wrong: then nothing was started.
     """
@@ -38,6 +45,9 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
     if own and config["machine.program"]:
         policy.reading(str(config["machine.program"]))  # refused if it lies outside
     approve(policy, config.values)
+    if values:
+        approve(session.policy, values)
+        config = config.with_(values)
     try:
         target = Simulated(config, policy.path(program) if program else "", approve=policy.reading)
     except InputError:
@@ -51,8 +61,9 @@ def open_target(session: Session, machine: str, program: str, trusted: bool = Fa
 
 
 def open_first(session: Session, machine: str, program: str) -> Any:
-    """The target of the command line, with its swap file."""
-    target = open_target(session, machine, program, trusted=True)
+    """The target of the command line, with its swap file and the settings that were given before it."""
+    values = session.extras.pop(FIRST_VALUES, {})
+    target = open_target(session, machine, program, trusted=True, values=values)
     attach(target.machine)
     return target
 
@@ -136,12 +147,20 @@ class MachineSettings:
         self._settings = tuple(SETTINGS)
 
     @property
+    def booted(self) -> bool:
+        """Whether the command line's machine is known, so that it boots when it is asked."""
+        session = self._session
+        return FIRST_VALUES not in session.extras or session.opened is not None or bool(session.open_target)
+
+    @property
     def settings(self) -> Sequence[Setting]:
         """All declarations."""
         return self._settings
 
     def get(self, name: str) -> object:
         """The value, or the one from the next boot on; the default if there is no machine."""
+        if not self.booted and name in self._session.extras[FIRST_VALUES]:
+            return self._session.extras[FIRST_VALUES][name]
         target = self._session.extras.get(NEXT_TARGET) or self._session.target
         if target is None:
             return next(setting.default for setting in self._settings if setting.name == name)
@@ -149,8 +168,11 @@ class MachineSettings:
 
     def set(self, name: str, value: object) -> None:
         """Changes the machine: costs at once, the others by booting it again; that waits for `run`
-        unless nothing has happened since the last boot."""
+        unless nothing has happened since the last boot.  Before the first boot it is kept for that."""
         session = self._session
+        if not self.booted:
+            session.extras[FIRST_VALUES][name] = value
+            return
         if session.target is None:
             raise UserError("No machine.", 'Use "machine NAME" to boot one.')
         if value == self.get(name):
@@ -163,7 +185,7 @@ class MachineSettings:
         if session.interpreter is not None and session.interpreter.isolated:
             raise UserError("An isolated script keeps the machine that it was given.")
         target = boot_again(session, {name: value})
-        if timeline.end == timeline.begin and not timeline.inside:
+        if timeline.untouched:
             replace_target(session, target)
             return
         session.extras[NEXT_TARGET] = target

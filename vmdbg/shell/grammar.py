@@ -131,9 +131,7 @@ def split_form(command: Command, rest: str) -> tuple[str, frozenset[str], str | 
     if not rest.startswith("/"):
         return "", frozenset(), None, rest.strip(" \t")
     if command.forms == FORMAT_LETTERS:
-        end = 1
-        while end < len(rest) and not rest[end].isspace():
-            end += 1
+        end = format_end(rest)
         return "", frozenset(), rest[1:end], rest[end:].strip(" \t")
     if not command.forms:
         return "", frozenset(), None, rest.strip(" \t")
@@ -147,6 +145,17 @@ def split_form(command: Command, rest: str) -> tuple[str, frozenset[str], str | 
         names += form_names(command, rest[start:end])
     form = next((name for name in names if name in ("json", "csv")), "")
     return form, frozenset(name for name in names if name != form), None, rest[end:].strip(" \t")
+
+
+def format_end(text: str) -> int:
+    """Where GDB's format after a slash ends: a count, then letters.  What follows is the expression, so
+    that no letter is swallowed (`p/x/d 5` is a mistake)."""
+    end = 2 if text[1:2] == "-" else 1
+    while end < len(text) and text[end] in "0123456789":
+        end += 1
+    while end < len(text) and text[end].isascii() and text[end].isalpha():
+        end += 1
+    return end
 
 
 def form_names(command: Command, text: str) -> list[str]:
@@ -190,7 +199,14 @@ def looks_like_option(word: str) -> bool:
 
 
 def take_leading_options(session: Any, command: Command, values: dict[str, Any], text: str) -> str:
-    """Options before raw text, ended by `--` or by the first other word; the text after them."""
+    """Options before raw text, ended by `--` or by the first other word; the text after them.
+
+    Before an expression they are options only if a `--` ends them, as in GDB: `p -elements` negates a name.
+    """
+    from vmdbg.shell.kinds import REST_EXPRESSION
+
+    if command.arguments[0].kind is REST_EXPRESSION and not has_delimiter(text):
+        return text
     while command.options and text.startswith("-"):
         end = word_end(text, 0, " \t")
         word = text[:end]
@@ -198,6 +214,8 @@ def take_leading_options(session: Any, command: Command, values: dict[str, Any],
             return text[end:].strip()
         option = command.option(word)
         if option is None:
+            if command.arguments[0].kind is REST_EXPRESSION:
+                raise UserError(f"Unrecognized option at: {text}")
             return text
         text = text[end:].strip()
         if option.kind is None:
@@ -209,6 +227,11 @@ def take_leading_options(session: Any, command: Command, values: dict[str, Any],
         values[option.target] = option.kind.parse(session, unquote(text[:end]))
         text = text[end:].strip()
     return text
+
+
+def has_delimiter(text: str) -> bool:
+    """Whether the text begins with an option and a word `--` ends the options."""
+    return text.startswith("-") and "--" in text.split()
 
 
 def take_options(session: Any, command: Command, values: dict[str, Any], text: str) -> list[str]:

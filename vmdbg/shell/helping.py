@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
+from vmdbg.machine.setting import ENUM_OR_FILE
 from vmdbg.patterns import Pattern
 from vmdbg.shell.command import FIRST, GROUPS, PURE, USER_GROUP_TEXT, Command
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 HARD = "\xa0"
+FUNCTION_WORDS = ("function", "functions")
 APROPOS = (
     'Type "apropos word" to search for commands related to "word".',
     'Type "apropos -v word" for full documentation of commands related to "word".',
@@ -37,7 +40,7 @@ def list_classes() -> Iterator[Line]:
         yield entry(name, [], text)
     yield ""
     yield 'Type "help" followed by a class name for a list of commands in that class.'
-    yield 'Type "help all" for the list of all commands.'
+    yield 'Type "help all" for the list of all commands, "help functions" for $functions.'
     yield from trailer()[1:]
 
 
@@ -158,12 +161,37 @@ def help_on(interpreter: Interpreter, text: str) -> Iterator[Line]:
     if text.strip() == "all":
         yield from list_all(interpreter)
         return
+    if words[0] in FUNCTION_WORDS or words[0].startswith("$"):
+        yield from help_functions(words)
+        return
     group = find_group(text.strip())
     if group:
         yield from list_group(interpreter, group)
         return
-    node, _ = registry.resolve(text)
-    yield from help_node(interpreter, node)
+    setting = interpreter.session.settings.find(text.strip()) if "." in text else None
+    node = registry.find(("set", *setting.words)) if setting is not None else None
+    yield from help_node(interpreter, node or registry.resolve(text)[0])
+
+
+def help_functions(words: list[str]) -> Iterator[Line]:
+    """`help functions`, and `help function NAME` or `help $NAME` of one."""
+    from vmdbg.debugger.functions import HELP
+
+    names = [word.removeprefix("$") for word in words if word not in FUNCTION_WORDS]
+    for name in names:
+        if name not in HELP:
+            raise UserError(f"There is no function ${name}.", 'Try "help functions".')
+        arguments, text = HELP[name]
+        yield [("command", f"${name}({arguments})"), ("", f" -- {text}.")]
+    if not names:
+        yield "Functions for expressions.  They are pure: nothing is changed."
+        yield ""
+        yield "List of functions:"
+        yield ""
+        for name, (arguments, text) in sorted(HELP.items(), key=lambda item: (item[0][0] == "_", item[0])):
+            yield [("command", f"${name}({arguments})"), ("", f" -- {text}.")]
+        yield ""
+        yield 'Registers are $names too: "info registers".  Variables: "show convenience".'
 
 
 def find_group(word: str) -> str:
@@ -209,8 +237,9 @@ def setting_help(verb: str, setting: Setting) -> Iterator[Line]:
         yield from wrapped(setting.details)
     facts = []
     if setting.choices:
-        facts.append(f"Values: {', '.join(setting.choices)}.")
-    if setting.unit:
+        file = f", or a file {setting.unit}" if setting.kind == ENUM_OR_FILE else ""
+        facts.append(f"Values: {', '.join(setting.choices)}{file}.")
+    if setting.unit and setting.kind != ENUM_OR_FILE:
         facts.append(f"Unit: {setting.unit}.")
     facts.append(f"Default: {setting.text(setting.default)}." if str(setting.default) else "Default: empty.")
     yield " ".join(facts)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
-from vmdbg.shell.grammar import is_comment, parse_arguments, word_length
+from vmdbg.shell.grammar import is_comment, parse_arguments
 from vmdbg.shell.registry import Node
 from vmdbg.shell.script import (
     BadBlock,
@@ -31,7 +31,19 @@ if TYPE_CHECKING:
 
 NOT_TOP_LEVEL = "This command cannot be used at the top level."
 # What an isolated script would leave something behind with, or look outside: output, files, machines.
-NOT_ISOLATED = ("expect", "file", "load", "machine", "make", "pipe", "save", "shell")
+NOT_ISOLATED = (
+    "append",
+    "dump",
+    "expect",
+    "file",
+    "load",
+    "machine",
+    "make",
+    "pipe",
+    "restore",
+    "save",
+    "shell",
+)
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
 MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more
 MAX_SOURCE_DEPTH = 256
@@ -134,19 +146,7 @@ class Interpreter:
 
     def find(self, text: str) -> tuple[Node, str]:
         """The command of a line and the rest of the line; settings belong to `set` and `show`."""
-        verbs = self.registry.root.matches(text[: word_length(text)])
-        if len(verbs) == 1 and verbs[0].target.path in (("set",), ("show",)):
-            self.registry.adopt_settings(self.session.settings)
-        node, rest = self.registry.resolve(text)
-        command = node.declared()
-        bare = command is None or command.function is None
-        path = node.target.path
-        if node.target.setting is not None or (bare and path[0] == "show"):
-            parent = self.registry.find(path[:1])
-            assert parent is not None
-            words = " ".join([*path[1:], node.arguments])
-            return parent, f" {words.rstrip()}{rest}"
-        return node, rest
+        return self.registry.command_of(text, self.session.settings)
 
     def relaunch(self) -> str:
         """The command before the running one, for `with` and `pipe` that are given none."""
@@ -249,11 +249,8 @@ class Interpreter:
                 return
             result = joined(result)
         hexadecimal = settings.string("json addresses") == "hex"
-        output.lines(
-            render(
-                result, args.form, hex_addresses=hexadecimal, indent=settings.number("json indent") or None
-            )
-        )
+        indent = settings.number("json indent") or (2 if settings.flag("print pretty") else None)
+        output.lines(render(result, args.form, hex_addresses=hexadecimal, indent=indent))
 
     def list_prefix(self, node: Node, rest: str) -> None:
         """A prefix alone lists what may follow it."""
@@ -272,7 +269,7 @@ class Interpreter:
 
     def run_hook(self, node: Node, kind: str) -> None:
         """Runs `hook-NAME` or `hookpost-NAME` if the user defined it, but not inside either."""
-        if not node.path:
+        if not self.registry.hooks or not node.path:
             return
         hook = self.registry.find((*node.path[:-1], kind + node.path[-1]))
         key = node.name

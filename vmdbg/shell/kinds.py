@@ -199,7 +199,7 @@ def near_hint(word: str, names: Iterable[str]) -> str:
     """`Did you mean "translate"?` if a name is near, else nothing."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(names), n=1, cutoff=0.7)
+    near = get_close_matches(word, [name for name in names if name != word], n=1, cutoff=0.7)
     return f'Did you mean "{near[0]}"?' if near else ""
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS_PAGE = "commands.md"
 SETTINGS_PAGE = "settings.md"
+FUNCTIONS_PAGE = "functions.md"
 PROGRAMS_PAGE = "programs.md"  # written by hand, but for a table
 PROGRAMS_TABLE = (
     "<!-- Made by scripts/docs from vmdbg/programs/operations.py; edit that. -->\n",
@@ -146,6 +147,18 @@ def programs_page() -> str:
     return before + mark + operations_table() + end + after
 
 
+def functions_page() -> str:
+    """`docs/functions.md`."""
+    from vmdbg.debugger.functions import HELP
+
+    out = ["# Functions", "", "<!-- Made by scripts/docs from the declarations; edit those. -->", ""]
+    out += ['Expressions may call them: `print $pa(0x401000)`, `break 28 if $count("fault") > 3`.', ""]
+    out += ["| function | value |", "| --- | --- |"]
+    for name, (arguments, text) in sorted(HELP.items(), key=lambda item: (item[0][0] == "_", item[0])):
+        out.append(f"| `${name}({arguments})` | {escape(text)} |")
+    return "\n".join([*out, ""])
+
+
 def pages() -> dict[str, str]:
     """File name to text."""
     from vmdbg.shell.registry import Registry
@@ -156,6 +169,7 @@ def pages() -> dict[str, str]:
         COMMANDS_PAGE: commands_page(registry).rstrip("\n") + "\n",
         SETTINGS_PAGE: settings_page("Settings", all_settings()),
         PROGRAMS_PAGE: programs_page(),
+        FUNCTIONS_PAGE: functions_page(),
     }
 
 

@@ -29,6 +29,8 @@ DECLARATION = re.compile(
 )
 LITERAL = re.compile(r'"([^"]+)"')
 AMBIGUOUS_ROOM = 100
+KEPT_LINES, KEPT_LENGTH = 5000, 256  # lines whose commands are kept, and their length
+HOOKS = ("hook-", "hookpost-")
 COMMAND_FOLDER = os.path.join(os.path.dirname(__file__), "commands")
 
 
@@ -97,6 +99,9 @@ class Registry:
         self._modules: dict[str, str] = {}
         self._adopted = -1
         self._loaded: set[str] = set()
+        self.lines: dict[str, tuple[Node, str]] = {}  # lines looked up since the tree changed last
+        self._version = -1  # of the settings, when lines were looked up last
+        self.hooks = False  # there is, or was, a user's hook
         self.bodies: dict[tuple[str, ...], list[Statement]] = {}  # of user-defined commands
         self.prefixes: set[tuple[str, ...]] = set()  # made by define-prefix
 
@@ -153,6 +158,8 @@ class Registry:
 
     def place(self, path: tuple[str, ...]) -> Node:
         """The node at a path of full words, made if it is not there."""
+        self.lines.clear()
+        self.hooks = self.hooks or path[-1].startswith(HOOKS)
         node = self.root
         for depth, word in enumerate(path):
             node = node.target
@@ -164,6 +171,7 @@ class Registry:
 
     def remove(self, node: Node) -> None:
         """Takes a user-made node out."""
+        self.lines.clear()
         parent = self.find(node.path[:-1])
         if parent is not None:
             parent.target.children.pop(node.path[-1], None)
@@ -174,6 +182,7 @@ class Registry:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Undoes definitions, aliases and documentation made since `snapshot`."""
+        self.lines.clear()
         snapshot.restore(self)
 
     def adopt_settings(self, settings: Settings) -> None:
@@ -236,6 +245,9 @@ class Registry:
                 found = [match for match in found if not is_hidden(match)]
             if len(found) > 1:
                 raise ambiguous(node, word)
+            if not found and "." in word:
+                deeper = self.find((*node.target.path, *word.split(".")))
+                found = [deeper] if deeper is not None else []
             if not found:
                 if node is self.root or not self.takes_arguments(node):
                     raise self.undefined(node, rest)
@@ -247,6 +259,38 @@ class Registry:
                 break
         return node, after
 
+    def command_of(self, text: str, settings: Settings) -> tuple[Node, str]:
+        """The command of a line and the rest of the line; settings belong to `set` and `show`.
+
+        What was found is kept until the tree or the settings change: a loop's lines are looked up once.
+        UserError as `resolve`.
+        """
+        if settings.version != self._version or len(self.lines) >= KEPT_LINES:
+            self.lines.clear()
+            self._version = settings.version
+        found = self.lines.get(text)
+        if found is None:
+            found = self.look_up(text, settings)
+            if len(text) <= KEPT_LENGTH:
+                self.lines[text] = found
+        return found
+
+    def look_up(self, text: str, settings: Settings) -> tuple[Node, str]:
+        """As `command_of`, word by word."""
+        verbs = self.root.matches(text[: word_length(text)])
+        if len(verbs) == 1 and verbs[0].target.path in (("set",), ("show",)):
+            self.adopt_settings(settings)
+        node, rest = self.resolve(text)
+        command = node.declared()
+        bare = command is None or command.function is None
+        path = node.target.path
+        if node.target.setting is not None or (bare and path[0] == "show"):
+            parent = self.find(path[:1])
+            assert parent is not None
+            words = " ".join([*path[1:], node.arguments])
+            return parent, f" {words.rstrip()}{rest}"
+        return node, rest
+
     def takes_arguments(self, node: Node) -> bool:
         """Whether a prefix may be followed by something else than its subcommands."""
         command = node.declared()
@@ -257,14 +301,20 @@ class Registry:
     def undefined(self, node: Node, text: str) -> UserError:
         """`Undefined info command: "foo".  Try "help info".` and what it may have meant.  `text` is what
         stands where a command word is missed; after a prefix GDB shows all of it."""
+        from vmdbg.shell.foreign import meaning
         from vmdbg.shell.kinds import near_hint
 
         path = node.target.name
         lead, tail = (path + " ", " " + path) if path else ("", "")
         word = text[: word_length(text)] or first_word(text)
         shown = text.rstrip(" \t") if path else word
-        names = [name for name, child in node.target.children.items() if not child.user or len(name) > 2]
-        return UserError(f'Undefined {lead}command: "{shown}".  Try "help{tail}".', near_hint(word, names))
+        names = [
+            name
+            for name, child in node.target.children.items()
+            if (not child.user or len(name) > 2) and not is_hidden(child)
+        ]
+        hint = meaning(lead + word) or near_hint(word, names)
+        return UserError(f'Undefined {lead}command: "{shown}".  Try "help{tail}".', hint)
 
 
 def is_hidden(node: Node) -> bool:

@@ -139,7 +139,7 @@ def machine_lines(target: Any) -> Iterator[str]:
 
 def history_lines(timeline: Timeline) -> Iterator[str]:
     """The acting commands, each at its time; then the names of times."""
-    at = timeline.begin
+    at = timeline.booted
     for action in timeline.actions:
         if action.time != at:
             yield f"goto {action.time}"

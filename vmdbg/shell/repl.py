@@ -15,10 +15,10 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is loaded anyway
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.history import InMemoryHistory
-from prompt_toolkit.lexers import Lexer
+from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
-from prompt_toolkit.styles import Style
+from prompt_toolkit.styles import DynamicStyle, Style
 
 from vmdbg.errors import UserError
 from vmdbg.shell.completion import complete_word
@@ -35,21 +35,25 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.session import Session
 
-STYLE = Style.from_dict(
-    {
-        "command": "ansicyan bold",
-        "form": "ansicyan",
-        "option": "ansicyan",
-        "number": "ansiblue",
-        "variable": "ansimagenta",
-        "string": "ansigreen",
-        "comment": "ansibrightblack",
-        "unknown": "",
-        "bottom-toolbar": "noreverse ansibrightblack",
-        "question": "ansidefault",
-        "auto-suggestion": "ansibrightblack",
-    }
-)
+BELOW = "noreverse {}"  # the toolbar, in the colours of the role
+
+
+def prompt_style(session: Session) -> Style:
+    """The roles of typed words and the toolbar, as the settings have them; nothing without colour."""
+    if not session.output.coloured:
+        return Style([])
+    from vmdbg.views.theme import prompt_styles
+
+    styles = prompt_styles(session.settings)
+    return Style.from_dict(
+        {
+            **styles,
+            "form": styles["option"],
+            "bottom-toolbar": BELOW.format(styles["metadata"]),
+            "question": "ansidefault",
+            "auto-suggestion": styles["metadata"],
+        }
+    )
 
 
 class ShellCompleter(Completer):
@@ -106,7 +110,6 @@ class TerminalSource(Source):
         self._history = InMemoryHistory()
         for line in session.interpreter.history:
             self._history.append_string(line)
-        coloured = session.output.coloured
         self._pasted: list[str] = []  # lines to be read before any that is typed; the last has no end yet
         self._below = ""
         output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
@@ -117,15 +120,19 @@ class TerminalSource(Source):
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
             # Without colour a suggestion would look like something that was typed.
-            auto_suggest=AutoSuggestFromHistory() if coloured else None,
-            lexer=ShellLexer(session) if coloured else None,
-            style=STYLE if coloured else Style([]),
+            auto_suggest=AutoSuggestFromHistory() if session.output.coloured else None,
+            lexer=DynamicLexer(lambda: ShellLexer(session) if self.coloured() else None),
+            style=DynamicStyle(lambda: prompt_style(session)),
             include_default_pygments_style=False,
             key_bindings=bindings(CompletionList(self.show_below), self.paste),
             enable_open_in_editor=not session.policy.restricted,
             enable_suspend=True,
             output=output,
         )
+
+    def coloured(self) -> bool:
+        """Whether typed words are coloured."""
+        return self._session.output.coloured and self._session.settings.flag("style sources")
 
     def show_below(self, text: str | None) -> None:
         """Puts a question in the place of the toolbar; None brings the toolbar back, "" leaves nothing."""
@@ -150,6 +157,8 @@ class TerminalSource(Source):
     def raw_line(self, prompt: str) -> str | None:
         session = self._session
         session.output.flush()
+        if not session.settings.flag("editing"):
+            return self.bare_line(prompt)
         if session.toolbar is not None:
             self._below = session.toolbar()
         self.show_below(None)
@@ -176,6 +185,18 @@ class TerminalSource(Source):
         finally:
             self.line_read()
         return self.paste(line)
+
+    def bare_line(self, prompt: str) -> str | None:
+        """A line as the terminal itself lets one type it: `set editing off`."""
+        stdout = self._session.output.stdout
+        stdout.write(prompt)
+        stdout.flush()
+        line = sys.stdin.readline()
+        if not line:
+            stdout.write("\n")
+            return None
+        self.line_number += 1
+        return line.rstrip("\n")
 
     def end_on_error(self) -> None:
         """An exception in what draws or completes ends the line and is raised by `prompt`."""

@@ -7,6 +7,7 @@ import sys
 
 from vmdbg.debugger.output import Output
 from vmdbg.debugger.session import Policy, Session
+from vmdbg.debugger.styles import theme_values
 from vmdbg.shell.history import watch_history
 from vmdbg.shell.interpreter import Interpreter
 from vmdbg.shell.logfile import watch_logging
@@ -68,15 +69,22 @@ def watch_output(session: Session, color: str) -> None:
         from vmdbg.debugger.output import plain
 
         if settings.flag("style enabled") and color != "never":
-            from vmdbg.views.theme import paint, wants_colour
+            from vmdbg.views.theme import painter, wants_colour
 
-            output.paint = paint if wants_colour(output.stdout, color) else plain
+            output.paint = painter(settings) if wants_colour(output.stdout, color) else plain
         else:
             output.paint = plain
 
     for name in ("height", "width", "pagination"):
         settings.watch(name, page)
-    settings.watch("style enabled", style)
+
+    def choose(theme: object) -> None:
+        for name, value in theme_values(str(theme)).items():
+            settings.set(name, value)
+
+    settings.watch("style theme", choose)
+    for name in ("style enabled", *theme_values("default")):
+        settings.watch(name, style)
     if color == "always" or output.stdout.isatty():
         style(None)
 

@@ -113,7 +113,7 @@ HANDLER = event("handler", "number line", "", "a process's handler runs instead 
 RETURN = event("return", "line", "", "a handler is done: the access that faulted is repeated")
 RECLAIM = event("reclaim", "free wanted", "", "no frame is free: the kernel looks for a victim")
 BACKGROUND = event("reclaim-background", "free wanted", "", "free frames are low: the kernel makes room")
-AGE = event("age", "pfn va", "", "the policy cleared an accessed bit and passed the page by")
+AGE = event("age", "pfn va", "", "the policy cleared the accessed bit of an entry and passed its page by")
 EVICT = event("evict", "pfn va dirty", "", "the policy chose a page to leave memory")
 SWAP_OUT = event("swap-out", "slot pfn va", "", "a page was written to the swap area")
 FILE_READ = event("file-read", "page pfn va", "", "a page was read from a file")
@@ -141,6 +141,14 @@ KINDS_SHIFT = 7
 KINDS = 1 << KINDS_SHIFT  # room for kinds in the count table
 
 BY_NAME = {declared.name: declared for declared in EVENTS}
+# Words that stand for several kinds, for `catch` and `$count`.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "fault": ("fault-minor", "fault-major", "fault-cow", "fault-file", "fault-access"),
+    "swapin": ("swap-in",),
+    "swapout": ("swap-out",),
+    "cow": ("fault-cow",),
+    "syscall": ("fork", "mmap", "munmap", "mprotect", "brk", "exit"),
+}
 
 MASK_STOPS = 1  # a row of the stop table names this kind
 MASK_LOG = 2  # the log is on, or single events are stepped

@@ -203,16 +203,32 @@ def counters(machine: Machine, pid: int | None) -> list[Row]:
 
 
 def rates(machine: Machine, pid: int | None) -> list[str]:
-    """What the counters say together: the part of the accesses that missed the TLB."""
+    """What the counters say together: how often the TLB had what an access looked for at its first try,
+    and what missed when it was tried again after a fault.
+
+    A fault that is served leaves no entry of its page in a TLB that a walker fills, so that a second try
+    misses; a kernel that fills the TLB itself puts it there, so that it hits.
+    """
     counts = machine.counts(pid)
     accesses = sum(counts.get(name, 0) for name in ("fetch", "read", "write"))
-    misses = counts.get("tlb-miss", 0)
     if not accesses:
         return []
+    misses = counts.get("tlb-miss", 0)
     faults = sum(counts.get(f"fault-{kind}", 0) for kind in ("minor", "major", "file", "cow"))
+    served = f"{faults} page fault" + ("." if faults == 1 else "s.")
     what = "1 access" if accesses == 1 else f"{accesses} accesses"
     missed = f"{misses} TLB miss" + ("" if misses == 1 else "es")
-    return [f"{what}: {missed}, {faults} page fault" + ("." if faults == 1 else "s.")]
+    if machine.config["machine.forget"]:
+        return [f"{what}: {missed}, {served}"]  # a forgotten entry is still there at the second try
+    hits = counts.get("tlb-hit", 0) + counts.get("tlb-l2-hit", 0)
+    repeated = counts.get("retry", 0) if machine.format.software_walk else 0
+    tries = accesses + counts.get("signal", 0)
+    first = min(tries, hits - min(hits, repeated))
+    lines = [f"{what}: hit at first try {first} of {tries}, {served}"]
+    again = misses - (tries - first)
+    if again > 0:
+        lines.append(f"{missed}: {tries - first} at first tries, {again} at retries.")
+    return lines
 
 
 def slot_summary(machine: Machine) -> str:

@@ -423,6 +423,8 @@ def boot_program(
             file, va_bits=bits, page_size=size, resident=resident, approve=approve, user_end=form.user_end
         )
         machine.load(program)
+        if config["machine.warm"]:
+            machine.first = machine.snapshot()
         machine.run(config["machine.warm"])
     for item in config["kernel.swapped"].split():
         machine.swap_out(*listed_page(machine, item))

@@ -8,6 +8,8 @@ from vmdbg.views.teller import Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vmdbg.debugger.happenings import Happening
     from vmdbg.machine.machine import Machine
 
@@ -35,7 +37,22 @@ def cost_table(machine: Machine, operations: list[tuple[int, str, list[Happening
     columns = [Column("time", kind=NUMBER, align="<"), Column("operation")]
     columns += [Column(part, f"{part:>4}", kind=NUMBER) for part in PARTS]
     columns += [Column("cycles", kind=NUMBER), Column("how")]
-    return Table(columns, (cost_row(teller, *operation) for operation in operations))
+    spent: list[int] = []
+
+    def rows() -> Iterator[list[object]]:
+        for operation in operations:
+            row = cost_row(teller, *operation)
+            spent.append(int(row[-2]))  # type: ignore[call-overload]
+            yield row
+
+    return Table(columns, rows(), notes=lambda: [total_line(spent)] if len(spent) > 1 else [])
+
+
+def total_line(spent: list[int]) -> str:
+    """`4 operations: 3246 cycles, 811.5 each.`"""
+    total = sum(spent)
+    mean = f"{total / len(spent):.1f}".removesuffix(".0")
+    return f"{len(spent)} operations: {total} cycles, {mean} each."
 
 
 def cost_row(teller: Teller, time: int, text: str, rows: list[Happening]) -> list[object]:

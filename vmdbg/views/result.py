@@ -197,7 +197,7 @@ class Table(Result):
                 widths = [len(column.header) if self.headers else 0 for _, column in shown]
             widths = [max(width, *[len(row[i]) for row in cells]) for i, width in enumerate(widths)]
             if first and self.headers:
-                header = [("header", column.header) for _, column in shown]
+                header = [("title", column.header) for _, column in shown]
                 yield lay_out(header, [column for _, column in shown], widths)
             room = WIDTH - sum(widths[:-1]) - len(GAP) * len(widths[:-1]) if shown[-1][1].wraps else 0
             for row in (line for whole in cells for line in folded(whole, room)):

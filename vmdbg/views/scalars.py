@@ -13,16 +13,18 @@ Symbolize = Callable[[int], str]
 ADDRESS_MASK = (1 << 64) - 1
 CHARACTERS = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r"}
 LETTERS = "xduotacfszri"
+RADIX_LETTERS = {16: "x", 8: "o"}
 
 
 class PrintOptions:
     """What `set print ...` says: limits of elements (0: none) and what to leave out.
 
     `repeats` is the run from which on equal elements are counted (0: never), `null_stop` ends strings at
-    their first zero byte, `array` gives each element of an array a line, `symbol` names addresses.
+    their first zero byte, `array` gives each element of an array a line, `symbol` names addresses.  `radix`
+    is that of integers without a format letter: 10, 16 or 8.
     """
 
-    __slots__ = ("array", "elements", "null_stop", "repeats", "symbol")
+    __slots__ = ("array", "elements", "null_stop", "radix", "repeats", "symbol")
 
     def __init__(
         self,
@@ -31,9 +33,10 @@ class PrintOptions:
         null_stop: bool = False,
         array: bool = False,
         symbol: bool = True,
+        radix: int = 10,
     ) -> None:
         self.elements, self.repeats, self.null_stop = elements, repeats, null_stop
-        self.array, self.symbol = array, symbol
+        self.array, self.symbol, self.radix = array, symbol, radix
 
     @property
     def limit(self) -> int:

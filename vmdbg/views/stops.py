@@ -49,7 +49,7 @@ class StopTable(Result):
 
     def lines(self) -> Iterator[Line]:
         width = max([14, *(len(stop.sort) for stop in self.stops)])
-        yield [("header", f"{'Num':7} {'Type':{width}} Disp Enb Address            What")]
+        yield [("title", f"{'Num':7} {'Type':{width}} Disp Enb Address            What")]
         for stop in self.stops:
             flag = "y" if stop.enabled else "n"
             head = f"{stop.number:<7} {stop.sort:{width}} {stop.disposition:4} {flag:3}"

@@ -120,7 +120,7 @@ class EventTable(Result):
                 header = True
                 widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
                 room = WIDTH - sum(widths) - 4
-                yield [("header", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
+                yield [("title", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
             yield from self.chunk_lines(cells, widths, header)
 
     def chunk_lines(

@@ -8,6 +8,7 @@ from vmdbg.views.examine import ExamineState, Format, decode_format, format_memo
 from vmdbg.views.printf import format_printf, split_printf, unescape
 from vmdbg.views.scalars import (
     DEFAULT_OPTIONS,
+    RADIX_LETTERS,
     PrintOptions,
     Symbolize,
     format_float,
@@ -49,6 +50,8 @@ class ValueFormatter:
             return self.array(value, depth)
         if self.letter and kind.is_scalar and kind.code in (INT, FLOAT, POINTER):
             return format_number(kind, value.number, self.letter, symbolize=self.symbolize)
+        if kind.code == INT and self.options.radix in RADIX_LETTERS:
+            return format_number(kind, value.number, RADIX_LETTERS[self.options.radix])
         if kind.code == INT:
             return self.integer(kind, int(value.number))
         if kind.code == FLOAT:

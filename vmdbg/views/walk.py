@@ -110,7 +110,7 @@ def walk_lines(
 def bounded_lines(show: Notation, walk: Walk, bound: int, found: Outcome) -> Iterator[Line]:
     """The sum that base and bounds does instead of a walk, and where it ends."""
     base = show.pa(walk.root)
-    yield [("header", f"register  {'value':{len(base)}}  meaning")]
+    yield [("title", f"register  {'value':{len(base)}}  meaning")]
     yield [("", "base      "), ("address", base), ("", "  where the partition starts")]
     limit = f"{show.va(bound):{len(base)}}"
     yield [("", "bound     "), ("address", limit), ("", "  the first address that is not in it")]
@@ -163,11 +163,11 @@ def walk_table(rows: list[list[str]], has_page: bool) -> Iterator[Line]:
     whole = [row for row in (rows[:-1] if has_page else rows) if row[1] != FOLDED]
     widths = [max(len(row[place]) for row in [header, *whole]) for place in range(7)]
     widths[2] = max([INDEX_WIDTH, *(len(row[2]) for row in whole)])
-    yield [("header", joined(header, widths))]
+    yield [("title", joined(header, widths))]
     for row in rows:
         level, table, index, address, entry, rights, flags = row
         if table == FOLDED:
-            yield [("comment", f"{level:{widths[0]}} {table}")]
+            yield [("metadata", f"{level:{widths[0]}} {table}")]
             continue
         cells: Cells = [
             ("", f"{level:{widths[0]}} "),

@@ -75,7 +75,7 @@ def table(target: Simulated, verdict: Verdict) -> Table:
         Column("entry", format=lambda entry: "-" if entry is None else show.entry(entry), style="entry"),
         *[Column(field.name, kind=NUMBER) for field in deciding_fields(target.format)],
         Column("so_far", kind=RIGHTS),
-        Column("mark", header="", style="comment"),
+        Column("mark", header="", style="decides"),
     ]
     rows = [[*row, mark(verdict, depth)] for depth, row in enumerate(why_rows(target, verdict))]
     return Table(columns, rows)

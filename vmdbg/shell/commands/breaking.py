@@ -122,6 +122,33 @@ def tbreak_command(session: Session, args: Args) -> object:
 
 
 @command(
+    "clear",
+    group="breakpoints",
+    needs=("run",),
+    effect=SHELL,
+    arguments=[Argument("where", LOCATION, optional=True)],
+    usage="clear [LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL]",
+    summary="Clear breakpoint at specified location.",
+    help='All breakpoints there are deleted.  Without an argument, those of this line.  See also "delete".',
+    repeat=NO_REPEAT,
+)
+def clear_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.stops import Stops
+
+    text = (args.where or "").strip()
+    sought = breakpoint_at(session, Stops(), text or here(session), "keep", -1)
+    stops = session.stops
+    found = [stop for stop in stops.by_number.values() if stop.before and stop.what == sought.what]
+    if not found:
+        raise UserError(f"No breakpoint at {text}." if text else "No breakpoint at this line.")
+    for stop in found:
+        stops.delete(stop)
+    if not args.from_tty and len(found) == 1:
+        return None
+    return f"Deleted breakpoint{'' if len(found) == 1 else 's'} {' '.join(str(s.number) for s in found)} "
+
+
+@command(
     "dprintf",
     group="breakpoints",
     needs=("run",),

@@ -117,9 +117,9 @@ def ignore_command(session: Session, args: Args) -> object:
     words = (args.text or "").split(None, 1)
     if not words:
         raise UserError("Argument required (a breakpoint number).")
-    stop = session.stops.get(session.integer(words[0]))
     if len(words) < 2:
         raise UserError("Second argument (specified ignore-count) is missing.")
+    stop = session.stops.get(session.integer(words[0]))
     stop.ignore = max(0, session.integer(words[1]))
     if stop.ignore == 0:
         return f"Will stop next time breakpoint {stop.number} is reached."
@@ -163,7 +163,9 @@ that was set last.  A first line "silent" keeps the usual report of the stop bac
 def commands_command(session: Session, args: Args) -> object:
     stops = session.stops
     if args.numbers:
-        found = [stops.get(number) for number in numbers(session, args.numbers)]
+        found = chosen(session, args.numbers)
+        if not found:
+            return None
     else:
         if not stops.by_number:
             raise UserError("No breakpoints specified.")
@@ -194,10 +196,21 @@ def commands_command(session: Session, args: Args) -> object:
 def info_breakpoints(session: Session, args: Args) -> object:
     from vmdbg.views.stops import StopTable
 
-    stops = chosen(session, args.numbers)
+    stops = listed(session, args.numbers)
     if not stops and not args.form:
-        return "No breakpoints or watchpoints."
+        return none_of("breakpoint or watchpoint", "breakpoints or watchpoints", args.numbers)
     return StopTable(stops)
+
+
+def listed(session: Session, text: str | None) -> list[Stop]:
+    """The stops that numbers name, all without numbers; `info` passes over those that are not there."""
+    wanted = set(numbers(session, text)) if text and session.stops.by_number else None
+    return [stop for number, stop in session.stops.by_number.items() if wanted is None or number in wanted]
+
+
+def none_of(one: str, several: str, numbers: str | None) -> str:
+    """What `info` says where there is nothing to list."""
+    return f"No {one} matching '{numbers}'." if numbers else f"No {several}."
 
 
 @command(
@@ -213,8 +226,10 @@ def info_breakpoints(session: Session, args: Args) -> object:
 def info_watchpoints(session: Session, args: Args) -> object:
     from vmdbg.views.stops import StopTable
 
-    stops = [stop for stop in chosen(session, args.numbers) if stop.sort.endswith("watchpoint")]
-    return StopTable(stops) if stops or args.form else "No watchpoints."
+    stops = [stop for stop in listed(session, args.numbers) if stop.sort.endswith("watchpoint")]
+    if not stops and not args.form:
+        return none_of("watchpoint", "watchpoints", args.numbers)
+    return StopTable(stops)
 
 
 @command(

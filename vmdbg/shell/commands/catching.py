@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from vmdbg.shell.command import Args
     from vmdbg.state.events import Event
 
-GROUPS = {
-    "fault": ("fault-minor", "fault-major", "fault-cow", "fault-file", "fault-access"),
-    "swapin": ("swap-in",),
-    "swapout": ("swap-out",),
-    "cow": ("fault-cow",),
-    "syscall": ("fork", "mmap", "munmap", "mprotect", "brk", "exit"),
-}
 CATCH_HELP = """
 The program stops at the event itself: the machine is then as it was at that instant, inside the
 operation.  "info events" lists the kinds of events.  "fault" is every fault that the kernel serves,
@@ -33,18 +26,18 @@ value, or with LOW..HIGH one from LOW up to, and without, HIGH.  A virtual addre
 
 def kinds_of(session: Session, word: str) -> list[Event]:
     """The kinds of events that a word names: one, by an abbreviation too, or a group."""
-    from vmdbg.state.events import BY_NAME, EVENTS
+    from vmdbg.state.events import BY_NAME, EVENTS, FAMILIES
 
     names = [event.name for event in EVENTS]
-    if word in GROUPS and word not in names:
-        return [BY_NAME[name] for name in GROUPS[word]]
-    found = [word] if word in names else [name for name in (*names, *GROUPS) if name.startswith(word)]
+    if word in FAMILIES and word not in names:
+        return [BY_NAME[name] for name in FAMILIES[word]]
+    found = [word] if word in names else [name for name in (*names, *FAMILIES) if name.startswith(word)]
     if len(found) > 1:
         raise UserError(f'Ambiguous event "{word}": {", ".join(found)}.')
     if not found:
-        hint = near_hint(word, [*names, *GROUPS]) or '"info events" lists the kinds of events.'
+        hint = near_hint(word, [*names, *FAMILIES]) or '"info events" lists the kinds of events.'
         raise UserError(f'Undefined catch command: "{word}".  Try "help catch".', hint)
-    return [BY_NAME[name] for name in GROUPS.get(found[0], found)]
+    return [BY_NAME[name] for name in FAMILIES.get(found[0], found)]
 
 
 def bounds(session: Session, event: Event, text: str) -> tuple[int, int, str]:

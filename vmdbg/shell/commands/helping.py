@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     arguments=[
         Argument("command", COMMAND_NAME, optional=True, help="a command, a class of commands, or all")
     ],
-    usage="help [COMMAND|CLASS|all]",
+    usage="help [COMMAND|CLASS|all|functions|$FUNCTION]",
     summary="Print list of commands.",
     help="""
 With a class name: the commands of that class.  With a command: its full documentation.
 Where vmdbg does more than GDB's command of the same name, its help says so.""",
-    examples=["help", "help looking", "help print"],
+    examples=["help", "help looking", "help print", "help functions", "help $pa"],
 )
 def help_command(session: Session, args: Args) -> object:
     from vmdbg.shell.helping import help_on

@@ -5,7 +5,9 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import CONTINUE, PURE, Argument, command
 from vmdbg.shell.kinds import LOCATION, REST_EXPRESSION
-from vmdbg.views.result import Record
+from vmdbg.views.document import Document
+from vmdbg.views.result import NUMBER, Column, Lines, Record
+from vmdbg.views.source import source_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ def base_name(program: Any) -> str:
 def line_at(session: Session, program: Any, text: str, here: int) -> int:
     """The line that a location names: N, +N and -N from `here`, FILE:N, or a name of the program."""
     text = text.strip()
+    if text.startswith("*"):
+        va = session.address(text[1:])
+        found = lines_of_address(session, va)
+        if not found:
+            raise UserError(f"No source file for address {session.target.notation.va(va)}.")
+        return found[0]
     if text in program.places:
         return int(program.places[text])
     file, colon, rest = text.rpartition(":")
@@ -53,6 +61,17 @@ def line_at(session: Session, program: Any, text: str, here: int) -> int:
         offset = session.integer(rest[1:]) if rest[1:].strip() else 0
         return here + (offset if rest[0] == "+" else -offset)
     return line_at(session, program, rest, here) if colon else session.integer(rest)
+
+
+def lines_of_address(session: Session, va: int) -> list[int]:
+    """The lines whose operations access the byte at an address."""
+    from vmdbg.debugger.breaking import rows_accessing
+    from vmdbg.kernel.scheduler import OP_LINE
+    from vmdbg.state.tables import OP
+    from vmdbg.units import s64
+
+    m = session.target.machine.m
+    return sorted({m.op[row * OP] >> OP_LINE for row in rows_accessing(m, s64(va))} - {0})
 
 
 def chosen_lines(session: Session, program: Any, where: str) -> tuple[int, int]:
@@ -94,12 +113,13 @@ def chosen_lines(session: Session, program: Any, where: str) -> tuple[int, int]:
     needs=("run",),
     effect=PURE,
     arguments=[Argument("where", LOCATION, optional=True)],
-    usage="list [LINE|LABEL|SYMBOL|FILE:LINE|FIRST,LAST|FIRST,|,LAST|+|-]",
+    usage="list [LINE|LABEL|SYMBOL|FILE:LINE|*ADDRESS|FIRST,LAST|FIRST,|,LAST|+|-]",
     summary="List lines of the program.",
     help="""
 Without an argument, lines around the operation at which the machine stands, then those after the lines that
 were listed last; "list -" lists those before them.  With LINE, or the name of a label or symbol, lines around
-it; with FIRST,LAST these; "FIRST," begins and ",LAST" ends there.  +N and -N count from the lines that were
+it; with *ADDRESS, around the first line that accesses that byte; with FIRST,LAST these; "FIRST," begins and
+",LAST" ends there.  +N and -N count from the lines that were
 listed last, after a comma from FIRST.  "set listsize" says how many lines.""",
     examples=["list", "list 26", "list 1,5", "list ,9"],
     repeat=CONTINUE,
@@ -114,7 +134,15 @@ def list_command(session: Session, args: Args) -> object:
         )
     first, last = max(1, first), min(last, len(lines))
     session.extras[STATE] = Listed(program.file, first, last, str(session.timeline.position))
-    return "\n".join(f"{number}\t{lines[number - 1]}".rstrip() for number in range(first, last + 1))
+    where = (args.where or "").strip()
+    said = []
+    if where.startswith("*"):
+        va = session.address(where.partition(",")[0][1:])
+        line = line_at(session, program, where.partition(",")[0], 1)
+        said = [f"{session.target.notation.va(va)} is accessed by {base_name(program)}:{line}."]
+    coloured = session.settings.flag("style sources")
+    shown = (source_line(number, lines[number - 1], coloured) for number in range(first, last + 1))
+    return Lines([*said, *shown])
 
 
 @command(
@@ -124,32 +152,92 @@ def list_command(session: Session, args: Args) -> object:
     effect=PURE,
     forms=("json",),
     arguments=[Argument("where", LOCATION, optional=True)],
-    usage="info line[/json] [LINE|LABEL|SYMBOL|FILE:LINE]",
+    usage="info line[/json] [LINE|LABEL|SYMBOL|FILE:LINE|*ADDRESS]",
     summary="The operations of a line of the program.",
-    help="Without an argument, the line at which the machine stands.",
+    help="Without an argument, the line at which the machine stands; with *ADDRESS, those that access it.",
     examples=["info line 26", "info line/j 26"],
 )
 def info_line(session: Session, args: Args) -> object:
-    from vmdbg.debugger.breaking import rows_of_line
-    from vmdbg.debugger.place import operation_text
-
-    machine, program = session.target.machine, source(session)
+    program = source(session)
     place = session.timeline.place
     if not args.where and place is None:
         raise UserError("The program is not being run.")
-    line = line_at(session, program, args.where, place.line if place else 1) if args.where else place.line
-    name = base_name(program)
+    where, name = (args.where or "").strip(), base_name(program)
+    if where.startswith("*"):
+        return lines_of(session, program, session.address(where[1:]))
+    line = line_at(session, program, where, place.line if place else 1) if where else place.line
     if not 1 <= line <= len(program.source_lines):
         raise UserError(f'Line number {line} is out of range for "{name}".')
+    data = line_data(session, program, line)
+    return Record(data, lambda: [line_text(data)])
+
+
+def line_data(session: Session, program: Any, line: int) -> dict[str, Any]:
+    """A line of the program and its operations."""
+    from vmdbg.debugger.breaking import rows_of_line
+    from vmdbg.debugger.place import operation_text
+
+    machine = session.target.machine
     texts = [operation_text(machine, row) for row in rows_of_line(machine.m, line)]
+    return {
+        "file": base_name(program),
+        "line": line,
+        "source": program.source_lines[line - 1],
+        "operations": texts,
+    }
 
-    def told() -> str:
-        if not texts:
-            return f'Line {line} of "{name}" has no operation.'
-        return f'Line {line} of "{name}": ' + ", ".join(texts[:SHOWN] + ["..."][: len(texts) > SHOWN])
 
-    data = {"file": name, "line": line, "source": program.source_lines[line - 1], "operations": texts}
-    return Record(data, lambda: [told()])
+def line_text(data: dict[str, Any]) -> str:
+    """`Line 26 of "demo.vmp": read 0x406000`."""
+    texts = data["operations"]
+    if not texts:
+        return f'Line {data["line"]} of "{data["file"]}" has no operation.'
+    shown = ", ".join(texts[:SHOWN] + ["..."][: len(texts) > SHOWN])
+    return f'Line {data["line"]} of "{data["file"]}": {shown}'
+
+
+def lines_of(session: Session, program: Any, va: int) -> object:
+    """The lines that access an address, as `info line` tells each."""
+    rows = [line_data(session, program, line) for line in lines_of_address(session, va)]
+    if not rows:
+        place = session.target.scope.symbolize(va)
+        named = f" <{place}>" if place else ""
+        said = f"No line number information available for address {va:#x}{named}"
+    return Document(
+        lambda: rows,
+        lambda: [line_text(row) for row in rows] if rows else [said],
+        [Column("file"), Column("line", kind=NUMBER), Column("source"), Column("operations")],
+        lambda: [list(row.values()) for row in rows],
+    )
+
+
+@command(
+    "info address",
+    group="status",
+    needs=("run",),
+    effect=PURE,
+    arguments=[Argument("symbol", REST_EXPRESSION, optional=True)],
+    usage="info address SYMBOL",
+    summary="Describe where symbol SYM is stored.",
+    help='The reverse of "info symbol".',
+    examples=["info address heap"],
+)
+def info_address(session: Session, args: Args) -> object:
+    from vmdbg.targets.mapping import spaces
+    from vmdbg.units import s64
+
+    if not args.symbol:
+        raise UserError("Argument required.")
+    va = session.target.scope.symbol(args.symbol)
+    if va is None:
+        raise UserError(f'No symbol "{args.symbol}" in current context.')
+    said = f'Symbol "{args.symbol}" is at {va:#x}'
+    try:
+        held = spaces(session.target.machine, session.target.place().pid)
+        space = next((s for s in held if s.start <= s64(va) < s.end), None)
+    except UserError:
+        space = None
+    return f"{said} in region {space.kind}." if space is not None else f"{said}, in no region."
 
 
 @command(
@@ -171,7 +259,7 @@ def info_symbol(session: Session, args: Args) -> object:
     va = session.address(args.address)
     name, _, offset = session.target.scope.symbolize(va).partition("+")
     if not name:
-        raise UserError(f"No symbol matches {args.address}.")
+        return f"No symbol matches {args.address}."
     held = spaces(session.target.machine, session.target.place().pid)
     space = next(s for s in held if s.start <= s64(va) < s.end)
     return f"{name}{f' + {offset}' if offset else ''} in region {space.kind}"

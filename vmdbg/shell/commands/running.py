@@ -25,17 +25,32 @@ RUNNING = "The program being debugged has been started already.\nStart it from t
 def restart(session: Session) -> None:
     """Put the machine at the beginning of its program, after a question if it is under way."""
     timeline = session.timeline
-    moved = timeline.position != (timeline.begin, 0)
+    moved = not timeline.untouched and timeline.position != (timeline.begin, 0)
     if moved and timeline.place is not None and not session.query(RUNNING):
         raise UserError("Program not restarted.")
-    if not boot_if_changed(session):
-        here = timeline.position
-        timeline.go(timeline.begin)
-        if timeline.place is None:
-            timeline.go(*here)
-            raise UserError("No process is there at the beginning.")
-        timeline.restart()
-    session.timeline.require_process()
+    sizes = tlb_sizes(session)
+    booted = boot_if_changed(session)
+    timeline = session.timeline
+    here = timeline.position
+    timeline.go(timeline.begin)
+    if timeline.place is None:
+        timeline.go(*here)
+        raise UserError("No process is there at the beginning.")
+    timeline.restart()
+    timeline.require_process()
+    for name, size in tlb_sizes(session).items():
+        if not booted and sizes[name] != size:
+            session.output.line(
+                f'{name} is {size} again: "tlb resize" ends with the run, "set tlb.{name.lower()} '
+                f'{sizes[name]}" does not.'
+            )
+
+
+def tlb_sizes(session: Session) -> dict[str, str]:
+    """The arrays of the TLB with their geometry."""
+    from vmdbg.targets.caches import geometry
+
+    return {name: f"{sets}x{ways}" for name, sets, ways, *_ in geometry(session.timeline.machine)}
 
 
 @command(
@@ -46,9 +61,10 @@ def restart(session: Session) -> None:
     effect=ACTING,
     summary="Start the program from its beginning.",
     help="""
-The machine is put back to what it was after boot, and runs until a stop holds, a process is sent a
-signal, or all processes have ended.  Ctrl-C stops it between two operations.  Settings of the machine
-that were changed take effect.  "continue" goes on from where the machine stands.""",
+The machine is put back to before the first operation of its program, and runs until a stop holds, a process
+is sent a signal, or all processes have ended.  Ctrl-C stops it between two operations.  Settings of the
+machine that were changed take effect; what "tlb resize" did ends.  "continue" goes on from where the machine
+stands.""",
     repeat=NO_REPEAT,
     examples=["run"],
 )

@@ -8,7 +8,7 @@ from vmdbg.errors import UserError
 from vmdbg.machine.setting import ENUM_OR_FILE, FILENAME
 from vmdbg.machine.swapfile import SETTING as SWAP_FILE
 from vmdbg.shell.command import Argument, command
-from vmdbg.shell.grammar import first_word
+from vmdbg.shell.grammar import WORD_CHARS, first_word
 from vmdbg.shell.kinds import REST_EXPRESSION, WITH_LINE
 from vmdbg.views.result import FLAG, Column, Table
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.command import Args
-    from vmdbg.shell.registry import Node
+    from vmdbg.shell.registry import Node, Registry
 
 
 def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
@@ -27,17 +27,13 @@ def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
 
     The node is that of the verb itself if no word was known.
     """
-    registry = session.interpreter.registry
-    registry.adopt_settings(session.settings)
+    registry: Registry = session.interpreter.registry
     root = registry.find((verb,))
-    head, _, rest = text.lstrip().partition(" ")
-    if "." in head:
-        setting = session.settings.find(head)
-        node = registry.find((verb, *setting.words)) if setting else None
-        if node is not None:
-            return node, rest
-    node, rest = registry.resolve(text, root)
-    return node, rest
+    assert root is not None
+    if text.lstrip()[:1] not in WORD_CHARS:
+        return root, text
+    registry.adopt_settings(session.settings)
+    return registry.resolve(text, root)
 
 
 @command(
@@ -64,8 +60,9 @@ def set_command(session: Session, args: Args) -> object:
             raise session.interpreter.registry.undefined(node, rest.strip())
         session.interpreter.list_prefix(node, "")
         return None
-    session.settings.set(setting.name, value_of(session, setting, rest))
-    return None
+    value = value_of(session, setting, rest)
+    session.settings.set(setting.name, value)
+    return setting.announced.format(value) if setting.announced and args.from_tty else None
 
 
 def value_of(session: Session, setting: Setting, text: str) -> object:
@@ -104,6 +101,32 @@ def assign(session: Session, text: str) -> None:
 )
 def set_variable(session: Session, args: Args) -> object:
     assign(session, args.expression or "")
+    return None
+
+
+@command(
+    "init-if-undefined",
+    group="data",
+    arguments=[Argument("expression", REST_EXPRESSION, optional=True, help="expression to compute")],
+    usage="init-if-undefined $VARIABLE = EXPR",
+    summary="Initialize a convenience variable if necessary.",
+    help="Set an internal VARIABLE to the result of the EXPRESSION if it has no value yet.",
+    examples=["init-if-undefined $size = 4096"],
+)
+def init_if_undefined(session: Session, args: Args) -> object:
+    from vmdbg.debugger.nodes import Variable
+    from vmdbg.debugger.operators import Assign
+
+    evaluator = session.evaluator
+    if not args.expression:
+        raise UserError("Argument required (expression to compute).")
+    node = evaluator.parse(args.expression)
+    if not isinstance(node, Assign) or node.operator:
+        raise UserError("Init-if-undefined requires an assignment expression.")
+    if not isinstance(node.target, Variable) or node.target.writes(evaluator):
+        raise UserError("The first parameter to init-if-undefined should be a GDB variable.")
+    if node.target.run(evaluator).is_void:
+        evaluator.run(node)
     return None
 
 
@@ -186,7 +209,7 @@ def with_command(session: Session, args: Args) -> object:
     if setting is None:
         word = first_word(text) if node.target.path == ("set",) else text.partition(" ")[2]
         raise UserError(f'Undefined {node.target.name} command: "{word}".  Try "help {node.target.name}".')
-    if rest and not rest.startswith((" ", "\t")) and "." not in before:
+    if rest and not rest.startswith((" ", "\t")):
         raise UserError("Argument must be preceded by space.")
     line = line or interpreter.relaunch()
     name, old = setting.name, session.settings.get(setting.name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.shell.command import PURE, Option, command
+from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.kinds import PROCESS
 from vmdbg.shell.places import TABLES, place_of
 
 TYPE_CHECKING = False
@@ -73,3 +74,45 @@ def ps_command(session: Session, args: Args) -> object:
     if args.oom:
         return score_table(target.scores())
     return process_table(target.notation, target.processes(ended=args.all), target.current_pid())
+
+
+PROCESS_ARGUMENT = Argument("process", PROCESS, optional=True, help="process; the current one without")
+
+
+@command(
+    "info proc",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    arguments=[PROCESS_ARGUMENT],
+    forms=("json", "csv"),
+    summary="Show process information about the current process, or the one that is given.",
+    help='"ps" lists all of them.',
+    examples=["info proc", "info proc 1"],
+)
+def info_proc(session: Session, args: Args) -> object:
+    from vmdbg.views.spaces import process_table
+
+    target = session.target
+    pid = target.place(pid=args.process).pid
+    rows = [row for row in target.processes(ended=False) if row["pid"] == pid]
+    return process_table(target.notation, rows, target.current_pid())
+
+
+@command(
+    "info proc mappings",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    arguments=[PROCESS_ARGUMENT],
+    forms=("json", "csv"),
+    summary="List memory regions mapped by the current process, or the one that is given.",
+    help='The regions, as "map" shows them, which can do more.',
+    examples=["info proc mappings", "info proc mappings 1"],
+)
+def info_proc_mappings(session: Session, args: Args) -> object:
+    from vmdbg.views.spaces import map_table
+
+    target = session.target
+    place = target.place(pid=args.process)
+    return map_table(target.notation, target.regions(place), target.map_notes(place))

@@ -42,6 +42,7 @@ def info_machine(session: Session, args: Args) -> object:
 
 @command(
     "info registers",
+    aliases=("info r", "info all-registers"),
     group="status",
     needs=("kernel",),
     effect=PURE,

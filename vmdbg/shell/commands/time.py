@@ -228,8 +228,8 @@ def reverse_finish(session: Session, args: Args) -> object:
     summary="What operations cost, in cycles, and on what.",
     help="""
 FROM and TO are operations of the record, both included; without them, the one before now.  The cost of an
-operation is the sum of its events' ("show cost", "info events").  The past is run again for it; nothing
-changes.""",
+operation is the sum of its events' ("show cost", "info events"); several end with their total and mean.
+The past is run again for it; nothing changes.""",
     examples=["info cost"],
 )
 def info_cost(session: Session, args: Args) -> object:

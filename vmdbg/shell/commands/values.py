@@ -41,7 +41,14 @@ def print_options(session: Session, args: Args | None = None) -> Any:
         elements = args.elements
     if args is not None and args.__dict__.get("repeats") is not None:
         repeats = args.repeats
-    return PrintOptions(elements or 0, repeats or 0, symbol=settings.flag("print symbol"))
+    return PrintOptions(
+        elements or 0,
+        repeats or 0,
+        null_stop=settings.flag("print null-stop"),
+        array=settings.flag("print array"),
+        symbol=settings.flag("print symbol"),
+        radix=settings.number("output-radix") or 10,
+    )
 
 
 def shown(session: Session, value: Any, letter: str, args: Args | None = None) -> str:
