@@ -130,5 +130,5 @@ def test_a_resized_machine_is_saved_whole(tmp_path: Path) -> None:
     assert load_machine(file).digest() == machine.digest()
     machine.m.array[ARRAY + ARRAY_SPAN] = 1 << 20  # rows far behind the table
     save_machine(machine, file)
-    with pytest.raises(InputError, match="expected the TLB of such a machine"):
+    with pytest.raises(InputError, match="array: the TLB of another machine"):
         load_machine(file)

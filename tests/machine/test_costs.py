@@ -128,7 +128,7 @@ def test_large_pages_are_zeroed_and_copied_where_they_were_written() -> None:
         acting.access(made, PLACE + offset, WRITE, 1, 9)
     made.snapshot()
     made.make_room_for_system_call(1)
-    child, _, _ = processes.fork(made.k, made.format, 1, True, 0)
+    child, _, _ = processes.fork(made.k, made.format, 1, True, 1)
     acting.access(made, PLACE + 1, WRITE, 1, 5)  # the parent gets a copy
     values = [acting.access(made, PLACE + at, READ).value for at in (0, 1, 2, 5000, size - 1)]
     assert values == [9, 5, 0, 9, 9]
