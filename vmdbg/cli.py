@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from vmdbg import progress
 from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
@@ -227,6 +228,7 @@ def run(options: Options) -> int:
         from vmdbg.shell.bounds import bound
 
         bound(session)
+    progress.show_on(session.output.stderr)
     if problem:
         session.output.error(problem)
     session.extras["tap"] = "tap" in options.flags

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from vmdbg import progress
 from vmdbg.errors import BoundReached, Quit
 
 TYPE_CHECKING = False
@@ -94,6 +95,7 @@ class Output:
                 return
         if self.silent:
             return
+        progress.clear()
         if self.pager is None:
             self.stdout.write(text)
         else:
@@ -137,6 +139,7 @@ class Output:
             self.log.write(text + "\n")
             if self.log_only:
                 return
+        progress.clear()
         self.stderr.write(text + "\n")
         self.stderr.flush()
         self._column = 0

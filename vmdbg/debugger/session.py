@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
+from vmdbg import progress
 from vmdbg.debugger.output import Output
 from vmdbg.debugger.settings import Settings
 from vmdbg.errors import LimitError, UserError
@@ -219,7 +220,7 @@ class Session:
                 self._timeline.close()
                 for line in self.stops.aim(machine):
                     self.output.error(line)
-            self._timeline = Timeline(machine, self.stops, self.progress, self.query)
+            self._timeline = Timeline(machine, self.stops, self.output.error, self.query)
             self._timeline.spell = self.spell
         self._timeline.runner.engine = self.settings.string("engine")
         self._timeline.runner.verbose = self.settings.flag("verbose")
@@ -243,12 +244,8 @@ class Session:
             self._timeline.close()
         build = sys.modules.get("vmdbg.engine.build")
         if build is not None:
-            build.finish(lambda: self.progress("Finishing the compiled code, for the next time ..."))
-
-    def progress(self, line: str, notice: bool = False) -> None:
-        """A line about something that takes time, for a person at a terminal."""
-        if notice or self.output.stderr.isatty():
-            self.output.error(line)
+            build.finish(lambda: progress.show("Finishing the compiled code, for the next time ..."))
+            progress.clear()
 
     # -- values
 

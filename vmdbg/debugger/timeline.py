@@ -22,6 +22,7 @@ from vmdbg.debugger.history import (
     Crossing,
 )
 from vmdbg.debugger.place import current_process, next_row
+from vmdbg.debugger.running import FOREVER
 from vmdbg.debugger.standing import NOT_RUN
 from vmdbg.errors import UserError
 from vmdbg.kernel.processes import live_processes
@@ -39,21 +40,20 @@ if TYPE_CHECKING:
     from vmdbg.debugger.stops import Stop, Stops
     from vmdbg.machine.machine import Machine
 
-FOREVER = 1 << 62  # more operations than any run has
 MOST_CROSSINGS = 2000  # of marks that a log notes: each takes the machine out of the compiled engine
 
 
 class Timeline(Changing):
     """The history of one machine, and the only one who runs or changes it.
 
-    `tell` gets lines about progress; `confirm(question)` is asked before the past is changed.
+    `tell` gets lines that all should see; `confirm(question)` is asked before the past is changed.
     """
 
     def __init__(
         self,
         machine: Machine,
         stops: Stops,
-        tell: Callable[..., None] = lambda line, notice=False: None,
+        tell: Callable[[str], None] = lambda line: None,
         confirm: Callable[[str], bool] = lambda question: True,
     ) -> None:
         super().__init__(machine, tell, confirm)
