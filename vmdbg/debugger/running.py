@@ -154,8 +154,9 @@ class Runner:
             self._task = progress.task("Running", "operations")
         self._done += executed
         if self._task.due():
-            left = self.left(limit) if executed > 1 else None  # single ones are steps on a longer way
-            self._task.total = None if left is None else self._done + left
+            if executed > 1:  # single ones are steps on a longer way
+                left = self.left(limit)
+                self._task.total = None if left is None else self._done + left
             self._task.at(self._done)
 
     def left(self, limit: int) -> int | None:
