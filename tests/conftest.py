@@ -67,32 +67,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What tests compile is kept for the next ones, the workers of this run and later runs."""
+    """What tests compile is kept for the next ones, the workers of this run and later runs.
+
+    Whoever names files or folders gets their long tests too.
+    """
     os.environ.setdefault("VMDBG_CACHE", str(ROOT / ".pytest_cache" / "compiled"))
+    if {Path(argument).resolve() for argument in config.args} != {ROOT / "tests"}:
+        config.option.ci = True
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that compare the engines are tests of the engine (`-m engine`).
 
-    Long ones wait for `--ci`, slow ones for `--all`, unless a test is asked for by its name.
+    Long ones wait for `--ci`, slow ones for `--all`.
     """
     for item in items:
         if "both" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
-    named = {argument for argument in config.args if "::" in argument}
-    waiting = [] if config.getoption("--all") else ["slow"]
-    if not config.getoption("--all") and not config.getoption("--ci"):
-        waiting.append("long")
-    left_out = [
-        item
-        for item in items
-        if any(item.get_closest_marker(name) for name in waiting)
-        and not any(item.nodeid.startswith(name) for name in named)
-    ]
+    if config.getoption("--all"):
+        return
+    waiting = ["slow"] if config.getoption("--ci") else ["slow", "long"]
+    left_out = [item for item in items if any(map(item.get_closest_marker, waiting))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        items[:] = [item for item in items if not any(map(item.get_closest_marker, waiting))]
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def test_on_a_terminal_an_installation_says_that_it_moves(tree: Tree) -> None:
     assert [text for text in seen if not re.fullmatch(r"\d+ s(  noise of pip)?", text)] == []
     assert any(text.endswith("  noise of pip") for text in seen)
     assert {len(text) for text in moving if text} == {59}
-    assert pexpect.run(command, env=environment).decode().splitlines() == ["vmdbg: ", "/"]
+    assert pexpect.run(command, env=environment).decode().splitlines()[0] == "vmdbg: "
 
 
 def test_run_installs_again_when_the_project_file_changes(tree: Tree) -> None:

@@ -225,6 +225,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("empty_folder")
 def test_damaged_lines() -> None:
     results = damaged_lines(1, 1000)

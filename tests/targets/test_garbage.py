@@ -56,6 +56,7 @@ def spoil(found: Simulated, seed: int) -> None:
             m.tlb[row + TLB_WORD] = draw.getrandbits(40)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(name for name in NAMES if not find(name).bounded))
 @settings(max_examples=40)
 @given(st.integers(0, 1 << 30), ADDRESSES, ADDRESSES, st.sampled_from("rwx"), st.booleans())
