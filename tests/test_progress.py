@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,13 +149,14 @@ class Talk:
 
 
 @pytest.mark.usefixtures("at_once")
-def test_a_trace_is_read_and_run(terminal: Terminal) -> None:
+def test_a_trace_is_read_and_run(terminal: Terminal, tmp_path: Path) -> None:
+    shutil.copy(TRACE, tmp_path)  # one that nobody has read
     talk = Talk("trace", terminal)
     reading = re.compile(r"Reading ls\.lackey\.xz: \d+%, [\d.]+ MiB/s(, \d+ s left)?")
-    read = talk.said("set engine interpreted", f"file {TRACE}")
+    read = talk.said("set engine interpreted", f"file {tmp_path / TRACE.name}")
     assert read
     assert [line for line in read if not reading.fullmatch(line)] == []
-    running = re.compile(r"Running: \d+%, \d+ operations/s, \d+ s left")
+    running = re.compile(r"Running: \d+%, [\d.]+( million)? operations/s, \d+ s left")
     assert running.fullmatch(talk.said("step 30000")[-1])
 
 
@@ -168,7 +170,7 @@ def test_to_the_end_of_a_trace_it_is_known_how_far_it_is_and_in_a_loop_it_is_not
     assert run.startswith("Running: 100%, ")
     (tmp_path / "loop.vmp").write_text("region heap 0x1000 4K rw\nloop 9000\nread 0x1000\nend\n")
     lines = talk.said(f"file {tmp_path / 'loop.vmp'}", "continue")
-    assert re.fullmatch(r"Running: \d+ operations, \d+ operations/s", lines[-1])
+    assert re.fullmatch(r"Running: \d+ operations, [\d.]+( million)? operations/s", lines[-1])
 
 
 @pytest.mark.usefixtures("at_once")
