@@ -281,6 +281,7 @@ def test_sixteen_bits_are_cut_in_any_way(
     assert check_session(own, tmp_path, document) == []
 
 
+@pytest.mark.long
 def test_every_command_works_on_it(own: ModuleType, tmp_path: Path) -> None:
     @hypothesis.settings(max_examples=12)
     @hypothesis.given(own.documents())

@@ -99,6 +99,7 @@ def has_rights(name: str) -> bool:
     return bool(config["machine.warm"]) and "w" in find(config["machine.format"]).rules
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in preset_names() if has_rights(name)])
 def test_an_edit_that_why_proposes_makes_the_access_possible(name: str) -> None:
     """Mapped pages of every process-to-be, with fields of their entries turned at random."""
