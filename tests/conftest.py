@@ -33,7 +33,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="run the slow tests too")
+    parser.addoption("--ci", action="store_true", help="run all that CI runs: the long tests too")
+    parser.addoption("--all", action="store_true", help="run the long and the slow tests too")
     parser.addoption(
         "--engine",
         choices=sorted(ENGINES),
@@ -65,17 +66,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("engine", [pytest.param(name, marks=pytest.mark.engine) for name in names])
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What tests compile is kept for the next ones, the workers of this run and later runs.
+
+    Whoever names files or folders gets their long tests too.
+    """
+    os.environ.setdefault("VMDBG_CACHE", str(ROOT / ".pytest_cache" / "compiled"))
+    if {Path(argument).resolve() for argument in config.args} != {ROOT / "tests"}:
+        config.option.ci = True
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that compare the engines are tests of the engine (`-m engine`); slow ones wait for `--all`."""
+    """Tests that compare the engines are tests of the engine (`-m engine`).
+
+    Long ones wait for `--ci`, slow ones for `--all`.
+    """
     for item in items:
         if "both" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
     if config.getoption("--all"):
         return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow: runs with --all"))
+    waiting = ["slow"] if config.getoption("--ci") else ["slow", "long"]
+    left_out = [item for item in items if any(map(item.get_closest_marker, waiting))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not any(map(item.get_closest_marker, waiting))]
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +149,7 @@ def home(tmp_path: Path) -> Path:
 def user_environment(home: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a user with an empty home folder, 80x24, and this tree's `vmdbg` on the PATH.
 
-    Compiled code is still looked for where this session's other tests put it.
+    Compiled code is looked for where this session's other tests put it.
     """
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -142,7 +158,7 @@ def user_environment(home: Path, tmp_path: Path) -> dict[str, str]:
     starter.chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VMDBG_", "PYTEST"))}
     kept.pop("NO_COLOR", None)
-    kept.setdefault("XDG_CACHE_HOME", str(Path("~/.cache").expanduser()))
+    kept["VMDBG_CACHE"] = os.environ["VMDBG_CACHE"]
     path = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
     return {**kept, "HOME": str(home), "PATH": path, "COLUMNS": "80", "LINES": "24", "TERM": "dumb"}
 

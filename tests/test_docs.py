@@ -207,8 +207,8 @@ def test_transcript(
 
 
 def example(script: Path) -> Any:
-    """A parameter for an example; slow if it replays a trace."""
-    marks = [pytest.mark.slow] if "tests/data" in script.read_text(encoding="utf-8") else []
+    """A parameter for an example; long if it replays a trace."""
+    marks = [pytest.mark.long] if "tests/data" in script.read_text(encoding="utf-8") else []
     return pytest.param(script, marks=marks, id=name_of(script))
 
 

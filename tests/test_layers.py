@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vmdbg"
 
 # Lowest first.  A module imports from its own layer and from those before it.
 LAYERS = (
-    ("errors", "units", "patterns", "engine"),
+    ("errors", "units", "patterns", "progress", "engine"),
     ("formats",),
     ("state",),
     ("hardware",),

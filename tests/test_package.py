@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+MOST = 220  # MiB that an installation may take, most of them llvmlite's
 
 # Stands for the Python of a virtual environment: notes each call of pip, refuses llvmlite if told to.
 STUB = """#!/bin/bash
@@ -21,6 +26,7 @@ case "$*" in
 *'pip install'*)
     printf '%s\\n' "$*" >>"$here/calls"
     echo 'noise of pip'
+    [[ ! -e $here/slow ]] || sleep 1.5
     [[ ! -e $here/refuse-all ]] || exit 1
     [[ ! -e $here/refuse-llvmlite || $* == *--no-deps* || $* == *prompt_toolkit* && $* != *' llvmlite'* ]]
     ;;
@@ -71,6 +77,23 @@ def test_run_installs_once_and_prints_only_the_program(tree: Tree) -> None:
     again = tree.run()
     assert (again.stdout, again.stderr) == ("vmdbg: \n/\n", "")
     assert len(tree.calls()) == 1
+
+
+def test_on_a_terminal_an_installation_says_that_it_moves(tree: Tree) -> None:
+    """A line with the time and what pip does, gone at the end; the next start says nothing."""
+    (tree.bin / "slow").touch()
+    command = shlex.quote(str(tree.folder / "scripts" / "run"))
+    environment = {**os.environ, "TERM": "dumb"}
+    said = pexpect.run(command, env=environment, dimensions=(24, 60)).decode()
+    first, *moving, last = re.split("\r\n?|\n", said.partition("vmdbg: ")[0])
+    assert first == "Installing vmdbg in .venv ..."
+    assert (last, moving[-1].strip()) == ("", "")
+    seen = {text.rstrip() for text in moving if text.strip()}
+    assert len(seen) > 1
+    assert [text for text in seen if not re.fullmatch(r"\d+ s(  noise of pip)?", text)] == []
+    assert any(text.endswith("  noise of pip") for text in seen)
+    assert {len(text) for text in moving if text} == {59}
+    assert pexpect.run(command, env=environment).decode().splitlines()[0] == "vmdbg: "
 
 
 def test_run_installs_again_when_the_project_file_changes(tree: Tree) -> None:
@@ -165,6 +188,8 @@ def test_the_first_command_works_in_a_clean_clone(tmp_path: Path) -> None:
             check=False,
         )
         assert (finished.returncode, finished.stdout, finished.stderr) == (0, "$1 = 1\n", said)
+    blocks = sum(path.lstat().st_blocks for path in (clone / ".venv").rglob("*"))
+    assert blocks * 512 <= MOST << 20
     status = subprocess.run(
         ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True
     )

@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 
+from vmdbg import progress
 from vmdbg.debugger.output import drop_stdout
 from vmdbg.errors import Terminated, UserError
 
@@ -265,6 +266,7 @@ def run(options: Options) -> int:
         from vmdbg.shell.bounds import bound
 
         bound(session, options.seconds)
+    progress.show_on(session.output.stderr)
     if problem:
         session.output.error(problem)
     session.extras["tap"] = "tap" in options.flags

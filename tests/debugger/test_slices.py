@@ -25,6 +25,7 @@ def timeline(machine: Machine) -> Timeline:
     return found
 
 
+@pytest.mark.long
 def test_a_long_run_changes_to_the_compiled_engine_when_it_is_ready(engine: str) -> None:
     if engine == "interpreted":
         pytest.skip("about the compiled engine")

@@ -98,6 +98,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("case", CASES)
 def test_stopped_at_each_event_and_run_again_it_ends_the_same(case: str, name: str) -> None:
@@ -157,6 +158,7 @@ def test_a_position_that_is_not_there_changes_nothing() -> None:
 # -- both engines, and the way between them
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_program_runs_to_the_same_end_in_each_engine(name: str, engine: str) -> None:
     plain, other = timeline(preset(name)), timeline(preset(name), engine)

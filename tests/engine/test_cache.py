@@ -95,6 +95,7 @@ def edit(package: Path, file: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@pytest.mark.long
 def test_an_edited_function_is_compiled_again_and_everything_else_comes_from_the_cache(
     package: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_an_edited_function_is_compiled_again_and_everything_else_comes_from_the
     assert happened(back) == happened(first)
 
 
+@pytest.mark.long
 def test_builds_of_different_processes_live_together_in_one(tmp_path: Path) -> None:
     """Symbols are names: what two processes compiled must not be taken for one another's in a third."""
     other = {"kernel.policy": "clock", "machine.cpus": 2, "machine.payload": False}
@@ -183,6 +185,7 @@ def test_a_constant_of_a_module_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -
     assert key() != base
 
 
+@pytest.mark.long
 def test_without_a_writable_folder_it_works_too(tmp_path: Path) -> None:
     """A file stands where the cache should be."""
     (tmp_path / "file").write_text("")
@@ -192,6 +195,7 @@ def test_without_a_writable_folder_it_works_too(tmp_path: Path) -> None:
     assert happened(said) == happened(run(ROOT, tmp_path, compiled=False))
 
 
+@pytest.mark.long
 def test_builds_from_the_cache_do_not_mix(tmp_path: Path) -> None:
     """Two machines whose code was compiled by other processes run their own code in one process."""
     program = (

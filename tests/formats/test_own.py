@@ -127,6 +127,7 @@ def stored(document: dict[str, Any], entry: int) -> int:
     return s64(entry) if width == 8 else entry & (1 << 8 * width) - 1
 
 
+@pytest.mark.long
 def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -> None:
     @hypothesis.settings(max_examples=150)
     @hypothesis.given(own.documents(), st.data())
@@ -175,6 +176,7 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
     scenario()
 
 
+@pytest.mark.long
 def test_a_walk_is_that_of_the_document(own: ModuleType, tmp_path: Path) -> None:
     @hypothesis.settings(max_examples=150)
     @hypothesis.given(own.documents(), st.randoms(use_true_random=False))
@@ -216,6 +218,7 @@ def plant(rng: random.Random, machine: Machine, document: dict[str, Any], va: in
                 m.ram1[at : at + width] = word.to_bytes(width, "little")
 
 
+@pytest.mark.long
 def test_processes_live_on_it(own: ModuleType, tmp_path: Path) -> None:
     """What was written is read, through swap and fork, and the machine agrees with itself."""
 
@@ -279,6 +282,7 @@ def test_sixteen_bits_are_cut_in_any_way(
     assert check_session(own, tmp_path, document) == []
 
 
+@pytest.mark.long
 def test_every_command_works_on_it(own: ModuleType, tmp_path: Path) -> None:
     @hypothesis.settings(max_examples=12)
     @hypothesis.given(own.documents())

@@ -7,6 +7,7 @@ symbol lies in the middle of the page.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import re
@@ -85,6 +86,7 @@ def program(data: bytes) -> str:
     return "\n".join([*lines, f"read {START:#x}", ""])
 
 
+@functools.cache
 def usable_gdb() -> str:
     """The gdb on the path; skips the test without one, or with one whose sentences are others."""
     found = shutil.which("gdb")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +103,7 @@ SETTINGS = settings(
 )
 
 
+@pytest.mark.long
 @given(st.lists(COMMANDS, min_size=150, max_size=400))
 @SETTINGS
 def test_random_expressions(compare: Callable[..., None], commands: list[str]) -> None:
@@ -109,12 +111,14 @@ def test_random_expressions(compare: Callable[..., None], commands: list[str]) -
     compare(commands, warnings=False)
 
 
+@pytest.mark.long
 @given(st.lists(st.one_of(VALUES, EXAMINED, EXAMINED, GONE_ON), min_size=150, max_size=300))
 @SETTINGS
 def test_random_values_in_memory(compare: Callable[..., None], commands: list[str]) -> None:
     compare(["x/x 0x1000", *commands])
 
 
+@pytest.mark.long
 @given(st.lists(PRINTED, min_size=150, max_size=300))
 @SETTINGS
 def test_random_printf(compare: Callable[..., None], commands: list[str]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+pytestmark = pytest.mark.long  # each case starts gdb and vmdbg
+
 # Name of the case, behind the items that it is about, to the command lines given with -ex, in -batch.
 LINES: dict[str, list[str]] = {
     "28: eval": ['eval "p %d", 5', "eval", 'eval "foo"', 'eval "echo %x\\n", 31'],

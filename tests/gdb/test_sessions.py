@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long  # each case starts gdb and vmdbg
+
 SESSIONS = sorted(Path(__file__).parent.glob("*.gdb"))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+pytestmark = pytest.mark.long  # each case starts gdb and vmdbg
+
 # Name of the case to a command line.
 COMMAND_LINES: dict[str, list[str]] = {
     "1: early": ["-batch", "-ex", "p 2", "-iex", "p 1"],

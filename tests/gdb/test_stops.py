@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+pytestmark = pytest.mark.long  # each case starts gdb and vmdbg
+
 # Name of the case, behind the items that it is about, to the command lines given with -ex, in -batch.
 LINES: dict[str, list[str]] = {
     "24: display": ["info display", "undisplay 9", "undisplay", "display", "delete display 3", "info display"]

@@ -10,6 +10,8 @@ import pytest
 from vmdbg.errors import UserError
 from vmdbg.shell.registry import Registry
 
+pytestmark = pytest.mark.long  # each case starts gdb and vmdbg
+
 # Name of the case, behind the items that it is about, to the command lines given with -ex, in -batch.
 LINES: dict[str, list[str]] = {
     "7: subcommands of settings": ["set history", "help set history", "show history s"],

@@ -57,6 +57,7 @@ def plant(rng: random.Random, memory: Any, va: int) -> None:
             memory[frame * 512 + (va >> shift & 511)] = s64(entry)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sv39", "sv39-svade"])
 def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
     manual = model("sv39")

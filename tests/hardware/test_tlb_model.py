@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_DIRTY
@@ -86,6 +87,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=300, deadline=None)
 @hypothesis.given(
     shapes(), st.sampled_from(("lru", "fifo", "random", "plru")), st.booleans(), st.integers(1, 99), steps

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from vmdbg.machine.check import check
@@ -21,6 +22,7 @@ def told(machine: Machine) -> dict[str, int]:
     return {name: count for name, count in machine.counts().items() if name not in left_out}
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=120, deadline=None)
 @hypothesis.given(st.data())
 def test_a_machine_without_them_does_the_same(

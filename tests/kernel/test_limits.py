@@ -72,6 +72,7 @@ def test_at_its_limit(how: str) -> None:
     assert check(machine) == []
 
 
+@pytest.mark.long
 def test_a_process_never_has_more_than_its_limit_when_it_gives_up_its_own() -> None:
     """Against a model: the pages that one process has are at most its limit, the other keeps its own."""
 

@@ -253,6 +253,7 @@ def test_a_large_page_takes_the_place_of_small_ones_and_back() -> None:
         assert check(lives.machine) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(MACHINES))
 def test_acting_commands_leave_the_machine_consistent(name: str) -> None:
     @hypothesis.settings(max_examples=60, deadline=None)

@@ -349,6 +349,7 @@ class Both:
             self.bury()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(MACHINES))
 def test_every_process_reads_what_the_model_has(name: str) -> None:
     @hypothesis.settings(max_examples=20, deadline=None)

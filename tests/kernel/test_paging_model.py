@@ -36,6 +36,7 @@ def settings(draw: st.DrawFn) -> tuple[str, int, tuple[int, int], tuple[int, int
     return policy, draw(st.integers(1, 12)), draw(geometry), draw(geometry)
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(
     settings(),

@@ -108,6 +108,7 @@ def test_a_wrong_scheme_says_what_was_expected(tmp_path, line, expected):
         find(str(path))
 
 
+@pytest.mark.long
 def test_both_engines_agree(both, ready):
     one, other = (Simulated(load_config("partitions")).machine for _ in range(2))
     one.run(5000)

@@ -62,6 +62,7 @@ def mru_faults(pages: list[int], frames: int) -> int:
     return faults
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 6))
 def test_the_example_is_mru(pages: list[int], frames: int) -> None:

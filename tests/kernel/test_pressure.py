@@ -98,6 +98,7 @@ def step(model: Model, policy: str, frames: int, slots: int, page: int, how: int
     return told
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(
     st.sampled_from(("fifo", "lru")),
@@ -163,6 +164,7 @@ class Marks:
         self.free, self.resident, self.wake = self.free + leaving, self.resident - leaving, False
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=40, deadline=None)
 @hypothesis.given(
     st.sampled_from(POLICIES),

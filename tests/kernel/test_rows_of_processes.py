@@ -39,6 +39,7 @@ def writer(writes: int, forks: int = 0) -> ProcessSpec:
     return ProcessSpec("p", None, -1, [RegionSpec("heap", START, PAGE, 15)], rows)
 
 
+@pytest.mark.long
 def test_a_pid_is_given_again_when_all_were() -> None:
     machine = machine_of()
     for turn in range(300):

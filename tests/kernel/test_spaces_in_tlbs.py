@@ -89,6 +89,7 @@ class Numbers:
         raise AssertionError("no number")
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=80, deadline=None)
 @hypothesis.given(st.integers(2, 5), st.lists(st.integers(0, 9), min_size=1, max_size=60))
 def test_numbers_roll_over_as_in_the_model(count: int, steps: list[int]) -> None:
@@ -115,6 +116,7 @@ def test_numbers_roll_over_as_in_the_model(count: int, steps: list[int]) -> None
     assert machine.m.cpu[CPU_ASID] == model.held[running]
 
 
+@pytest.mark.long
 def test_a_roll_over_leaves_no_foreign_translation() -> None:
     """Six processes, three numbers: each finds its own memory, whatever number it has."""
     machine = machine_of(**{"kernel.asids": 3, "kernel.quantum": 3})
@@ -212,6 +214,7 @@ def test_a_space_that_ends_is_owed_as_a_whole() -> None:
     assert check(machine, owed=True) == []
 
 
+@pytest.mark.long
 def test_lazy_and_now_end_in_the_same_memory(model: Callable[[str], ModuleType]) -> None:
     """Whoever uses memory sees no difference: every access finds and leaves the same."""
     machines = model("machines")

@@ -66,6 +66,7 @@ def test_one_form_of_the_first_level_replaces_the_other() -> None:
 sizes = st.tuples(st.sampled_from((1, 2, 8)), st.integers(1, 5))
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=100, deadline=None)
 @hypothesis.given(st.data())
 def test_a_resized_machine_is_like_one_made_so(
@@ -92,6 +93,7 @@ def test_a_resized_machine_is_like_one_made_so(
     assert check(resized) == []
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(st.data())
 def test_resizing_keeps_the_other_arrays(model: Callable[[str], ModuleType], data: st.DataObject) -> None:

@@ -56,6 +56,7 @@ def test_both_engines_end_equal(
     scenario()
 
 
+@pytest.mark.long
 def test_every_operation_leaves_the_machine_consistent(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 

@@ -105,6 +105,7 @@ def damaged(machines: ModuleType, build: str) -> Any:
     )
 
 
+@pytest.mark.long
 def test_garbage_does_not_crash_the_interpreted_engine(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
@@ -117,6 +118,7 @@ def test_garbage_does_not_crash_the_interpreted_engine(model: Callable[[str], Mo
     scenario()
 
 
+@pytest.mark.long
 @pytest.mark.engine
 @pytest.mark.parametrize("build", ["default", "software", pytest.param("two-cpus", marks=pytest.mark.slow)])
 def test_garbage_ends_equal_in_both_engines(

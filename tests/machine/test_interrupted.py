@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 END = 150_000  # operations
 PROMPT = b"(vmdbg) "
 
@@ -23,6 +25,7 @@ def digest_of(text: str) -> str:
     return text.rpartition("digest ")[2].split(".")[0]
 
 
+@pytest.mark.long
 def test_it_ends_as_one_that_nobody_interrupted(tmp_path: Path) -> None:
     half, end, plain = tmp_path / "half", tmp_path / "end", tmp_path / "plain"
     lines = f"set engine interpreted\ncontinue\nwhen\nsave machine {half}\nquit\n"

@@ -152,6 +152,7 @@ def test_the_file_without_mistakes_boots(tmp_path: Path) -> None:
     assert boot(tmp_path / "m.toml").machine.format.name == "own"
 
 
+@pytest.mark.long
 def test_mistaken_files(tmp_path: Path) -> None:
     assert refused_files(tmp_path, 1, 200) > 100
 

@@ -155,6 +155,7 @@ def test_what_was_expected_is_said(tmp_path: Path) -> None:
             load_machine(str(tmp_path / "d"))
 
 
+@pytest.mark.long
 def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
     """What the chunks unpack to is bounded by what the header says."""
     save_machine(open_machine("tutorial16").machine, str(tmp_path / "m"))

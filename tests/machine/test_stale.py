@@ -62,6 +62,7 @@ def test_an_entry_that_is_right_again_is_not_stale():
     assert "tlb-stale" not in counts(made)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forget", [1, 2])
 def test_both_engines_agree(both, ready, forget):
     one, other = machine(forget), ready(machine(forget))

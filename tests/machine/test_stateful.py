@@ -117,6 +117,7 @@ def run(kind: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
     run_state_machine_as_test(kind, settings=chosen)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(BUILDS))
 def test_whatever_happens(name: str, tmp_path: Path, model: Callable[[str], ModuleType]) -> None:
     run(machine_class(model("lives"), name, tmp_path, None), 12 if name in FAST else 5, 40)

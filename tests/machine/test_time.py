@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from vmdbg.errors import UserError
@@ -25,6 +26,7 @@ def state(machine: Machine) -> tuple[str, dict[str, int]]:
     return machine.digest(), machine.counts()
 
 
+@pytest.mark.long
 def test_back_and_forward_again(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
@@ -48,6 +50,7 @@ def test_back_and_forward_again(model: Callable[[str], ModuleType]) -> None:
     scenario()
 
 
+@pytest.mark.long
 def test_slices_play_no_role(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
@@ -63,6 +66,7 @@ def test_slices_play_no_role(model: Callable[[str], ModuleType]) -> None:
     scenario()
 
 
+@pytest.mark.long
 def test_an_acting_command_after_going_back_is_the_same(model: Callable[[str], ModuleType]) -> None:
     """What is done between operations depends on the state alone, not on what ran before."""
     machines = model("machines")

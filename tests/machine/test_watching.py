@@ -73,6 +73,7 @@ def seen(machine: Machine, stops: int, compiled: bool) -> list[Any]:
     return [*found, list(machine.m.log[:logged]), machine.digest(), machine.counts()]
 
 
+@pytest.mark.long
 @pytest.mark.engine
 @pytest.mark.parametrize("build", ["default", pytest.param("two-cpus", marks=pytest.mark.slow)])
 def test_stops_and_logs_are_the_same(
@@ -93,6 +94,7 @@ def test_stops_and_logs_are_the_same(
     scenario()
 
 
+@pytest.mark.long
 def test_watching_changes_nothing(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
@@ -111,6 +113,7 @@ def test_watching_changes_nothing(model: Callable[[str], ModuleType]) -> None:
     scenario()
 
 
+@pytest.mark.long
 def test_an_operation_left_at_any_event_is_made_again(model: Callable[[str], ModuleType]) -> None:
     """To go to an event: leave the operation there; to go on: put its start back and run it again."""
     machines = model("machines")

@@ -146,6 +146,7 @@ def test_the_program_itself_is_good(tmp_path: Path) -> None:
     assert loader.loaded == 1
 
 
+@pytest.mark.long
 def test_damaged_programs(tmp_path: Path) -> None:
     loader = Loader(tmp_path)
     for number in range(NUMBER):
@@ -166,6 +167,7 @@ def elf_seeds(model: Callable[[str], ModuleType]) -> list[bytes]:
     return [*made, elf.make(loads, names, big=True, entry=0x400010)]
 
 
+@pytest.mark.long
 def test_damaged_elf_files(elf_seeds: list[bytes], tmp_path: Path) -> None:
     loader = Loader(tmp_path)
     for number in range(NUMBER):

@@ -178,6 +178,7 @@ def test_shared_memory_is_as_large_as_its_largest_mapping(folder: Path) -> None:
     assert "signal" not in machine.counts()
 
 
+@pytest.mark.long
 def test_a_program_names_a_thousand_objects_at_most(folder: Path) -> None:
     lines = [f"mmap 0, 4K, r shared=n{number}" for number in range(1001)]
     with pytest.raises(InputError, match="more than 1000 files and names of shared memory"):

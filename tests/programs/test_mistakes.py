@@ -240,6 +240,7 @@ def check_program(program: Program) -> None:
         assert all(0 <= process.rows[at * OP + 1] < count for at in process.references)
 
 
+@pytest.mark.long
 @given(mutated(), st.sampled_from([(16, 256), (32, 4096), (48, 4096), (15, 32), (64, 1 << 16)]))
 def test_a_mutated_program_is_read_or_refused(data: bytes, machine: tuple[int, int]) -> None:
     refusal = None

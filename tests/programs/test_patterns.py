@@ -92,6 +92,7 @@ def visited(machine: Machine, operations: int, compiled: bool = False) -> list[i
     return [row.a - BASE for row in read_log(machine.m) if row.name in LOOKED]
 
 
+@pytest.mark.long
 @given(
     st.sampled_from(("random", "zipf", "chase", "stride")),
     st.integers(1, 5000) | st.integers(1, 20),

@@ -50,6 +50,7 @@ def test_f1_the_stack_grows_down_to_its_limit_and_a_guard(at: At) -> None:
     assert (grown["start"], grown["end"]) == (stack["start"] - 4 * K, stack["end"])
 
 
+@pytest.mark.long
 def test_f2_more_processes_than_memory(at: At) -> None:
     """Each of six processes has content of its own in more pages than its share of memory."""
     toml = """

@@ -260,6 +260,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("empty_folder")
 def test_damaged_lines() -> None:
     results = damaged_lines(1, 1000)

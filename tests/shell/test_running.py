@@ -241,6 +241,7 @@ def test_settings_apply_at_once_before_anything_has_happened_and_costs_always() 
     assert prompt.json("info cost/json 0")[0]["trap"] == 7
 
 
+@pytest.mark.long
 def test_both_engines_end_the_same(engine: str) -> None:
     prompt, plain = Prompt("default"), Prompt("default")
     plain.run("set engine interpreted", "run")

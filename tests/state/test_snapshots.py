@@ -6,6 +6,7 @@ from array import array
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
 
 from vmdbg.kernel import processes
@@ -171,6 +172,7 @@ def test_digests_do_not_depend_on_the_way() -> None:
     assert content(one) == content(other)
 
 
+@pytest.mark.long
 def test_pools_grow_at_the_same_operation_in_slices() -> None:
     """The child's pages come one by one, until the rows of the reverse map run low."""
     fork = [[OP_FORK, -1, 0, 0]]

@@ -56,6 +56,7 @@ def spoil(found: Simulated, seed: int) -> None:
             m.tlb[row + TLB_WORD] = draw.getrandbits(40)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(name for name in NAMES if not find(name).bounded))
 @settings(max_examples=40)
 @given(st.integers(0, 1 << 30), ADDRESSES, ADDRESSES, st.sampled_from("rwx"), st.booleans())
@@ -99,6 +100,7 @@ def has_rights(name: str) -> bool:
     return bool(config["machine.warm"]) and "w" in find(config["machine.format"]).rules
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in preset_names() if has_rights(name)])
 def test_an_edit_that_why_proposes_makes_the_access_possible(name: str) -> None:
     """Mapped pages of every process-to-be, with fields of their entries turned at random."""

@@ -187,6 +187,7 @@ def start_of(command: Command) -> Function:
     return graph().functions[function.__module__, "", function.__name__]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [c.name for c in pure_commands() if c.name not in ROLLS_BACK])
 def test_no_writer_can_be_reached_from_a_pure_command(name: str) -> None:
     command = next(command for command in pure_commands() if command.name == name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Changing(Standing):
     """A machine, its record from `begin` to `end`, and the commands that changed it.
 
-    `tell` gets lines about progress; `confirm(question)` is asked before the past is changed.
+    `tell` gets lines that all should see; `confirm(question)` is asked before the past is changed.
     """
 
     def __init__(self, machine: Machine, tell: Callable[..., None], confirm: Callable[[str], bool]) -> None:

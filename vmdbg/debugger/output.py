@@ -13,6 +13,7 @@ import os
 import sys
 from contextlib import suppress
 
+from vmdbg import progress
 from vmdbg.errors import BoundReached, OutputLost, Quit
 from vmdbg.units import visible
 
@@ -104,6 +105,7 @@ class Output:
                 return
         if self.silent:
             return
+        progress.clear()
         if self.pager is None:
             self._put(text)
         else:
@@ -187,6 +189,7 @@ class Output:
             self._write_log(text + "\n")
             if self.log_only:
                 return
+        progress.clear()
         try:
             self.stderr.write(text + "\n")
             self.stderr.flush()

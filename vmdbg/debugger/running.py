@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from vmdbg import progress
 from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
@@ -19,16 +20,18 @@ ENGINES = (AUTO, INTERPRETED, COMPILED)
 PATIENCE = 0.25  # seconds of interpreted running after which compiled code is worth its while
 SLICE_TIME = 0.05  # seconds that a slice should take
 SMALLEST, FIRST, LARGEST = 256, 20_000, 4_000_000  # operations of a slice
+FOREVER = 1 << 62  # more operations than any run has
 
 
 class Interrupts:
     """While it is entered Ctrl-C is noted instead of tearing the machine apart.
 
-    A Ctrl-C that nobody `take`s is raised at the end, when the machine is whole.
+    A Ctrl-C that nobody `take`s is raised at the end, when the machine is whole; `at_end` is called there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_end: Callable[[], None] = lambda: None) -> None:
         self.came = False
+        self._at_end = at_end
         self._depth = 0
         self._before: Any = None
 
@@ -46,6 +49,8 @@ class Interrupts:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._depth -= 1
+        if self._depth == 0:
+            self._at_end()
         if self._depth == 0 and self._before is not None:
             import signal
 
@@ -56,6 +61,11 @@ class Interrupts:
     def _note(self, number: int, frame: object) -> None:
         self.came = True
 
+    @property
+    def entered(self) -> bool:
+        """Is it noted now?"""
+        return self._depth > 0
+
     def take(self) -> bool:
         """Was Ctrl-C pressed since the last question?"""
         came, self.came = self.came, False
@@ -65,19 +75,21 @@ class Interrupts:
 class Runner:
     """Runs one machine.
 
-    `tell` gets lines for a person at a terminal, and those that all should see with `notice=True`.
-    `engine` is the setting of that name; with `verbose` all see why the cache is not used.
+    `tell` gets lines that all should see: with `verbose` also why the cache is not used.  `engine` is the
+    setting of that name.
     """
 
     def __init__(self, machine: Machine, tell: Callable[..., None]) -> None:
         self.machine, self.tell = machine, tell
         self.engine = AUTO
         self.verbose = False
-        self.interrupts = Interrupts()
+        self.interrupts = Interrupts(self.rest)
         self.size = FIRST
         self.patience = PATIENCE
         self.ran = 0.0  # seconds that the machine ran
         self._waited = 0.0  # seconds that the present command ran interpreted
+        self._task: progress.Task | None = None  # of the present command
+        self._done = 0  # operations that it executed
         self._build: Build | None = None  # of the full code that is awaited
         self._given_up = False
 
@@ -99,7 +111,8 @@ class Runner:
             return
         try:
             build = self.machine.build()
-            self.machine.compiled = build.full(lambda: self.tell("Compiling this machine (once) ..."))
+            self.machine.compiled = build.full(lambda: progress.show("Compiling this machine (once) ..."))
+            progress.clear()
             self.say_trouble(build)
         except (NotHotError, SourceError) as error:
             raise UserError(f"This machine cannot be compiled: {error}.") from None
@@ -117,6 +130,8 @@ class Runner:
         reason = self.machine.run(min(limit, before + self.size), compiled)
         took = time.monotonic() - started
         self.ran += took
+        if self.interrupts.entered:
+            self.show(self.machine.operations - before, limit)
         if self.machine.operations - before == self.size:
             if took < SLICE_TIME / 2:
                 self.size = min(LARGEST, 2 * self.size)
@@ -131,6 +146,31 @@ class Runner:
                 self.look_for_code()
         return reason
 
+    # -- what a person sees meanwhile
+
+    def show(self, executed: int, limit: int) -> None:
+        """So many operations were executed on the way to `limit`."""
+        if self._task is None:
+            self._task = progress.task("Running", "operations")
+        self._done += executed
+        if self._task.due():
+            if executed > 1:  # single ones are steps on a longer way
+                left = self.left(limit)
+                self._task.total = None if left is None else self._done + left
+            self._task.at(self._done)
+
+    def left(self, limit: int) -> int | None:
+        """The operations that are still to be executed, if that can be known."""
+        program = self.machine.program
+        if limit >= FOREVER and program is not None:
+            limit = program.length or limit
+        return None if limit >= FOREVER else max(0, limit - self.machine.operations)
+
+    def rest(self) -> None:
+        """The command is over, or waits for a person."""
+        progress.clear()
+        self._task, self._done = None, 0
+
     # -- the way to compiled code
 
     def look_for_code(self) -> None:
@@ -141,7 +181,7 @@ class Runner:
 
         if not native.available():
             self._given_up = True
-            self.tell("llvmlite is not installed: the machine runs interpreted.", notice=True)
+            self.tell("llvmlite is not installed: the machine runs interpreted.")
             return
         try:
             build = self.machine.build()
@@ -154,7 +194,7 @@ class Runner:
             self.machine.compiled = code
         except (NotHotError, SourceError) as error:
             self._given_up = True
-            self.tell(f"The machine runs interpreted: {error}.", notice=True)
+            self.tell(f"The machine runs interpreted: {error}.")
 
     def take_full(self) -> None:
         """Go on with full code if it is there by now."""
@@ -166,7 +206,7 @@ class Runner:
     def say_trouble(self, build: Build) -> None:
         """Tell why the cache is not used, to who wants to know."""
         if self.verbose and build.trouble:
-            self.tell(build.trouble, notice=True)
+            self.tell(build.trouble)
 
     def close(self) -> None:
         """The session ends, or the machine goes: what is being compiled is compiled to its end."""

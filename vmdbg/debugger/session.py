@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
+from vmdbg import progress
 from vmdbg.debugger.output import Output
 from vmdbg.debugger.settings import Settings
 from vmdbg.errors import LimitError, UserError
@@ -242,7 +243,7 @@ class Session:
                 self._timeline.close()
                 for line in self.stops.aim(machine):
                     self.output.error(line)
-            self._timeline = Timeline(machine, self.stops, self.progress, self.query)
+            self._timeline = Timeline(machine, self.stops, self.tell, self.query)
             self._timeline.spell = self.spell
         self._timeline.runner.engine = self.settings.string("engine")
         self._timeline.runner.verbose = self.settings.flag("verbose")
@@ -261,7 +262,7 @@ class Session:
     @property
     def runs(self) -> bool:
         """Whether the timeline runs or changes the machine at this instant: it may be in no whole state."""
-        return self._timeline is not None and self._timeline.runner.interrupts._depth > 0  # noqa: SLF001
+        return self._timeline is not None and self._timeline.runner.interrupts.entered
 
     def close_timeline(self) -> None:
         """Nothing of the machine is running when the session ends, and what is compiled is in the cache."""
@@ -271,16 +272,12 @@ class Session:
             self._timeline.close()
         build = sys.modules.get("vmdbg.engine.build")
         if build is not None:
-            build.finish(lambda: self.progress("Finishing the compiled code, for the next time ..."))
+            build.finish(lambda: progress.show("Finishing the compiled code, for the next time ..."))
+            progress.clear()
 
-    def progress(self, line: str, notice: bool = False, unattended: bool = False) -> None:
-        """A line about something that takes time: for a person at a terminal, or with `set verbose on`, for
-        all (`notice`), or for runs that no person attends (`unattended`)."""
-        if unattended:
-            wanted = self.ask is None
-        else:
-            wanted = notice or self.settings.flag("verbose") or self.output.stderr.isatty()
-        if wanted:
+    def tell(self, line: str, unattended: bool = False) -> None:
+        """A line that all should see; with `unattended`, one about runs that nobody attends."""
+        if self.ask is None or not unattended:
             self.output.error(line)
 
     # -- values

@@ -23,6 +23,7 @@ from vmdbg.debugger.history import (
     Crossing,
 )
 from vmdbg.debugger.place import current_process, next_row
+from vmdbg.debugger.running import FOREVER
 from vmdbg.debugger.single_events import events_from_here
 from vmdbg.debugger.standing import NOT_RUN
 from vmdbg.errors import UserError
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from vmdbg.debugger.stops import Stop, Stops
     from vmdbg.machine.machine import Machine
 
-FOREVER = 1 << 62  # more operations than any run has
 MOST_CROSSINGS = 2000  # of marks that a log notes: each takes the machine out of the compiled engine
 
 

@@ -24,16 +24,26 @@ PLAIN = bytes([*range(4), OP_EXIT])
 NO_ROW = 255  # for a row that belongs to the operation before it
 
 
+def kinds_of(rows: Sequence[int]) -> bytes:
+    """The low byte of each row."""
+    return bytes(memoryview(rows).cast("B")[:: 8 * OP])  # type: ignore[arg-type]
+
+
+def is_plain(kinds: bytes) -> bool:
+    """Is each of these rows an access or an exit?"""
+    return not kinds.translate(None, PLAIN)
+
+
 def check_rows(rows: Sequence[int], first: int = 0) -> bytes:
     """UserError for a range that passes the last address, a loop that does not close, or no exit at the end.
 
     `rows` has OP words a row; rows that name another one count from `first`.  Returns for each row the loops
     that are open before it, or NO_ROW.
     """
-    kinds = bytes(memoryview(rows).cast("B")[:: 8 * OP])  # type: ignore[arg-type]
+    kinds = kinds_of(rows)
     if kinds and kinds[-1] & OP_KIND != OP_EXIT:
         raise UserError("The program's last row is no exit.")
-    if not kinds.translate(None, PLAIN):
+    if is_plain(kinds):
         return bytes(len(kinds))
     row, loops, depths = 0, list[int](), bytearray([NO_ROW]) * len(kinds)
     while row < len(kinds):

@@ -16,6 +16,7 @@ import os
 import zlib
 from types import NoneType
 
+from vmdbg import progress
 from vmdbg.errors import InputError, UserError
 from vmdbg.machine import boot
 from vmdbg.machine.config import BY_NAME, MachineConfig, expected
@@ -35,6 +36,7 @@ HASH_BYTES = 16
 POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows")
 CONFIGURED = ("ram1", "swap8")  # tables that are as large as the configuration says
 LARGEST = 1 << 32  # bytes that the tables of a file may have, besides memory and swap area
+PIECE = 1 << 16  # bytes of a file that are unpacked at a time
 
 
 def checksum(data: bytes) -> bytes:
@@ -137,7 +139,7 @@ def read_machine(data: bytes, path: str, approve: Callable[[MachineConfig], None
     approve(config)
     machine = Machine(config)
     resize(machine, header["shape"])
-    chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES])
+    chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES], path)
     machine.restore(Snapshot(chunks, dict(machine.shape)))
     refuse(machine)
     machine.program = make_program(header["program"])
@@ -199,17 +201,29 @@ def resize(machine: Machine, shape: dict[str, Any]) -> None:
             machine.resize(rows, count)
 
 
-def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes) -> dict[str, Chunks]:
-    """The chunks of every table.  ValueError if they do not fit."""
-    wanted = {name: list(places(machine, name, tables.get(name))) for name in machine.recorder.tables()}
-    total = sum(length for chunks in wanted.values() for _, length in chunks)
+def unpacked(body: bytes, total: int, path: str) -> bytearray:
+    """The bytes of all chunks, of which there have to be `total`.  ValueError."""
     unpacker = zlib.decompressobj()
+    data = bytearray()
     try:
-        data, at = memoryview(unpacker.decompress(body, total + 1)), 0
+        with progress.task(f"Loading {os.path.basename(path)}", "B", len(body)) as task:
+            for start in range(0, len(body), PIECE):
+                data += unpacker.decompress(body[start : start + PIECE], total + 1 - len(data))
+                if len(data) > total:
+                    break
+                task.at(start)
     except zlib.error as error:
         raise ValueError(f"the chunks: {error}") from None
     if len(data) != total or not unpacker.eof:
         raise ValueError(f"the chunks: expected {total} bytes")
+    return data
+
+
+def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes, path: str) -> dict[str, Chunks]:
+    """The chunks of every table.  ValueError if they do not fit."""
+    wanted = {name: list(places(machine, name, tables.get(name))) for name in machine.recorder.tables()}
+    total = sum(length for chunks in wanted.values() for _, length in chunks)
+    data, at = memoryview(unpacked(body, total, path)), 0
     chunks: dict[str, Chunks] = {}
     for name, pairs in wanted.items():
         size = machine.recorder.chunk_size(name)
@@ -246,6 +260,7 @@ class SavedProgram:
         self.name, self.file, self.source_lines = name, file, lines
         self.symbols, self.places = symbols, places
         self.processes: list[Any] = []
+        self.length: int | None = None
 
 
 def make_program(saved: dict[str, Any] | None) -> SavedProgram | None:

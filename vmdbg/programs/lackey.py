@@ -7,23 +7,31 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+import weakref
 from array import array
-from operator import add
 from struct import Struct
 
+from vmdbg import progress
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.contract import ALL_RIGHTS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.space import Space
+from vmdbg.state.tables import OP
 from vmdbg.units import format_size, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import IO, BinaryIO, NoReturn
+
+    Known = tuple[object, ...]
 
 KINDS = {b"I  ": OP_FETCH, b" L ": OP_READ, b" S ": OP_WRITE, b" M ": OP_MODIFY}
 HEX = b"0123456789abcdefABCDEF"
+USUAL = re.compile(rb"(I  | [LSM] )([0-9a-f]{1,16}),[1-9][0-9]{0,5}")  # a line as valgrind writes it
 REMARKS = (b"==", b"--")  # what valgrind itself says
 CHUNK = 1 << 20
 MAX_SHOWN = 80  # characters of a line that an error repeats
@@ -34,6 +42,9 @@ NO_BOUND = 1 << 62
 MAX_TEXT = 64 << 20  # bytes of text that any trace may become
 MAX_NAME = 16
 ROW = Struct("=4q")
+#: Traces that a machine still has, by what was read and for which machine: one that boots anew with other
+#: settings does not read its trace again.
+_programs: weakref.WeakValueDictionary[Known, Program] = weakref.WeakValueDictionary()
 
 
 class NotALine(Exception):
@@ -59,14 +70,17 @@ class Lines(dict[bytes, bytes]):
         self.pages: set[int] = set()
 
     def __missing__(self, line: bytes) -> bytes:
-        if is_remark(line):
+        usual = USUAL.fullmatch(line)
+        if usual is not None and (va := int(usual[2], 16)) < self.space.half:
+            kind = KINDS[usual[1]]
+        elif is_remark(line):
             return b""
-        if mistake(line, self.space):
+        elif mistake(line, self.space):
             raise NotALine
-        va = s64(int(line[3 : line.index(b",")], 16))
+        else:
+            kind, va = KINDS[line[:3]], s64(int(line[3 : line.index(b",")], 16))
         self.pages.add(va >> self.shift)
-        row = ROW.pack(KINDS[line[:3]], va, 0, 0)
-        self[line] = row
+        row = self[line] = ROW.pack(kind, va, 0, 0)
         return row
 
 
@@ -120,11 +134,14 @@ def read_lackey(
     broken: tuple[type[Exception], ...] = ()
     try:
         with open(path, "rb") as stream:
+            file = os.fstat(stream.fileno())
+            key = (path, *identity(file), va_bits, page_size, resident, user_end)
+            if key in _programs:
+                return _programs[key]
             text, broken = decompressed(stream)
-            size = os.fstat(stream.fileno()).st_size
-            most = max(MAX_TEXT, MAX_RATIO * size) if text is not stream else NO_BOUND
-            with text:
-                last = read_rows(text, path, lines, rows, most)
+            most = max(MAX_TEXT, MAX_RATIO * file.st_size) if text is not stream else NO_BOUND
+            with text, progress.task(f"Reading {os.path.basename(path)}", "B", file.st_size) as task:
+                last = read_rows(text, path, lines, rows, most, lambda: task.at(stream.tell()))
     except broken as error:
         raise InputError(f"cannot be decompressed: {error}", path) from None
     except (OSError, ValueError) as error:
@@ -136,11 +153,27 @@ def read_lackey(
     for suffix in (".xz", ".gz", ".lackey", ".trace"):
         name = name.removesuffix(suffix)
     spec = ProcessSpec(name[:MAX_NAME], None, -1, regions_of(lines, resident), rows, (1, last))
-    return Program(name, path, [], [spec])
+    program = _programs[key] = Program(name, path, [], [spec])
+    return program
 
 
-def read_rows(stream: IO[bytes], path: str, known: Lines, rows: array[int], most: int) -> int:
-    """Append the rows of all lines, `most` bytes; returns the number of lines."""
+def identity(file: os.stat_result) -> Known:
+    """What changes when a file does."""
+    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
+
+
+def read_rows(
+    stream: IO[bytes],
+    path: str,
+    known: Lines,
+    rows: array[int],
+    most: int,
+    told: Callable[[], None] = lambda: None,
+) -> int:
+    """Append the rows of all lines, of `most` bytes; returns the number of lines.
+
+    `told` is called after each piece.
+    """
     number, rest, left = 0, b"", most
     while True:
         chunk = stream.read(CHUNK)
@@ -157,6 +190,7 @@ def read_rows(stream: IO[bytes], path: str, known: Lines, rows: array[int], most
         number += len(found)
         if len(known) > MAX_KNOWN:
             known.clear()
+        told()
         if not chunk:
             return number
 
@@ -168,13 +202,17 @@ def add_rows(found: list[bytes], before: int, path: str, known: Lines, rows: arr
     except NotALine:
         refuse(found, before, path, known.space)
     block = array("q", b"".join(packed))
-    if len(block) == 4 * len(found):
-        first = before + 1
-        numbers = iter(range(first << OP_LINE, (first + len(found)) << OP_LINE, 1 << OP_LINE))
-    else:
-        numbers = iter([n << OP_LINE for n, row in enumerate(packed, before + 1) if row])
-    block[0::4] = array("q", map(add, block[0::4], numbers))
+    numbers = array("q", range(before + 1 << OP_LINE, before + len(found) + 1 << OP_LINE, 1 << OP_LINE))
+    if len(block) < OP * len(found):
+        numbers = array("q", [number for number, row in zip(numbers, packed, strict=True) if row])
+    block[::OP] = sums(block[::OP], numbers)
     rows.extend(block)
+
+
+def sums(one: array[int], other: array[int]) -> array[int]:
+    """The sums of the words of two arrays: added as two long numbers, for no word is negative or carries."""
+    total = int.from_bytes(one.tobytes(), sys.byteorder) + int.from_bytes(other.tobytes(), sys.byteorder)
+    return array("q", total.to_bytes(len(one) * one.itemsize, sys.byteorder))
 
 
 def refuse(found: list[bytes], before: int, path: str, space: Space) -> NoReturn:

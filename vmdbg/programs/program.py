@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.kernel.syscalls import MMAP_OBJECT, OBJECT_MASK
+from vmdbg.machine.rows import is_plain, kinds_of
+from vmdbg.state.tables import OP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,10 +125,10 @@ class Program:
     """Processes, the text that they came from (empty for traces), and the names in it.
 
     `symbols` are numbers; `places` has the lines at which names are declared, labels too; `remarks` are
-    lines for whoever loads it.
+    lines for whoever loads it.  Nothing of it changes: machines may share one.
     """
 
-    __slots__ = ("file", "name", "places", "processes", "remarks", "source_lines", "symbols")
+    __slots__ = ("__weakref__", "file", "name", "places", "processes", "remarks", "source_lines", "symbols")
 
     def __init__(
         self,
@@ -142,3 +144,10 @@ class Program:
         self.symbols = symbols or {}
         self.places = places or {}
         self.remarks = remarks or []
+
+    @property
+    def length(self) -> int | None:
+        """The operations that it executes, if its rows alone tell: one is one access, or an exit."""
+        if all(is_plain(kinds_of(process.rows)) for process in self.processes):
+            return sum(len(process.rows) // OP for process in self.processes)
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 
+from vmdbg import progress
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.faults import MOST_FRAMES
 from vmdbg.kernel.regions import GUARD
@@ -118,12 +119,14 @@ class Parser:
 
     def program(self, lines: list[str]) -> Program:
         """The whole program."""
-        for number, source in enumerate(lines, 1):
-            self.line = number
-            check_characters(source, self.file, number)
-            cursor = Cursor(source, self.file, number, self.symbols)
-            if not cursor.done():
-                self.statement(cursor)
+        with progress.task(f"Reading {self.name}", "lines", len(lines)) as task:
+            for number, source in enumerate(lines, 1):
+                self.line = number
+                check_characters(source, self.file, number)
+                cursor = Cursor(source, self.file, number, self.symbols)
+                if not cursor.done():
+                    self.statement(cursor)
+                task.at(number)
         self.close()
         if not self.processes:
             raise InputError("expected a process or an operation, but the file has none", self.file)

@@ -85,7 +85,7 @@ def tell_remarks(session: Session, target: Any) -> Any:
     """Says what the reader of the target's program has to say of it; the target."""
     program = target.machine.program
     for line in program.remarks if program is not None else ():
-        session.progress(line, notice=True)
+        session.output.error(line)
     return target
 
 

@@ -102,7 +102,8 @@ def start_command(session: Session, args: Args) -> object:
     help="""
 With a number N, the stop at which the machine stands is ignored N-1 times.  The program runs until a
 stop holds, a process is sent a signal, or all processes have ended; Ctrl-C stops it between two
-operations.  After a second it goes on compiled, as soon as that is ready ("show engine").""",
+operations.  A run of more than a moment goes on compiled ("show engine").  On a terminal a line on stderr
+says meanwhile how far it is.""",
     examples=["continue"],
 )
 def continue_command(session: Session, args: Args) -> object:
