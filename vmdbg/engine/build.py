@@ -32,7 +32,8 @@ def build(bindings: Mapping[str, Any], entry: str, layout: Layout, checked: bool
     fills = {name: bound for name, bound in bindings.items() if callable(bound)}
     functions = link.reachable(link.FUNCTIONS | fills, entry)
     constants = {name: bound for name, bound in bindings.items() if not callable(bound)}
-    options = {"entry": entry, "checked": checked, "layout": sorted(layout.codes.items()), **native.target()}
+    tables = [(name, code, layout.alias[name]) for name, code in layout.codes.items()]
+    options = {"entry": entry, "checked": checked, "layout": tables, **native.target()}
     key = cache.key(functions, constants, options)
     found = _builds.get(key)
     if found is None:

@@ -72,8 +72,8 @@ def key(
     for name, function in sorted(functions.items()):
         code = function.__code__
         marks = function.__dict__["hot"]
-        add(name, marks["cold"], marks.get("checked"), code.co_filename, code.co_firstlineno, code.co_name)
-        digest.update(code.co_code)
+        add(name, marks["cold"], marks.get("checked"), code.co_filename, code.co_firstlineno)
+        add(*sources.meaning(code))
         if code.co_filename not in seen or "source" in marks:
             seen.add(code.co_filename)
             digest.update(sources.text(function))

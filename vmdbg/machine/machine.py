@@ -102,6 +102,10 @@ class Machine(Pools):
         # Halted raised by `halt`: bound by identity, so that `except Halted` sees it.
         copies = link.link({**self.bindings, "halt": halt})
         copies["halt"].__globals__["Halted"] = Halted
+        if config["kernel.policy"] not in policies.POLICIES:
+            from vmdbg.engine.checked import check_tables
+
+            check_tables(copies, policies.HOLES)
         self.k = Linked(copies, tables.views(self.buffers))
         self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size)
         self.k.recorder, self.k.grow, self.k.grow_rmap = self.recorder, self.grow, self.grow_rmap
