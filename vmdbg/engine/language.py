@@ -122,9 +122,7 @@ def wrong_place(node: ast.AST) -> str:
     if isinstance(node, ast.Subscript) and not isinstance(node.value, (ast.Attribute, ast.Name)):
         return f"no table: {ast.unparse(node.value)}"
     match node:
-        case ast.Call(ast.Name("len"), [ast.Attribute() | ast.Name()], []):
-            return ""
-        case ast.Call(ast.Name("len"), [_]):
+        case ast.Call(ast.Name("len"), [taken]) if not isinstance(taken, (ast.Attribute, ast.Name)):
             return "len takes a table"
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Load):

@@ -220,8 +220,13 @@ class Lowering:
                 return self.folded(node, op, 0, self.constant(operand))
             case ast.BinOp(left, op, right):
                 return self.folded(node, op, self.constant(left), self.constant(right))
-            case ast.Compare(left, [op], [right]):
-                return self.folded(node, op, self.constant(left), self.constant(right))
+            case ast.Compare(left, ops, others):
+                for op, right in zip(ops, others, strict=True):
+                    known = self.folded(node, op, self.constant(left), self.constant(right))
+                    if not known:
+                        return known
+                    left = right
+                return 1
             case ast.BoolOp(op, values):
                 decides = isinstance(op, ast.Or)
                 known = None
@@ -271,17 +276,20 @@ class Lowering:
 
     def compare(self, node: ast.Compare, yes: str, no: str) -> None:
         """A comparison, or a chain of them, of which each is made only if those before it hold."""
-        left = self.number(node.left)
+        before, left = self.constant(node.left), self.number(node.left)
         for number, (op, other) in enumerate(zip(node.ops, node.comparators, strict=True)):
             if type(op) not in COMPARISONS:
                 raise self.refused(node, f"the comparison {ast.unparse(node)}")
-            right = self.number(other)
+            known, right = self.constant(other), self.number(other)
+            if self.folded(node, op, before, known) == 0:
+                self.emit(f"br label %{no}")
+                return
             bit = self.value(f"icmp {COMPARISONS[type(op)]} i64 {left}, {right}")
             further = yes if number == len(node.ops) - 1 else self.fresh("chain")
             self.emit(f"br i1 {bit}, label %{further}, label %{no}")
             if further != yes:
                 self.label(further)
-            left = right
+            before, left = known, right
 
     # -- ints
 
@@ -419,6 +427,13 @@ class Lowering:
                 return self.tables[name]
         raise self.refused(node, f"no table: {ast.unparse(node)}")
 
+    def words(self, node: ast.expr) -> str:
+        """The table of words that an expression names."""
+        table = self.table(node)
+        if WIDTHS[self.module.layout.codes[table]] != 64:
+            raise self.refused(node, f"no table of words: {ast.unparse(node)}")
+        return table
+
     def word(self, number: int) -> str:
         """The address of a word of `m`."""
         return self.value(f"getelementptr i8, ptr %m, i64 {number * WORD}")
@@ -510,9 +525,9 @@ class Lowering:
             case "len", [value]:
                 return self.length(self.table(value))
             case "zero_words", [target, start, count]:
-                return self.zero_words(node, self.table(target), self.number(start), self.number(count))
+                return self.zero_words(node, self.words(target), self.number(start), self.number(count))
             case "copy_words", [target, to, source, start, count]:
-                between = self.table(target), self.table(source)
+                between = self.words(target), self.words(source)
                 return self.copy_words(
                     node, *between, self.number(to), self.number(start), self.number(count)
                 )

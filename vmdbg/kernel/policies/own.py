@@ -130,10 +130,11 @@ def named_ints(tree: ast.Module) -> dict[str, int]:
 def counting(node: ast.stmt) -> ast.stmt:
     """A statement of the file; loops of a function count their rounds, as those of the compiled engine do."""
     rounds = ".rounds"  # no name of Python's: the file cannot have it
-    if not isinstance(node, ast.FunctionDef):
-        return node
     node = copy.deepcopy(node)
-    for loop in [part for part in ast.walk(node) if isinstance(part, ast.While)]:
+    loops = [part for part in ast.walk(node) if isinstance(part, ast.While)]
+    if not isinstance(node, ast.FunctionDef) or not loops:
+        return node
+    for loop in loops:
         count = ast.parse(
             f"rounds += 1\nif rounds > {MOST_ROUNDS}:\n"
             f"    raise OverflowError('a loop of more than {MOST_ROUNDS} rounds')"
