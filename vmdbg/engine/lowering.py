@@ -221,8 +221,8 @@ class Lowering:
             case ast.BinOp(left, op, right):
                 return self.folded(node, op, self.constant(left), self.constant(right))
             case ast.Compare(left, ops, others):
-                for op, right in zip(ops, others, strict=True):
-                    known = self.folded(node, op, self.constant(left), self.constant(right))
+                for sign, right in zip(ops, others, strict=True):
+                    known = self.folded(node, sign, self.constant(left), self.constant(right))
                     if not known:
                         return known
                     left = right

@@ -29,6 +29,7 @@ PARAMETERS = {
     "victim": ["m", "pid"],
 }
 MARKS = (READS, WRITES)
+WRITABLE = ("frame", "kernel")  # tables in which policies remember things
 
 
 def load(path: str) -> dict[str, Function]:
@@ -184,7 +185,7 @@ def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
 def wrong_names(
     node: ast.FunctionDef, known: dict[str, bool], space: dict[str, Any]
 ) -> Iterator[tuple[ast.AST, str]]:
-    """Names and tables that there are not, and a new value for the tables."""
+    """Names and tables that there are not, and writes to tables in which no policy has anything."""
     names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
     bound = {argument.arg for argument in node.args.args}
     bound |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
@@ -194,6 +195,9 @@ def wrong_names(
     for part in ast.walk(node):
         if isinstance(part, ast.Attribute) and part.attr not in (*COMPILED, *RAM_VIEWS):
             yield part, f"no table m.{part.attr}"
+        if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
+            if isinstance(part.value, ast.Attribute) and part.value.attr not in WRITABLE:
+                yield part, f"a policy writes to m.frame and m.kernel, not to m.{part.value.attr}"
 
 
 def wrong_calls(node: ast.FunctionDef, takes: dict[str, int]) -> Iterator[tuple[ast.AST, str]]:
