@@ -80,6 +80,7 @@ class Runner:
         self._waited = 0.0  # seconds that the present command ran interpreted
         self._build: Build | None = None  # of the full code that is awaited
         self._given_up = False
+        self._told = ""  # why the cache is not used
 
     def begin(self) -> None:
         """A command starts to run the machine.  UserError if it is to run compiled and cannot."""
@@ -164,8 +165,9 @@ class Runner:
             self.say_trouble(build)
 
     def say_trouble(self, build: Build) -> None:
-        """Tell why the cache is not used, to who wants to know."""
-        if self.verbose and build.trouble:
+        """Tell why the cache is not used, once, to who wants to know."""
+        if self.verbose and build.trouble and build.trouble != self._told:
+            self._told = build.trouble
             self.tell(build.trouble, notice=True)
 
     def close(self) -> None:

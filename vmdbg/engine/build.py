@@ -7,6 +7,7 @@ are one object in a process, so that nothing is compiled twice.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 
@@ -74,8 +75,11 @@ class Build:
             except cache.CacheError as error:
                 self.trouble = str(error)
                 found = None
-            if found is not None:
-                self._full = native.Code(found, self.entry, native.FULL, from_cache=True)
+            try:
+                if found is not None:
+                    self._full = native.Code(found, self.entry, native.FULL, from_cache=True)
+            except RuntimeError as error:
+                self.trouble = f"{os.path.join(cache.folder(), self.key)} is made anew: {error}."
         return self._full
 
     def quick(self) -> native.Code:
