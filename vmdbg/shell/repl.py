@@ -5,8 +5,11 @@ This file and `lexer` are the only importers of prompt_toolkit and pygments.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import termios
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -26,7 +29,7 @@ from vmdbg.shell.script import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
@@ -102,7 +105,7 @@ class TerminalSource(Source):
             self._history.append_string(line)
         coloured = session.output.coloured
         self._below = ""
-        output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        self._output = output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
         output.enable_cpr = False
         self._prompt: PromptSession[str] = PromptSession(
             history=self._history,
@@ -127,11 +130,34 @@ class TerminalSource(Source):
             self._below = self._session.toolbar()
             self._prompt.bottom_toolbar = lambda: self._below
         try:
-            line = self._prompt.prompt(prompt)
+            with self.given_back():
+                line = self._prompt.prompt(prompt)
         except EOFError:
             return None
         self.line_number += 1
         return line
+
+
+    @contextlib.contextmanager
+    def given_back(self) -> Iterator[None]:
+        """While this holds, a signal that ends vmdbg leaves the terminal as it is now."""
+        found = termios.tcgetattr(sys.stdin.fileno())
+
+        def end(number: int, frame: object) -> None:
+            self._output.disable_bracketed_paste()
+            self._output.show_cursor()
+            self._output.write_raw("\r\n")
+            self._output.flush()
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, found)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def bindings(hide_toolbar: Callable[[], None]) -> KeyBindings:
