@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,115 @@ def test_an_edited_function_is_compiled_again_and_everything_else_comes_from_the
     back = run(package, cache)
     assert back["cached"]
     assert happened(back) == happened(first)
+
+
+KEY = """
+from vmdbg.machine.config import load_config
+from vmdbg.machine.machine import Machine
+print(Machine(load_config("default")).build().key)
+"""
+
+
+def key_of(package: Path) -> str:
+    """The name of the default machine's code, as a new process with that package sees it."""
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    command = [sys.executable, "-P", "-c", KEY]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+#: One edit each of what compiled code is made from: a file, what was there, what is there then.
+EDITS = (
+    ("hardware/tlb.py", "return (SIZES >> (size << 3)) & 255", "return (SIZES >> (size << 3)) & 127"),
+    ("kernel/scheduler.py", "MAX_FAULTS = ", "MAX_FAULTS = 1 + "),
+    ("state/events.py", "AGE = event(", "ELDER = event('elder', 'pfn', '', '')\nAGE = event("),
+    (
+        "state/tables.py",
+        "    base      where CPU 0's rows",
+        "    new       a column\n    base      where CPU 0's rows",
+    ),
+    ("formats/x86.py", "\n@reads", "\n\n@reads"),
+    ("engine/lowering.py", "\nclass Lowering", "\n\nclass Lowering"),
+    ("engine/native.py", '"sroa", "simplify_cfg"', '"simplify_cfg", "sroa"'),
+    ("engine/language.py", "MOST_ROUNDS = 1 << 25", "MOST_ROUNDS = 1 << 24"),
+)
+
+
+def test_an_edit_of_anything_that_code_is_made_from_gives_it_another_name(package: Path) -> None:
+    base = key_of(package)
+    assert key_of(package) == base
+    for file, old, new in EDITS:
+        path = package / "vmdbg" / file
+        text = path.read_text("utf-8")
+        assert old in text, (file, old)
+        path.write_text(text.replace(old, new, 1), "utf-8")
+        assert key_of(package) != base, file
+        path.write_text(text, "utf-8")
+        assert key_of(package) == base, file
+
+
+def test_the_order_of_tables_is_part_of_the_name(package: Path) -> None:
+    """Compiled code knows a table by its place."""
+    base = key_of(package)
+    path = package / "vmdbg" / "state" / "tables.py"
+    text = path.read_text("utf-8")
+    swapped = re.sub(r"^table\(", "later(", text, flags=re.MULTILINE)
+    delayed = (
+        "LATER = []\n\n\ndef later(*given, **named):\n    LATER.append((given, named))\n\n\n"
+        "def make():\n    LATER.sort(key=lambda one: one[0][0])\n"
+        "    for given, named in LATER:\n        table(*given, **named)\n\n\n"
+    )
+    first = swapped.index("# --- hardware")
+    last = swapped.index("#: Extra views of the memory")
+    path.write_text(swapped[:first] + delayed + swapped[first:last] + "make()\n" + swapped[last:], "utf-8")
+    assert key_of(package) != base
+
+
+CHANGING = """
+import sys
+from vmdbg.engine.sources import SourceError
+from vmdbg.machine.config import load_config
+from vmdbg.machine.machine import Machine
+
+machine = Machine(load_config("pressure").with_({"kernel.policy": "fifo"}))
+path, old, new, when = sys.argv[1:]
+def edit():
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    assert text.count(old) == 1
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))
+if when == "before":
+    edit()
+build = machine.build()
+if when == "after":
+    edit()
+try:
+    build.full()
+except SourceError as error:
+    print(error)
+print(build.key)
+"""
+
+
+def test_hot_source_that_changes_while_vmdbg_runs_is_not_compiled(package: Path, tmp_path: Path) -> None:
+    """The interpreted engine has the old one: both are to be the same."""
+    cache = tmp_path / "cache"
+    file = package / "vmdbg" / "kernel" / "policies" / "queue.py"
+    environment = {**os.environ, "PYTHONPATH": str(package), "VMDBG_CACHE": str(cache)}
+    old, new = (
+        "m.frame[frame * FRAME + FRAME_PREVIOUS] = newest",
+        "m.frame[frame * FRAME + FRAME_PREVIOUS] = -1",
+    )
+    whole = file.read_text("utf-8")
+    for when in ("before", "after"):
+        file.write_text(whole, "utf-8")
+        command = [sys.executable, "-P", "-c", CHANGING, str(file), old, new, when]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"{file} has changed since vmdbg read it: queue_append\n")
+    assert os.listdir(cache) == []
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""What hot code may say: what Python and Numba understand alike.  Reads the sources; imports nothing hot."""
+"""What hot code may say: what both engines understand alike.  Reads the sources; imports nothing hot."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ MARKS = ("reads", "writes", "twin")
 INTERPRETED = {"halt": "raises, to leave an operation at an event"}
 #: Shift counts that are no constant and not masked, by function and text, and why they are 0 to 63.
 DEPTH, LOW = "a depth or size index is below 8", "what is left of a shift of the format's own tables"
+BYTE, PAGE = "a byte of the format's shifts or numbers of bits", "a page has at least 8 bytes"
 SHIFTS = {
     ("misaligned", "depth << 3"): DEPTH,
     ("misaligned", "low"): LOW,
@@ -34,6 +35,17 @@ SHIFTS = {
     ("size_shift", "size << 3"): DEPTH,
     ("table_frames", "depth << 3"): DEPTH,
     ("access", "part << 3"): "a part of an access of at most 8 bytes is at most 7 bytes",
+    ("walk_from", "SHIFTS >> at & 255"): BYTE,
+    ("walk_from", "BITS >> at & 255"): BYTE,
+    ("leaf_entry", "SHIFTS >> at & 255"): BYTE,
+    ("leaf_entry", "BITS >> at & 255"): BYTE,
+    ("table_frames", "BITS >> (depth << 3) & 255"): BYTE,
+    ("zero_frame", "PAGE_BITS - 3"): PAGE,
+    ("fill_cached", "PAGE_BITS - 3"): PAGE,
+    ("write_back", "PAGE_BITS - 3"): PAGE,
+    ("copy_on_write", "PAGE_BITS - 3"): PAGE,
+    ("copy_out", "PAGE_BITS - 3"): PAGE,
+    ("copy_in", "PAGE_BITS - 3"): PAGE,
 }
 
 

@@ -86,22 +86,6 @@ def test_both_engines_run_the_file(ready: Callable[[Machine], Machine], both: No
     assert ends[0] == ends[1]
 
 
-@pytest.mark.engine
-@pytest.mark.slow
-def test_a_compiled_index_outside_a_table_is_a_mistake_of_the_file(
-    tmp_path: Path, ready: Callable[[Machine], Machine], both: None
-) -> None:
-    file = tmp_path / "wild.py"
-    file.write_text(HEAD + "@reads\ndef victim(m, pid):\n    return m.frame[1 << 40]\n")
-    machine = machine_of(file)
-    read_pages(machine, list(range(9)))
-    ready(machine)
-    digest = machine.digest()
-    with pytest.raises(InputError, match=r"wild\.py:4: m\.frame\[1099511627776\] is out of range"):
-        machine.run(100, True)
-    assert machine.digest() == digest
-
-
 VICTIM = "@reads\ndef victim(m, pid):\n    {}\n    return -1\n"
 
 
@@ -156,6 +140,42 @@ VICTIM = "@reads\ndef victim(m, pid):\n    {}\n    return -1\n"
         (HEAD + VICTIM.format("if pid:\n        return"), 3, "nothing on others"),
         (HEAD + "@reads\ndef victim(m, pid):\n    if pid:\n        return 1\n", 3, "nothing on others"),
         (HEAD + "@reads\ndef victim(m, pid):\n    pass\n", 3, "has to return a frame"),
+        (HEAD + VICTIM.format("x = 1 << (pid & 127)"), 4, "a shift by pid & 127, which may"),
+        (HEAD + VICTIM.format("x = 1 << (pid & 63) + 1"), 4, "a shift by"),
+        (HEAD + VICTIM.format("x = 1 << 3 - (pid & 7)"), 4, "a shift by"),
+        (HEAD + "K = 64\n" + VICTIM.format("x = pid >> K"), 5, "a shift by K"),
+        (HEAD + "K = 3\n" + VICTIM.format("x = pid >> K - 5"), 5, "a shift by K - 5"),
+        (HEAD + VICTIM.format("K = 70\n    x = pid >> K"), 5, "a shift by K"),
+        (HEAD + VICTIM.format("x = 1 << 64"), 4, "a shift by 64"),
+        (HEAD + VICTIM.format("x = m"), 4, "m is the machine, no number"),
+        (HEAD + VICTIM.format("x = m.frame"), 4, r"a table is no number: m\.frame"),
+        (HEAD + VICTIM.format("x = y = 1"), 4, "several names that get one value"),
+        (
+            HEAD + VICTIM.format("while pid:\n        pid -= 1\n    else:\n        pid = 2"),
+            4,
+            "an else of a while",
+        ),
+        (HEAD + VICTIM.format("x = 1 << 62 << 1 | 0x10000000000000000"), 4, "more than 64 bits"),
+        (HEAD + VICTIM.format("return victim(m, pid)"), 4, "it calls itself, by way of victim"),
+        (
+            HEAD
+            + VICTIM.format("return other(m, pid)")
+            + "@reads\ndef other(m, n):\n    return victim(m, n)\n",
+            4,
+            "it calls itself, by way of other",
+        ),
+        (
+            HEAD + "from vmdbg.kernel.reclaim import make_room\n@writes\ndef victim(m, pid):\n"
+            "    return make_room(m, pid)\n",
+            5,
+            "it calls itself, by way of make_room",
+        ),
+        (
+            HEAD + VICTIM.format("pass") + "@writes\ndef policy_use(m, frame):\n    m.tlb[0] = 1\n",
+            8,
+            r"not to m\.tlb",
+        ),
+        (HEAD + "age = 3\n" + VICTIM.format("pass"), 2, "there is a function age; choose another name"),
         ("def victim(:\n", 1, "not Python"),
         ("\0", 0, "not Python"),
     ],

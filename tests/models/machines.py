@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -55,9 +56,12 @@ class Build(NamedTuple):
     walk_cache: str = ""
 
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 ONE, SPLIT = ("tlb.l1",), ("tlb.l1i", "tlb.l1d")
 BUILDS = {
     "default": Build("x86_64", "clock", True, 1, True, (*ONE, "tlb.l2")),
+    "cached": Build("x86_64", "clock-cached", True, 2, True, (*ONE, "tlb.l2")),
+    "own-policy": Build("x86_64", str(EXAMPLES / "mru.py"), True, 1, True, (*ONE, "tlb.l2")),
     "trace": Build("x86_64", "fifo", False, 1, True, (*ONE, "tlb.l2")),
     "lazy": Build("x86_64", "clock", True, 3, True, (*ONE, "tlb.l2"), "lru", True, "PDPT:2 PD:2"),
     "two-cpus": Build("x86_64", "lru", True, 2, False, SPLIT, "random", False, "PD:3"),

@@ -92,6 +92,7 @@ class Runner:
         self._done = 0  # operations that it executed
         self._build: Build | None = None  # of the full code that is awaited
         self._given_up = False
+        self._told = ""  # why the cache is not used
 
     def begin(self) -> None:
         """A command starts to run the machine.  UserError if it is to run compiled and cannot."""
@@ -204,8 +205,9 @@ class Runner:
             self.say_trouble(build)
 
     def say_trouble(self, build: Build) -> None:
-        """Tell why the cache is not used, to who wants to know."""
-        if self.verbose and build.trouble:
+        """Tell why the cache is not used, once, to who wants to know."""
+        if self.verbose and build.trouble and build.trouble != self._told:
+            self._told = build.trouble
             self.tell(build.trouble)
 
     def close(self) -> None:

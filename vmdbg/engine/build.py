@@ -7,6 +7,7 @@ are one object in a process, so that nothing is compiled twice.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 
@@ -32,7 +33,8 @@ def build(bindings: Mapping[str, Any], entry: str, layout: Layout, checked: bool
     fills = {name: bound for name, bound in bindings.items() if callable(bound)}
     functions = link.reachable(link.FUNCTIONS | fills, entry)
     constants = {name: bound for name, bound in bindings.items() if not callable(bound)}
-    options = {"entry": entry, "checked": checked, "layout": sorted(layout.codes.items()), **native.target()}
+    tables = [(name, code, layout.alias[name]) for name, code in layout.codes.items()]
+    options = {"entry": entry, "checked": checked, "layout": tables, **native.target()}
     key = cache.key(functions, constants, options)
     found = _builds.get(key)
     if found is None:
@@ -73,8 +75,11 @@ class Build:
             except cache.CacheError as error:
                 self.trouble = str(error)
                 found = None
-            if found is not None:
-                self._full = native.Code(found, self.entry, native.FULL, from_cache=True)
+            try:
+                if found is not None:
+                    self._full = native.Code(found, self.entry, native.FULL, from_cache=True)
+            except RuntimeError as error:
+                self.trouble = f"{os.path.join(cache.folder(), self.key)} is made anew: {error}."
         return self._full
 
     def quick(self) -> native.Code:

@@ -38,7 +38,11 @@ def folder() -> str:
     named = os.environ.get("VMDBG_CACHE")
     if named:
         return named
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base:
+        if os.environ.get("HOME") == "":
+            return ""
+        base = os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "vmdbg") if os.path.isabs(base) else ""
 
 
@@ -72,8 +76,8 @@ def key(
     for name, function in sorted(functions.items()):
         code = function.__code__
         marks = function.__dict__["hot"]
-        add(name, marks["cold"], marks.get("checked"), code.co_filename, code.co_firstlineno, code.co_name)
-        digest.update(code.co_code)
+        add(name, marks["cold"], marks.get("checked"), code.co_filename, code.co_firstlineno)
+        add(*sources.meaning(code))
         if code.co_filename not in seen or "source" in marks:
             seen.add(code.co_filename)
             digest.update(sources.text(function))
@@ -108,13 +112,17 @@ def read(path: str, name: str) -> bytes | None:
     """The object of a build; None if there is none.  CacheError for one that is not to be trusted."""
     try:
         with opened(path) as place:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
-            with open(file, "rb") as stream:
-                status = os.fstat(stream.fileno())
-                trusted(status, os.path.join(path, name))
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not waiting at a pipe
+            file = os.open(name, flags, dir_fd=place)
+            try:
+                status = os.fstat(file)
                 if not stat.S_ISREG(status.st_mode):
                     raise CacheError(f"{os.path.join(path, name)} is no file.")
-                data = stream.read()
+                trusted(status, os.path.join(path, name))
+                with open(file, "rb", closefd=False) as stream:
+                    data = stream.read()
+            finally:
+                os.close(file)
     except FileNotFoundError:
         return None
     except OSError as error:

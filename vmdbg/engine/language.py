@@ -25,7 +25,10 @@ NODES = (
 SYMBOLS = (ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 SCRATCH = ("path", "control")  # the tables that readers may fill
 MASKS = ("KEY_SIZE", "WORD_ALLOWED", "WORD_RIGHTS")  # constants below 64
+PLAIN = "it takes plain parameters: no defaults, no stars"
 READS, WRITES = "reads", "writes"
+#: Rounds that the loops of one call of a user's function may make, in both engines.
+MOST_ROUNDS = 1 << 25
 
 
 class NotHotError(Exception):
@@ -54,32 +57,41 @@ def body_of(node: ast.FunctionDef) -> list[ast.stmt]:
 
 
 def mistakes(
-    node: ast.FunctionDef, known: Mapping[str, bool], shifts: Container[tuple[str, str]] = ()
+    node: ast.FunctionDef,
+    known: Mapping[str, bool],
+    shifts: Container[tuple[str, str]] = (),
+    constants: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[ast.AST, str]]:
     """What a function that is marked `reads` or `writes` must not say, and where.
 
     `known` has the functions that it may call, and whether each writes; `shifts` are shift counts, by
-    function and text, that are known to be 0 to 63.
+    function and text, that are known to be 0 to 63; `constants` are values of names of ints.
     """
+    if not is_plain(node.args):
+        yield node, PLAIN
+    values = {name: value for name, value in (constants or {}).items() if name not in names_of(node)}
     for statement in body_of(node):
         for part in ast.walk(statement):
-            wrong = mistake(node, part, known, shifts)
+            wrong = mistake(node, part, known) or wrong_place(part) or wrong_shift(node, part, shifts, values)
             if wrong:
                 yield part if hasattr(part, "lineno") else statement, wrong
     for early in unassigned(node):
         yield early, f"{early.id} may have no value yet"
 
 
-def mistake(
-    function: ast.FunctionDef,
-    node: ast.AST,
-    known: Mapping[str, bool],
-    shifts: Container[tuple[str, str]],
-) -> str:
+def is_plain(arguments: ast.arguments) -> bool:
+    """Are all parameters of a function plain ones?"""
+    more = (arguments.posonlyargs, arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+    return not any(more) and not arguments.defaults
+
+
+def mistake(function: ast.FunctionDef, node: ast.AST, known: Mapping[str, bool]) -> str:
     """What is wrong with one node; empty if nothing is."""
     reads = mark_of(function) == READS
     if isinstance(node, ast.Constant):
-        return "" if isinstance(node.value, int) else f"a constant that is no int: {node.value!r}"
+        if not isinstance(node.value, int):
+            return f"a constant that is no int: {node.value!r}"
+        return "" if node.value <= 1 << 63 else f"a constant that needs more than 64 bits: {node.value:#x}"
     if isinstance(node, ast.Attribute):
         if isinstance(node.value, ast.Name) and node.value.id == "m":
             return "" if isinstance(node.ctx, ast.Load) else "a table is replaced"
@@ -96,10 +108,50 @@ def mistake(
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and reads:
         if not (isinstance(node.value, ast.Attribute) and node.value.attr in SCRATCH):
             return f"a reader writes {ast.unparse(node)}"
-    count = shift_count(node)
-    if count is not None and not bounded(count) and (function.name, ast.unparse(count)) not in shifts:
-        return f"a shift by {ast.unparse(count)}, which may be below 0 or above 63"
     return ""
+
+
+def wrong_place(node: ast.AST) -> str:
+    """Is something where the language does not have it: the machine as a number, a number as a table?"""
+    if isinstance(node, ast.Assign) and len(node.targets) > 1:
+        return "several names that get one value"
+    if isinstance(node, ast.While) and node.orelse:
+        return "an else of a while"
+    if isinstance(node, ast.Name) and node.id == "m" and not isinstance(node.ctx, ast.Load):
+        return "m is the machine, no variable"
+    if isinstance(node, ast.Subscript) and not isinstance(node.value, (ast.Attribute, ast.Name)):
+        return f"no table: {ast.unparse(node.value)}"
+    match node:
+        case ast.Call(ast.Name("len"), [taken]) if not isinstance(taken, (ast.Attribute, ast.Name)):
+            return "len takes a table"
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Load):
+            if not (isinstance(node, ast.Subscript) and child is node.value or is_passed(child, node)):
+                return f"a table is no number: {ast.unparse(child)}"
+        if isinstance(child, ast.Name) and child.id == "m" and isinstance(child.ctx, ast.Load):
+            if not (isinstance(node, ast.Attribute) or is_passed(child, node)):
+                return "m is the machine, no number"
+    return ""
+
+
+def is_passed(child: ast.expr, node: ast.AST) -> bool:
+    """Is an expression an argument of the call that `node` is, and may be a table or the machine?"""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and child in node.args:
+        return node.func.id != "int" and (node.func.id != "len" or isinstance(child, ast.Attribute))
+    return False
+
+
+def wrong_shift(
+    function: ast.FunctionDef, node: ast.AST, shifts: Container[tuple[str, str]], constants: Mapping[str, int]
+) -> str:
+    """Does a node shift by what may be below 0 or above 63?"""
+    count = shift_count(node)
+    if count is None or (function.name, ast.unparse(count)) in shifts:
+        return ""
+    low, high = span(count, constants, names_of(function)) or (-1, 64)
+    if 0 <= low <= high <= 63:
+        return ""
+    return f"a shift by {ast.unparse(count)}, which may be below 0 or above 63"
 
 
 def shift_count(node: ast.AST) -> ast.expr | None:
@@ -109,20 +161,36 @@ def shift_count(node: ast.AST) -> ast.expr | None:
     return None
 
 
-def bounded(count: ast.expr) -> bool:
-    """Is a shift count a constant, or masked to at most 6 bits or to 8 (a byte of SHIFTS, BITS, SIZES)?"""
-    if isinstance(count, ast.Constant):
-        return isinstance(count.value, int) and 0 <= count.value <= 63
-    if isinstance(count, ast.Name):
-        return count.id.isupper()
-    if isinstance(count, ast.BinOp) and isinstance(count.op, (ast.Sub, ast.Add)):
-        return all(isinstance(side, ast.Constant) or bounded(side) for side in (count.left, count.right))
-    if isinstance(count, ast.BinOp) and isinstance(count.op, ast.BitAnd):
-        mask = count.right
-        if isinstance(mask, ast.Name):
-            return mask.id in MASKS
-        return isinstance(mask, ast.Constant) and (mask.value in range(64) or mask.value == 255)
-    return False
+def span(count: ast.expr, constants: Mapping[str, int], names: Container[str]) -> tuple[int, int] | None:
+    """The least and the greatest value that an expression can have; None if it is not known.
+
+    `names` are variables; any other name in capitals is a constant, of 0 to 63 if nothing else is known.
+    """
+    match count:
+        case ast.Constant(int() as value):
+            return value, value
+        case ast.Name(name) if name in constants:
+            return constants[name], constants[name]
+        case ast.Name(name) if name.isupper() and name not in names:
+            return 0, 63
+        case ast.BinOp(left, ast.Add() | ast.Sub() as op, right):
+            first, second = span(left, constants, names), span(right, constants, names)
+            if first is None or second is None:
+                return None
+            if isinstance(op, ast.Add):
+                return first[0] + second[0], first[1] + second[1]
+            return first[0] - second[1], first[1] - second[0]
+        case ast.BinOp(_, ast.BitAnd(), mask):
+            if isinstance(mask, ast.Name) and mask.id not in (*constants, *MASKS):
+                return None
+            most = span(mask, constants, names)
+            return (0, most[1]) if most is not None and most[0] >= 0 else None
+    return None
+
+
+def names_of(node: ast.FunctionDef) -> set[str]:
+    """A function's parameters, and the names to which it assigns."""
+    return assigned(node) | {argument.arg for argument in node.args.args}
 
 
 def assigned(node: ast.FunctionDef) -> set[str]:

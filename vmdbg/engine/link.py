@@ -17,7 +17,7 @@ import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
     from typing import Any, TypeVar
 
     F = TypeVar("F", bound="Callable[..., Any]")
@@ -107,11 +107,13 @@ def link(bindings: Mapping[str, Any], twins: bool = True) -> dict[str, Callable[
         else:
             constants[name] = bound
     spaces: dict[str, dict[str, Any]] = {}
+    own: dict[str, Container[str]] = {}  # names of ints that a user's file has itself
     copies: dict[str, Callable[..., Any]] = {}
     for name, original in originals.items():
         module = original.__module__
         space = spaces.get(module)
         if space is None:
+            own[module] = original.__dict__["hot"].get("names", ())
             space = spaces[module] = {
                 key: value for key, value in original.__globals__.items() if type(value) is int
             }
@@ -122,8 +124,8 @@ def link(bindings: Mapping[str, Any], twins: bool = True) -> dict[str, Callable[
         copy.__module__ = module
         copy.__dict__.update(original.__dict__)
         copies[name] = copy
-    for space in spaces.values():
-        space.update(constants)
+    for module, space in spaces.items():
+        space.update({name: value for name, value in constants.items() if name not in own[module]})
         space.update(copies)
     return copies
 

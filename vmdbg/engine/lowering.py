@@ -5,8 +5,10 @@ tables of `m`.  Constants of the build are folded while translating, and a branc
 never translated.  Every local name is a word on the stack, which LLVM's `sroa` makes a register.
 
 What Python leaves to an exception is defined here, so that no input makes compiled code undefined: what
-is divided by zero gives 0, and a shift whose count is no constant counts modulo 64.  A checked function
-ends with a failure instead of dividing by zero.
+is divided by zero gives 0, a shift whose count is no constant counts modulo 64, and what is stored in a
+narrow table loses its high bits.  A checked function ends with a failure instead, and before an index that
+is outside a table.  The loops of checked functions that are not all of a checked build, so a user's policy
+and what that calls, end with a failure too: after MOST_ROUNDS rounds in one call.
 """
 
 # Long: the whole language stands here, each construct once.
@@ -15,7 +17,7 @@ from __future__ import annotations
 import ast
 import operator
 
-from vmdbg.engine.language import NotHotError, assigned
+from vmdbg.engine.language import MOST_ROUNDS, NotHotError, assigned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Lowering:
         marks = function.__dict__["hot"]
         self.cold, self.users = marks["cold"], "source" in marks
         self.checked = checked
+        self.counts = checked and (self.users or not module.checked)
         self.constants = {k: v for k, v in function.__globals__.items() if type(v) is int}
         names = [argument.arg for argument in self.tree.args.args]
         given = dict(zip(names, [*tables, *[""] * len(names)], strict=False))
@@ -62,23 +65,25 @@ class Lowering:
         self.locals = {*names, *assigned(self.tree)}
         self.symbol = module.mangled(name, tables, checked)
         self.lines: list[str] = []
-        self.slots: dict[str, str] = {}
+        self.slots: dict[str, str] = {}  # of local names, whose letters need not be LLVM's
         self.loops: list[tuple[str, str]] = []
         self.names = 0
         self.open = True  # may the present block go on?
 
     def text(self) -> str:
         """The definition."""
-        for name in self.parameters:
-            self.emit(f"store i64 %a.{name}, ptr {self.slot(name)}")
+        if self.counts:
+            self.emit(f"store i64 0, ptr {self.slot('its rounds')}")
+        for number, name in enumerate(self.parameters):
+            self.emit(f"store i64 %a.{number}, ptr {self.slot(name)}")
         self.block(self.tree.body)
         self.emit("ret i64 0")
         entry = self.name == self.module.entry
-        head = ", ".join(["ptr %m", *[f"i64 %a.{name}" for name in self.parameters]])
-        kind = "#2" if entry else "#1" if self.cold else "#0"
+        head = ", ".join(["ptr %m", *[f"i64 %a.{number}" for number in range(len(self.parameters))]])
+        kind = "#2" if entry or self.users else "#1" if self.cold else "#0"
         stack = "".join(f"  {slot} = alloca i64\n" for slot in self.slots.values())
         return (
-            f"define {'' if entry else 'internal '}i64 @{self.symbol}({head}) {kind} {{\n"
+            f"define {'' if entry else 'internal '}i64 {self.symbol}({head}) {kind} {{\n"
             f"entry:\n{stack}  br label %start\nstart:\n" + "\n".join(self.lines) + "\n}"
         )
 
@@ -109,7 +114,7 @@ class Lowering:
 
     def slot(self, name: str) -> str:
         """Where a local name is kept."""
-        return self.slots.setdefault(name, f"%v.{name}")
+        return self.slots.setdefault(name, f"%v.{len(self.slots)}")
 
     def refused(self, node: ast.AST, wrong: str) -> NotHotError:
         """What to raise for a node that is not of the language."""
@@ -132,12 +137,12 @@ class Lowering:
                 self.number(value)
             case ast.Assign([target], value):
                 self.assign(target, self.number(value))
-            case ast.AugAssign(ast.Name(name), op, value):
-                old = self.value(f"load i64, ptr {self.slot(name)}")
-                self.emit(f"store i64 {self.binary(item, op, old, value)}, ptr {self.slot(name)}")
+            case ast.AugAssign(ast.Name() as target, op, value) if self.is_number(target):
+                old = self.number(target)
+                self.assign(target, self.binary(item, op, old, value))
             case ast.AugAssign(ast.Subscript() as target, op, value):
                 table, place = self.place(target)
-                self.store(table, place, self.binary(item, op, self.load(table, place), value))
+                self.store(item, table, place, self.binary(item, op, self.load(table, place), value))
             case ast.Return(value):
                 self.emit(f"ret i64 {0 if value is None else self.number(value)}")
             case ast.If(test, body, orelse):
@@ -154,11 +159,11 @@ class Lowering:
     def assign(self, target: ast.expr, value: str) -> None:
         """Give a name or an element of a table a value."""
         match target:
-            case ast.Name(name) if name != "m" and name not in self.tables:
+            case ast.Name(name) if self.is_number(target):
                 self.emit(f"store i64 {value}, ptr {self.slot(name)}")
             case ast.Subscript():
                 table, place = self.place(target)
-                self.store(table, place, value)
+                self.store(target, table, place, value)
             case _:
                 raise self.refused(target, f"an assignment to {ast.unparse(target)}")
 
@@ -186,11 +191,21 @@ class Lowering:
         self.label(head)
         self.condition(test, first, after)
         self.label(first)
+        if self.counts:
+            self.count_round(test)
         self.loops.append((head, after))
         self.block(body)
         self.loops.pop()
         self.emit(f"br label %{head}")
         self.label(after)
+
+    def count_round(self, node: ast.AST) -> None:
+        """One more round of the function's loops: it fails when they are too many."""
+        slot = self.slot("its rounds")
+        rounds = self.value(f"add i64 {self.value(f'load i64, ptr {slot}')}, 1")
+        self.emit(f"store i64 {rounds}, ptr {slot}")
+        many = self.value(f"icmp ugt i64 {rounds}, {MOST_ROUNDS}")
+        self.fail_if(many, node, f"a loop of more than {MOST_ROUNDS} rounds", "0")
 
     # -- constants of the build
 
@@ -205,8 +220,13 @@ class Lowering:
                 return self.folded(node, op, 0, self.constant(operand))
             case ast.BinOp(left, op, right):
                 return self.folded(node, op, self.constant(left), self.constant(right))
-            case ast.Compare(left, [op], [right]):
-                return self.folded(node, op, self.constant(left), self.constant(right))
+            case ast.Compare(left, ops, others):
+                for sign, right in zip(ops, others, strict=True):
+                    known = self.folded(node, sign, self.constant(left), self.constant(right))
+                    if not known:
+                        return known
+                    left = right
+                return 1
             case ast.BoolOp(op, values):
                 decides = isinstance(op, ast.Or)
                 known = None
@@ -240,9 +260,8 @@ class Lowering:
                 self.emit(f"br label %{yes if known else no}")
             case ast.BoolOp(op, values):
                 decides = isinstance(op, ast.Or)
+                values = self.undecided(op, values)
                 for value in values[:-1]:
-                    if self.constant(value) is not None and bool(self.constant(value)) != decides:
-                        continue
                     further = self.fresh("or" if decides else "and")
                     self.condition(value, yes if decides else further, further if decides else no)
                     self.label(further)
@@ -257,17 +276,20 @@ class Lowering:
 
     def compare(self, node: ast.Compare, yes: str, no: str) -> None:
         """A comparison, or a chain of them, of which each is made only if those before it hold."""
-        left = self.number(node.left)
+        before, left = self.constant(node.left), self.number(node.left)
         for number, (op, other) in enumerate(zip(node.ops, node.comparators, strict=True)):
             if type(op) not in COMPARISONS:
                 raise self.refused(node, f"the comparison {ast.unparse(node)}")
-            right = self.number(other)
+            known, right = self.constant(other), self.number(other)
+            if self.folded(node, op, before, known) == 0:
+                self.emit(f"br label %{no}")
+                return
             bit = self.value(f"icmp {COMPARISONS[type(op)]} i64 {left}, {right}")
             further = yes if number == len(node.ops) - 1 else self.fresh("chain")
             self.emit(f"br i1 {bit}, label %{further}, label %{no}")
             if further != yes:
                 self.label(further)
-            left = right
+            before, left = known, right
 
     # -- ints
 
@@ -275,10 +297,11 @@ class Lowering:
         """An expression; returns the name of its value, or a number."""
         known = self.constant(node)
         if known is not None:
-            low = known & (1 << 64) - 1
-            return str(low - (1 << 64) if low >> 63 else low)
+            if not -(1 << 63) <= known < 1 << 63:
+                raise self.refused(node, f"a constant that needs more than 64 bits: {known:#x}")
+            return str(int(known))
         match node:
-            case ast.Name(name) if name in self.locals and name != "m" and name not in self.tables:
+            case ast.Name(name) if name in self.locals and self.is_number(node):
                 return self.value(f"load i64, ptr {self.slot(name)}")
             case ast.BinOp(left, op, right):
                 return self.binary(node, op, self.number(left), right)
@@ -303,6 +326,10 @@ class Lowering:
                 return self.call(node, name, arguments)
         raise self.refused(node, f"the expression {ast.unparse(node)}")
 
+    def is_number(self, node: ast.Name) -> bool:
+        """Is a name neither that of the machine nor of a table?"""
+        return node.id != "m" and node.id not in self.tables
+
     def chosen(self, test: ast.expr, body: Callable[[], str], orelse: Callable[[], str]) -> str:
         """One of two values."""
         known = self.constant(test)
@@ -323,10 +350,8 @@ class Lowering:
         """`and` or `or` as an expression: the operand that decides."""
         decides = isinstance(op, ast.Or)
         slot, after = self.slot(self.fresh("deciding")), self.fresh("after")
+        values = self.undecided(op, values)
         for value in values[:-1]:
-            known = self.constant(value)
-            if known is not None and bool(known) != decides:
-                continue
             number = self.number(value)
             self.emit(f"store i64 {number}, ptr {slot}")
             further = self.fresh("or" if decides else "and")
@@ -338,6 +363,17 @@ class Lowering:
         self.label(after)
         return self.value(f"load i64, ptr {slot}")
 
+    def undecided(self, op: ast.boolop, values: list[ast.expr]) -> list[ast.expr]:
+        """The operands of `and` or `or` that may be asked: a constant is passed over, or is the last one."""
+        found = []
+        for value in values:
+            known = self.constant(value)
+            if known is None:
+                found.append(value)
+            elif bool(known) == isinstance(op, ast.Or) or value is values[-1]:
+                return [*found, value]
+        return found
+
     def binary(self, node: ast.AST, op: ast.operator, left: str, other: ast.expr) -> str:
         """An operator and its two operands."""
         known = self.constant(other)
@@ -346,12 +382,14 @@ class Lowering:
             if known is not None and not 0 <= known < 64:
                 raise self.refused(node, f"a shift by {known}")
             if known is None and self.checked:
+                self.fail_if(self.value(f"icmp ugt i64 {right}, 63"), node, "a shift by {}", right)
+            elif known is None:
                 right = self.value(f"and i64 {right}, 63")
         if type(op) in ARITHMETIC:
             return self.value(f"{ARITHMETIC[type(op)]} i64 {left}, {right}")
         if not isinstance(op, (ast.FloorDiv, ast.Mod)):
             raise self.refused(node, f"the operator {type(op).__name__}")
-        if known is not None and known > 0 and known & known - 1 == 0:
+        if known is not None and 0 < known < 1 << 63 and known & known - 1 == 0:
             if isinstance(op, ast.FloorDiv):
                 return self.value(f"ashr i64 {left}, {known.bit_length() - 1}")
             return self.value(f"and i64 {left}, {known - 1}")
@@ -389,6 +427,13 @@ class Lowering:
                 return self.tables[name]
         raise self.refused(node, f"no table: {ast.unparse(node)}")
 
+    def words(self, node: ast.expr) -> str:
+        """The table of words that an expression names."""
+        table = self.table(node)
+        if WIDTHS[self.module.layout.codes[table]] != 64:
+            raise self.refused(node, f"no table of words: {ast.unparse(node)}")
+        return table
+
     def word(self, number: int) -> str:
         """The address of a word of `m`."""
         return self.value(f"getelementptr i8, ptr %m, i64 {number * WORD}")
@@ -412,7 +457,7 @@ class Lowering:
         """The address of an element; a checked function fails if there is none."""
         if self.checked:
             outside = self.value(f"icmp uge i64 {index}, {self.length(table)}")
-            self.fail_if(outside, node, f"m.{table}", index)
+            self.fail_if(outside, node, f"m.{table}[{{}}] is out of range", index)
         width = WIDTHS[self.module.layout.codes[table]]
         return self.value(f"getelementptr inbounds i{width}, ptr {self.address(table)}, i64 {index}")
 
@@ -423,30 +468,38 @@ class Lowering:
         found = self.value(f"load i{width}, ptr {place}, align {width // 8}, !tbaa !{tag}")
         return found if width == 64 else self.value(f"zext i{width} {found} to i64")
 
-    def store(self, table: str, place: str, value: str) -> None:
-        """Give an element a value; a narrow one takes its low bits."""
+    def store(self, node: ast.AST, table: str, place: str, value: str) -> None:
+        """Give an element a value; a narrow one takes its low bits, or a checked function fails."""
         width = WIDTHS[self.module.layout.codes[table]]
         if width < 64:
+            if self.checked:
+                wide = self.value(f"icmp uge i64 {value}, {1 << width}")
+                self.fail_if(wide, node, f"{{}} does not fit m.{table}", value)
             value = self.value(f"trunc i64 {value} to i{width}")
         tag = self.module.alias_class(table)
         self.emit(f"store i{width} {value}, ptr {place}, align {width // 8}, !tbaa !{tag}")
 
     # -- failures
 
-    def fail_if(self, bit: str, node: ast.AST, what: str, index: str) -> None:
-        """End the function where `bit` holds, and say why."""
+    def fail_if(self, bit: str, node: ast.AST, what: str, number: str) -> None:
+        """End the function where `bit` holds, and say why; `{}` stands for the number."""
         fails, goes = self.fresh("fails"), self.fresh("goes")
         self.emit(f"br i1 {bit}, label %{fails}, label %{goes}, !prof !4")
         self.label(fails)
         text = self.module.failure_text(self.name, node, what)
         failure = self.module.layout.failure
         self.emit(f"store ptr {text}, ptr {self.word(failure)}, align {WORD}")
-        self.emit(f"store i64 {index}, ptr {self.word(failure + 1)}, align {WORD}")
+        self.emit(f"store i64 {number}, ptr {self.word(failure + 1)}, align {WORD}")
+        if self.users:
+            self.emit(f"store ptr {text}, ptr {self.word(failure + 2)}, align {WORD}")
         self.emit("ret i64 0")
         self.label(goes)
 
     def pass_failure_on(self, node: ast.AST) -> None:
-        """End the function if the one that it called has failed; a user's function says where it stands."""
+        """End the function if the one that it called has failed.
+
+        The innermost function of a user's on the way says where it stands.
+        """
         failed = self.value(f"load ptr, ptr {self.word(self.module.layout.failure)}, align {WORD}")
         bit = self.value(f"icmp ne ptr {failed}, null")
         fails, goes = self.fresh("fails"), self.fresh("goes")
@@ -454,7 +507,11 @@ class Lowering:
         self.label(fails)
         if self.users:
             text = self.module.failure_text(self.name, node, "")
-            self.emit(f"store ptr {text}, ptr {self.word(self.module.layout.failure + 2)}, align {WORD}")
+            word = self.word(self.module.layout.failure + 2)
+            inner = self.value(f"load ptr, ptr {word}, align {WORD}")
+            known = self.value(f"icmp ne ptr {inner}, null")
+            place = self.value(f"select i1 {known}, ptr {inner}, ptr {text}")
+            self.emit(f"store ptr {place}, ptr {word}, align {WORD}")
         self.emit("ret i64 0")
         self.label(goes)
 
@@ -468,9 +525,9 @@ class Lowering:
             case "len", [value]:
                 return self.length(self.table(value))
             case "zero_words", [target, start, count]:
-                return self.zero_words(node, self.table(target), self.number(start), self.number(count))
+                return self.zero_words(node, self.words(target), self.number(start), self.number(count))
             case "copy_words", [target, to, source, start, count]:
-                between = self.table(target), self.table(source)
+                between = self.words(target), self.words(source)
                 return self.copy_words(
                     node, *between, self.number(to), self.number(start), self.number(count)
                 )
@@ -490,9 +547,10 @@ class Lowering:
             tables.append(self.table(argument) if passed else "")
             if not whole and not passed:
                 values.append(f"i64 {self.number(argument)}")
+        self.module.calls.setdefault(self.name, {}).setdefault(name, node)
         checked = self.checked or self.module.is_checked(name)
         symbol = self.module.symbol(name, tuple(tables), checked)
-        result = self.value(f"call i64 @{symbol}({', '.join(values)})")
+        result = self.value(f"call i64 {symbol}({', '.join(values)})")
         if checked or self.module.can_fail(name):
             self.pass_failure_on(node)
         return result
@@ -517,7 +575,8 @@ class Lowering:
         if self.checked:
             length = self.length(table)
             many = self.value(f"icmp ugt i64 {count}, {length}")
-            self.fail_if(many, node, f"m.{table}", count)
+            self.fail_if(many, node, f"m.{table} has no {{}} words", count)
             last = self.value(f"sub i64 {length}, {count}")
-            self.fail_if(self.value(f"icmp ugt i64 {start}, {last}"), node, f"m.{table}", start)
+            outside = self.value(f"icmp ugt i64 {start}, {last}")
+            self.fail_if(outside, node, f"m.{table}[{{}}] is out of range", start)
         return self.value(f"getelementptr inbounds i64, ptr {self.address(table)}, i64 {start}")

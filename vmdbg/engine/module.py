@@ -10,7 +10,7 @@ build, functions that are marked so (a policy of a user's), and whatever these c
 
 from __future__ import annotations
 
-from vmdbg.engine.language import NotHotError, unassigned
+from vmdbg.engine.language import PLAIN, NotHotError, is_plain, unassigned
 from vmdbg.engine.link import reachable
 from vmdbg.engine.lowering import Lowering
 from vmdbg.engine.sources import Sources
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     Function = Callable[..., Any]
 
-#: Words behind the tables: the text of the place that failed; the index; the place in a user's function.
-FAILURE = ("place", "index", "caller")
+#: Words behind the tables: the text of the place that failed; its number; the place in a user's function.
+FAILURE = ("place", "number", "caller")
 
 
 class Layout:
@@ -57,20 +57,33 @@ class Module:
         self.translated: dict[str, str] = {}
         self.texts: dict[str, str] = {}  # constants that failures point to
         self.failing: dict[str, bool] = {}
+        self.calls: dict[str, dict[str, ast.AST]] = {}
         self.waiting: list[tuple[str, tuple[str, ...], bool]] = []
         self.symbol(entry, (), self.is_checked(entry))
         while self.waiting:
             name, tables, safe = self.waiting.pop()
             lowered = Lowering(self, name, tables, safe)
             self.translated[lowered.symbol] = lowered.text()
+        self.refuse_recursion(entry, [])
 
     def tree(self, name: str) -> ast.FunctionDef:
-        """The definition of a function; it reads no name before that has a value.  NotHotError."""
+        """The definition of a function, with a head of the language's; it reads no name before that has a
+        value.  NotHotError."""
         if name not in self.trees:
             tree = self.trees[name] = self.sources.definition(name)
+            if not is_plain(tree.args):
+                raise self.error(name, tree, PLAIN)
             for early in unassigned(tree):
                 raise self.error(name, early, f"{early.id} may have no value yet")
         return self.trees[name]
+
+    def refuse_recursion(self, name: str, way: list[str]) -> None:
+        """NotHotError if a function that `name` calls is one of those that led to it: nothing would bound
+        the stack."""
+        for called, node in self.calls.pop(name, {}).items():
+            if called in (*way, name):
+                raise self.error(name, node, f"it calls itself, by way of {called}")
+            self.refuse_recursion(called, [*way, name])
 
     def error(self, name: str, node: ast.AST, wrong: str) -> NotHotError:
         """What is not of the language, with its place."""
@@ -95,10 +108,13 @@ class Module:
             self.waiting.append((name, tables, safe))
         return found
 
-    @staticmethod
-    def mangled(name: str, tables: tuple[str, ...], safe: bool) -> str:
-        """The symbol of a function; one that takes tables has a copy for each choice of them."""
-        return ".".join([name, *filter(None, tables), *(["checked"] if safe else [])])
+    def mangled(self, name: str, tables: tuple[str, ...], safe: bool) -> str:
+        """The symbol of a function; one that takes tables has a copy for each choice of them.
+
+        It is quoted: Python's names may have letters that LLVM's have not.
+        """
+        parts = [name] if name == self.entry else [name, *tables, "checked" if safe else ""]
+        return f'@"{".".join(parts)}"'
 
     def failure_text(self, name: str, node: ast.AST, what: str) -> str:
         """The constant that tells of a failure: file, line, function, what; each ends with a zero byte."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 
+from vmdbg.engine.checked import Failure
 from vmdbg.engine.module import FAILURE
 
 TYPE_CHECKING = False
@@ -82,21 +83,6 @@ def compiled(text: str, tier: str) -> bytes:
             getattr(passes, f"add_{name}_pass")()
         passes.run(module, binding.create_pass_builder(machine, binding.PipelineTuningOptions()))
     return bytes(machine.emit_object(module))
-
-
-class Failure(IndexError):
-    """A checked function found no such element, or a divisor of 0.
-
-    `said` names the table, the index and the function; `path` and `line` are where that stands; `caller`
-    is the (path, line) of the call in a user's function that led there, or the place itself.
-    """
-
-    def __init__(self, path: str, line: int, function: str, what: str, index: int) -> None:
-        at = f"{what}[{index}] is out of range" if what.startswith("m.") else what
-        self.said = f"{at}, in {function}"
-        super().__init__(f"{self.said} ({path}:{line})")
-        self.path, self.line = path, line
-        self.caller = path, line
 
 
 class Tables:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
-import os
 import sys
-import time
+import types
 
 from vmdbg.engine.language import body_of
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     Function = Callable[..., Any]
-
-STARTED = time.time()
 
 
 class SourceError(Exception):
@@ -33,11 +30,8 @@ def text(function: Function) -> bytes:
     kept = function.__dict__["hot"].get("source")
     if kept is not None:
         return bytes(kept)
-    path = function.__code__.co_filename
     try:
-        if os.stat(path).st_mtime > STARTED:
-            raise SourceError(f"{path} was changed after vmdbg had started")
-        with open(path, "rb") as file:
+        with open(function.__code__.co_filename, "rb") as file:
             return file.read()
     except OSError:
         return loaded(function)
@@ -64,16 +58,22 @@ class Sources:
         self.files: dict[str, dict[int, ast.FunctionDef]] = {}
 
     def definition(self, name: str) -> ast.FunctionDef:
-        """The definition of a function, without docstring.  SourceError."""
+        """The definition of a function, without docstring.
+
+        SourceError if it is not what the interpreted engine runs: the file has changed since it was imported.
+        """
         function = self.functions[name]
         path, line = function.__code__.co_filename, function.__code__.co_firstlineno
         if path not in self.files:
-            tree = ast.parse(text(function), path)
+            try:
+                tree = ast.parse(text(function), path)
+            except (SyntaxError, ValueError) as error:
+                raise SourceError(f"{path} has changed, and is no Python: {error}") from None
             found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
             self.files[path] = {first_line(node): node for node in found}
         node = self.files[path].get(line)
-        if node is None or node.name != function.__code__.co_name:
-            raise SourceError(f"{path}:{line}: {function.__code__.co_name} is not there any more")
+        if node is None or not ("source" in function.__dict__["hot"] or is_made_from(function, node)):
+            raise SourceError(f"{path} has changed since vmdbg read it: {function.__code__.co_name}")
         bare = copy.copy(node)
         bare.body = body_of(node)
         return bare
@@ -82,3 +82,16 @@ class Sources:
 def first_line(node: ast.FunctionDef) -> int:
     """The line at which the definition begins, as code objects count: with its decorators."""
     return min([node.lineno, *[item.lineno for item in node.decorator_list]])
+
+
+def is_made_from(function: Function, node: ast.FunctionDef) -> bool:
+    """Is a function what Python makes of the definition?"""
+    path = function.__code__.co_filename
+    made = compile(ast.Module([node], []), path, "exec", dont_inherit=True)
+    found = next((part for part in made.co_consts if isinstance(part, types.CodeType)), None)
+    return found is not None and meaning(found) == meaning(function.__code__)
+
+
+def meaning(code: types.CodeType) -> tuple[object, ...]:
+    """What a function does: its instructions, and the constants and names that they speak of."""
+    return code.co_name, code.co_code, code.co_consts, code.co_names, code.co_varnames

@@ -66,7 +66,7 @@ def make_room(m, pid):
     frame = victim(m, pid)
     if frame < 0:
         return REASON_MEMORY
-    if OWN_POLICY and (frame * FRAME >= len(m.frame) or not may_leave(m, frame, pid)):
+    if OWN_POLICY and (frame >= len(m.frame) // FRAME or not may_leave(m, frame, pid)):
         return REASON_MEMORY
     return evict(m, frame)
 

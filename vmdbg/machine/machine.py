@@ -103,6 +103,10 @@ class Machine(Pools):
         # Halted raised by `halt`: bound by identity, so that `except Halted` sees it.
         copies = link.link({**self.bindings, "halt": halt})
         copies["halt"].__globals__["Halted"] = Halted
+        if config["kernel.policy"] not in policies.POLICIES:
+            from vmdbg.engine.checked import check_tables
+
+            check_tables(copies, policies.HOLES)
         self.k = Linked(copies, tables.views(self.buffers))
         known = config["kernel.policy"] in policies.POLICIES
         self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size, known)

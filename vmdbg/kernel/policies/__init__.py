@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Each has the module of its first word beside this one.
 POLICIES = ("clock", "clock-cached", "fifo", "lru", "random")
 #: What a function of a policy in a file may raise when it runs.
-MISTAKES = (IndexError, OverflowError, TypeError, ValueError, ZeroDivisionError, UnboundLocalError)
+MISTAKES = (IndexError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 HOLES = ("policy_load", "policy_unload", "policy_use", "victim")
 
 
@@ -62,12 +62,14 @@ def bindings(name: str) -> dict[str, Any]:
 
 def blame(error: Any, path: str) -> InputError | None:
     """What a function of a policy in a file raised, as a mistake in the file; None if it was another's."""
-    if hasattr(error, "caller"):  # compiled code says where it failed
+    if getattr(error, "caller", None):  # compiled code says where it failed
         file, line = error.caller
         return InputError(error.said, file, line) if file == path else None
-    trace, line = error.__traceback__, 0
+    trace, line, function = error.__traceback__, 0, ""
     while trace is not None:
+        function = trace.tb_frame.f_code.co_name
         if trace.tb_frame.f_code.co_filename == path:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return InputError(str(error), path, line) if line else None
+    what = "division by zero" if isinstance(error, ZeroDivisionError) else str(error)
+    return InputError(getattr(error, "said", f"{what}, in {function}"), path, line) if line else None

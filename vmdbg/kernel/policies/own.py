@@ -8,9 +8,10 @@ and name ints.  (docs/policies.md has an example.)
 from __future__ import annotations
 
 import ast
+import copy
 
 from vmdbg.engine import link
-from vmdbg.engine.language import READS, WRITES, mark_of, mistakes
+from vmdbg.engine.language import MOST_ROUNDS, PLAIN, READS, WRITES, is_plain, mark_of, mistakes
 from vmdbg.errors import InputError, UserError
 from vmdbg.state.tables import COMPILED, RAM_VIEWS
 
@@ -29,6 +30,7 @@ PARAMETERS = {
 }
 MARKS = (READS, WRITES)
 MOST_SHOWN = 200  # characters of what is wrong
+WRITABLE = ("frame", "kernel")  # tables in which policies remember things
 
 
 def load(path: str) -> dict[str, Function]:
@@ -50,15 +52,20 @@ def load(path: str) -> dict[str, Function]:
         if wrong:
             raise InputError(f"{wrong:.{MOST_SHOWN}}", path, statement.lineno)
     definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    names = named_ints(tree)
     if "victim" not in [node.name for node in definitions]:
         raise InputError("a policy needs a function victim(m, pid)", path)
     space = execute(tree, path, source)
+    constants = {name: space[name] for name in names}
     known = {name: vars(function)["hot"]["writes"] for name, function in link.FUNCTIONS.items()}
     taken = set(known)
     for node in definitions:
         if node.name in taken:
             raise InputError(f"there is a function {node.name:.40}; choose another name", path, node.lineno)
         taken.add(node.name)
+    for name, line in names.items():
+        if name in taken or name in link.SLOTS:
+            raise InputError(f"there is a function {name}; choose another name", path, line)
     known |= {name: name in PARAMETERS for name in link.SLOTS} | {"int": False, "len": False}
     known |= {node.name: mark_of(node) == WRITES for node in definitions}
     takes = {name: function.__code__.co_argcount for name, function in (link.FUNCTIONS | link.SLOTS).items()}
@@ -67,11 +74,12 @@ def load(path: str) -> dict[str, Function]:
     tabled |= {node.name for node in definitions if [word.arg for word in node.args.args[:1]] == ["m"]}
     for node in definitions:
         for part, wrong in (
-            *mistakes(node, known),
+            *mistakes(node, known, constants=constants),
             *wrong_names(node, known, space),
             *wrong_calls(node, takes),
             *wrong_tables(node, tabled),
             *wrong_returns(node),
+            *wrong_recursion(node, {definition.name: space[definition.name] for definition in definitions}),
         ):
             raise InputError(
                 f"{node.name:.40}: {wrong:.{MOST_SHOWN}}", path, getattr(part, "lineno", node.lineno)
@@ -107,13 +115,46 @@ def wrong_definition(node: ast.FunctionDef) -> str:
         mark.args or [ast.unparse(word) for word in mark.keywords] != ["cold=True"]
     ):
         return f"@{mark_of(node)} takes cold=True or nothing"
-    more = (arguments.posonlyargs, arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
-    if any(more) or arguments.defaults or any(argument.annotation for argument in arguments.args):
-        return f"{node.name} takes plain parameters: no defaults, no stars, no annotations"
+    if not is_plain(arguments) or any(argument.annotation for argument in arguments.args):
+        return f"{node.name}: {PLAIN}, no annotations"
     wanted = PARAMETERS.get(node.name)
     if wanted and names != wanted:
         return f"expected {node.name}({', '.join(wanted)})"
     return f"{node.name} has an annotation" if node.returns else ""
+
+
+def named_ints(tree: ast.Module) -> dict[str, int]:
+    """The names that the file gives to ints, and the lines where it does."""
+    return {
+        target.id: statement.lineno
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def counting(node: ast.stmt) -> ast.stmt:
+    """A statement of the file; loops of a function count their rounds, as those of the compiled engine do."""
+    rounds = ".rounds"  # no name of Python's: the file cannot have it
+    node = copy.deepcopy(node)
+    loops = [part for part in ast.walk(node) if isinstance(part, ast.While)]
+    if not isinstance(node, ast.FunctionDef) or not loops:
+        return node
+    for loop in loops:
+        count = ast.parse(
+            f"rounds += 1\nif rounds > {MOST_ROUNDS}:\n"
+            f"    raise OverflowError('a loop of more than {MOST_ROUNDS} rounds')"
+        ).body
+        for part in (part for statement in count for part in ast.walk(statement)):
+            if isinstance(part, ast.Name) and part.id == "rounds":
+                part.id = rounds
+            if hasattr(part, "lineno"):
+                ast.copy_location(part, loop.test)
+        loop.body[:0] = count
+    start = ast.Assign([ast.Name(rounds, ast.Store())], ast.Constant(0))
+    node.body.insert(0, ast.fix_missing_locations(ast.copy_location(start, node)))
+    return node
 
 
 def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
@@ -121,12 +162,13 @@ def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
 
     `source` is what is compiled of them: the file may change meanwhile.
     """
+    names = frozenset(named_ints(tree))
 
     def marker(writes: bool) -> Function:
         def mark(function: Any = None, *, cold: bool = False) -> Any:
             def set_marks(target: Any) -> Any:
                 marks = {"writes": writes, "cold": cold, "fills": True}
-                target.hot = {**marks, "checked": True, "source": source}
+                target.hot = {**marks, "checked": True, "source": source, "names": names}
                 return target
 
             return set_marks if function is None else set_marks(function)
@@ -138,7 +180,7 @@ def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom) and statement.module == "vmdbg.engine":
             continue  # of the marks
-        module = ast.Module(body=[statement], type_ignores=[])
+        module = ast.Module(body=[counting(statement)], type_ignores=[])
         try:
             exec(compile(module, path, "exec"), space)  # noqa: S102 -- wrong_statement saw it
         except ImportError as error:
@@ -151,18 +193,19 @@ def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
 def wrong_names(
     node: ast.FunctionDef, known: dict[str, bool], space: dict[str, Any]
 ) -> Iterator[tuple[ast.AST, str]]:
-    """Names and tables that there are not, and a new value for the tables."""
+    """Names and tables that there are not, and writes to tables in which no policy has anything."""
     names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
     bound = {argument.arg for argument in node.args.args}
     bound |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
     for name in names:
-        if name.id == "m" and isinstance(name.ctx, ast.Store):
-            yield name, "m is the machine, no variable"
         if name.id not in bound | known.keys() | set(MARKS) and type(space.get(name.id)) is not int:
             yield name, f'no name "{name.id}"'
     for part in ast.walk(node):
         if isinstance(part, ast.Attribute) and part.attr not in (*COMPILED, *RAM_VIEWS):
             yield part, f"no table m.{part.attr}"
+        if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
+            if isinstance(part.value, ast.Attribute) and part.value.attr not in WRITABLE:
+                yield part, f"a policy writes to m.frame and m.kernel, not to m.{part.value.attr}"
 
 
 def wrong_calls(node: ast.FunctionDef, takes: dict[str, int]) -> Iterator[tuple[ast.AST, str]]:
@@ -194,6 +237,15 @@ def wrong_tables(node: ast.FunctionDef, tabled: Container[str]) -> Iterator[tupl
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and part.id == "m" and id(part) not in right:
             yield part, "m is the machine, no number"
+
+
+def wrong_recursion(node: ast.FunctionDef, own: dict[str, Function]) -> Iterator[tuple[ast.AST, str]]:
+    """Calls that lead back to the function: nothing would bound the stack."""
+    functions = {**link.FUNCTIONS, **own}
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in functions:
+            if node.name in link.reachable(functions, part.func.id):
+                yield part, f"it calls itself, by way of {part.func.id}"
 
 
 def wrong_returns(node: ast.FunctionDef) -> Iterator[tuple[ast.AST, str]]:

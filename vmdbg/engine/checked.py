@@ -1,0 +1,109 @@
+"""Checked tables: what functions of a user's work on in the interpreted engine, and what they fail with.
+
+Python counts an index below 0 from a table's end; the compiled engine's checked functions take none
+(`engine.module`).  With these tables both fail at the same places, in the same words.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    Function = Callable[..., Any]
+
+#: Ranges of the elements of a table by its type code.
+RANGES = {"q": (-(1 << 63), 1 << 63), "I": (0, 1 << 32), "H": (0, 1 << 16), "B": (0, 1 << 8)}
+STRETCHES = ("zero_words", "copy_words")  # their callers are who fails
+
+
+class Failure(IndexError):
+    """A checked function found no such element, a divisor of 0, a shift count or a number that is too large.
+
+    `said` tells what it was, with the number and the function; `path` and `line` are where that stands;
+    `caller` is the (path, line) of the call in a user's function that led there, or of the place itself if
+    it is in one; None if it was no user's function, or if the traceback tells.
+    """
+
+    def __init__(self, path: str, line: int, function: str, what: str, number: int) -> None:
+        self.said = f"{what.format(number)}, in {function}"
+        super().__init__(f"{self.said} ({path}:{line})")
+        self.path, self.line = path, line
+        self.caller: tuple[str, int] | None = None
+
+
+class CheckedTable:
+    """A table of the interpreted engine that has no elements but those from 0 to its length."""
+
+    __slots__ = ("memory", "name")
+
+    def __init__(self, memory: memoryview, name: str) -> None:
+        self.memory, self.name = memory, name
+
+    def __len__(self) -> int:
+        return len(self.memory)
+
+    def __getitem__(self, index: Any) -> Any:
+        self.check(index)
+        return self.memory[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.check(index)
+        if isinstance(value, int):
+            low, high = RANGES[self.memory.format]
+            if not low <= value < high:
+                raise self.failure(f"{{}} does not fit m.{self.name}", value)
+        self.memory[index] = value
+
+    def check(self, index: Any) -> None:
+        """Failure unless the table has that element, or all of a slice (`zero_words` and `copy_words`)."""
+        start, count, length = index, 1, len(self.memory)
+        if isinstance(index, slice):
+            start, count = index.start, index.stop - index.start
+            if not 0 <= count <= length:
+                raise self.failure(f"m.{self.name} has no {{}} words", count)
+        if not 0 <= start <= length - count:
+            raise self.failure(f"m.{self.name}[{{}}] is out of range", start)
+
+    @staticmethod
+    def failure(what: str, number: int) -> Failure:
+        """The failure of the hot function that asked."""
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- there is no other way to one's caller
+        while frame is not None and (
+            frame.f_code.co_filename == __file__ or frame.f_code.co_name in STRETCHES
+        ):
+            frame = frame.f_back
+        assert frame is not None
+        code = frame.f_code
+        return Failure(code.co_filename, frame.f_lineno, code.co_name, what, number)
+
+
+class Checked:
+    """The tables `m` of the interpreted engine, checked."""
+
+    def __init__(self, m: Any) -> None:
+        self.of = m
+
+    def __getattr__(self, name: str) -> CheckedTable:
+        table = self.__dict__[name] = CheckedTable(getattr(self.of, name), name)
+        return table
+
+
+def check_tables(copies: dict[str, Function], names: tuple[str, ...]) -> None:
+    """Let linked functions of a user's that have one of these names, and what they call, work on checked
+    tables."""
+
+    def checked(function: Function) -> Function:
+        def call(m: Any, number: int) -> Any:
+            return function(m if type(m) is Checked else Checked(m), number)
+
+        return call
+
+    found = {name: checked(copies[name]) for name in names if "source" in copies[name].__dict__["hot"]}
+    for function in copies.values():
+        function.__globals__.update(found)
+    copies.update(found)
