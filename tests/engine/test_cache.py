@@ -153,8 +153,8 @@ EDITS = (
     ("state/events.py", "AGE = event(", "ELDER = event('elder', 'pfn', '', '')\nAGE = event("),
     (
         "state/tables.py",
-        "    base      where CPU 0's rows",
-        "    new       a column\n    base      where CPU 0's rows",
+        "    base    [0:tlb_words]      where CPU 0's rows",
+        "    new     a column\n    base    [0:tlb_words]      where CPU 0's rows",
     ),
     ("formats/x86.py", "\n@reads", "\n\n@reads"),
     ("engine/lowering.py", "\nclass Lowering", "\n\nclass Lowering"),

@@ -86,7 +86,7 @@ MISTAKES = {
     "queue_remove(m, 256)": (FIRST, "] is out of range, in queue_remove"),
     "m.kernel[KERNEL_NEWEST] = 1 << 33\nqueue_append(m, 5)": (
         FIRST + 1,
-        "] is out of range, in queue_append",
+        "] is out of range, in mark_frame",
     ),
     "x = 5 // (pid - pid)": (FIRST, "division by zero, in victim"),
     "x = 3\nx %= pid": (FIRST + 1, "division by zero, in victim"),

@@ -43,8 +43,8 @@ def prompt() -> Prompt:
 
 def test_a_byte_that_was_written_is_a_difference(prompt: Prompt) -> None:
     assert "Changed: memory: 1 byte (0x10a000).  Time 13:0." in prompt.run("write 0x404000 0x77")
-    assert prompt.rows("diff begin", "memory") == [("1 byte (0x10a000)", "0x01", "0x77")]
-    assert prompt.rows("diff begin", "time")[0] == ("operations", "12", "13")
+    assert prompt.rows("diff 12", "memory") == [("1 byte (0x10a000)", "0x01", "0x77")]
+    assert prompt.rows("diff 12", "time")[0] == ("operations", "12", "13")
     assert "nothing but the time and counts." in prompt.run("write 0x404000 0x77")
 
 
@@ -67,7 +67,7 @@ def test_what_no_count_tells_is_a_difference(prompt: Prompt, line: str, said: tu
     prompt.run(line)
     assert json.loads(before)["digest"] != json.loads(prompt.run("info machine/j"))["digest"]
     sort, what = said
-    names = [name for name, _, _ in prompt.rows("diff begin", sort)]
+    names = [name for name, _, _ in prompt.rows("diff 12", sort)]
     assert what in names
 
 
@@ -91,7 +91,7 @@ def test_two_processes_after_a_fork_share_their_frames(prompt: Prompt) -> None:
 
 def test_runs_are_one_row_and_many_scattered_pages_are_no_flood(prompt: Prompt) -> None:
     prompt.run("mmap -populate 0x10000000 8M rw", "munmap 0x7f0000000000 2M")
-    rows = prompt.rows("diff begin")
+    rows = prompt.rows("diff 12")
     assert len(rows) < 90
     assert ("pfn 0x200..0x3ff", "user of 1", "-") in rows
     assert sum("pages)" in what for what, _, _ in rows if what.startswith("1 (demo): 0x10")) >= 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,7 +136,7 @@ def seen_by_shell(folder: Path, lines: list[str], probe: list[str]) -> str:
     shown.type(probe)
     session = shown.session
     session.output.lines([(role, role)] for role in ROLES)
-    session.progress("what takes time")
+    session.timeline.runner.say_trouble(SimpleNamespace(trouble="why nothing is cached"))
     session.output.line(folder_init(session))
     session.output.line(session.timeline.runner.engine)
     report(session, RuntimeError("a bug"))

@@ -169,7 +169,7 @@ table(
     user_end    [0:frames+1]     one past the last
     oldest      [-1:frames]      first frame in the policy's queue; -1 = none
     newest      [-1:frames]      last frame in it
-    hand        [0:frames+1]     frame at which the clock hand stands
+    hand        frame at which the clock hand stands; any other number stands for the first
     resident    [0:frames+1]     frames that hold user pages
     slot_free   [0:slots]        first free slot of the swap area; 0 = none
     slot_count  [0:slots]        free slots
