@@ -1,5 +1,6 @@
 """The command line of vmdbg: GDB's options, its order of start-up, its exit statuses."""
 
+# Long: options, the order of start-up and the exit status are one story.
 from __future__ import annotations
 
 import codecs

@@ -1,5 +1,6 @@
 """Each node and operator of hot code, translated, against Python: over words at the edges, in both tiers."""
 
+# Long: every construct of the language, each once.
 from __future__ import annotations
 
 import importlib.util

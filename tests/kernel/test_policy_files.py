@@ -135,7 +135,6 @@ VICTIM = "@reads\ndef victim(m, pid):\n    {}\n    return -1\n"
         ),
         (HEAD + VICTIM.format("x = m + 1"), 4, "m is the machine, no number"),
         (HEAD + VICTIM.format("x = int(m)"), 4, "m is the machine, no number"),
-        (HEAD + VICTIM.format("x = m"), 4, "m is the machine, no number"),
         (HEAD + VICTIM.format("pass") + "@reads\ndef f(x, m):\n    return 1\n", 7, "and the first parameter"),
         (HEAD + VICTIM.format("if pid:\n        return"), 3, "nothing on others"),
         (HEAD + "@reads\ndef victim(m, pid):\n    if pid:\n        return 1\n", 3, "nothing on others"),

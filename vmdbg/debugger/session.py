@@ -3,6 +3,7 @@
 The shell gives it an interpreter; whoever wants a line to be executed says `session.execute(line)`.
 """
 
+# Long: what all commands share stands here.
 from __future__ import annotations
 
 import os

@@ -3,6 +3,7 @@
 Machine settings are declared elsewhere with the same class and join by `Settings.attach`.
 """
 
+# Long: every setting of the shell stands here.
 from __future__ import annotations
 
 from vmdbg.debugger.styles import THEMES, role_settings
