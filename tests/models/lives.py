@@ -52,6 +52,7 @@ from vmdbg.state.tables import (
     PATH,
     PATH_ENTRY,
     PROCESS,
+    PROCESS_CURSOR,
     PROCESS_PC,
     PROCESS_ROOT,
     PROCESS_STATUS,
@@ -412,6 +413,7 @@ class Lives:
             desk = self.desks[runs]
             if row >= desk + 5 and how % 8:  # most do not exit
                 m.process[runs * PROCESS + PROCESS_PC] = row = desk + 1
+                m.process[runs * PROCESS + PROCESS_CURSOR] = 0
             word, va, value, _ = m.op[row * OP : (row + 1) * OP]
             self.step()
             after = self.machine.m.process[runs * PROCESS + PROCESS_PC]
@@ -466,7 +468,8 @@ class Lives:
 
     def check(self) -> None:
         """The machine agrees with itself, its processes are those of the model, and all bytes are there."""
-        assert check(self.machine) == []
+        found = check(self.machine)
+        assert found == [], found
         assert self.machine.recorder.overlooked() == []
         assert set(self.live()) == set(self.spaces)
         for pid, space in self.spaces.items():

@@ -244,7 +244,7 @@ def test_ctrl_c_stops_an_endless_program(endless: Callable[..., Any], kind: str)
     out, err = process.communicate(timeout=30)
     assert "Program received signal SIGINT, Interrupt." in out
     assert out.splitlines()[-1].startswith("Time ")
-    assert err == ""
+    assert err.count("\n") <= 1  # that it has no end is said in a line
 
 
 @pytest.mark.parametrize("kind", list(ENDLESS))
