@@ -137,7 +137,6 @@ class TerminalSource(Source):
         self.line_number += 1
         return line
 
-
     @contextlib.contextmanager
     def given_back(self) -> Iterator[None]:
         """While this holds, a signal that ends vmdbg leaves the terminal as it is now."""
