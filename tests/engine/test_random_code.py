@@ -182,4 +182,4 @@ def test_random_programs_end_equal(model: Callable[[str], ModuleType]) -> None:
 
 @pytest.mark.slow
 def test_many_random_programs_end_equal(model: Callable[[str], ModuleType]) -> None:
-    compare(model, 3000)
+    compare(model, 1500)

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from vmdbg.engine.native import Code
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.machine import boot
 from vmdbg.machine.check import check
@@ -31,6 +32,7 @@ from vmdbg.state.tables import (
 from vmdbg.units import s64
 
 OPERATIONS = 200
+SLOW = ("two-cpus", "sv39", "x86_32", "caches")
 DAMAGES = ("memory", "tables", "entries", "loops", "roots", "registers")
 
 
@@ -120,17 +122,29 @@ def test_garbage_does_not_crash_the_interpreted_engine(model: Callable[[str], Mo
 
 @pytest.mark.long
 @pytest.mark.engine
-@pytest.mark.parametrize("build", ["default", "software", pytest.param("two-cpus", marks=pytest.mark.slow)])
-def test_garbage_ends_equal_in_both_engines(
-    build: str, model: Callable[[str], ModuleType], ready: Callable[[Machine], Machine], both: None
+@pytest.mark.parametrize("checked", ["0", "1"])
+@pytest.mark.parametrize(
+    "build", ["default", "software", *[pytest.param(name, marks=pytest.mark.slow) for name in SLOW]]
+)
+def test_garbage_ends_equal_in_each_tier(
+    build: str, checked: str, model: Callable[[str], ModuleType], both: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In code with checks as well, which finds no index that is out of range."""
+    monkeypatch.setenv("VMDBG_CHECKED", checked)
     machines = model("machines")
+    codes: list[Code] = []
 
     @hypothesis.settings(max_examples=60, deadline=None)
     @hypothesis.given(damaged(machines, build))
     def scenario(drawn: tuple[Any, list[str], int, int]) -> None:
         case, kinds, before, seed = drawn
         expected = outcome(case.boot(), kinds, before, seed, False)
-        assert outcome(ready(case.boot()), kinds, before, seed, True) == expected
+        if not codes:
+            made = case.boot().build()
+            codes.extend([made.quick(), made.full()])
+        for code in codes:
+            machine = case.boot()
+            machine.compiled = code
+            assert outcome(machine, kinds, before, seed, True) == expected, code.tier
 
     scenario()

@@ -1,4 +1,4 @@
-"""What watches a machine sees the same in both engines, and changes nothing."""
+"""What watches a machine sees the same in each tier of both engines, and changes nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from vmdbg.engine.native import Code
 from vmdbg.machine.check import check
 from vmdbg.machine.machine import Halted, Machine
 from vmdbg.state import events
@@ -57,12 +58,16 @@ def watch(machine: Machine, stops: list[tuple[int, ...]], log: bool) -> None:
             m.mask[event.kind] |= MASK_LOG
 
 
-def seen(machine: Machine, stops: int, compiled: bool) -> list[Any]:
-    """Run to the end, from stop to stop; what was seen at each."""
+def seen(machine: Machine, stops: int, codes: list[Code | None]) -> list[Any]:
+    """Run to the end, from stop to stop, in each of the codes by turns; what was seen at each stop.
+
+    None is the interpreted engine.
+    """
     found: list[Any] = []
-    for _ in range(40):
+    for turn in range(40):
         before = machine.operations
-        machine.run(OPERATIONS, compiled)
+        machine.compiled = codes[turn % len(codes)]
+        machine.run(OPERATIONS, machine.compiled is not None)
         control = machine.m.control
         hits = [machine.m.stop[row * STOP + STOP_HITS] for row in range(stops)]
         stop = control[CONTROL_STOP]
@@ -80,16 +85,20 @@ def test_stops_and_logs_are_the_same(
     build: str, model: Callable[[str], ModuleType], ready: Callable[[Machine], Machine], both: None
 ) -> None:
     machines = model("machines")
+    quick: list[Code | None] = []
 
     @hypothesis.settings(max_examples=40, deadline=None)
     @hypothesis.given(machines.cases(machines.BUILDS[build]), st.lists(rows, max_size=3), st.booleans())
     def scenario(case: Any, stops: list[tuple[int, ...]], log: bool) -> None:
+        full = ready(case.boot()).compiled
+        if not quick:
+            quick.append(case.boot().build().quick())
         results = []
-        for compiled in (False, True):
-            machine = ready(case.boot())
+        for codes in ([None], [full], quick, [*quick, None, full]):
+            machine = case.boot()
             watch(machine, stops, log)
-            results.append(seen(machine, len(stops), compiled))
-        assert results[0] == results[1]
+            results.append(seen(machine, len(stops), codes))
+        assert all(result == results[0] for result in results)
 
     scenario()
 
@@ -106,7 +115,7 @@ def test_watching_changes_nothing(model: Callable[[str], ModuleType]) -> None:
     def scenario(case: Any, stops: list[tuple[int, ...]]) -> None:
         plain, watched = case.boot(), case.boot()
         watch(watched, stops, True)
-        results = seen(watched, len(stops), False)
+        results = seen(watched, len(stops), [None])
         plain.run(watched.operations)
         assert results[-2:] == [plain.digest(), plain.counts()]
 

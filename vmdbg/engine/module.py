@@ -62,8 +62,11 @@ class Module:
         self.symbol(entry, (), self.is_checked(entry))
         while self.waiting:
             name, tables, safe = self.waiting.pop()
-            lowered = Lowering(self, name, tables, safe)
-            self.translated[lowered.symbol] = lowered.text()
+            try:
+                lowered = Lowering(self, name, tables, safe)
+                self.translated[lowered.symbol] = lowered.text()
+            except RecursionError:
+                raise self.error(name, self.sources.definition(name), "it is nested too deeply") from None
         self.refuse_recursion(entry, [])
 
     def tree(self, name: str) -> ast.FunctionDef:

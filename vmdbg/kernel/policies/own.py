@@ -8,7 +8,6 @@ and name ints.  (docs/policies.md has an example.)
 from __future__ import annotations
 
 import ast
-import copy
 
 from vmdbg.engine import link
 from vmdbg.engine.language import MOST_ROUNDS, PLAIN, READS, WRITES, is_plain, mark_of, mistakes
@@ -41,12 +40,19 @@ def load(path: str) -> dict[str, Function]:
     try:
         with open(path, "rb") as file:
             source = file.read()
-        tree = ast.parse(source, path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
+    try:
+        return functions_of(ast.parse(source, path), path, source)
+    except RecursionError:
+        raise InputError("it is nested too deeply", path) from None
     except (SyntaxError, ValueError) as error:
         line, column = getattr(error, "lineno", 0) or 0, getattr(error, "offset", 0) or 0
         raise InputError(f"not Python: {getattr(error, 'msg', error)}", path, line, column) from None
+
+
+def functions_of(tree: ast.Module, path: str, source: bytes) -> dict[str, Function]:
+    """The functions of a policy by name.  InputError, and SyntaxError for what no Python can run."""
     for statement in tree.body:
         wrong = wrong_statement(statement)
         if wrong:
@@ -134,13 +140,12 @@ def named_ints(tree: ast.Module) -> dict[str, int]:
     }
 
 
-def counting(node: ast.stmt) -> ast.stmt:
-    """A statement of the file; loops of a function count their rounds, as those of the compiled engine do."""
+def count_rounds(node: ast.stmt) -> None:
+    """Let the loops of a function count their rounds, as those of the compiled engine do."""
     rounds = ".rounds"  # no name of Python's: the file cannot have it
-    node = copy.deepcopy(node)
     loops = [part for part in ast.walk(node) if isinstance(part, ast.While)]
     if not isinstance(node, ast.FunctionDef) or not loops:
-        return node
+        return
     for loop in loops:
         count = ast.parse(
             f"rounds += 1\nif rounds > {MOST_ROUNDS}:\n"
@@ -154,7 +159,6 @@ def counting(node: ast.stmt) -> ast.stmt:
         loop.body[:0] = count
     start = ast.Assign([ast.Name(rounds, ast.Store())], ast.Constant(0))
     node.body.insert(0, ast.fix_missing_locations(ast.copy_location(start, node)))
-    return node
 
 
 def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
@@ -177,10 +181,11 @@ def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:
 
     marks = {READS: marker(False), WRITES: marker(True)}
     space: dict[str, Any] = {"__name__": f"policy {path}", **marks}
-    for statement in tree.body:
+    for statement in ast.parse(source, path).body:  # a tree of its own: it is changed
         if isinstance(statement, ast.ImportFrom) and statement.module == "vmdbg.engine":
             continue  # of the marks
-        module = ast.Module(body=[counting(statement)], type_ignores=[])
+        count_rounds(statement)
+        module = ast.Module(body=[statement], type_ignores=[])
         try:
             exec(compile(module, path, "exec"), space)  # noqa: S102 -- wrong_statement saw it
         except ImportError as error:
