@@ -182,6 +182,7 @@ class Lives:
         m, desk = self.machine.m, self.desks[pid]
         m.op[desk * OP : (desk + 1) * OP] = array("q", row)
         m.process[pid * PROCESS + PROCESS_PC] = desk
+        m.process[pid * PROCESS + PROCESS_CURSOR] = 0
         for _ in range(4):  # background reclaim is an operation, too
             self.step()
             if pid not in self.live():
