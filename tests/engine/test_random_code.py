@@ -117,7 +117,7 @@ def statements(draw: st.DrawFn, of: Function, depth: int, inside: bool) -> list[
             of.loops += 1
             rounds = f"n{of.loops}"
             test = draw(
-                st.sampled_from((f"{rounds} < 5", f"{rounds} < 4 and {draw(condition(of, 1))}", "True"))
+                st.sampled_from((f"{rounds} < 5", f"{rounds} < 4 and ({draw(condition(of, 1))})", "True"))
             )
             lines += [f"{rounds} = 0", f"while {test}:", f"    {rounds} += 1"]
             lines += [f"    if {rounds} > 5:", "        break"] if test == "True" else []
