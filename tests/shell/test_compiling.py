@@ -170,29 +170,29 @@ def test_in_a_batch(
     """What runs at its end has its code kept; Ctrl-C ends the command, SIGTERM all of it."""
     (tmp_path / "long.vmp").write_text(LONG)
     folder = tmp_path / "cache"
-    child = subprocess.Popen(
-        [str(tmp_path / "bin" / "vmdbg"), "-nx", "-batch", "long.vmp", "-ex", "step 60000"],
+    with subprocess.Popen(
+        [str(tmp_path / "bin" / "vmdbg"), "-nx", "-batch", "long.vmp", "-ex", "step 1000000"],
         env={**user_environment, "VMDBG_CACHE": str(folder), "VMDBG_CHECKED": "1"},
         cwd=tmp_path,
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    if signals:
-        while "llvmlite" not in Path(f"/proc/{child.pid}/maps").read_text(errors="replace"):
-            assert child.poll() is None
-            time.sleep(0.01)
-        for number in signals:
-            child.send_signal(number)
-            time.sleep(0.1)
-    out, err = child.communicate(timeout=120)
+    ) as child:
+        if signals:
+            while "llvmlite" not in Path(f"/proc/{child.pid}/maps").read_text(errors="replace"):
+                assert child.poll() is None
+                time.sleep(0.01)
+            for number in signals:
+                child.send_signal(number)
+                time.sleep(0.1)
+        out, err = child.communicate(timeout=120)
     assert "Traceback" not in err
     if signal.SIGTERM in signals:
         assert child.returncode == -signal.SIGTERM
         return
     assert child.returncode == 0
     assert err in ("", "Quit\n")
-    assert "60000:0" in out or signals
+    assert "1000000:0" in out or signals
     assert len(os.listdir(folder)) == 1
     assert cache.read(str(folder), os.listdir(folder)[0])
