@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from vmdbg.engine.module import Layout
 
 QUICK, FULL = "quick", "full"
+_ROUND = ("jump_threading", "new_gvn", "simplify_cfg", "instruction_combine")
 #: The passes of full code, by their names in llvmlite.  Every function that is not cold is inlined; what
 #: follows is the shortest list that left no row of the bench behind LLVM's own O2.
 PASSES = (
     "sroa", "simplify_cfg", "instruction_combine", "always_inliner", "global_dead_code_eliminate", "sroa",
-    "instruction_combine", "jump_threading", "new_gvn", "simplify_cfg", "instruction_combine",
+    "instruction_combine", *_ROUND, *_ROUND,
 )  # fmt: skip
 _lock = threading.Lock()
 _initialized = False

@@ -81,7 +81,7 @@ def allowed(m, cpu, rights, access):
     return (m.cpu[cpu * CPU + CPU_READ + access] >> rights) & 1
 
 
-@reads(cold=True)
+@reads
 def code_of(m, cpu, fault, access, mode):
     """What a CPU reports of a fault in a mode: the format's error code or cause, as its registers want it."""
     return fault_code(fault, access, mode) & ~m.cpu[cpu * CPU + CPU_SILENT]

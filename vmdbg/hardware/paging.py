@@ -165,7 +165,7 @@ def mark(m, dirty):
         row += PATH
 
 
-@writes(cold=True)
+@writes
 def tell_steps(m, event):
     """Emit `event` (walk-step or table-read) for each row of `path`, as it was read."""
     row = first_step(m) * PATH

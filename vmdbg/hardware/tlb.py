@@ -166,7 +166,7 @@ def tlb_holds(m, array, size):
     return (m.array[array + ARRAY_SIZES] >> size) & 1
 
 
-@writes(cold=True)
+@writes
 def tlb_remove(m, array, cpu, row):
     """Invalidate a row."""
     emit(m, TLB_DROP, m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD], row)

@@ -36,7 +36,7 @@ def frame_dirty(m, frame):
     return False
 
 
-@reads(cold=True)
+@reads
 def takes_slot(m, frame):
     """Would the page in a frame need a free slot to leave?
 
@@ -51,7 +51,7 @@ def takes_slot(m, frame):
     return m.slot[slot * SLOT + SLOT_REFS] != 1 and frame_dirty(m, frame)
 
 
-@reads(cold=True)
+@reads
 def maps_frame(m, frame, pid):
     """Does a process map the frame?"""
     row = m.frame[frame * FRAME + FRAME_RMAP]
