@@ -138,8 +138,9 @@ class Tlb:
 class Machine:
     """The machine and its kernel, at the first operation of a program.
 
-    Settings: policy, asids, quantum, frames (that the kernel hands out), kernel_tables (of them, at boot),
-    user_frames (0: pages and tables share frames), slots, tlb (sets and ways of each array), stack_pages.
+    Settings: policy, asids, numbers (of spaces; 0: 4095), quantum, frames (that the kernel hands out),
+    kernel_tables (of them, at boot), user_frames (0: pages and tables share frames), slots, tlb (sets and
+    ways of each array), stack_pages.
     """
 
     def __init__(self, program: list[dict[str, Any]], **settings: Any) -> None:
@@ -156,12 +157,12 @@ class Machine:
         self.hand = 1 - roots
         self.slots: Counter[int] = Counter()
         self.processes: list[Process] = []
-        self.asids = 0
+        self.asids = self.kept = 0
         self.time = self.slice = 0
+        self.current: Process | None = None
         for each in program:
             self.table_frames[len(self.processes) + 1, 0, 0] = len(self.processes) + 1 - roots
             self.spawn(each)
-        self.current: Process | None = None
         self.ready = self.processes[1:]  # who waits longest is first
         self.count["table-alloc"] = settings["kernel_tables"] + roots
         self.switch(self.processes[0])
@@ -177,11 +178,22 @@ class Machine:
             if kind == "stack":
                 process.stack, process.stack_end = start, end
         self.processes.append(process)
+        self.give_asid(process)
 
     def give_asid(self, process: Process) -> None:
-        if not process.asid:
-            self.asids += 1
-            process.asid = self.asids
+        """A number for the address space, if it has none; when all are given, all but the CPU's go back."""
+        if process.asid:
+            return
+        last = self.set["numbers"] if self.set["asids"] else 0
+        self.asids += 1 + (self.asids + 1 == self.kept)
+        if self.asids > (last or 4095):
+            self.count["asid-rollover"] += 1
+            self.tlb.flush(None)
+            self.kept = self.current.asid if self.current is not None else 0
+            for each in self.processes:
+                each.asid *= each is self.current
+            self.asids = 1 + (self.kept == 1)
+        process.asid = self.asids
 
     # Frames and slots.
 
@@ -381,8 +393,8 @@ class Machine:
         low, end = process.stack, process.stack_end
         if not end - self.set["stack_pages"] <= page < low:
             return False
-        if any(below in process.rights for below in range(page - 1, low)):
-            return False
+        if any(other in process.rights for other in range(page, low)) or process.rights.get(page - 1):
+            return False  # a page stays free between them, unless a guard is below
         process.rights.update(dict.fromkeys(range(page, low), process.rights[low]))
         process.stack = page
         self.count["stack-grow"] += 1
@@ -500,6 +512,7 @@ class Machine:
         if not self.table_free:
             raise Refused
         self.processes.append(child)
+        self.give_asid(child)
         self.take_table(child, 0, 0)
         try:
             for page in sorted(parent.entries):
@@ -545,18 +558,18 @@ class Machine:
             self.switch(self.ready.pop(0) if self.ready else None)
         elif process in self.ready:
             self.ready.remove(process)
-        if self.set["asids"] or self.current is None:
+        if process.asid and (self.set["asids"] or self.current is None):
             self.tlb.flush(process.asid)
 
     def switch(self, process: Process | None) -> None:
         """Another process has the CPU; without numbers in the TLB nothing of it stays."""
+        if process is not None:
+            self.give_asid(process)  # while the other one is still on the CPU
         self.current = process
         self.slice = 0
         self.count["switch"] += 1
-        if process is not None:
-            self.give_asid(process)
-            if not self.set["asids"]:
-                self.tlb.flush(None)
+        if process is not None and not self.set["asids"]:
+            self.tlb.flush(None)
 
     def signal(self, process: Process) -> None:
         """SIGSEGV: the handler runs, or the process ends."""

@@ -75,6 +75,7 @@ class Writer:
             (HEAP, HEAP + pages, "rw", "heap"),
             (ANON, ANON + pages, rights, "anon"),
             (TEXT, TEXT + 3, "rx", "text"),
+            (STACK - 6, STACK - 5, *rng.choice([("r", "data"), ("", "guard")])),
             (STACK, STACK + 2, "rw", "stack"),
         ]
         self.forks = rng.choice([0, 1, 1, 2]) if number < 3 else 0
@@ -82,8 +83,8 @@ class Writer:
     def address(self) -> int:
         """Mostly on a few pages of the heap; seldom where nothing is, or another region."""
         rng = self.rng
-        base = rng.choice([HEAP] * 6 + [ANON] * 5 + [TEXT, STACK - 6])
-        span = {HEAP: self.pages, ANON: self.pages, TEXT: 3, STACK - 6: 8}[base]
+        base = rng.choice([HEAP] * 6 + [ANON] * 5 + [TEXT, STACK - 7])
+        span = {HEAP: self.pages, ANON: self.pages, TEXT: 3, STACK - 7: 9}[base]
         if rng.random() < 0.01:
             return (base + span + 40) * PAGE
         page = min(rng.randrange(span), rng.randrange(span)) if rng.random() < 0.5 else rng.randrange(span)
@@ -131,7 +132,8 @@ class Writer:
                 nodes.append(self.call())
             elif draw < 0.3 and self.forks and not depth:
                 self.forks -= 1
-                nodes.append(("fork", rng.choice(self.targets)))
+                writes = ("write", HEAP * PAGE, 4, self.pages // 2, PAGE)
+                nodes += [("fork", rng.choice(self.targets)), writes]
             else:
                 nodes.append(self.access())
         return nodes
@@ -155,7 +157,7 @@ class Writer:
         oom = rng.choice([0, 0, -30, 7])
         head = [f"process p{self.number} oom={oom}"]
         for start, end, rights, kind in self.regions:
-            head.append(f"region {kind} {start * PAGE:#x} {(end - start) * PAGE:#x} {rights}")
+            head.append(f"region {kind} {start * PAGE:#x} {(end - start) * PAGE:#x} {rights or 'none'}")
         made = {"name": f"p{self.number}", "operations": operations, "labels": labels, "oom": oom}
         return head + render(nodes), {**made, "regions": self.regions}
 
