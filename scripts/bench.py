@@ -146,7 +146,7 @@ def measure(workload: Workload, reference: Reference, cache: str, warm_up: int, 
 
 
 def on_one_processor() -> None:
-    """Stay on one processor from here on, with the programs that are started: others may be slower by half."""
+    """Stay on one processor, with what is started from here on: another may be slower by half."""
     if sys.platform == "linux":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
@@ -246,7 +246,9 @@ def building(cache: str) -> None:
     from vmdbg.machine.config import preset_names
 
     print(
-        f"{'CPU seconds':16}" + "".join(f"{name:>11}" for name in COSTS) + f"{'peak MB':>9}{'machine MB':>11}{'from cache':>12}"
+        f"{'CPU seconds':16}"
+        + "".join(f"{name:>11}" for name in COSTS)
+        + f"{'peak MB':>9}{'machine MB':>11}{'from cache':>12}"
     )
     for preset in preset_names():
         first, again = (build_in_process(preset, f"{cache}/{preset}") for _ in range(2))

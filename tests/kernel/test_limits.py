@@ -212,3 +212,43 @@ def test_scores_at_the_prompt_are_those_of_the_kernel() -> None:
     for row in rows:
         assert row["score"] == processes.badness(machine.k, row["pid"])
         assert row["score"] == row["frames"] + row["slots"] + row["table_frames"] + row["adjustment"]
+
+
+def test_fork_makes_room_for_its_tables() -> None:
+    """Of 17 frames four are the kernel's, four hold tables and seven pages: two are missing."""
+    machine = machine_of(**{"machine.ram": 17 * PAGE, "kernel.first_frame": 0})
+    machine.load(Program("p", "", [], [sweep(9)]))
+    machine.run(7)
+    machine.make_room_for_system_call(1)
+    child, shared, _ = processes.fork(machine.k, machine.format, 1, True, 1)
+    assert column(machine, child, PROCESS_RSS) == shared == 5
+    assert column(machine, child, PROCESS_SWAPPED) == column(machine, 1, PROCESS_SWAPPED) == 2
+    assert machine.counts()["reclaim"] == machine.counts()["swap-out"] == 2
+    assert check(machine) == []
+
+
+def test_fork_is_refused_whole_where_no_page_can_leave() -> None:
+    settings = {"machine.ram": 17 * PAGE, "kernel.first_frame": 0, "machine.swap.size": PAGE}
+    machine = machine_of(**settings)
+    machine.load(Program("p", "", [], [sweep(9)]))
+    machine.run(7)
+    machine.make_room_for_system_call(1)
+    with pytest.raises(UserError, match="Tables need 4 free frames: there are 3, and no page can leave"):
+        processes.fork(machine.k, machine.format, 1, True, 1)
+    assert processes.live_processes(machine.k) == [1]
+    assert {"exit", "fork"} & set(machine.counts()) == set()
+    assert column(machine, 1, PROCESS_RSS) == 6
+    assert check(machine) == []
+
+
+def test_background_reclaim_sleeps_on_when_frames_have_come_back_meanwhile() -> None:
+    """The last operation makes it wake, and ends the process by a signal: all frames are free again."""
+    machine = machine_of(**{"kernel.user_frames": 4, "kernel.low_free": 1, "kernel.high_free": 2})
+    rows = array("q", [WRITE | OP_RANGED | 1 << 8, START, 7, 0, 3, PAGE, 0, 0])
+    rows.extend([WRITE | 2 << 8, START + 4 * PAGE - 1, 7, 0, OP_EXIT, 0, 0, 0])
+    machine.load(
+        Program("p", "", [], [ProcessSpec("p", None, -1, [RegionSpec("heap", START, 4 * PAGE, 15)], rows)])
+    )
+    machine.run(10)
+    assert processes.live_processes(machine.k) == []
+    assert machine.counts().get("reclaim-background", 0) == 0

@@ -210,23 +210,30 @@ class Machine:
         return frame
 
     def take_table(self, process: Process, level: int, prefix: int) -> None:
-        self.make_room(self.table_free, for_table=True)
+        self.make_room(self.table_free)
         self.table_frames[process.pid, level, prefix] = self.table_free.pop()
         self.count["table-alloc"] += 1
 
-    def make_room(self, stack: list[int], for_table: bool = False) -> None:
-        """Pages leave until a frame is free; if none can, a process dies.
-
-        Where no page is in memory and a page asks, there is nobody to look for (no `reclaim`).
-        """
+    def make_room(self, stack: list[int]) -> None:
+        """Pages leave until a frame is free; if none can, a process dies."""
         while not stack:
-            if self.frames or for_table:
-                self.count["reclaim"] += 1
+            self.count["reclaim"] += 1
             victim = self.victim()
             if victim is None:
                 self.out_of_memory()
             else:
                 self.leave(victim)
+
+    def make_room_for_tables(self, needed: int) -> None:
+        """Pages leave until so many frames are free for tables; Refused if none can."""
+        while len(self.table_free) < needed:
+            if self.table_free is not self.pages_free or not self.frames:
+                raise Refused
+            self.count["reclaim"] += 1
+            victim = self.victim()
+            if victim is None:
+                raise Refused
+            self.leave(victim)
 
     def free_table(self, process: Process, level: int, prefix: int) -> None:
         self.table_free.append(self.table_frames.pop((process.pid, level, prefix)))
@@ -330,13 +337,11 @@ class Machine:
 
     # Faults.
 
-    def make_tables(self, process: Process, page: int, room: bool = True) -> None:
+    def make_tables(self, process: Process, page: int) -> None:
         """The tables that lead to the entry of a page, from the root down."""
         for level in (3, 2, 1):
             table = (level, page >> (BITS * level))
             if table not in process.tables:
-                if not room and not self.table_free:
-                    raise Refused
                 self.take_table(process, *table)
                 process.tables.add(table)
                 self.count["entry-write"] += 1
@@ -509,20 +514,14 @@ class Machine:
             handler=parent.handler,
         )
         child.oom = parent.oom
-        if not self.table_free:
-            raise Refused
+        below = {(level, page >> (BITS * level)) for page in parent.entries for level in (3, 2, 1)}
+        self.make_room_for_tables(1 + len(below))
         self.processes.append(child)
         self.give_asid(child)
         self.take_table(child, 0, 0)
-        try:
-            for page in sorted(parent.entries):
-                self.make_tables(child, page, room=False)
-                self.share(parent, child, page)
-        except Refused:
-            self.end(child, 0)
-            self.processes.remove(child)
-            self.tlb.flush(parent.asid)
-            raise
+        for page in sorted(parent.entries):
+            self.make_tables(child, page)
+            self.share(parent, child, page)
         self.tlb.flush(parent.asid)
         self.ready.append(child)
         self.count["fork"] += 1

@@ -146,7 +146,7 @@ def swap_out(machine: Machine, pid: int, va: int) -> None:
 def swap_out_pages(machine: Machine, count: int) -> int:
     """Make pages leave as the policy chooses; how many did.  UserError if none could."""
     for done in range(count):
-        if machine.k.reclaim(machine.m) == REASON_MEMORY:
+        if machine.k.reclaim(machine.m, 1) == REASON_MEMORY:
             if not done:
                 raise UserError("No page can leave memory: swap is full, or nothing is resident.")
             return done

@@ -5,6 +5,7 @@ All functions take `k`, the linked hot functions and their tables.
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.runs import give_run
@@ -15,6 +16,8 @@ from vmdbg.state.tables import (
     FRAME_MAPS,
     FRAME_SLOT,
     FRAME_STATE,
+    KERNEL_FREE,
+    KERNEL_FREE_COUNT,
     KERNEL_RESIDENT,
     KERNEL_USER_POOL,
     PROCESS,
@@ -110,6 +113,27 @@ def entry_address(k: Linked, form: Format, pid: int, va: int, depth: int) -> int
         k.store(m, address, form.entry_bytes, k.make_table(table))
         k.emit(m, ENTRY_WRITE, address, entry, k.make_table(table))
     return address
+
+
+def tables_of(k: Linked, form: Format, pid: int) -> int:
+    """Frames of the tables that a copy of a process's space needs: no table that leads to nothing."""
+    needed = {(0, 0)}
+    for va, depth, _, _, kind in entries(k, form, pid):
+        if kind != ENTRY_TABLE:
+            needed.update((level, va >> form.levels[level - 1].shift) for level in range(1, depth + 1))
+    return sum(k.table_frames(level) for level, _ in needed)
+
+
+def make_room_for_tables(k: Linked, count: int) -> None:
+    """Let pages leave until so many frames are free for tables.  UserError if no page can leave."""
+    m = k.m
+    while m.kernel[KERNEL_FREE_COUNT] < count:
+        shared = m.kernel[KERNEL_USER_POOL] == KERNEL_FREE
+        if not shared or not m.kernel[KERNEL_RESIDENT] or k.reclaim(m, count):
+            free = m.kernel[KERNEL_FREE_COUNT]
+            raise UserError(
+                f"Tables need {count} free frame{'s'[: count != 1]}: there are {free}, and no page can leave."
+            )
 
 
 def drop_pages(k: Linked, form: Format, pid: int, start: int, end: int) -> None:

@@ -138,8 +138,10 @@ def signal(m, pid, number, code, va):
 def take_user_frame(m):
     """A frame for a user page, after reclaim if too few are free; -1 if memory and swap are full."""
     pool = m.kernel[KERNEL_USER_POOL]
-    while m.kernel[pool + 1] <= m.kernel[KERNEL_MIN] and m.kernel[pool + 1] < m.kernel[KERNEL_RESIDENT]:
-        if reclaim(m):
+    while m.kernel[pool + 1] <= m.kernel[KERNEL_MIN]:
+        if m.kernel[pool + 1] and m.kernel[pool + 1] >= m.kernel[KERNEL_RESIDENT]:
+            break
+        if reclaim(m, 1):
             break
     frame = pool_take(m, pool)
     if m.kernel[pool + 1] < m.kernel[KERNEL_LOW]:
@@ -196,7 +198,7 @@ def make_leaf_entry(m, pid, va):
     """`leaf_entry`, after reclaim if there is no frame for a table; -1 if there is none even so."""
     address = leaf_entry(m, pid, va)
     while address == -1 and m.kernel[KERNEL_USER_POOL] == KERNEL_FREE:
-        if reclaim(m):
+        if reclaim(m, 1):
             return -1
         address = leaf_entry(m, pid, va)
     return address

@@ -27,11 +27,13 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     FRAME_STATE,
     KERNEL_FREE,
+    KERNEL_LOW,
     KERNEL_RMAP_COUNT,
     KERNEL_RMAP_FREE,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     KERNEL_USER_POOL,
+    KERNEL_WAKE,
     PROCESS,
     PROCESS_TABLES,
     RMAP,
@@ -109,6 +111,8 @@ def free_row(m, pool, frame):
     m.frame[row + FRAME_NEXT] = m.kernel[pool]
     m.kernel[pool] = frame
     m.kernel[pool + 1] += 1
+    if m.kernel[KERNEL_WAKE] and user_frames_free(m) >= m.kernel[KERNEL_LOW]:
+        m.kernel[KERNEL_WAKE] = 0  # enough have come back by themselves
 
 
 @writes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_W
-from vmdbg.kernel.entries import drop_space, entries, entry_address, signed
+from vmdbg.kernel.entries import drop_space, entries, entry_address, make_room_for_tables, signed, tables_of
 from vmdbg.kernel.faults import CAUSE_MEMORY, MOST_FRAMES
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.objects import retain
@@ -72,8 +72,10 @@ if TYPE_CHECKING:
 def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: int = 0) -> int:
     """A new process with an empty address space, in no queue yet; returns its pid.
 
-    There is a spare row for it.  UserError if there is no frame for its root table.
+    There is a spare row for it.  UserError if there is no frame for its root table, and none can be had.
     """
+    if not form.bounded:
+        make_room_for_tables(k, k.table_frames(0))
     m, pid = k.m, spare_row(k)
     clear_row(k, pid)
     root = take_partition(k, pid) if form.bounded else take_root(k, form, pid)
@@ -240,12 +242,14 @@ def kill_for_memory(k: Linked, form: Format) -> int:
 def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int, int, int]:
     """Copy a process; private pages become copy-on-write.  The child goes on at program row `row`.
 
-    There is a spare row for it, and in the reverse map one for each page of the parent.  Returns the
-    child's pid, the base pages shared, and how many of them are copy-on-write.  UserError if memory
-    runs out.
+    There is a spare row for it, and in the reverse map one for each page of the parent.  Room for its
+    tables is made first.  Returns the child's pid, the base pages shared, and how many of them are
+    copy-on-write.  UserError if memory runs out.
     """
     if not form.bounded and not can_protect(k, form):
         raise UserError(f"Entries of {form.name} have no bit that forbids writing: fork cannot share.")
+    if not form.bounded:
+        make_room_for_tables(k, tables_of(k, form, pid))
     m, parent, last = k.m, pid * PROCESS, k.m.kernel[KERNEL_PID]
     child = spawn(k, form, process_name(k, pid), m.process[parent + PROCESS_LIMIT], asids, pid)
     at = child * PROCESS

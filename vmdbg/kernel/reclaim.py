@@ -51,9 +51,9 @@ OWN_POLICY = 0  # 1: the policy is a file of the user's, and may say anything; b
 
 
 @writes
-def reclaim(m):
-    """Free one frame for a user page.  0, or REASON_MEMORY if no page can leave."""
-    emit(m, RECLAIM, user_frames_free(m), 1, 0)
+def reclaim(m, wanted):
+    """Free one of the `wanted` frames.  0, or REASON_MEMORY if no page can leave."""
+    emit(m, RECLAIM, user_frames_free(m), wanted, 0)
     return make_room(m, 0)
 
 

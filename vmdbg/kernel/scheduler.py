@@ -348,13 +348,12 @@ def run(m):
             if reason:
                 return reason
             end_operation(m, cpu)
-        if m.kernel[KERNEL_WAKE] == 0 or m.control[CONTROL_STOP]:
+        if m.control[CONTROL_STOP] or m.kernel[KERNEL_OPERATIONS] >= m.control[CONTROL_GOAL]:
             return 0
-        if m.kernel[KERNEL_OPERATIONS] >= m.control[CONTROL_GOAL]:
-            return 0
-        charge(m)
-        background(m)
-        m.kernel[KERNEL_OPERATIONS] += 1
+        if m.kernel[KERNEL_WAKE]:
+            charge(m)
+            background(m)
+            m.kernel[KERNEL_OPERATIONS] += 1
         if m.control[CONTROL_STOP] or m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
             return 0
         m.control[CONTROL_LIMIT] = m.control[CONTROL_GOAL]

@@ -135,7 +135,7 @@ ASID_ROLLOVER = event("asid-rollover", "generation given", "", "all address-spac
 EXIT = event("exit", "pid status", "", "a process ended")
 OOM_PAGES = event("oom-pages", "pid resident swapped", "", "out of memory: what a process holds")
 OOM_SCORE = event("oom-score", "pid tables score", "", "out of memory: its tables, and the score of all")
-OOM = event("oom", "pid score", "", "memory and swap are full: a process is killed")
+OOM = event("oom", "pid score", "", "no frame is free and no page can leave: a process is killed")
 
 KINDS_SHIFT = 7
 KINDS = 1 << KINDS_SHIFT  # room for kinds in the count table

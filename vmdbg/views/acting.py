@@ -142,7 +142,8 @@ def kernel_verdict(
     names = {row.name: row for row in rows}
     signal = signal_of(rows)
     if "oom" in names:
-        return f"memory and swap are full; process {done.pid} has the highest score, {names['oom'].b}"
+        score = names["oom"].b
+        return f"no frame is free and no page can leave; process {done.pid} has the highest score, {score}"
     if "limit-check" in names and not names["limit-check"].c:
         return f"process {done.pid} holds {names['limit-check'].a} of {done.limit} frames: refused"
     assert signal is not None

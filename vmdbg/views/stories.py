@@ -180,7 +180,9 @@ def cause_text(process: Ended) -> str:
     if process.cause == CAUSE_LIMIT:
         return f": it is at its limit, {process.limit} frame{'' if process.limit == 1 else 's'}"
     return (
-        f": memory and swap are full, and its score, {process.score}, is the highest" if process.cause else ""
+        f": no frame is free and no page can leave, and its score, {process.score}, is the highest"
+        if process.cause
+        else ""
     )
 
 
