@@ -129,7 +129,7 @@ def stored(document: dict[str, Any], entry: int) -> int:
 
 @pytest.mark.long
 def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -> None:
-    @hypothesis.settings(max_examples=150)
+    @hypothesis.settings(max_examples=60)
     @hypothesis.given(own.documents(), st.data())
     def scenario(document: dict[str, Any], data: st.DataObject) -> None:
         machine = machine_of(own, tmp_path, document)
@@ -178,7 +178,7 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
 
 @pytest.mark.long
 def test_a_walk_is_that_of_the_document(own: ModuleType, tmp_path: Path) -> None:
-    @hypothesis.settings(max_examples=150)
+    @hypothesis.settings(max_examples=60)
     @hypothesis.given(own.documents(), st.randoms(use_true_random=False))
     def scenario(document: dict[str, Any], rng: random.Random) -> None:
         machine = machine_of(own, tmp_path, document)
@@ -222,7 +222,7 @@ def plant(rng: random.Random, machine: Machine, document: dict[str, Any], va: in
 def test_processes_live_on_it(own: ModuleType, tmp_path: Path) -> None:
     """What was written is read, through swap and fork, and the machine agrees with itself."""
 
-    @hypothesis.settings(max_examples=80, suppress_health_check=[hypothesis.HealthCheck.filter_too_much])
+    @hypothesis.settings(max_examples=40, suppress_health_check=[hypothesis.HealthCheck.filter_too_much])
     @hypothesis.given(own.documents(), st.randoms(use_true_random=False))
     def scenario(document: dict[str, Any], rng: random.Random) -> None:
         try:

@@ -88,7 +88,7 @@ steps = st.lists(
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.settings(max_examples=120, deadline=None)
 @hypothesis.given(
     shapes(), st.sampled_from(("lru", "fifo", "random", "plru")), st.booleans(), st.integers(1, 99), steps
 )

@@ -23,7 +23,7 @@ def told(machine: Machine) -> dict[str, int]:
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=120, deadline=None)
+@hypothesis.settings(max_examples=40, deadline=None)
 @hypothesis.given(st.data())
 def test_a_machine_without_them_does_the_same(
     model: Callable[[str], ModuleType], data: st.DataObject

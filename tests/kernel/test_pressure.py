@@ -99,7 +99,7 @@ def step(model: Model, policy: str, frames: int, slots: int, page: int, how: int
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(
     st.sampled_from(("fifo", "lru")),
     st.integers(1, 5),

@@ -128,10 +128,13 @@ def test_a_format_of_ones_own_ends_equal(
 
 
 @pytest.mark.long
-def test_every_operation_leaves_the_machine_consistent(model: Callable[[str], ModuleType]) -> None:
+@pytest.mark.parametrize("examples", [15, pytest.param(60, marks=pytest.mark.slow)])
+def test_every_operation_leaves_the_machine_consistent(
+    model: Callable[[str], ModuleType], examples: int
+) -> None:
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.settings(max_examples=examples, deadline=None)
     @hypothesis.given(
         st.sampled_from(sorted(machines.BUILDS)).flatmap(lambda b: machines.cases(machines.BUILDS[b]))
     )

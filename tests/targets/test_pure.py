@@ -112,6 +112,7 @@ class Graph:
     def __init__(self) -> None:
         self.functions: dict[tuple[str, str, str], Function] = {}
         self.imports: dict[str, dict[str, tuple[str, str]]] = {}
+        self.calls: dict[int, list[Function]] = {}
         for path in SOURCES.rglob("*.py"):
             module = ".".join(["vmdbg", *path.relative_to(SOURCES).with_suffix("").parts])
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -163,7 +164,9 @@ class Graph:
                 continue
             seen.add(id(function))
             found |= function.hot | ((function.attributes | function.machine) & DOORS)
-            waiting += self.called(function)
+            if id(function) not in self.calls:
+                self.calls[id(function)] = list(self.called(function))
+            waiting += self.calls[id(function)]
         return found
 
 

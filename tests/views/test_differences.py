@@ -65,7 +65,10 @@ def spoil(machine: Machine, seed: int) -> None:
         return
     if name in WILD:
         column = list(table.columns).index(draw.choice(WILD[name]))
-        at = 8 * (draw.randrange(min(rows, 40)) * table.width + column) + draw.randrange(3)
+        row = draw.randrange(min(rows, 40))
+        at = 8 * (row * table.width + column) + draw.randrange(3)
+        if name == "frame":
+            machine.k.mark_frame(machine.m, row)
     else:
         at = draw.randrange(len(buffer))
     buffer[at] ^= 1 << draw.randrange(8)
