@@ -67,7 +67,7 @@ sizes = st.tuples(st.sampled_from((1, 2, 8)), st.integers(1, 5))
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=100, deadline=None)
+@hypothesis.settings(max_examples=40, deadline=None)
 @hypothesis.given(st.data())
 def test_a_resized_machine_is_like_one_made_so(
     model: Callable[[str], ModuleType], data: st.DataObject

@@ -204,7 +204,7 @@ class Terminal:
         return sum(1 + max(0, len(line) - 1) // columns for line in page.split("\n"))
 
 
-@pytest.fixture(params=[SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.long)], ids=["24x80", "50x200"])
+@pytest.fixture(params=[SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.slow)], ids=["24x80", "50x200"])
 def size(request: pytest.FixtureRequest) -> tuple[int, int]:
     """Rows and columns of the terminal."""
     found: tuple[int, int] = request.param
