@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,11 +166,12 @@ def write_back(page: Path, results: list[tuple[Step, list[str]]]) -> None:
     page.write_text("\n".join(lines), encoding="utf-8")
 
 
-def transcripts() -> list[tuple[Path, int]]:
-    pages = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(SCREENS.glob("*.md"))]
-    return [
-        (page, index) for page in pages for index in range(len(parse_page(page.read_text(encoding="utf-8"))))
-    ]
+def transcripts() -> Iterator[Any]:
+    """Parameters for the sessions of all pages; long are those that replay a trace."""
+    for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(SCREENS.glob("*.md"))]:
+        for index, session in enumerate(parse_page(page.read_text(encoding="utf-8"))):
+            traced = any("tests/data" in line for step in session.steps for line in step.typed)
+            yield pytest.param(page, index, marks=[pytest.mark.long] if traced else [])
 
 
 def name_of(value: object) -> str:
@@ -189,7 +191,7 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.parametrize(("page", "index"), transcripts(), ids=name_of)
+@pytest.mark.parametrize(("page", "index"), list(transcripts()), ids=name_of)
 def test_transcript(
     page: Path, index: int, folder: Path, user_environment: dict[str, str], pytestconfig: pytest.Config
 ) -> None:
@@ -206,13 +208,8 @@ def test_transcript(
         assert (told, actual) == (told, actual if same(step.expected(), actual) else step.expected())
 
 
-def example(script: Path) -> Any:
-    """A parameter for an example; long if it replays a trace."""
-    marks = [pytest.mark.long] if "tests/data" in script.read_text(encoding="utf-8") else []
-    return pytest.param(script, marks=marks, id=name_of(script))
-
-
-@pytest.mark.parametrize("script", [example(path) for path in sorted((DOCS / "examples").glob("*.vmdbg"))])
+@pytest.mark.long
+@pytest.mark.parametrize("script", sorted((DOCS / "examples").glob("*.vmdbg")), ids=name_of)
 def test_example(
     script: Path, folder: Path, user_environment: dict[str, str], pytestconfig: pytest.Config
 ) -> None:

@@ -21,6 +21,8 @@ from vmdbg.state.tables import PROCESS, PROCESS_PC
 
 from .test_random_machines import make
 
+pytestmark = pytest.mark.long
+
 STEPS = 24
 #: Machines that differ in nothing that is bound when the engine is built: one compilation serves them.
 ONE_BUILD = {

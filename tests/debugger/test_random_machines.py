@@ -13,6 +13,8 @@ from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
+pytestmark = pytest.mark.long
+
 POLICIES = ("fifo", "clock", "lru", "random")
 
 

@@ -15,6 +15,8 @@ from vmdbg.machine.machine import Machine
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.startup import make_session
 
+pytestmark = pytest.mark.long
+
 #: Preset, settings, and what is typed.  Every `continue` is typed some times more.
 SCRIPTS = {
     "catch": ("pressure", ["catch swap-out if slot > 300", "catch fault-major if $_operations > 4000"]),
@@ -70,7 +72,6 @@ def interpreted(runner: Runner) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.long
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_session_sees_the_same_in_each_tier_and_when_they_change(
     name: str, both: None, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,7 @@ from vmdbg.machine.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.engine,
     pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite is not installed"),
 ]
@@ -106,7 +107,6 @@ def write(path: Path, text: str) -> None:
     os.utime(path, ns=(later, later))
 
 
-@pytest.mark.long
 def test_an_edited_function_is_compiled_again_and_everything_else_comes_from_the_cache(
     package: Path, tmp_path: Path
 ) -> None:
@@ -249,7 +249,6 @@ def test_hot_source_that_changes_while_vmdbg_runs_is_not_compiled(package: Path,
     assert os.listdir(cache) == []
 
 
-@pytest.mark.long
 def test_builds_of_different_processes_live_together_in_one(tmp_path: Path) -> None:
     """Symbols are names: what two processes compiled must not be taken for one another's in a third."""
     other = {"kernel.policy": "clock", "machine.cpus": 2, "machine.payload": False}
@@ -305,7 +304,6 @@ def test_a_constant_of_a_module_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -
     assert key() != base
 
 
-@pytest.mark.long
 def test_without_a_writable_folder_it_works_too(tmp_path: Path) -> None:
     """A file stands where the cache should be."""
     (tmp_path / "file").write_text("")
@@ -315,7 +313,6 @@ def test_without_a_writable_folder_it_works_too(tmp_path: Path) -> None:
     assert happened(said) == happened(run(ROOT, tmp_path, compiled=False))
 
 
-@pytest.mark.long
 def test_builds_from_the_cache_do_not_mix(tmp_path: Path) -> None:
     """Two machines whose code was compiled by other processes run their own code in one process."""
     program = (

@@ -75,10 +75,12 @@ def over_pairs(
             program.compare(hot.memory(word=[len(some)], log=list(itertools.chain(*some))))
 
 
+@pytest.mark.long
 def test_each_operator_over_words_at_the_edges(hot: ModuleType) -> None:
     over_pairs(hot, [*UNARY, *BINARY], list(itertools.product(hot.EDGES, repeat=2)))
 
 
+@pytest.mark.long
 def test_each_operator_with_a_constant(hot: ModuleType) -> None:
     constants = [f"({edge})" for edge in hot.EDGES]
     expressions = [text.format(*[edge] * text.count("{}")) for text in WITH for edge in constants]
@@ -92,6 +94,7 @@ def test_each_operator_with_a_constant(hot: ModuleType) -> None:
 words = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
+@pytest.mark.long
 def test_each_operator_over_random_words(hot: ModuleType) -> None:
     @hypothesis.settings(max_examples=6, deadline=None)
     @hypothesis.given(st.lists(st.tuples(words, words), min_size=60, max_size=120))
@@ -121,6 +124,7 @@ def test_what_python_leaves_to_an_exception_is_defined(hot: ModuleType) -> None:
 # -- constants of the build
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "op", ["+", "-", "*", "//", "%", "&", "|", "^", "<<", ">>", "==", "!=", "<", "<=", ">", ">="]
 )

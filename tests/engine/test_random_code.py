@@ -11,6 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.engine,
     pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite is not installed"),
 ]

@@ -22,6 +22,7 @@ from vmdbg.machine.machine import Machine
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.engine,
     pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite is not installed"),
 ]

@@ -6,7 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.gdb.conftest import usable_gdb
+
+pytestmark = pytest.mark.long
 
 LOOP = "set $i=0\nwhile $i<20000\nset $i=$i+1\nend\np $i\n"
 TRIES = 3  # other processes share the caches: the best of a few is what the program needs

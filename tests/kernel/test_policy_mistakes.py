@@ -18,6 +18,8 @@ from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import KERNEL_HAND
 
+pytestmark = pytest.mark.long
+
 START, PAGE = 0x400000, 4096
 HEAD = """
 from vmdbg.engine import reads, writes

@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 
+pytestmark = pytest.mark.long
+
 BUILDS: dict[str, dict[str, Any]] = {
     "x86_64": {"machine.format": "x86_64", "kernel.policy": "clock", "machine.cpus": 2},
     "sv39": {"machine.format": "sv39", "kernel.policy": "clock-cached"},

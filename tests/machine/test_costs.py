@@ -19,6 +19,8 @@ from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_STATE, KERNEL_FREE
 from vmdbg.targets.simulated import Simulated
 
+pytestmark = pytest.mark.long
+
 GIB, MIB, PLACE = 1 << 30, 1 << 20, 0x40000000
 READ, WRITE = 0, 1
 

@@ -19,6 +19,8 @@ from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
+pytestmark = pytest.mark.long
+
 FAST = ("default", "software")
 SLOW = (
     "trace", "lazy", "two-cpus", "caches", "uncached", "hardware", "software-two-cpus", "sv39", "svade",
@@ -102,7 +104,6 @@ def test_all_tiers_end_equal(
 
 
 @pytest.mark.engine
-@pytest.mark.long
 def test_a_format_of_ones_own_ends_equal(
     ready: Callable[[Machine], Machine], quick: Callable[[Machine], Code], both: None
 ) -> None:
@@ -127,7 +128,6 @@ def test_a_format_of_ones_own_ends_equal(
         compare(boot, quick(first), first.compiled, slice_size)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("examples", [8, pytest.param(60, marks=pytest.mark.slow)])
 def test_every_operation_leaves_the_machine_consistent(
     model: Callable[[str], ModuleType], examples: int

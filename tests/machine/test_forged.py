@@ -18,6 +18,8 @@ from vmdbg.state import tables
 from vmdbg.state.tables import STATE, TABLES
 from vmdbg.targets.simulated import open_machine
 
+pytestmark = pytest.mark.long
+
 Ready = Callable[[Machine], Machine]
 PRESETS = ("default", "tutorial16", "x86_32", "sv39", "pressure", "partitions")
 WILD = (-1, -2, 1, 2, 3, 7, 63, 64, 4095, 4096, 1 << 20, 1 << 31, 1 << 40, 1 << 62, -(1 << 62), -(1 << 63))

@@ -28,6 +28,8 @@ from vmdbg.kernel.scheduler import (
 from vmdbg.programs import lackey, read_program
 from vmdbg.programs.program import Program
 
+pytestmark = pytest.mark.long
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text(encoding="utf-8"))
 TRACES = ["ls.lackey", "sqlite.lackey"]

@@ -25,6 +25,8 @@ from vmdbg.programs.vmp import KEYWORDS
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.startup import make_session
 
+pytestmark = pytest.mark.long
+
 NUMBER = 2000
 WIDE, PAGE = 48, 1 << 12
 PROGRAM = """# A program with everything in it.
@@ -146,7 +148,6 @@ def test_the_program_itself_is_good(tmp_path: Path) -> None:
     assert loader.loaded == 1
 
 
-@pytest.mark.long
 def test_damaged_programs(tmp_path: Path) -> None:
     loader = Loader(tmp_path)
     for number in range(NUMBER):
@@ -167,7 +168,6 @@ def elf_seeds(model: Callable[[str], ModuleType]) -> list[bytes]:
     return [*made, elf.make(loads, names, big=True, entry=0x400010)]
 
 
-@pytest.mark.long
 def test_damaged_elf_files(elf_seeds: list[bytes], tmp_path: Path) -> None:
     loader = Loader(tmp_path)
     for number in range(NUMBER):

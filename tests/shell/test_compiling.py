@@ -22,6 +22,7 @@ import pytest
 from vmdbg.engine import cache
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.engine,
     pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite is not installed"),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),

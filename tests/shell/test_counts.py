@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 HUGE = "1" + "0" * 5000
 LARGE = "99999999999"
 ENDLESS = "process p\nregion data 0x1000 4K rw\nloop\n  read 0x1000\nend\n"

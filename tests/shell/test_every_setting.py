@@ -23,6 +23,8 @@ from vmdbg.shell.script import Source
 from vmdbg.shell.startup import folder_init, make_session
 from vmdbg.targets.simulated import Simulated
 
+pytestmark = pytest.mark.long
+
 LOGGED = ["set logging enabled on", "p 1", "set logging enabled off"]
 PAGED = ["set height 6", "help running"]
 #: Name to a value and what is typed after it, or only a value where every observation will do.

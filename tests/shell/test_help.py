@@ -25,6 +25,7 @@ def examples() -> list[str]:
     return [example for command in registry.commands() for example in command.examples]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("line", examples())
 def test_examples_run(make_shell: Callable[..., Any], line: str) -> None:
     shell = make_shell(target=False)

@@ -13,6 +13,8 @@ import pytest
 from vmdbg.shell.inputrc import mode_in
 from vmdbg.shell.keys import in_columns
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., Any]  # of a Terminal, see conftest.py
 PASTE = "\x1b[200~", "\x1b[201~"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+pytestmark = pytest.mark.long
+
 MODES = re.compile(r"modes (\S+)\r\n")
 CTRL_C, CTRL_D, ESCAPE = "\x03", "\x04", "\x1b"
 MORE = "--Type <RET> for more"

@@ -8,6 +8,8 @@ import pytest
 
 from tests.shell.test_breakpoints import Prompt
 
+pytestmark = pytest.mark.long
+
 PROGRAM = "process work\nregion heap 0x400000 1M rw\n" + "write 0x400000 .. 0x4fffff step 4K, 7\nexit\n"
 
 

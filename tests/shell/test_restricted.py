@@ -12,6 +12,8 @@ import pytest
 
 from vmdbg.shell.boot import MachineSettings, open_target
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def cage(make_shell: Callable[..., object], tmp_path: Path):

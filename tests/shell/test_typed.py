@@ -16,6 +16,8 @@ from vmdbg.errors import UserError
 from vmdbg.patterns import LONGEST, Pattern
 from vmdbg.units import MOST_DIGITS, bytes_of, decimal, parse_number, text_of, visible
 
+pytestmark = pytest.mark.long
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 NINES = "9" * 5000
 NUMBERS = ("²", "٣", NINES, "-" + NINES, "0x" + "f" * 5000, "0b" + "1" * 5000, "1" + "0" * 5000, "1²")

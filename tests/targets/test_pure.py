@@ -50,7 +50,9 @@ def shell(machine: str) -> tuple[Session, io.StringIO, io.StringIO]:
     return session, out, err
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    "machine", [MACHINES[0], *(pytest.param(name, marks=pytest.mark.long) for name in MACHINES[1:])]
+)
 @pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
 def test_a_pure_command_leaves_the_machine_as_it_was(machine: str, name: str, example: str) -> None:
     session, out, err = shell(machine)
@@ -197,6 +199,7 @@ def test_no_writer_can_be_reached_from_a_pure_command(name: str) -> None:
     assert graph().reachable(start_of(command)) & (writers() | DOORS) == set()
 
 
+@pytest.mark.long
 def test_the_graph_finds_writers_and_doors() -> None:
     registry = Registry()
     registry.index()

@@ -19,6 +19,8 @@ from vmdbg.state.tables import STATE, TABLES
 from vmdbg.views.differences import difference_table
 from vmdbg.views.facts import State
 
+pytestmark = pytest.mark.long
+
 BUILDS: dict[str, dict[str, Any]] = {
     "x86_64": {"machine.format": "x86_64", "kernel.policy": "clock", "machine.cpus": 2},
     "sv39": {"machine.format": "sv39", "kernel.policy": "lru", "tlb.walk_cache": "L2:1 L1:2"},
