@@ -249,6 +249,7 @@ def test_hot_source_that_changes_while_vmdbg_runs_is_not_compiled(package: Path,
     assert os.listdir(cache) == []
 
 
+@pytest.mark.slow
 def test_builds_of_different_processes_live_together_in_one(tmp_path: Path) -> None:
     """Symbols are names: what two processes compiled must not be taken for one another's in a third."""
     other = {"kernel.policy": "clock", "machine.cpus": 2, "machine.payload": False}

@@ -27,7 +27,7 @@ from vmdbg.shell.startup import make_session
 
 pytestmark = pytest.mark.long
 
-NUMBER = 2000
+NUMBER = 1000
 WIDE, PAGE = 48, 1 << 12
 PROGRAM = """# A program with everything in it.
 let buf = 0x404000

@@ -103,7 +103,7 @@ def start(user_environment: dict[str, str], tmp_path: Path) -> Start:
         child.close(force=True)
 
 
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_ctrl_c_ends_the_command_that_waits_and_the_code_is_kept(start: Start, times: int) -> None:
     run = start("-ex", "set engine compiled")
     run.type("run")
@@ -133,8 +133,15 @@ def test_after_ctrl_c_the_same_command_waits_for_the_same_code(start: Start) -> 
     assert len(run.kept()) == 1
 
 
-@pytest.mark.parametrize("end", ["quit\r", "\x04"])
-@pytest.mark.parametrize("interrupts", [0, 3])
+@pytest.mark.parametrize(
+    ("interrupts", "end"),
+    [
+        (0, "quit\r"),
+        (3, "\x04"),
+        pytest.param(0, "\x04", marks=pytest.mark.slow),
+        pytest.param(3, "quit\r", marks=pytest.mark.slow),
+    ],
+)
 def test_the_end_of_a_session_waits_for_the_code(start: Start, end: str, interrupts: int) -> None:
     run = start()
     run.type("run")

@@ -88,7 +88,7 @@ def ended(child: pexpect.spawn, modes: str) -> str:
     "key",
     [
         pytest.param(CTRL_C, id="ctrl-c"),
-        pytest.param(CTRL_D, id="ctrl-d"),
+        pytest.param(CTRL_D, id="ctrl-d", marks=pytest.mark.slow),
         pytest.param(ESCAPE, id="escape", marks=pytest.mark.slow),
     ],
 )

@@ -114,7 +114,7 @@ def test_a_condition_on_a_watchpoint(prompt: Prompt) -> None:
     assert "\tstop only if $_operations == 2\n" in prompt.run("info watchpoints")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_many_events_that_are_no_stop_are_passed_quickly_going_back() -> None:
     prompt = Prompt("default")
     prompt.run("step 20", "watch -width 8 0x404008", "goto 30000")
