@@ -120,4 +120,5 @@ def test_isolated_scripts_inside_one_do_not_go_on_for_ever(folder: Path) -> None
     (folder / "inner.vmdbg").write_text("while 1\nend\n")
     (folder / "outer.vmdbg").write_text("while 1\nsource -isolated inner.vmdbg\nend\n")
     done = limited(folder, "-ex", "source -isolated outer.vmdbg", "-ex", "echo on", seconds=2)
-    assert (done.stdout, done.stderr, done.returncode) == ("on", "Time limit reached.\n", 1)
+    assert (done.stdout, done.returncode) == ("on", 1)
+    assert set(done.stderr.splitlines()) == {"Time limit reached."}  # once, or twice
