@@ -221,9 +221,17 @@ def damaged_lines(seed: int, count: int, noise: list[str] = NOISE) -> Counter[st
     return results
 
 
+#: Holds a line that may run for ever; it is taken out when Ctrl-C is pressed, which ends it.
+ENDLESS: list[str] = []
+
+
 def late(number: int, frame: object) -> None:
-    """A line that takes so long is a bug."""
-    raise AssertionError(f"a line that takes {LIMIT} seconds")
+    """A line that takes so long is a bug; but a program may have no end, and Ctrl-C stops it."""
+    if not ENDLESS:
+        raise AssertionError(f"a line that takes {LIMIT} seconds")
+    ENDLESS.clear()
+    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    signal.raise_signal(signal.SIGINT)
 
 
 def one_line(draw: random.Random, bench: Bench, results: Counter[str], look: bool, noise: list[str]) -> None:
@@ -242,9 +250,14 @@ def one_line(draw: random.Random, bench: Bench, results: Counter[str], look: boo
     if command.group in ("running", "time") and LARGE.search(line):
         return  # a large count is legal, and takes its time
     before = bench.state() if look else None
+    ENDLESS[:] = [line] if command.group in ("running", "time") else []
+    runs = bool(ENDLESS)
     signal.setitimer(signal.ITIMER_REAL, LIMIT)
     result = bench.run(line)
     signal.setitimer(signal.ITIMER_REAL, 0)
+    if runs and not ENDLESS:
+        results["interrupted"] += 1
+        return
     results[result] += 1
     if before is not None and result != "worked":
         assert bench.state() == before, line
