@@ -233,7 +233,7 @@ def test_fork_is_refused_whole_where_no_page_can_leave() -> None:
     machine.load(Program("p", "", [], [sweep(9)]))
     machine.run(7)
     machine.make_room_for_system_call(1)
-    with pytest.raises(UserError, match="Tables need 4 free frames: there are 3, and no page can leave"):
+    with pytest.raises(UserError, match="Frames needed for tables: 4, free: 3, and no page can leave"):
         processes.fork(machine.k, machine.format, 1, True, 1)
     assert processes.live_processes(machine.k) == [1]
     assert {"exit", "fork"} & set(machine.counts()) == set()

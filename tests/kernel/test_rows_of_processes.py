@@ -125,7 +125,7 @@ def test_a_spawn_without_memory_changes_nothing() -> None:
     while machine.m.kernel[KERNEL_FREE + 1]:
         machine.spawn("more", 0)
     before = machine.digest()
-    with pytest.raises(UserError, match="Tables need 1 free frame: there are 0"):
+    with pytest.raises(UserError, match="Frames needed for tables: 1, free: 0"):
         machine.spawn("one too many", 0)
     assert machine.digest() == before
 

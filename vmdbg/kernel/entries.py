@@ -131,9 +131,7 @@ def make_room_for_tables(k: Linked, count: int) -> None:
         shared = m.kernel[KERNEL_USER_POOL] == KERNEL_FREE
         if not shared or not m.kernel[KERNEL_RESIDENT] or k.reclaim(m, count):
             free = m.kernel[KERNEL_FREE_COUNT]
-            raise UserError(
-                f"Tables need {count} free frame{'s'[: count != 1]}: there are {free}, and no page can leave."
-            )
+            raise UserError(f"Frames needed for tables: {count}, free: {free}, and no page can leave.")
 
 
 def drop_pages(k: Linked, form: Format, pid: int, start: int, end: int) -> None:

@@ -136,11 +136,11 @@ def signal(m, pid, number, code, va):
 
 @writes
 def take_user_frame(m):
-    """A frame for a user page, after reclaim if too few are free; -1 if memory and swap are full."""
+    """A frame for a user page, after reclaim if too few are free; -1 if there is none and no page can leave."""
     pool = m.kernel[KERNEL_USER_POOL]
-    while m.kernel[pool + 1] <= m.kernel[KERNEL_MIN]:
-        if m.kernel[pool + 1] and m.kernel[pool + 1] >= m.kernel[KERNEL_RESIDENT]:
-            break
+    while m.kernel[pool + 1] <= m.kernel[KERNEL_MIN] and (
+        m.kernel[pool + 1] == 0 or m.kernel[pool + 1] < m.kernel[KERNEL_RESIDENT]
+    ):
         if reclaim(m, 1):
             break
     frame = pool_take(m, pool)
