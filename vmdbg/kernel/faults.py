@@ -136,7 +136,7 @@ def signal(m, pid, number, code, va):
 
 @writes
 def take_user_frame(m):
-    """A frame for a user page, after reclaim if too few are free; -1 if there is none and no page can leave."""
+    """A frame for a user page, after reclaim if too few are free; -1 if no page can leave."""
     pool = m.kernel[KERNEL_USER_POOL]
     while m.kernel[pool + 1] <= m.kernel[KERNEL_MIN] and (
         m.kernel[pool + 1] == 0 or m.kernel[pool + 1] < m.kernel[KERNEL_RESIDENT]
