@@ -178,7 +178,7 @@ def compare(model: Callable[[str], ModuleType], examples: int) -> None:
 
 
 def test_random_programs_end_equal(model: Callable[[str], ModuleType]) -> None:
-    compare(model, 150)
+    compare(model, 80)
 
 
 @pytest.mark.slow

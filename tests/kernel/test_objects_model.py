@@ -352,7 +352,7 @@ class Both:
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(MACHINES))
 def test_every_process_reads_what_the_model_has(name: str) -> None:
-    @hypothesis.settings(max_examples=8, deadline=None)
+    @hypothesis.settings(max_examples=5, deadline=None)
     @hypothesis.given(st.sampled_from((100, 12, 3, 0)), st.lists(actions, min_size=60, max_size=80))
     def scenario(slots: int, steps: list[tuple[str, int, int, int]]) -> None:
         both = Both(name, slots)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-END = 150_000  # operations
+END = 90_000  # operations
 PROMPT = b"(vmdbg) "
 
 
@@ -40,7 +40,7 @@ def test_it_ends_as_one_that_nobody_interrupted(tmp_path: Path) -> None:
         seen = b""
         while seen.count(PROMPT) < 2:
             seen += session.stdout.read(1)
-        time.sleep(0.5)
+        time.sleep(0.3)
         session.send_signal(signal.SIGINT)
         text = session.stdout.read().decode()
     assert "Program received signal SIGINT, Interrupt." in text

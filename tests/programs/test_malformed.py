@@ -1,4 +1,4 @@
-"""Damaged programs and ELF files, 2,000 each: one clear error and nothing loaded, or a program that loads."""
+"""Damaged programs and ELF files, 1,000 each: one clear error and nothing loaded, or a program that loads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from vmdbg.shell.startup import make_session
 
 pytestmark = pytest.mark.long
 
-NUMBER = 1000
+FEW, MANY = 300, 1000
+NUMBERS = pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 WIDE, PAGE = 48, 1 << 12
 PROGRAM = """# A program with everything in it.
 let buf = 0x404000
@@ -148,13 +149,14 @@ def test_the_program_itself_is_good(tmp_path: Path) -> None:
     assert loader.loaded == 1
 
 
-def test_damaged_programs(tmp_path: Path) -> None:
+@NUMBERS
+def test_damaged_programs(number: int, tmp_path: Path) -> None:
     loader = Loader(tmp_path)
-    for number in range(NUMBER):
-        loader.load(mutated_text(number))
+    for seed in range(number):
+        loader.load(mutated_text(seed))
     assert loader.machine.digest() == loader.digest
-    assert loader.refused > NUMBER // 2
-    assert loader.loaded > NUMBER // 40
+    assert loader.refused > number // 2
+    assert loader.loaded > number // 40
 
 
 @pytest.fixture
@@ -168,13 +170,14 @@ def elf_seeds(model: Callable[[str], ModuleType]) -> list[bytes]:
     return [*made, elf.make(loads, names, big=True, entry=0x400010)]
 
 
-def test_damaged_elf_files(elf_seeds: list[bytes], tmp_path: Path) -> None:
+@NUMBERS
+def test_damaged_elf_files(number: int, elf_seeds: list[bytes], tmp_path: Path) -> None:
     loader = Loader(tmp_path)
-    for number in range(NUMBER):
-        loader.load(mutated_bytes(elf_seeds, number))
+    for seed in range(number):
+        loader.load(mutated_bytes(elf_seeds, seed))
     assert loader.machine.digest() == loader.digest
-    assert loader.refused > NUMBER // 2
-    assert loader.loaded > NUMBER // 20
+    assert loader.refused > number // 2
+    assert loader.loaded > number // 20
 
 
 def test_at_the_prompt_a_damaged_file_is_one_error(elf_seeds: list[bytes], tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def spoil(found: Simulated, seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(name for name in NAMES if not find(name).bounded))
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(0, 1 << 30), ADDRESSES, ADDRESSES, st.sampled_from("rwx"), st.booleans())
 def test_looking_answers_whatever_there_is(
     name: str, seed: int, va: int, root: int, access: str, near: bool
