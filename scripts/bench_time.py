@@ -63,8 +63,8 @@ CASES = (
 
 def machine_of(case: Case, folder: str) -> Any:
     """A machine, booted."""
+    from vmdbg.inspect.target import Simulated
     from vmdbg.machine.config import load_config
-    from vmdbg.targets.simulated import Simulated
 
     config = load_config(case.preset).with_(case.values)
     file = ""
@@ -76,8 +76,8 @@ def machine_of(case: Case, folder: str) -> Any:
 
 def timeline_of(machine: Any) -> Any:
     """A timeline that runs compiled."""
-    from vmdbg.debugger.stops import Stops
-    from vmdbg.debugger.timeline import Timeline
+    from vmdbg.debugger.stops.stops import Stops
+    from vmdbg.debugger.time.timeline import Timeline
 
     line = Timeline(machine, Stops())
     line.runner.engine = "compiled"
@@ -135,8 +135,8 @@ def recorded(case: Case, folder: str, operations: int) -> Any:
 def asked(case: Case, line: Any, stretch: int) -> None:
     """`last write`, `last map`, `reverse-continue` to what was `stretch` operations back; each beside the
     compiled run of that stretch."""
-    from vmdbg.debugger.backwards import back_to_stop, find_back
-    from vmdbg.debugger.stops import Pattern
+    from vmdbg.debugger.stops.stops import Pattern
+    from vmdbg.debugger.time.reverse import back_to_stop, find_back
     from vmdbg.state.events import ENTRY_WRITE, TLB_MISS, WRITE
 
     end = line.machine.operations

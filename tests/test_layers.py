@@ -11,14 +11,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vmdbg"
 
 # Lowest first.  A module imports from its own layer and from those before it.
 LAYERS = (
-    ("errors", "units", "patterns", "progress", "engine"),
+    ("errors", "units", "regex", "progress", "engine"),
+    ("expressions",),
     ("formats",),
     ("state",),
     ("hardware",),
     ("kernel",),
     ("machine",),
     ("programs",),
-    ("targets",),
+    ("inspect",),
     ("debugger",),
     ("views",),
     ("shell",),

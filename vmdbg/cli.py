@@ -264,7 +264,7 @@ def run(options: Options) -> int:
     if session.batch and options.color == "auto":
         session.settings.set("style enabled", False)
     if session.policy.restricted or options.seconds is not None:
-        from vmdbg.shell.bounds import bound
+        from vmdbg.shell.limits import bound
 
         bound(session, options.seconds)
     progress.show_on(session.output.stderr)
@@ -349,8 +349,8 @@ def start_up(session: Session, options: Options) -> int | None:
 
 def step(session: Session, kind: str, text: str) -> bool:
     """One `-x` or `-ex`.  Whether it worked; with --strict a failure ends the run."""
-    from vmdbg.shell.piped import piped_source
-    from vmdbg.shell.sourcing import source_file
+    from vmdbg.shell.piped_input import piped_source
+    from vmdbg.shell.source import source_file
 
     interpreter: Interpreter = session.interpreter
     interpreter.sources.append(piped_source(session))
@@ -415,6 +415,6 @@ def converse(session: Session, options: Options) -> int:
         from vmdbg.shell.conversation import run_terminal
 
         return run_terminal(session)
-    from vmdbg.shell.piped import run_piped
+    from vmdbg.shell.piped_input import run_piped
 
     return run_piped(session)

@@ -1,7 +1,7 @@
 """Most recently used: the page that was accessed last leaves first."""
 
 from vmdbg.engine import reads, writes
-from vmdbg.kernel.leaving import may_leave
+from vmdbg.kernel.evictable import may_leave
 from vmdbg.kernel.policies.queue import queue_append, queue_remove, queued
 from vmdbg.state.tables import FRAME, FRAME_PREVIOUS, KERNEL_NEWEST
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from vmdbg.debugger import acting
-from vmdbg.debugger.branches import COPIES, MOST
-from vmdbg.debugger.stops import Stops
-from vmdbg.debugger.timeline import Timeline
+from vmdbg.debugger import accesses
+from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.branches import COPIES, MOST
+from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.errors import UserError
+from vmdbg.inspect.target import boot_program
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
-from vmdbg.targets.simulated import boot_program
 
 PAGE = 0x409000
 
@@ -26,7 +26,7 @@ def line() -> Timeline:
 
 
 def write(line: Timeline, value: int) -> None:
-    line.act(f"write {value}", lambda machine: acting.access(machine, PAGE, 1, 1, value))
+    line.act(f"write {value}", lambda machine: accesses.access(machine, PAGE, 1, 1, value))
 
 
 def test_each_branch_is_as_it_was_left(line: Timeline) -> None:

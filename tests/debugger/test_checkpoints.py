@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.checkpoints import MOST, OBJECT, Checkpoints, unshared
+from vmdbg.debugger.time.checkpoints import MOST, OBJECT, Checkpoints, unshared
 from vmdbg.machine.snapshot import Chunks, Snapshot
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger import acting
-from vmdbg.debugger.timeline import Timeline
+from vmdbg.debugger import accesses
+from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes
-from vmdbg.machine.check import check
+from vmdbg.kernel.calls import processes
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import PROCESS, PROCESS_PC
 
@@ -48,10 +48,10 @@ def acts(draw: random.Random) -> tuple[str, Callable[[Machine], Any]]:
     """A command that changes the machine."""
     va = 256 * draw.randint(0, 8) + draw.randint(0, 255)
     return draw.choice([
-        ("write", lambda machine: acting.access(machine, va, 1, 1, 9)),
-        ("read", lambda machine: acting.access(machine, va, 0)),
-        ("swapout", lambda machine: acting.swap_out_pages(machine, 2)),
-        ("flush", lambda machine: acting.flush(machine, None, everything=True)),
+        ("write", lambda machine: accesses.access(machine, va, 1, 1, 9)),
+        ("read", lambda machine: accesses.access(machine, va, 0)),
+        ("swapout", lambda machine: accesses.swap_out_pages(machine, 2)),
+        ("flush", lambda machine: accesses.flush(machine, None, everything=True)),
         ("fork", fork),
     ])  # fmt: skip
 

@@ -7,8 +7,8 @@ from array import array
 
 import pytest
 
-from vmdbg.debugger.stops import Stops
-from vmdbg.debugger.timeline import Timeline
+from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from vmdbg.debugger.history import AT_END, AT_INTERRUPT
-from vmdbg.debugger.stops import Stops
-from vmdbg.debugger.timeline import Timeline
+from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.timeline import Timeline
+from vmdbg.debugger.time.types import AT_END, AT_INTERRUPT
 from vmdbg.errors import UserError
+from vmdbg.inspect.target import boot_program
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
-from vmdbg.targets.simulated import boot_program
 
 
 def preset(name: str) -> Machine:

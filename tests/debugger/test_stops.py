@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from vmdbg.debugger import acting
-from vmdbg.debugger.conditions import Condition
-from vmdbg.debugger.happenings import Happening
-from vmdbg.debugger.history import AT_END, AT_STOP
-from vmdbg.debugger.stops import DELETE, DISABLE, Pattern, Stops
-from vmdbg.debugger.timeline import Timeline
+from vmdbg.debugger import accesses
+from vmdbg.debugger.stops.conditions import Condition
+from vmdbg.debugger.stops.stops import DELETE, DISABLE, Pattern, Stops
+from vmdbg.debugger.time.event_log import Happening
+from vmdbg.debugger.time.timeline import Timeline
+from vmdbg.debugger.time.types import AT_END, AT_STOP
 from vmdbg.errors import UserError
+from vmdbg.inspect.target import boot_program
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import CONTROL_STOPS, OP
-from vmdbg.targets.simulated import boot_program
 
 
 def line_of(name: str = "tutorial16") -> Timeline:
@@ -137,7 +137,7 @@ def test_there_is_room_for_any_number_of_stops() -> None:
     """The table of stops grows, and a command that is run again does not make it small."""
     line = line_of()
     line.forward(1)
-    line.act("write", lambda machine: acting.access(machine, 0x300, 1))
+    line.act("write", lambda machine: accesses.access(machine, 0x300, 1))
     line.go(0)
     for number in range(3000):
         line.stops.catch("tlb-miss", pid=100 + number)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vmdbg.debugger import endless
-from vmdbg.debugger.running import Runner
+from vmdbg.debugger.time import endless
+from vmdbg.debugger.time.runner import Runner
 from vmdbg.engine.native import Code
 from vmdbg.machine.machine import Machine
 from vmdbg.shell.boot import MachineSettings, open_target

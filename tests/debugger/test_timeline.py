@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmdbg.debugger import acting
-from vmdbg.debugger.history import AT_END, AT_LIMIT, AT_STOP
-from vmdbg.debugger.stops import Stops
-from vmdbg.debugger.timeline import Timeline
+from vmdbg.debugger import accesses
+from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.timeline import Timeline
+from vmdbg.debugger.time.types import AT_END, AT_LIMIT, AT_STOP
 from vmdbg.errors import UserError
+from vmdbg.inspect.target import boot_program
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
-from vmdbg.targets.simulated import boot_program
 
 READ, WRITE, FETCH, EXIT = 0, 1, 2, 16
 PRESETS = ("tutorial16", "default")
@@ -192,17 +192,17 @@ def test_single_events_after_a_long_run() -> None:
 # -- acting and undoing
 
 ACTIONS = {
-    "swapout": lambda machine: acting.swap_out(machine, 1, 0x406000),
-    "swapout pages": lambda machine: acting.swap_out_pages(machine, 3),
-    "swapout process": lambda machine: acting.swap_out_process(machine, 1),
-    "swapin": lambda machine: acting.swap_in(machine, 1, 0x407000),
-    "read": lambda machine: acting.access(machine, 0x407000, READ, 8),
-    "write": lambda machine: acting.access(machine, 0x408000, WRITE, 8, 0x1234),
-    "fetch": lambda machine: acting.access(machine, 0x401000, FETCH, 4),
-    "kill": lambda machine: acting.access(machine, 0x5000, READ),
-    "flush": lambda machine: acting.flush(machine, None),
-    "flush all": lambda machine: acting.flush(machine, None, everything=True),
-    "flush page": lambda machine: acting.flush_page(machine, 0x404000),
+    "swapout": lambda machine: accesses.swap_out(machine, 1, 0x406000),
+    "swapout pages": lambda machine: accesses.swap_out_pages(machine, 3),
+    "swapout process": lambda machine: accesses.swap_out_process(machine, 1),
+    "swapin": lambda machine: accesses.swap_in(machine, 1, 0x407000),
+    "read": lambda machine: accesses.access(machine, 0x407000, READ, 8),
+    "write": lambda machine: accesses.access(machine, 0x408000, WRITE, 8, 0x1234),
+    "fetch": lambda machine: accesses.access(machine, 0x401000, FETCH, 4),
+    "kill": lambda machine: accesses.access(machine, 0x5000, READ),
+    "flush": lambda machine: accesses.flush(machine, None),
+    "flush all": lambda machine: accesses.flush(machine, None, everything=True),
+    "flush page": lambda machine: accesses.flush_page(machine, 0x404000),
 }
 
 
@@ -235,7 +235,7 @@ def test_an_action_that_fails_changes_nothing() -> None:
     line.step_events(3)
     before, position = line.machine.digest(), line.position
     with pytest.raises(UserError):
-        line.act("swapout", lambda machine: acting.swap_out(machine, 1, 0x5000))
+        line.act("swapout", lambda machine: accesses.swap_out(machine, 1, 0x5000))
     assert (line.machine.digest(), line.position) == (before, position)
 
 
@@ -350,7 +350,7 @@ def test_going_anywhere_ends_in_the_state_that_was_there(data: st.DataObject) ->
             if line.place is None:
                 continue
             page = data.draw(places)
-            line.act("access", lambda machine, page=page: acting.access(machine, 256 * page, WRITE, 1, 9))
+            line.act("access", lambda machine, page=page: accesses.access(machine, 256 * page, WRITE, 1, 9))
             before = (line.position.operations - 1, 0)
             known = {place: digest for place, digest in known.items() if place <= before}
         elif any(action.time < machine.operations for action in line.actions):

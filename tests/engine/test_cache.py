@@ -319,7 +319,7 @@ def test_builds_from_the_cache_do_not_mix(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from vmdbg.machine.config import load_config\n"
-        "from vmdbg.targets.simulated import Simulated\n"
+        "from vmdbg.inspect.target import Simulated\n"
         "for policy in sys.argv[1:]:\n"
         "    config = load_config('pressure').with_({'kernel.policy': policy})\n"
         "    one, two = Simulated(config).machine, Simulated(config).machine\n"

@@ -18,7 +18,7 @@ SCRIPT = """
 import json, os
 import llvmlite.binding
 from vmdbg.machine.config import load_config, preset_names
-from vmdbg.targets.simulated import Simulated
+from vmdbg.inspect.target import Simulated
 
 ends = {}
 for name in preset_names():

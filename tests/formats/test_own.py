@@ -15,27 +15,20 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.debugger.session import Policy
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import (
-    ALL_RIGHTS,
-    ENTRY_KINDS,
-    ENTRY_LEAF,
-    ENTRY_SWAPPED,
-    ENTRY_TABLE,
-    RIGHT_W,
-)
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_KINDS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
+from vmdbg.inspect.machine import describe
+from vmdbg.inspect.target import Simulated
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.startup import make_session
 from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, SLOT
-from vmdbg.targets.machines import describe
-from vmdbg.targets.simulated import Simulated
 from vmdbg.units import s64
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -243,13 +236,13 @@ def test_processes_live_on_it(own: ModuleType, tmp_path: Path) -> None:
                 except UserError:
                     continue
             elif rng.random() < 0.5:
-                done = acting.access(machine, va, 1, 1, number + 1)
+                done = accesses.access(machine, va, 1, 1, number + 1)
                 if done.killed:
                     break
                 assert done.value == held.get(va, 0)
                 held[va] = number + 1
             else:
-                done = acting.access(machine, va, rng.choice((0, 2)))
+                done = accesses.access(machine, va, rng.choice((0, 2)))
                 if done.killed:
                     break
                 assert done.value == held.get(va, 0)

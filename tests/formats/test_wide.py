@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from vmdbg.errors import InputError
-from vmdbg.formats.custom import load_format
+from vmdbg.formats.toml import load_format
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import strategies as st
 
 from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_DIRTY
+from vmdbg.machine.check.survey import Survey
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.survey import Survey
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import ARRAY, ARRAY_LEVEL, TLB, TLB_KEY, TLB_WORD
 

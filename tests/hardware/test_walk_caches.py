@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Machine
 
 CACHES = {"x86_64": "PML4:1 PDPT:2 PD:2", "x86_32": "PD:2", "sv39": "L2:1 L1:2", "sv39-svade": "L1:1"}

@@ -10,12 +10,13 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes, syscalls
+from vmdbg.inspect.processes import scores
+from vmdbg.kernel.calls import processes, syscalls
 from vmdbg.kernel.faults import CAUSE_LIMIT, CAUSE_MEMORY
 from vmdbg.kernel.scheduler import OP_EXIT, OP_RANGED
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -30,7 +31,6 @@ from vmdbg.state.tables import (
     PROCESS_STATUS,
     PROCESS_SWAPPED,
 )
-from vmdbg.targets.census import scores
 
 READ, WRITE = 0, 1
 START, PAGE = 0x400000, 4096
@@ -88,10 +88,10 @@ def test_a_process_never_has_more_than_its_limit_when_it_gives_up_its_own() -> N
         written: dict[int, dict[int, int]] = {1: {}, 2: {}}
         for number, (pid, page) in enumerate(accesses):
             if machine.m.cpu[0] != pid:
-                from vmdbg.kernel.switching import put_on_cpu
+                from vmdbg.kernel.calls.switching import put_on_cpu
 
                 put_on_cpu(machine.k, 0, pid)
-            done = acting.access(machine, START + page * PAGE, WRITE, 1, number % 100 + 1)
+            done = accesses.access(machine, START + page * PAGE, WRITE, 1, number % 100 + 1)
             assert done.value == written[pid].get(page, 0)
             written[pid][page] = number % 100 + 1
             assert column(machine, 1, PROCESS_RSS) == min(limit, len(written[1]))
@@ -131,7 +131,7 @@ def test_a_large_page_counts_as_its_frames() -> None:
     machine.load(Program("p", "", [], [sweep(2, limit=100)]))
     machine.make_room_for_system_call(1)
     syscalls.map_region(machine.k, machine.format, 1, syscalls.Mapping(large, large, 15, large, False))
-    assert acting.access(machine, large, WRITE).failed
+    assert accesses.access(machine, large, WRITE).failed
     assert column(machine, 1, PROCESS_RSS) == 0
 
 
@@ -143,12 +143,12 @@ def test_out_of_memory_kills_the_highest_score() -> None:
     def scenario(sizes: list[tuple[int, int]]) -> None:
         machine = machine_of(**{"kernel.user_frames": sum(n for n, _ in sizes), "machine.swap.size": 0})
         machine.load(Program("p", "", [], [sweep(n, oom=oom) for n, oom in sizes]))
-        from vmdbg.kernel.switching import put_on_cpu
+        from vmdbg.kernel.calls.switching import put_on_cpu
 
         for pid, (pages, _) in enumerate(sizes, 1):
             put_on_cpu(machine.k, 0, pid)
             for page in range(pages):
-                acting.access(machine, START + page * PAGE, WRITE)
+                accesses.access(machine, START + page * PAGE, WRITE)
         new = machine.spawn("new", 0)
         machine.make_room_for_system_call(new)
         syscalls.map_region(machine.k, machine.format, new, syscalls.Mapping(START, PAGE, 15, 0, False))
@@ -157,7 +157,7 @@ def test_out_of_memory_kills_the_highest_score() -> None:
         scores = {pid: pages + 4 + oom for pid, (pages, oom) in enumerate(sizes, 1)}
         scores[new] = 4
         victim = max(scores, key=lambda pid: (scores[pid], pid))
-        acting.access(machine, START, WRITE)
+        accesses.access(machine, START, WRITE)
         live = processes.live_processes(machine.k)
         assert set(scores) - set(live) == {victim}
         assert column(machine, victim, PROCESS_CAUSE) == CAUSE_MEMORY

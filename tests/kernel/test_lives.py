@@ -9,11 +9,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes, regions, switching, syscalls
+from vmdbg.kernel.calls import processes, regions, switching, syscalls
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -112,11 +112,11 @@ class Lives:
     def do_switch(self, pid: int, where: int, how: int) -> None:
         """Put a process on the CPU that is next, or take the CPU on which it runs."""
         for cpu in range(2):
-            if self.machine.m.cpu[cpu * acting.CPU + CPU_PID] == pid:
-                self.machine.m.kernel[acting.KERNEL_CPU] = cpu
+            if self.machine.m.cpu[cpu * accesses.CPU + CPU_PID] == pid:
+                self.machine.m.kernel[accesses.KERNEL_CPU] = cpu
                 self.machine.k.charge(self.machine.m)
                 return
-        switching.put_on_cpu(self.machine.k, self.machine.m.kernel[acting.KERNEL_CPU], pid)
+        switching.put_on_cpu(self.machine.k, self.machine.m.kernel[accesses.KERNEL_CPU], pid)
 
     def done(self, before: list[int]) -> None:
         """Who was killed has no memory any more."""
@@ -126,7 +126,7 @@ class Lives:
     def do_write(self, pid: int, where: int, how: int) -> None:
         self.do_switch(pid, 0, 0)
         before, va = self.live(), self.mapped(pid, where, how)
-        done = acting.access(self.machine, va, WRITE, 1, how)
+        done = accesses.access(self.machine, va, WRITE, 1, how)
         self.done(before)
         if not done.killed:
             assert done.value == self.memory[pid].get(va, 0)
@@ -137,7 +137,7 @@ class Lives:
         before = self.live()
         held = self.memory[pid]
         va = sorted(held)[how % len(held)] if held and where % 4 else self.mapped(pid, where, how)
-        done = acting.access(self.machine, va, READ)
+        done = accesses.access(self.machine, va, READ)
         self.done(before)
         if not done.killed:
             assert done.value == held.get(va, 0)
@@ -187,7 +187,7 @@ class Lives:
     def do_fork(self, pid: int, where: int, how: int) -> None:
         if len(self.live()) < 8:
             self.machine.make_room_for_system_call(pid)
-            row = self.machine.m.process[pid * acting.PROCESS + processes.PROCESS_PC]
+            row = self.machine.m.process[pid * accesses.PROCESS + processes.PROCESS_PC]
             asids = self.machine.config["tlb.asids"]
             before = self.machine.digest()
             try:
@@ -206,10 +206,10 @@ class Lives:
         self.machine.swap_out(pid, self.address(where, 0))
 
     def do_evict(self, pid: int, where: int, how: int) -> None:
-        acting.swap_out_pages(self.machine, how % 4 + 1)
+        accesses.swap_out_pages(self.machine, how % 4 + 1)
 
     def do_swapin(self, pid: int, where: int, how: int) -> None:
-        acting.swap_in(self.machine, pid, self.address(where, 0))
+        accesses.swap_in(self.machine, pid, self.address(where, 0))
 
     def do_run(self, pid: int, where: int, how: int) -> None:
         """The programs write 1 to the first byte; they are followed one operation at a time."""
@@ -229,7 +229,7 @@ class Lives:
         return -1 if frame < 0 else self.machine.m.ram1[frame * self.page + va % self.page]
 
     def do_flush(self, pid: int, where: int, how: int) -> None:
-        acting.flush(self.machine, None, everything=bool(how % 2))
+        accesses.flush(self.machine, None, everything=bool(how % 2))
 
     def finish(self) -> None:
         """Everything that was written is still there."""

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger import acting
-from vmdbg.debugger.registers import MachineScope
+from vmdbg.debugger import accesses
+from vmdbg.debugger.machine_scope import MachineScope
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
-from vmdbg.kernel import processes, regions
+from vmdbg.inspect.target import open_machine
+from vmdbg.kernel.calls import processes, regions
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, PROCESS, PROCESS_ROOT
-from vmdbg.targets.simulated import open_machine
 from vmdbg.units import s64
 
 FORMATS = ("x86_64", "x86_32", "sv39", "sv39-svade", "tutorial16", "tutorial16-hw")
@@ -58,40 +58,40 @@ def test_a_page_that_was_written_and_aged_keeps_its_bytes_through_mprotect(
     name: str, rights: tuple[int, ...]
 ):
     made, va = booted(name)
-    acting.access(made, va, WRITE, 1, 1)
+    accesses.access(made, va, WRITE, 1, 1)
     made.swap_out(1, va)
-    acting.access(made, va, WRITE, 1, 2)
+    accesses.access(made, va, WRITE, 1, 2)
     made.k.age(made.m, made.find_page(1, va))
     for each in rights:
         protect(made, 1, va, each)
     made.swap_out(1, va)
-    assert acting.access(made, va, READ).value == 2
+    assert accesses.access(made, va, READ).value == 2
     assert check(made) == []
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_so_does_a_shared_page_of_a_file(name: str):
     made, va = booted(name, b"\x07" * 9)
-    acting.access(made, va, WRITE, 1, 2)
+    accesses.access(made, va, WRITE, 1, 2)
     made.k.age(made.m, made.find_page(1, va))
     protect(made, 1, va, RW)
     made.swap_out(1, va)
-    assert acting.access(made, va, READ).value == 2
+    assert accesses.access(made, va, READ).value == 2
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_so_does_the_page_of_a_child_whose_parent_has_gone(name: str):
     made, va = booted(name)
-    acting.access(made, va, WRITE, 1, 1)
+    accesses.access(made, va, WRITE, 1, 1)
     made.swap_out(1, va)
-    acting.access(made, va, WRITE, 1, 2)
+    accesses.access(made, va, WRITE, 1, 2)
     made.make_room_for_system_call(1)
     child, _, _ = processes.fork(made.k, made.format, 1, bool(made.config["tlb.asids"]), 1)
     protect(made, child, va, RW)
     processes.end_process(made.k, made.format, 1, 0)
     assert check(made) == []
     made.swap_out(child, va)
-    assert acting.access(made, va, READ).value == 2
+    assert accesses.access(made, va, READ).value == 2
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -109,7 +109,7 @@ def test_a_and_d_are_those_of_either_entry(name: str):
 @pytest.mark.parametrize("name", FORMATS)
 def test_check_compares_what_an_entry_allows_with_its_region(name: str):
     made, va = booted(name)
-    acting.access(made, va, WRITE, 1, 1)
+    accesses.access(made, va, WRITE, 1, 1)
     address, entry = leaf(made, 1, va)
     user = next(field for field in made.format.fields if field.name in ("U", "US"))
     for wrong in (s64(user.put(entry, 0)), made.k.protected(entry)):
@@ -123,7 +123,7 @@ def test_check_compares_what_an_entry_allows_with_its_region(name: str):
 
 def test_check_finds_a_right_to_write_what_others_need():
     made, va = booted("x86_64")
-    acting.access(made, va, WRITE, 1, 1)
+    accesses.access(made, va, WRITE, 1, 1)
     _, entry = leaf(made, 1, va)
     made.make_room_for_system_call(1)
     processes.fork(made.k, made.format, 1, True, 1)
@@ -134,9 +134,9 @@ def test_check_finds_a_right_to_write_what_others_need():
 
 def test_check_finds_a_lost_write_before_it_is_swapped_out():
     made, va = booted("x86_64")
-    acting.access(made, va, WRITE, 1, 1)
+    accesses.access(made, va, WRITE, 1, 1)
     made.swap_out(1, va)
-    acting.access(made, va, WRITE, 1, 2)
+    accesses.access(made, va, WRITE, 1, 2)
     address, entry = leaf(made, 1, va)
     made.k.store(made.m, address, 8, made.k.cleaned(entry))
     assert any("clean, but its content" in violation.message for violation in check(made))
@@ -146,22 +146,22 @@ def test_what_an_expression_writes_is_not_lost():
     target = open_machine()
     scope = MachineScope(target)
     made, va = target.machine, 0x406000
-    acting.access(made, va, READ)
+    accesses.access(made, va, READ)
     made.swap_out(1, va)
-    acting.access(made, va, READ)
+    accesses.access(made, va, READ)
     scope.write_memory(va, b"\x07")
     assert check(made) == []
     made.swap_out(1, va)
-    assert acting.access(made, va, READ).value == 7
+    assert accesses.access(made, va, READ).value == 7
 
 
 def test_what_an_expression_writes_to_a_table_makes_the_tlb_suspect():
     target = open_machine()
     made, va = target.machine, 0x406000
-    acting.access(made, va, READ)
+    accesses.access(made, va, READ)
     address, _ = leaf(made, 1, va)
     MachineScope(target).write_memory(made.format.kernel_base + address, bytes(8))
-    acting.access(made, va, READ)
+    accesses.access(made, va, READ)
     assert made.counts()["tlb-stale"] == 1
 
 
@@ -169,11 +169,11 @@ def test_what_an_expression_writes_to_a_table_makes_the_tlb_suspect():
 def test_a_copy_whose_source_is_the_victim_frees_one_frame_once(policy: str):
     """One frame: making room for the copy takes the page that is to be copied; the access starts again."""
     made, va = booted("x86_64", **{"kernel.user_frames": 1, "kernel.policy": policy})
-    acting.access(made, va, WRITE, 1, 1)
+    accesses.access(made, va, WRITE, 1, 1)
     made.make_room_for_system_call(1)
     processes.fork(made.k, made.format, 1, True, 1)
     freed = made.counts().get("frame-free", 0)
-    assert acting.access(made, va, WRITE, 1, 2).value == 1
+    assert accesses.access(made, va, WRITE, 1, 2).value == 1
     assert made.counts()["frame-free"] == freed + 1
-    assert acting.access(made, va, READ).value == 2
+    assert accesses.access(made, va, READ).value == 2
     assert check(made) == []

@@ -9,13 +9,13 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED
-from vmdbg.kernel import processes, regions, switching, syscalls
-from vmdbg.kernel.objects import Wanted
+from vmdbg.kernel.calls import processes, regions, switching, syscalls
+from vmdbg.kernel.calls.objects import Wanted
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program
@@ -191,10 +191,10 @@ class Both:
         self.model.settle()
 
     def access(self, pid: int, va: int, how: int, value: int = 0) -> Any:
-        if self.machine.m.cpu[acting.CPU_PID] != pid:
+        if self.machine.m.cpu[accesses.CPU_PID] != pid:
             switching.put_on_cpu(self.machine.k, self.machine.m.kernel[KERNEL_CPU], pid)
         before = self.machine.counts().get("oom", 0)
-        done = acting.access(self.machine, va, how, 1, value)
+        done = accesses.access(self.machine, va, how, 1, value)
         self.short = self.machine.counts().get("oom", 0) > before
         return done
 
@@ -305,7 +305,7 @@ class Both:
         self.machine.swap_out(pid, BASE + self.place(pid, where, 1, how) * PAGE)
 
     def do_evict(self, pid: int, where: int, how: int) -> None:
-        acting.swap_out_pages(self.machine, how % 8 + 1)
+        accesses.swap_out_pages(self.machine, how % 8 + 1)
 
     def content(self, pid: int, at: int) -> bytes:
         """What the machine has for a page of a process: in memory, in swap, in a file, or nowhere yet."""

@@ -6,12 +6,12 @@ import pytest
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats import find
-from vmdbg.kernel import processes
-from vmdbg.machine.check import check
+from vmdbg.inspect.target import Simulated
+from vmdbg.kernel.calls import processes
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import PROCESS, PROCESS_ROOT
-from vmdbg.targets.simulated import Simulated
 
 SMALL = """
 [format]

@@ -15,10 +15,10 @@ from vmdbg.engine import link
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.policies import bindings
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
+from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.saving import load_machine, save_machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import PROCESS, PROCESS_PC
 
@@ -119,17 +119,21 @@ VICTIM = "@reads\ndef victim(m, pid):\n    {}\n    return -1\n"
         (HEAD + VICTIM.format("m = 1"), 4, "m is the machine"),
         (HEAD + VICTIM.format("x = len(m.frame, 1)"), 4, "len takes 1 arguments, not 2"),
         (
-            "from vmdbg.kernel.leaving import may_leave\n" + HEAD + VICTIM.format("x = may_leave(m, 1)"),
+            "from vmdbg.kernel.evictable import may_leave\n" + HEAD + VICTIM.format("x = may_leave(m, 1)"),
             5,
             "takes 3",
         ),
         (
-            "from vmdbg.kernel.leaving import may_leave\n" + HEAD + VICTIM.format("x = may_leave(m, m, pid)"),
+            "from vmdbg.kernel.evictable import may_leave\n"
+            + HEAD
+            + VICTIM.format("x = may_leave(m, m, pid)"),
             5,
             "m is the machine, no number",
         ),
         (
-            "from vmdbg.kernel.leaving import may_leave\n" + HEAD + VICTIM.format("x = may_leave(pid, 1, m)"),
+            "from vmdbg.kernel.evictable import may_leave\n"
+            + HEAD
+            + VICTIM.format("x = may_leave(pid, 1, m)"),
             5,
             "the first argument of may_leave is m",
         ),

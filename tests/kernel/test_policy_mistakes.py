@@ -12,7 +12,7 @@ import pytest
 
 from vmdbg.errors import InputError
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -24,7 +24,7 @@ START, PAGE = 0x400000, 4096
 HEAD = """
 from vmdbg.engine import reads, writes
 from vmdbg.hardware.memory import load
-from vmdbg.kernel.leaving import may_leave
+from vmdbg.kernel.evictable import may_leave
 from vmdbg.kernel.policies.queue import queue_append, queue_remove
 from vmdbg.state.tables import FRAME, FRAME_NEXT, KERNEL_HAND, KERNEL_NEWEST
 
@@ -115,7 +115,7 @@ def test_it_is_told_with_its_line_and_nothing_has_run(tmp_path: Path, body: str,
 def few_rounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Loops end after 1000 rounds; no code of such loops is kept."""
     monkeypatch.setattr("vmdbg.engine.lowering.MOST_ROUNDS", 1000)
-    monkeypatch.setattr("vmdbg.kernel.policies.own.MOST_ROUNDS", 1000)
+    monkeypatch.setattr("vmdbg.kernel.policies.user_file.MOST_ROUNDS", 1000)
     monkeypatch.setenv("VMDBG_CACHE", str(tmp_path / "cache"))
 
 

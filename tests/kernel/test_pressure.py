@@ -11,9 +11,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -52,9 +52,9 @@ def test_a_page_that_can_be_dropped_goes_though_others_are_older(policy: str) ->
     start(machine, [(0, WRITE), (1, WRITE), (2, WRITE)])
     machine.run(3)
     machine.swap_out(1, START)
-    acting.access(machine, START, READ)
+    accesses.access(machine, START, READ)
     assert machine.find_page(1, START) >= 0
-    acting.access(machine, START + 3 * PAGE, WRITE)
+    accesses.access(machine, START + 3 * PAGE, WRITE)
     counts = machine.counts()
     assert (counts["swap-out"], counts["swap-drop"], counts.get("oom", 0)) == (1, 1, 0)
     assert machine.find_page(1, START) < 0

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes, regions, syscalls
-from vmdbg.kernel.entries import entries
-from vmdbg.kernel.objects import Wanted
+from vmdbg.kernel.calls import processes, regions, syscalls
+from vmdbg.kernel.calls.objects import Wanted
+from vmdbg.kernel.calls.page_tables import entries
+from vmdbg.kernel.calls.syscalls import Mapping
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.kernel.syscalls import Mapping
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.saving import load_machine, save_machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import REGION, REGION_END, REGION_RIGHTS, REGION_START
 
@@ -56,7 +56,7 @@ class Space:
         self.call(regions.set_break, BASE + page * PAGE)
 
     def access(self, page: int, how: int = READ, value: int = 0) -> Any:
-        return acting.access(self.machine, BASE + page * PAGE, how, 1, value)
+        return accesses.access(self.machine, BASE + page * PAGE, how, 1, value)
 
     @property
     def regions(self) -> list[tuple[int, int, str, int]]:
@@ -240,7 +240,7 @@ def test_swap_of_a_shared_page_is_in_every_entry_and_counted() -> None:
 
 
 def list_slots(machine: Machine) -> list[dict[str, Any]]:
-    from vmdbg.targets.census import slots
+    from vmdbg.inspect.processes import slots
 
     return list(slots(machine))
 
@@ -277,7 +277,7 @@ def test_a_saved_machine_carries_its_files(tmp_path: Any) -> None:
     save_machine(space.machine, str(tmp_path / "saved"))
     other = load_machine(str(tmp_path / "saved"))
     assert other.digest() == space.machine.digest()
-    assert [acting.access(other, BASE + at, READ).value for at in range(6)] == [*b"Jello", 0]
+    assert [accesses.access(other, BASE + at, READ).value for at in range(6)] == [*b"Jello", 0]
 
 
 def test_going_back_brings_a_file_back() -> None:

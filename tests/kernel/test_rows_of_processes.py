@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes
+from vmdbg.inspect.processes import slots
+from vmdbg.kernel.calls import processes
+from vmdbg.kernel.calls.syscalls import OP_FORK
 from vmdbg.kernel.scheduler import OP_EXIT
-from vmdbg.kernel.syscalls import OP_FORK
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.startup import make_session
 from vmdbg.state.tables import CPU_PID, CPU_QUANTUM, KERNEL_FREE, KERNEL_PID, PROCESS, PROCESS_PARENT
-from vmdbg.targets.census import slots
 
 WRITE = 1
 START, PAGE = 0x400000, 4096

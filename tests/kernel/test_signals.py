@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from vmdbg.debugger.stops import Stops
-from vmdbg.debugger.timeline import Timeline
+from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.timeline import Timeline
+from vmdbg.kernel.calls.signals import handles
 from vmdbg.kernel.faults import SIGBUS, SIGKILL, SIGSEGV
-from vmdbg.kernel.signals import handles
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.vmp import parse_vmp

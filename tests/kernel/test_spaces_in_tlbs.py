@@ -11,15 +11,15 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
-from vmdbg.kernel import processes, regions
+from vmdbg.kernel.calls import processes, regions
+from vmdbg.kernel.calls.switching import put_on_cpu
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED
-from vmdbg.kernel.switching import put_on_cpu
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
+from vmdbg.machine.check.survey import Survey
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.survey import Survey
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import (
     CPU,
@@ -149,7 +149,7 @@ def two_cpus(**values: Any) -> Machine:
     machine.load(Program("p", "", [], [looping(4, 5)] * 3))
     machine.m.kernel[KERNEL_CPU] = 0
     for page in range(4):
-        acting.access(machine, START + page * PAGE, WRITE)
+        accesses.access(machine, START + page * PAGE, WRITE)
     put_on_cpu(machine.k, 0, 3)
     put_on_cpu(machine.k, 1, 1)
     machine.m.kernel[KERNEL_CPU] = 1
@@ -160,11 +160,11 @@ def two_cpus(**values: Any) -> Machine:
 def test_only_cpus_that_ran_the_space_are_told() -> None:
     machine = machine_of(**{"machine.cpus": 3})
     machine.load(Program("p", "", [], [looping(4, 5)] * 3))
-    acting.access(machine, START, WRITE)
+    accesses.access(machine, START, WRITE)
     machine.swap_out(1, START)
     assert "shootdown" not in machine.counts()
     put_on_cpu(machine.k, 0, 1)
-    acting.access(machine, START, WRITE)
+    accesses.access(machine, START, WRITE)
     machine.swap_out(1, START)
     assert "shootdown" not in machine.counts()
 
@@ -272,7 +272,7 @@ def test_without_numbers_nobody_loses_an_entry_for_a_process_that_does_not_run(c
     for pid in (2, 1):
         put_on_cpu(machine.k, 0, pid)
         for va in (START, START + PAGE):
-            assert acting.access(machine, va, WRITE, 1, pid).value == 0
+            assert accesses.access(machine, va, WRITE, 1, pid).value == 0
     before = [row[3:] for row in Survey(machine).cached()]
     assert before
     machine.m.kernel[KERNEL_CPU] = cpus - 1  # whoever does it
@@ -294,6 +294,6 @@ def test_without_numbers_nobody_loses_an_entry_for_a_process_that_does_not_run(c
 def test_without_numbers_an_idle_cpu_keeps_nothing_of_a_process_that_ended() -> None:
     machine = machine_of(**{"tlb.asids": False})
     machine.load(Program("p", "", [], [looping(2, 1)]))
-    acting.access(machine, START, WRITE, 1, 1)
+    accesses.access(machine, START, WRITE, 1, 1)
     processes.end_process(machine.k, machine.format, 1, 0)
     assert list(Survey(machine).cached()) == []

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger import acting
-from vmdbg.debugger.timeline import Timeline
-from vmdbg.kernel import processes, runs
-from vmdbg.kernel.entries import entries
+from vmdbg.debugger import accesses
+from vmdbg.debugger.time.timeline import Timeline
+from vmdbg.inspect.target import Simulated
+from vmdbg.kernel.calls import frame_runs, processes
+from vmdbg.kernel.calls.page_tables import entries
+from vmdbg.kernel.calls.syscalls import Mapping, map_region
 from vmdbg.kernel.frames import FRAME_IS_RESERVED
-from vmdbg.kernel.syscalls import Mapping, map_region
 from vmdbg.machine import snapshot
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_STATE, KERNEL_FREE
-from vmdbg.targets.simulated import Simulated
 
 pytestmark = pytest.mark.long
 
@@ -34,7 +34,7 @@ def large(machine: Machine, size: int = GIB) -> None:
     """Map a page of `size` for process 1, and touch it."""
     machine.make_room_for_system_call(1)
     map_region(machine.k, machine.format, 1, Mapping(PLACE, size, 11, size))
-    assert not acting.access(machine, PLACE, WRITE, 1, 7).killed
+    assert not accesses.access(machine, PLACE, WRITE, 1, 7).killed
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def test_a_command_costs_as_much_at_one_gib_as_at_four_mib(compared: list[int]) 
     costs = []
     for ram in (4 * MIB, GIB):
         timeline = timeline_of(ram)
-        timeline.act("first", lambda machine: acting.access(machine, 0x404000, READ))
+        timeline.act("first", lambda machine: accesses.access(machine, 0x404000, READ))
         compared.clear()
         timeline.act("poke", lambda machine: machine.k.store(machine.m, 0x3000, 8, 1))
-        timeline.act("read", lambda machine: acting.access(machine, 0x404000, READ))
+        timeline.act("read", lambda machine: accesses.access(machine, 0x404000, READ))
         costs.append(sum(compared))
         assert timeline.machine.recorder.overlooked() == []
     assert costs[1] <= costs[0] + (1 << 18)
@@ -68,7 +68,7 @@ def test_beside_a_page_of_one_gib_a_command_costs_no_more(compared: list[int]) -
     timeline = timeline_of(2 * GIB)
     timeline.act("touch", large)
     compared.clear()
-    timeline.act("read", lambda machine: acting.access(machine, 0x404000, READ))
+    timeline.act("read", lambda machine: accesses.access(machine, 0x404000, READ))
     assert sum(compared) < 1 << 21
     assert check(timeline.machine, True, True) == []
 
@@ -98,12 +98,12 @@ def test_runs_are_found_taken_and_given_back_as_frame_by_frame(name: str, user_f
     k.pool_give(m, KERNEL_FREE, 4)
     for count in (2, 64, 512):
         before = made.snapshot()
-        frame = runs.find_run(k, count)
+        frame = frame_runs.find_run(k, count)
         assert frame == k.run_of_free(m, count)
         k.take_run(m, frame, count)
         links, head = bytes(m.frame[FRAME_NEXT::FRAME]), m.kernel[KERNEL_FREE : KERNEL_FREE + 2].tolist()
         made.restore(before)
-        runs.take_run(k, frame, count, 0, 0)
+        frame_runs.take_run(k, frame, count, 0, 0)
         assert made.recorder.overlooked() == []
         same = bytes(m.frame[FRAME_NEXT::FRAME]) == links
         assert same
@@ -114,8 +114,8 @@ def test_runs_are_found_taken_and_given_back_as_frame_by_frame(name: str, user_f
         for tail in range(count):
             m.frame[(frame + tail) * FRAME + FRAME_STATE] = 4
         made.restore(before)
-        runs.take_run(k, frame, count, 0, 0)
-        runs.give_run(k, frame, count)
+        frame_runs.take_run(k, frame, count, 0, 0)
+        frame_runs.give_run(k, frame, count)
         same = bytes(made.buffers["frame"]) == wanted
         assert same
         made.restore(before)
@@ -127,12 +127,12 @@ def test_large_pages_are_zeroed_and_copied_where_they_were_written() -> None:
     size = 2 * MIB
     large(made, size)
     for offset in (0, 5000, size - 1):
-        acting.access(made, PLACE + offset, WRITE, 1, 9)
+        accesses.access(made, PLACE + offset, WRITE, 1, 9)
     made.snapshot()
     made.make_room_for_system_call(1)
     child, _, _ = processes.fork(made.k, made.format, 1, True, 1)
-    acting.access(made, PLACE + 1, WRITE, 1, 5)  # the parent gets a copy
-    values = [acting.access(made, PLACE + at, READ).value for at in (0, 1, 2, 5000, size - 1)]
+    accesses.access(made, PLACE + 1, WRITE, 1, 5)  # the parent gets a copy
+    values = [accesses.access(made, PLACE + at, READ).value for at in (0, 1, 2, 5000, size - 1)]
     assert values == [9, 5, 0, 9, 9]
     assert check(made) == []
     assert made.recorder.overlooked() == []
@@ -141,5 +141,5 @@ def test_large_pages_are_zeroed_and_copied_where_they_were_written() -> None:
     again = made.spawn("again", 0)
     made.k.ready_put(made.m, again)
     map_region(made.k, made.format, again, Mapping(PLACE, size, 11, size))
-    assert [acting.access(made, PLACE + at, READ).value for at in (0, 1, 5000, size - 1)] == [0, 0, 0, 0]
+    assert [accesses.access(made, PLACE + at, READ).value for at in (0, 1, 5000, size - 1)] == [0, 0, 0, 0]
     assert made.recorder.overlooked() == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vmdbg.engine.native import Code
 from vmdbg.kernel.scheduler import OP_EXIT, OP_WIDTH
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.machine.check import check
+from vmdbg.inspect.target import open_machine
+from vmdbg.machine.check.invariants import check
+from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.saving import load_machine, save_machine
 from vmdbg.state import tables
 from vmdbg.state.tables import STATE, TABLES
-from vmdbg.targets.simulated import open_machine
 
 pytestmark = pytest.mark.long
 

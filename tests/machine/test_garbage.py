@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vmdbg.engine.native import Code
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.machine import boot
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import (
     BANK_BASE,

@@ -6,7 +6,8 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import FAULT_KINDS
-from vmdbg.machine.check import check
+from vmdbg.inspect.target import Simulated, open_machine
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import names, read, write
@@ -22,7 +23,6 @@ from vmdbg.state.tables import (
     TLB,
     TLB_KEY,
 )
-from vmdbg.targets.simulated import Simulated, open_machine
 
 KERNEL = -0x777FFFEF8000  # of the default machine: physical 0x108000 in the direct map
 TEXT, DATA = 0x401000, 0x404000

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.kernel.scheduler import OP_EXIT, OP_RANGED
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
+from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.saving import load_machine, save_machine
 from vmdbg.machine.swapfile import SIGNATURE, attach, make
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
@@ -68,7 +68,7 @@ def test_a_byte_that_somebody_changes_in_the_file_is_what_the_program_reads(tmp_
     with path.open("r+b") as file:
         file.seek(slot * PAGE)
         file.write(b"\x99")
-    assert acting.access(machine, START, READ).value == 0x99
+    assert accesses.access(machine, START, READ).value == 0x99
 
 
 def test_digests_are_those_without_a_file(

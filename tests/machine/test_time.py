@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from vmdbg.errors import UserError
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Machine
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from vmdbg.engine.native import Code
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Halted, Machine
 from vmdbg.state import events
 from vmdbg.state.events import EVENTS, MASK_LOG, MASK_STOPS

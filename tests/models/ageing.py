@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from vmdbg.kernel.syscalls import MMAP_OBJECT, MMAP_OFFSET, MMAP_SHARED, OP_MMAP, OP_MPROTECT, OP_MUNMAP
+from vmdbg.kernel.calls.syscalls import MMAP_OBJECT, MMAP_OFFSET, MMAP_SHARED, OP_MMAP, OP_MPROTECT, OP_MUNMAP
 from vmdbg.machine.config import MachineConfig
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import PROCESS, PROCESS_PC

@@ -12,12 +12,11 @@ from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
-from vmdbg.debugger import acting
+from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED
-from vmdbg.kernel import processes, regions, switching
-from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_RANGED, OP_WIDTH
-from vmdbg.kernel.syscalls import (
+from vmdbg.kernel.calls import processes, regions, switching
+from vmdbg.kernel.calls.syscalls import (
     MMAP_FIXED,
     MMAP_OBJECT,
     MMAP_OFFSET,
@@ -30,10 +29,11 @@ from vmdbg.kernel.syscalls import (
     OP_MPROTECT,
     OP_MUNMAP,
 )
-from vmdbg.machine.check import check
+from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_RANGED, OP_WIDTH
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.saving import load_machine, save_machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state import events
 from vmdbg.state.events import SYSCALL_ERROR
@@ -426,19 +426,19 @@ class Lives:
         self.machine.swap_out(pid, self.mapped(pid, where, how))
 
     def do_evict(self, pid: int, where: int, how: int) -> None:
-        acting.swap_out_pages(self.machine, how % 4 + 1)
+        accesses.swap_out_pages(self.machine, how % 4 + 1)
 
     def do_evict_all(self, pid: int, where: int, how: int) -> None:
-        acting.swap_out_process(self.machine, pid)
+        accesses.swap_out_process(self.machine, pid)
 
     def do_swapin(self, pid: int, where: int, how: int) -> None:
-        acting.swap_in(self.machine, pid, self.mapped(pid, where, how))
+        accesses.swap_in(self.machine, pid, self.mapped(pid, where, how))
 
     def do_flush(self, pid: int, where: int, how: int) -> None:
         if how % 3:
-            acting.flush(self.machine, None, everything=how % 3 == 1)
+            accesses.flush(self.machine, None, everything=how % 3 == 1)
         else:
-            acting.flush_page(self.machine, self.mapped(pid, where, how))
+            accesses.flush_page(self.machine, self.mapped(pid, where, how))
 
     # -- time
 

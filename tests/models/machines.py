@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
-from vmdbg.kernel.objects import Wanted
-from vmdbg.kernel.patterns import (
+from vmdbg.kernel.access_patterns import (
     PATTERN_BITS,
     PATTERN_CHASE,
     PATTERN_RANDOM,
     PATTERN_STRIDE,
     PATTERN_ZIPF,
 )
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
-from vmdbg.kernel.syscalls import (
+from vmdbg.kernel.calls.objects import Wanted
+from vmdbg.kernel.calls.syscalls import (
     MMAP_FIXED,
     MMAP_OBJECT,
     MMAP_OFFSET,
@@ -35,11 +34,12 @@ from vmdbg.kernel.syscalls import (
     OP_MUNMAP,
     OP_RETURN,
 )
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import read, write
-from vmdbg.programs.places import weigh
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.programs.ranges import weigh
 
 
 class Build(NamedTuple):

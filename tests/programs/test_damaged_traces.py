@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.kernel.policies.own import load
+from vmdbg.kernel.policies.user_file import load
 from vmdbg.programs import read_program
 
 ROOT = Path(__file__).parent.parent.parent

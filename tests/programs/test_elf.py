@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import InputError, UserError
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program

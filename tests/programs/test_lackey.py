@@ -15,16 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmdbg.errors import InputError, UserError
-from vmdbg.kernel.scheduler import (
-    OP,
-    OP_EXIT,
-    OP_FETCH,
-    OP_KIND,
-    OP_LINE,
-    OP_MODIFY,
-    OP_READ,
-    OP_WRITE,
-)
+from vmdbg.kernel.scheduler import OP, OP_EXIT, OP_FETCH, OP_KIND, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.programs import lackey, read_program
 from vmdbg.programs.program import Program
 

@@ -8,8 +8,8 @@ import pytest
 
 from vmdbg.debugger.session import Policy
 from vmdbg.errors import InputError, UserError
-from vmdbg.kernel.switching import put_on_cpu
-from vmdbg.machine.check import check
+from vmdbg.kernel.calls.switching import put_on_cpu
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.kernel.calls.syscalls import MMAP_PAGE_SHIFT, MMAP_POPULATE
 from vmdbg.kernel.scheduler import (
     OP,
     OP_END,
@@ -21,7 +22,6 @@ from vmdbg.kernel.scheduler import (
     OP_WIDTH,
     OP_WRITE,
 )
-from vmdbg.kernel.syscalls import MMAP_PAGE_SHIFT, MMAP_POPULATE
 from vmdbg.programs import read_program
 from vmdbg.programs.operations import (
     OP_BRK,

@@ -40,7 +40,7 @@ class FakeScope:
         self.memory[address - 0x1000 : address - 0x1000 + len(data)] = data
 
     def register(self, name: str) -> object:
-        from vmdbg.debugger.values import make_integer
+        from vmdbg.expressions.values import make_integer
 
         value = self.registers.get(name)
         return None if value is None else make_integer(value, 64, signed=False)

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tests.shell.test_breakpoints import Prompt
-from vmdbg.debugger.functions import FUNCTIONS, HELP
-from vmdbg.debugger.registers import FUNCTIONS as OF_MACHINES
+from vmdbg.debugger.machine_scope import FUNCTIONS as OF_MACHINES
+from vmdbg.expressions.functions import FUNCTIONS, HELP
 from vmdbg.machine.config import preset_names
 
 

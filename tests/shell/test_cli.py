@@ -118,8 +118,8 @@ def test_a_reader_that_goes_away(user_environment: dict[str, str], tmp_path: Pat
 
 def test_a_bug_of_ours_is_one_line_and_a_file(run_vmdbg: Run, tmp_path: Path) -> None:
     plant = (
-        "import sys; from vmdbg.shell.commands import outside; from vmdbg.cli import main\n"
-        "outside.pwd_command.declarations[0].function = lambda session, args: 1 / 0\n"
+        "import sys; from vmdbg.shell.commands import host; from vmdbg.cli import main\n"
+        "host.pwd_command.declarations[0].function = lambda session, args: 1 / 0\n"
         "sys.exit(main(['-nx', '-batch', '-ex', 'pwd', '-ex', 'echo on']))"
     )
     done = subprocess.run([sys.executable, "-c", plant], capture_output=True, text=True, check=False)

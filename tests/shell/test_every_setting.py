@@ -15,13 +15,13 @@ import pytest
 from vmdbg.debugger.settings import SHELL_SETTINGS
 from vmdbg.debugger.styles import ROLES
 from vmdbg.errors import UserError
+from vmdbg.inspect.target import Simulated
 from vmdbg.machine.config import SETTINGS, load_config
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.history import expand, load_history, save_history
 from vmdbg.shell.report import report
 from vmdbg.shell.script import Source
 from vmdbg.shell.startup import folder_init, make_session
-from vmdbg.targets.simulated import Simulated
 
 pytestmark = pytest.mark.long
 

@@ -11,7 +11,7 @@ import pytest
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.command import GROUPS
 from vmdbg.shell.completion import complete_line
-from vmdbg.shell.helping import wrapped
+from vmdbg.shell.help import wrapped
 from vmdbg.shell.registry import Registry
 
 # What has to be there before an example makes sense.

@@ -225,7 +225,7 @@ def test_a_bug_in_what_completes_takes_no_prompt_away(start: Start, tmp_path: Pa
         "import sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'vmdbg.shell.commands.tables': raise ZeroDivisionError('here')\n"
+        "        if name == 'vmdbg.shell.commands.page_tables': raise ZeroDivisionError('here')\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
     starter = tmp_path / "bin" / "vmdbg"

@@ -56,7 +56,7 @@ def test_one_command_imports_one_module() -> None:
         "print([m for m in sys.modules if m.startswith('vmdbg.shell.commands.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[1:] == ["['vmdbg.shell.commands.outside']"]
+    assert done.stdout.splitlines()[1:] == ["['vmdbg.shell.commands.host']"]
 
 
 def test_unique_prefixes_at_every_word() -> None:

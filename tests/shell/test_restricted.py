@@ -205,8 +205,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def saved(folder: Path, **values: object) -> None:
     """A saved machine `m.vm` in a folder, its settings changed behind its back; the checksum is right."""
-    from vmdbg.machine.saving import HASH_BYTES, MAGIC, checksum, save_machine
-    from vmdbg.targets.simulated import open_machine
+    from vmdbg.inspect.target import open_machine
+    from vmdbg.machine.file import HASH_BYTES, MAGIC, checksum, save_machine
 
     save_machine(open_machine("tutorial16").machine, str(folder / "m.vm"))
     whole = (folder / "m.vm").read_bytes()

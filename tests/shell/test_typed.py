@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.patterns import LONGEST, Pattern
+from vmdbg.regex import LONGEST, Pattern
 from vmdbg.units import MOST_DIGITS, bytes_of, decimal, parse_number, text_of, visible
 
 pytestmark = pytest.mark.long

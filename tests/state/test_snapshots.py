@@ -9,10 +9,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from vmdbg.kernel import processes
+from vmdbg.kernel.calls import processes
+from vmdbg.kernel.calls.syscalls import MMAP_POPULATE, OP_FORK, OP_MMAP
 from vmdbg.kernel.scheduler import OP_EXIT, OP_RANGED, OP_WIDTH
-from vmdbg.kernel.syscalls import MMAP_POPULATE, OP_FORK, OP_MMAP
-from vmdbg.machine.check import check
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.snapshot import MARKED, ROWS_MARKED, Recorder

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmdbg.debugger.expressions import EmptyScope, Evaluator
-from vmdbg.debugger.values import Value, make_integer, make_string
 from vmdbg.errors import UserError
+from vmdbg.expressions.evaluator import EmptyScope, Evaluator
+from vmdbg.expressions.values import Value, make_integer, make_string
 from vmdbg.views.values import (
     ExamineState,
     PrintOptions,

@@ -1,1 +1,1 @@
-"""Session, time, stops, expressions and the settings of the shell."""
+"""What a user holds on to between commands: the session with its settings, time, and stops."""

@@ -13,6 +13,7 @@ from vmdbg import progress
 from vmdbg.debugger.output import Output
 from vmdbg.debugger.settings import Settings
 from vmdbg.errors import LimitError, UserError
+from vmdbg.formats.registers import is_register_name
 from vmdbg.machine.setting import ZUINTEGER_UNLIMITED
 
 TYPE_CHECKING = False
@@ -93,7 +94,7 @@ class SessionScope:
 
     A target's scope has `read_memory(address, size)`, `write_memory(address, data)`, `register(name)`,
     `set_register(name, value)`, `symbol(name)`, `call(name, arguments)` as
-    `vmdbg.debugger.expressions.Scope` describes them; it may have `symbolize(address) -> str`,
+    `vmdbg.expressions.evaluator.Scope` describes them; it may have `symbolize(address) -> str`,
     `read_physical(address, size)`, and the widths `bits` and `physical_bits`.
     """
 
@@ -137,6 +138,10 @@ class SessionScope:
     def set_register(self, name: str, value: Any) -> None:
         """Sets a register that `register` knows."""
         self._machine.set_register(name, value)
+
+    def is_register_name(self, name: str) -> bool:
+        """Is it the name of a register of some CPU, whether or not the machine has it?"""
+        return is_register_name(name)
 
     def symbol(self, name: str) -> int | None:
         """The address of a name of the program, or None."""
@@ -223,7 +228,7 @@ class Session:
     def stops(self) -> Any:
         """All stops: they outlive machines."""
         if self._stops is None:
-            from vmdbg.debugger.stops import Stops
+            from vmdbg.debugger.stops.stops import Stops
 
             self._stops = Stops()
         return self._stops
@@ -236,7 +241,7 @@ class Session:
         if machine is None:
             raise UserError("No machine.", 'Use "machine NAME" to boot one.')
         if self._timeline is None or self._timeline.machine is not machine:
-            from vmdbg.debugger.timeline import Timeline
+            from vmdbg.debugger.time.timeline import Timeline
 
             if self._timeline is None:
                 self.at_exit.append(self.close_timeline)
@@ -287,7 +292,7 @@ class Session:
     def values(self) -> Any:
         """The value history."""
         if self._values is None:
-            from vmdbg.debugger.values import ValueHistory
+            from vmdbg.expressions.values import ValueHistory
 
             self._values = ValueHistory()
         return self._values
@@ -296,7 +301,7 @@ class Session:
     def variables(self) -> Any:
         """The convenience variables."""
         if self._variables is None:
-            from vmdbg.debugger.values import Variables
+            from vmdbg.expressions.values import Variables
 
             self._variables = Variables()
         return self._variables
@@ -305,7 +310,7 @@ class Session:
     def evaluator(self) -> Any:
         """Evaluates expressions in the scope of this session."""
         if self._evaluator is None:
-            from vmdbg.debugger.expressions import Evaluator
+            from vmdbg.expressions.evaluator import Evaluator
 
             scope = SessionScope(self)
             self._evaluator = Evaluator(scope, self.values, self.variables, self.output.warning)
@@ -367,7 +372,7 @@ class Session:
 
     def set_variable(self, name: str, value: int | str | None) -> None:
         """Gives a convenience variable (without its `$`) a value; None makes it void."""
-        from vmdbg.debugger.values import VOID_VALUE, make_integer, make_string
+        from vmdbg.expressions.values import VOID_VALUE, make_integer, make_string
 
         if value is None:
             self.variables.set(name, VOID_VALUE)

@@ -12,10 +12,10 @@ NAMES = {
     "x86_32": ("x86_32", "X86_32"),
     "sv39": ("riscv", "SV39"),
     "sv39-svade": ("riscv", "SV39_SVADE"),
-    "partitions": ("bounds", "PARTITIONS"),
-    "word-table": ("toy", "WORD_TABLE"),
-    "tutorial16": ("toy", "TUTORIAL16"),
-    "tutorial16-hw": ("toy", "TUTORIAL16_HW"),
+    "partitions": ("base_and_bounds", "PARTITIONS"),
+    "word-table": ("textbook", "WORD_TABLE"),
+    "tutorial16": ("textbook", "TUTORIAL16"),
+    "tutorial16-hw": ("textbook", "TUTORIAL16_HW"),
 }
 
 
@@ -23,7 +23,7 @@ def find(name: str, page_size: int = 0) -> Format:
     """The format of that name, or the one that a TOML file declares, cut for pages of so many bytes (0: of
     its own).  KeyError if there is none, UserError if it cannot be cut so."""
     if name.endswith(".toml"):
-        from vmdbg.formats.custom import load_format
+        from vmdbg.formats.toml import load_format
 
         found = load_format(name)
     else:

@@ -24,7 +24,6 @@ from vmdbg.formats.contract import (
     is_global,
     leaf_frame,
 )
-from vmdbg.hardware.paging import first_step, mark, recheck, tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import (
     FIRST_DATA,
     FIRST_FETCH,
@@ -51,6 +50,7 @@ from vmdbg.hardware.tlb import (
     tlb_trust,
     word_address,
 )
+from vmdbg.hardware.walk import first_step, mark, recheck, tell_steps, walk, walk_fault
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
 from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, TLB_STALE, WALK_STEP, emit
 from vmdbg.state.tables import (

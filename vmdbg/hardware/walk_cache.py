@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import ENTRY_TABLE, LEVELS, PAGE_BITS, VPN_MASK, next_table
-from vmdbg.hardware.paging import recheck, walk, walk_from
 from vmdbg.hardware.tlb import (
     KEEPS_WAYS,
     KEY_ASID,
@@ -27,6 +26,7 @@ from vmdbg.hardware.tlb import (
     tlb_insert,
     tlb_touch,
 )
+from vmdbg.hardware.walk import recheck, walk, walk_from
 from vmdbg.state.events import TLB_STALE, WALK_CACHE_HIT, emit
 from vmdbg.state.tables import (
     ARRAY,

@@ -27,22 +27,9 @@ from vmdbg.formats.contract import (
 )
 from vmdbg.hardware.memory import copy_words, load, store, zero_frame
 from vmdbg.hardware.mmu import allowed, code_of, tlb_fill
-from vmdbg.hardware.paging import tell_steps, walk, walk_fault
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
-from vmdbg.kernel.cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
-from vmdbg.kernel.frames import (
-    FRAME_IS_USER,
-    frame_address,
-    frame_at,
-    free_row,
-    pool_take,
-    rmap_remove,
-)
-from vmdbg.kernel.policies import policy_load
-from vmdbg.kernel.reasons import REASON_LARGE, REASON_MEMORY, REASON_REFUSED, REASON_SIGNAL
-from vmdbg.kernel.reclaim import make_room, reclaim
-from vmdbg.kernel.shootdown import shoot_down
-from vmdbg.kernel.space import (
+from vmdbg.hardware.walk import tell_steps, walk, walk_fault
+from vmdbg.kernel.address_space import (
     leaf_entry,
     map_frame,
     new_leaf,
@@ -51,6 +38,12 @@ from vmdbg.kernel.space import (
     stack_above,
     with_marks,
 )
+from vmdbg.kernel.exits import REASON_LARGE, REASON_MEMORY, REASON_REFUSED, REASON_SIGNAL
+from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, frame_at, free_row, pool_take, rmap_remove
+from vmdbg.kernel.page_cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
+from vmdbg.kernel.policies import policy_load
+from vmdbg.kernel.reclaim import make_room, reclaim
+from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.kernel.swap import PAYLOAD, copy_in
 from vmdbg.state.events import (
     ENTRY_WRITE,

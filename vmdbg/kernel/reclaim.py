@@ -5,23 +5,14 @@ from __future__ import annotations
 from vmdbg.engine import writes
 from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, make_swapped
 from vmdbg.hardware.memory import load, store
-from vmdbg.kernel.cache import write_back
+from vmdbg.kernel.evictable import frame_dirty, may_leave, takes_slot
+from vmdbg.kernel.exits import REASON_MEMORY
 from vmdbg.kernel.frames import frame_address, pool_give, rmap_remove, user_frames_free
-from vmdbg.kernel.leaving import frame_dirty, may_leave, takes_slot
+from vmdbg.kernel.page_cache import write_back
 from vmdbg.kernel.policies import policy_unload, victim
-from vmdbg.kernel.reasons import REASON_MEMORY
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.kernel.swap import copy_out, slot_release, slot_take
-from vmdbg.state.events import (
-    BACKGROUND,
-    ENTRY_WRITE,
-    EVICT,
-    FILE_DROP,
-    RECLAIM,
-    SWAP_DROP,
-    SWAP_OUT,
-    emit,
-)
+from vmdbg.state.events import BACKGROUND, ENTRY_WRITE, EVICT, FILE_DROP, RECLAIM, SWAP_DROP, SWAP_OUT, emit
 from vmdbg.state.tables import (
     CACHE,
     CACHE_CONTENT,

@@ -7,12 +7,12 @@ from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_
 from vmdbg.hardware.memory import load_at, ram_offset, store_at
 from vmdbg.hardware.mmu import translate
 from vmdbg.hardware.tlb import tlb_flush
+from vmdbg.kernel.access_patterns import pattern_place
 from vmdbg.kernel.asids import give_asid
+from vmdbg.kernel.exits import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
 from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
 from vmdbg.kernel.frames import RMAP_SPARE
-from vmdbg.kernel.patterns import pattern_place
 from vmdbg.kernel.policies import policy_use
-from vmdbg.kernel.reasons import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
 from vmdbg.kernel.reclaim import background
 from vmdbg.kernel.shootdown import note_flushed, note_ran, serve_owed
 from vmdbg.kernel.swap import PAYLOAD

@@ -7,11 +7,11 @@ from array import array
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
-from vmdbg.hardware import bounds, replacement
+from vmdbg.hardware import base_and_bounds, replacement
 from vmdbg.kernel import policies
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED
-from vmdbg.machine.arrays import Arrays, check_served, fill_arrays
+from vmdbg.machine.tlb_arrays import Arrays, check_served, fill_arrays
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
     BANK_BASE,
@@ -83,7 +83,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         **policies.bindings(config["kernel.policy"]),
         **replacement.bindings(config["tlb.replacement"]),
         **arrays.bindings(),
-        **({"walk": bounds.walk, "translate": bounds.translate} if form.bounded else {}),
+        **({"walk": base_and_bounds.walk, "translate": base_and_bounds.translate} if form.bounded else {}),
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
         "FORGETS": int(config["machine.forget"] > 0),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.kernel import regions, syscalls
-from vmdbg.kernel.objects import Wanted
+from vmdbg.kernel.calls import regions, syscalls
+from vmdbg.kernel.calls.objects import Wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from vmdbg.engine import Linked, link, reads
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
-from vmdbg.kernel import large, policies, processes, signals, syscalls
-from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
-from vmdbg.kernel.objects import open_object
-from vmdbg.kernel.reasons import (
+from vmdbg.kernel import policies
+from vmdbg.kernel.calls import huge_pages, processes, signals, syscalls
+from vmdbg.kernel.calls.objects import open_object
+from vmdbg.kernel.exits import (
     REASON_IDLE,
     REASON_LARGE,
     REASON_MEMORY,
@@ -19,11 +19,12 @@ from vmdbg.kernel.reasons import (
     REASON_SIGNAL,
     REASON_SYSCALL,
 )
-from vmdbg.machine import boot, marks
+from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
+from vmdbg.machine import boot, op_breakpoints
 from vmdbg.machine.loading import map_region
 from vmdbg.machine.pools import Pools
-from vmdbg.machine.rows import check_rows
 from vmdbg.machine.snapshot import Recorder, Snapshot
+from vmdbg.machine.verify_program import check_rows
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
     CONTROL_GOAL,
@@ -215,7 +216,7 @@ class Machine(Pools):
             if self.m.kernel[KERNEL_WAKE]:
                 self.m.control[CONTROL_LIMIT] = 0
             reason = self.engine(compiled)
-            if reason == REASON_SYSCALL and self.marked and marks.reached(self):
+            if reason == REASON_SYSCALL and self.marked and op_breakpoints.reached(self):
                 return REASON_NONE
             if reason not in (REASON_NONE, REASON_IDLE):
                 self.finish_operation(reason)
@@ -261,7 +262,7 @@ class Machine(Pools):
     def large_fault(self, pid: int) -> bool:
         """Serve a fault on a page larger than a base page; the access at CONTROL_VALUE is repeated."""
         try:
-            large.large_fault(self.k, self.format, pid, self.m.control[CONTROL_VALUE])
+            huge_pages.large_fault(self.k, self.format, pid, self.m.control[CONTROL_VALUE])
         except UserError:
             return processes.kill_for_memory(self.k, self.format) in (0, pid)
         return False

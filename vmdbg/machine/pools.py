@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.kernel import processes, regions
+from vmdbg.kernel.calls import processes, regions
 from vmdbg.kernel.frames import RMAP_SPARE
 from vmdbg.machine import boot
 from vmdbg.state import tables

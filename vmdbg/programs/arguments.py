@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from vmdbg.kernel.calls.syscalls import MMAP_PAGE_SHIFT
 from vmdbg.kernel.scheduler import OP_EXIT, OP_WIDTH
-from vmdbg.kernel.syscalls import MMAP_PAGE_SHIFT
 from vmdbg.programs.mappings import Options
 from vmdbg.programs.operations import ARGUMENTS
 from vmdbg.programs.options import rights
-from vmdbg.programs.places import Place
+from vmdbg.programs.ranges import Place
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.programs.addresses import Space
     from vmdbg.programs.mappings import Objects
     from vmdbg.programs.operations import Operation
     from vmdbg.programs.scanner import Cursor
-    from vmdbg.programs.space import Space
 
 WIDTHS = (1, 2, 4, 8)
 

@@ -16,10 +16,10 @@ from itertools import pairwise
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_LINE, OP_WIDTH
+from vmdbg.programs.addresses import WIDE, Space
 from vmdbg.programs.operations import RIGHT_LETTERS, unit_text
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.scanner import WORD
-from vmdbg.programs.space import WIDE, Space
 from vmdbg.units import format_address, s64
 
 TYPE_CHECKING = False

@@ -17,8 +17,8 @@ from vmdbg import progress
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.contract import ALL_RIGHTS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
+from vmdbg.programs.addresses import Space
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
-from vmdbg.programs.space import Space
 from vmdbg.state.tables import OP
 from vmdbg.units import format_size, s64
 

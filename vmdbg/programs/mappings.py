@@ -7,8 +7,8 @@ import stat
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import RIGHT_U
-from vmdbg.kernel.objects import Wanted
-from vmdbg.kernel.syscalls import (
+from vmdbg.kernel.calls.objects import Wanted
+from vmdbg.kernel.calls.syscalls import (
     MMAP_FIXED,
     MMAP_OBJECT,
     MMAP_OFFSET,
@@ -25,9 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vmdbg.programs.addresses import Space
     from vmdbg.programs.options import Known
     from vmdbg.programs.scanner import Cursor
-    from vmdbg.programs.space import Space
 
 MOST_BYTES = 256 << 20  # of a file
 MOST_OBJECTS = 1000  # that the calls of a program name

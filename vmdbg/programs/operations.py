@@ -2,16 +2,15 @@
 
 A row is four words: kind | OP_RANGED | width << OP_WIDTH | line << OP_LINE, then the arguments as
 ARGUMENTS says.  A range of addresses is followed by a row [count, step, 0, 0], a pattern by two rows
-(vmdbg/kernel/patterns.py).
+(vmdbg/kernel/access_patterns.py).
 """
 
 from __future__ import annotations
 
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
-from vmdbg.kernel.patterns import PATTERN_CHASE, PATTERN_RANDOM, PATTERN_STRIDE, PATTERN_ZIPF
-from vmdbg.kernel.regions import GUARD, REGION_KINDS
-from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_KIND, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.kernel.syscalls import (
+from vmdbg.kernel.access_patterns import PATTERN_CHASE, PATTERN_RANDOM, PATTERN_STRIDE, PATTERN_ZIPF
+from vmdbg.kernel.calls.regions import GUARD, REGION_KINDS
+from vmdbg.kernel.calls.syscalls import (
     MMAP_FIXED,
     MMAP_PAGE_SHIFT,
     MMAP_POPULATE,
@@ -24,6 +23,7 @@ from vmdbg.kernel.syscalls import (
     OP_MUNMAP,
     OP_RETURN,
 )
+from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_KIND, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.units import format_size
 
 TYPE_CHECKING = False

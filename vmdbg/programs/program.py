@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.kernel.syscalls import MMAP_OBJECT, OBJECT_MASK
-from vmdbg.machine.rows import is_plain, kinds_of
+from vmdbg.kernel.calls.syscalls import MMAP_OBJECT, OBJECT_MASK
+from vmdbg.machine.verify_program import is_plain, kinds_of
 from vmdbg.state.tables import OP
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
 
-    from vmdbg.kernel.objects import Wanted
+    from vmdbg.kernel.calls.objects import Wanted
 
 
 class RegionSpec:

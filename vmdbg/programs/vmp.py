@@ -7,18 +7,18 @@ from array import array
 
 from vmdbg import progress
 from vmdbg.errors import InputError, UserError
+from vmdbg.kernel.calls.regions import GUARD
+from vmdbg.kernel.calls.syscalls import EXIT_UNSAID, MMAP_OBJECT, OBJECT_MASK
 from vmdbg.kernel.faults import MOST_FRAMES
-from vmdbg.kernel.regions import GUARD
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LINE, OP_LOOP, OP_RANGED
-from vmdbg.kernel.syscalls import EXIT_UNSAID, MMAP_OBJECT, OBJECT_MASK
+from vmdbg.programs.addresses import Space
 from vmdbg.programs.arguments import read_arguments
 from vmdbg.programs.mappings import Objects, Options
 from vmdbg.programs.operations import KINDS, OPERATIONS, PATTERNS, expected_operations
 from vmdbg.programs.options import options, rights
-from vmdbg.programs.places import weigh
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.programs.ranges import weigh
 from vmdbg.programs.scanner import Cursor, shorten
-from vmdbg.programs.space import Space
 from vmdbg.state.tables import OP
 from vmdbg.units import bytes_of, s64, text_of
 

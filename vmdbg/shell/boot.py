@@ -32,9 +32,9 @@ def open_target(
     UserError if a file is not there, not allowed, or wrong: then nothing was started.
     """
     from vmdbg.debugger.session import Policy
+    from vmdbg.inspect.target import Simulated
     from vmdbg.machine.config import load_config
-    from vmdbg.shell.bounds import make_room
-    from vmdbg.targets.simulated import Simulated
+    from vmdbg.shell.limits import make_room
 
     name = machine or "default"
     own = "/" in name or name.endswith(".toml")
@@ -97,7 +97,7 @@ def equip(session: Session, target: Any) -> Any:
         return session.timeline.act(what, lambda machine: action())[0]
 
     def make_scope(target: Any) -> Any:
-        from vmdbg.debugger.registers import MachineScope
+        from vmdbg.debugger.machine_scope import MachineScope
 
         scope = MachineScope(target)
         scope.perform = perform
@@ -114,7 +114,7 @@ def boot_again(
 
     UserError if it cannot boot; the session's own target stays as it is.
     """
-    from vmdbg.targets.simulated import Simulated
+    from vmdbg.inspect.target import Simulated
 
     approve(session.policy, values)
     old = session.extras.get(NEXT_TARGET) or session.target

@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.shell.history import expand, load_history, offer_history, save_history
 from vmdbg.shell.inputrc import editing_mode
 from vmdbg.shell.pager import ask_pager, read_answer
-from vmdbg.shell.plain import PlainSource
+from vmdbg.shell.plain_prompt import PlainSource
 from vmdbg.shell.report import report
 from vmdbg.shell.terminal import kept_terminal
 from vmdbg.shell.toolbar import toolbar_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vmdbg.errors import UserError
-from vmdbg.patterns import Pattern
+from vmdbg.regex import Pattern
 from vmdbg.shell.report import report
 from vmdbg.views.result import Table
 

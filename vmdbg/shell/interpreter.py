@@ -254,7 +254,7 @@ class Interpreter:
 
     def list_prefix(self, node: Node, rest: str) -> None:
         """A prefix alone lists what may follow it."""
-        from vmdbg.shell.helping import list_subcommands
+        from vmdbg.shell.help import list_subcommands
 
         if node.user:
             self.session.output.line(f'"{node.name}" must be followed by the name of a subcommand.')

@@ -7,7 +7,7 @@ words that may stand there.  `rest=True` takes the line as it stands.  `label` i
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.offering import (
+from vmdbg.shell.text_completion import (
     complete_catch,
     complete_condition,
     complete_expression,

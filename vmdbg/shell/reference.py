@@ -6,7 +6,7 @@ import os
 import sys
 
 from vmdbg.shell.command import FORMAT_LETTERS, GROUPS, PURE, Command
-from vmdbg.shell.helping import aliases_of
+from vmdbg.shell.help import aliases_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def programs_page() -> str:
 
 def functions_page() -> str:
     """`docs/functions.md`."""
-    from vmdbg.debugger.functions import HELP
+    from vmdbg.expressions.functions import HELP
 
     out = ["# Functions", "", "<!-- Made by scripts/docs from the declarations; edit those. -->", ""]
     out += ['Expressions may call them: `print $pa(0x401000)`, `break 28 if $count("fault") > 3`.', ""]

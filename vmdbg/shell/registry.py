@@ -301,8 +301,8 @@ class Registry:
     def undefined(self, node: Node, text: str) -> UserError:
         """`Undefined info command: "foo".  Try "help info".` and what it may have meant.  `text` is what
         stands where a command word is missed; after a prefix GDB shows all of it."""
-        from vmdbg.shell.foreign import meaning
         from vmdbg.shell.kinds import near_hint
+        from vmdbg.shell.other_debuggers import meaning
 
         path = node.target.name
         lead, tail = (path + " ", " " + path) if path else ("", "")

@@ -50,7 +50,7 @@ def watch_acting(session: Session) -> None:
     """Lets the timeline know by which command the machine is changed."""
 
     def spell() -> str:
-        from vmdbg.shell.remembering import spelled
+        from vmdbg.shell.session_script import spelled
 
         return spelled(session)
 

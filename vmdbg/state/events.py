@@ -92,8 +92,8 @@ TABLE_READ = event("table-read", "step address entry", "memory", "the kernel's T
 TRAP = event("trap", "fault code va", "trap", "the CPU entered the kernel")
 RETRY = event("retry", "va kind", "", "the operation is executed again")
 BUS_ERROR = event("bus-error", "pa va", "", "an access outside every bank of memory")
-# What the kernel does.  `region` is the kind of a region, an index into REGION_KINDS (kernel/regions.py):
-# its row may be another's by the time that somebody reads of the event.
+# What the kernel does.  `region` is the kind of a region, an index into REGION_KINDS
+# (kernel/calls/regions.py): its row may be another's by the time that somebody reads of the event.
 LIMIT_CHECK = event("limit-check", "held limit allowed", "", "the process's memory limit was compared")
 REFUSED = event("refused", "va held limit", "", "an access was given up: its process is at its limit")
 FRAME_ALLOC = event("frame-alloc", "pfn va", "", "a frame was given to a page, zeroed")

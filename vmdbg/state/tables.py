@@ -333,7 +333,7 @@ table(
     word      kind | 0x80 if a range follows | width << 8 | line << 16; of a range: number of accesses
     va        virtual address; of a range: step
     value     value that is written
-    more      rights and options of mmap; what the pattern of an access is (kernel/patterns.py)
+    more      rights and options of mmap; what the pattern of an access is (kernel/access_patterns.py)
     """,
 )
 table("count", STATE, "processes * cpus * kinds", "events  [0:2^62] of each process, CPU and kind")

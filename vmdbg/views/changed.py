@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from vmdbg.kernel.frames import FRAME_IS_TABLE
-from vmdbg.machine.changes import CONTENT, Span, content, joined, row_tables, spans, word, words
+from vmdbg.machine.diff import CONTENT, Span, content, joined, row_tables, spans, word, words
 from vmdbg.state.events import FAULT_COW, FILE_READ, FRAME_ALLOC, SWAP_IN
 from vmdbg.state.tables import FRAME, FRAME_STATE
-from vmdbg.views.contents import span_text
+from vmdbg.views.diff_bytes import span_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.debugger.history import Action, Position
-    from vmdbg.machine.changes import Word
+    from vmdbg.debugger.time.types import Action, Position
+    from vmdbg.machine.diff import Word
     from vmdbg.machine.machine import Machine
 
 CHANGES = (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from vmdbg.state.events import EVENTS
+from vmdbg.views.event_words import Teller
 from vmdbg.views.result import NUMBER, Column, Table
-from vmdbg.views.teller import Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.debugger.happenings import Happening
+    from vmdbg.debugger.time.event_log import Happening
     from vmdbg.machine.machine import Machine
 
 GROUPS = {"l1": "tlb", "l1+l2": "tlb", "trap": "trap", "memory": "memory", "minor": "fault", "major": "fault"}

@@ -6,19 +6,13 @@ its arguments' names.
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import (
-    ACCESS_LETTERS,
-    ENTRY_LEAF,
-    ENTRY_TABLE,
-    FAULT_KINDS,
-    FAULT_REFILL,
-)
+from vmdbg.formats.contract import ACCESS_LETTERS, ENTRY_LEAF, ENTRY_TABLE, FAULT_KINDS, FAULT_REFILL
 from vmdbg.hardware.mmu import FILL_ACCESS, HIT_SIZE
-from vmdbg.hardware.paging import STEP_A, STEP_D
 from vmdbg.hardware.tlb import WORD_PFN
+from vmdbg.hardware.walk import STEP_A, STEP_D
 from vmdbg.hardware.walk_cache import STALE_TABLE
+from vmdbg.inspect.notation import code_text, rights_text
 from vmdbg.state.events import BY_NAME
-from vmdbg.targets.notation import code_text, rights_text
 from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
@@ -26,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from vmdbg.debugger.happenings import Happening
-    from vmdbg.views.teller import Teller
+    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.views.event_words import Teller
 
 SIGNAL_NAMES = {
     7: ("SIGBUS", "Bus error"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from vmdbg.debugger.c_types import DOUBLE, EXAMINED, SINGLE, CType, pointer_to
-from vmdbg.debugger.values import VOID_VALUE, Reader, Value, from_bytes, goes_on, make, read_string
 from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import DOUBLE, EXAMINED, SINGLE, CType, pointer_to
+from vmdbg.expressions.values import VOID_VALUE, Reader, Value, from_bytes, goes_on, make, read_string
 from vmdbg.units import decimal, format_address
 from vmdbg.views.scalars import (
     ADDRESS_MASK,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from vmdbg.debugger.c_types import DOUBLE, FLOAT, INT, POINTER, SINGLE
-from vmdbg.debugger.values import Reader, Value, from_bytes, read_string, text_of
 from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import DOUBLE, FLOAT, INT, POINTER, SINGLE
+from vmdbg.expressions.values import Reader, Value, from_bytes, read_string, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from vmdbg.debugger.c_types import DOUBLE, FLOAT, INT, POINTER, SINGLE, CType
-from vmdbg.debugger.values import make
 from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import DOUBLE, FLOAT, INT, POINTER, SINGLE, CType
+from vmdbg.expressions.values import make
 
 Symbolize = Callable[[int], str]
 ADDRESS_MASK = (1 << 64) - 1

@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.targets.notation import Notation
-    from vmdbg.targets.splitting import Parts
+    from vmdbg.inspect.notation import Notation
+    from vmdbg.inspect.split import Parts
 
 WIDTH = 80
 GAP = "      "

@@ -5,19 +5,19 @@ from __future__ import annotations
 from vmdbg.formats.contract import ACCESS_READ
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
 from vmdbg.hardware.walk_cache import STALE_TABLE
-from vmdbg.targets.arrays import cached_rows
-from vmdbg.targets.cached import table_disagreement
-from vmdbg.targets.place import find_place
-from vmdbg.targets.translating import Outcome, outcome_of, walk_tables
-from vmdbg.views.teller import Teller
-from vmdbg.views.walk import outcome_line
+from vmdbg.inspect.cached import table_disagreement
+from vmdbg.inspect.context import find_place
+from vmdbg.inspect.tlb_rows import cached_rows
+from vmdbg.inspect.translate import Outcome, outcome_of, walk_tables
+from vmdbg.views.event_words import Teller
+from vmdbg.views.translate import outcome_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.debugger.happenings import Happening
-    from vmdbg.debugger.timeline import Timeline
+    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.views.result import Line
 
 
@@ -64,8 +64,8 @@ def held_in(teller: Teller, va: int, row: Happening) -> str:
 
 def find_change(timeline: Timeline, address: int) -> str:
     """` since 14:3, munmap at stale.vmp:9`: who last changed an entry."""
-    from vmdbg.debugger.backwards import find_back
-    from vmdbg.debugger.stops import Pattern
+    from vmdbg.debugger.stops.stops import Pattern
+    from vmdbg.debugger.time.reverse import find_back
     from vmdbg.state.events import ENTRY_WRITE, POKE
 
     patterns = [Pattern(kind, low=address, high=address) for kind in (ENTRY_WRITE, POKE)]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from vmdbg.units import format_size
+from vmdbg.views.address_space import size_column
 from vmdbg.views.result import ADDRESS, NUMBER, Column, Table
-from vmdbg.views.spaces import size_column
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from vmdbg.targets.notation import Notation
+    from vmdbg.inspect.notation import Notation
 
 
 def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from vmdbg.debugger.stops import Stop
+    from vmdbg.debugger.stops.stops import Stop
     from vmdbg.views.result import Line
 
 COUNTS = ("number", "hits", "ignore", "left")

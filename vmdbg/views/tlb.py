@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.targets.notation import rights_text
+from vmdbg.inspect.notation import rights_text
 from vmdbg.units import format_size
 from vmdbg.views.result import ADDRESS, FLAG, NUMBER, RIGHTS, Column, Table
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from vmdbg.targets.caches import Cached, Probe
-    from vmdbg.targets.notation import Notation
+    from vmdbg.inspect.notation import Notation
+    from vmdbg.inspect.tlb import Cached, Probe
 
 
 def tlb_columns(show: Notation) -> list[Column]:

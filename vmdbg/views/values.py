@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.c_types import ARRAY, FLOAT, FUNCTION, INT, INTERNAL, POINTER, CType, describe
-from vmdbg.debugger.values import Reader, Value, from_bytes, goes_on, read_string
+from vmdbg.expressions.c_types import ARRAY, FLOAT, FUNCTION, INT, INTERNAL, POINTER, CType, describe
+from vmdbg.expressions.values import Reader, Value, from_bytes, goes_on, read_string
 from vmdbg.views.examine import ExamineState, Format, decode_format, format_memory, split_format
 from vmdbg.views.printf import format_printf, split_printf, unescape
 from vmdbg.views.scalars import (

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ENTRY_BUS
-from vmdbg.targets.deciding import access_words, deciding_fields, has_field, rule_text
-from vmdbg.targets.notation import rights_text
+from vmdbg.inspect.notation import rights_text
+from vmdbg.inspect.why import access_words, deciding_fields, has_field, rule_text
 from vmdbg.views.result import NUMBER, RIGHTS, Column, Table
-from vmdbg.views.walk import brief_outcome, fault_words, outcome_line
+from vmdbg.views.translate import brief_outcome, fault_words, outcome_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.targets.deciding import Verdict
-    from vmdbg.targets.simulated import Simulated
+    from vmdbg.inspect.target import Simulated
+    from vmdbg.inspect.why import Verdict
     from vmdbg.views.result import Line
 
 WIDTH, INDENT = 80, 7

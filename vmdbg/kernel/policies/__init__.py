@@ -54,7 +54,7 @@ def bindings(name: str) -> dict[str, Any]:
 
     if name in POLICIES:
         return functions(name) | ({"EXACT": 0} if name == "clock-cached" else {})
-    from vmdbg.kernel.policies.own import load
+    from vmdbg.kernel.policies.user_file import load
 
     known = {policy: functions(policy) for policy in POLICIES}
     return {**known["clock"], **load(name), "OWN_POLICY": 1}  # a clock does nothing at the other three

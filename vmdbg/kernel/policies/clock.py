@@ -11,8 +11,8 @@ from __future__ import annotations
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, aged, is_accessed
 from vmdbg.hardware.memory import load, store
+from vmdbg.kernel.evictable import may_leave
 from vmdbg.kernel.frames import frame_address
-from vmdbg.kernel.leaving import may_leave
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.state.events import AGE, emit
 from vmdbg.state.tables import (

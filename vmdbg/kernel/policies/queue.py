@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
+from vmdbg.kernel.evictable import may_leave
 from vmdbg.kernel.frames import mark_frame
-from vmdbg.kernel.leaving import may_leave
 from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_PREVIOUS, KERNEL_NEWEST, KERNEL_OLDEST
 
 

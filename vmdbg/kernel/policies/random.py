@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.kernel.leaving import may_leave
+from vmdbg.kernel.evictable import may_leave
 from vmdbg.state.tables import KERNEL_RANDOM, KERNEL_USER_END, KERNEL_USER_FIRST
 
 MULTIPLIER, INCREMENT, MASK = 1103515245, 12345, 0x7FFFFFFF

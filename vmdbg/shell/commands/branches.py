@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
 from vmdbg.shell.kinds import NUMBER
-from vmdbg.shell.stopping import show_place
+from vmdbg.shell.stop_report import show_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

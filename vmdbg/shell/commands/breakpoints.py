@@ -1,251 +1,243 @@
-"""condition, commands, ignore, info breakpoints: what can be said of every stop."""
+"""break, tbreak, dprintf, until, advance: before the operations of a line, or the accesses of an address."""
 
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
-from vmdbg.shell.kinds import CONDITION, STOP_NUMBERS
-from vmdbg.views.result import NUMBER, Column, Table
+from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command
+from vmdbg.shell.commands.stops import CONDITION_HELP, declared, options_of, split_condition
+from vmdbg.shell.kinds import LOCATION
+from vmdbg.shell.stop_report import show_arrival
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from vmdbg.debugger.session import Session
-    from vmdbg.debugger.stops import Stop
+    from vmdbg.debugger.stops.stops import Stop, Stops
     from vmdbg.shell.command import Args
 
-CONDITION_HELP = """
-With "if EXPR" it stops only where the expression is not zero.  It is evaluated at the event, with the
-machine as it is then; $_event, $_pid, $_cpu and the arguments of the event ($_va, $_pfn, ...) are what "info
-events" names; the $_ can be left out.  Parts such as "pid == 2 && va >= 0x400000" cost a run next to
-nothing."""
+
+def breakpoint_at(session: Session, stops: Stops, text: str, disposition: str, pid: int) -> Stop:
+    """A breakpoint at a location: a line, `FILE:LINE`, a label, or an expression for an address."""
+    from vmdbg.debugger.stops.breakpoints import break_address, break_line
+    from vmdbg.units import decimal, s64
+
+    machine = session.target.machine
+    program = machine.program
+    head, colon, tail = text.rpartition(":")
+    line = decimal(tail)
+    if line is not None:
+        if colon and (program is None or not f"/{program.file}".endswith(f"/{head}")):
+            raise UserError(f"No source file named {head}.")
+        return break_line(stops, machine, line, disposition, pid)
+    for process in getattr(program, "processes", ()):
+        if text in process.labels:
+            return break_line(stops, machine, line_of(process, process.labels[text]), disposition, pid)
+    va = session.address(text.removeprefix("*"))
+    shown = session.target.notation.va(va)
+    return break_address(stops, machine, s64(va), shown, disposition, pid)
 
 
-def split_condition(text: str) -> tuple[str, str]:
-    """What stands before `if`, and the condition after it."""
-    words = f" {text} "
-    before, found, after = words.partition(" if ")
-    if not found and text.startswith("if"):
-        before, after = "", text[2:]
-    return before.strip(), after.strip()
+def line_of(process: Any, row: int) -> int:
+    """The line of a row of a process."""
+    from vmdbg.kernel.scheduler import OP_LINE
+    from vmdbg.state.tables import OP
+
+    return int(process.rows[row * OP]) >> OP_LINE
 
 
-def set_condition(session: Session, stop: Stop, text: str) -> None:
-    """Give a stop a condition, or none.  UserError if it is no expression, or would change the machine."""
-    from vmdbg.debugger.conditions import Condition
-
-    stop.complain = session.output.error
-    kinds = [*stop.kinds, *(pattern.kind for pattern in stop.patterns + stop.openings)]
-    stop.condition = Condition(text, session.evaluator, kinds) if text else None
-
-
-def options_of(session: Session, text: str) -> tuple[str, int, int]:
-    """The text without its leading -pid and -cpu, and their values or -1."""
-    found = {"-pid": -1, "-cpu": -1}
-    words = text.split()
-    while len(words) > 1 and words[0] in found:
-        found[words[0]] = session.integer(words[1])
-        words = words[2:]
-    while len(words) > 2 and words[-2] in found and "if" not in words:
-        found[words[-2]] = session.integer(words[-1])
-        words = words[:-2]
-    if words and words[-1] in found:
-        raise UserError(f"{words[-1]} requires an argument")
-    return " ".join(words), found["-pid"], found["-cpu"]
+def make_break(session: Session, args: Args, disposition: str) -> list[str]:
+    """Declare a breakpoint; what is said of it."""
+    text, condition = split_condition(args.where or "")
+    text, pid, _ = options_of(session, text)
+    stop = breakpoint_at(session, session.stops, text or here(session), disposition, pid)
+    command = "tbreak" if disposition == "del" else "break"
+    return announced(session, stop, condition, command, f"{stop.label} at {stop.what}")
 
 
-def declared(session: Session, stop: Stop, condition: str, said: str, spelling: str) -> str:
-    """The last steps of a new stop, made by the command `spelling`: it is gone again if its condition is
-    wrong."""
-    stop.spelling = spelling
-    try:
-        set_condition(session, stop, condition)
-    except UserError:
-        session.stops.delete(stop)
-        raise
-    session.set_variable("bpnum", stop.number)
-    return said
+def here(session: Session) -> str:
+    """The line at which the machine stands."""
+    place = session.timeline.place
+    if place is None or not place.line:
+        raise UserError("No default breakpoint location.")
+    return str(place.line)
 
 
-def numbers(session: Session, text: str) -> list[int]:
-    """`1 3-5 $bpnum` as numbers.  GDB's errors."""
-    found: list[int] = []
-    for word in text.split():
-        low, dash, high = word.partition("-")
+def announced(
+    session: Session, stop: Stop, condition: str, command: str, said: str, more: str = ""
+) -> list[str]:
+    """The last steps of a new breakpoint, and GDB's note of those at the same place."""
+    others = [
+        str(other.number) + ("" if other.enabled else " (disabled)")
+        for other in session.stops.by_number.values()
+        if other is not stop and other.before and other.what == stop.what
+    ]
+    where = f"*{stop.address}" if stop.address else stop.what
+    option = f"-pid {stop.pid} " if stop.pid >= 0 else ""
+    lines = [declared(session, stop, condition, said, f"{command} {option}{where}{more}")]
+    if others:
+        listed = others[0] if len(others) == 1 else f"{', '.join(others[:-1])} and {others[-1]}"
+        plural = "" if len(others) == 1 else "s"
+        lines.insert(0, f"Note: breakpoint{plural} {listed} also set at {stop.what}.")
+    return lines
+
+
+BREAK_HELP = """
+The program stops before an operation of a line (LINE, FILE:LINE, or the one that a LABEL of the program
+names), or before an access that touches a byte (*ADDRESS, or an expression with a name of the program, such
+as buf+8).  Each access of a range is an operation.  Without an argument, this line.  With -pid N, only in
+that process."""
+
+
+@command(
+    "break",
+    aliases=("b", "br"),
+    group="breakpoints",
+    needs=("run",),
+    effect=SHELL,
+    arguments=[Argument("where", LOCATION, optional=True)],
+    usage="break [-pid PID] [LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL] [if EXPR]",
+    summary="Stop before operations of a line, or accesses of an address.",
+    help=BREAK_HELP + CONDITION_HELP,
+    examples=["break 28", "break *0x406000 if $_operations > 20"],
+)
+def break_command(session: Session, args: Args) -> object:
+    return make_break(session, args, "keep")
+
+
+@command(
+    "tbreak",
+    aliases=("tb",),
+    group="breakpoints",
+    needs=("run",),
+    effect=SHELL,
+    arguments=[Argument("where", LOCATION, optional=True)],
+    usage="tbreak [-pid PID] [LINE|*ADDRESS|SYMBOL] [if EXPR]",
+    summary="Set a breakpoint that is deleted when the program stops at it.",
+    help=BREAK_HELP + CONDITION_HELP,
+    examples=["tbreak 28"],
+)
+def tbreak_command(session: Session, args: Args) -> object:
+    return make_break(session, args, "del")
+
+
+@command(
+    "clear",
+    group="breakpoints",
+    needs=("run",),
+    effect=SHELL,
+    arguments=[Argument("where", LOCATION, optional=True)],
+    usage="clear [LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL]",
+    summary="Clear breakpoint at specified location.",
+    help='All breakpoints there are deleted.  Without an argument, those of this line.  See also "delete".',
+    repeat=NO_REPEAT,
+)
+def clear_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.stops.stops import Stops
+
+    text = (args.where or "").strip()
+    sought = breakpoint_at(session, Stops(), text or here(session), "keep", -1)
+    stops = session.stops
+    found = [stop for stop in stops.by_number.values() if stop.before and stop.what == sought.what]
+    if not found:
+        raise UserError(f"No breakpoint at {text}." if text else "No breakpoint at this line.")
+    for stop in found:
+        stops.delete(stop)
+    if not args.from_tty and len(found) == 1:
+        return None
+    return f"Deleted breakpoint{'' if len(found) == 1 else 's'} {' '.join(str(s.number) for s in found)} "
+
+
+@command(
+    "dprintf",
+    group="breakpoints",
+    needs=("run",),
+    effect=SHELL,
+    arguments=[Argument("what", LOCATION, optional=True)],
+    usage='dprintf LOCATION,"FORMAT"[,ARG]...',
+    summary="Set a dynamic printf at a location: it prints, and the program goes on.",
+    help='LOCATION is as for "break", what follows as for "printf".',
+    examples=['dprintf 28,"%d operations\\n", $_operations'],
+    repeat=NO_REPEAT,
+)
+def dprintf_command(session: Session, args: Args) -> object:
+    where, comma, form = (args.what or "").partition(",")
+    form = form.strip()
+    if not where.strip() or not comma or not form:
+        raise UserError("Format string required")
+    if not form.startswith('"') or form.count('"') < 2:
+        raise UserError("Bad format string")
+    text, pid, _ = options_of(session, where.strip())
+    stop = breakpoint_at(session, session.stops, text, "keep", pid)
+    stop.sort, stop.printed = "dprintf", form
+
+    def show() -> None:
         try:
-            first = session.integer(low) if low else 0
-            last = session.integer(high) if dash else first
-        except UserError:
-            raise UserError(f"Bad breakpoint number '{word}'") from None
-        if not low or first < 0 or last < 0:
-            raise UserError("Negative value" if word.startswith("-") else f"Bad breakpoint number '{word}'")
-        if last < first:
-            raise UserError("inverted range")
-        if last - first > 100_000:
-            raise UserError(f"Bad breakpoint number '{word}'")
-        found += range(first, last + 1)
-    return found
+            session.execute(f"printf {form}")
+        except UserError as error:
+            session.output.error(str(error))
 
-
-def chosen(session: Session, text: str | None) -> list[Stop]:
-    """The stops that numbers name, all without numbers; one that is not there is said."""
-    stops = session.stops
-    if not text:
-        return list(stops.by_number.values())
-    found = []
-    for number in numbers(session, text):
-        if number in stops.by_number:
-            found.append(stops.by_number[number])
-        else:
-            session.output.line(f"No breakpoint number {number}.")
-    return found
-
-
-NUMBERS = Argument("numbers", STOP_NUMBERS, optional=True)
+    stop.action = show
+    return announced(session, stop, "", "dprintf", f"{stop.label} at {stop.what}", f",{form}")
 
 
 @command(
-    "ignore",
-    group="breakpoints",
-    effect=SHELL,
-    arguments=[Argument("text", CONDITION, optional=True)],
-    usage="ignore NUM COUNT",
-    summary="Set the ignore-count of a stop to COUNT.",
-    help="Crossings of the stop are passed by that often; only those count whose condition holds.",
-    repeat=NO_REPEAT,
+    "until",
+    aliases=("u",),
+    group="running",
+    needs=("run",),
+    effect=ACTING,
+    arguments=[Argument("where", LOCATION, optional=True)],
+    usage="until [LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL]",
+    summary="Execute until the program reaches a line, or an access of an address.",
+    help='Without an argument, until a line further down: "until" leaves a loop at its end.',
+    examples=["until 29"],
 )
-def ignore_command(session: Session, args: Args) -> object:
-    words = (args.text or "").split(None, 1)
-    if not words:
-        raise UserError("Argument required (a breakpoint number).")
-    if len(words) < 2:
-        raise UserError("Second argument (specified ignore-count) is missing.")
-    stop = session.stops.get(session.integer(words[0]))
-    stop.ignore = max(0, session.integer(words[1]))
-    if stop.ignore == 0:
-        return f"Will stop next time breakpoint {stop.number} is reached."
-    if stop.ignore == 1:
-        return f"Will ignore next crossing of breakpoint {stop.number}."
-    return f"Will ignore next {stop.ignore} crossings of breakpoint {stop.number}."
-
-
-@command(
-    "condition",
-    group="breakpoints",
-    effect=SHELL,
-    arguments=[Argument("text", CONDITION, optional=True)],
-    usage="condition NUM [EXPR]",
-    summary="Specify stop number NUM to stop only if EXPR is true.",
-    help="Without an expression the stop becomes unconditional." + CONDITION_HELP,
-    repeat=NO_REPEAT,
-)
-def condition_command(session: Session, args: Args) -> object:
-    number, _, text = (args.text or "").strip().partition(" ")
-    if not number:
-        raise UserError("Argument required (breakpoint number).")
-    stop = session.stops.get(session.integer(number))
-    set_condition(session, stop, text.strip())
-    return None if text.strip() else f"Breakpoint {stop.number} now unconditional."
-
-
-@command(
-    "commands",
-    group="breakpoints",
-    effect=SHELL,
-    arguments=[Argument("numbers", STOP_NUMBERS, optional=True)],
-    usage="commands [NUM|RANGE]...",
-    summary="Set commands to be executed when the given stops hold.",
-    help="""
-The commands follow, one a line, down to a line with just "end".  Without a number they belong to the stop
-that was set last.  A first line "silent" keeps the usual report of the stop back.""",
-    block=True,
-    repeat=NO_REPEAT,
-)
-def commands_command(session: Session, args: Args) -> object:
-    stops = session.stops
-    if args.numbers:
-        found = chosen(session, args.numbers)
-        if not found:
-            return None
+def until_command(session: Session, args: Args) -> object:
+    timeline = session.timeline
+    timeline.require_process()
+    place = timeline.place
+    if args.where:
+        run_to(session, args.where)
+    elif not place.line:
+        raise UserError("Argument required (a location).")
     else:
-        if not stops.by_number:
-            raise UserError("No breakpoints specified.")
-        found = [stops.by_number[max(stops.by_number)]]
-    sources = session.interpreter.sources
-    if args.body is None and sources and sources[-1].interactive:
-        listed = ", ".join(str(stop.number) for stop in found)
-        session.output.line(f"Type commands for breakpoint(s) {listed}, one per line.")
-        session.output.line('End with a line saying just "end".')
-    bodies = args.body or session.interpreter.read_bodies("commands")
-    if bodies is not None:
-        for stop in found:
-            stop.commands = bodies[0]
+        try:
+            run_to(session, str(place.line + 1))
+        except UserError:
+            show_arrival(session, timeline.landed(timeline.forward()))
     return None
 
 
 @command(
-    "info breakpoints",
-    aliases=("info b",),
-    group="status",
-    effect=PURE,
-    arguments=[NUMBERS],
-    usage="info breakpoints[/json|/csv] [NUM|RANGE]...",
-    forms=("json", "csv"),
-    summary="Status of all stops, or of those with the given numbers.",
-    examples=["info breakpoints"],
-)
-def info_breakpoints(session: Session, args: Args) -> object:
-    from vmdbg.views.stops import StopTable
-
-    stops = listed(session, args.numbers)
-    if not stops and not args.form:
-        return none_of("breakpoint or watchpoint", "breakpoints or watchpoints", args.numbers)
-    return StopTable(stops)
-
-
-def listed(session: Session, text: str | None) -> list[Stop]:
-    """The stops that numbers name, all without numbers; `info` passes over those that are not there."""
-    wanted = set(numbers(session, text)) if text and session.stops.by_number else None
-    return [stop for number, stop in session.stops.by_number.items() if wanted is None or number in wanted]
-
-
-def none_of(one: str, several: str, numbers: str | None) -> str:
-    """What `info` says where there is nothing to list."""
-    return f"No {one} matching '{numbers}'." if numbers else f"No {several}."
-
-
-@command(
-    "info watchpoints",
-    group="status",
-    effect=PURE,
-    arguments=[NUMBERS],
-    usage="info watchpoints[/json|/csv] [NUM|RANGE]...",
-    forms=("json", "csv"),
-    summary="Status of all watchpoints, or of those with the given numbers.",
-    examples=["info watchpoints"],
-)
-def info_watchpoints(session: Session, args: Args) -> object:
-    from vmdbg.views.stops import StopTable
-
-    stops = [stop for stop in listed(session, args.numbers) if stop.sort.endswith("watchpoint")]
-    if not stops and not args.form:
-        return none_of("watchpoint", "watchpoints", args.numbers)
-    return StopTable(stops)
-
-
-@command(
-    "info events",
-    group="status",
-    effect=PURE,
-    forms=("json", "csv"),
-    summary="The kinds of events, and how often each happened.",
-    help='Every kind can be caught ("catch KIND"); "cost" is what one costs, in the settings "cost.*".',
+    "advance",
+    group="running",
     needs=("run",),
-    examples=["info events"],
+    effect=ACTING,
+    arguments=[Argument("where", LOCATION, optional=True)],
+    usage="advance LINE|FILE:LINE|LABEL|*ADDRESS|SYMBOL",
+    summary="Continue the program up to the given location.",
+    help='Same syntax as "break".',
+    examples=["advance 29"],
 )
-def info_events(session: Session, args: Args) -> object:
-    from vmdbg.state.events import EVENTS
+def advance_command(session: Session, args: Args) -> object:
+    session.timeline.require_process()
+    if not args.where:
+        raise UserError("Argument required (a location).")
+    run_to(session, args.where)
+    return None
 
-    counts = session.target.machine.counts()
-    columns = [Column("event"), Column("count", kind=NUMBER), Column("cost"), Column("meaning", wraps=True)]
-    rows = [[event.name, counts.get(event.name, 0), event.cost or "-", event.help] for event in EVENTS]
-    return Table(columns, rows)
+
+def run_to(session: Session, text: str) -> None:
+    """Run until the current process reaches a location, or a stop holds.  UserError if there is none."""
+    from vmdbg.debugger.stops.stops import Stops
+
+    timeline, stops = session.timeline, session.stops
+    stop = breakpoint_at(session, Stops(), text, "del", timeline.require_process())
+    stop.number = 0
+    stops.by_number[0] = stop
+    try:
+        arrival = timeline.forward()
+    finally:
+        stops.by_number.pop(0, None)
+    show_arrival(session, arrival)

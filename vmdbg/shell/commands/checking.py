@@ -29,7 +29,7 @@ drop ("help set machine.shootdown").""",
     examples=["check", "check tlb", "check/json"],
 )
 def check_command(session: Session, args: Args) -> object:
-    from vmdbg.targets.census import violations
+    from vmdbg.inspect.processes import violations
     from vmdbg.views.result import Column, Table
 
     found = violations(session.target.machine, tlb_only=args.what == "tlb")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, SHELL, Argument, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION, WORD
-from vmdbg.shell.stopping import show_arrival
+from vmdbg.shell.stop_report import show_arrival
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, SHELL, command
-from vmdbg.shell.commands.breakpoints import NUMBERS, chosen
+from vmdbg.shell.commands.stops import NUMBERS, chosen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
-    from vmdbg.debugger.stops import Stop
+    from vmdbg.debugger.stops.stops import Stop
     from vmdbg.shell.command import Args
 
 

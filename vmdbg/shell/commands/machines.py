@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, Option, command
-from vmdbg.shell.commands.acting import finished_lines
+from vmdbg.shell.commands.accesses import finished_lines
 from vmdbg.shell.kinds import MACHINE, NUMBER, PROCESS
 
 TYPE_CHECKING = False
@@ -43,9 +43,9 @@ def machine_command(session: Session, args: Args) -> object:
 
 def list_machines(session: Session) -> object:
     """The presets, each with the first line of what its file says of it."""
+    from vmdbg.inspect.completions import preset_summary
+    from vmdbg.inspect.machine import describe
     from vmdbg.machine.config import load_config, preset_names
-    from vmdbg.targets.machines import describe
-    from vmdbg.targets.words import preset_summary
     from vmdbg.views.result import Column, Table
 
     target = session.target
@@ -93,13 +93,13 @@ def process_command(session: Session, args: Args) -> object:
 
     target = session.target
     if args.limit is not None or args.oom is not None:
-        from vmdbg.targets.place import check_process
+        from vmdbg.inspect.context import check_process
 
         pid = session.timeline.require_process() if args.pid is None else args.pid
         return adjusted(session, check_process(target.machine, pid), args.limit, args.oom)
     if args.pid is not None:
-        from vmdbg.kernel.switching import put_on_cpu
-        from vmdbg.targets.place import check_process, current_cpu
+        from vmdbg.inspect.context import check_process, current_cpu
+        from vmdbg.kernel.calls.switching import put_on_cpu
 
         pid = check_process(target.machine, args.pid)
         if pid != target.running_pid():
@@ -118,7 +118,7 @@ def process_command(session: Session, args: Args) -> object:
 
 def adjusted(session: Session, pid: int, limit: int | None, oom: int | None) -> object:
     """Set the limit of a process and its out-of-memory adjustment; what they are now."""
-    from vmdbg.kernel.processes import adjust
+    from vmdbg.kernel.calls.processes import adjust
     from vmdbg.views.result import Record
 
     said = [("-limit", limit), ("-oom", oom)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, Argument, Option, command
-from vmdbg.shell.commands.acting import VA, changed, check_alive, finished_lines
+from vmdbg.shell.commands.accesses import VA, changed, check_alive, finished_lines
 from vmdbg.shell.kinds import FILE, NUMBER, PROCESS, SIZE, WORD
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.session import Session
-    from vmdbg.kernel.objects import Wanted
+    from vmdbg.kernel.calls.objects import Wanted
     from vmdbg.machine.machine import Machine
     from vmdbg.shell.command import Args
 
@@ -72,7 +72,7 @@ last page are zeros, pages beyond it are SIGBUS.  Without rights (none) the regi
     examples=["mmap 0x500000 64K rw", "mmap -page 2M 0x7e0000000000 2M rw", "mmap -name box 0x600000 8K rw"],
 )
 def mmap_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.syscalls import Mapping, map_region
+    from vmdbg.kernel.calls.syscalls import Mapping, map_region
     from vmdbg.units import s64
 
     mapping = Mapping(
@@ -92,7 +92,7 @@ def mmap_command(session: Session, args: Args) -> object:
 
 def wanted_object(session: Session, args: Args) -> Wanted | None:
     """What `mmap` is to map besides zeros: a file, read here and now, or shared memory.  UserError."""
-    from vmdbg.kernel.objects import Wanted
+    from vmdbg.kernel.calls.objects import Wanted
     from vmdbg.programs.mappings import read_file
 
     if args.file is not None and args.name is not None:
@@ -122,7 +122,7 @@ def wanted_object(session: Session, args: Args) -> Wanted | None:
     examples=["munmap 0x402000 4K"],
 )
 def munmap_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel import regions
+    from vmdbg.kernel.calls import regions
     from vmdbg.units import s64
 
     def act(machine: Machine, pid: int) -> None:
@@ -143,7 +143,7 @@ def munmap_command(session: Session, args: Args) -> object:
     examples=["mprotect 0x404000 4K r"],
 )
 def mprotect_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel import regions
+    from vmdbg.kernel.calls import regions
     from vmdbg.units import s64
 
     rights = parse_rights(args.rights)
@@ -167,7 +167,7 @@ def mprotect_command(session: Session, args: Args) -> object:
     examples=["brk 0x418000"],
 )
 def brk_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel import regions
+    from vmdbg.kernel.calls import regions
 
     def act(machine: Machine, pid: int) -> None:
         regions.set_break(machine.k, machine.format, pid, args.end)

@@ -10,9 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.happenings import Happening
-    from vmdbg.debugger.place import Place
     from vmdbg.debugger.session import Session
+    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.location import Place
     from vmdbg.shell.command import Args
 
 LAST = prefix("last", group="time", summary="When something happened last.")
@@ -20,7 +20,7 @@ LAST = prefix("last", group="time", summary="When something happened last.")
 
 def answer(session: Session, found: tuple[Happening | None, Place | None, str], what: str) -> object:
     """The last event of the record that was looked for: when, what, by whom."""
-    from vmdbg.views.past import PastTeller
+    from vmdbg.views.past_events import PastTeller
     from vmdbg.views.result import Record
 
     timeline = session.timeline
@@ -52,7 +52,7 @@ and into the process that this one was forked from.  The time can be given to "g
     examples=["last write 0x406000"],
 )
 def last_write(session: Session, args: Args) -> object:
-    from vmdbg.debugger.asking import last_write
+    from vmdbg.debugger.time.search import last_write
     from vmdbg.units import s64
 
     timeline, show = session.timeline, session.target.notation.va(args.address)
@@ -74,8 +74,8 @@ def last_write(session: Session, args: Args) -> object:
     examples=["last map 0x406000"],
 )
 def last_map(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import find_back
-    from vmdbg.debugger.stops import Pattern
+    from vmdbg.debugger.stops.stops import Pattern
+    from vmdbg.debugger.time.reverse import find_back
     from vmdbg.state.events import ENTRY_WRITE
 
     walk, _ = session.target.walk(args.address)

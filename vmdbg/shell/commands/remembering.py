@@ -18,7 +18,7 @@ FILE_ARGUMENT = Argument("file", REST_FILE, optional=True)
 
 def write_script(session: Session, name: str | None, lines: Iterable[str]) -> str:
     """Put lines into a file, whole or not at all; GDB's sentence."""
-    from vmdbg.machine.saving import write_whole
+    from vmdbg.machine.file import write_whole
 
     if not name:
         raise UserError("Argument required (file name in which to save)")
@@ -38,7 +38,7 @@ def write_script(session: Session, name: str | None, lines: Iterable[str]) -> st
     repeat=NO_REPEAT,
 )
 def save_breakpoints(session: Session, args: Args) -> object:
-    from vmdbg.shell.remembering import stop_lines
+    from vmdbg.shell.session_script import stop_lines
 
     stops = [stop for number, stop in session.stops.by_number.items() if number]
     if not args.file:
@@ -63,6 +63,6 @@ not copied; so is a machine that was loaded from a file.""",
     repeat=NO_REPEAT,
 )
 def save_session(session: Session, args: Args) -> object:
-    from vmdbg.shell.remembering import session_lines
+    from vmdbg.shell.session_script import session_lines
 
     return write_script(session, args.file, session_lines(session))

@@ -114,8 +114,8 @@ def set_variable(session: Session, args: Args) -> object:
     examples=["init-if-undefined $size = 4096"],
 )
 def init_if_undefined(session: Session, args: Args) -> object:
-    from vmdbg.debugger.nodes import Variable
-    from vmdbg.debugger.operators import Assign
+    from vmdbg.expressions.nodes import Variable
+    from vmdbg.expressions.operators import Assign
 
     evaluator = session.evaluator
     if not args.expression:

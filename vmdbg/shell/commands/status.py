@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.shell.command import PURE, Argument, command
+from vmdbg.shell.context_options import ON_CPU, PID
 from vmdbg.shell.kinds import WORD
-from vmdbg.shell.places import ON_CPU, PID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ KIND" shows them one by one, "catch KIND" stops at them.""",
     examples=["info faults", "info faults -pid 1", "info faults/json"],
 )
 def info_faults(session: Session, args: Args) -> object:
-    from vmdbg.targets.faults import faults
-    from vmdbg.targets.place import check_process
+    from vmdbg.inspect.context import check_process
+    from vmdbg.inspect.faults import faults
     from vmdbg.views.status import faults_table
 
     machine = session.target.machine

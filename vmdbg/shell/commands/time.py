@@ -5,14 +5,14 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
-from vmdbg.shell.stopping import count_of, show_arrival
+from vmdbg.shell.stop_report import count_of, show_arrival
 from vmdbg.shell.times import position_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.history import Arrival
     from vmdbg.debugger.session import Session
-    from vmdbg.debugger.timeline import Timeline
+    from vmdbg.debugger.time.timeline import Timeline
+    from vmdbg.debugger.time.types import Arrival
     from vmdbg.shell.command import Args
 
 COUNT = Argument("count", REST_EXPRESSION, optional=True)
@@ -128,7 +128,7 @@ def goto_command(session: Session, args: Args) -> object:
     examples=["reverse-stepi"],
 )
 def reverse_stepi(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import back_events
+    from vmdbg.debugger.time.reverse import back_events
 
     before = session.timeline.position
     arrival = back_events(session.timeline, count_of(session, args.count))
@@ -149,7 +149,7 @@ def reverse_stepi(session: Session, args: Args) -> object:
     examples=["reverse-step"],
 )
 def reverse_step(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import back_operations
+    from vmdbg.debugger.time.reverse import back_operations
 
     before = session.timeline.position
     arrival = back_operations(session.timeline, count_of(session, args.count))
@@ -170,7 +170,7 @@ def reverse_step(session: Session, args: Args) -> object:
     examples=["reverse-next"],
 )
 def reverse_next(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import back_operations
+    from vmdbg.debugger.time.reverse import back_operations
 
     before = session.timeline.position
     arrival = back_operations(session.timeline, count_of(session, args.count), over=True)
@@ -189,7 +189,7 @@ def reverse_next(session: Session, args: Args) -> object:
     examples=["reverse-continue"],
 )
 def reverse_continue(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import back_to_stop
+    from vmdbg.debugger.time.reverse import back_to_stop
 
     arrive(session, back_to_stop(session.timeline))
     return None
@@ -205,7 +205,7 @@ def reverse_continue(session: Session, args: Args) -> object:
     examples=["reverse-finish"],
 )
 def reverse_finish(session: Session, args: Args) -> object:
-    from vmdbg.debugger.history import AT_BEGIN, Arrival
+    from vmdbg.debugger.time.types import AT_BEGIN, Arrival
 
     timeline = session.timeline
     operations, events = timeline.position
@@ -233,7 +233,7 @@ The past is run again for it; nothing changes.""",
     examples=["info cost"],
 )
 def info_cost(session: Session, args: Args) -> object:
-    from vmdbg.debugger.backwards import record
+    from vmdbg.debugger.time.reverse import record
     from vmdbg.views.costs import cost_table
 
     timeline = session.timeline

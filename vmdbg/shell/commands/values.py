@@ -220,7 +220,7 @@ def eval_command(session: Session, args: Args) -> object:
     examples=["whatis 1 + 1"],
 )
 def whatis_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.c_types import describe
+    from vmdbg.expressions.c_types import describe
 
     if not args.expression:
         return f"type = {describe(session.values.last().type)}"

@@ -1,0 +1,131 @@
+"""Whatever the tables, registers and the TLB hold, looking answers; it never raises and never changes."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from functools import cache
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from vmdbg.formats import NAMES, find
+from vmdbg.inspect.target import Simulated, open_machine
+from vmdbg.machine.config import MachineConfig, load_config, preset_names
+from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD
+from vmdbg.units import WORD_MASK, s64
+from vmdbg.views.page_tables import overhead_lines, tree_lines
+from vmdbg.views.why import why_data, why_lines
+
+ADDRESSES = st.integers(0, WORD_MASK)
+ENOUGH = 300  # lines of a dump of garbage that are looked at
+
+
+@cache
+def target(name: str) -> Simulated:
+    ram = {"tutorial16": 1 << 16, "tutorial16-hw": 1 << 16}.get(name, 1 << 20)
+    few = {
+        "machine.format": name,
+        "machine.ram": ram,
+        "machine.swap.size": 1 << 14,
+        "kernel.first_frame": 4,
+        "tlb.l2": "8x2",
+    }
+    return Simulated(MachineConfig().with_(few))
+
+
+def spoil(found: Simulated, seed: int) -> None:
+    """Fill memory and TLB with words that look like entries: present, pointing into memory or near it."""
+    draw = random.Random(seed)
+    m = found.machine.m
+    top = len(m.ram1)
+    base = found.machine.config["machine.ram_base"]
+    for _ in range(400):
+        word = draw.getrandbits(64)
+        if draw.random() < 0.8:
+            word = (
+                word & 0x80000000000003FF
+                | draw.choice([1, 3, 7, 0xF])
+                | (base + draw.randrange(2 * top)) >> 12 << 12
+            )
+        m.ram8[draw.randrange(top // 8)] = s64(word)
+    for row in range(0, len(m.tlb) - TLB + 1, TLB):
+        if draw.random() < 0.5:
+            m.tlb[row + TLB_KEY] = draw.getrandbits(62) if draw.random() < 0.5 else draw.getrandbits(24)
+            m.tlb[row + TLB_WORD] = draw.getrandbits(40)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(name for name in NAMES if not find(name).bounded))
+@settings(max_examples=25)
+@given(st.integers(0, 1 << 30), ADDRESSES, ADDRESSES, st.sampled_from("rwx"), st.booleans())
+def test_looking_answers_whatever_there_is(
+    name: str, seed: int, va: int, root: int, access: str, near: bool
+) -> None:
+    found = target(name)
+    spoil(found, seed)
+    form, m = found.format, found.machine.m
+    if not form.sign_extended:
+        va &= (1 << form.va_bits) - 1
+    if near:
+        root = found.machine.config["machine.ram_base"] + root % len(m.ram1)
+    root &= form.root_mask
+    before = bytes(m.ram1), bytes(m.tlb)
+    for mode in (0, 1):
+        place = found.place(root=root, asid=seed & 0xFFFF, mode=mode)
+        translated = found.translate(va, access, place)
+        assert (translated.pa is None) == (translated.fault is not None)
+        walk, outcome = found.walk(va, access, place)
+        assert len(walk.steps) <= len(form.levels)
+        assert found.walk_data(walk, outcome)["outcome"] in ("translated", "fault")
+        verdict = found.why(va, access, place)
+        assert why_data(found, verdict)["allowed"] == (verdict.outcome.fault is None)
+        assert list(why_lines(found, verdict))
+        found.look_up(va, access, place)
+        assert list(itertools.islice(tree_lines(found.notation, form, root, found.branches(place)), ENOUGH))
+        list(itertools.islice(found.runs(place), ENOUGH))
+        list(itertools.islice(found.kernel_runs(place), ENOUGH))
+        list(itertools.islice(found.valid_entries(place), ENOUGH))
+        costs, data = found.overhead(place)
+        assert data["tables"] == sum(cost.tables for cost in costs) >= 1
+        assert list(overhead_lines(costs, data))
+    list(found.tlb())
+    assert (bytes(m.ram1), bytes(m.tlb)) == before
+
+
+def has_rights(name: str) -> bool:
+    """Do pages of this machine have rights, and are some mapped at boot?"""
+    config = load_config(name)
+    return bool(config["machine.warm"]) and "w" in find(config["machine.format"]).rules
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name in preset_names() if has_rights(name)])
+def test_an_edit_that_why_proposes_makes_the_access_possible(name: str) -> None:
+    """Mapped pages of every process-to-be, with fields of their entries turned at random."""
+    found = open_machine(name)
+    k, m, form = found.machine.k, found.machine.m, found.format
+    fields = [field for field in found.deciding_fields() if field.name != form.rules["p"][0]]
+    pages = [run.start for run, _ in found.runs(found.place())] + [
+        run.start for run, _ in found.kernel_runs(found.place())
+    ]
+    draw, proposed = random.Random(name), 0
+    for _ in range(400):
+        va, access = draw.choice(pages), draw.choice("rwx")
+        place = found.place(mode=draw.randrange(2))
+        before = [(step.address, step.entry) for step in found.walk(va, access, place)[0].steps]
+        for address, entry in before:
+            for field in draw.choices(fields, k=draw.randrange(3)):
+                entry = field.put(entry, 1 - field.get(entry))
+            k.store(m, address, form.entry_bytes, s64(entry))
+        verdict = found.why(va, access, place)
+        for edit in verdict.cause.edits if verdict.cause else []:
+            k.store(m, edit.step.address, form.entry_bytes, s64(edit.new))
+        if verdict.cause is not None and verdict.cause.edits:
+            proposed += 1
+            assert verdict.outcome.fault is not None
+            assert found.why(va, access, place).outcome.fault is None
+        for address, entry in before:
+            k.store(m, address, form.entry_bytes, s64(entry))
+    assert proposed

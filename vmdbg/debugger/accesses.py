@@ -1,0 +1,220 @@
+"""What acting commands do to a machine: accesses, swapping, TLB flushes.  `Timeline.act` calls them."""
+
+from __future__ import annotations
+
+from vmdbg.debugger.time.event_log import read_log
+from vmdbg.errors import UserError
+from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
+from vmdbg.kernel.exits import REASON_MEMORY, REASON_REFUSED
+from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
+from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
+from vmdbg.state.events import FETCH, READ, WRITE
+from vmdbg.state.tables import (
+    ARRAY,
+    CONTROL_VALUE,
+    CPU,
+    CPU_ADDRESS,
+    CPU_ASID,
+    CPU_CODE,
+    CPU_PID,
+    CPU_ROOT,
+    FRAME,
+    FRAME_PID,
+    FRAME_STATE,
+    KERNEL_CPU,
+    KERNEL_RMAP_COUNT,
+    KERNEL_SLOT_COUNT,
+    PROCESS,
+    PROCESS_LIMIT,
+    PROCESS_ROOT,
+    PROCESS_RSS,
+    PROCESS_STATE,
+    REGION,
+    REGION_OBJECT,
+    REGION_RIGHTS,
+)
+from vmdbg.units import WORD_MASK, s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.machine.machine import Machine
+
+
+class Accessed:
+    """An access that was performed: the value that it read or overwrote, and whether the process lived.
+
+    `handled`: the process's signal handler is about to run.  `failed`: the process is at its limit, and
+    the access was given up.  `code` is the error code of its last fault and `at` (signed) its address,
+    `rights` are those of the region there; `beyond`: of its object there is no such page; `foreign`: the
+    CPU's root is not the process's.  `frames`, `tables` and `slots` are what its end gave back.
+    """
+
+    __slots__ = (
+        "at", "beyond", "code", "failed", "foreign", "frames", "handled", "killed", "limit", "pid", "rights",
+        "slots", "tables", "value",
+    )  # fmt: skip
+
+    def __init__(self, pid: int, limit: int) -> None:
+        self.pid, self.limit = pid, limit
+        self.value = self.code = self.rights = self.frames = self.tables = self.slots = 0
+        self.killed = self.handled = self.failed = self.beyond = self.foreign = False
+        self.at = 0
+
+    @property
+    def refused(self) -> bool:
+        """Was there no access, but a signal or no memory?"""
+        return self.killed or self.handled or self.failed
+
+
+def running_process(machine: Machine) -> tuple[int, int]:
+    """The CPU that is next and its process, which is put there if it waits.  UserError if there is none."""
+    m = machine.m
+    cpu = m.kernel[KERNEL_CPU]
+    pid = m.cpu[cpu * CPU + CPU_PID] or machine.k.dispatch(m, cpu)
+    if not pid:
+        raise UserError("The program is not being run.")
+    return cpu, pid
+
+
+def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) -> Accessed:
+    """Access memory as the current process would; the kernel serves its faults, or kills it."""
+    cpu, pid = running_process(machine)
+    row = pid * PROCESS
+    done = Accessed(pid, machine.m.process[row + PROCESS_LIMIT])
+    machine.k.serve_owed(machine.m, cpu)
+    while True:
+        if machine.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
+            machine.grow_rmap()
+        m = machine.m
+        reason = machine.k.access(m, cpu, pid, s64(va), how, width, value)
+        if not reason:
+            done.value = value_of_parts(machine, va, width)
+            return done
+        done.frames, done.tables = m.process[row + PROCESS_RSS], tables_of(machine, pid)
+        note_fault(machine, cpu, done)
+        if reason == REASON_REFUSED:
+            done.failed = True
+            return done
+        slots = m.kernel[KERNEL_SLOT_COUNT]
+        if machine.cold_work(reason):
+            if machine.m.process[row + PROCESS_STATE] != PROCESS_IS_ENDED:
+                done.handled = True
+                return done
+            done.slots = machine.m.kernel[KERNEL_SLOT_COUNT] - slots
+            done.killed = True
+            return done
+
+
+def value_of_parts(machine: Machine, va: int, width: int) -> int:
+    """What the last access read or overwrote, signed; of one in two pages both parts, by the log of the
+    command that made it."""
+    m, size = machine.m, machine.format.page_size
+    low = size - va % size
+    parts = [row for row in read_log(m) if row.kind in (FETCH, READ, WRITE)][-2:]
+    if low >= width or len(parts) < 2:
+        return int(m.control[CONTROL_VALUE])
+    return s64(parts[0].b & ((1 << 8 * low) - 1) | (parts[1].b << 8 * low) & WORD_MASK)
+
+
+def note_fault(machine: Machine, cpu: int, done: Accessed) -> None:
+    """What the last fault of a CPU was, and what the kernel knows of its address."""
+    m, k, form, row = machine.m, machine.k, machine.format, cpu * CPU
+    done.code, done.at = m.cpu[row + CPU_CODE], m.cpu[row + CPU_ADDRESS]
+    region = k.region_find(m, done.pid, done.at)
+    done.rights = m.region[region * REGION + REGION_RIGHTS]
+    if region and m.region[region * REGION + REGION_OBJECT]:
+        done.beyond = k.cache_row(m, region, done.at & -form.page_size) == 0
+    own = m.process[done.pid * PROCESS + PROCESS_ROOT]
+    done.foreign = not form.bounded and (m.cpu[row + CPU_ROOT] ^ own) & form.root_mask != 0
+
+
+def tables_of(machine: Machine, pid: int) -> int:
+    """The page tables of a process."""
+    frame = machine.m.frame
+    owners = frame[FRAME_PID::FRAME]
+    return sum(
+        state == FRAME_IS_TABLE and owners[place] == pid
+        for place, state in enumerate(frame[FRAME_STATE::FRAME])
+    )
+
+
+def swap_out(machine: Machine, pid: int, va: int) -> None:
+    """Make the page of `va` of a process leave memory."""
+    machine.swap_out(pid, s64(va))
+
+
+def swap_out_pages(machine: Machine, count: int) -> int:
+    """Make pages leave as the policy chooses; how many did.  UserError if none could."""
+    for done in range(count):
+        if machine.k.reclaim(machine.m, 1) == REASON_MEMORY:
+            if not done:
+                raise UserError("No page can leave memory: swap is full, or nothing is resident.")
+            return done
+    return count
+
+
+def swap_out_process(machine: Machine, pid: int) -> int:
+    """Make all pages of a process leave that can; how many did.  UserError if none could."""
+    from vmdbg.kernel.calls.page_tables import signed
+
+    form, done = machine.format, 0
+    for va in [signed(form, va) for va in resident_pages(machine, pid)]:
+        frame = machine.find_page(pid, va)
+        if frame >= 0 and machine.m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
+            if machine.k.evict(machine.m, frame) == REASON_MEMORY:
+                break
+            done += 1
+    if not done:
+        raise UserError(f"No page of process {pid} can leave memory.")
+    return done
+
+
+def resident_pages(machine: Machine, pid: int) -> list[int]:
+    """The addresses of the base pages of a process that are in memory."""
+    from vmdbg.formats.contract import ENTRY_LEAF
+    from vmdbg.kernel.calls.page_tables import entries
+
+    last = len(machine.format.levels) - 1
+    return [
+        va
+        for va, depth, _, _, kind in entries(machine.k, machine.format, pid)
+        if kind == ENTRY_LEAF and depth == last
+    ]
+
+
+def swap_in(machine: Machine, pid: int, va: int) -> None:
+    """Bring the page of `va` of a process back from swap, as a fault would.  UserError if it is not there."""
+    from vmdbg.state.tables import PROCESS_ROOT
+
+    k, m, at = machine.k, machine.m, s64(va)
+    if k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], at) != ENTRY_SWAPPED:
+        raise UserError(f"No page of process {pid} at {va:#x} is in swap.")
+    region = k.region_find(m, pid, at)
+    if not region:
+        raise UserError(f"No region of process {pid} holds {va:#x}.")
+    if k.page_in(m, pid, region, at, ACCESS_READ):
+        raise UserError(f"No frame is free for the page at {va:#x}, or process {pid} may not have one.")
+
+
+def flush_page(machine: Machine, va: int) -> None:
+    """Drop what the CPU's TLB holds for an address in its present space."""
+    m = machine.m
+    cpu = m.kernel[KERNEL_CPU]
+    machine.k.tlb_drop(m, cpu, s64(va), m.cpu[cpu * CPU + CPU_ASID])
+
+
+def flush(machine: Machine, asid: int | None, everything: bool = False, only_global: bool = False) -> None:
+    """Drop the entries of a space (None: the present one) from the CPU's TLB.
+
+    Global entries stay, unless `everything` goes or `only_global` ones do.
+    """
+    m, k = machine.m, machine.k
+    cpu = m.kernel[KERNEL_CPU]
+    if not len(m.array) // ARRAY:
+        raise UserError("This machine has no TLB.")
+    if everything:
+        k.tlb_flush(m, cpu, -1, 0)
+    elif only_global:
+        k.tlb_flush(m, cpu, 0, 0)
+    else:
+        k.tlb_flush(m, cpu, m.cpu[cpu * CPU + CPU_ASID] if asid is None else asid, 1)

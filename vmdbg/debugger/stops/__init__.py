@@ -1,0 +1,1 @@
+"""Breakpoints, watchpoints and catchpoints, and what they ask of the machine."""

@@ -1,0 +1,226 @@
+"""Conditions: what of them the stop rows can ask, what the event alone answers, what needs the machine.
+
+`$_event`, `$_pid`, `$_cpu`, `$_operations` and the arguments of the event (`$_va`, `$_slot`, ...) are those
+of the event; the names work without `$_` too, unless the program has a symbol of that name.
+"""
+
+from __future__ import annotations
+
+from vmdbg.debugger.stops.stops import ANY, Pattern
+from vmdbg.errors import UserError
+from vmdbg.expressions.evaluator import Evaluator
+from vmdbg.expressions.nodes import Constant, Node, Symbol, Variable
+from vmdbg.expressions.operators import Binary, Call, Cast, Logical, Ternary, Unary
+from vmdbg.expressions.values import make_integer, make_string, text_of
+from vmdbg.state.events import EVENTS
+from vmdbg.units import s64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.expressions.values import Value
+
+OF_EVERY_EVENT = ("event", "pid", "cpu", "operations")
+HIGHEST = (1 << 63) - 1
+TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "=="}
+BY_EVENT = (Constant, Variable, Unary, Binary, Logical, Ternary, Cast)  # nodes that need no machine
+
+
+class EventScope:
+    """What a condition sees: the event, and behind it what `scope` knows of the machine."""
+
+    def __init__(self, scope: Any, names: set[str]) -> None:
+        self._scope, self.names = scope, names
+        self.seen: dict[str, int | str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scope, name)
+
+    def see(self, row: Happening | None, pid: int, operations: int) -> None:
+        """Look at an event, or (None) at the start of an operation of a process."""
+        self.seen = {"_pid": pid, "_operations": operations}
+        if row is not None:
+            self.seen |= {"_event": row.name, "_cpu": row.cpu}
+            self.seen |= {f"_{name}": value for name, value in row.arguments.items()}
+
+    def symbol(self, name: str) -> int | None:
+        """The address of a name of the program; 0 for one of the event."""
+        address = self._scope.symbol(name)
+        return 0 if address is None and self.is_name(name) else address
+
+    def is_name(self, name: str) -> bool:
+        """Does a name that the program has not stand for something of the event?"""
+        return name in self.names and self._scope.symbol(name) is None
+
+    def register(self, name: str) -> Value | None:
+        """A name of the event, or a register of the machine."""
+        value = self.seen.get(name)
+        if value is None:
+            return self._scope.register(name)  # type: ignore[no-any-return]
+        if isinstance(value, str):
+            return make_string(value)
+        return make_integer(value, 32 if name in ("_pid", "_cpu") else 64)
+
+
+class Condition:
+    """An expression about events of some kinds.  `by_event`: an event alone decides it.
+
+    UserError if it is no expression, or would change the machine.
+    """
+
+    def __init__(self, text: str, evaluator: Evaluator, kinds: list[int]) -> None:
+        self.text = text
+        names = {name for kind in kinds for name in EVENTS[kind].arguments}
+        self.names = {*OF_EVERY_EVENT, "kind", *names}
+        self.scope = EventScope(evaluator.scope, self.names)
+        self.evaluator = Evaluator(self.scope, evaluator.history, evaluator.variables, evaluator.warn)
+        self.evaluator.radix = evaluator.radix
+        node = self.evaluator.parse(text)
+        if self.evaluator.acts(node):
+            raise UserError("A condition cannot change the machine.")
+        self.node = self.renamed(node)
+        self.by_event = self.needs_no_machine(self.node)
+
+    def renamed(self, node: Node) -> Node:
+        """The expression with `$_pid` for `pid`, and kinds of events compared as strings."""
+        if isinstance(node, Symbol):
+            if self.scope.is_name(node.name):
+                return Variable("_event" if node.name == "kind" else f"_{node.name}")
+            return node
+        for slots in [getattr(kind, "__slots__", ()) for kind in type(node).__mro__]:
+            for slot in (slots,) if isinstance(slots, str) else slots:
+                part = getattr(node, slot)
+                if isinstance(part, Node):
+                    setattr(node, slot, self.renamed(part))
+                elif isinstance(part, (list, tuple)) and any(isinstance(item, Node) for item in part):
+                    setattr(node, slot, type(part)(map(self.renamed, part)))
+        if isinstance(node, Binary) and node.operator in ("==", "!="):
+            sides = [node.left, node.right]
+            if any(isinstance(side, Variable) and side.name == "_event" for side in sides):
+                same = Call(Variable("_streq"), sides)
+                return same if node.operator == "==" else Unary("!", same)
+        return node
+
+    def needs_no_machine(self, node: Node) -> bool:
+        """Is it about the event, numbers and convenience variables?"""
+        if isinstance(node, Call):
+            known = isinstance(node.base, Variable) and self.evaluator.has_function(node.base.name)
+            return known and all(map(self.needs_no_machine, node.arguments))
+        if isinstance(node, Variable):
+            return node.name[1:] in self.names or self.scope.register(node.name) is None
+        return isinstance(node, BY_EVENT) and all(map(self.needs_no_machine, node.children()))
+
+    def holds(self, row: Happening | None, pid: int, operations: int) -> bool:
+        """Is it true of an event, or of the start of an operation?  UserError as expressions give.
+
+        Of an event without an argument that it needs it is not.
+        """
+        self.scope.see(row, pid, operations)
+        try:
+            return bool(self.evaluator.run(self.node).truth())
+        except UserError:
+            if self.lacks(row):
+                return False
+            raise
+
+    def lacks(self, row: Happening | None) -> bool:
+        """Does it name an argument that an event has not?"""
+        return row is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *row.arguments}
+
+    def named(self, node: Node) -> set[str]:
+        """What an expression names of events."""
+        if isinstance(node, Variable):
+            return {node.name[1:]} & self.names
+        return {name for child in node.children() for name in self.named(child)}
+
+    def value(self, row: Happening) -> int | str | None:
+        """What it is for an event: a number or a text; None if the event lacks an argument."""
+        from vmdbg.expressions.c_types import INT, POINTER
+
+        if self.lacks(row):
+            return None
+        self.scope.see(row, row.pid, row.operation)
+        found = self.evaluator.run(self.node)
+        if found.type.code in (INT, POINTER):
+            return found.as_integer()
+        return text_of(found, self.scope.read_memory)
+
+    # -- what the stop rows can ask
+
+    def narrow(self, patterns: list[Pattern]) -> list[Pattern]:
+        """The patterns, asking also what parts of the condition ask: where it holds, one of them matches."""
+        for part in conjuncts(self.node):
+            found = self.comparison(part)
+            if found is not None:
+                patterns = [narrowed for p in patterns if (narrowed := narrowest(p, *found)) is not None]
+        return patterns
+
+    def asks(self, patterns: list[Pattern]) -> bool:
+        """Is it about these events: can they be asked a part of it, or does it name their arguments?"""
+        return bool(patterns) and (
+            bool(self.named(self.node) - {"pid", "operations"}) or self.narrow(patterns) != patterns
+        )
+
+    def comparison(self, node: Node) -> tuple[str, str, int | str] | None:
+        """`$_va == 4` as (name, operator, value); None if it is none of an event with a constant."""
+        if isinstance(node, Call):  # $_streq($_event, "...")
+            name, value = (*node.arguments, None, None)[:2]
+            if not (isinstance(node.base, Variable) and node.base.name == "_streq"):
+                return None
+            if isinstance(name, Variable) and name.name == "_event" and isinstance(value, Constant):
+                return "event", "==", text_of(value.value, self.scope.read_memory)
+            return None
+        if not isinstance(node, Binary) or node.operator not in TURNED:
+            return None
+        for name, value, operator in (
+            (node.left, node.right, node.operator),
+            (node.right, node.left, TURNED[node.operator]),
+        ):
+            if isinstance(name, Variable) and name.name[1:] in self.names and constant(value):
+                try:
+                    return name.name[1:], operator, self.evaluator.run(value).as_integer()
+                except UserError:
+                    return None
+        return None
+
+
+def conjuncts(node: Node) -> list[Node]:
+    """The parts of `a && b && c`."""
+    if isinstance(node, Logical) and node.operator == "&&":
+        return [*conjuncts(node.left), *conjuncts(node.right)]
+    return [node]
+
+
+def constant(node: Node) -> bool:
+    """Does the expression name nothing?"""
+    return isinstance(node, (Constant, Unary, Binary, Cast)) and all(map(constant, node.children()))
+
+
+def narrowest(pattern: Pattern, name: str, operator: str, value: int | str) -> Pattern | None:
+    """A pattern that also asks for a comparison, if it can; None if no event is left."""
+    event = EVENTS[pattern.kind]
+    if isinstance(value, str):
+        return pattern if operator != "==" or event.name == value else None
+    if name in ("pid", "cpu"):
+        if operator != "==" or value < 0:
+            return pattern
+        if getattr(pattern, name) not in (ANY, value):
+            return None
+        return pattern.but(**{name: value})
+    if name not in event.arguments or (operator != "==" and not 0 <= value <= HIGHEST):
+        return pattern
+    which, asked = event.arguments.index(name) + 1, s64(value)
+    low, high = {
+        "==": (asked, asked),
+        "<": (-HIGHEST - 1, asked - 1),
+        "<=": (-HIGHEST - 1, asked),
+        ">": (asked + 1, HIGHEST),
+        ">=": (asked, HIGHEST),
+    }[operator]
+    if pattern.low is not None and pattern.which != which:
+        return pattern
+    if pattern.low is not None and pattern.high is not None:
+        low, high = max(low, pattern.low), min(high, pattern.high)
+    return pattern.but(which=which, low=low, high=high) if low <= high else None

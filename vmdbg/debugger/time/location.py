@@ -1,0 +1,108 @@
+"""Where the machine stands: the process that is next, and its next operation."""
+
+from __future__ import annotations
+
+import os
+
+from vmdbg.kernel.calls.processes import process_name
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LINE, OP_LOOP, OP_RANGED, OP_WIDTH
+from vmdbg.state.tables import (
+    CPU,
+    CPU_PID,
+    KERNEL_CPU,
+    KERNEL_READY_FIRST,
+    OP,
+    PROCESS,
+    PROCESS_DEPTH,
+    PROCESS_LOOP0,
+    PROCESS_PC,
+)
+from vmdbg.units import format_address
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.machine.machine import Machine
+
+ACCESS_NAMES = ("read", "write", "fetch", "modify")
+
+
+class Place:
+    """A process and its operation.  `line` counts from 1, 0 = none; `row` is one of the table `op`."""
+
+    __slots__ = ("file", "line", "name", "operation", "pid", "row", "source")
+
+    def __init__(
+        self, pid: int, name: str, row: int, file: str, line: int, source: str, operation: str
+    ) -> None:
+        self.pid, self.name, self.row = pid, name, row
+        self.file, self.line, self.source, self.operation = file, line, source, operation
+
+
+def current_process(machine: Machine) -> int:
+    """The process that executes the next operation; 0 if there is none."""
+    m = machine.m
+    cpus = machine.config["machine.cpus"]
+    for ahead in range(cpus):
+        cpu = (m.kernel[KERNEL_CPU] + ahead) % cpus
+        if m.cpu[cpu * CPU + CPU_PID]:
+            return int(m.cpu[cpu * CPU + CPU_PID])
+        if m.kernel[KERNEL_READY_FIRST]:
+            return int(m.kernel[KERNEL_READY_FIRST])
+    return 0
+
+
+def next_row(machine: Machine, pid: int) -> int:
+    """The row of a process's next operation, loop marks before it executed in thought."""
+    m, p = machine.m, pid * PROCESS
+    row, depth = m.process[p + PROCESS_PC], m.process[p + PROCESS_DEPTH]
+    left = [m.process[p + PROCESS_LOOP0 + level] for level in range(8)]
+    while (kind := m.op[row * OP] & OP_KIND) in (OP_LOOP, OP_END):
+        if kind == OP_LOOP:
+            left[depth] = m.op[row * OP + 1]
+            depth += 1
+            row += 1
+            continue
+        left[depth - 1] -= 1
+        if left[depth - 1] > 0:
+            row = m.op[row * OP + 1]
+        else:
+            depth -= 1
+            row += 1
+    return int(row)
+
+
+def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
+    """An operation as a program would write it; of a range the access that is next."""
+    m = machine.m
+    word = m.op[row * OP]
+    kind = word & OP_KIND
+    bits = machine.format.va_bits
+    if kind >= OP_EXIT:
+        from vmdbg.programs.operations import call_text
+
+        return call_text(m.op[row * OP : row * OP + OP], lambda va: format_address(va, bits))
+    va = m.op[row * OP + 1]
+    if word & OP_RANGED and pid:
+        va += machine.k.range_place(m, pid * PROCESS, row, word) * m.op[row * OP + 5]
+    text = f"{ACCESS_NAMES[kind & 3]} {format_address(va, bits)}"
+    width = (word >> OP_WIDTH) & 15
+    if width and kind in (1, 3):
+        text += f", {m.op[row * OP + 2]:#x}"
+    return text + (f", {width}" if width > 1 else "")
+
+
+def place(machine: Machine) -> Place | None:
+    """Where the machine stands between two operations; None if no process can run."""
+    pid = current_process(machine)
+    if not pid:
+        return None
+    row = next_row(machine, pid)
+    line = machine.m.op[row * OP] >> OP_LINE
+    program = machine.program
+    file, source = "", ""
+    if program is not None:
+        file = os.path.basename(program.file)
+        if 0 < line <= len(program.source_lines):
+            source = program.source_lines[line - 1].split("#")[0].strip()
+    name = process_name(machine.k, pid)
+    return Place(pid, name, row, file, line, source, operation_text(machine, row, pid))

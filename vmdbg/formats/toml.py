@@ -1,0 +1,281 @@
+"""Formats of one's own, from a TOML file: see docs/formats.md for an example of every key."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from vmdbg.errors import InputError, UserError
+from vmdbg.formats.declared import declare
+from vmdbg.formats.record import Field, Format, Level
+from vmdbg.formats.textbook import allowed
+from vmdbg.units import parse_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+KEYS = {
+    "name": str,
+    "va_bits": int,
+    "entry_bytes": int,
+    "levels": list,
+    "fields": dict,
+    "inverted": list,
+    "leaf_by_rights": bool,
+    "hierarchical": bool,
+    "sign_extended": bool,
+    "software_walk": bool,
+    "kernel_sets_ad": bool,
+    "table_accessed": bool,
+    "scheme": str,
+    "partition": str,
+}
+REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
+BOUNDED = "base-and-bounds"
+BOUNDED_KEYS = ("name", "va_bits", "scheme", "partition")
+SCHEMES = ("tables", BOUNDED)
+#: Roles of fields: their usual names, and help.
+ROLES = {
+    "valid": ("V", "the entry maps something"),
+    "readable": ("R", "may be read"),
+    "writable": ("W", "may be written"),
+    "executable": ("X", "may be executed"),
+    "user": ("U", "user may access"),
+    "accessed": ("A", "accessed"),
+    "dirty": ("D", "dirty"),
+    "global": ("G", "global"),
+    "huge": ("H", "this entry maps a page"),
+    "frame": ("PFN", "frame"),
+    "slot": ("slot", "swap slot"),
+    "slot_mark": ("mark", "a slot is kept"),
+}
+WIDE = ("frame", "slot")
+ABSENT = ("slot", "slot_mark")  # roles in entries that are not valid
+MAX_LEVELS, MAX_BITS = 7, 22
+MIN_PARTITION, MAX_PARTITION = 3, 36  # bits
+TOP_BIT = 63  # of a word: its sign, a bit of its own
+MAX_ADDRESS = 56  # bits of a physical address, and of one in the swap area
+NAMES = "word of up to 16 letters, digits and _"
+INVERTIBLE = ("readable", "writable", "executable", "user")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
+MAX_PAGE_NUMBER = 45  # bits that a TLB key has for the number of a page
+
+
+def load_format(path: str) -> Format:
+    """The format in the `[format]` table of a TOML file.  InputError names the key and what was expected."""
+    import tomllib
+
+    shown = os.path.relpath(path)
+    if shown.startswith(".."):
+        shown = path
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"{error.strerror}", shown) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not TOML: {error}", shown) from None
+    table = document.get("format")
+    if not isinstance(table, dict):
+        raise InputError("expected a table [format]", shown)
+    return make_format(table, shown)
+
+
+def wrong(file: str, key: str, expected: str) -> InputError:
+    """What to raise for a key whose value is not what was expected."""
+    return InputError(f"format.{key}: expected {expected}", file)
+
+
+def check_keys(table: Mapping[str, Any], file: str) -> None:
+    """Every key is known and of its type, none is missing, sizes are possible."""
+    for key, value in table.items():
+        kind = KEYS.get(key)
+        if kind is None:
+            raise InputError(f"unknown key format.{key}; expected {', '.join(KEYS)}", file)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            names = {int: "an integer", bool: "true or false", str: "a string", list: "a list"}
+            raise wrong(file, key, names.get(kind, "a table"))
+    bounded = table.get("scheme") == BOUNDED
+    for key in ("va_bits", "partition") if bounded else REQUIRED:
+        if key not in table:
+            raise InputError(f"format.{key} is missing", file)
+    if table.get("scheme", SCHEMES[0]) not in SCHEMES:
+        raise wrong(file, "scheme", " or ".join(SCHEMES))
+    for key in table:
+        if key not in BOUNDED_KEYS if bounded else key == "partition":
+            raise InputError(f"format.{key}: not with scheme = {table.get('scheme', SCHEMES[0])!r}", file)
+    if not 2 <= table["va_bits"] <= 57:
+        raise wrong(file, "va_bits", "2 to 57")
+    if not bounded and table["entry_bytes"] not in (1, 2, 4, 8):
+        raise wrong(file, "entry_bytes", "1, 2, 4 or 8")
+
+
+def make_format(table: Mapping[str, Any], file: str) -> Format:
+    """The format that a table declares."""
+
+    check_keys(table, file)
+    if table.get("scheme") == BOUNDED:
+        return make_bounded(table, file)
+    va_bits, width = table["va_bits"], table["entry_bytes"]
+    levels = read_levels(table["levels"], va_bits, file)
+    if levels[-1].shift < 3:
+        raise wrong(file, "levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
+    if va_bits - levels[-1].shift > MAX_PAGE_NUMBER:
+        raise wrong(file, "levels", f"at most {MAX_PAGE_NUMBER} index bits in all")
+    fields, roles = read_fields(table["fields"], width * 8, file)
+    check_rules(table, levels, roles, file)
+    check_widths(fields, levels[-1].shift, file)
+    inverted = table.get("inverted", [])
+    valid = roles["valid"]
+    return declare(
+        table.get("name", "custom"),
+        file.rpartition("/")[2],
+        tuple(levels),
+        va_bits,
+        width,
+        tuple(fields),
+        roles,
+        allowed,
+        inverted=inverted,
+        leaf_by_rights=table.get("leaf_by_rights", False),
+        hierarchical=table.get("hierarchical", False),
+        table_rights=table.get("hierarchical", False),
+        table_accessed=table.get("table_accessed", False),
+        sign_extended=table.get("sign_extended", False),
+        software_walk=table.get("software_walk", False),
+        kernel_sets_ad=table.get("kernel_sets_ad", False),
+        code_bits=((1, "P"), (2, "W"), (4, "U"), (16, "I")),
+        rules={
+            letter: (roles[role], f"{what} need {roles[role]} = {0 if role in inverted else 1}")
+            for letter, role, what in (
+                ("r", "readable", "reads"),
+                ("w", "writable", "writes"),
+                ("x", "executable", "fetches"),
+                ("u", "user", "user accesses"),
+            )
+            if role in roles
+        }
+        | {
+            "p": (valid, f"a translation needs {valid} = {0 if 'valid' in inverted else 1}"),
+            "z": ("", "reserved bits must be clear"),
+        },
+    )
+
+
+def make_bounded(table: Mapping[str, Any], file: str) -> Format:
+    """A machine without tables: base and bounds, partitions of one size."""
+    from vmdbg.formats.base_and_bounds import bounded
+
+    try:
+        size = parse_size(table["partition"])
+    except UserError:
+        size = 0
+    bits = size.bit_length() - 1
+    if size != 1 << max(bits, 0) or not MIN_PARTITION <= bits <= min(table["va_bits"], MAX_PARTITION):
+        raise wrong(file, "partition", 'a power of two that addresses can name, such as "32K"')
+    return bounded(table.get("name", "partitions"), bits, table["va_bits"], file)
+
+
+def check_rules(table: Mapping[str, Any], levels: list[Level], roles: dict[str, str], file: str) -> None:
+    """The rules that decide what an entry is do not contradict one another."""
+    inverted, by_rights = table.get("inverted", []), table.get("leaf_by_rights", False)
+    for role in inverted:
+        if role not in INVERTIBLE or role not in roles:
+            raise wrong(file, "inverted", f"fields among {', '.join(INVERTIBLE)}, not {role!r:.40}")
+    if by_rights and ("readable" not in roles or {"readable", "writable", "executable"} & set(inverted)):
+        raise wrong(file, "leaf_by_rights", "a field readable, and rights that are not inverted")
+    if by_rights and (table.get("hierarchical") or "huge" in roles):
+        raise wrong(file, "leaf_by_rights", "neither hierarchical nor a field huge: tables have no rights")
+    if any(level.leaf for level in levels[:-1]) and "huge" not in roles and not by_rights:
+        raise wrong(file, "fields.huge", "a bit, because a level above the last one has leaves")
+    if table.get("kernel_sets_ad") and "accessed" not in roles:
+        raise wrong(file, "fields.accessed", "a bit, because of kernel_sets_ad")
+
+
+def check_widths(fields: list[Field], page_bits: int, file: str) -> None:
+    """Addresses that the fields make have as many bits as memory can have."""
+    for field in fields:
+        if field.width > 1 and field.width + page_bits > MAX_ADDRESS:
+            role = "slot" if field.where == "s" else "frame"
+            raise wrong(file, f"fields.{role}", f"a width of at most {MAX_ADDRESS - page_bits}")
+
+
+def is_name(value: object) -> bool:
+    """May this be shown as the name of a level or a field?"""
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
+def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
+    """The levels, root first: `{ name = "PD", bits = 5, leaf = true }` each, or just the bits."""
+    if not 1 <= len(items) <= MAX_LEVELS:
+        raise InputError(f"format.levels: expected 1 to {MAX_LEVELS} levels", file)
+    levels: list[Level] = []
+    shift = va_bits
+    for place, item in enumerate(items):
+        entry = {"bits": item} if isinstance(item, int) and not isinstance(item, bool) else item
+        last = place == len(items) - 1
+        if not isinstance(entry, dict) or set(entry) - {"name", "linux", "bits", "leaf"}:
+            raise InputError(f"format.levels[{place}]: expected name, bits and leaf", file)
+        bits, name = entry.get("bits"), entry.get("name", f"L{len(items) - 1 - place}")
+        if type(bits) is not int or not 1 <= bits <= MAX_BITS:
+            raise InputError(f"format.levels[{place}].bits: expected 1 to {MAX_BITS}", file)
+        if not is_name(name) or not is_name(entry.get("linux", "pte")):
+            raise InputError(f"format.levels[{place}]: expected a {NAMES} as name", file)
+        if not isinstance(entry.get("leaf", False), bool):
+            raise InputError(f"format.levels[{place}].leaf: expected true or false", file)
+        shift -= bits
+        linux = str(entry.get("linux", ("pte", "pmd", "pud", "p4d", "pgd", "", "")[len(items) - 1 - place]))
+        levels.append(Level(name, linux, shift, bits, last or entry.get("leaf", False)))
+    return levels
+
+
+def read_fields(table: Mapping[str, Any], bits: int, file: str) -> tuple[list[Field], dict[str, str]]:
+    """The fields, and which role each plays: `valid = 7`, `frame = { low = 0, width = 5, name = "PFN" }`."""
+    fields: list[Field] = []
+    roles: dict[str, str] = {}
+    used: dict[str, int] = {"present": 0, "absent": 0}
+    for role, value in table.items():
+        if role not in ROLES:
+            raise InputError(f"unknown key format.fields.{role}; expected {', '.join(ROLES)}", file)
+        field = read_field(role, value, bits, file)
+        mask = ((1 << field.width) - 1) << field.low
+        for when in (
+            ("present", "absent") if role == "valid" else ("absent" if role in ABSENT else "present",)
+        ):
+            if used[when] & mask:
+                raise InputError(f"format.fields.{role}: overlaps another field", file)
+            used[when] |= mask
+        if any(other.name == field.name for other in fields):
+            raise InputError(
+                f"format.fields.{role}: the name {field.name} is taken; give it another one", file
+            )
+        fields.append(field)
+        roles[role] = field.name
+    for role in ("valid", "frame"):
+        if role not in roles:
+            raise InputError(f"format.fields.{role} is missing", file)
+    if ("slot" in roles) != ("slot_mark" in roles):
+        raise InputError("format.fields: slot and slot_mark go together", file)
+    return sorted(fields, key=lambda field: field.low), roles
+
+
+def read_field(role: str, value: object, bits: int, file: str) -> Field:
+    """One field: a bit, or `{ low, width, name }`."""
+    key = f"fields.{role}"
+    entry = value if isinstance(value, dict) else {"low": value}
+    if set(entry) - {"low", "width", "name"}:
+        raise wrong(file, key, "low, width and name")
+    low: Any = entry.get("low")
+    width: Any = entry.get("width", 1)
+    name: Any = entry.get("name", ROLES[role][0])
+    if type(low) is not int or type(width) is not int or low < 0 or width < 1 or low + width > bits:
+        raise wrong(file, key, f"a bit, or low and width, inside {bits} bits")
+    if width > 1 and role not in WIDE:
+        raise wrong(file, key, "one bit")
+    if role in WIDE and low + width > TOP_BIT:
+        raise wrong(file, key, f"low and width below bit {TOP_BIT}")
+    if not is_name(name):
+        raise wrong(file, f"{key}.name", f"a {NAMES}")
+    return Field(name, low, width, "s" if role in ABSENT else "tlh", ROLES[role][1])

@@ -1,0 +1,237 @@
+"""Address spaces as rows: regions with what of them is in memory, runs of frames, the kernel's part."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
+from vmdbg.inspect.notation import Notation, rights_text
+from vmdbg.kernel.calls.objects import is_file, object_name
+from vmdbg.kernel.calls.page_tables import words
+from vmdbg.kernel.calls.regions import region_kind
+from vmdbg.state.tables import (
+    OBJECT,
+    OBJECT_CACHED,
+    PROCESS,
+    PROCESS_REGION,
+    REGION,
+    REGION_CACHED,
+    REGION_END,
+    REGION_NEXT,
+    REGION_OBJECT,
+    REGION_RIGHTS,
+    REGION_SHARE,
+    REGION_SIZE,
+    REGION_START,
+)
+from vmdbg.units import WORD_MASK, format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vmdbg.machine.machine import Machine
+
+    #: va (unsigned), depth, entry address, entry (signed), kind, rights so far
+    Found = tuple[int, int, int, int, int, int]
+
+
+ZEROS = "zero"  # the backing of memory that is a process's own
+
+
+class Space:
+    """A region.  `start` and `end` as tables keep them; sizes in bytes; `rights` a nibble."""
+
+    __slots__ = ("backing", "end", "kind", "page_size", "resident", "rights", "row", "start", "swapped")
+
+    def __init__(self, row: int, start: int, end: int, rights: int, kind: str, page_size: int) -> None:
+        self.row, self.start, self.end, self.rights, self.kind = row, start, end, rights, kind
+        self.page_size, self.backing = page_size, ZEROS
+        self.resident = self.swapped = 0
+
+
+def spaces(machine: Machine, pid: int) -> Iterator[Space]:
+    """The regions of a process by address, without what is in memory."""
+    m = machine.m
+    region = m.process[pid * PROCESS + PROCESS_REGION]
+    while region:
+        row = region * REGION
+        space = Space(
+            region,
+            m.region[row + REGION_START],
+            m.region[row + REGION_END],
+            m.region[row + REGION_RIGHTS],
+            region_kind(machine.k, region),
+            1 << machine.format.page_shifts[m.region[row + REGION_SIZE]],
+        )
+        if m.region[row + REGION_OBJECT]:
+            space.backing = backing_text(machine, region)
+        yield space
+        region = m.region[row + REGION_NEXT]
+
+
+def backing_text(machine: Machine, region: int) -> str:
+    """What a region maps of an object: `file demo.txt+0x1000`, `shared box`, `shared #3` without a name."""
+    m, k = machine.m, machine.k
+    number = m.region[region * REGION + REGION_OBJECT]
+    page = m.region[region * REGION + REGION_CACHED] - m.object[number * OBJECT + OBJECT_CACHED]
+    name = object_name(k, number) or f"#{number}"
+    if page:
+        name += f"+{page << machine.format.page_bits:#x}"
+    if is_file(k, number):
+        return f"file {name}" + (", shared" if m.region[region * REGION + REGION_SHARE] else "")
+    return f"shared {name}"
+
+
+def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
+    """The regions of a process with the bytes that are resident and swapped."""
+    for space in spaces(machine, pid):
+        if machine.format.bounded:
+            space.resident = space.end - space.start
+            yield space
+            continue
+        for _, depth, _, _, kind, _ in entries(machine, root, space.start, space.end):
+            size = 1 << machine.format.levels[depth].shift
+            if kind == ENTRY_LEAF:
+                space.resident += size
+            elif kind == ENTRY_SWAPPED:
+                space.swapped += size
+        yield space
+
+
+def entries(
+    machine: Machine,
+    root: int,
+    start: int | None = None,
+    end: int | None = None,
+    tables: bool = False,
+) -> Iterator[Found]:
+    """The entries of a tree that are not empty, by address, of the pages from `start` to `end`.
+
+    With `tables` the entries that point to tables too, each before what its table holds.  A table that
+    contains itself is read again as one of the next level, as a walk does: its entries are pages there.
+    """
+    form = machine.format
+    if form.bounded:
+        yield 0, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS
+        return
+    space = 1 << form.va_bits
+    low = 0 if start is None else start & (space - 1)
+    high = space if end is None else ((end - 1) & (space - 1)) + 1
+    yield from subtree(machine, root & form.root_mask, 0, 0, ALL_RIGHTS, low, high, tables)
+
+
+def subtree(
+    machine: Machine,
+    table: int,
+    depth: int,
+    base: int,
+    rights: int,
+    low: int,
+    high: int,
+    tables: bool,
+) -> Iterator[Found]:
+    """`entries` below one table."""
+    form, k = machine.format, machine.k
+    level = form.levels[depth]
+    size = 1 << level.shift
+    first = max(0, (low - base) >> level.shift)
+    last = min(1 << level.bits, (high - base + size - 1) >> level.shift)
+    for index, entry in words(machine.k, machine.format, table, first, last):
+        kind = k.classify(entry, depth)
+        va = base + index * size
+        so_far = k.combine(rights, entry, kind)
+        found = (
+            canonical_form(machine, va),
+            depth,
+            table + index * form.entry_bytes,
+            entry,
+            kind,
+            so_far,
+        )
+        if kind != ENTRY_TABLE or depth == len(form.levels) - 1:
+            yield found
+            continue
+        if tables:
+            yield found
+        yield from subtree(machine, k.next_table(entry), depth + 1, va, so_far, low, high, tables)
+
+
+def canonical_form(machine: Machine, va: int) -> int:
+    """An address of `va_bits` bits as 64 unsigned ones: sign-extended where the format is."""
+    bits = machine.format.va_bits
+    if machine.format.sign_extended and va >> (bits - 1):
+        return (va - (1 << bits)) & WORD_MASK
+    return va
+
+
+class Run:
+    """Pages in a row with one set of rights, one page size, and frames in a row where `physical`."""
+
+    __slots__ = ("end", "pa", "page_size", "rights", "start")
+
+    def __init__(self, start: int, end: int, pa: int, page_size: int, rights: int) -> None:
+        self.start, self.end, self.pa, self.page_size, self.rights = start, end, pa, page_size, rights
+
+
+def runs(machine: Machine, root: int, start: int | None = None, end: int | None = None) -> Iterator[Run]:
+    """Mapped pages joined while addresses, frames, rights and page size go on."""
+    if machine.format.bounded:
+        size = machine.format.page_size
+        first = start or 0
+        yield Run(first, size if end is None else end, root + first, size, ALL_RIGHTS)
+        return
+    held: Run | None = None
+    for va, depth, _, entry, kind, rights in entries(machine, root, start, end):
+        if kind != ENTRY_LEAF:
+            continue
+        size = 1 << machine.format.levels[depth].shift
+        pa = machine.k.leaf_frame(entry, depth)
+        if (
+            held is not None
+            and (held.end & WORD_MASK, held.pa + held.end - held.start) == (va, pa)
+            and (held.rights, held.page_size) == (rights, size)
+        ):
+            held.end += size
+            continue
+        if held is not None:
+            yield held
+        held = Run(va, va + size, pa, size, rights)
+    if held is not None:
+        yield held
+
+
+def named_runs(machine: Machine, root: int, pid: int | None) -> Iterator[tuple[Run, str]]:
+    """`runs` of what users may use, each with the kind of its region; of everything without a process."""
+    if pid is None:
+        for run in runs(machine, root):
+            yield run, ""
+        return
+    for space in spaces(machine, pid):
+        for run in runs(machine, root, space.start, space.end):
+            yield run, space.kind
+
+
+def kernel_runs(machine: Machine, root: int) -> Iterator[Run]:
+    """What of a tree the kernel alone may use."""
+    return (run for run in runs(machine, root) if not run.rights & RIGHT_U)
+
+
+def map_notes(machine: Machine, root: int, pid: int) -> Iterator[str]:
+    """A line about each region that maps an object, and one about the kernel's part, if there is one."""
+    show = Notation(machine.format)
+    for space in spaces(machine, pid):
+        if space.backing != ZEROS:
+            yield f"{show.va(space.start & WORD_MASK)}: {space.backing}"
+    found = list(kernel_runs(machine, root))
+    if not found:
+        return
+    sizes = sorted({run.page_size for run in found}, reverse=True)
+    rights = sorted({rights_text(run.rights) for run in found})
+    total = format_size(sum(run.end - run.start for run in found))
+    pages = ", ".join(format_size(size) for size in sizes)
+    yield f'kernel half, the same in all: {total} direct map, {", ".join(rights)}, {pages} pages ("map -k")'
+
+
+def page_number(machine: Machine, va: int) -> int:
+    """The virtual page number of an address, in base pages."""
+    form = machine.format
+    return (va & WORD_MASK & ((1 << form.va_bits) - 1)) >> form.page_bits

@@ -1,0 +1,56 @@
+"""Base and bounds: what an access makes of two registers, and who has which partition."""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ALL_RIGHTS, FAULT_BOUNDS
+from vmdbg.hardware.base_and_bounds import BOUND
+from vmdbg.inspect.address_space import spaces
+from vmdbg.inspect.translate import Fault, Outcome, region_kind
+from vmdbg.kernel.calls.processes import process_name
+from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.state.tables import CPU, FRAME, FRAME_PID, FRAME_STATE, KERNEL_CPU
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.translate import Walk
+    from vmdbg.machine.machine import Machine
+
+
+def bound_of(machine: Machine) -> int:
+    """The bound of the CPU in use."""
+    return int(machine.m.cpu[machine.m.kernel[KERNEL_CPU] * CPU + BOUND])
+
+
+def outcome(machine: Machine, place: Place, walk: Walk, access: int) -> Outcome:
+    """Base + address, or a bounds fault."""
+    found = Outcome(walk.va, place.pid, access, place.mode)
+    found.region = region_kind(machine, place.pid, walk.va)
+    if walk.maps:
+        found.pa, found.page_size, found.rights = walk.root + walk.va, machine.format.page_size, ALL_RIGHTS
+    else:
+        code = machine.k.code_of(machine.m, place.cpu, FAULT_BOUNDS, access, place.mode)
+        reason = f"the bound is {bound_of(machine):#x}"
+        found.fault = Fault(FAULT_BOUNDS, reason, code)
+    return found
+
+
+def partitions(machine: Machine) -> Iterator[dict[str, Any]]:
+    """A row for each partition: who has it, the bytes of its regions, and those that nobody can use."""
+    m, size = machine.m, machine.format.page_size
+    for frame in range(len(m.frame) // FRAME):
+        taken = m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER
+        pid = m.frame[frame * FRAME + FRAME_PID] if taken else 0
+        used = sum(space.end - space.start for space in spaces(machine, pid)) if taken else 0
+        yield {
+            "partition": frame,
+            "base": machine.k.frame_address(m, frame),
+            "size": size,
+            "pid": pid or None,
+            "name": process_name(machine.k, pid) if taken else None,
+            "used": used,
+            "wasted": size - used if taken else 0,
+        }

@@ -1,0 +1,161 @@
+"""Where a looking command looks: which tables, which CPU's TLB, in which mode."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.hardware.tlb import ASID_MASK
+from vmdbg.inspect.notation import Notation
+from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
+from vmdbg.state.tables import (
+    CPU,
+    CPU_ASID,
+    CPU_CONTROL0,
+    CPU_MODE,
+    CPU_PID,
+    CPU_ROOT,
+    KERNEL_CPU,
+    KERNEL_READY_FIRST,
+    PROCESS,
+    PROCESS_ASID,
+    PROCESS_ROOT,
+    PROCESS_STATE,
+)
+from vmdbg.units import WORD_MASK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.machine.machine import Machine
+
+ALIVE = (PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_IDLE)
+USER, KERNEL = 0, 1
+MODES = ("user", "kernel")
+
+
+class Place:
+    """`pid` None: tables that are no process's.  `asid` None: no TLB is asked."""
+
+    __slots__ = ("asid", "cpu", "mode", "pid", "root")
+
+    def __init__(self, pid: int | None, root: int, cpu: int, asid: int | None, mode: int) -> None:
+        self.pid, self.root, self.cpu, self.asid, self.mode = pid, root, cpu, asid, mode
+
+    def with_mode(self, mode: int) -> Place:
+        """The same in another mode."""
+        return Place(self.pid, self.root, self.cpu, self.asid, mode)
+
+
+def is_alive(machine: Machine, pid: int) -> bool:
+    """Is there such a process, and has it not ended?"""
+    rows = len(machine.m.process) // PROCESS
+    return 0 < pid < rows and machine.m.process[pid * PROCESS + PROCESS_STATE] in ALIVE
+
+
+def check_row(machine: Machine, pid: int) -> int:
+    """`pid`; UserError if there never was such a process."""
+    if not 0 < pid < len(machine.m.process) // PROCESS:
+        raise UserError(f"No process {pid}.", '"ps" lists the processes.')
+    return pid
+
+
+def check_process(machine: Machine, pid: int, ended: bool = False) -> int:
+    """`pid`; UserError if there is no such process, or no longer unless `ended`."""
+    known = 0 < pid < len(machine.m.process) // PROCESS
+    if not is_alive(machine, pid) and not (
+        ended and known and machine.m.process[pid * PROCESS + PROCESS_STATE] == PROCESS_IS_ENDED
+    ):
+        raise UserError(f"No process {pid}.", '"ps" lists the processes.')
+    return pid
+
+
+def check_cpu(machine: Machine, cpu: int) -> int:
+    """`cpu`; UserError if there is no such CPU."""
+    cpus = machine.config["machine.cpus"]
+    if not 0 <= cpu < cpus:
+        raise UserError(f"No CPU {cpu}: this machine has {'only CPU 0' if cpus == 1 else f'0..{cpus - 1}'}.")
+    return cpu
+
+
+def current_cpu(machine: Machine) -> int:
+    """The CPU that executes the next operation: the first one from the kernel's on that has a process."""
+    m = machine.m
+    first = int(m.kernel[KERNEL_CPU])
+    if m.kernel[KERNEL_READY_FIRST]:
+        return first
+    cpus = len(m.cpu) // CPU
+    turn = ((first + step) % cpus for step in range(cpus))
+    return next((cpu for cpu in turn if m.cpu[cpu * CPU + CPU_PID]), first)
+
+
+def check_asid(asid: int) -> int:
+    """`asid`; UserError if TLB entries cannot carry it."""
+    if not 0 <= asid <= ASID_MASK:
+        raise UserError(f"No address-space number {asid} (0..{ASID_MASK}).")
+    return asid
+
+
+def running_pid(machine: Machine, cpu: int) -> int:
+    """The process on a CPU; 0 while it is idle."""
+    return int(machine.m.cpu[cpu * CPU + CPU_PID])
+
+
+def current_pid(machine: Machine, cpu: int | None = None) -> int:
+    """The process on a CPU; on an idle one that which would run next; 0 if none would."""
+    cpu = current_cpu(machine) if cpu is None else cpu
+    return int(machine.m.cpu[cpu * CPU + CPU_PID] or machine.m.kernel[KERNEL_READY_FIRST])
+
+
+def find_place(
+    machine: Machine,
+    pid: int | None = None,
+    root: int | None = None,
+    cpu: int | None = None,
+    asid: int | None = None,
+    mode: int | None = None,
+) -> Place:
+    """Where to look, by what was asked for.  UserError if there is no such process or CPU.
+
+    Without `pid` and `root` it is the process on the CPU, by the CPU's own root register; without a
+    process, the tree that this register was made to name.  UserError if nothing can be at `root`.
+    """
+    m = machine.m
+    cpu = current_cpu(machine) if cpu is None else check_cpu(machine, cpu)
+    asid = None if asid is None else check_asid(asid)
+    c = cpu * CPU
+    mode = int(m.cpu[c + CPU_MODE]) if mode is None else mode
+    if root is not None:
+        return Place(None, check_root(machine, root), cpu, asid, mode)
+    running = m.cpu[c + CPU_PID]
+    pid = (current_pid(machine, cpu) or None) if pid is None else check_process(machine, pid)
+    if pid is None and m.cpu[c + CPU_ROOT]:
+        return Place(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
+    if pid is None:
+        raise UserError("No process.", 'Give a root table with "-root", or start a program.')
+    if pid == running:
+        return Place(
+            pid, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode
+        )
+    if asid is None and machine.config["tlb.asids"]:
+        asid = int(m.process[pid * PROCESS + PROCESS_ASID])
+    return Place(pid, int(m.process[pid * PROCESS + PROCESS_ROOT]), cpu, asid, mode)
+
+
+def check_root(machine: Machine, root: int) -> int:
+    """`root`; UserError if no root table of the machine's format can be at that physical address."""
+    form = machine.format
+    mask = form.root_mask
+    if form.bounded or not root & WORD_MASK & ~mask:
+        return root
+    show, grain = Notation(form), mask & -mask
+    at = root & mask
+    if (root & WORD_MASK) >> show.physical_bits:
+        raise UserError(f"A root table is below {show.pa(mask + grain)}, not at {show.pa(root)}.")
+    raise UserError(
+        f"A root table is at a multiple of {grain:#x}, not at {show.pa(root)}.",
+        f"Its table would be the one at {show.pa(at)}.",
+    )
+
+
+def controls(machine: Machine, cpu: int) -> list[int]:
+    """The control registers of a CPU."""
+    row = cpu * CPU + CPU_CONTROL0
+    return [int(word) for word in machine.m.cpu[row : row + 4]]

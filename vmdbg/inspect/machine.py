@@ -1,0 +1,167 @@
+"""The machine in numbers: what it is made of, its registers, what its memory holds."""
+
+from __future__ import annotations
+
+from vmdbg.formats import find
+from vmdbg.inspect.context import MODES
+from vmdbg.inspect.notation import code_words
+from vmdbg.inspect.processes import frame_states, frames
+from vmdbg.inspect.tlb import geometry
+from vmdbg.machine.config import TLB_SETTINGS
+from vmdbg.machine.registers import owner, read
+from vmdbg.machine.tlb_arrays import Arrays
+from vmdbg.state.tables import (
+    ARRAY,
+    ARRAY_SIZES,
+    CPU,
+    CPU_ADDRESS,
+    CPU_ASID,
+    CPU_CODE,
+    CPU_MODE,
+    CPU_PID,
+    CPU_ROOT,
+    KERNEL_SLOT_COUNT,
+    SLOT,
+)
+from vmdbg.units import WORD_MASK, format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from vmdbg.formats.record import Register
+    from vmdbg.machine.config import MachineConfig
+    from vmdbg.machine.machine import Machine
+
+
+def facts(machine: Machine) -> dict[str, Any]:
+    """What JSON shows of a machine; `digest` is a hash of its whole state."""
+    config, form, m = machine.config, machine.format, machine.m
+    return {
+        "machine": config.name,
+        "format": form.name,
+        "manual": form.manual,
+        "levels": [{"level": level.name, "linux": level.linux, "bits": level.bits} for level in form.levels],
+        "va_bits": form.va_bits,
+        "entry_bytes": form.entry_bytes,
+        "page_sizes": [1 << level.shift for level in reversed(form.levels) if level.leaf],
+        "software_walk": form.software_walk,
+        "ram": config["machine.ram"],
+        "cpus": config["machine.cpus"],
+        "tlb": [
+            {
+                "level": name,
+                "sets": sets,
+                "ways": ways,
+                "fetches": fetches,
+                "data": data,
+                "page_sizes": [
+                    1 << shift
+                    for index, shift in enumerate(form.page_shifts)
+                    if m.array[place * ARRAY + ARRAY_SIZES] >> index & 1
+                ],
+            }
+            for place, (name, sets, ways, fetches, data) in enumerate(geometry(machine))
+        ],
+        "replacement": config["tlb.replacement"],
+        "inclusive": config["tlb.inclusive"],
+        "walk_caches": [
+            {"level": row.name, "entries": row.ways} for row in Arrays(config, form).rows if not row.level
+        ],
+        "swap": config["machine.swap.size"],
+        "free_slots": m.kernel[KERNEL_SLOT_COUNT],
+        "slots": len(m.slot) // SLOT - 1,
+        "policy": config["kernel.policy"],
+        "frames": frame_states(machine),
+        "payload": config["machine.payload"],
+        "program": machine.program.file if machine.program is not None else None,
+        "operations": machine.operations,
+        "digest": machine.digest(),
+    }
+
+
+def describe(config: MachineConfig, machine: Machine | None = None) -> str:
+    """`x86_64, 64 MiB RAM, TLB 64i + 64d + 1536 entries, 64 MiB swap`; a format of the machine's own name
+    is left out.  The TLB of a `machine` is as it is now."""
+    arrays = {f"L{name[5:]}": config.geometry(name) for name in TLB_SETTINGS}
+    if machine is not None:
+        arrays = {name: (sets, ways) for name, sets, ways, _, _ in geometry(machine)}
+    cached = " + ".join(f"{sets * ways}{name[2:]}" for name, (sets, ways) in arrays.items() if sets)
+    named = config["machine.format"].rpartition("/")[2]
+    parts = [named] if named.removesuffix(".toml") != config.name else []
+    parts.append(f"{format_size(config['machine.ram'])} RAM")
+    parts.append(f"TLB {cached} entries" if cached else "no TLB")
+    form = find(config["machine.format"], config["machine.page_size"])
+    swap = min(config["machine.swap.size"], (form.slots - 1) << form.page_bits)
+    parts.append(f"{format_size(swap)} swap" if swap else "no swap")
+    return ", ".join(parts)
+
+
+def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
+    """A row for each register of a CPU: name, value, what it means in words."""
+    m, form, row = machine.m, machine.format, cpu * CPU
+    code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
+    root = "partition" if form.bounded else "root table"
+    rows = [
+        (form.root_register, m.cpu[row + CPU_ROOT], f"{root} of process {pid}" if pid else "idle"),
+        (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
+        ("error_code", code, code_words(form, code) or "of the last fault"),
+        ("asid", m.cpu[row + CPU_ASID], "address-space number"),
+        ("mode", m.cpu[row + CPU_MODE], MODES[m.cpu[row + CPU_MODE] & 1]),
+    ]
+    if form.root_fields:
+        rows[0] = (
+            form.root_register,
+            read(machine, cpu, form.root_register),
+            bits(machine, cpu, form.root_fields),
+        )
+    for name in dict.fromkeys(owner(register.name) for register in form.registers):
+        fields = [register for register in form.registers if owner(register.name) == name]
+        rows.append((name, read(machine, cpu, name), bits(machine, cpu, fields)))
+    return [
+        {"cpu": cpu, "register": name, "value": (value or 0) & WORD_MASK, "meaning": text}
+        for name, value, text in rows
+    ]
+
+
+def bits(machine: Machine, cpu: int, fields: Iterable[Register]) -> str:
+    """The fields of a register that are not 0: `[ pge smep ]`, `[ mode=8 asid=1 ppn=0x80103 ]`; of one
+    without fields, what it is."""
+    found = []
+    for field in fields:
+        if field.name == owner(field.name):
+            return field.help
+        value = read(machine, cpu, field.name)
+        if value:
+            number = "" if field.width == 1 else f"={value}" if value < 10 else f"={value:#x}"
+            found.append(field.name.rpartition(".")[2] + number)
+    return f"[ {' '.join(found)} ]" if found else "[ ]"
+
+
+def frame_runs(machine: Machine) -> Iterator[dict[str, Any]]:
+    """`frames`, with those joined that follow one another and differ in nothing else."""
+    held: dict[str, Any] | None = None
+    for row in frames(machine):
+        row["frames"] = 1
+        if held is not None and follows(held, row):
+            held["frames"] += 1
+            continue
+        if held is not None:
+            yield held
+        held = row
+    if held is not None:
+        yield held
+
+
+def follows(held: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Is a frame the next one of a run?  The tail of a large page belongs to its head."""
+    if row["pfn"] != held["pfn"] + held["frames"]:
+        return False
+    if row["state"] == "tail" and held["state"] in ("user", "table"):
+        return bool(row["pid"] == held["pid"])
+    return (
+        all(row[key] == held[key] for key in ("state", "pid", "slot"))
+        and not row["maps"]
+        and not held["maps"]
+    )

@@ -1,0 +1,166 @@
+"""Address spaces: the regions of a process, and its tables as the kernel reads and writes them."""
+
+from __future__ import annotations
+
+from vmdbg.engine import reads, writes
+from vmdbg.formats.contract import (
+    ACCESS_FETCH,
+    ACCESS_WRITE,
+    ENTRY_BYTES,
+    ENTRY_EMPTY,
+    ENTRY_TABLE,
+    KERNEL_SETS_AD,
+    LEVELS,
+    PAGE_BITS,
+    RIGHT_R,
+    RIGHT_W,
+    RIGHT_X,
+    ROOT_MASK,
+    SOFTWARE_WALK,
+    aged,
+    classify,
+    is_accessed,
+    is_dirty,
+    make_leaf,
+    make_table,
+    marked,
+    next_table,
+    protected,
+)
+from vmdbg.hardware.memory import load, store
+from vmdbg.hardware.walk import table_index
+from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, rmap_add, table_take
+from vmdbg.state.events import ENTRY_WRITE, emit
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_PID,
+    FRAME_SLOT,
+    FRAME_STATE,
+    PROCESS,
+    PROCESS_REGION,
+    PROCESS_ROOT,
+    PROCESS_RSS,
+    REGION,
+    REGION_END,
+    REGION_LIMIT,
+    REGION_NEXT,
+    REGION_RIGHTS,
+    REGION_SHARE,
+    REGION_START,
+)
+
+
+@reads
+def region_find(m, pid, va):
+    """Row number of the region of a process that holds `va`; 0 if none does."""
+    region = m.process[pid * PROCESS + PROCESS_REGION]
+    while region:
+        row = region * REGION
+        if va < m.region[row + REGION_END]:
+            if va >= m.region[row + REGION_START]:
+                return region
+            return 0
+        region = m.region[row + REGION_NEXT]
+    return 0
+
+
+@reads
+def region_allows(m, region, access):
+    """Do the region's rights include this access?"""
+    rights = m.region[region * REGION + REGION_RIGHTS]
+    if access == ACCESS_WRITE:
+        return rights & RIGHT_W != 0
+    if access == ACCESS_FETCH:
+        return rights & RIGHT_X != 0
+    return rights & RIGHT_R != 0
+
+
+@reads(cold=True)
+def stack_above(m, pid, va):
+    """The region that would have to grow down to hold `va`; 0 if none may.
+
+    A page stays free below it, unless what lies there allows no access (Linux: stack_guard_gap).
+    """
+    region = m.process[pid * PROCESS + PROCESS_REGION]
+    lowest = 0
+    while region:
+        row = region * REGION
+        if va < m.region[row + REGION_START]:
+            if va >= m.region[row + REGION_LIMIT] and (lowest == 0 or va >= lowest):
+                return region
+            return 0
+        lowest = m.region[row + REGION_END]
+        if m.region[row + REGION_RIGHTS] & (RIGHT_R | RIGHT_W | RIGHT_X):
+            lowest += 1 << PAGE_BITS
+        region = m.region[row + REGION_NEXT]
+    return 0
+
+
+@writes
+def leaf_entry(m, pid, va):
+    """Physical address of the last-level entry for `va`, with tables made on the way.
+
+    -1: no frame for a table.  -2: an entry on the way is no pointer to a table.
+    """
+    table = m.process[pid * PROCESS + PROCESS_ROOT] & ROOT_MASK
+    depth = 0
+    while True:
+        address = table + table_index(va, depth) * ENTRY_BYTES
+        if depth == LEVELS - 1:
+            return address
+        entry = load(m, address, ENTRY_BYTES)
+        kind = classify(entry, depth)
+        depth += 1
+        if kind == ENTRY_EMPTY:
+            table = table_take(m, pid, depth, address)
+            if table < 0:
+                return -1
+            new = make_table(table)
+            store(m, address, ENTRY_BYTES, new)
+            emit(m, ENTRY_WRITE, address, entry, new)
+        elif kind == ENTRY_TABLE:
+            table = next_table(entry)
+        else:
+            return -2
+
+
+@reads
+def new_leaf(m, region, frame, access):
+    """A leaf for a frame with the region's rights; where the kernel sets A and D, set.
+
+    A page of an object that the region may only copy is protected until it is written.
+    """
+    leaf = make_leaf(frame_address(m, frame), m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
+    if m.frame[frame * FRAME + FRAME_SLOT] < 0 and m.region[region * REGION + REGION_SHARE] == 0:
+        leaf = protected(leaf)
+    if SOFTWARE_WALK or KERNEL_SETS_AD:
+        leaf = marked(leaf, access == ACCESS_WRITE)
+    return leaf
+
+
+@reads(cold=True)
+def with_marks(leaf, entry):
+    """A leaf with A and D, too, if another entry for the same page has them.
+
+    D is cleared by nobody but who writes the page back, whatever became of A (Linux: pte_modify).
+    """
+    accessed = is_accessed(leaf) | is_accessed(entry)
+    dirty = is_dirty(leaf) | is_dirty(entry)
+    if accessed or dirty:
+        leaf = marked(leaf, dirty)
+    if accessed == 0:
+        leaf = aged(leaf)
+    return leaf
+
+
+@writes
+def map_frame(m, pid, va, frame, address, leaf):
+    """Write the leaf that maps a frame at `va`, and note it in the reverse map."""
+    old = load(m, address, ENTRY_BYTES)
+    store(m, address, ENTRY_BYTES, leaf)
+    emit(m, ENTRY_WRITE, address, old, leaf)
+    row = frame * FRAME
+    m.frame[row + FRAME_STATE] = FRAME_IS_USER
+    m.frame[row + FRAME_PID] = pid
+    rmap_add(m, frame, address, pid, va)
+    m.process[pid * PROCESS + PROCESS_RSS] += 1

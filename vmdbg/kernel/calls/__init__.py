@@ -1,0 +1,1 @@
+"""System calls and whatever else runs between operations, in plain Python, never in compiled code."""

@@ -1,0 +1,107 @@
+"""What the run loop relies on in the rows of a program, read once before they run.
+
+Readers of programs make rows that hold to it; rows made by hand, or read from a saved machine, may not,
+and compiled code does not look.
+"""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.kernel.access_patterns import (
+    MAX_PLACES,
+    PATTERN_BITS,
+    PATTERN_DEPTH,
+    PATTERN_RANDOM,
+    PATTERN_STRIDE,
+)
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_PATTERNED, OP_RANGED
+from vmdbg.state.tables import OP, OP_MORE, OP_VALUE, PROCESS_LOOP0, PROCESS_LOOP7
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_LOOPS = PROCESS_LOOP7 - PROCESS_LOOP0 + 1
+FIRST, LAST = -(1 << 63), (1 << 63) - 1
+#: Low bytes of rows that need a second look: plain accesses and exits do not.
+PLAIN = bytes([*range(4), OP_EXIT])
+
+
+NO_ROW = 255  # for a row that belongs to the operation before it
+
+
+def kinds_of(rows: Sequence[int]) -> bytes:
+    """The low byte of each row."""
+    return bytes(memoryview(rows).cast("B")[:: 8 * OP])  # type: ignore[arg-type]
+
+
+def is_plain(kinds: bytes) -> bool:
+    """Is each of these rows an access or an exit?"""
+    return not kinds.translate(None, PLAIN)
+
+
+def check_rows(rows: Sequence[int], first: int = 0) -> bytes:
+    """UserError for a range that passes the last address, a loop that does not close, or no exit at the end.
+
+    `rows` has OP words a row; rows that name another one count from `first`.  Returns for each row the loops
+    that are open before it, or NO_ROW.
+    """
+    kinds = kinds_of(rows)
+    if kinds and kinds[-1] & OP_KIND != OP_EXIT:
+        raise UserError("The program's last row is no exit.")
+    if is_plain(kinds):
+        return bytes(len(kinds))
+    row, loops, depths = 0, list[int](), bytearray([NO_ROW]) * len(kinds)
+    while row < len(kinds):
+        kind, at = kinds[row] & OP_KIND, row * OP
+        depths[row] = len(loops)
+        if kind == OP_LOOP:
+            loops.append(row)
+            if len(loops) > MAX_LOOPS:
+                raise UserError(f"Row {row} of the program: more than {MAX_LOOPS} loops inside one another.")
+            if rows[at + 1] < 1:
+                raise UserError(f"Row {row} of the program: a loop of {rows[at + 1]} rounds.")
+        elif kind == OP_END:
+            opened = loops.pop() if loops else row
+            if rows[at + 1] != first + opened + 1 or opened == row - 1:
+                raise UserError(f"Row {row} of the program: the end of no loop, or of an empty one.")
+        elif kinds[row] & OP_RANGED and kind < OP_LOOP:
+            check_range(rows, at, row, len(loops))
+        row += rows_taken(kinds[row])
+        if row >= len(kinds) and kind != OP_EXIT:
+            raise UserError("The program's last row is no exit.")
+    if loops:
+        raise UserError(f"Row {loops[-1]} of the program: the loop has no end.")
+    return bytes(depths)
+
+
+def rows_taken(word: int) -> int:
+    """The rows of an operation whose first word is `word`."""
+    if word & OP_KIND >= OP_LOOP or not word & OP_RANGED:
+        return 1
+    return 3 if word & OP_PATTERNED else 2
+
+
+def spread(rows: Sequence[int], at: int) -> tuple[int, int]:
+    """Addresses from which the access at index `at` of the rows chooses, and the distance of two of them."""
+    word = rows[at]
+    if rows_taken(word) == 1:
+        return 1, 0
+    return rows[at + OP + (OP_VALUE if word & OP_PATTERNED else 0)], rows[at + OP + 1]
+
+
+def check_range(rows: Sequence[int], at: int, row: int, loops: int) -> None:
+    """The rows after a ranged one exist, and all its addresses are 64-bit ones; `loops` are around it."""
+    count, step = spread(rows, at)
+    start = rows[at + 1]
+    if not FIRST <= start + (count - 1) * step <= LAST or count < 1 or rows[at + OP] < 1:
+        raise UserError(
+            f"Row {row} of the program: {count} accesses from {start:#x} by {step:#x} "
+            "do not stay inside 64-bit addresses."
+        )
+    if rows[at] & OP_PATTERNED:
+        more = rows[at + OP_MORE]
+        pattern, bits = more & 255, more >> PATTERN_BITS & 63
+        known = PATTERN_RANDOM <= pattern <= PATTERN_STRIDE and (count - 1).bit_length() <= bits <= 31
+        if count > MAX_PLACES or not known or more >> PATTERN_DEPTH & 255 != loops:
+            raise UserError(f"Row {row} of the program: a pattern that is none.")

@@ -1,0 +1,334 @@
+"""fault, read, write, swapout, swapin, tlb flush: accesses and changes, each an operation with a time."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import ACTING, Argument, Option, command
+from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, PROCESS, WORD, choice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.debugger.accesses import Accessed
+    from vmdbg.debugger.session import Session
+    from vmdbg.debugger.time.types import Action
+    from vmdbg.shell.command import Args
+    from vmdbg.views.result import Line
+
+VA = Argument("address", ADDRESS, help="virtual address")
+WIDTHS = (1, 2, 4, 8)
+WIDTH = Argument("width", NUMBER, optional=True, default=1, help="bytes: 1, 2, 4 or 8")
+ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
+
+
+def finished_lines(action: Action) -> Iterator[Line]:
+    """An acting command finishes the operation in which the machine stood, and says so; as it says that
+    it changed the past."""
+    if action.finished:
+        yield f"Finished operation {action.time - 1} first."
+    if action.branch:
+        yield f"Branch {action.branch} begins at {action.time}:0."
+
+
+def changed(session: Session, action: Action) -> str:
+    """`Changed: ...  Time 4:0.`"""
+    from vmdbg.views.changed import changed_line
+
+    return changed_line(session.timeline.machine, action, session.timeline.position)
+
+
+def perform(
+    session: Session,
+    name: str,
+    va: int,
+    how: str,
+    width: int = 1,
+    value: int = 0,
+    dry: bool = False,
+    keep: bool = False,
+) -> Any:
+    """Perform an access as the current process, or only predict it; it asks before it kills.
+
+    With `keep` a write writes what is there.  The access, its action, and the translations of the
+    address before and after; of one that is refused, before is that of the byte that it failed at.
+    """
+    from vmdbg.debugger.accesses import access
+    from vmdbg.units import WORD_MASK, s64
+    from vmdbg.views.accesses import signal_of, signal_text
+
+    timeline, kind = session.timeline, "rwx".index(how)
+    timeline.require_process()
+
+    def function(machine: Any) -> tuple[Accessed, Any]:
+        done = access(machine, va, kind, width, value)
+        return done, None if done.refused else session.target.translate(va, how)
+
+    before = session.target.translate(va, how)
+    (done, after), action = timeline.predict(name, function)
+    if done.refused:
+        before = session.target.translate(done.at & WORD_MASK, how)
+    if keep and how == "w":
+        value = s64(done.value)
+        (done, after), action = timeline.predict(name, function)
+    if dry:
+        return done, action, before, after
+    if done.killed:
+        signal = signal_of(action.happenings)
+        by = f" by {signal_text(signal)}" if signal is not None else ", because memory is full"
+        if not session.query(f"Process {done.pid} will be killed{by}.  Go on? "):
+            raise UserError("Not confirmed.")
+    (done, after), action = timeline.act(name, function)
+    return done, action, before, after
+
+
+@command(
+    "fault",
+    group="acting",
+    needs=("act",),
+    effect=ACTING,
+    arguments=[
+        VA,
+        Argument("access", ACCESS, optional=True, default="r", help="r read (the default), w write, x fetch"),
+    ],
+    options=[Option("-n", help="only predict what would happen")],
+    usage="fault[/json|/csv] [-n] ADDRESS [r|w|x]",
+    forms=("json", "csv"),
+    summary="Access an address as the current process does, and tell the story.",
+    help="""
+The access is performed: TLB, walk, trap, what the kernel does, and the access again, each with its cost.
+If it would kill the process, you are asked first.  With -n nothing changes: it is only said what would
+happen.  "translate" says where the address goes, without an access.""",
+    examples=["fault 0x406000 r", "fault -n 0x401234 w", "fault/json 0x406000"],
+)
+def fault_command(session: Session, args: Args) -> object:
+    from vmdbg.views.document import Document
+    from vmdbg.views.event_table import EventTable
+
+    machine = session.target.machine
+    name = f"fault {session.target.notation.va(args.address)} {args.access}"
+    done, action, before, after = perform(session, name, args.address, args.access, dry=args.n, keep=True)
+    rows = action.happenings
+    table = EventTable(machine, rows)
+    from vmdbg.views.accesses import access_data
+
+    return Document(
+        lambda: {
+            **access_data(machine, rows, done, after, args.address, args.access),
+            "predicted": args.n,
+            "time": str(session.timeline.position),
+        },
+        lambda: fault_lines(session, args.n, done, action, before, after),
+        list(table.table()[0]),
+        lambda: table.table()[1],
+        ADDRESSES,
+    )
+
+
+def fault_lines(
+    session: Session, dry: bool, done: Accessed, action: Action, before: Any, after: Any
+) -> Iterator[Line]:
+    """The text of `fault`."""
+    from vmdbg.views.accesses import access_story, how_served, kill_lines, signal_of, signal_text
+    from vmdbg.views.event_words import Teller
+
+    machine, rows = session.target.machine, action.happenings
+    yield from finished_lines(action)
+    signal = signal_of(rows)
+    if dry and done.refused:
+        why = signal_text(signal) if signal is not None else "out of memory"
+        handler = "a handler" if done.handled else "no handler"
+        end = "the access fails" if done.failed else f"{why}; process {done.pid} has {handler}"
+        yield f"Predicted, nothing done: {end}."
+        yield from kill_lines(machine, rows, done, before)
+        return
+    if dry:
+        cycles = Teller(machine).total(rows)
+        yield f"Predicted, nothing done: {how_served(rows)}, {cycles} cycles."
+    yield from access_story(machine, rows, after)
+    if done.refused:
+        yield from kill_lines(machine, rows, done, before)
+        yield changed(session, action)
+
+
+@command(
+    "read",
+    group="acting",
+    needs=("act",),
+    effect=ACTING,
+    arguments=[VA, WIDTH],
+    usage="read ADDRESS [WIDTH]",
+    summary="Read memory as the current process does.",
+    help='The access is performed, faults and all; "x" looks at memory without one.',
+    examples=["read 0x406000", "read 0x406000 8"],
+)
+def read_command(session: Session, args: Args) -> object:
+    return accessed(session, args.address, "r", args.width, 0)
+
+
+@command(
+    "write",
+    group="acting",
+    needs=("act",),
+    effect=ACTING,
+    arguments=[VA, Argument("value", NUMBER, help="value to write"), WIDTH],
+    usage="write ADDRESS VALUE [WIDTH]",
+    summary="Write memory as the current process does.",
+    help='The access is performed, faults and all; "set var {char}ADDRESS = VALUE" stores without one.',
+    examples=["write 0x406000 0x2a", "write 0x406000 1 8"],
+)
+def write_command(session: Session, args: Args) -> object:
+    if args.width not in (1, 2, 4, 8):
+        raise UserError("Width 1, 2, 4 or 8 expected.")
+    bits = 8 * args.width
+    if not -(1 << (bits - 1)) <= args.value < 1 << bits:
+        raise UserError(f"Value {args.value:#x} does not fit in {args.width} bytes.")
+    return accessed(session, args.address, "w", args.width, args.value)
+
+
+def accessed(session: Session, va: int, how: str, width: int, value: int) -> Iterator[str]:
+    """Perform a read or write; what it read or wrote, and what changed."""
+    from vmdbg.units import s64
+    from vmdbg.views.accesses import how_served, kill_lines
+    from vmdbg.views.event_words import Teller
+
+    if width not in WIDTHS:
+        raise UserError(f"Width {width} is none of 1, 2, 4, 8.")
+    show, machine = session.target.notation.va, session.target.machine
+    verb = {"r": "read", "w": "write"}[how]
+    text = f"{verb} {show(va)}" + (f", {value:#x}" if how == "w" else "")
+    done, action, before, _ = perform(session, text, va, how, width, s64(value))
+    yield from (str(line) for line in finished_lines(action))
+    if done.refused:
+        yield from (str(line) for line in kill_lines(machine, action.happenings, done, before))
+    else:
+        digits, mask = 2 * width, (1 << (8 * width)) - 1
+        shown = f"0x{done.value & mask:0{digits}x}"
+        if how == "w":
+            shown += f" -> 0x{value & mask:0{digits}x}"
+        cost = Teller(machine).total(action.happenings)
+        yield f"{show(va)}: {shown}  ({how_served(action.happenings)}, {cost} cycles)"
+    yield changed(session, action)
+
+
+@command(
+    "swapout",
+    group="acting",
+    needs=("act",),
+    effect=ACTING,
+    arguments=[
+        Argument("address", ADDRESS, optional=True, help="virtual address of the page, or a number of pages"),
+        Argument("pages", choice("pages", label="pages"), optional=True),
+    ],
+    options=[Option("-pid", PROCESS, help="of that process; without an address all its pages")],
+    usage=("swapout ADDRESS", "swapout -pid PID [ADDRESS]", "swapout N pages"),
+    summary="Make pages leave memory for the swap area.",
+    help="""
+One page by an address in it, all pages of a process that can leave, or N pages as the policy chooses.  A
+dirty page is written to a slot; a clean one whose slot is still valid is dropped.  The entry then holds
+the slot, the TLB entries are gone, and the next touch is a major fault.""",
+    examples=["swapout 0x406000", "swapout 2 pages", "swapout -pid 1"],
+)
+def swapout_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.accesses import swap_out, swap_out_pages, swap_out_process
+    from vmdbg.views.accesses import moved_lines
+
+    timeline, show = session.timeline, session.target.notation.va
+    rest: list[str] = []
+    if args.pages:
+        count = args.address
+        if count is None or not 0 < count < 1 << 32:
+            raise UserError("Expected a number of pages, from 1.")
+        left, action = timeline.act(f"swapout {count} pages", lambda machine: swap_out_pages(machine, count))
+        if left < count:
+            rest.append(f"{left} of {count} pages left memory; no other can.")
+    elif args.address is None:
+        if args.pid is None:
+            raise UserError("Argument required (virtual address of the page, or a number of pages).")
+        check_alive(session, args.pid)
+        _, action = timeline.act(
+            f"swapout -pid {args.pid}", lambda machine: swap_out_process(machine, args.pid)
+        )
+    else:
+        pid = check_alive(session, args.pid) if args.pid is not None else timeline.require_process()
+        name = f"swapout {show(args.address)}" + (f" -pid {pid}" if args.pid is not None else "")
+        _, action = timeline.act(name, lambda machine: swap_out(machine, pid, args.address))
+    return [
+        *finished_lines(action),
+        *moved_lines(timeline.machine, action.happenings),
+        *rest,
+        changed(session, action),
+    ]
+
+
+def check_alive(session: Session, pid: int) -> int:
+    """`pid`; UserError if there is no such process."""
+    from vmdbg.inspect.context import check_process
+
+    return check_process(session.target.machine, pid)
+
+
+@command(
+    "swapin",
+    group="acting",
+    needs=("act",),
+    effect=ACTING,
+    arguments=[VA],
+    options=[Option("-pid", PROCESS, help="of that process")],
+    summary="Bring a page back from the swap area.",
+    help="As a fault on it would, but without an access: no TLB entry, no A bit.",
+    examples=["swapin 0x407000"],
+)
+def swapin_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.accesses import swap_in
+    from vmdbg.views.accesses import moved_lines
+
+    timeline = session.timeline
+    pid = check_alive(session, args.pid) if args.pid is not None else timeline.require_process()
+    name = f"swapin {session.target.notation.va(args.address)}"
+    _, action = timeline.act(name, lambda machine: swap_in(machine, pid, args.address))
+    return [
+        *finished_lines(action),
+        *moved_lines(timeline.machine, action.happenings),
+        changed(session, action),
+    ]
+
+
+@command(
+    "tlb flush",
+    group="acting",
+    needs=("act", "tlb"),
+    effect=ACTING,
+    arguments=[
+        Argument("what", WORD, optional=True, help="virtual address, asid, all or global"),
+        Argument("number", NUMBER, optional=True, help="address-space number"),
+    ],
+    usage="tlb flush [ADDRESS|asid N|all|global]",
+    summary="Drop entries of the current CPU's TLB.",
+    help="""
+Without an argument, the entries of the present address space: global ones stay, as when the root register
+is loaded.  ADDRESS: what is held for that page.  asid N: the entries of that space.  all: every entry,
+global ones too.  global: only these.  Page-walk caches lose what they hold for the address space, whichever
+of its pages it is.""",
+    examples=["tlb flush", "tlb flush 0x401000", "tlb flush all"],
+)
+def tlb_flush_command(session: Session, args: Args) -> object:
+    from vmdbg.debugger.accesses import flush, flush_page
+    from vmdbg.inspect.context import check_asid
+
+    timeline, what, number = session.timeline, args.what, args.number
+    if (what == "asid") != (number is not None):
+        raise UserError("Argument required (address-space number)." if number is None else "Junk at end.")
+    if number is not None:
+        check_asid(number)
+    if what in (None, "asid", "all", "global"):
+        name = " ".join(["tlb flush", what or "", "" if number is None else str(number)]).strip()
+        _, action = timeline.act(
+            name, lambda machine: flush(machine, number, what == "all", what == "global")
+        )
+    else:
+        va = session.address(what)
+        name = f"tlb flush {session.target.notation.va(va)}"
+        _, action = timeline.act(name, lambda machine: flush_page(machine, va))
+    return [*finished_lines(action), changed(session, action)]

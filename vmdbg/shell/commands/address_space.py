@@ -1,0 +1,118 @@
+"""map, ps, process: address spaces and who has them."""
+
+from __future__ import annotations
+
+from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.context_options import TABLES, place_of
+from vmdbg.shell.kinds import PROCESS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+
+@command(
+    "map",
+    aliases=("m",),
+    group="looking",
+    needs=("kernel",),
+    effect=PURE,
+    options=[
+        *TABLES,
+        Option("-phys", help="the frames behind the pages"),
+        Option("-k", help="the kernel's part"),
+    ],
+    forms=("json", "csv"),
+    summary="Show the regions of an address space.",
+    help="""
+Each region with its rights, the size of its pages, and how much of it is in memory and in swap.  With
+-phys, each run of pages that lie one after the other in memory too; with -k, what the kernel alone may
+use.  With -root, what a tree of tables maps, whoever it belongs to.  Nothing is changed; "mmap" maps.""",
+    examples=["map", "map -phys", "map -k", "map/json"],
+)
+def map_command(session: Session, args: Args) -> object:
+    from vmdbg.views.address_space import map_table, runs_table
+
+    target = session.target
+    place = place_of(session, args)
+    if args.k:
+        none = "The kernel has no part of this address space."
+        return runs_table(target.notation, target.kernel_runs(place), none, kernel=True)
+    if args.phys or place.pid is None:
+        return runs_table(target.notation, target.runs(place), "No page is mapped.")
+    return map_table(target.notation, target.regions(place), target.map_notes(place))
+
+
+@command(
+    "ps",
+    aliases=("info processes",),
+    group="processes",
+    needs=("kernel",),
+    effect=PURE,
+    options=[
+        Option("-all", help="those that have ended too"),
+        Option("-oom", help="who would be killed first if memory and swap were full"),
+    ],
+    forms=("json", "csv"),
+    summary="List the processes.",
+    help="""
+"rss" is what is resident in memory, "swapped" what is in the swap area, "tables" what the page tables
+take; then the page faults that were served from memory (minor) and from swap (major).  A star marks the
+process that runs on the current CPU.  "asid" is the number of its address space; the kernel gives it one
+when it runs ("help set kernel.asids").  One that ended shows how, until its pid is given again.
+
+-oom shows the scores by which a victim is chosen when memory and swap are full: frames that are resident,
+pages that are swapped, frames of tables, and the adjustment that "process PID -oom N" set; the highest
+dies.""",
+    examples=["ps", "ps/json", "ps -all", "ps -oom"],
+)
+def ps_command(session: Session, args: Args) -> object:
+    from vmdbg.views.address_space import process_table, score_table
+
+    target = session.target
+    if args.oom:
+        return score_table(target.scores())
+    return process_table(target.notation, target.processes(ended=args.all), target.current_pid())
+
+
+PROCESS_ARGUMENT = Argument("process", PROCESS, optional=True, help="process; the current one without")
+
+
+@command(
+    "info proc",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    arguments=[PROCESS_ARGUMENT],
+    forms=("json", "csv"),
+    summary="Show process information about the current process, or the one that is given.",
+    help='"ps" lists all of them.',
+    examples=["info proc", "info proc 1"],
+)
+def info_proc(session: Session, args: Args) -> object:
+    from vmdbg.views.address_space import process_table
+
+    target = session.target
+    pid = target.place(pid=args.process).pid
+    rows = [row for row in target.processes(ended=False) if row["pid"] == pid]
+    return process_table(target.notation, rows, target.current_pid())
+
+
+@command(
+    "info proc mappings",
+    group="status",
+    needs=("kernel",),
+    effect=PURE,
+    arguments=[PROCESS_ARGUMENT],
+    forms=("json", "csv"),
+    summary="List memory regions mapped by the current process, or the one that is given.",
+    help='The regions, as "map" shows them, which can do more.',
+    examples=["info proc mappings", "info proc mappings 1"],
+)
+def info_proc_mappings(session: Session, args: Args) -> object:
+    from vmdbg.views.address_space import map_table
+
+    target = session.target
+    place = target.place(pid=args.process)
+    return map_table(target.notation, target.regions(place), target.map_notes(place))

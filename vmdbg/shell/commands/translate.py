@@ -1,0 +1,173 @@
+"""translate, walk, split, why: where an address goes, and by which rule."""
+
+from __future__ import annotations
+
+from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.context_options import MODES, PLACE, TABLES, place_of
+from vmdbg.shell.kinds import ACCESS, ADDRESS, SIZE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+VA = Argument("address", ADDRESS, help="virtual address")
+HOW = Argument("access", ACCESS, optional=True, default="r", help="r read (the default), w write, x fetch")
+STEP_KEYS = ("level", "index", "entry_address", "entry", "kind", "flags", "rights")
+DRAWN_LEVELS = 2
+ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
+
+
+@command(
+    "translate",
+    aliases=("t",),
+    group="looking",
+    needs=("translate",),
+    effect=PURE,
+    arguments=[VA, HOW],
+    options=[*PLACE, *MODES],
+    forms=("json", "csv"),
+    summary="Say where an access to a virtual address goes now.",
+    help="""
+The TLB is asked first, as the CPU does; if it has no entry, the tables are walked, from where a page-walk
+cache knows one.  "stale" says that the cached entry disagrees with the tables.  Nothing is changed: no A
+or D bit, no TLB entry, no counter.  To see what the tables alone say, use "walk"; to perform the access,
+use "fault".""",
+    examples=["translate 0x401234", "translate 0x401234 w", "translate/json 0x5000"],
+)
+def translate_command(session: Session, args: Args) -> object:
+    from vmdbg.views.document import Document
+    from vmdbg.views.result import Column
+    from vmdbg.views.translate import brief_outcome, outcome_line
+
+    target = session.target
+    found = target.translate(args.address, args.access, place_of(session, args))
+    keys = [key for key in found.data() if key != "fault"]
+
+    def cells() -> list[list[Any]]:
+        data = found.data()
+        return [[data[key] for key in keys] + [found.fault.kind if found.fault else None]]
+
+    return Document(
+        found.data,
+        lambda: [outcome_line(target.notation, found)],
+        [Column(key) for key in [*keys, "fault"]],
+        cells,
+        ADDRESSES,
+        brief_outcome(target.notation, found),
+    )
+
+
+@command(
+    "walk",
+    aliases=("wk",),
+    group="looking",
+    needs=("translate",),
+    effect=PURE,
+    arguments=[VA],
+    options=TABLES,
+    forms=("json", "csv", "v", "l"),
+    summary="Read the page tables for a virtual address, level by level.",
+    help="""
+Each line is one entry: the table, the index times the size of an entry, where that is, what is there,
+the rights so far, and the flags that are set by the manual's names.  The TLB and the CPU's mode play
+no role.  Walks of two levels are drawn too, and with /v all others.  /l uses Linux's names of the levels
+and shows those that the format lacks as folded.""",
+    examples=["walk 0x401234", "walk/json 0x401234", "walk 0x5000"],
+)
+def walk_command(session: Session, args: Args) -> object:
+    from vmdbg.views.document import Document
+    from vmdbg.views.result import Column
+
+    target = session.target
+    walk, found = target.walk(args.address, place=place_of(session, args))
+    return Document(
+        lambda: target.walk_data(walk, found),
+        lambda: walk_text(session, args, walk, found),
+        [Column(key) for key in STEP_KEYS],
+        lambda: [[step[key] for key in STEP_KEYS] for step in target.walk_data(walk, found)["steps"]],
+        ADDRESSES,
+    )
+
+
+def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[Any]:
+    """Drawing, table, outcome."""
+    from vmdbg.views.translate import bounded_lines, walk_boxes, walk_lines
+    from vmdbg.views.walk_drawing import drawing
+
+    target = session.target
+    names = target.linux_names() if args.l else ()
+    if walk.steps and (args.v or len(target.format.levels) == DRAWN_LEVELS):
+        byte = target.byte_at(found.pa) if found.pa is not None else 0
+        counts = [1 << level.bits for level in target.format.levels]
+        yield from drawing(walk_boxes(target.notation, walk, found, counts, byte, names))
+    if target.format.bounded:
+        yield from bounded_lines(target.notation, walk, target.bound, found)
+        return
+    yield from walk_lines(target.notation, walk, found, target.remarks(walk), names)
+
+
+@command(
+    "split",
+    group="looking",
+    needs=("translate",),
+    effect=PURE,
+    arguments=[VA],
+    options=[Option("-page", SIZE, help="for a page of that size")],
+    forms=("json", "csv"),
+    summary="Cut an address into indexes and offset.",
+    help="""
+Shows the bits of the address as the walk uses them: one index for each level of the tables, and the
+offset in the page.  Nothing is read.""",
+    examples=["split 0x401234", "split -page 2M 0x401234", "split/json 0x401234"],
+)
+def split_command(session: Session, args: Args) -> object:
+    from vmdbg.inspect.split import split
+    from vmdbg.views.document import Document
+    from vmdbg.views.result import Column
+    from vmdbg.views.split import split_lines
+
+    target = session.target
+    parts = split(target.format, args.address, args.page or 0)
+    rows = [*parts.indexes, ("offset", parts.offset_bits, parts.offset)]
+    return Document(
+        parts.data,
+        lambda: split_lines(target.notation, parts),
+        [Column(key) for key in ("level", "bits", "value")],
+        lambda: rows,
+        ADDRESSES,
+    )
+
+
+@command(
+    "why",
+    group="looking",
+    needs=("translate",),
+    effect=PURE,
+    arguments=[VA, HOW],
+    options=[*TABLES, *MODES],
+    forms=("json", "csv"),
+    summary="Say which rule of the hardware allows or refuses an access.",
+    help="""
+The verdict; for each level the fields that decide; the rule with its section of the manual; the
+smallest edit that would make the access possible; and for an empty entry the nearest one in use.""",
+    examples=["why 0x401234", "why 0x401234 w", "why 0x401234 x -k", "why/json 0x5000 w"],
+)
+def why_command(session: Session, args: Args) -> object:
+    from vmdbg.views.document import Document
+    from vmdbg.views.result import Column
+    from vmdbg.views.why import why_data, why_lines, why_rows
+
+    target = session.target
+    verdict = target.why(args.address, args.access, place_of(session, args))
+    fields = [field.name for field in target.deciding_fields()]
+    return Document(
+        lambda: why_data(target, verdict),
+        lambda: why_lines(target, verdict),
+        [Column(key) for key in ("level", "entry", *fields, "rights")],
+        lambda: why_rows(target, verdict),
+        ADDRESSES,
+    )

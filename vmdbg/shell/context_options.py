@@ -1,0 +1,37 @@
+"""The options by which looking commands are told where to look."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import Option
+from vmdbg.shell.kinds import ASID, CPU, PHYSICAL, PROCESS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.debugger.session import Session
+    from vmdbg.shell.command import Args
+
+PID = Option("-pid", PROCESS, help="in that process instead of the one on the CPU")
+ROOT = Option("-root", PHYSICAL, help="by the root table at that physical address, without a TLB")
+ON_CPU = Option("-cpu", CPU, help="as that CPU would")
+IN_ASID = Option("-asid", ASID, help="with that address-space number in the TLB")
+AS_USER = Option("-u", help="as user code, whatever the CPU's mode is")
+AS_KERNEL = Option("-k", help="as the kernel")
+TABLES = (PID, ROOT, ON_CPU)
+PLACE = (PID, ROOT, ON_CPU, IN_ASID)
+MODES = (AS_USER, AS_KERNEL)
+
+
+def place_of(session: Session, args: Args) -> Any:
+    """The place that the options name; see `vmdbg.inspect.context`.  UserError if two contradict."""
+    given = args.__dict__
+    if given.get("pid") is not None and given.get("root") is not None:
+        raise UserError('"-pid" and "-root" exclude one another.')
+    if given.get("u") and given.get("k"):
+        raise UserError('"-u" and "-k" exclude one another.')
+    mode = 1 if given.get("k") else 0 if given.get("u") else None
+    return session.target.place(
+        given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid"), mode
+    )

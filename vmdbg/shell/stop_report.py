@@ -1,0 +1,105 @@
+"""What every halt of the machine shows: why, where, displays, hook-stop, the stop's commands."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.debugger.session import Session
+    from vmdbg.debugger.time.types import Arrival
+
+DISPLAYS = "displays"
+MOST = (1 << 63) - 1  # operations or events
+
+
+def count_of(session: Session, text: str | None) -> int:
+    """The repeat count of a stepping command; 1 without one."""
+    if not text:
+        return 1
+    count = session.integer(text)
+    if count < 0:
+        raise UserError("Negative count.")
+    if count > MOST:
+        raise UserError("Numeric constant too large.")
+    return count
+
+
+def boot_if_changed(session: Session) -> bool:
+    """Boot the machine that changed settings made, if one waits."""
+    from vmdbg.shell.boot import NEXT_TARGET, replace_target
+
+    waiting = session.extras.get(NEXT_TARGET)
+    if waiting is None:
+        return False
+    replace_target(session, waiting)
+    return True
+
+
+def show_place(session: Session) -> None:
+    """The banner of a halt, and the displays."""
+    from vmdbg.views.event_table import banner
+
+    timeline = session.timeline
+    session.output.lines(banner(timeline.machine, timeline.position, timeline.place))
+    show_all_displays(session)
+
+
+def show_all_displays(session: Session) -> None:
+    """The displays, if there are any."""
+    if session.extras.get(DISPLAYS) is not None:
+        from vmdbg.shell.commands.display import show_displays
+
+        show_displays(session)
+
+
+def show_arrival(session: Session, arrival: Arrival) -> None:
+    """Everything that a halt shows; then the commands of its stops run."""
+    from vmdbg.debugger.time.types import AT_STOP
+    from vmdbg.views.event_table import arrival_lines
+
+    run_hook(session)
+    timeline = session.timeline
+    named = [stop for stop in arrival.stops if stop.number]
+    silent = bool(named) and any(is_silent(stop.commands) for stop in named)
+    for process in arrival.ended:
+        session.set_variable("_exitcode", process.status)
+    if arrival.happening is not None:
+        session.set_variable("_event", arrival.happening.name)
+        for name, value in arrival.happening.arguments.items():
+            session.set_variable(f"_{name}", value)
+    if not silent:
+        session.output.lines(arrival_lines(timeline.machine, arrival))
+        row = arrival.happening
+        if row is not None and row.name == "tlb-stale":
+            from vmdbg.views.stale import stale_lines
+
+            session.output.lines(stale_lines(timeline, row))
+        if timeline.place is not None:
+            show_place(session)
+    if arrival.kind == AT_STOP and named:
+        session.extras["last stop"] = named[0]
+        run_commands(session, arrival)
+
+
+def is_silent(commands: list[object]) -> bool:
+    """Do a stop's commands begin with `silent`?"""
+    return bool(commands) and getattr(commands[0], "text", "").strip() == "silent"
+
+
+def run_commands(session: Session, arrival: Arrival) -> None:
+    """The commands that were given to the stops that hold."""
+    for stop in arrival.stops:
+        statements = stop.commands[1:] if is_silent(stop.commands) else stop.commands
+        if statements:
+            session.interpreter.run(statements)
+
+
+def run_hook(session: Session) -> None:
+    """`hook-stop`, if the user defined it."""
+    interpreter = session.interpreter
+    if interpreter is None:
+        return
+    hook = interpreter.registry.find(("hook-stop",))
+    if hook is not None and hook.command is not None:
+        interpreter.invoke(hook, "")

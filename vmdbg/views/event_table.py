@@ -1,0 +1,247 @@
+"""Tables of events, and what is said when the machine comes to a halt."""
+
+from __future__ import annotations
+
+from vmdbg.debugger.time.types import AT_BEGIN, AT_END, AT_INTERRUPT
+from vmdbg.kernel.faults import CAUSE_LIMIT
+from vmdbg.state.tables import KERNEL_CPU
+from vmdbg.views.event_words import Teller
+from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
+from vmdbg.views.result import ADDRESS, DATA, NUMBER, SAMPLE, Column, Result, chunks, folded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from vmdbg.debugger.stops.stops import Stop
+    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.location import Place
+    from vmdbg.debugger.time.types import Arrival, Ended, Position
+    from vmdbg.machine.machine import Machine
+    from vmdbg.views.past_events import PastTeller
+    from vmdbg.views.result import Line
+
+WIDTH = 80
+TAB = 8  # columns of a line number, as GDB's tab
+COLUMNS = (
+    Column("time"),
+    Column("event"),
+    Column("what"),
+    Column("cycles", kind=NUMBER),
+    Column("cpu", kind=NUMBER),
+    Column("pid", kind=NUMBER),
+    Column("arguments", kind=DATA),
+)
+HEADERS = ("time", "event")
+GROUPED = ("walk-step", "table-read")
+ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
+WORD_MASK = (1 << 64) - 1
+#: What a catchpoint says of a kind of which more lines tell.
+HEADS = {"tlb-stale": "first use of an entry that disagrees with the tables"}
+
+
+class EventTable(Result):
+    """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header.
+
+    Those of a record, `past`, are told by it: the machine is no longer as it was then.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        rows: Iterable[Happening],
+        grouped: bool = False,
+        past: PastTeller | None = None,
+    ) -> None:
+        self.teller, self.rows, self.grouped, self.past = past or Teller(machine), rows, grouped, past
+
+    def what(self, row: Happening) -> str:
+        """What is said of an event."""
+        return text(self.teller, row) if self.past is None else self.past.what(row)
+
+    def data(self) -> Any:
+        return (self.row_data(row) for row in self.rows)
+
+    def row_data(self, row: Happening) -> dict[str, Any]:
+        """One event as JSON shows it."""
+        arguments = {
+            name: value & WORD_MASK if name in ADDRESSES else value for name, value in row.arguments.items()
+        }
+        return {
+            "time": f"{row.operation}:{row.number}",
+            "event": row.name,
+            "what": self.what(row),
+            "cycles": self.teller.cost(row),
+            "cpu": row.cpu,
+            "pid": row.pid,
+            "arguments": arguments,
+        }
+
+    def table(self) -> tuple[Sequence[Column], Iterator[Sequence[Any]]]:
+        keys = [column.key for column in COLUMNS[:-1]]
+        rows = (self.row_data(row) for row in self.rows)
+        return COLUMNS[:-1], ([row[key] for key in keys] for row in rows)
+
+    def columns_by_key(self) -> dict[str, Column]:
+        return {key: Column(key, kind=ADDRESS) for key in ADDRESSES}
+
+    def groups(self) -> Iterator[list[Happening]]:
+        """The rows that one line tells."""
+        held: list[Happening] = []
+        for row in self.rows:
+            joins = self.grouped and row.name in GROUPED and len(self.teller.machine.format.levels) > 1
+            if held and not (joins and held[-1].name == row.name and row.number == held[-1].number + 1):
+                yield held
+                held = []
+            held.append(row)
+            if not joins:
+                yield held
+                held = []
+        if held:
+            yield held
+
+    def cells(self, rows: list[Happening]) -> tuple[str, str, str, int | None]:
+        """Time, event, what, cycles of one line."""
+        first, last = rows[0], rows[-1]
+        time = f"{first.operation}:{first.number}"
+        if last is first:
+            short = self.grouped and first.name == "walk-step" and len(self.teller.machine.format.levels) > 1
+            what = tell_walk(self.teller, rows) if short else self.what(first)
+            return time, first.name, what, self.teller.cost(first)
+        costs = self.teller.total(rows)
+        return f"{time}-{last.number}", first.name, tell_walk(self.teller, rows), costs
+
+    def lines(self) -> Iterator[Line]:
+        header, widths = False, [0, 0]
+        for number, cells in enumerate(chunks((self.cells(rows) for rows in self.groups()), SAMPLE)):
+            widths = [max(widths[place], *[len(row[place]) for row in cells]) for place in (0, 1)]
+            if number == 0 and len(cells) > 1:
+                header = True
+                widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
+                room = WIDTH - sum(widths) - 4
+                yield [("title", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
+            yield from self.chunk_lines(cells, widths, header)
+
+    def chunk_lines(
+        self, cells: list[tuple[str, str, str, int | None]], widths: list[int], header: bool
+    ) -> Iterator[Line]:
+        """The lines of some rows below each other."""
+        room = WIDTH - sum(widths) - 4  # for what is said and the cycles
+        for time, name, what, cycles in cells:
+            cost = ("-" if cycles is None else str(cycles)) if header or cycles is not None else ""
+            said, *more = folded([what], room - (len(cost) + 2 if cost else 0))
+            line = [("", f"{time:{widths[0]}}  "), ("event", f"{name:{widths[1]}}"), ("", f"  {said[0]}")]
+            if cost:
+                line.append(("", f"{cost:>{room - len(said[0])}}"))
+            yield line
+            yield from (" " * (sum(widths) + 4) + text for (text,) in more)
+
+
+# -- where the machine stands
+
+
+def banner(machine: Machine, position: Position, place: Place | None) -> Iterator[Line]:
+    """`3:0  process 1, tutorial16.vmp:7` and the line of the program; just the time without a process."""
+    if place is None:
+        yield [("time", str(position))]
+        return
+    cpu = f"cpu {machine.m.kernel[KERNEL_CPU]}, " if machine.config["machine.cpus"] > 1 else ""
+    where = f", {place.file}" + (f":{place.line}" if place.line else "") if place.file else ""
+    yield [("time", str(position)), ("", f"  {cpu}process {place.pid}{where}")]
+    number = str(place.line) if place.line else ""
+    yield f"{number:{TAB}}{place.source or place.operation}"
+
+
+def banner_data(position: Position, place: Place | None) -> dict[str, Any]:
+    """The same as JSON shows it."""
+    data: dict[str, Any] = {"time": str(position), "pid": None, "name": None, "file": None, "line": None}
+    if place is not None:
+        data |= {"pid": place.pid, "name": place.name, "file": place.file or None, "line": place.line or None}
+        data["operation"] = place.operation
+    return data
+
+
+def ended_lines(ended: list[Ended]) -> Iterator[Line]:
+    """What GDB says of a process that has ended."""
+    for process in ended:
+        who = f"Process {process.pid} ({process.name})"
+        if process.status > 128:
+            name, words = SIGNAL_NAMES.get(process.status - 128, (f"signal {process.status - 128}", ""))
+            yield f"{who} terminated with signal {name}{', ' + words if words else ''}{cause_text(process)}."
+        elif process.status:
+            yield f"[{who} exited with code {process.status:02o}]"
+        else:
+            yield f"[{who} exited normally]"
+
+
+def cause_text(process: Ended) -> str:
+    """Why a process was killed that did nothing wrong itself, after a colon."""
+    if process.cause == CAUSE_LIMIT:
+        return f": it is at its limit, {process.limit} frame{'' if process.limit == 1 else 's'}"
+    return (
+        f": no frame is free and no page can leave, and its score, {process.score}, is the highest"
+        if process.cause
+        else ""
+    )
+
+
+def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
+    """Why the machine halted, before the banner: every stop that holds, a signal, Ctrl-C."""
+    yield from ended_lines(arrival.ended)
+    row = arrival.happening
+    for stop in arrival.stops:
+        if stop.before and not stop.number:
+            continue  # of "until": nothing to say
+        yield ""
+        if stop.before:
+            yield f"{stop.label}, {stop.what}"
+            continue
+        assert row is not None
+        if stop.values is not None or stop.sort == "watchpoint":
+            yield from watch_lines(Teller(machine), arrival, stop, row)
+        elif stop.number:
+            yield f"{stop.label}, {row.name}: {HEADS.get(row.name) or text(Teller(machine), row)}"
+        else:
+            name, words = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))
+            yield f"Process {row.pid} received signal {name}{', ' + words if words else ''}."
+    if arrival.kind == AT_INTERRUPT:
+        yield ""
+        yield "Program received signal SIGINT, Interrupt."
+    elif arrival.kind == AT_BEGIN:
+        yield ""
+        yield "No more reverse-execution history."
+    elif arrival.kind == AT_END and not arrival.ended:
+        yield "The program has ended."
+
+
+def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: Happening) -> Iterator[Line]:
+    """What a watchpoint saw, in GDB's words; going back, old and new change places."""
+    yield f"{stop.label}: {stop.what}"
+    yield ""
+    values = arrival.values.get(stop.number)
+    if values is None:
+        yield f"{row.name}: {text(teller, row)}"
+        return
+    if row.name not in ("entry-write", "walk-step"):
+        shown = [f"{value:#x}" for value in values]
+    else:
+        known = teller.table_of(row.a if row.name == "entry-write" else row.b)
+        depth = known[0] if known else len(teller.machine.format.levels) - 1
+        shown = [f"{teller.show.entry(value)}  {teller.entry_text(value, depth)}" for value in values]
+    old, new = reversed(shown) if arrival.back else shown
+    if values[0] == values[1]:
+        yield f"Value = {new}"
+        return
+    yield f"Old value = {old}"
+    yield [("", f"New value = {new}"), ("changed", changed_flags(old, new))]
+
+
+def changed_flags(old: str, new: str) -> str:
+    """`  (+A +D -RW)`: flags that an entry has got and lost, by the two texts; nothing if one is no leaf."""
+    before, after = (text.partition("  ")[2].split() for text in (old, new))
+    if not (before and after) or {before[0], after[0]} & {"empty", "not", "slot"}:
+        return ""
+    marks = [f"+{flag}" for flag in after if flag not in before]
+    marks += [f"-{flag}" for flag in before if flag not in after]
+    return f"  ({' '.join(marks)})" if marks else ""
