@@ -63,7 +63,7 @@ CASES = (
 
 def machine_of(case: Case, folder: str) -> Any:
     """A machine, booted."""
-    from vmdbg.inspect.target import Simulated
+    from vmdbg.inspect.target import boot
     from vmdbg.machine.config import load_config
 
     config = load_config(case.preset).with_(case.values)
@@ -71,7 +71,7 @@ def machine_of(case: Case, folder: str) -> Any:
     if case.program:
         file = str(Path(folder) / f"{case.name}.vmp")
         Path(file).write_text(case.program, encoding="utf-8")
-    return Simulated(config, file).machine
+    return boot(config, file).machine
 
 
 def timeline_of(machine: Any) -> Any:

@@ -16,9 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.settings import Source
+    from vmdbg.inspect.target import Target
     from vmdbg.shell.interpreter import Interpreter
+    from vmdbg.shell.session import Session
 
 HELP = """\
 This is vmdbg, a debugger for virtual memory.  Usage:
@@ -254,23 +255,23 @@ def run_guarded(options: Options) -> int:
 
 def run(options: Options) -> int:
     """Start-up in GDB's order, then the prompt unless `-batch`; the exit status."""
-    from vmdbg.debugger.session import Policy
+    from vmdbg.shell.permissions import Permissions
     from vmdbg.shell.startup import make_session
 
     problem = change_folder(options.folder) if options.folder else ""
-    session = make_session(policy=Policy("restricted" in options.flags), color=options.color)
+    session = make_session(permissions=Permissions("restricted" in options.flags), color=options.color)
     session.batch, session.strict = "batch" in options.flags, "strict" in options.flags
     session.output.silent = "batch_silent" in options.flags
     if session.batch and options.color == "auto":
         session.settings.set("style enabled", False)
-    if session.policy.restricted or options.seconds is not None:
+    if session.permissions.restricted or options.seconds is not None:
         from vmdbg.shell.limits import bound
 
         bound(session, options.seconds)
     progress.show_on(session.output.stderr)
     if problem:
         session.output.error(problem)
-    session.extras["tap"] = "tap" in options.flags
+    session.tap = "tap" in options.flags
     explicit, signal = False, 0
     try:
         status = start_up(session, options)
@@ -311,7 +312,7 @@ def finish(session: Session, status: int) -> int:
         session.from_tty = False
         session.settings.set("logging enabled", False)
     session.output.flush()
-    if session.batch and session.extras.get("bugs"):
+    if session.batch and session.bugs:
         status = status or 1
     return status or session.exit_code or 0
 
@@ -336,9 +337,10 @@ def start_up(session: Session, options: Options) -> int | None:
         from vmdbg.shell.version import banner
 
         session.output.line(banner())
-        greeting = getattr(session.target, "greeting", None)
-        if greeting is not None:
-            session.output.lines(greeting())
+        if session.target is not None:
+            from vmdbg.inspect.completions import greeting
+
+            session.output.lines(greeting(session.target.machine))
     worked = True
     for kind, text in options.commands:
         worked = step(session, kind, text)
@@ -384,17 +386,21 @@ def attach_machine_settings(session: Session) -> None:
 
         return MachineSettings(session)
 
-    session.extras["first values"] = {}
+    session.first_values = {}
     session.settings.attach_later(settings)
 
 
 def open_machine(session: Session, options: Options, at_once: bool) -> None:
     """Boots the machine that was asked for, or arranges that the first command that needs one boots
     the default.  One that cannot boot ends the run: nothing was started."""
-    from vmdbg.shell.boot import open_first
-
     program = options.program[0] if options.program else ""
-    session.open_target = lambda: open_first(session, options.machine, program)
+
+    def boot() -> Target:
+        from vmdbg.shell.boot import open_first
+
+        return open_first(session, options.machine, program)
+
+    session.open_target = boot
     if at_once or options.machine or program:
         from vmdbg.shell.report import report
 

@@ -7,17 +7,22 @@ import pytest
 from vmdbg.debugger.machine_scope import MachineScope
 from vmdbg.errors import UserError
 from vmdbg.expressions.values import make_integer, make_string
-from vmdbg.inspect.target import Simulated, open_machine
+from vmdbg.inspect.cached import translate
+from vmdbg.inspect.context import find_place
+from vmdbg.inspect.target import Target, boot_named
+from vmdbg.inspect.tlb import cached_entries
+from vmdbg.inspect.translate import ACCESSES, READ
+from vmdbg.inspect.why import why
 
 
 @pytest.fixture
-def target() -> Simulated:
-    return open_machine()
+def target() -> Target:
+    return boot_named()
 
 
 @pytest.fixture
-def scope(target: Simulated) -> MachineScope:
-    return MachineScope(target)
+def scope(target: Target) -> MachineScope:
+    return MachineScope(target.machine, lambda what, action: action())
 
 
 def number(scope: MachineScope, name: str) -> int:
@@ -42,31 +47,31 @@ def test_registers_have_the_names_of_the_manual(scope: MachineScope) -> None:
     assert scope.register("cr0.nothing") is None
 
 
-def test_a_bit_of_a_register_changes_what_is_allowed(target: Simulated, scope: MachineScope) -> None:
-    kernel = target.place(mode=1)
-    assert target.why(0x401000, "w", kernel).outcome.fault is not None
+def test_a_bit_of_a_register_changes_what_is_allowed(target: Target, scope: MachineScope) -> None:
+    kernel = find_place(target.machine, mode=1)
+    assert why(target.machine, kernel, 0x401000, ACCESSES["w"]).outcome.fault is not None
     scope.set_register("cr0.wp", make_integer(0))
-    assert target.why(0x401000, "w", kernel).outcome.fault is None
+    assert why(target.machine, kernel, 0x401000, ACCESSES["w"]).outcome.fault is None
     assert number(scope, "cr0") == 0
     scope.set_register("cr0", make_integer(1 << 16, 64))
-    assert target.why(0x401000, "w", kernel).outcome.fault is not None
+    assert why(target.machine, kernel, 0x401000, ACCESSES["w"]).outcome.fault is not None
 
 
-def test_another_root_empties_the_tlb_of_the_space(target: Simulated, scope: MachineScope) -> None:
+def test_another_root_empties_the_tlb_of_the_space(target: Target, scope: MachineScope) -> None:
     scope.set_register("cr3", make_integer(0x104000, 64))
     assert number(scope, "cr3") == 0x104000
-    assert list(target.tlb()) == []
-    assert target.translate(0x401000).fault is not None
+    assert list(cached_entries(target.machine)) == []
+    assert translate(target.machine, find_place(target.machine), 0x401000, READ).fault is not None
 
 
-def test_what_cannot_be_set_is_refused_and_nothing_changes(target: Simulated, scope: MachineScope) -> None:
+def test_what_cannot_be_set_is_refused_and_nothing_changes(target: Target, scope: MachineScope) -> None:
     before = target.machine.digest()
     with pytest.raises(UserError, match=r"^Register \$_pid cannot be set\.$"):
         scope.set_register("_pid", make_integer(2))
     assert target.machine.digest() == before
 
 
-def test_what_acts_goes_through_the_timeline(target: Simulated, scope: MachineScope) -> None:
+def test_what_acts_goes_through_the_timeline(target: Target, scope: MachineScope) -> None:
     heard: list[str] = []
     scope.perform = lambda what, action: heard.append(what)
     before = target.machine.digest()
@@ -76,7 +81,7 @@ def test_what_acts_goes_through_the_timeline(target: Simulated, scope: MachineSc
     assert target.machine.digest() == before
 
 
-def test_memory_by_the_tables(target: Simulated, scope: MachineScope) -> None:
+def test_memory_by_the_tables(target: Target, scope: MachineScope) -> None:
     assert scope.read_memory(0x406000, 2) == b"\x11\0"
     assert scope.read_memory(0x400FF8, 16) == bytes(16)
     with pytest.raises(UserError, match=r"^Cannot access memory at address 0x405000$"):
@@ -126,7 +131,7 @@ def test_symbols(scope: MachineScope) -> None:
     assert {"heap", "$cr3", "$cr0.wp", "$pte"} <= set(scope.names())
 
 
-def test_counters(target: Simulated, scope: MachineScope) -> None:
+def test_counters(target: Target, scope: MachineScope) -> None:
     counts = target.machine.counts()
     for arguments in ([], [make_integer(1)]):
         value = scope.call("count", [make_string("tlb-miss"), *arguments])

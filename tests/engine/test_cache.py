@@ -319,10 +319,10 @@ def test_builds_from_the_cache_do_not_mix(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from vmdbg.machine.config import load_config\n"
-        "from vmdbg.inspect.target import Simulated\n"
+        "from vmdbg.inspect.target import boot\n"
         "for policy in sys.argv[1:]:\n"
         "    config = load_config('pressure').with_({'kernel.policy': policy})\n"
-        "    one, two = Simulated(config).machine, Simulated(config).machine\n"
+        "    one, two = boot(config).machine, boot(config).machine\n"
         "    two.compile()\n"
         "    one.run(4000)\n"
         "    two.run(4000, True)\n"

@@ -18,7 +18,7 @@ SCRIPT = """
 import json, os
 import llvmlite.binding
 from vmdbg.machine.config import load_config, preset_names
-from vmdbg.inspect.target import Simulated
+from vmdbg.inspect.target import boot
 
 ends = {}
 for name in preset_names():
@@ -26,7 +26,7 @@ for name in preset_names():
         os.environ["VMDBG_CHECKED"] = checked
         found = []
         for tier in ("interpreted", "quick", "full"):
-            machine = Simulated(load_config(name)).machine
+            machine = boot(load_config(name)).machine
             if tier != "interpreted":
                 machine.compiled = getattr(machine.build(), tier)()
             machine.run(machine.operations + 4000, tier != "interpreted")

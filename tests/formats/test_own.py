@@ -16,17 +16,17 @@ import pytest
 from hypothesis import strategies as st
 
 from vmdbg.debugger import accesses
-from vmdbg.debugger.session import Policy
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_KINDS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
 from vmdbg.inspect.machine import describe
-from vmdbg.inspect.target import Simulated
+from vmdbg.inspect.target import boot
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.shell.boot import open_target
+from vmdbg.shell.permissions import Permissions
 from vmdbg.shell.startup import make_session
 from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, SLOT
 from vmdbg.units import s64
@@ -292,7 +292,7 @@ def check_session(own: ModuleType, folder: Path, document: dict[str, Any]) -> li
     machine = f"[machine]\nram = {frames << offset}\nswap.size = {64 << offset}\n[kernel]\nfirst_frame = 1\n"
     file.write_text(own.text(document) + machine)
     out, err = io.StringIO(), io.StringIO()
-    session = make_session(out, err, Policy(False))
+    session = make_session(out, err, Permissions(False))
     session.target = open_target(session, str(file), "")
     top = 1 << document["va_bits"] - document.get("sign_extended", False)
     page = 1 << offset
@@ -309,7 +309,7 @@ def check_session(own: ModuleType, folder: Path, document: dict[str, Any]) -> li
 def test_the_homework_of_a_textbook() -> None:
     """Every entry, address and value of the published example."""
     known = json.loads((TESTS / "data" / "two-levels.json").read_text())
-    target = Simulated(load_config(str(TESTS.parent / "docs" / "examples" / "two-levels.toml")))
+    target = boot(load_config(str(TESTS.parent / "docs" / "examples" / "two-levels.toml")))
     machine = target.machine
     machine.m.ram1[:] = bytes.fromhex("".join(known["memory"]))
     for answer in known["answers"]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from vmdbg.inspect.target import Simulated, open_machine
+from vmdbg.inspect.target import Target, boot_named
 
 
 @pytest.fixture
-def demo() -> Simulated:
+def demo() -> Target:
     """The default machine: a page of every kind, the TLB warm."""
-    return open_machine()
+    return boot_named()
 
 
 @pytest.fixture
-def tutorial() -> Simulated:
+def tutorial() -> Target:
     """The machine with 16-bit addresses, its three accesses made."""
-    target = open_machine("tutorial16")
+    target = boot_named("tutorial16")
     target.machine.run(3)
     return target

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 
 from vmdbg.formats import NAMES, find
-from vmdbg.inspect.target import Simulated, open_machine
+from vmdbg.inspect.address_space import kernel_runs, named_runs
+from vmdbg.inspect.cached import translate
+from vmdbg.inspect.context import find_place
+from vmdbg.inspect.page_tables import branches, overhead_data, valid_entries
+from vmdbg.inspect.page_tables import costs as table_costs
+from vmdbg.inspect.target import Target, boot, boot_named
+from vmdbg.inspect.tlb import cached_entries, look_up
+from vmdbg.inspect.translate import ACCESSES, walk_data
+from vmdbg.inspect.translate import walk as walk_of
+from vmdbg.inspect.why import deciding_fields, why
 from vmdbg.machine.config import MachineConfig, load_config, preset_names
 from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD
 from vmdbg.units import WORD_MASK, s64
@@ -23,7 +32,7 @@ ENOUGH = 300  # lines of a dump of garbage that are looked at
 
 
 @cache
-def target(name: str) -> Simulated:
+def target(name: str) -> Target:
     ram = {"tutorial16": 1 << 16, "tutorial16-hw": 1 << 16}.get(name, 1 << 20)
     few = {
         "machine.format": name,
@@ -32,10 +41,10 @@ def target(name: str) -> Simulated:
         "kernel.first_frame": 4,
         "tlb.l2": "8x2",
     }
-    return Simulated(MachineConfig().with_(few))
+    return boot(MachineConfig().with_(few))
 
 
-def spoil(found: Simulated, seed: int) -> None:
+def spoil(found: Target, seed: int) -> None:
     """Fill memory and TLB with words that look like entries: present, pointing into memory or near it."""
     draw = random.Random(seed)
     m = found.machine.m
@@ -65,7 +74,7 @@ def test_looking_answers_whatever_there_is(
 ) -> None:
     found = target(name)
     spoil(found, seed)
-    form, m = found.format, found.machine.m
+    form, m = found.machine.format, found.machine.m
     if not form.sign_extended:
         va &= (1 << form.va_bits) - 1
     if near:
@@ -73,24 +82,27 @@ def test_looking_answers_whatever_there_is(
     root &= form.root_mask
     before = bytes(m.ram1), bytes(m.tlb)
     for mode in (0, 1):
-        place = found.place(root=root, asid=seed & 0xFFFF, mode=mode)
-        translated = found.translate(va, access, place)
+        place = find_place(found.machine, root=root, asid=seed & 0xFFFF, mode=mode)
+        translated = translate(found.machine, place, va, ACCESSES[access])
         assert (translated.pa is None) == (translated.fault is not None)
-        walk, outcome = found.walk(va, access, place)
+        walk, outcome = walk_of(found.machine, place, va, ACCESSES[access])
         assert len(walk.steps) <= len(form.levels)
-        assert found.walk_data(walk, outcome)["outcome"] in ("translated", "fault")
-        verdict = found.why(va, access, place)
-        assert why_data(found, verdict)["allowed"] == (verdict.outcome.fault is None)
-        assert list(why_lines(found, verdict))
-        found.look_up(va, access, place)
-        assert list(itertools.islice(tree_lines(found.notation, form, root, found.branches(place)), ENOUGH))
-        list(itertools.islice(found.runs(place), ENOUGH))
-        list(itertools.islice(found.kernel_runs(place), ENOUGH))
-        list(itertools.islice(found.valid_entries(place), ENOUGH))
-        costs, data = found.overhead(place)
+        assert walk_data(found.machine, walk, outcome)["outcome"] in ("translated", "fault")
+        verdict = why(found.machine, place, va, ACCESSES[access])
+        assert why_data(found.machine, verdict)["allowed"] == (verdict.outcome.fault is None)
+        assert list(why_lines(found.machine, verdict))
+        look_up(found.machine, place, va, ACCESSES[access])
+        assert list(
+            itertools.islice(tree_lines(found.notation, form, root, branches(found.machine, root)), ENOUGH)
+        )
+        list(itertools.islice(named_runs(found.machine, root, None), ENOUGH))
+        list(itertools.islice(kernel_runs(found.machine, root), ENOUGH))
+        list(itertools.islice(valid_entries(found.machine, root), ENOUGH))
+        costs = table_costs(found.machine, root, own=False)
+        data = overhead_data(found.machine, None, costs)
         assert data["tables"] == sum(cost.tables for cost in costs) >= 1
         assert list(overhead_lines(costs, data))
-    list(found.tlb())
+    list(cached_entries(found.machine))
     assert (bytes(m.ram1), bytes(m.tlb)) == before
 
 
@@ -104,28 +116,31 @@ def has_rights(name: str) -> bool:
 @pytest.mark.parametrize("name", [name for name in preset_names() if has_rights(name)])
 def test_an_edit_that_why_proposes_makes_the_access_possible(name: str) -> None:
     """Mapped pages of every process-to-be, with fields of their entries turned at random."""
-    found = open_machine(name)
-    k, m, form = found.machine.k, found.machine.m, found.format
-    fields = [field for field in found.deciding_fields() if field.name != form.rules["p"][0]]
-    pages = [run.start for run, _ in found.runs(found.place())] + [
-        run.start for run, _ in found.kernel_runs(found.place())
+    found = boot_named(name)
+    k, m, form = found.machine.k, found.machine.m, found.machine.format
+    fields = [field for field in deciding_fields(found.machine.format) if field.name != form.rules["p"][0]]
+    pages = [run.start for run, _ in named_runs(found.machine, find_place(found.machine).root, 1)] + [
+        run.start for run in kernel_runs(found.machine, find_place(found.machine).root)
     ]
     draw, proposed = random.Random(name), 0
     for _ in range(400):
         va, access = draw.choice(pages), draw.choice("rwx")
-        place = found.place(mode=draw.randrange(2))
-        before = [(step.address, step.entry) for step in found.walk(va, access, place)[0].steps]
+        place = find_place(found.machine, mode=draw.randrange(2))
+        before = [
+            (step.address, step.entry)
+            for step in walk_of(found.machine, place, va, ACCESSES[access])[0].steps
+        ]
         for address, entry in before:
             for field in draw.choices(fields, k=draw.randrange(3)):
                 entry = field.put(entry, 1 - field.get(entry))
             k.store(m, address, form.entry_bytes, s64(entry))
-        verdict = found.why(va, access, place)
+        verdict = why(found.machine, place, va, ACCESSES[access])
         for edit in verdict.cause.edits if verdict.cause else []:
             k.store(m, edit.step.address, form.entry_bytes, s64(edit.new))
         if verdict.cause is not None and verdict.cause.edits:
             proposed += 1
             assert verdict.outcome.fault is not None
-            assert found.why(va, access, place).outcome.fault is None
+            assert why(found.machine, place, va, ACCESSES[access]).outcome.fault is None
         for address, entry in before:
             k.store(m, address, form.entry_bytes, s64(entry))
     assert proposed

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from vmdbg.debugger.session import Session
 from vmdbg.engine import link
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.command import PURE, Command
 from vmdbg.shell.registry import Registry
+from vmdbg.shell.session import Session
 from vmdbg.shell.startup import make_session
 
 SOURCES = Path(link.__file__).parents[1]

@@ -9,8 +9,12 @@ import pytest
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.inspect.cached import translate
-from vmdbg.inspect.context import Place
-from vmdbg.inspect.target import Simulated, open_machine
+from vmdbg.inspect.context import Place, check_address, find_place, running_pid
+from vmdbg.inspect.target import Target, boot_named
+from vmdbg.inspect.tlb import cached_entries
+from vmdbg.inspect.translate import ACCESSES, READ, walk_data
+from vmdbg.inspect.translate import walk as walk_of
+from vmdbg.inspect.why import why
 from vmdbg.machine import registers
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
@@ -20,22 +24,26 @@ from vmdbg.units import s64
 from vmdbg.views.why import why_data, why_lines
 
 
-def poke(target: Simulated, va: int, change: int) -> None:
+def poke(target: Target, va: int, change: int) -> None:
     """Exclusive-or the last-level entry of an address with a word, and tell nobody."""
-    walk, _ = target.walk(va)
+    walk, _ = walk_of(target.machine, find_place(target.machine), va)
     step = walk.last
-    target.machine.k.store(target.m, step.address, target.format.entry_bytes, s64(step.entry ^ change))
+    target.machine.k.store(
+        target.machine.m, step.address, target.machine.format.entry_bytes, s64(step.entry ^ change)
+    )
 
 
-def test_the_tlb_is_asked_before_the_tables(demo: Simulated) -> None:
-    found = demo.translate(0x401234)
+def test_the_tlb_is_asked_before_the_tables(demo: Target) -> None:
+    found = translate(demo.machine, find_place(demo.machine), 0x401234, READ)
     assert (found.via, found.pa, found.cached, found.stale) == ("L1", 0x108234, True, "")
-    cold = demo.translate(0x401234, place=demo.place(root=demo.place().root))
+    cold = translate(
+        demo.machine, find_place(demo.machine, root=find_place(demo.machine).root), 0x401234, READ
+    )
     assert (cold.via, cold.pa, cold.cached) == ("walk", 0x108234, False)
 
 
-def test_json_of_a_translation(demo: Simulated) -> None:
-    data = demo.translate(0x401234).data()
+def test_json_of_a_translation(demo: Target) -> None:
+    data = translate(demo.machine, find_place(demo.machine), 0x401234, READ).data()
     assert data["outcome"] == "translated"
     assert (data["va"], data["pa"], data["page_size"], data["rights"]) == (
         0x401234,
@@ -58,7 +66,7 @@ def test_json_of_a_translation(demo: Simulated) -> None:
     ],
 )
 def test_json_of_a_fault(
-    demo: Simulated,
+    demo: Target,
     va: int,
     access: str,
     kind: str,
@@ -67,7 +75,7 @@ def test_json_of_a_fault(
     slot: int | None,
     code: int,
 ) -> None:
-    data = demo.translate(va, access).data()
+    data = translate(demo.machine, find_place(demo.machine), va, ACCESSES[access]).data()
     assert (data["outcome"], data["pa"]) == ("fault", None)
     fault = data["fault"]
     assert (fault["kind"], fault["level"], fault["index"], fault["slot"]) == (kind, level, index, slot)
@@ -75,52 +83,58 @@ def test_json_of_a_fault(
     assert data["slot"] == slot
 
 
-def test_a_kernel_access_reaches_the_direct_map(demo: Simulated) -> None:
-    assert demo.translate(0xFFFF888000108234, "r", demo.place(mode=1)).pa == 0x108234
+def test_a_kernel_access_reaches_the_direct_map(demo: Target) -> None:
+    assert (
+        translate(demo.machine, find_place(demo.machine, mode=1), 0xFFFF888000108234, ACCESSES["r"]).pa
+        == 0x108234
+    )
 
 
-def test_stale_right(demo: Simulated) -> None:
+def test_stale_right(demo: Target) -> None:
     poke(demo, 0x404000, 2)  # RW off; the TLB still has it
-    found = demo.translate(0x404000, "w")
+    found = translate(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"])
     assert found.pa == 0x10A000
     assert found.stale == "PT[4] is r--u"
-    assert demo.walk(0x404000)[0].last.rights == 9
+    assert walk_of(demo.machine, find_place(demo.machine), 0x404000)[0].last.rights == 9
 
 
-def test_stale_frame_and_dead_page(demo: Simulated) -> None:
+def test_stale_frame_and_dead_page(demo: Target) -> None:
     poke(demo, 0x404000, 1 << 12)
-    assert demo.translate(0x404000).stale == "PT[4] maps pfn 0x10b"
+    assert translate(demo.machine, find_place(demo.machine), 0x404000, READ).stale == "PT[4] maps pfn 0x10b"
     poke(demo, 0x404000, 1)
-    assert demo.translate(0x404000).stale == "PT[4] is not valid (0x800000000010b066)"
+    assert (
+        translate(demo.machine, find_place(demo.machine), 0x404000, READ).stale
+        == "PT[4] is not valid (0x800000000010b066)"
+    )
     poke(demo, 0x404000, 0x800000000010B066)
-    assert demo.translate(0x404000).stale == "PT[4] is empty"
-    kinds = {found.vpn: found.check for found in demo.tlb(level=1)}
+    assert translate(demo.machine, find_place(demo.machine), 0x404000, READ).stale == "PT[4] is empty"
+    kinds = {found.vpn: found.check for found in cached_entries(demo.machine, level=1)}
     assert kinds[0x404] == "dead-page"
     assert kinds[0x401] == "ok"
 
 
-def test_a_right_that_the_tlb_lacks_is_refused_by_the_tlb(demo: Simulated) -> None:
+def test_a_right_that_the_tlb_lacks_is_refused_by_the_tlb(demo: Target) -> None:
     poke(demo, 0x401000, 2)  # RW on in the tables, not in the TLB
-    fault = demo.translate(0x401000, "w").fault
+    fault = translate(demo.machine, find_place(demo.machine), 0x401000, ACCESSES["w"]).fault
     assert fault is not None
     assert fault.reason == "L1i holds r-xu"
 
 
-def test_of_another_address_space_nothing_is_cached(demo: Simulated) -> None:
-    assert not demo.translate(0x401234, place=demo.place(asid=7)).cached
-    assert [found.check for found in demo.tlb(asid=7)] == []
+def test_of_another_address_space_nothing_is_cached(demo: Target) -> None:
+    assert not translate(demo.machine, find_place(demo.machine, asid=7), 0x401234, READ).cached
+    assert [found.check for found in cached_entries(demo.machine, asid=7)] == []
 
 
-def test_the_mode_of_the_cpu_counts(demo: Simulated) -> None:
-    demo.m.cpu[0 * CPU + CPU_MODE] = 1
-    fault = demo.translate(0x401000, "x").fault
+def test_the_mode_of_the_cpu_counts(demo: Target) -> None:
+    demo.machine.m.cpu[0 * CPU + CPU_MODE] = 1
+    fault = translate(demo.machine, find_place(demo.machine), 0x401000, ACCESSES["x"]).fault
     assert fault is not None
     assert fault.reason == "PT[1] has US = 1"
 
 
-def test_walk_json(tutorial: Simulated) -> None:
-    walk, found = tutorial.walk(0x0110)
-    data = tutorial.walk_data(walk, found)
+def test_walk_json(tutorial: Target) -> None:
+    walk, found = walk_of(tutorial.machine, find_place(tutorial.machine), 0x0110)
+    data = walk_data(tutorial.machine, walk, found)
     assert data["format"] == "tutorial16"
     assert data["root"] == 0x800
     assert data["steps"] == [
@@ -138,72 +152,72 @@ def test_walk_json(tutorial: Simulated) -> None:
     assert (data["outcome"], data["pa"], data["page_size"]) == ("translated", 0x1110, 256)
 
 
-def test_a_page_in_swap_has_its_slot_at_the_top_of_the_json(tutorial: Simulated) -> None:
+def test_a_page_in_swap_has_its_slot_at_the_top_of_the_json(tutorial: Target) -> None:
     tutorial.machine.swap_out(1, 0x0110)
-    walk, found = tutorial.walk(0x0110)
-    assert tutorial.walk_data(walk, found)["slot"] == 1
-    assert tutorial.walk_data(walk, found)["steps"][0]["kind"] == "swapped"
+    walk, found = walk_of(tutorial.machine, find_place(tutorial.machine), 0x0110)
+    assert walk_data(tutorial.machine, walk, found)["slot"] == 1
+    assert walk_data(tutorial.machine, walk, found)["steps"][0]["kind"] == "swapped"
 
 
-def test_a_root_outside_memory_is_a_bus_fault(demo: Simulated) -> None:
-    found = demo.translate(0x401000, place=demo.place(root=0xDEADBEEF000))
+def test_a_root_outside_memory_is_a_bus_fault(demo: Target) -> None:
+    found = translate(demo.machine, find_place(demo.machine, root=0xDEADBEEF000), 0x401000, READ)
     assert found.fault is not None
     assert (found.fault.kind, found.fault.reason) == ("bus", "PML4[0] lies outside memory")
 
 
-def test_on_an_idle_cpu_the_process_that_will_run_is_meant(tutorial: Simulated) -> None:
-    tutorial.m.cpu[CPU_PID] = tutorial.m.cpu[CPU_ROOT] = 0
+def test_on_an_idle_cpu_the_process_that_will_run_is_meant(tutorial: Target) -> None:
+    tutorial.machine.m.cpu[CPU_PID] = tutorial.machine.m.cpu[CPU_ROOT] = 0
     with pytest.raises(UserError, match=r"^No process\.$"):
-        tutorial.place()
-    tutorial.m.kernel[KERNEL_READY_FIRST] = 1
-    assert tutorial.running_pid() == 0
-    assert tutorial.translate(0x110).region == "heap"
+        find_place(tutorial.machine)
+    tutorial.machine.m.kernel[KERNEL_READY_FIRST] = 1
+    assert running_pid(tutorial.machine, 0) == 0
+    assert translate(tutorial.machine, find_place(tutorial.machine), 0x110, READ).region == "heap"
 
 
-def test_mistakes(demo: Simulated, tutorial: Simulated) -> None:
+def test_mistakes(demo: Target, tutorial: Target) -> None:
     with pytest.raises(UserError, match=r"^Address 0x12345 does not fit in 16 bits \(0x0000\.\.0xffff\)\.$"):
-        tutorial.check_address(0x12345)
-    assert demo.check_address(-1) == (1 << 64) - 1
+        check_address(tutorial.machine, 0x12345)
+    assert check_address(demo.machine, -1) == (1 << 64) - 1
     with pytest.raises(UserError, match=r"^No process 9\.$"):
-        demo.place(pid=9)
+        find_place(demo.machine, pid=9)
     with pytest.raises(UserError, match=r"^No CPU 1: this machine has only CPU 0\.$"):
-        demo.place(cpu=1)
+        find_place(demo.machine, cpu=1)
 
 
-def test_a_page_of_a_gibibyte(demo: Simulated) -> None:
-    step = demo.walk(0x40000000)[0].steps[1]
+def test_a_page_of_a_gibibyte(demo: Target) -> None:
+    step = walk_of(demo.machine, find_place(demo.machine), 0x40000000)[0].steps[1]
     assert step.level == "PDPT"
-    demo.machine.k.store(demo.m, step.address, 8, 0x87)
-    walk, found = demo.walk(0x40012345)
+    demo.machine.k.store(demo.machine.m, step.address, 8, 0x87)
+    walk, found = walk_of(demo.machine, find_place(demo.machine), 0x40012345)
     assert (len(walk.steps), found.page_size, found.pa) == (2, 1 << 30, 0x12345)
     assert walk.last.flags == ["P", "RW", "US", "PS"]
-    demo.machine.k.store(demo.m, step.address, 8, 0x87 | 1 << 13)
-    fault = demo.translate(0x40012345).fault
+    demo.machine.k.store(demo.machine.m, step.address, 8, 0x87 | 1 << 13)
+    fault = translate(demo.machine, find_place(demo.machine), 0x40012345, READ).fault
     assert fault is not None
     assert (fault.kind, fault.code) == ("reserved", 0xD)
 
 
-def test_why_says_when_the_tlb_would_not_agree(demo: Simulated) -> None:
+def test_why_says_when_the_tlb_would_not_agree(demo: Target) -> None:
     poke(demo, 0x404000, 1)
-    verdict = demo.why(0x404000, "w")
+    verdict = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"])
     assert verdict.outcome.fault.kind == "not-present"
     assert verdict.tlb is not None
     assert verdict.tlb.pa == 0x10A000
 
 
-def test_why_proposes_one_edit_for_each_entry_that_withholds_a_right(demo: Simulated) -> None:
-    for step in demo.walk(0x404000)[0].steps[2:]:
-        demo.machine.k.store(demo.m, step.address, 8, s64(step.entry & ~2))
-    cause = demo.why(0x404000, "w").cause
+def test_why_proposes_one_edit_for_each_entry_that_withholds_a_right(demo: Target) -> None:
+    for step in walk_of(demo.machine, find_place(demo.machine), 0x404000)[0].steps[2:]:
+        demo.machine.k.store(demo.machine.m, step.address, 8, s64(step.entry & ~2))
+    cause = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"]).cause
     assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PD[2]", "set RW"), ("PT[4]", "set RW")]
-    cause = demo.why(0x404000, "x").cause
+    cause = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["x"]).cause
     assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PT[4]", "clear NX")]
 
 
-def test_why_changes_an_entry_once(demo: Simulated) -> None:
-    step = demo.walk(0x404000)[0].steps[2]
-    demo.machine.k.store(demo.m, step.address, 8, s64(step.entry & ~6))
-    (edit,) = demo.why(0x404000, "w").cause.edits
+def test_why_changes_an_entry_once(demo: Target) -> None:
+    step = walk_of(demo.machine, find_place(demo.machine), 0x404000)[0].steps[2]
+    demo.machine.k.store(demo.machine.m, step.address, 8, s64(step.entry & ~6))
+    (edit,) = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"]).cause.edits
     assert (edit.step.name, edit.old, edit.new, edit.what) == (
         "PD[2]",
         step.entry & ~6,
@@ -223,10 +237,10 @@ def test_why_changes_an_entry_once(demo: Simulated) -> None:
     ],
 )
 def test_why_says_which_bit_is_reserved(machine: str, va: int, change: int, field: str, what: str) -> None:
-    target = open_machine(machine)
-    step = target.walk(va)[0].last
-    target.machine.k.store(target.m, step.address, 8, s64(step.entry ^ change))
-    verdict = target.why(va, "r")
+    target = boot_named(machine)
+    step = walk_of(target.machine, find_place(target.machine), va)[0].last
+    target.machine.k.store(target.machine.m, step.address, 8, s64(step.entry ^ change))
+    verdict = why(target.machine, find_place(target.machine), va, ACCESSES["r"])
     assert verdict.outcome.fault.kind == "reserved"
     assert (verdict.cause.field, verdict.cause.step.name) == (field, step.name)
     (edit,) = verdict.cause.edits
@@ -234,13 +248,13 @@ def test_why_says_which_bit_is_reserved(machine: str, va: int, change: int, fiel
     assert verdict.rules == ["z"]
 
 
-def test_an_entry_outside_memory_has_no_value_and_decides(demo: Simulated) -> None:
-    demo.machine.k.store(demo.m, 0x103000, 8, 0xDEAD000000027)
-    verdict = demo.why(0x401234, "r")
+def test_an_entry_outside_memory_has_no_value_and_decides(demo: Target) -> None:
+    demo.machine.k.store(demo.machine.m, 0x103000, 8, 0xDEAD000000027)
+    verdict = why(demo.machine, find_place(demo.machine), 0x401234, ACCESSES["r"])
     assert verdict.outcome.fault.kind == "bus"
     assert (verdict.cause, verdict.rules) == (None, [])
-    assert why_data(demo, verdict)["steps"][-1]["entry"] is None
-    assert "PDPT   -    " in "\n".join(plain(line) for line in why_lines(demo, verdict))
+    assert why_data(demo.machine, verdict)["steps"][-1]["entry"] is None
+    assert "PDPT   -    " in "\n".join(plain(line) for line in why_lines(demo.machine, verdict))
 
 
 @pytest.mark.parametrize(
@@ -254,9 +268,9 @@ def test_an_entry_outside_memory_has_no_value_and_decides(demo: Simulated) -> No
     ],
 )
 def test_a_fault_is_reported_in_the_manuals_words(machine: str, va: int, how: str, code: str) -> None:
-    target = open_machine(machine)
-    verdict = target.why(va, how)
-    assert plain(next(iter(why_lines(target, verdict)))).endswith(f", {code}")
+    target = boot_named(machine)
+    verdict = why(target.machine, find_place(target.machine), va, ACCESSES[how])
+    assert plain(next(iter(why_lines(target.machine, verdict)))).endswith(f", {code}")
 
 
 def plain(line: Any) -> str:
@@ -264,12 +278,12 @@ def plain(line: Any) -> str:
     return line if isinstance(line, str) else "".join(text for _, text in line)
 
 
-def test_a_table_entry_with_a_bit_of_a_leaf_is_mended_if_the_page_behind_it_allows(demo: Simulated) -> None:
-    step = demo.walk(0x401234)[0].steps[0]
-    demo.machine.k.store(demo.m, step.address, 8, s64(step.entry | 1 << 7))
-    (edit,) = demo.why(0x401234, "r").cause.edits
+def test_a_table_entry_with_a_bit_of_a_leaf_is_mended_if_the_page_behind_it_allows(demo: Target) -> None:
+    step = walk_of(demo.machine, find_place(demo.machine), 0x401234)[0].steps[0]
+    demo.machine.k.store(demo.machine.m, step.address, 8, s64(step.entry | 1 << 7))
+    (edit,) = why(demo.machine, find_place(demo.machine), 0x401234, ACCESSES["r"]).cause.edits
     assert (edit.what, edit.new) == ("clear PS", step.entry)
-    cause = demo.why(0x401234, "w").cause
+    cause = why(demo.machine, find_place(demo.machine), 0x401234, ACCESSES["w"]).cause
     assert (cause.field, cause.edits) == ("PS", [])
 
 
@@ -308,9 +322,9 @@ def test_error_codes_tell_fetches_only_where_the_registers_say_so(
 
 @pytest.mark.parametrize(("name", "code"), [("x86_64", 0x14), ("x86_32", 0x4), ("sv39", 12)])
 def test_the_fault_that_is_taken_has_the_code_that_was_foretold(name: str, code: int) -> None:
-    target = open_machine("default" if name == "x86_64" else name)
+    target = boot_named("default" if name == "x86_64" else name)
     machine, va = target.machine, 0x5000
-    foretold = translate(machine, target.place(), va, 2)
+    foretold = translate(machine, find_place(target.machine), va, 2)
     assert foretold.fault is not None
     done = accesses.access(machine, va, 2)
     assert (done.killed, done.code, foretold.fault.code) == (True, code, code)

@@ -171,10 +171,10 @@ def test_translate_foretells_every_access(steps: list[tuple[int, int, int]]) -> 
 @pytest.mark.parametrize("name", ["satp.ppn", "efer.nxe"])
 def test_a_register_that_flushes_nothing_leaves_suspects(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the TLB holds may be stale after the write: the next use looks."""
-    from vmdbg.inspect.target import open_machine
+    from vmdbg.inspect.target import boot_named
     from vmdbg.machine import registers
 
-    made = open_machine("sv39" if name == "satp.ppn" else "default").machine
+    made = boot_named("sv39" if name == "satp.ppn" else "default").machine
     accesses.access(made, 0x404000, READ)
     before = stale(made)
     value = registers.read(made, 0, name)

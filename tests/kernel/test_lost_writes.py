@@ -11,7 +11,7 @@ from vmdbg.debugger import accesses
 from vmdbg.debugger.machine_scope import MachineScope
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
-from vmdbg.inspect.target import open_machine
+from vmdbg.inspect.target import boot_named
 from vmdbg.kernel.calls import processes, regions
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
@@ -143,8 +143,8 @@ def test_check_finds_a_lost_write_before_it_is_swapped_out():
 
 
 def test_what_an_expression_writes_is_not_lost():
-    target = open_machine()
-    scope = MachineScope(target)
+    target = boot_named()
+    scope = MachineScope(target.machine, lambda what, action: action())
     made, va = target.machine, 0x406000
     accesses.access(made, va, READ)
     made.swap_out(1, va)
@@ -156,11 +156,13 @@ def test_what_an_expression_writes_is_not_lost():
 
 
 def test_what_an_expression_writes_to_a_table_makes_the_tlb_suspect():
-    target = open_machine()
+    target = boot_named()
     made, va = target.machine, 0x406000
     accesses.access(made, va, READ)
     address, _ = leaf(made, 1, va)
-    MachineScope(target).write_memory(made.format.kernel_base + address, bytes(8))
+    MachineScope(target.machine, lambda what, action: action()).write_memory(
+        made.format.kernel_base + address, bytes(8)
+    )
     accesses.access(made, va, READ)
     assert made.counts()["tlb-stale"] == 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats import find
-from vmdbg.inspect.target import Simulated
+from vmdbg.inspect.target import boot
 from vmdbg.kernel.calls import processes
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import load_config
@@ -44,7 +44,7 @@ def base(machine: Machine, pid: int) -> int:
 
 
 def test_the_ninth_process_is_refused_and_nothing_changes():
-    machine = Simulated(load_config("partitions")).machine
+    machine = boot(load_config("partitions")).machine
     before = machine.digest()
     with pytest.raises(UserError, match=r"no free partition \(8 of 8 in use\)"):
         machine.spawn("ninth", 0)
@@ -85,7 +85,7 @@ def test_a_fork_copies_what_was_written(small):
     ("va", "outcome"), [(0, 0), (0x3FFFFFFF, 0x3FFFFFFF), (0x40000000, None), (-1, None)]
 )
 def test_an_address_is_below_the_bound_or_faults(va, outcome):
-    machine = Simulated(load_config("partitions")).machine
+    machine = boot(load_config("partitions")).machine
     found = machine.k.translate(machine.m, 0, va, 0)
     expected = -1 if outcome is None else machine.m.cpu[1] + outcome
     assert found == expected
@@ -110,7 +110,7 @@ def test_a_wrong_scheme_says_what_was_expected(tmp_path, line, expected):
 
 @pytest.mark.long
 def test_both_engines_agree(both, ready):
-    one, other = (Simulated(load_config("partitions")).machine for _ in range(2))
+    one, other = (boot(load_config("partitions")).machine for _ in range(2))
     one.run(5000)
     ready(other).run(5000, compiled=True)
     assert one.digest() == other.digest()

@@ -8,7 +8,7 @@ import pytest
 
 from vmdbg.debugger import accesses
 from vmdbg.debugger.time.timeline import Timeline
-from vmdbg.inspect.target import Simulated
+from vmdbg.inspect.target import boot
 from vmdbg.kernel.calls import frame_runs, processes
 from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.calls.syscalls import Mapping, map_region
@@ -26,7 +26,7 @@ READ, WRITE = 0, 1
 
 
 def timeline_of(ram: int) -> Timeline:
-    machine = Simulated(load_config("default").with_({"machine.ram": ram})).machine
+    machine = boot(load_config("default").with_({"machine.ram": ram})).machine
     return Timeline(machine, lambda *_: None, lambda _: True)
 
 
@@ -122,7 +122,7 @@ def test_runs_are_found_taken_and_given_back_as_frame_by_frame(name: str, user_f
 
 
 def test_large_pages_are_zeroed_and_copied_where_they_were_written() -> None:
-    made = Simulated(load_config("default").with_({"machine.ram": 32 * MIB})).machine
+    made = boot(load_config("default").with_({"machine.ram": 32 * MIB})).machine
     made.snapshot()
     size = 2 * MIB
     large(made, size)

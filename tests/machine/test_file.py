@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import InputError, UserError
-from vmdbg.inspect.target import open_machine
+from vmdbg.inspect.target import boot_named
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.file import HASH_BYTES, MAGIC, checksum, load_machine, save_machine
 
 
 @pytest.mark.parametrize("name", ["default", "tutorial16", "x86_32", "sv39", "pressure"])
 def test_a_saved_machine_goes_on_as_if_it_had_not_been(name: str, tmp_path: Path) -> None:
-    machine = open_machine(name).machine
+    machine = boot_named(name).machine
     machine.run(machine.operations + 1500)
     save_machine(machine, str(tmp_path / "m"))
     again = load_machine(str(tmp_path / "m"))
@@ -100,7 +100,7 @@ def mistaken(chance: random.Random, whole: bytes) -> bytes:
 
 def refused_files(folder: Path, name: str, seed: int, count: int) -> int:
     """Loads files that are wrong; how many were refused, each in one line that names the file."""
-    machine = open_machine(name).machine
+    machine = boot_named(name).machine
     machine.run(machine.operations + 100)
     save_machine(machine, str(folder / "m"))
     whole, digest = (folder / "m").read_bytes(), machine.digest()
@@ -134,7 +134,7 @@ def test_many_files_that_are_wrong(name: str, tmp_path: Path) -> None:
 
 
 def test_what_was_expected_is_said(tmp_path: Path) -> None:
-    save_machine(open_machine("tutorial16").machine, str(tmp_path / "m"))
+    save_machine(boot_named("tutorial16").machine, str(tmp_path / "m"))
     whole = (tmp_path / "m").read_bytes()
     for old, new, said in (
         (b'"tutorial16"', b'"tutorial17"', 'machine.format: "tutorial17" is no format'),
@@ -158,7 +158,7 @@ def test_what_was_expected_is_said(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
     """What the chunks unpack to is bounded by what the header says."""
-    save_machine(open_machine("tutorial16").machine, str(tmp_path / "m"))
+    save_machine(boot_named("tutorial16").machine, str(tmp_path / "m"))
     whole = (tmp_path / "m").read_bytes()
     end = whole.index(b"\n", len(MAGIC)) + 1
     data = whole[:end] + zlib.compress(bytes(1 << 28), 9)
@@ -170,7 +170,7 @@ def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    machine = open_machine("tutorial16").machine
+    machine = boot_named("tutorial16").machine
     with pytest.raises(UserError, match="No such file"):
         save_machine(machine, str(tmp_path / "none" / "m"))
     with pytest.raises(UserError, match="No such file"):
@@ -183,7 +183,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_not_replaced_and_a_link_stays(tmp_path: Path) -> None:
-    machine = open_machine("tutorial16").machine
+    machine = boot_named("tutorial16").machine
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="Not a regular file"):
         save_machine(machine, str(tmp_path / "pipe"))
@@ -196,7 +196,7 @@ def test_a_pipe_is_not_replaced_and_a_link_stays(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     """As the limit of a file's size and as a device that is full."""
-    machine = open_machine("tutorial16").machine
+    machine = boot_named("tutorial16").machine
     path = tmp_path / "m"
     save_machine(machine, str(path))
     old = path.read_bytes()
@@ -218,8 +218,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_kill_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
     program = (
         "import sys; from vmdbg.machine.file import save_machine;"
-        "from vmdbg.inspect.target import open_machine;"
-        "m = open_machine('default').machine; save_machine(m, sys.argv[1]); print(flush=True)\n"
+        "from vmdbg.inspect.target import boot_named;"
+        "m = boot_named('default').machine; save_machine(m, sys.argv[1]); print(flush=True)\n"
         "while True: m.run(m.operations + 5); save_machine(m, sys.argv[1])"
     )
     chance = random.Random(2)
@@ -238,7 +238,7 @@ def test_a_kill_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_what_watched_the_machine_is_not_in_the_file(tmp_path: Path) -> None:
-    machine = open_machine("tutorial16").machine
+    machine = boot_named("tutorial16").machine
     machine.grow("log", 1 << 16)
     machine.grow("stops", 5000)
     save_machine(machine, str(tmp_path / "m"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.inspect.target import open_machine
+from vmdbg.inspect.target import boot_named
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.machine.machine import Machine
@@ -64,7 +64,7 @@ def forge(chance: random.Random, machine: Machine) -> str:
 def forged_files(folder: Path, preset: str, seed: int, count: int, run: Callable[[Machine], None]) -> int:
     """Loads forged machines; how many were refused.  One that is taken runs without harm."""
     chance, refused = random.Random(seed), 0
-    machine = open_machine(preset).machine
+    machine = boot_named(preset).machine
     machine.run(machine.operations + 1000)
     good = machine.snapshot()
     path = str(folder / "m")
@@ -126,7 +126,7 @@ def test_two_thousand_wild_numbers(
 )
 def test_check_says_which_number_is_wild(table: str, word: str, number: int, said: str) -> None:
     """And that is all that it says: whoever follows such a number gets lost."""
-    machine = open_machine("default").machine
+    machine = boot_named("default").machine
     row = tables.PROCESS if table == "process" else 0
     getattr(machine.m, table)[row + getattr(tables, word)] = number
     found = check(machine)
@@ -135,7 +135,7 @@ def test_check_says_which_number_is_wild(table: str, word: str, number: int, sai
 
 
 def test_a_list_that_is_a_circle_is_refused(tmp_path: Path) -> None:
-    machine = open_machine("default").machine
+    machine = boot_named("default").machine
     first = machine.m.kernel[tables.KERNEL_FREE]
     machine.m.frame[first * tables.FRAME + tables.FRAME_NEXT] = first
     save_machine(machine, str(tmp_path / "m"))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger.session import Policy
 from vmdbg.errors import UserError
 from vmdbg.machine.config import BY_NAME
 from vmdbg.machine.setting import BOOLEAN
 from vmdbg.shell.boot import open_target
+from vmdbg.shell.permissions import Permissions
 from vmdbg.shell.startup import make_session
 
 FORMAT: dict[str, Any] = {
@@ -125,7 +125,7 @@ def mistaken(chance: random.Random) -> bytes:
 
 def boot(file: Path) -> Any:
     """The target of a session that is started with the file."""
-    session = make_session(io.StringIO(), io.StringIO(), Policy())
+    session = make_session(io.StringIO(), io.StringIO(), Permissions())
     return open_target(session, str(file), "", trusted=True)
 
 

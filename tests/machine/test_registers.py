@@ -6,7 +6,7 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import FAULT_KINDS
-from vmdbg.inspect.target import Simulated, open_machine
+from vmdbg.inspect.target import boot, boot_named
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
@@ -30,17 +30,17 @@ TEXT, DATA = 0x401000, 0x404000
 
 @pytest.fixture
 def x86() -> Machine:
-    return open_machine().machine
+    return boot_named().machine
 
 
 def open_without_numbers() -> Machine:
     """The default machine without PCIDs (CR4.PCIDE = 0)."""
-    return Simulated(load_config("default").with_({"tlb.asids": False})).machine
+    return boot(load_config("default").with_({"tlb.asids": False})).machine
 
 
 @pytest.fixture
 def sv39() -> Machine:
-    return open_machine("sv39").machine
+    return boot_named("sv39").machine
 
 
 def keys(machine: Machine) -> set[int]:
@@ -210,7 +210,7 @@ def test_without_pcids_low_bits_are_ignored_and_bit_63_is_reserved() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("x86_32", 1 << 32), ("tutorial16", 1 << 16)])
 def test_narrower_roots_have_narrower_registers(name: str, value: int) -> None:
-    machine = open_machine(name).machine
+    machine = boot_named(name).machine
     with pytest.raises(UserError, match="are reserved"):
         write(machine, 0, machine.format.root_register, value)
 

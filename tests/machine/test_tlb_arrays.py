@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from vmdbg.errors import InputError, UserError
-from vmdbg.inspect.target import open_machine
+from vmdbg.inspect.target import boot_named
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.file import load_machine, save_machine
@@ -125,7 +125,7 @@ def test_resizing_keeps_the_other_arrays(model: Callable[[str], ModuleType], dat
 
 
 def test_a_resized_machine_is_saved_whole(tmp_path: Path) -> None:
-    machine = open_machine().machine
+    machine = boot_named().machine
     resize_array(machine, 1, 2, 3)
     file = str(tmp_path / "machine")
     save_machine(machine, file)

@@ -320,6 +320,21 @@ class Lives:
             assert not overlaps
             held = self.objects[number][first:] if number else [{} for _ in pages]
             self.spaces[pid].borrow(pages, rights, held, share)
+            if flags & MMAP_POPULATE and rights & 2 and not share:
+                self.own_what_is_there(pid, pages)
+
+    def own_what_is_there(self, pid: int, pages: range) -> None:
+        """Private pages that may be written are copied when they are given at once, as far as there was
+        memory for it (Linux: populate_vma_page_range, FOLL_WRITE)."""
+        for page in pages:
+            held = self.spaces[pid][page].held
+            if held is not None and self.is_there(pid, page):
+                self.spaces[pid][page] = Page(self.spaces[pid][page].rights, dict(held))
+
+    def is_there(self, pid: int, page: int) -> bool:
+        """Whether a leaf maps the page."""
+        root = self.machine.m.process[pid * PROCESS + PROCESS_ROOT]
+        return bool(self.machine.k.walk(self.machine.m, root, page) == ENTRY_LEAF)
 
     def do_large(self, pid: int, where: int, how: int) -> None:
         """A region of large pages, behind the others."""

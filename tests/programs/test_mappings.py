@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from vmdbg.debugger.session import Policy
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.calls.switching import put_on_cpu
 from vmdbg.machine.check.invariants import check
@@ -14,6 +13,7 @@ from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program
 from vmdbg.programs.vmp import parse_vmp
+from vmdbg.shell.permissions import Permissions
 from vmdbg.state.tables import FRAME, FRAME_MAPS
 
 PAGE = 4096
@@ -164,7 +164,7 @@ def test_restricted_no_file_outside_the_programs_folder(folder: Path, name: str)
             str(folder / "in" / "t.vmp"),
             va_bits=48,
             page_size=PAGE,
-            approve=Policy(True, str(folder / "in")).path,
+            approve=Permissions(True, str(folder / "in")).path,
         )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger.session import Session
 from vmdbg.shell.boot import MachineSettings, open_target
+from vmdbg.shell.session import Session
 from vmdbg.shell.startup import make_session
 
 

@@ -11,8 +11,12 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from vmdbg.debugger.session import Policy, Session
 from vmdbg.errors import UserError
+from vmdbg.inspect.target import Target
+from vmdbg.machine.config import load_config
+from vmdbg.machine.machine import Machine
+from vmdbg.shell.permissions import Permissions
+from vmdbg.shell.session import Session
 from vmdbg.shell.startup import make_session
 
 
@@ -48,28 +52,17 @@ class FakeScope:
     def set_register(self, name: str, value: object) -> None:
         self.registers[name] = int(value)  # type: ignore[call-overload]
 
+    def names(self) -> list[str]:
+        return ["$cr3", "buf"]
+
+    def symbolize(self, address: int) -> str:
+        return ""
+
     def symbol(self, name: str) -> int | None:
         return {"buf": 0x1010}.get(name)
 
     def call(self, name: str, arguments: list[object]) -> object:
         return None
-
-
-class FakeTarget:
-    """What commands ask of a target."""
-
-    name = "fake"
-    capabilities = frozenset({"translate"})
-    event_kinds = ("tlb-hit", "tlb-miss", "fault-minor")
-
-    def __init__(self) -> None:
-        self.scope = FakeScope()
-
-    def names(self) -> list[str]:
-        return ["$cr3", "buf"]
-
-    def complete(self, what: str) -> list[str]:
-        return {"pids": ["1", "2"]}.get(what, [])
 
 
 class Shell:
@@ -130,10 +123,11 @@ def make_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
     def make(restricted: bool = False, target: bool = True) -> Shell:
         out, err = io.StringIO(), io.StringIO()
-        session = make_session(out, err, Policy(restricted))
+        session = make_session(out, err, Permissions(restricted))
         sessions.append(session)
         if target:
-            session.target = FakeTarget()
+            session.target = Target(Machine(load_config("tutorial16")), "fake", frozenset({"translate"}))
+            session._machine_scope = FakeScope()  # memory that is easy to tell
         return Shell(session, out, err)
 
     yield make

@@ -15,7 +15,7 @@ import pytest
 from vmdbg.debugger.settings import SHELL_SETTINGS
 from vmdbg.debugger.styles import ROLES
 from vmdbg.errors import UserError
-from vmdbg.inspect.target import Simulated
+from vmdbg.inspect.target import boot
 from vmdbg.machine.config import SETTINGS, load_config
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.history import expand, load_history, save_history
@@ -253,7 +253,7 @@ BOOT = ({"kernel.swapped": ""}, {"kernel.swapped": "", "machine.warm": 3}, {})
 
 
 def test_what_boot_leaves_is_seen() -> None:
-    assert len({Simulated(load_config("default").with_(values)).machine.digest() for values in BOOT}) == 3
+    assert len({boot(load_config("default").with_(values)).machine.digest() for values in BOOT}) == 3
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.name not in BOOT[1]])

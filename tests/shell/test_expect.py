@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vmdbg.shell.expectations import Tally
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -127,7 +129,7 @@ def test_a_quit_keeps_the_totals_and_the_status(run_vmdbg: Run, tmp_path: Path) 
 def test_no_expectation_inside_an_isolated_script(shell, tmp_path: Path) -> None:
     (tmp_path / "here" / "s.vmdbg").write_text("expect -points 100 1\n")
     assert shell.errors("source -isolated s.vmdbg").endswith('No "expect" in an isolated script.\n')
-    assert "tally" not in shell.session.extras
+    assert Tally not in shell.session.kept
 
 
 def test_the_machine_is_asked(run_vmdbg: Run) -> None:

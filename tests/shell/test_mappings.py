@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger.session import Policy
 from vmdbg.shell.boot import open_target
+from vmdbg.shell.permissions import Permissions
 from vmdbg.shell.startup import make_session
 
 
@@ -19,7 +19,7 @@ class Prompt:
 
     def __init__(self, restricted: bool = False, program: str = "") -> None:
         self.out, self.err = io.StringIO(), io.StringIO()
-        self.session = make_session(self.out, self.err, Policy(restricted))
+        self.session = make_session(self.out, self.err, Permissions(restricted))
         self.session.target = open_target(self.session, "", program)
 
     def __call__(self, *lines: str) -> str:

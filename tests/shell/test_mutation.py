@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from vmdbg.debugger.session import Policy, Session
 from vmdbg.machine.config import preset_names
 from vmdbg.shell import interpreter
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.command import FORMAT_LETTERS, Command
 from vmdbg.shell.grammar import parse_arguments
+from vmdbg.shell.permissions import Permissions
+from vmdbg.shell.session import Session
 from vmdbg.shell.startup import make_session
 
 # These leave the process or would read lines that are not there.
@@ -167,7 +168,7 @@ class Bench:
 
     def __init__(self, machine: str) -> None:
         self.out, self.err = io.StringIO(), io.StringIO()
-        self.session: Session = make_session(self.out, self.err, Policy(restricted=True))
+        self.session: Session = make_session(self.out, self.err, Permissions(restricted=True))
         self.session.target = open_target(self.session, machine, "")
         self.session.interpreter.registry.load_all()
         self.parsed = 0

@@ -205,10 +205,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def saved(folder: Path, **values: object) -> None:
     """A saved machine `m.vm` in a folder, its settings changed behind its back; the checksum is right."""
-    from vmdbg.inspect.target import open_machine
+    from vmdbg.inspect.target import boot_named
     from vmdbg.machine.file import HASH_BYTES, MAGIC, checksum, save_machine
 
-    save_machine(open_machine("tutorial16").machine, str(folder / "m.vm"))
+    save_machine(boot_named("tutorial16").machine, str(folder / "m.vm"))
     whole = (folder / "m.vm").read_bytes()
     end = whole.index(b"\n", len(MAGIC))
     header = json.loads(whole[len(MAGIC) : end])

@@ -109,7 +109,7 @@ def test_continue_with_a_count(prompt: Prompt) -> None:
     assert text.startswith("Will ignore next 2 crossings of breakpoint 1.  Continuing.\n")
     assert "6:0" in text
     prompt.run("delete", "start")
-    prompt.session.extras.pop("last stop", None)
+    prompt.session.last_stop = None
     assert prompt.run("continue 2").startswith("Not stopped at any breakpoint; argument ignored.\n")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vmdbg.debugger.time.event_log import read_log
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ACCESS_READ, ENTRY_SWAPPED
+from vmdbg.formats.contract import ACCESS_READ, ENTRY_LEAF, ENTRY_SWAPPED
+from vmdbg.kernel.calls.page_tables import entries, signed
 from vmdbg.kernel.exits import REASON_MEMORY, REASON_REFUSED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
@@ -155,8 +156,6 @@ def swap_out_pages(machine: Machine, count: int) -> int:
 
 def swap_out_process(machine: Machine, pid: int) -> int:
     """Make all pages of a process leave that can; how many did.  UserError if none could."""
-    from vmdbg.kernel.calls.page_tables import signed
-
     form, done = machine.format, 0
     for va in [signed(form, va) for va in resident_pages(machine, pid)]:
         frame = machine.find_page(pid, va)
@@ -171,9 +170,6 @@ def swap_out_process(machine: Machine, pid: int) -> int:
 
 def resident_pages(machine: Machine, pid: int) -> list[int]:
     """The addresses of the base pages of a process that are in memory."""
-    from vmdbg.formats.contract import ENTRY_LEAF
-    from vmdbg.kernel.calls.page_tables import entries
-
     last = len(machine.format.levels) - 1
     return [
         va
@@ -184,8 +180,6 @@ def resident_pages(machine: Machine, pid: int) -> list[int]:
 
 def swap_in(machine: Machine, pid: int, va: int) -> None:
     """Bring the page of `va` of a process back from swap, as a fault would.  UserError if it is not there."""
-    from vmdbg.state.tables import PROCESS_ROOT
-
     k, m, at = machine.k, machine.m, s64(va)
     if k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], at) != ENTRY_SWAPPED:
         raise UserError(f"No page of process {pid} at {va:#x} is in swap.")

@@ -10,10 +10,22 @@ from vmdbg.errors import UserError
 from vmdbg.expressions.values import Value, make_integer, text_of
 from vmdbg.inspect.address_space import page_number
 from vmdbg.inspect.context import check_process, current_cpu, find_place
-from vmdbg.inspect.translate import outcome_of, page_of, walk_tables
+from vmdbg.inspect.notation import Notation
+from vmdbg.inspect.translate import READ, page_of, walk, walk_tables
 from vmdbg.kernel.frames import FRAME_IS_USER
-from vmdbg.state.events import ENTRY_WRITE
-from vmdbg.state.tables import CPU, CPU_ASID, CPU_CODE, CPU_MODE, CPU_PID, FRAME, FRAME_STATE
+from vmdbg.machine.registers import check_write, find_field, names, read, write
+from vmdbg.state.events import BY_NAME, ENTRY_WRITE, FAMILIES
+from vmdbg.state.tables import (
+    CPU,
+    CPU_ASID,
+    CPU_CODE,
+    CPU_MODE,
+    CPU_PID,
+    FRAME,
+    FRAME_STATE,
+    REGION,
+    REGION_START,
+)
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -22,7 +34,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.formats.record import Format
-    from vmdbg.inspect.target import Simulated
     from vmdbg.inspect.translate import Outcome, Walk
     from vmdbg.machine.machine import Machine
 
@@ -33,20 +44,13 @@ FUNCTIONS = ("count", "entry", "offset", "pa", "pfn", "pte", "slot", "sym", "vpn
 WALKING = ("entry", "pa", "pfn", "pte", "slot")  # those that read the tables
 
 
-def at_once(what: str, action: Callable[[], None]) -> None:
-    """How an action is performed where there is no timeline."""
-    action()
-
-
 class MachineScope:
     """The scope of a machine; `perform(text, action)` does what acts, `text` says what it was."""
 
-    def __init__(self, target: Simulated) -> None:
-        self.machine: Machine = target.machine
-        self.bits = target.notation.va_bits
-        self.physical_bits = target.notation.physical_bits
-        self.notation = target.notation
-        self.perform = at_once
+    def __init__(self, machine: Machine, perform: Callable[[str, Callable[[], None]], None]) -> None:
+        self.machine, self.perform = machine, perform
+        self.notation = Notation(machine.format)
+        self.bits, self.physical_bits = self.notation.va_bits, self.notation.physical_bits
         self._registers = frozenset((*register_names(self.machine.format), *COLUMNS, "_cpu", "_operations"))
 
     # -- memory
@@ -121,8 +125,6 @@ class MachineScope:
         """A register of the current CPU or a field of one; None if the machine has no such name."""
         if name not in self._registers:
             return None
-        from vmdbg.machine.registers import find_field, read
-
         m = self.machine.m
         cpu = current_cpu(self.machine)
         if name == "_cpu":
@@ -138,8 +140,6 @@ class MachineScope:
 
     def set_register(self, name: str, value: Value) -> None:
         """Set a register of the current CPU or a field of one: acts.  UserError if it cannot be that."""
-        from vmdbg.machine.registers import check_write, write
-
         cpu, new = current_cpu(self.machine), int(value)
         check_write(self.machine, cpu, name, new)
         self.perform(f"set ${name} = {new:#x}", lambda: write(self.machine, cpu, name, new))
@@ -160,8 +160,6 @@ class MachineScope:
             pid = find_place(self.machine).pid
         except UserError:
             return ""
-        from vmdbg.state.tables import REGION, REGION_START
-
         region = self.machine.k.region_find(self.machine.m, pid, s64(address))
         if not region:
             return ""
@@ -181,8 +179,6 @@ class MachineScope:
     def count(self, arguments: list[Value]) -> Value:
         """`$count("tlb-miss")`: how often a kind of event, or one of a family such as "fault", happened, or
         to process `$count("tlb-miss", 2)`."""
-        from vmdbg.state.events import BY_NAME, FAMILIES
-
         if not 1 <= len(arguments) <= 2:
             raise UserError("You must provide one or two arguments for $count.")
         kind = text_of(arguments[0], self.read_memory)
@@ -197,9 +193,7 @@ class MachineScope:
 
     def look(self, va: int, root: int | None) -> tuple[Walk, Outcome]:
         """The walk of an address by a root table, else by the CPU's, and where it ends."""
-        place = find_place(self.machine, root=root)
-        walk = walk_tables(self.machine, place.root, va)
-        return walk, outcome_of(self.machine, place, walk, 0, check=False)
+        return walk(self.machine, find_place(self.machine, root=root), va, READ)
 
     def call(self, name: str, arguments: list[Value]) -> Value | None:
         """A function of the machine.  UserError if the address is not mapped and the function needs it.
@@ -256,8 +250,6 @@ def make_dirty(machine: Machine, walk: Walk) -> None:
 
 def register_names(form: Format) -> list[str]:
     """Registers and fields of the format, as `machine.registers` has them."""
-    from vmdbg.machine.registers import names
-
     return names(form)
 
 

@@ -63,6 +63,7 @@ class Output:
         self._captures: list[list[str]] = []
         self.log: IO[str] | None = None
         self.log_only = False
+        self.log_name = ""  # of the log file, as it was given
         self.limit: int | None = None  # characters that may still be written
 
     @property

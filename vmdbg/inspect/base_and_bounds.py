@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ALL_RIGHTS, FAULT_BOUNDS
-from vmdbg.hardware.base_and_bounds import BOUND
 from vmdbg.inspect.address_space import spaces
+from vmdbg.inspect.context import bound_of
 from vmdbg.inspect.translate import Fault, Outcome, region_kind
 from vmdbg.kernel.calls.processes import process_name
 from vmdbg.kernel.frames import FRAME_IS_USER
-from vmdbg.state.tables import CPU, FRAME, FRAME_PID, FRAME_STATE, KERNEL_CPU
+from vmdbg.state.tables import FRAME, FRAME_PID, FRAME_STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from vmdbg.inspect.context import Place
     from vmdbg.inspect.translate import Walk
     from vmdbg.machine.machine import Machine
-
-
-def bound_of(machine: Machine) -> int:
-    """The bound of the CPU in use."""
-    return int(machine.m.cpu[machine.m.kernel[KERNEL_CPU] * CPU + BOUND])
 
 
 def outcome(machine: Machine, place: Place, walk: Walk, access: int) -> Outcome:

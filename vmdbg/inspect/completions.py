@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+from vmdbg.inspect.address_space import spaces
+from vmdbg.inspect.machine import describe
+from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.processes import processes
+from vmdbg.machine.config import PRESETS, preset_names
 from vmdbg.state.events import EVENTS
 from vmdbg.state.tables import CPU
 from vmdbg.units import format_size
@@ -27,28 +33,18 @@ def offered(machine: Machine, what: str) -> list[str]:
     if what == "events":
         return [event.name for event in EVENTS]
     if what == "machines":
-        from vmdbg.machine.config import preset_names
-
         return preset_names()
     return []
 
 
 def preset_summary(name: str) -> str:
     """The first line of what a preset's file says of itself."""
-    import os
-
-    from vmdbg.machine.config import PRESETS
-
     with open(os.path.join(PRESETS, name + ".toml"), encoding="utf-8") as file:
         return file.readline().lstrip("# ").strip()
 
 
 def greeting(machine: Machine) -> Iterator[str]:
     """The machine in a line, its first process in another."""
-    from vmdbg.inspect.address_space import spaces
-    from vmdbg.inspect.machine import describe
-    from vmdbg.inspect.notation import Notation
-
     yield f"Machine {machine.config.name}: {describe(machine.config, machine)}."
     rows = processes(machine)
     if not rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.hardware.base_and_bounds import BOUND
 from vmdbg.hardware.tlb import ASID_MASK
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
@@ -50,13 +51,6 @@ def is_alive(machine: Machine, pid: int) -> bool:
     return 0 < pid < rows and machine.m.process[pid * PROCESS + PROCESS_STATE] in ALIVE
 
 
-def check_row(machine: Machine, pid: int) -> int:
-    """`pid`; UserError if there never was such a process."""
-    if not 0 < pid < len(machine.m.process) // PROCESS:
-        raise UserError(f"No process {pid}.", '"ps" lists the processes.')
-    return pid
-
-
 def check_process(machine: Machine, pid: int, ended: bool = False) -> int:
     """`pid`; UserError if there is no such process, or no longer unless `ended`."""
     known = 0 < pid < len(machine.m.process) // PROCESS
@@ -73,6 +67,18 @@ def check_cpu(machine: Machine, cpu: int) -> int:
     if not 0 <= cpu < cpus:
         raise UserError(f"No CPU {cpu}: this machine has {'only CPU 0' if cpus == 1 else f'0..{cpus - 1}'}.")
     return cpu
+
+
+def check_address(machine: Machine, value: int) -> int:
+    """A virtual address, unsigned.  UserError if it does not fit the machine."""
+    form = machine.format
+    unsigned = value & WORD_MASK
+    if not form.sign_extended and unsigned >> form.va_bits:
+        show, last = Notation(form).va, (1 << form.va_bits) - 1
+        raise UserError(
+            f"Address {unsigned:#x} does not fit in {form.va_bits} bits ({show(0)}..{show(last)})."
+        )
+    return unsigned
 
 
 def current_cpu(machine: Machine) -> int:
@@ -153,6 +159,11 @@ def check_root(machine: Machine, root: int) -> int:
         f"A root table is at a multiple of {grain:#x}, not at {show.pa(root)}.",
         f"Its table would be the one at {show.pa(at)}.",
     )
+
+
+def bound_of(machine: Machine) -> int:
+    """The bound register of the CPU in use, where the machine has base and bounds."""
+    return int(machine.m.cpu[machine.m.kernel[KERNEL_CPU] * CPU + BOUND])
 
 
 def controls(machine: Machine, cpu: int) -> list[int]:

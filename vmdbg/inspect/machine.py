@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
 from vmdbg.formats import find
-from vmdbg.inspect.context import MODES
+from vmdbg.inspect.context import MODES, check_cpu
 from vmdbg.inspect.notation import code_words
 from vmdbg.inspect.processes import frame_states, frames
 from vmdbg.inspect.tlb import geometry
@@ -27,7 +28,7 @@ from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from vmdbg.formats.record import Register
@@ -98,7 +99,17 @@ def describe(config: MachineConfig, machine: Machine | None = None) -> str:
     return ", ".join(parts)
 
 
-def registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
+def registers(machine: Machine, cpu: int | None = None, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The registers of a CPU, or of all; those with a name, or all.  UserError if there is none."""
+    chosen = range(machine.config["machine.cpus"]) if cpu is None else [check_cpu(machine, cpu)]
+    rows = [row for number in chosen for row in registers_of(machine, number)]
+    for name in names:
+        if all(row["register"] != name for row in rows):
+            raise UserError(f"Invalid register `{name}'")
+    return [row for row in rows if not names or row["register"] in names]
+
+
+def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     """A row for each register of a CPU: name, value, what it means in words."""
     m, form, row = machine.m, machine.format, cpu * CPU
     code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
@@ -137,6 +148,13 @@ def bits(machine: Machine, cpu: int, fields: Iterable[Register]) -> str:
             number = "" if field.width == 1 else f"={value}" if value < 10 else f"={value:#x}"
             found.append(field.name.rpartition(".")[2] + number)
     return f"[ {' '.join(found)} ]" if found else "[ ]"
+
+
+def all_frames(machine: Machine) -> tuple[Iterator[dict[str, Any]], list[str]]:
+    """Rows of frames, and a line that sums up."""
+    states = frame_states(machine)
+    total = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    return frame_runs(machine), [f"{sum(states.values())} frames: {total}."]
 
 
 def frame_runs(machine: Machine) -> Iterator[dict[str, Any]]:

@@ -189,6 +189,17 @@ def mappers(machine: Machine, frame: int) -> list[dict[str, Any]]:
     return rows
 
 
+def all_mappers(machine: Machine, pfn: int | None, root: int | None = None) -> list[dict[str, Any]]:
+    """A row for each entry that maps a frame; without one, of every frame that several entries map.
+
+    By the kernel's reverse map, or by the entries of the tree below a root.
+    """
+    if root is not None:
+        return tree_mappers(machine, root, pfn)
+    frames = shared_frames(machine, 2) if pfn is None else [frame_number(machine, pfn)]
+    return [row for frame in frames for row in mappers(machine, frame)]
+
+
 def tree_mappers(machine: Machine, root: int, pfn: int | None) -> list[dict[str, Any]]:
     """As `mappers`, by the entries of the tree below a root: those that map a frame, if only as one of a
     large page; without a frame those that map one which another of them maps, too."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from vmdbg.formats.contract import ENTRY_SWAPPED
 from vmdbg.inspect.address_space import measured
-from vmdbg.inspect.notation import rights_text
+from vmdbg.inspect.context import check_process, current_cpu, current_pid
+from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.calls.processes import badness, live_processes, process_name
 from vmdbg.kernel.frames import FRAME_STATES
 from vmdbg.kernel.scheduler import PROCESS_IS_FREE, PROCESS_STATES
+from vmdbg.machine.check.invariants import check
 from vmdbg.state import events
 from vmdbg.state.tables import (
     CACHE,
@@ -87,6 +91,13 @@ def processes(machine: Machine, ended: bool = False) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def current_process(machine: Machine) -> dict[str, Any] | None:
+    """The row of the current process, with its CPU; None without one."""
+    pid = current_pid(machine)
+    row = next((row for row in processes(machine) if row["pid"] == pid), None)
+    return None if row is None else {**row, "cpu": current_cpu(machine)}
 
 
 def scores(machine: Machine) -> list[dict[str, Any]]:
@@ -192,14 +203,17 @@ def slot_keepers(machine: Machine, live: list[int]) -> dict[int, tuple[int, int]
     return found
 
 
-def counters(machine: Machine, pid: int | None) -> list[Row]:
-    """A row for each kind of event that happened."""
+def counters(machine: Machine, pid: int | None = None) -> tuple[list[Row], list[str]]:
+    """A row for each kind of event that happened, to a process that may have ended; and lines that sum up.
+    UserError if there was no such process."""
+    if pid is not None:
+        check_process(machine, pid, ended=True)
     counts = machine.counts(pid)
     return [
         {"event": event.name, "count": counts[event.name], "help": event.help}
         for event in events.EVENTS
         if event.name in counts
-    ]
+    ], rates(machine, pid)
 
 
 def rates(machine: Machine, pid: int | None) -> list[str]:
@@ -231,6 +245,11 @@ def rates(machine: Machine, pid: int | None) -> list[str]:
     return lines
 
 
+def slots_of(machine: Machine, pid: int | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of slots, of all processes or of one, and a line that sums up."""
+    return [row for row in slots(machine) if pid in (None, row["pid"])], [slot_summary(machine)]
+
+
 def slot_summary(machine: Machine) -> str:
     """How much of the swap area is in use."""
     total = len(machine.m.slot) // SLOT - 1
@@ -238,7 +257,14 @@ def slot_summary(machine: Machine) -> str:
 
 
 def all_regions(machine: Machine, pid: int | None) -> Iterator[dict[str, Any]]:
-    """A row for each region of each process, or of one."""
+    """A row for each region of each process, or of one.  UserError if there is no such process."""
+    if pid is not None:
+        check_process(machine, pid)
+    return regions_of(machine, pid)
+
+
+def regions_of(machine: Machine, pid: int | None) -> Iterator[dict[str, Any]]:
+    """`all_regions`, of a process that is there."""
     for process in processes(machine):
         if pid in (None, process["pid"]):
             for space in measured(machine, process["pid"], process["root"]):
@@ -261,11 +287,6 @@ def violations(machine: Machine, tlb_only: bool = False) -> list[tuple[str, str]
 
     `tlb_only`: of the TLBs alone, what their CPUs owe to drop as well.
     """
-    import re
-
-    from vmdbg.inspect.notation import Notation
-    from vmdbg.machine.check.invariants import check
-
     m, k, show = machine.m, machine.k, Notation(machine.format)
 
     def number(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_BUS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.inspect.notation import kind_word
+from vmdbg.inspect.notation import Notation, kind_word
 from vmdbg.inspect.translate import where
 from vmdbg.units import WORD_MASK, format_size, s64
 
@@ -12,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.inspect.notation import Notation
     from vmdbg.machine.machine import Machine
 
 
@@ -23,6 +22,16 @@ def find_level(machine: Machine, name: str) -> int:
             return depth
     names = ", ".join(level.name for level in machine.format.levels)
     raise UserError(f'No level "{name}".', f"{machine.format.name} has {names}.")
+
+
+def described(machine: Machine, entry: int, level: str) -> tuple[str, list[dict[str, Any]]]:
+    """An entry in a line, and its fields; `level` "" is the last.  UserError if it is too wide."""
+    form = machine.format
+    depth = find_level(machine, level) if level else len(form.levels) - 1
+    entry &= WORD_MASK
+    if entry >> 8 * form.entry_bytes:
+        raise UserError(f"Entry {entry:#x} does not fit in {form.entry_bytes} bytes.")
+    return title(machine, Notation(form), entry, depth), fields(machine, entry, depth)
 
 
 def classified(machine: Machine, entry: int, depth: int) -> int:

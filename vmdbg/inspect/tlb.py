@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
 from vmdbg.hardware.tlb import (
     ASID_MASK,
     KEY_ASID,
@@ -14,7 +15,7 @@ from vmdbg.hardware.tlb import (
 )
 from vmdbg.inspect.address_space import canonical_form
 from vmdbg.inspect.cached import disagreement, table_disagreement
-from vmdbg.inspect.context import is_alive
+from vmdbg.inspect.context import check_asid, check_cpu, is_alive
 from vmdbg.inspect.tlb_rows import array_names, first_arrays
 from vmdbg.inspect.translate import READ, walk_tables
 from vmdbg.kernel.shootdown import owed_since
@@ -86,8 +87,22 @@ def cached_entries(
 ) -> Iterator[Cached]:
     """Every entry of every array, checked; of one level, CPU or address space where asked.
 
-    With `walk` those of the page-walk caches: their level is 0, and what they hold are tables.
+    With `walk` those of the page-walk caches: their level is 0, and what they hold are tables.  UserError
+    if there is no such level, CPU or number.
     """
+    if level not in (None, 1, 2):
+        raise UserError(f"No TLB level {level}: expected 1 or 2.")
+    if cpu is not None:
+        check_cpu(machine, cpu)
+    if asid is not None:
+        check_asid(asid)
+    return every_entry(machine, level, cpu, asid, walk)
+
+
+def every_entry(
+    machine: Machine, level: int | None, cpu: int | None, asid: int | None, walk: bool
+) -> Iterator[Cached]:
+    """`cached_entries`, of numbers that were checked."""
     m = machine.m
     spaces = roots_by_asid(machine)
     names = array_names(machine)

@@ -15,8 +15,8 @@ from vmdbg.formats.contract import (
     FAULT_NON_CANONICAL,
     FAULT_PROTECTION,
 )
-from vmdbg.inspect.context import controls
-from vmdbg.inspect.notation import Notation, rights_text
+from vmdbg.inspect.context import bound_of, controls
+from vmdbg.inspect.notation import Notation, kind_word, rights_text
 from vmdbg.kernel.calls import regions
 from vmdbg.state.tables import (
     CONTROL_STEPS,
@@ -36,11 +36,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.formats.record import Field, Register
+    from vmdbg.formats.record import Field, Format, Register
     from vmdbg.inspect.context import Place
     from vmdbg.machine.machine import Machine
 
 READ, WRITE, FETCH = 0, 1, 2
+ACCESSES = {"r": READ, "w": WRITE, "x": FETCH}
 ACCESS_WORDS = ("read", "write", "fetch")
 
 
@@ -169,6 +170,12 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
     if cpu is not None and m.cpu[cpu * CPU + CPU_RESERVED]:
         kind = k.recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
     return Walk(va & WORD_MASK, root, kind, [] if form.bounded else steps_read(machine, 0))
+
+
+def walk(machine: Machine, place: Place, va: int, access: int = READ) -> tuple[Walk, Outcome]:
+    """What the tables say of an address: the walk, and where it leads if every right were there."""
+    found = walk_tables(machine, place.root, va, place.cpu)
+    return found, outcome_of(machine, place, found, access, check=False)
 
 
 def steps_read(machine: Machine, first: int) -> list[Step]:
@@ -325,3 +332,38 @@ def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:
         return None
     region = machine.k.region_find(machine.m, pid, s64(va))
     return regions.region_kind(machine.k, region) if region else ""
+
+
+def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]:
+    """A walk as JSON shows it."""
+    data = outcome.data()
+    for key in ("access", "mode", "via", "walk_cache", "stale"):
+        del data[key]
+    steps = [
+        {
+            "level": step.level,
+            "index": step.index,
+            "entry_address": step.address,
+            "entry": step.entry,
+            "kind": kind_word(step.kind, step.entry),
+            "linux": machine.format.levels[step.depth].linux,
+            "flags": step.flags,
+            "rights": rights_text(step.rights),
+        }
+        for step in found.steps
+    ]
+    head = {"va": found.va, "format": machine.format.name, "root": found.root & WORD_MASK}
+    if machine.format.bounded:
+        head["bound"] = bound_of(machine)
+    return {**head, "steps": steps, **data}
+
+
+def linux_names(form: Format) -> list[str]:
+    """Linux's five levels; a dash before those that a format lacks."""
+    own = [level.linux for level in form.levels]
+    return [name if name in own else f"-{name}" for name in ("pgd", "p4d", "pud", "pmd", "pte")]
+
+
+def byte_at(machine: Machine, pa: int) -> int:
+    """A byte of physical memory; 255 outside every bank."""
+    return int(machine.k.load(machine.m, pa, 1)) & 255

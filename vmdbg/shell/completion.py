@@ -6,7 +6,7 @@ from vmdbg.errors import UserError
 from vmdbg.machine.setting import FILENAME, OPTIONAL_FILENAME
 from vmdbg.shell.command import FORMAT_LETTERS
 from vmdbg.shell.grammar import first_word, looks_like_option, split_words, word_length
-from vmdbg.shell.kinds import complete_file
+from vmdbg.shell.text_completion import complete_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
     from vmdbg.shell.command import Command
     from vmdbg.shell.registry import Node, Registry
+    from vmdbg.shell.session import Session
 
 
-def complete_line(session: Any, text: str) -> list[str]:
+def complete_line(session: Session, text: str) -> list[str]:
     """Every full line that may continue `text`, sorted."""
     start, words = complete_word(session, text)
     return sorted({text[:start] + word for word in words})
 
 
-def complete_word(session: Any, text: str) -> tuple[int, list[str]]:
+def complete_word(session: Session, text: str) -> tuple[int, list[str]]:
     """Where the word at the end of `text` starts, and the words that may stand there."""
     registry: Registry = session.interpreter.registry
     registry.load_all()
@@ -99,7 +100,7 @@ def is_short(alias: str, name: str) -> bool:
     return len(alias) <= 2 or name.startswith(alias)
 
 
-def complete_form(session: Any, node: Node, text: str, slash: int) -> tuple[int, list[str]]:
+def complete_form(session: Session, node: Node, text: str, slash: int) -> tuple[int, list[str]]:
     """Forms after the slash, or what follows them.  Format letters are whole as they are."""
     command = node.declared()
     typed = text[slash + 1 :]
@@ -115,7 +116,7 @@ def complete_form(session: Any, node: Node, text: str, slash: int) -> tuple[int,
     return slash + 1 + start, [name for name in command.forms if name.startswith(typed[start:])]
 
 
-def complete_arguments(session: Any, node: Node, text: str, position: int) -> tuple[int, list[str]]:
+def complete_arguments(session: Session, node: Node, text: str, position: int) -> tuple[int, list[str]]:
     """Options and arguments of a command whose words end at `position`."""
     target = node.target
     if target.setting is not None and target.command is None:

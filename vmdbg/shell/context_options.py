@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.inspect.context import find_place
 from vmdbg.shell.command import Option
 from vmdbg.shell.kinds import ASID, CPU, PHYSICAL, PROCESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from vmdbg.debugger.session import Session
+    from vmdbg.inspect.context import Place
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 PID = Option("-pid", PROCESS, help="in that process instead of the one on the CPU")
 ROOT = Option("-root", PHYSICAL, help="by the root table at that physical address, without a TLB")
@@ -24,7 +24,7 @@ PLACE = (PID, ROOT, ON_CPU, IN_ASID)
 MODES = (AS_USER, AS_KERNEL)
 
 
-def place_of(session: Session, args: Args) -> Any:
+def place_of(session: Session, args: Args) -> Place:
     """The place that the options name; see `vmdbg.inspect.context`.  UserError if two contradict."""
     given = args.__dict__
     if given.get("pid") is not None and given.get("root") is not None:
@@ -32,6 +32,6 @@ def place_of(session: Session, args: Args) -> Any:
     if given.get("u") and given.get("k"):
         raise UserError('"-u" and "-k" exclude one another.')
     mode = 1 if given.get("k") else 0 if given.get("u") else None
-    return session.target.place(
-        given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid"), mode
+    return find_place(
+        session.machine, given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid"), mode
     )

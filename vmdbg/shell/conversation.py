@@ -16,8 +16,8 @@ from vmdbg.shell.toolbar import toolbar_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.script import Source
+    from vmdbg.shell.session import Session
 
 MOST_FAILURES = 3  # of the line editor in a row; then lines are read without it
 

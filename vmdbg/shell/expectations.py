@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 ARROW = " => "
 CONDITION = re.compile(
@@ -48,7 +48,7 @@ class Tally:
     @property
     def tap(self) -> bool:
         """Whether the Test Anything Protocol is spoken."""
-        return bool(self._session.extras.get("tap"))
+        return self._session.tap
 
     def add(self, outcome: Outcome) -> list[str]:
         """Counts one; the lines that tell of it."""
@@ -80,10 +80,7 @@ class Tally:
 
 def tally_of(session: Session) -> Tally:
     """The tally of a session, made by the first expectation."""
-    found = session.extras.get("tally")
-    if found is None:
-        found = session.extras["tally"] = Tally(session)
-    return found
+    return session.state(Tally, lambda: Tally(session))
 
 
 def check(session: Session, text: str, points: int) -> Outcome:

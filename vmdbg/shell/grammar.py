@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.shell.command import Argument, Command, Option
+    from vmdbg.shell.session import Session
 
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 OPERATORS = frozenset(
@@ -170,7 +171,7 @@ def form_names(command: Command, text: str) -> list[str]:
     raise UserError(f'"{command.name}" has no form "/{text}".', f"Its forms are {allowed}.")
 
 
-def parse_arguments(session: Any, command: Command, rest: str, invoked: str = "") -> Args:
+def parse_arguments(session: Session, command: Command, rest: str, invoked: str = "") -> Args:
     """The arguments of a command from what follows its words.  UserError for what does not fit."""
     form, flags, letters, text = split_form(command, rest)
     args = Args(form=form, flags=flags, format=letters, text=text, invoked=invoked or command.name)
@@ -198,14 +199,12 @@ def looks_like_option(word: str) -> bool:
     return len(word) > 1 and word[0] == "-" and word[1].isalpha()
 
 
-def take_leading_options(session: Any, command: Command, values: dict[str, Any], text: str) -> str:
+def take_leading_options(session: Session, command: Command, values: dict[str, Any], text: str) -> str:
     """Options before raw text, ended by `--` or by the first other word; the text after them.
 
     Before an expression they are options only if a `--` ends them, as in GDB: `p -elements` negates a name.
     """
-    from vmdbg.shell.kinds import REST_EXPRESSION
-
-    if command.arguments[0].kind is REST_EXPRESSION and not has_delimiter(text):
+    if command.arguments[0].kind.minus and not has_delimiter(text):
         return text
     while command.options and text.startswith("-"):
         end = word_end(text, 0, " \t")
@@ -214,7 +213,7 @@ def take_leading_options(session: Any, command: Command, values: dict[str, Any],
             return text[end:].strip()
         option = command.option(word)
         if option is None:
-            if command.arguments[0].kind is REST_EXPRESSION:
+            if command.arguments[0].kind.minus:
                 raise UserError(f"Unrecognized option at: {text}")
             return text
         text = text[end:].strip()
@@ -234,7 +233,7 @@ def has_delimiter(text: str) -> bool:
     return text.startswith("-") and "--" in text.split()
 
 
-def take_options(session: Any, command: Command, values: dict[str, Any], text: str) -> list[str]:
+def take_options(session: Session, command: Command, values: dict[str, Any], text: str) -> list[str]:
     """Options anywhere among the words (until `--`); the other words, in order."""
     words = split_words(text, " \t,")
     plain: list[tuple[int, str]] = []
@@ -260,7 +259,7 @@ def take_options(session: Any, command: Command, values: dict[str, Any], text: s
     return [word for _, word in join_operators(plain, text)]
 
 
-def assign(session: Any, command: Command, values: dict[str, Any], words: list[str]) -> None:
+def assign(session: Session, command: Command, values: dict[str, Any], words: list[str]) -> None:
     """Gives the words to the arguments in order."""
     arguments = list(command.arguments)
     position = 0
@@ -295,7 +294,7 @@ def leaves_out(argument: Argument, word: str, later: list[Argument], left: int) 
     return argument.kind.matches is None and any(o.kind.matches and o.kind.matches(word) for o in later)
 
 
-def parse_word(session: Any, argument: Argument, word: str) -> Any:
+def parse_word(session: Session, argument: Argument, word: str) -> Any:
     """The value of one word; expressions keep their quotes."""
     return argument.kind.parse(session, word if argument.kind.expression else unquote(word))
 

@@ -9,7 +9,7 @@ from vmdbg.units import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 HISTORY_FILE = ".vmdbg_history"
 
@@ -17,7 +17,7 @@ HISTORY_FILE = ".vmdbg_history"
 def history_path(session: Session) -> str:
     """The history file; empty for none."""
     name = os.path.expanduser(session.settings.string("history filename"))
-    return "" if session.policy.restricted else name
+    return "" if session.permissions.restricted else name
 
 
 def watch_history(session: Session) -> None:

@@ -1,5 +1,6 @@
 """Executes command lines: look-up, trace, hooks, arguments, the command, its result; and blocks."""
 
+# Long: one class, whose methods are the stages of a line.
 from __future__ import annotations
 
 import sys
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.registry import Registry
+    from vmdbg.shell.session import Session
     from vmdbg.views.result import Result
 
 NOT_TOP_LEVEL = "This command cannot be used at the top level."
@@ -73,6 +74,7 @@ class Interpreter:
         self.running = ""  # the innermost command, as it was typed
         self.isolated = False
         self.history: list[str] = []
+        self.history_shown = 0  # where `show commands +` goes on
         self._hooks: set[str] = set()
 
     # -- lines
@@ -147,6 +149,12 @@ class Interpreter:
     def find(self, text: str) -> tuple[Node, str]:
         """The command of a line and the rest of the line; settings belong to `set` and `show`."""
         return self.registry.command_of(text, self.session.settings)
+
+    def complete(self, text: str) -> list[str]:
+        """Every full line that may continue `text`, sorted."""
+        from vmdbg.shell.completion import complete_line
+
+        return complete_line(self.session, text)
 
     def relaunch(self) -> str:
         """The command before the running one, for `with` and `pipe` that are given none."""

@@ -11,6 +11,7 @@ from vmdbg.shell.text_completion import (
     complete_catch,
     complete_condition,
     complete_expression,
+    complete_file,
     complete_pipe,
     complete_printf,
     complete_shell,
@@ -19,6 +20,7 @@ from vmdbg.shell.text_completion import (
     complete_stops,
     complete_type_expression,
     last_word,
+    words_of_machine,
 )
 from vmdbg.units import parse_size
 
@@ -27,98 +29,85 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    Complete = Callable[[Any, str], Iterable[str]]
+    from vmdbg.shell.session import Session
+
+    Complete = Callable[[Session, str], Iterable[str]]
 
 
 class Kind:
     """One kind of argument.  `matches(text)` says whether a word could be one: used to leave an
-    optional argument out when the word belongs to a later one."""
+    optional argument out when the word belongs to a later one.  `minus`: what begins with "-" is one, not
+    an option."""
 
-    __slots__ = ("_complete", "_parse", "expression", "label", "matches", "name", "rest")
+    __slots__ = ("_complete", "_parse", "expression", "label", "matches", "minus", "name", "rest")
 
     def __init__(
         self,
         name: str,
-        parse: Callable[[Any, str], Any],
+        parse: Callable[[Session, str], Any],
         complete: Complete | None = None,
         *,
         label: str = "",
         rest: bool = False,
         expression: bool = False,
+        minus: bool = False,
         matches: Callable[[str], bool] | None = None,
     ) -> None:
         self.name, self._parse, self._complete = name, parse, complete
         self.label, self.rest, self.expression, self.matches = label, rest, expression, matches
+        self.minus = minus
 
-    def parse(self, session: Any, text: str) -> Any:
+    def parse(self, session: Session, text: str) -> Any:
         """The value of `text`."""
         return self._parse(session, text)
 
-    def complete(self, session: Any, text: str) -> list[str]:
+    def complete(self, session: Session, text: str) -> list[str]:
         """Words that start with `text` and may stand here."""
         return sorted(self._complete(session, text)) if self._complete else []
 
 
-def _text(session: Any, text: str) -> str:
+def _text(session: Session, text: str) -> str:
     return text
 
 
-def _integer(session: Any, text: str) -> int:
+def _integer(session: Session, text: str) -> int:
     return int(session.integer(text))
 
 
-def _size(session: Any, text: str) -> int:
+def _size(session: Session, text: str) -> int:
     try:
         return parse_size(text)
     except UserError:
         return int(session.integer(text))
 
 
-def _address(session: Any, text: str) -> int:
+def _address(session: Session, text: str) -> int:
     return int(session.address(text))
 
 
-def complete_location(session: Any, text: str) -> list[str]:
+def complete_location(session: Session, text: str) -> list[str]:
     """Names of the program, its labels and processes too, for the word at the end of `text`."""
-    program = getattr(getattr(session.target, "machine", None), "program", None)
+    program = session.machine.program if session.target is not None else None
     start = last_word(text, "_")
     places = program.places if program is not None else ()
     found = {text[:start] + name for name in places if name.startswith(text[start:])}
     return [*(found | set(complete_expression(session, text)))]
 
 
-def complete_file(session: Any, text: str) -> list[str]:
-    """Files and folders (these end with a slash)."""
-    import os
-
-    folder, _, start = text.rpartition("/")
-    try:
-        entries = list(os.scandir(session.policy.path(folder + "/") if "/" in text else "."))
-    except (OSError, UserError):
-        return []
-    names = [e.name + "/" if e.is_dir() else e.name for e in entries if e.name.startswith(start)]
-    lead = folder + "/" if "/" in text else ""
-    return [lead + name for name in names if start.startswith(".") or not name.startswith(".")]
-
-
-def complete_command(session: Any, text: str) -> list[str]:
+def complete_command(session: Session, text: str) -> list[str]:
     """A whole command line."""
-    from vmdbg.shell.completion import complete_line
-
-    return complete_line(session, text)
+    return session.interpreter.complete(text)
 
 
-def complete_with(session: Any, text: str) -> list[str]:
+def complete_with(session: Session, text: str) -> list[str]:
     """A setting with its value, then `--` and a command line."""
-    from vmdbg.shell.completion import complete_line
-
     before, dashes, after = text.partition("-- ")
     if dashes:
-        return [before + dashes + line for line in complete_line(session, after.lstrip())]
-    return [line[len("set ") :] for line in complete_line(session, "set " + text)]
+        return [before + dashes + line for line in session.interpreter.complete(after.lstrip())]
+    return [line[len("set ") :] for line in session.interpreter.complete("set " + text)]
 
 
-def complete_alias(session: Any, text: str) -> list[str]:
+def complete_alias(session: Session, text: str) -> list[str]:
     """`NAME = COMMAND`: the command on the right."""
     before, equals, after = text.partition("=")
     if not equals:
@@ -127,7 +116,7 @@ def complete_alias(session: Any, text: str) -> list[str]:
     return [lead + line for line in complete_command(session, after.lstrip())]
 
 
-def _setting_path(session: Any, text: str) -> list[str]:
+def _setting_path(session: Session, text: str) -> list[str]:
     return [
         " ".join(setting.words)
         for setting in session.settings
@@ -136,11 +125,10 @@ def _setting_path(session: Any, text: str) -> list[str]:
 
 
 def _from_target(what: str) -> Complete:
-    """Completion by the target: `target.complete(what)` gives all words of that sort."""
+    """Completion by the target's machine, which has all words of that sort."""
 
-    def complete(session: Any, text: str) -> list[str]:
-        offered = getattr(session.target, "complete", None)
-        return [str(word) for word in offered(what) if str(word).startswith(text)] if offered else []
+    def complete(session: Session, text: str) -> list[str]:
+        return [word for word in words_of_machine(session, what) if word.startswith(text)]
 
     return complete
 
@@ -148,7 +136,7 @@ def _from_target(what: str) -> Complete:
 def choice(*words: str, label: str = "") -> Kind:
     """One of a few words, by a unique prefix."""
 
-    def parse(session: Any, text: str) -> str:
+    def parse(session: Session, text: str) -> str:
         found = [text] if text in words else [word for word in words if word.startswith(text)]
         if len(found) == 1:
             return found[0]
@@ -156,7 +144,7 @@ def choice(*words: str, label: str = "") -> Kind:
             raise UserError(f'Ambiguous item "{text}".')
         raise UserError(f'Undefined item: "{text}".', f"Valid arguments are {', '.join(words)}.")
 
-    def complete(session: Any, text: str) -> Iterable[str]:
+    def complete(session: Session, text: str) -> Iterable[str]:
         return [word for word in words if word.startswith(text)]
 
     def matches(text: str) -> bool:
@@ -168,7 +156,7 @@ def choice(*words: str, label: str = "") -> Kind:
 def letters(allowed: Sequence[str], name: str, label: str) -> Kind:
     """One of a few exact words, such as r, w, x."""
 
-    def parse(session: Any, text: str) -> str:
+    def parse(session: Session, text: str) -> str:
         if text not in allowed:
             raise UserError(f'Undefined item: "{text}".', f"Valid arguments are {', '.join(allowed)}.")
         return text
@@ -182,11 +170,10 @@ def letters(allowed: Sequence[str], name: str, label: str) -> Kind:
     )
 
 
-def _event(session: Any, text: str) -> str:
-    kinds = getattr(session.target, "event_kinds", None)
-    if kinds is None:
+def _event(session: Session, text: str) -> str:
+    if session.target is None:
         return text
-    names = [str(kind) for kind in kinds]
+    names = words_of_machine(session, "events")
     found = [text] if text in names else [name for name in names if name.startswith(text)]
     if len(found) == 1:
         return found[0]
@@ -203,7 +190,7 @@ def near_hint(word: str, names: Iterable[str]) -> str:
     return f'Did you mean "{near[0]}"?' if near else ""
 
 
-def _setting(session: Any, text: str) -> str:
+def _setting(session: Session, text: str) -> str:
     setting = session.settings.find(text)
     if setting is None:
         raise UserError(f'Undefined set command: "{text}".  Try "help set".')
@@ -234,7 +221,7 @@ WITH_LINE = Kind(
 DEFINITION = Kind("definition", _text, complete_alias, rest=True)
 REST = Kind("text", _text, rest=True)
 LOCATION = Kind("location", _text, complete_location, label="LOCATION", rest=True)
-REST_EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", rest=True)
+REST_EXPRESSION = Kind("expression", _text, complete_expression, label="EXPR", rest=True, minus=True)
 REST_FILE = Kind("file", _text, complete_file, label="FILE", rest=True)
 TYPE_EXPRESSION = Kind("expression or type", _text, complete_type_expression, label="EXP", rest=True)
 PRINTF = Kind("format and expressions", _text, complete_printf, rest=True)

@@ -8,15 +8,14 @@ from vmdbg.errors import BoundReached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.machine.config import MachineConfig
+    from vmdbg.shell.session import Session
 
 OUTPUT_CHARACTERS = 16 << 20
 SECONDS = 120
 MEMORY_BYTES = 4 << 30
 FILE_BYTES = 64 << 20
 LEAST = 0.001  # seconds that remain where none do: a timer of 0 never ends
-TORN = "torn"  # key of the session's extras: time ran out while the machine ran
 
 
 def bound(session: Session, seconds: float | None = None) -> None:
@@ -27,12 +26,12 @@ def bound(session: Session, seconds: float | None = None) -> None:
     import signal
 
     def out_of_time(number: int, frame: object) -> None:
-        session.extras[TORN] = session.runs
+        session.torn = session.runs
         session.output.error("Time limit reached.")
         raise BoundReached(1)
 
     signal.signal(signal.SIGALRM, out_of_time)
-    if session.policy.restricted:
+    if session.permissions.restricted:
         import resource
 
         session.output.limit = OUTPUT_CHARACTERS
@@ -56,7 +55,7 @@ def limit_memory(most: int) -> None:
 
 def make_room(session: Session, config: MachineConfig) -> None:
     """In a restricted session: the tables of this machine, and of one more like it, do not count."""
-    if session.policy.restricted:
+    if session.permissions.restricted:
         from vmdbg.machine import boot
         from vmdbg.state.tables import TABLES, buffer_size
 
@@ -80,13 +79,13 @@ class Allowance:
         self.before = signal.getsignal(signal.SIGALRM)
         self.started = time.monotonic()
         seconds = self.seconds
-        if self.session.policy.restricted and not self.inside:
+        if self.session.permissions.restricted and not self.inside:
             self.session.output.limit = OUTPUT_CHARACTERS
             seconds = SECONDS if seconds is None else seconds
         if self.inside and self.left:
             seconds = self.left if seconds is None else min(seconds, self.left)
         if seconds is not None:
-            if not self.session.policy.restricted:
+            if not self.session.permissions.restricted:
                 bound(self.session)
             signal.setitimer(signal.ITIMER_REAL, max(LEAST, seconds))
 

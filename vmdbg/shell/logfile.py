@@ -6,7 +6,7 @@ from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 
 def watch_logging(session: Session) -> None:
@@ -20,7 +20,7 @@ def start(session: Session) -> None:
     """Opens the log file."""
     output = session.output
     if output.log is not None:
-        output.line(f"Already logging to {session.extras['log_name']}.")
+        output.line(f"Already logging to {session.output.log_name}.")
         return
     if session.interpreter.isolated:
         raise UserError("No logging in an isolated script.")
@@ -28,7 +28,7 @@ def start(session: Session) -> None:
     overwrite, only = session.settings.flag("logging overwrite"), session.settings.flag("logging redirect")
     try:
         log = open(  # noqa: SIM115 - it stays open
-            session.policy.writing(name),
+            session.permissions.writing(name),
             "w" if overwrite else "a",
             encoding="utf-8",
             errors="surrogateescape",
@@ -37,7 +37,7 @@ def start(session: Session) -> None:
         raise UserError(f"set logging: {error.strerror}.") from None
     if session.from_tty:
         output.line(f"{'Redirecting' if only else 'Copying'} output to {name}.")
-    session.extras["log_name"] = name
+    output.log_name = name
     output.log, output.log_only = log, only
 
 
@@ -54,13 +54,13 @@ def stop(session: Session) -> None:
     except OSError as error:
         output.warning(f"The log may not be whole: {error.strerror}.")
     if session.from_tty:
-        output.line(f"Done logging to {session.extras['log_name']}.")
+        output.line(f"Done logging to {session.output.log_name}.")
 
 
 def warn(session: Session) -> None:
     """A change while logging has no effect yet."""
     if session.output.log is not None:
         session.output.warning(
-            f"Currently logging to {session.extras['log_name']}.  "
+            f"Currently logging to {session.output.log_name}.  "
             "Turn the logging off and on to make the new setting effective."
         )

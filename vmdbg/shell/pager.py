@@ -11,7 +11,7 @@ from vmdbg.errors import Quit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 PAGER_PROMPT = "--Type <RET> for more, q to quit, c to continue without paging--"
 

@@ -8,7 +8,7 @@ from vmdbg.shell.script import StreamSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 
 def piped_source(session: Session) -> StreamSource:

@@ -10,7 +10,7 @@ from vmdbg.shell.script import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 
 class PlainSource(Source):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 BELOW = "noreverse {}"  # the toolbar, in the colours of the role
 
@@ -125,7 +125,7 @@ class TerminalSource(Source):
             style=DynamicStyle(lambda: prompt_style(session)),
             include_default_pygments_style=False,
             key_bindings=bindings(CompletionList(self.show_below), self.paste),
-            enable_open_in_editor=not session.policy.restricted,
+            enable_open_in_editor=not session.permissions.restricted,
             enable_suspend=True,
             output=output,
         )

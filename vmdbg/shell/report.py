@@ -11,7 +11,7 @@ USAGE = "Usage: "
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 
 def report(session: Session, error: BaseException) -> None:
@@ -50,13 +50,13 @@ def bug_line(session: Session, error: BaseException) -> str:
     import tempfile
     import traceback
 
-    session.extras["bugs"] = session.extras.get("bugs", 0) + 1
+    session.bugs += 1
     text = "".join(traceback.format_exception(error))
     if session.settings.flag("exceptions verbose"):
         session.output.error(text.rstrip("\n"))
     what = f"{type(error).__name__}: {error}".split("\n")[0]
     try:
-        session.policy.require_open("A file of a traceback")
+        session.permissions.require_open("A file of a traceback")
         with tempfile.NamedTemporaryFile(
             "w",
             encoding="utf-8",

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import re
 
+from vmdbg.debugger.settings import SHELL_SETTINGS
+from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import INT, POINTER, describe
+from vmdbg.machine.config import SETTINGS, load_config
+from vmdbg.shell.commands.display import Displays
 from vmdbg.units import decimal
 
 TYPE_CHECKING = False
@@ -12,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.stops.stops import Stop
     from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.expressions.values import Value
+    from vmdbg.shell.session import Session
 
 NAMED = re.compile(r"\$\$?[0-9]+|\$\$|\$[A-Za-z_]\w*|\$(?![\w$])")
 OF_THE_TERMINAL = ("height", "width", "editing", "history", "logging", "prompt", "style", "pagination")
@@ -30,8 +35,6 @@ def spelled(session: Session) -> str:
 
 def value_text(session: Session, name: str) -> str:
     """`$x`, `$`, `$$2` or `$3` as a number of its type; as it stands if it is none of the shell's."""
-    from vmdbg.expressions.c_types import INT, POINTER, describe
-
     value = value_of(session, name)
     if value is None or value.type.code not in (INT, POINTER):
         return name
@@ -41,8 +44,6 @@ def value_text(session: Session, name: str) -> str:
 
 def value_of(session: Session, name: str) -> Value | None:
     """The value that a name stands for, if the shell keeps it."""
-    from vmdbg.errors import UserError
-
     word, found = name[1:], None
     try:
         if word[:1].isalpha() or word[:1] == "_":
@@ -109,8 +110,6 @@ def session_lines(session: Session) -> Iterator[str]:
 
 def setting_lines(session: Session) -> Iterator[str]:
     """The settings of the shell that were changed."""
-    from vmdbg.debugger.settings import SHELL_SETTINGS
-
     for setting in SHELL_SETTINGS:
         value = session.settings.get(setting.name)
         if value != setting.default and setting.words[0] not in OF_THE_TERMINAL and not setting.readonly:
@@ -119,8 +118,6 @@ def setting_lines(session: Session) -> Iterator[str]:
 
 def machine_lines(target: Any) -> Iterator[str]:
     """How the machine is booted: by name, its settings, its program; or loaded."""
-    from vmdbg.machine.config import SETTINGS, load_config
-
     if target.loaded_from:
         yield f"load machine {target.loaded_from}"
         return
@@ -154,8 +151,7 @@ def history_lines(timeline: Timeline) -> Iterator[str]:
 
 def display_lines(session: Session) -> Iterator[str]:
     """The expressions that every stop shows."""
-    shown = session.extras.get("displays")
-    for display in shown.by_number.values() if shown is not None else ():
+    for display in session.state(Displays).by_number.values():
         letters = f"/{display.letters}" if display.letters else ""
         yield f"display{letters} {display.text}"
         if not display.enabled:

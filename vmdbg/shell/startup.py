@@ -6,16 +6,18 @@ import os
 import sys
 
 from vmdbg.debugger.output import Output
-from vmdbg.debugger.session import Policy, Session
 from vmdbg.debugger.styles import theme_values
 from vmdbg.shell.history import watch_history
 from vmdbg.shell.interpreter import Interpreter
 from vmdbg.shell.logfile import watch_logging
 from vmdbg.shell.registry import Registry
+from vmdbg.shell.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO
+
+    from vmdbg.shell.permissions import Permissions
 
 INIT_FILE = ".vmdbginit"
 UNSAFE = """\
@@ -31,11 +33,11 @@ line to your configuration file "{home}"."""
 def make_session(
     stdout: IO[str] | None = None,
     stderr: IO[str] | None = None,
-    policy: Policy | None = None,
+    permissions: Permissions | None = None,
     color: str = "auto",
 ) -> Session:
     """A session with all commands, no target, and settings for output that is not a terminal."""
-    session = Session(Output(stdout, stderr), policy)
+    session = Session(Output(stdout, stderr), permissions)
     registry = Registry()
     registry.index()
     Interpreter(session, registry)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.time.types import AT_STOP
 from vmdbg.errors import UserError
+from vmdbg.shell.boot import replace_target
+from vmdbg.shell.commands.display import Displays, show_displays
+from vmdbg.views.event_table import arrival_lines, banner
+from vmdbg.views.stale import stale_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.time.types import Arrival
+    from vmdbg.shell.session import Session
 
-DISPLAYS = "displays"
 MOST = (1 << 63) - 1  # operations or events
 
 
@@ -27,19 +31,14 @@ def count_of(session: Session, text: str | None) -> int:
 
 def boot_if_changed(session: Session) -> bool:
     """Boot the machine that changed settings made, if one waits."""
-    from vmdbg.shell.boot import NEXT_TARGET, replace_target
-
-    waiting = session.extras.get(NEXT_TARGET)
-    if waiting is None:
+    if session.next_target is None:
         return False
-    replace_target(session, waiting)
+    replace_target(session, session.next_target)
     return True
 
 
 def show_place(session: Session) -> None:
     """The banner of a halt, and the displays."""
-    from vmdbg.views.event_table import banner
-
     timeline = session.timeline
     session.output.lines(banner(timeline.machine, timeline.position, timeline.place))
     show_all_displays(session)
@@ -47,17 +46,12 @@ def show_place(session: Session) -> None:
 
 def show_all_displays(session: Session) -> None:
     """The displays, if there are any."""
-    if session.extras.get(DISPLAYS) is not None:
-        from vmdbg.shell.commands.display import show_displays
-
+    if Displays in session.kept:
         show_displays(session)
 
 
 def show_arrival(session: Session, arrival: Arrival) -> None:
     """Everything that a halt shows; then the commands of its stops run."""
-    from vmdbg.debugger.time.types import AT_STOP
-    from vmdbg.views.event_table import arrival_lines
-
     run_hook(session)
     timeline = session.timeline
     named = [stop for stop in arrival.stops if stop.number]
@@ -72,13 +66,11 @@ def show_arrival(session: Session, arrival: Arrival) -> None:
         session.output.lines(arrival_lines(timeline.machine, arrival))
         row = arrival.happening
         if row is not None and row.name == "tlb-stale":
-            from vmdbg.views.stale import stale_lines
-
             session.output.lines(stale_lines(timeline, row))
         if timeline.place is not None:
             show_place(session)
     if arrival.kind == AT_STOP and named:
-        session.extras["last stop"] = named[0]
+        session.last_stop = named[0]
         run_commands(session, arrival)
 
 
@@ -98,8 +90,6 @@ def run_commands(session: Session, arrival: Arrival) -> None:
 def run_hook(session: Session) -> None:
     """`hook-stop`, if the user defined it."""
     interpreter = session.interpreter
-    if interpreter is None:
-        return
     hook = interpreter.registry.find(("hook-stop",))
     if hook is not None and hook.command is not None:
         interpreter.invoke(hook, "")

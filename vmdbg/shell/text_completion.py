@@ -4,10 +4,28 @@ arguments, a condition, lines of the shell.  Every function gives whole texts th
 
 from __future__ import annotations
 
+import os
+
+from vmdbg.errors import UserError
+from vmdbg.shell.grammar import word_end
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+
+    from vmdbg.shell.session import Session
+
+
+#: What `handle` may be told to do -> whether the signal stops the program after it; GDB's others change
+#: nothing here.
+HANDLE_ACTIONS = {
+    "stop": True,
+    "print": None,
+    "pass": None,
+    "noignore": None,
+    "nostop": False,
+    "noprint": False,
+}
 
 
 def last_word(text: str, letters: str) -> int:
@@ -18,7 +36,7 @@ def last_word(text: str, letters: str) -> int:
     return start
 
 
-def complete_expression(session: Any, text: str) -> list[str]:
+def complete_expression(session: Session, text: str) -> list[str]:
     """Convenience variables, registers, functions and symbols for the word at the end of `text`; types
     where one may stand."""
     start = last_word(text, "_$.")
@@ -29,7 +47,7 @@ def complete_expression(session: Any, text: str) -> list[str]:
     return found
 
 
-def complete_type_expression(session: Any, text: str) -> list[str]:
+def complete_type_expression(session: Session, text: str) -> list[str]:
     """As `complete_expression`; a type may stand at the beginning, too (`ptype`)."""
     found = complete_expression(session, text)
     if last_word(text, "_$.") == 0 and text:
@@ -64,10 +82,8 @@ def type_words(before: str) -> list[str]:
     return sorted(following if given else following | QUALIFIERS | AGGREGATES)
 
 
-def complete_printf(session: Any, text: str) -> list[str]:
+def complete_printf(session: Session, text: str) -> list[str]:
     """`"FORMAT", EXPR, ...`: an expression behind the format."""
-    from vmdbg.shell.grammar import word_end
-
     if not text.startswith('"'):
         return []
     end = word_end(text, 0, ",")
@@ -78,7 +94,7 @@ def complete_printf(session: Any, text: str) -> list[str]:
     )
 
 
-def complete_condition(session: Any, text: str) -> list[str]:
+def complete_condition(session: Session, text: str) -> list[str]:
     """`NUM EXPR`: a stop, then an expression."""
     number, blank, rest = text.partition(" ")
     if blank:
@@ -86,60 +102,76 @@ def complete_condition(session: Any, text: str) -> list[str]:
     return stop_numbers(session, text)
 
 
-def complete_stops(session: Any, text: str) -> list[str]:
+def complete_stops(session: Session, text: str) -> list[str]:
     """Numbers of stops, the last of some."""
     before, blank, word = text.rpartition(" ")
     return [before + blank + number for number in stop_numbers(session, word)]
 
 
-def stop_numbers(session: Any, text: str) -> list[str]:
+def stop_numbers(session: Session, text: str) -> list[str]:
     """The numbers of stops that begin so."""
     return [str(number) for number in session.stops.by_number if str(number).startswith(text)]
 
 
-def complete_signals(session: Any, text: str) -> list[str]:
+def complete_signals(session: Session, text: str) -> list[str]:
     """Signals, and what `handle` is to do at them."""
-    from vmdbg.shell.commands.signals import FLAGS
-
     before, blank, word = text.rpartition(" ")
-    words = [*signal_words(session, word), *(FLAGS if blank else ())]
+    words = [*signal_words(session, word), *(HANDLE_ACTIONS if blank else ())]
     return [before + blank + name for name in words if name.startswith(word)]
 
 
-def complete_signal(session: Any, text: str) -> list[str]:
+def complete_signal(session: Session, text: str) -> list[str]:
     """One signal."""
     return signal_words(session, text)
 
 
-def signal_words(session: Any, text: str) -> list[str]:
+def signal_words(session: Session, text: str) -> list[str]:
     """Names of signals, and `all`."""
     from vmdbg.views.events import SIGNAL_NAMES
 
     return [name for name in (*(name for name, _ in SIGNAL_NAMES.values()), "all") if name.startswith(text)]
 
 
-def complete_pipe(session: Any, text: str) -> list[str]:
+def complete_pipe(session: Session, text: str) -> list[str]:
     """A command line, then `|` and a line for the system's shell."""
-    from vmdbg.shell.completion import complete_line
-
     line, bar, rest = text.partition("|")
     return (
-        [line + bar + word for word in complete_shell(session, rest)] if bar else complete_line(session, text)
+        [line + bar + word for word in complete_shell(session, rest)]
+        if bar
+        else session.interpreter.complete(text)
     )
 
 
-def complete_catch(session: Any, text: str) -> list[str]:
+def complete_catch(session: Session, text: str) -> list[str]:
     """A kind of events, or `signal SIGNAL`."""
     word, blank, rest = text.partition(" ")
     if blank:
         return [f"{word} {name}" for name in signal_words(session, rest)] if word == "signal" else []
-    offered = getattr(session.target, "complete", None)
-    return [name for name in (offered("events") if offered else ()) if name.startswith(word)]
+    return [name for name in words_of_machine(session, "events") if name.startswith(word)]
 
 
-def complete_shell(session: Any, text: str) -> Iterable[str]:
+def complete_file(session: Session, text: str) -> list[str]:
+    """Files and folders (these end with a slash)."""
+    folder, _, start = text.rpartition("/")
+    try:
+        entries = list(os.scandir(session.permissions.path(folder + "/") if "/" in text else "."))
+    except (OSError, UserError):
+        return []
+    names = [e.name + "/" if e.is_dir() else e.name for e in entries if e.name.startswith(start)]
+    lead = folder + "/" if "/" in text else ""
+    return [lead + name for name in names if start.startswith(".") or not name.startswith(".")]
+
+
+def words_of_machine(session: Session, what: str) -> list[str]:
+    """All words of a sort that the target's machine offers; none without a target."""
+    if session.target is None:
+        return []
+    from vmdbg.inspect.completions import offered
+
+    return offered(session.target.machine, what)
+
+
+def complete_shell(session: Session, text: str) -> Iterable[str]:
     """Files and folders for the last word of a line for the system's shell."""
-    from vmdbg.shell.kinds import complete_file
-
     start = max(text.rfind(char) for char in " \t|&;<>=\"'(") + 1
     return [text[:start] + name for name in complete_file(session, text[start:])]

@@ -6,7 +6,7 @@ from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 
 def position_of(session: Session, text: str) -> tuple[int, int]:
@@ -17,7 +17,7 @@ def position_of(session: Session, text: str) -> tuple[int, int]:
     if words == "end":
         return timeline.end, 0
     if words in timeline.marks:
-        return timeline.marks[words]  # type: ignore[no-any-return]
+        return timeline.marks[words]
     now = timeline.position.operations
     if words[:1] in ("+", "-"):
         distance = session.integer(words[1:]) if words[1:] else 1

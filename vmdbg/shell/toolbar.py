@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.processes import processes
 from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
+    from vmdbg.shell.session import Session
 
 
 def toolbar_text(session: Session) -> str:
     """`default  process 1 (demo)  time 12:0  2072 KiB resident  4 KiB in swap  60 MiB free`."""
-    target = session.opened
-    machine = getattr(target, "machine", None)
-    if machine is None:
+    if session.opened is None:
         return "no machine"
+    machine = session.opened.machine
     parts = [machine.config.name]
-    row = next((row for row in target.processes() if row["on_cpu"]), None)
+    row = next((row for row in processes(machine) if row["on_cpu"]), None)
     if row is None:
         parts.append("no process")
     else:

@@ -12,6 +12,8 @@ A line is a `str` or a list of fragments `(style, text)`; styles are the names i
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from vmdbg.errors import UserError
 from vmdbg.units import unicode_only, visible
 
@@ -233,8 +235,6 @@ def folded(cells: list[str], room: int) -> Iterator[list[str]]:
     if room <= 0 or len(cells[-1]) <= room:
         yield cells
         return
-    from textwrap import wrap
-
     before = cells[:-1]
     for part in wrap(cells[-1], room, break_long_words=False, break_on_hyphens=False):
         yield [*before, part]

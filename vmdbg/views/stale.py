@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.stops import Pattern
+from vmdbg.debugger.time.reverse import find_back
 from vmdbg.formats.contract import ACCESS_READ
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
 from vmdbg.hardware.walk_cache import STALE_TABLE
@@ -9,6 +11,7 @@ from vmdbg.inspect.cached import table_disagreement
 from vmdbg.inspect.context import find_place
 from vmdbg.inspect.tlb_rows import cached_rows
 from vmdbg.inspect.translate import Outcome, outcome_of, walk_tables
+from vmdbg.state.events import ENTRY_WRITE, POKE
 from vmdbg.views.event_words import Teller
 from vmdbg.views.translate import outcome_line
 
@@ -64,10 +67,6 @@ def held_in(teller: Teller, va: int, row: Happening) -> str:
 
 def find_change(timeline: Timeline, address: int) -> str:
     """` since 14:3, munmap at stale.vmp:9`: who last changed an entry."""
-    from vmdbg.debugger.stops.stops import Pattern
-    from vmdbg.debugger.time.reverse import find_back
-    from vmdbg.state.events import ENTRY_WRITE, POKE
-
     patterns = [Pattern(kind, low=address, high=address) for kind in (ENTRY_WRITE, POKE)]
     row, place, command = find_back(timeline, patterns)
     if row is None:

@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.accesses import (
+    access,
+    flush,
+    flush_page,
+    swap_in,
+    swap_out,
+    swap_out_pages,
+    swap_out_process,
+)
 from vmdbg.errors import UserError
+from vmdbg.inspect.cached import translate
+from vmdbg.inspect.context import check_asid, check_process, find_place
+from vmdbg.inspect.translate import ACCESSES
 from vmdbg.shell.command import ACTING, Argument, Option, command
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, PROCESS, WORD, choice
+from vmdbg.units import WORD_MASK, s64
+from vmdbg.views.accesses import (
+    access_data,
+    access_story,
+    how_served,
+    kill_lines,
+    moved_lines,
+    signal_of,
+    signal_text,
+)
+from vmdbg.views.changed import changed_line
+from vmdbg.views.document import Document
+from vmdbg.views.event_table import EventTable
+from vmdbg.views.event_words import Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +38,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.accesses import Accessed
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.time.types import Action
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
     from vmdbg.views.result import Line
 
 VA = Argument("address", ADDRESS, help="virtual address")
@@ -34,8 +60,6 @@ def finished_lines(action: Action) -> Iterator[Line]:
 
 def changed(session: Session, action: Action) -> str:
     """`Changed: ...  Time 4:0.`"""
-    from vmdbg.views.changed import changed_line
-
     return changed_line(session.timeline.machine, action, session.timeline.position)
 
 
@@ -54,21 +78,19 @@ def perform(
     With `keep` a write writes what is there.  The access, its action, and the translations of the
     address before and after; of one that is refused, before is that of the byte that it failed at.
     """
-    from vmdbg.debugger.accesses import access
-    from vmdbg.units import WORD_MASK, s64
-    from vmdbg.views.accesses import signal_of, signal_text
-
     timeline, kind = session.timeline, "rwx".index(how)
     timeline.require_process()
 
     def function(machine: Any) -> tuple[Accessed, Any]:
         done = access(machine, va, kind, width, value)
-        return done, None if done.refused else session.target.translate(va, how)
+        return done, None if done.refused else translate(
+            session.machine, find_place(session.machine), va, ACCESSES[how]
+        )
 
-    before = session.target.translate(va, how)
+    before = translate(session.machine, find_place(session.machine), va, ACCESSES[how])
     (done, after), action = timeline.predict(name, function)
     if done.refused:
-        before = session.target.translate(done.at & WORD_MASK, how)
+        before = translate(session.machine, find_place(session.machine), done.at & WORD_MASK, ACCESSES[how])
     if keep and how == "w":
         value = s64(done.value)
         (done, after), action = timeline.predict(name, function)
@@ -103,16 +125,11 @@ happen.  "translate" says where the address goes, without an access.""",
     examples=["fault 0x406000 r", "fault -n 0x401234 w", "fault/json 0x406000"],
 )
 def fault_command(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.event_table import EventTable
-
-    machine = session.target.machine
-    name = f"fault {session.target.notation.va(args.address)} {args.access}"
+    machine = session.machine
+    name = f"fault {session.notation.va(args.address)} {args.access}"
     done, action, before, after = perform(session, name, args.address, args.access, dry=args.n, keep=True)
     rows = action.happenings
     table = EventTable(machine, rows)
-    from vmdbg.views.accesses import access_data
-
     return Document(
         lambda: {
             **access_data(machine, rows, done, after, args.address, args.access),
@@ -130,10 +147,7 @@ def fault_lines(
     session: Session, dry: bool, done: Accessed, action: Action, before: Any, after: Any
 ) -> Iterator[Line]:
     """The text of `fault`."""
-    from vmdbg.views.accesses import access_story, how_served, kill_lines, signal_of, signal_text
-    from vmdbg.views.event_words import Teller
-
-    machine, rows = session.target.machine, action.happenings
+    machine, rows = session.machine, action.happenings
     yield from finished_lines(action)
     signal = signal_of(rows)
     if dry and done.refused:
@@ -189,13 +203,9 @@ def write_command(session: Session, args: Args) -> object:
 
 def accessed(session: Session, va: int, how: str, width: int, value: int) -> Iterator[str]:
     """Perform a read or write; what it read or wrote, and what changed."""
-    from vmdbg.units import s64
-    from vmdbg.views.accesses import how_served, kill_lines
-    from vmdbg.views.event_words import Teller
-
     if width not in WIDTHS:
         raise UserError(f"Width {width} is none of 1, 2, 4, 8.")
-    show, machine = session.target.notation.va, session.target.machine
+    show, machine = session.notation.va, session.machine
     verb = {"r": "read", "w": "write"}[how]
     text = f"{verb} {show(va)}" + (f", {value:#x}" if how == "w" else "")
     done, action, before, _ = perform(session, text, va, how, width, s64(value))
@@ -231,10 +241,7 @@ the slot, the TLB entries are gone, and the next touch is a major fault.""",
     examples=["swapout 0x406000", "swapout 2 pages", "swapout -pid 1"],
 )
 def swapout_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.accesses import swap_out, swap_out_pages, swap_out_process
-    from vmdbg.views.accesses import moved_lines
-
-    timeline, show = session.timeline, session.target.notation.va
+    timeline, show = session.timeline, session.notation.va
     rest: list[str] = []
     if args.pages:
         count = args.address
@@ -264,9 +271,7 @@ def swapout_command(session: Session, args: Args) -> object:
 
 def check_alive(session: Session, pid: int) -> int:
     """`pid`; UserError if there is no such process."""
-    from vmdbg.inspect.context import check_process
-
-    return check_process(session.target.machine, pid)
+    return check_process(session.machine, pid)
 
 
 @command(
@@ -281,12 +286,9 @@ def check_alive(session: Session, pid: int) -> int:
     examples=["swapin 0x407000"],
 )
 def swapin_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.accesses import swap_in
-    from vmdbg.views.accesses import moved_lines
-
     timeline = session.timeline
     pid = check_alive(session, args.pid) if args.pid is not None else timeline.require_process()
-    name = f"swapin {session.target.notation.va(args.address)}"
+    name = f"swapin {session.notation.va(args.address)}"
     _, action = timeline.act(name, lambda machine: swap_in(machine, pid, args.address))
     return [
         *finished_lines(action),
@@ -314,9 +316,6 @@ of its pages it is.""",
     examples=["tlb flush", "tlb flush 0x401000", "tlb flush all"],
 )
 def tlb_flush_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.accesses import flush, flush_page
-    from vmdbg.inspect.context import check_asid
-
     timeline, what, number = session.timeline, args.what, args.number
     if (what == "asid") != (number is not None):
         raise UserError("Argument required (address-space number)." if number is None else "Junk at end.")
@@ -329,6 +328,6 @@ def tlb_flush_command(session: Session, args: Args) -> object:
         )
     else:
         va = session.address(what)
-        name = f"tlb flush {session.target.notation.va(va)}"
+        name = f"tlb flush {session.notation.va(va)}"
         _, action = timeline.act(name, lambda machine: flush_page(machine, va))
     return [*finished_lines(action), changed(session, action)]

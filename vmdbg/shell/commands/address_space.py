@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
+from vmdbg.inspect.address_space import kernel_runs, map_notes, measured, named_runs
+from vmdbg.inspect.context import current_pid, find_place
+from vmdbg.inspect.processes import processes, scores
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import TABLES, place_of
 from vmdbg.shell.kinds import PROCESS
+from vmdbg.views.address_space import map_table, process_table, runs_table, score_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(
@@ -32,16 +37,24 @@ use.  With -root, what a tree of tables maps, whoever it belongs to.  Nothing is
     examples=["map", "map -phys", "map -k", "map/json"],
 )
 def map_command(session: Session, args: Args) -> object:
-    from vmdbg.views.address_space import map_table, runs_table
-
-    target = session.target
     place = place_of(session, args)
     if args.k:
         none = "The kernel has no part of this address space."
-        return runs_table(target.notation, target.kernel_runs(place), none, kernel=True)
+        return runs_table(
+            session.notation,
+            ((run, "") for run in kernel_runs(session.machine, place.root)),
+            none,
+            kernel=True,
+        )
     if args.phys or place.pid is None:
-        return runs_table(target.notation, target.runs(place), "No page is mapped.")
-    return map_table(target.notation, target.regions(place), target.map_notes(place))
+        return runs_table(
+            session.notation, named_runs(session.machine, place.root, place.pid), "No page is mapped."
+        )
+    return map_table(
+        session.notation,
+        measured(session.machine, place.pid, place.root),
+        map_notes(session.machine, place.root, place.pid),
+    )
 
 
 @command(
@@ -68,12 +81,11 @@ dies.""",
     examples=["ps", "ps/json", "ps -all", "ps -oom"],
 )
 def ps_command(session: Session, args: Args) -> object:
-    from vmdbg.views.address_space import process_table, score_table
-
-    target = session.target
     if args.oom:
-        return score_table(target.scores())
-    return process_table(target.notation, target.processes(ended=args.all), target.current_pid())
+        return score_table(scores(session.machine))
+    return process_table(
+        session.notation, processes(session.machine, ended=args.all), current_pid(session.machine)
+    )
 
 
 PROCESS_ARGUMENT = Argument("process", PROCESS, optional=True, help="process; the current one without")
@@ -91,12 +103,9 @@ PROCESS_ARGUMENT = Argument("process", PROCESS, optional=True, help="process; th
     examples=["info proc", "info proc 1"],
 )
 def info_proc(session: Session, args: Args) -> object:
-    from vmdbg.views.address_space import process_table
-
-    target = session.target
-    pid = target.place(pid=args.process).pid
-    rows = [row for row in target.processes(ended=False) if row["pid"] == pid]
-    return process_table(target.notation, rows, target.current_pid())
+    pid = find_place(session.machine, args.process).pid
+    rows = [row for row in processes(session.machine) if row["pid"] == pid]
+    return process_table(session.notation, rows, current_pid(session.machine))
 
 
 @command(
@@ -111,8 +120,11 @@ def info_proc(session: Session, args: Args) -> object:
     examples=["info proc mappings", "info proc mappings 1"],
 )
 def info_proc_mappings(session: Session, args: Args) -> object:
-    from vmdbg.views.address_space import map_table
-
-    target = session.target
-    place = target.place(pid=args.process)
-    return map_table(target.notation, target.regions(place), target.map_notes(place))
+    place = find_place(session.machine, args.process)
+    if place.pid is None:
+        raise UserError("No process.", '"ps" lists the processes.')
+    return map_table(
+        session.notation,
+        measured(session.machine, place.pid, place.root),
+        map_notes(session.machine, place.root, place.pid),
+    )

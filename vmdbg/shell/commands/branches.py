@@ -5,11 +5,13 @@ from __future__ import annotations
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
 from vmdbg.shell.kinds import NUMBER
 from vmdbg.shell.stop_report import show_place
+from vmdbg.views import result
+from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(
@@ -43,9 +45,6 @@ def branch_command(session: Session, args: Args) -> object:
     examples=["info branches"],
 )
 def info_branches(session: Session, args: Args) -> object:
-    from vmdbg.views import result
-    from vmdbg.views.result import Column, Table
-
     timeline = session.timeline
     current = timeline.branches.current
     rows = []

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.breakpoints import break_address, break_line
+from vmdbg.debugger.stops.stops import Stops
 from vmdbg.errors import UserError
+from vmdbg.kernel.scheduler import OP_LINE
 from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command
 from vmdbg.shell.commands.stops import CONDITION_HELP, declared, options_of, split_condition
 from vmdbg.shell.kinds import LOCATION
 from vmdbg.shell.stop_report import show_arrival
+from vmdbg.state.tables import OP
+from vmdbg.units import decimal, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.session import Session
-    from vmdbg.debugger.stops.stops import Stop, Stops
+    from vmdbg.debugger.stops.stops import Stop
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 def breakpoint_at(session: Session, stops: Stops, text: str, disposition: str, pid: int) -> Stop:
     """A breakpoint at a location: a line, `FILE:LINE`, a label, or an expression for an address."""
-    from vmdbg.debugger.stops.breakpoints import break_address, break_line
-    from vmdbg.units import decimal, s64
-
-    machine = session.target.machine
+    machine = session.machine
     program = machine.program
     head, colon, tail = text.rpartition(":")
     line = decimal(tail)
@@ -34,15 +36,12 @@ def breakpoint_at(session: Session, stops: Stops, text: str, disposition: str, p
         if text in process.labels:
             return break_line(stops, machine, line_of(process, process.labels[text]), disposition, pid)
     va = session.address(text.removeprefix("*"))
-    shown = session.target.notation.va(va)
+    shown = session.notation.va(va)
     return break_address(stops, machine, s64(va), shown, disposition, pid)
 
 
 def line_of(process: Any, row: int) -> int:
     """The line of a row of a process."""
-    from vmdbg.kernel.scheduler import OP_LINE
-    from vmdbg.state.tables import OP
-
     return int(process.rows[row * OP]) >> OP_LINE
 
 
@@ -133,8 +132,6 @@ def tbreak_command(session: Session, args: Args) -> object:
     repeat=NO_REPEAT,
 )
 def clear_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.stops import Stops
-
     text = (args.where or "").strip()
     sought = breakpoint_at(session, Stops(), text or here(session), "keep", -1)
     stops = session.stops
@@ -199,7 +196,7 @@ def until_command(session: Session, args: Args) -> object:
     place = timeline.place
     if args.where:
         run_to(session, args.where)
-    elif not place.line:
+    elif place is None or not place.line:
         raise UserError("Argument required (a location).")
     else:
         try:
@@ -230,8 +227,6 @@ def advance_command(session: Session, args: Args) -> object:
 
 def run_to(session: Session, text: str) -> None:
     """Run until the current process reaches a location, or a stop holds.  UserError if there is none."""
-    from vmdbg.debugger.stops.stops import Stops
-
     timeline, stops = session.timeline, session.stops
     stop = breakpoint_at(session, Stops(), text, "del", timeline.require_process())
     stop.number = 0

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.stops import CATCHPOINT, DELETE, Pattern
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command
 from vmdbg.shell.commands.stops import CONDITION_HELP, declared, options_of, split_condition
 from vmdbg.shell.kinds import CATCH, near_hint
+from vmdbg.state.events import BY_NAME, EVENTS, FAMILIES
+from vmdbg.units import s64
+from vmdbg.views.events import SIGNAL_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
-    from vmdbg.debugger.stops.stops import Pattern
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
     from vmdbg.state.events import Event
 
 CATCH_HELP = """
@@ -26,8 +29,6 @@ value, or with LOW..HIGH one from LOW up to, and without, HIGH.  A virtual addre
 
 def kinds_of(session: Session, word: str) -> list[Event]:
     """The kinds of events that a word names: one, by an abbreviation too, or a group."""
-    from vmdbg.state.events import BY_NAME, EVENTS, FAMILIES
-
     names = [event.name for event in EVENTS]
     if word in FAMILIES and word not in names:
         return [BY_NAME[name] for name in FAMILIES[word]]
@@ -42,9 +43,6 @@ def kinds_of(session: Session, word: str) -> list[Event]:
 
 def bounds(session: Session, event: Event, text: str) -> tuple[int, int, str]:
     """Lowest and highest first argument that `text` asks for, and how that reads."""
-    from vmdbg.units import s64
-    from vmdbg.views.events import SIGNAL_NAMES
-
     if event.name == "signal":
         numbers = {name: number for number, (name, _) in SIGNAL_NAMES.items()}
         if text.isidentifier() and text not in numbers:
@@ -53,7 +51,7 @@ def bounds(session: Session, event: Event, text: str) -> tuple[int, int, str]:
         return number, number, text
     if not event.arguments:
         raise UserError(f'The event "{event.name}" has no arguments.')
-    paged, show = event.arguments[0] == "va", session.target.notation
+    paged, show = event.arguments[0] == "va", session.notation
     first, dots, last = text.partition("..")
     low = session.address(first) if paged else session.integer(first)
     if dots:
@@ -61,7 +59,7 @@ def bounds(session: Session, event: Event, text: str) -> tuple[int, int, str]:
         if high < low:
             raise UserError("inverted range")
     elif paged:
-        size = session.target.machine.format.page_size
+        size = session.machine.format.page_size
         low &= -size
         high = low + size - 1
     else:
@@ -73,8 +71,6 @@ def bounds(session: Session, event: Event, text: str) -> tuple[int, int, str]:
 
 def make_catch(session: Session, args: Args, disposition: str) -> str:
     """Declare a catchpoint; what is said of it."""
-    from vmdbg.debugger.stops.stops import CATCHPOINT, DELETE, Pattern
-
     text, condition = split_condition(args.event or "")
     text, pid, cpu = options_of(session, text)
     word, _, argument = text.partition(" ")

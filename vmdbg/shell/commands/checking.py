@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.processes import violations
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.kinds import choice
+from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(
@@ -29,10 +31,7 @@ drop ("help set machine.shootdown").""",
     examples=["check", "check tlb", "check/json"],
 )
 def check_command(session: Session, args: Args) -> object:
-    from vmdbg.inspect.processes import violations
-    from vmdbg.views.result import Column, Table
-
-    found = violations(session.target.machine, tlb_only=args.what == "tlb")
+    found = violations(session.machine, tlb_only=args.what == "tlb")
     return Table(
         [Column("rule"), Column("message", "what is wrong", wraps=True)],
         found,

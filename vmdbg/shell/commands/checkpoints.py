@@ -6,11 +6,18 @@ from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, SHELL, Argument, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION, WORD
 from vmdbg.shell.stop_report import show_arrival
+from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
+
+
+class CheckpointNumbers:
+    """Numbers of checkpoints are never used again."""
+
+    last = 0
 
 
 @command(
@@ -25,7 +32,9 @@ if TYPE_CHECKING:
 )
 def checkpoint_command(session: Session, args: Args) -> object:
     timeline = session.timeline
-    number = session.extras["last checkpoint"] = session.extras.get("last checkpoint", 0) + 1
+    numbers = session.state(CheckpointNumbers)
+    numbers.last += 1
+    number = numbers.last
     timeline.marks[str(number)] = timeline.position
     return f"Checkpoint {number}: time {timeline.position}."
 
@@ -107,8 +116,6 @@ def delete_checkpoint(session: Session, args: Args) -> object:
     examples=["info checkpoints"],
 )
 def info_checkpoints(session: Session, args: Args) -> object:
-    from vmdbg.views.result import Column, Table
-
     timeline = session.timeline
     rows = [
         [place == timeline.position, name, str(place)]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 
+from vmdbg.debugger.time.reverse import visit, visit_branch
 from vmdbg.errors import UserError
+from vmdbg.inspect.context import check_root
+from vmdbg.machine.file import load_machine
+from vmdbg.shell.boot import approve
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.kinds import REST
 from vmdbg.shell.times import position_of
+from vmdbg.state.tables import PROCESS, PROCESS_STATE
+from vmdbg.views.diff import difference_table
+from vmdbg.views.diff_facts import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
-    from vmdbg.views.diff_facts import State
+    from vmdbg.shell.session import Session
 
 SORTS = {
     "branch": "branch", "process": "process", "pid": "process", "root": "root", "file": "file",
@@ -45,10 +51,6 @@ class Side:
 
         The machine stays where it is.  UserError if there is no such state, process or root.
         """
-        from vmdbg.debugger.time.reverse import visit, visit_branch
-        from vmdbg.inspect.context import check_root
-        from vmdbg.views.diff_facts import State
-
         named = self if self.pid is not None or self.root is not None else other
 
         def look(machine: Any) -> State:
@@ -60,10 +62,7 @@ class Side:
 
         timeline = self.session.timeline
         if self.sort == "file":
-            from vmdbg.machine.file import load_machine
-            from vmdbg.shell.boot import approve
-
-            policy = self.session.policy
+            policy = self.session.permissions
             allow = lambda config: approve(policy, config.values)  # noqa: E731
             return look(load_machine(policy.path(self.name), allow))
         place = None if self.sort in ("process", "root") and not self.time else self.place()
@@ -87,14 +86,12 @@ def is_time(session: Session, word: str) -> bool:
     try:
         position_of(session, word)
     except UserError:
-        return not os.path.isfile(session.policy.path(word))
+        return not os.path.isfile(session.permissions.path(word))
     return True
 
 
 def require(machine: Any, pid: int) -> None:
     """UserError if the machine has no process of that number."""
-    from vmdbg.state.tables import PROCESS, PROCESS_STATE
-
     if not (0 < pid < len(machine.m.process) // PROCESS and machine.m.process[pid * PROCESS + PROCESS_STATE]):
         raise UserError(f"No process {pid} in one of the two.")
 
@@ -135,8 +132,6 @@ digests of "info machine" are equal.  The machine stays where it is.""",
     examples=["diff begin", "diff begin end", "diff process:1 begin"],
 )
 def diff_command(session: Session, args: Args) -> object:
-    from vmdbg.views.diff import difference_table
-
     found = sides(session, args.what or "")
     if len(found) == 1:
         found.append(Side(session, f"time:{session.timeline.position}"))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import FORMAT_LETTERS, NO_REPEAT, Argument, command
+from vmdbg.shell.commands.values import print_options, shown
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
 from vmdbg.views.result import Column, Table
+from vmdbg.views.values import ExamineState, decode_format, format_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 NONE = "There are no auto-display expressions now."
 MEMORY_LETTERS = ("i", "s")
@@ -53,10 +55,7 @@ class Displays:
 
 def displays_of(session: Session) -> Displays:
     """The displays of a session."""
-    found = session.extras.get("displays")
-    if found is None:
-        found = session.extras["displays"] = Displays()
-    return found
+    return session.state(Displays)
 
 
 def show_displays(session: Session) -> None:
@@ -68,9 +67,6 @@ def show_displays(session: Session) -> None:
 
 def show_display(session: Session, display: Display) -> None:
     """`1: g = 1`, or the memory at an address; an error is shown in its place."""
-    from vmdbg.shell.commands.values import print_options, shown
-    from vmdbg.views.values import ExamineState, format_memory
-
     output = session.output
     if not display.memory:
         letter = display.form.letter if display.form else ""
@@ -87,7 +83,7 @@ def show_display(session: Session, display: Display) -> None:
     except UserError as error:
         output.line(f"<error: {error}>")
         return
-    scope = session.evaluator.scope
+    scope = session.scope
     try:
         for line in format_memory(
             ExamineState(), display.form, scope.read_memory, address, print_options(session), scope.symbolize
@@ -120,8 +116,6 @@ def display_command(session: Session, args: Args) -> object:
         raise UserError("Argument required (expression to compute).")
     form = None
     if args.format:
-        from vmdbg.views.values import decode_format
-
         form = decode_format(args.format)
         if form.letter in MEMORY_LETTERS:
             form.size = "b"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.memory_images import BINARY, IHEX, SREC
+import os
+
+from vmdbg.debugger.memory_images import BINARY, IHEX, SREC, check_range, read_records, written
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command, prefix
 from vmdbg.shell.grammar import split_words, unquote
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 DUMP = prefix("dump", group="data", summary="Dump target code/data to a local file.")
 DUMP_BINARY = prefix("dump binary", group="data", summary="Write target code/data to a raw binary file.")
@@ -51,7 +53,7 @@ def memory_range(session: Session, words: list[str]) -> tuple[int, int]:
 
 def memory_pieces(session: Session, start: int, length: int) -> Iterator[bytes]:
     """The bytes of memory, some at a time."""
-    read = session.evaluator.scope.read_memory
+    read = session.scope.read_memory
     for place in range(start, start + length, PIECE):
         yield read(place, min(PIECE, start + length - place))
 
@@ -64,11 +66,9 @@ def kind_of(args: Args) -> str:
 
 def write(session: Session, args: Args, name: str, start: int, length: int, pieces: Iterable[bytes]) -> None:
     """Writes or appends in the format that the command names; a file that cannot be filled is as before."""
-    from vmdbg.debugger.memory_images import check_range, written
-
     kind = kind_of(args)
     check_range(kind, start, length)
-    path = session.policy.path(unquote(name))
+    path = session.permissions.path(unquote(name))
     content = written(kind, path, start, length, pieces)
     try:
         if args.declared.startswith("append"):
@@ -81,8 +81,6 @@ def write(session: Session, args: Args, name: str, start: int, length: int, piec
 
 def replace(path: str, content: Iterable[bytes]) -> None:
     """Fills a new file, which then takes the place of the old one."""
-    import os
-
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as file:  # a device or pipe has no past to keep
             file.writelines(content)
@@ -199,18 +197,18 @@ def restore_command(session: Session, args: Args) -> object:
     if session.settings.flag("verbose"):
         line = f"Restore file {name} offset {offset:#x} start {low:#x} end {high:#x}"
         session.output.line(line)
-    path = session.policy.path(name)
+    path = session.permissions.path(name)
     try:
         found = read_binary(path, name, offset, low, high) if raw else read_hex(path, name, offset, low, high)
     except OSError as error:
         raise UserError(f"{name}: {error.strerror}.") from None
-    scope = session.evaluator.scope
+    scope = session.scope
 
     def store() -> None:
         for _, address, data in found:
             scope.write_memory(address, data)
 
-    session.target.perform(f"restore {name}", store)
+    session.perform(f"restore {name}", store)
     session.output.lines(told for told, _, _ in found)
     return None
 
@@ -231,8 +229,6 @@ def read_binary(path: str, name: str, offset: int, low: int, high: int) -> list[
 
 def read_hex(path: str, name: str, offset: int, low: int, high: int) -> list[tuple[str, int, bytes]]:
     """The stretches of a hex file, cut to START and END, as `read_binary` gives one."""
-    from vmdbg.debugger.memory_images import read_records
-
     with open(path, "rb") as file:
         records = read_records(iter(lambda: file.readline(1 << 12), b""), name)
     found = []

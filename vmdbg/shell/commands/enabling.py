@@ -8,9 +8,9 @@ from vmdbg.shell.commands.stops import NUMBERS, chosen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.stops.stops import Stop
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.conditions import Condition
+from vmdbg.debugger.stops.stops import Pattern
+from vmdbg.debugger.time.reverse import visit
+from vmdbg.debugger.time.search import frame_patterns, page_history, scan, slot_patterns
 from vmdbg.errors import UserError
 from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.commands.catchpoints import kinds_of
 from vmdbg.shell.kinds import ADDRESS, NUMBER, PROCESS, REST
 from vmdbg.shell.times import position_of
+from vmdbg.state.events import EVENTS
+from vmdbg.units import s64
+from vmdbg.views import result
+from vmdbg.views.event_table import EventTable
+from vmdbg.views.event_words import Teller
+from vmdbg.views.past_events import PastTeller
+from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.session import Session
-    from vmdbg.debugger.stops.conditions import Condition
-    from vmdbg.debugger.stops.stops import Pattern
     from vmdbg.debugger.time.event_log import Happening
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 MOST_VISITS = 100_000  # events at whose instants a condition may look at the machine
 
@@ -24,9 +34,6 @@ class Question:
     """What `events` is asked: a range of times, kinds, a condition, what to group by."""
 
     def __init__(self, session: Session, text: str) -> None:
-        from vmdbg.shell.commands.catchpoints import kinds_of
-        from vmdbg.state.events import EVENTS
-
         self.session = session
         words, by, groups = f" {text} ".partition(" group by ")
         words, where, condition = words.partition(" where ")
@@ -44,8 +51,6 @@ class Question:
 
     def expression(self, text: str) -> Condition:
         """An expression about events."""
-        from vmdbg.debugger.stops.conditions import Condition
-
         return Condition(text.strip(), self.session.evaluator, self.kinds)
 
     def times(self) -> tuple[int, int]:
@@ -69,15 +74,11 @@ class Question:
 
     def patterns(self) -> list[Pattern]:
         """What to look for."""
-        from vmdbg.debugger.stops.stops import Pattern
-
         patterns = [Pattern(kind) for kind in self.kinds]
         return patterns if self.condition is None else self.condition.narrow(patterns)
 
     def rows(self) -> list[Happening]:
         """The events."""
-        from vmdbg.debugger.time.search import scan
-
         timeline, condition = self.session.timeline, self.condition
         if self.first >= self.last:
             return []
@@ -104,8 +105,6 @@ class Question:
 
     def holds_there(self, condition: Condition, row: Happening) -> bool:
         """Is a condition on the machine true at the instant of an event?"""
-        from vmdbg.debugger.time.reverse import visit
-
         timeline = self.session.timeline
         if timeline.action_at(row.operation) is not None:
             place = (row.operation + 1, 0)
@@ -162,10 +161,6 @@ def events_command(session: Session, args: Args) -> object:
 
 def grouped(session: Session, question: Question, rows: list[Happening]) -> object:
     """How many events there are for each combination of values, the most frequent first."""
-    from vmdbg.views import result
-    from vmdbg.views.event_words import Teller
-    from vmdbg.views.result import Column, Table
-
     teller = Teller(session.timeline.machine)
     counts: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
@@ -181,9 +176,6 @@ def grouped(session: Session, question: Question, rows: list[Happening]) -> obje
 
 def story(session: Session, rows: list[Happening], form: str) -> object:
     """Events of the record as rows."""
-    from vmdbg.views.event_table import EventTable
-    from vmdbg.views.past_events import PastTeller
-
     timeline = session.timeline
     if not rows and not form:
         return "No events."
@@ -208,9 +200,6 @@ to now."""
     examples=["history page 0x406000"],
 )
 def history_page(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.search import page_history
-    from vmdbg.units import s64
-
     pid = args.pid if args.pid is not None else session.timeline.require_process()
     return story(session, page_history(session.timeline, pid, s64(args.address)), args.form)
 
@@ -227,8 +216,6 @@ def history_page(session: Session, args: Args) -> object:
     examples=["history frame 0x10c"],
 )
 def history_frame(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.search import frame_patterns, scan
-
     timeline = session.timeline
     now = timeline.machine.operations + bool(timeline.inside)
     return story(session, scan(timeline, frame_patterns(args.pfn), timeline.begin, now), args.form)
@@ -246,8 +233,6 @@ def history_frame(session: Session, args: Args) -> object:
     examples=["history slot 1"],
 )
 def history_slot(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.search import scan, slot_patterns
-
     timeline = session.timeline
     now = timeline.machine.operations + bool(timeline.inside)
     return story(session, scan(timeline, slot_patterns(args.slot), timeline.begin, now), args.form)

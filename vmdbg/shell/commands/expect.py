@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import Argument, Option, command
+from vmdbg.shell.expectations import check, tally_of
 from vmdbg.shell.kinds import COMMAND_LINE, NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 POINTS = 1_000_000
 
@@ -32,8 +33,6 @@ end of the run.  "vmdbg --tap" prints the results in the Test Anything Protocol.
     examples=["expect 1 + 1 == 2", "expect -points 2 show confirm => [0].value == true"],
 )
 def expect_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.expectations import check, tally_of
-
     if not 0 <= args.points <= POINTS:
         raise UserError(f"Points from 0 to {POINTS} expected.")
     outcome = check(session, args.line, args.points)

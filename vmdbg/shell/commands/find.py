@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import VOID, pointer_to
+from vmdbg.expressions.values import make
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.kinds import REST_EXPRESSION
 from vmdbg.units import WORD_MASK
+from vmdbg.views.scalars import format_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 PIECE = 1 << 16  # bytes that are read at once
@@ -111,11 +114,7 @@ def occurrences(search: Search, data: Iterator[bytes], reached: list[int]) -> It
 
 def find_lines(session: Session, text: str, physical: bool) -> Iterator[str]:
     """The places, one a line, and how many there were; `$_` and `$numfound` follow them."""
-    from vmdbg.expressions.c_types import VOID, pointer_to
-    from vmdbg.expressions.values import make
-    from vmdbg.views.scalars import format_place
-
-    scope = session.evaluator.scope
+    scope = session.scope
     search = parse_search(session, text)
     named = scope.symbolize if session.settings.flag("print symbol") and not physical else None
     count, last = 0, 0

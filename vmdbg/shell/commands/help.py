@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.shell.command import Argument, Option, command
+from vmdbg.shell.completion import complete_line
+from vmdbg.shell.help import apropos, help_on
 from vmdbg.shell.kinds import COMMAND_NAME, REST
 from vmdbg.views.result import Lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(
@@ -28,8 +30,6 @@ Where vmdbg does more than GDB's command of the same name, its help says so.""",
     examples=["help", "help looking", "help print", "help functions", "help $pa"],
 )
 def help_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.help import help_on
-
     return Lines(help_on(session.interpreter, args.command or ""))
 
 
@@ -44,8 +44,6 @@ def help_command(session: Session, args: Args) -> object:
     examples=["apropos pagination"],
 )
 def apropos_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.help import apropos
-
     if not args.regexp:
         raise UserError("REGEXP string is empty")
     return Lines(apropos(session.interpreter, args.regexp, args.v))
@@ -60,6 +58,4 @@ def apropos_command(session: Session, args: Args) -> object:
     examples=["complete info b", "complete set conf"],
 )
 def complete_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.completion import complete_line
-
     return Lines(complete_line(session, args.raw))

@@ -11,8 +11,8 @@ from vmdbg.shell.kinds import PIPE_LINE, REST_FILE, SHELL_LINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 def note_exit(session: Session, status: int) -> None:
@@ -33,7 +33,7 @@ def note_exit(session: Session, status: int) -> None:
 def shell_command(session: Session, args: Args) -> object:
     import subprocess
 
-    session.policy.require_open("shell")
+    session.permissions.require_open("shell")
     session.output.flush()
     shell = os.environ.get("SHELL") or "/bin/sh"
     words = [shell, "-c", args.line] if args.line else [shell]
@@ -72,7 +72,7 @@ Executes COMMAND and sends its output to SHELL_COMMAND.  If COMMAND contains a |
 With no arguments, the last command is executed again.""",
 )
 def pipe_command(session: Session, args: Args) -> object:
-    session.policy.require_open("pipe")
+    session.permissions.require_open("pipe")
     text, delimiter = args.line or "", "|"
     if text == "-d" or text.startswith("-d "):
         words = text.split(None, 2)
@@ -130,7 +130,7 @@ def run_pipe(session: Session, line: str, shell: str) -> None:
 )
 def cd_command(session: Session, args: Args) -> object:
     folder = args.folder or "~"
-    session.policy.require_open("cd")
+    session.permissions.require_open("cd")
     try:
         os.chdir(os.path.expanduser(folder))
     except OSError as error:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
+from vmdbg.debugger.stops.breakpoints import rows_accessing, rows_of_line
+from vmdbg.debugger.time.location import operation_text
 from vmdbg.errors import UserError
+from vmdbg.inspect.address_space import spaces
+from vmdbg.inspect.context import current_pid
+from vmdbg.kernel.scheduler import OP_LINE
 from vmdbg.shell.command import CONTINUE, PURE, Argument, command
 from vmdbg.shell.kinds import LOCATION, REST_EXPRESSION
+from vmdbg.state.tables import OP
+from vmdbg.units import s64
 from vmdbg.views.document import Document
 from vmdbg.views.result import NUMBER, Column, Lines, Record
 from vmdbg.views.source import source_line
@@ -13,10 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
-STATE = "list"  # key of the session's extras: a Listed
 SIGNS = ("-", "+")
 SHOWN = 4  # operations that `info line` writes out
 
@@ -24,15 +32,13 @@ SHOWN = 4  # operations that `info line` writes out
 class Listed:
     """The lines that were listed last, `first` to `last`, and when: the machine's position as text."""
 
-    __slots__ = ("file", "first", "last", "position")
-
-    def __init__(self, file: str, first: int, last: int, position: str) -> None:
+    def __init__(self, file: str = "", first: int = 0, last: int = 0, position: str = "") -> None:
         self.file, self.first, self.last, self.position = file, first, last, position
 
 
 def source(session: Session) -> Any:
     """The program, which has a text.  UserError if it has none."""
-    program = session.target.machine.program
+    program = session.machine.program
     if program is None or not program.source_lines:
         raise UserError('No symbol table is loaded.  Use the "file" command.')
     return program
@@ -50,7 +56,7 @@ def line_at(session: Session, program: Any, text: str, here: int) -> int:
         va = session.address(text[1:])
         found = lines_of_address(session, va)
         if not found:
-            raise UserError(f"No source file for address {session.target.notation.va(va)}.")
+            raise UserError(f"No source file for address {session.notation.va(va)}.")
         return found[0]
     if text in program.places:
         return int(program.places[text])
@@ -65,24 +71,24 @@ def line_at(session: Session, program: Any, text: str, here: int) -> int:
 
 def lines_of_address(session: Session, va: int) -> list[int]:
     """The lines whose operations access the byte at an address."""
-    from vmdbg.debugger.stops.breakpoints import rows_accessing
-    from vmdbg.kernel.scheduler import OP_LINE
-    from vmdbg.state.tables import OP
-    from vmdbg.units import s64
-
-    m = session.target.machine.m
+    m = session.machine.m
     return sorted({m.op[row * OP] >> OP_LINE for row in rows_accessing(m, s64(va))} - {0})
+
+
+def region_at(session: Session, va: int) -> str:
+    """The kind of the current process's region that holds an address; nothing if there is none."""
+    pid = current_pid(session.machine)
+    held = spaces(session.machine, pid) if pid else ()
+    return next((space.kind for space in held if space.start <= s64(va) < space.end), "")
 
 
 def chosen_lines(session: Session, program: Any, where: str) -> tuple[int, int]:
     """First and last line that `list WHERE` shows; they may lie outside of the program.  UserError."""
     size = session.settings.number("listsize") or 10
-    known = session.extras.get(STATE)
-    if known is not None and known.file != program.file:
-        known = None
+    known = session.state(Listed)
     place = session.timeline.place
     here = place.line if place is not None and place.line else 1
-    if known is None or (not where and known.position != str(session.timeline.position)):
+    if known.file != program.file or (not where and known.position != str(session.timeline.position)):
         before, after = here, max(1, here - size // 2)
     else:
         before, after = known.first, known.last + 1
@@ -133,13 +139,13 @@ def list_command(session: Session, args: Args) -> object:
             f"Line number {max(first, 1)} out of range; {base_name(program)} has {len(lines)} lines."
         )
     first, last = max(1, first), min(last, len(lines))
-    session.extras[STATE] = Listed(program.file, first, last, str(session.timeline.position))
+    session.kept[Listed] = Listed(program.file, first, last, str(session.timeline.position))
     where = (args.where or "").strip()
     said = []
     if where.startswith("*"):
         va = session.address(where.partition(",")[0][1:])
         line = line_at(session, program, where.partition(",")[0], 1)
-        said = [f"{session.target.notation.va(va)} is accessed by {base_name(program)}:{line}."]
+        said = [f"{session.notation.va(va)} is accessed by {base_name(program)}:{line}."]
     coloured = session.settings.flag("style sources")
     shown = (source_line(number, lines[number - 1], coloured) for number in range(first, last + 1))
     return Lines([*said, *shown])
@@ -160,12 +166,15 @@ def list_command(session: Session, args: Args) -> object:
 def info_line(session: Session, args: Args) -> object:
     program = source(session)
     place = session.timeline.place
-    if not args.where and place is None:
-        raise UserError("The program is not being run.")
     where, name = (args.where or "").strip(), base_name(program)
     if where.startswith("*"):
         return lines_of(session, program, session.address(where[1:]))
-    line = line_at(session, program, where, place.line if place else 1) if where else place.line
+    if where:
+        line = line_at(session, program, where, place.line if place is not None else 1)
+    elif place is not None:
+        line = place.line
+    else:
+        raise UserError("The program is not being run.")
     if not 1 <= line <= len(program.source_lines):
         raise UserError(f'Line number {line} is out of range for "{name}".')
     data = line_data(session, program, line)
@@ -174,10 +183,7 @@ def info_line(session: Session, args: Args) -> object:
 
 def line_data(session: Session, program: Any, line: int) -> dict[str, Any]:
     """A line of the program and its operations."""
-    from vmdbg.debugger.stops.breakpoints import rows_of_line
-    from vmdbg.debugger.time.location import operation_text
-
-    machine = session.target.machine
+    machine = session.machine
     texts = [operation_text(machine, row) for row in rows_of_line(machine.m, line)]
     return {
         "file": base_name(program),
@@ -200,7 +206,7 @@ def lines_of(session: Session, program: Any, va: int) -> object:
     """The lines that access an address, as `info line` tells each."""
     rows = [line_data(session, program, line) for line in lines_of_address(session, va)]
     if not rows:
-        place = session.target.scope.symbolize(va)
+        place = session.scope.symbolize(va)
         named = f" <{place}>" if place else ""
         said = f"No line number information available for address {va:#x}{named}"
     return Document(
@@ -223,21 +229,14 @@ def lines_of(session: Session, program: Any, va: int) -> object:
     examples=["info address heap"],
 )
 def info_address(session: Session, args: Args) -> object:
-    from vmdbg.inspect.address_space import spaces
-    from vmdbg.units import s64
-
     if not args.symbol:
         raise UserError("Argument required.")
-    va = session.target.scope.symbol(args.symbol)
+    va = session.scope.symbol(args.symbol)
     if va is None:
         raise UserError(f'No symbol "{args.symbol}" in current context.')
     said = f'Symbol "{args.symbol}" is at {va:#x}'
-    try:
-        held = spaces(session.target.machine, session.target.place().pid)
-        space = next((s for s in held if s.start <= s64(va) < s.end), None)
-    except UserError:
-        space = None
-    return f"{said} in region {space.kind}." if space is not None else f"{said}, in no region."
+    kind = region_at(session, va)
+    return f"{said} in region {kind}." if kind else f"{said}, in no region."
 
 
 @command(
@@ -251,18 +250,14 @@ def info_address(session: Session, args: Args) -> object:
     examples=["info symbol 0x404010"],
 )
 def info_symbol(session: Session, args: Args) -> object:
-    from vmdbg.inspect.address_space import spaces
-    from vmdbg.units import s64
-
     if not args.address:
         raise UserError("Argument required (address).")
     va = session.address(args.address)
-    name, _, offset = session.target.scope.symbolize(va).partition("+")
+    name, _, offset = session.scope.symbolize(va).partition("+")
     if not name:
         return f"No symbol matches {args.address}."
-    held = spaces(session.target.machine, session.target.place().pid)
-    space = next(s for s in held if s.start <= s64(va) < s.end)
-    return f"{name}{f' + {offset}' if offset else ''} in region {space.kind}"
+    kind = region_at(session, va)
+    return f"{name}{f' + {offset}' if offset else ''} in {f'region {kind}' if kind else 'no region'}"
 
 
 @command(
@@ -275,9 +270,7 @@ def info_symbol(session: Session, args: Args) -> object:
     examples=["info source"],
 )
 def info_source(session: Session, args: Args) -> object:
-    import os
-
-    program = session.target.machine.program
+    program = session.machine.program
     if program is None or not program.source_lines:
         return "No current source file."
     labels = [label for spec in program.processes for label in spec.labels]

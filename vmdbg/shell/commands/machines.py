@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.inspect.completions import greeting, preset_summary
+from vmdbg.inspect.context import check_process, current_cpu, running_pid
+from vmdbg.inspect.machine import describe
+from vmdbg.inspect.processes import current_process, scores
+from vmdbg.kernel.calls.processes import adjust
+from vmdbg.kernel.calls.switching import put_on_cpu
+from vmdbg.machine.config import load_config, preset_names
+from vmdbg.shell.boot import open_target, replace_target
 from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, Option, command
 from vmdbg.shell.commands.accesses import finished_lines
 from vmdbg.shell.kinds import MACHINE, NUMBER, PROCESS
+from vmdbg.views.result import Column, Record, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(
@@ -32,22 +41,15 @@ star before the present one.  "info machine" says what it is made of, "show mach
 def machine_command(session: Session, args: Args) -> object:
     if args.name is None:
         return list_machines(session)
-    from vmdbg.shell.boot import open_target, replace_target
-
     target = open_target(session, args.name, "")
     replace_target(session, target)
     if args.from_tty:
-        session.output.lines(target.greeting())
+        session.output.lines(greeting(target.machine))
     return None
 
 
 def list_machines(session: Session) -> object:
     """The presets, each with the first line of what its file says of it."""
-    from vmdbg.inspect.completions import preset_summary
-    from vmdbg.inspect.machine import describe
-    from vmdbg.machine.config import load_config, preset_names
-    from vmdbg.views.result import Column, Table
-
     target = session.target
     present = target.machine.config.name if target is not None else ""
     columns = [
@@ -89,27 +91,20 @@ when memory and swap are full ("ps -oom").  A large negative number keeps it ali
     examples=["process", "process 1", "process 1 -oom -500"],
 )
 def process_command(session: Session, args: Args) -> object:
-    from vmdbg.views.result import Record
-
-    target = session.target
+    machine = session.machine
     if args.limit is not None or args.oom is not None:
-        from vmdbg.inspect.context import check_process
-
         pid = session.timeline.require_process() if args.pid is None else args.pid
-        return adjusted(session, check_process(target.machine, pid), args.limit, args.oom)
+        return adjusted(session, check_process(machine, pid), args.limit, args.oom)
     if args.pid is not None:
-        from vmdbg.inspect.context import check_process, current_cpu
-        from vmdbg.kernel.calls.switching import put_on_cpu
-
-        pid = check_process(target.machine, args.pid)
-        if pid != target.running_pid():
-            cpu = current_cpu(target.machine)
+        pid = check_process(machine, args.pid)
+        if pid != running_pid(machine, current_cpu(machine)):
+            cpu = current_cpu(machine)
             session.timeline.act(f"process {pid}", lambda machine: put_on_cpu(machine.k, cpu, pid))
-    row = target.current_process()
+    row = current_process(machine)
     if row is None:
         raise UserError("No process.", '"ps -all" lists those that have ended too.')
     where = "runs" if row["state"] == "running" else "will run"
-    root = target.notation.pa(row["root"])
+    root = session.notation.pa(row["root"])
     line = (
         f"Process {row['pid']} ({row['name']}) {where} on CPU {row['cpu']}: asid {row['asid']}, root {root}."
     )
@@ -118,13 +113,10 @@ def process_command(session: Session, args: Args) -> object:
 
 def adjusted(session: Session, pid: int, limit: int | None, oom: int | None) -> object:
     """Set the limit of a process and its out-of-memory adjustment; what they are now."""
-    from vmdbg.kernel.calls.processes import adjust
-    from vmdbg.views.result import Record
-
     said = [("-limit", limit), ("-oom", oom)]
     name = " ".join([f"process {pid}", *(f"{option} {value}" for option, value in said if value is not None)])
     _, action = session.timeline.act(name, lambda machine: adjust(machine.k, pid, limit, oom))
-    row = next(row for row in session.target.scores() if row["pid"] == pid)
+    row = next(row for row in scores(session.machine) if row["pid"] == pid)
     held = (
         f"{row['frames']} of {row['limit']} frames" if row["limit"] else f"{row['frames']} frames, no limit"
     )

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
+from vmdbg.kernel.calls import regions
+from vmdbg.kernel.calls.objects import Wanted
+from vmdbg.kernel.calls.syscalls import Mapping, map_region
+from vmdbg.programs.mappings import read_file
 from vmdbg.shell.command import ACTING, Argument, Option, command
 from vmdbg.shell.commands.accesses import VA, changed, check_alive, finished_lines
 from vmdbg.shell.kinds import FILE, NUMBER, PROCESS, SIZE, WORD
+from vmdbg.state.events import POKE
+from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from vmdbg.debugger.session import Session
-    from vmdbg.kernel.calls.objects import Wanted
     from vmdbg.machine.machine import Machine
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 PID = Option("-pid", PROCESS, help="of that process instead of the one on the CPU")
 LENGTH = Argument("size", SIZE, help="bytes, rounded up to pages")
@@ -24,8 +30,6 @@ RIGHTS = Argument("rights", WORD, help="letters of rwx, or none")
 
 def parse_rights(text: str) -> int:
     """A rights nibble from letters of `rwx-`; user pages."""
-    from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
-
     letters = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X, "-": 0, "u": 0}
     if text != "none" and (not text or set(text) - set(letters)):
         raise UserError(f'Invalid rights "{text}"; expected letters of rwx, or none.')
@@ -72,15 +76,12 @@ last page are zeros, pages beyond it are SIGBUS.  Without rights (none) the regi
     examples=["mmap 0x500000 64K rw", "mmap -page 2M 0x7e0000000000 2M rw", "mmap -name box 0x600000 8K rw"],
 )
 def mmap_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.calls.syscalls import Mapping, map_region
-    from vmdbg.units import s64
-
     mapping = Mapping(
         s64(args.address), args.size, parse_rights(args.rights), args.page or 0, args.populate, args.fixed
     )
     mapping.offset, mapping.share = args.offset, args.shared or args.name is not None
     mapping.object = wanted_object(session, args)
-    name = f"mmap {session.target.notation.va(args.address)}, {args.size:#x}, {args.rights}"
+    name = f"mmap {session.notation.va(args.address)}, {args.size:#x}, {args.rights}"
     if mapping.object is not None:
         name += f" of {args.file or args.name or 'shared memory'}"
 
@@ -92,13 +93,10 @@ def mmap_command(session: Session, args: Args) -> object:
 
 def wanted_object(session: Session, args: Args) -> Wanted | None:
     """What `mmap` is to map besides zeros: a file, read here and now, or shared memory.  UserError."""
-    from vmdbg.kernel.calls.objects import Wanted
-    from vmdbg.programs.mappings import read_file
-
     if args.file is not None and args.name is not None:
         raise UserError('"-file" and "-name" exclude one another.')
     if args.file is not None:
-        path = session.policy.path(args.file)
+        path = session.permissions.path(args.file)
         try:
             return Wanted(path.rpartition("/")[2], 0, read_file(path))
         except (OSError, ValueError) as error:
@@ -122,13 +120,10 @@ def wanted_object(session: Session, args: Args) -> Wanted | None:
     examples=["munmap 0x402000 4K"],
 )
 def munmap_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.calls import regions
-    from vmdbg.units import s64
-
     def act(machine: Machine, pid: int) -> None:
         regions.unmap(machine.k, machine.format, pid, s64(args.address), args.size)
 
-    return call(session, args, f"munmap {session.target.notation.va(args.address)}, {args.size:#x}", act)
+    return call(session, args, f"munmap {session.notation.va(args.address)}, {args.size:#x}", act)
 
 
 @command(
@@ -143,15 +138,12 @@ def munmap_command(session: Session, args: Args) -> object:
     examples=["mprotect 0x404000 4K r"],
 )
 def mprotect_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.calls import regions
-    from vmdbg.units import s64
-
     rights = parse_rights(args.rights)
 
     def act(machine: Machine, pid: int) -> None:
         regions.protect(machine.k, machine.format, pid, s64(args.address), args.size, rights)
 
-    show = session.target.notation.va
+    show = session.notation.va
     return call(session, args, f"mprotect {show(args.address)}, {args.size:#x}, {args.rights}", act)
 
 
@@ -167,12 +159,10 @@ def mprotect_command(session: Session, args: Args) -> object:
     examples=["brk 0x418000"],
 )
 def brk_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.calls import regions
-
     def act(machine: Machine, pid: int) -> None:
         regions.set_break(machine.k, machine.format, pid, args.end)
 
-    return call(session, args, f"brk {session.target.notation.va(args.end)}", act)
+    return call(session, args, f"brk {session.notation.va(args.end)}", act)
 
 
 @command(
@@ -192,10 +182,7 @@ be so, which "check" and "tlb check" then say.""",
     examples=["poke 0x106008 0x108027"],
 )
 def poke_command(session: Session, args: Args) -> object:
-    from vmdbg.state.events import POKE
-    from vmdbg.units import s64
-
-    machine = session.target.machine
+    machine = session.machine
     width = args.width or machine.format.entry_bytes
     if width not in (1, 2, 4, 8):
         raise UserError("Width 1, 2, 4 or 8 expected.")
@@ -203,7 +190,7 @@ def poke_command(session: Session, args: Args) -> object:
         raise UserError(f"Value {args.value:#x} does not fit in {width} bytes.")
     if machine.k.ram_offset(machine.m, args.address, width) < 0:
         raise UserError(f"Cannot access memory at address {args.address:#x}")
-    show = session.target.notation
+    show = session.notation
     old = machine.k.load(machine.m, args.address, width) & ((1 << 8 * width) - 1)
     new = args.value & ((1 << 8 * width) - 1)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from vmdbg.shell.command import CONTINUE, FORMAT_LETTERS, PURE, Argument, command
 from vmdbg.shell.commands.values import examine_state, print_options
 from vmdbg.shell.kinds import REST_EXPRESSION
+from vmdbg.views.values import format_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 LETTERS_HELP = """
 ADDRESS is an expression for the memory address to examine.  FMT is a repeat count followed by a
@@ -24,11 +25,9 @@ Afterwards $_ is the last address and $__ its contents."""
 
 def examine(session: Session, args: Args, physical: bool) -> None:
     """Writes the lines; what could be read of a line is shown before its error."""
-    from vmdbg.views.values import format_memory
-
     state = examine_state(session)
     form = state.examine_format(args.format or "", args.expression or "")
-    scope = session.evaluator.scope
+    scope = session.scope
     address = None
     if args.expression is not None:
         value = session.evaluate(args.expression)

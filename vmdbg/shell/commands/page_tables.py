@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.inspect.base_and_bounds import partitions
+from vmdbg.inspect.overhead import flat, page_sizes
+from vmdbg.inspect.page_tables import aliases, all_mappers, branches, overhead_data, valid_entries
+from vmdbg.inspect.page_tables import costs as table_costs
+from vmdbg.inspect.pte import described
+from vmdbg.inspect.translate import walk
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import ROOT, TABLES, place_of
 from vmdbg.shell.kinds import ADDRESS, NUMBER, SIZE, WORD
+from vmdbg.views.document import Document
+from vmdbg.views.page_tables import (
+    aliases_table,
+    entry_table,
+    flat_line,
+    overhead_lines,
+    partitions_table,
+    rmap_table,
+    sizes_lines,
+    tree_columns,
+    tree_lines,
+    tree_rows,
+    vmprint_lines,
+)
+from vmdbg.views.result import Column, Lines, Record
+from vmdbg.views.translate import hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 FLAT_NUMBERS = 3
 
@@ -29,21 +51,15 @@ a line.  /xv6 prints what vmprint of the xv6 labs would: every valid entry, with
     examples=["tables", "tables/xv6", "tables/json"],
 )
 def tables_command(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.page_tables import tree_columns, tree_lines, tree_rows, vmprint_lines
-
-    target = session.target
     place = place_of(session, args)
-    form, show = target.format, target.notation
+    form, show = session.machine.format, session.notation
     if args.xv6 and not args.form:
-        from vmdbg.views.result import Lines
-
-        return Lines(vmprint_lines(place.root, target.valid_entries(place)))
+        return Lines(vmprint_lines(place.root, valid_entries(session.machine, place.root)))
     return Document(
-        lambda: list(tree_rows(form, target.branches(place))),
-        lambda: tree_lines(show, form, place.root, target.branches(place)),
+        lambda: list(tree_rows(form, branches(session.machine, place.root))),
+        lambda: tree_lines(show, form, place.root, branches(session.machine, place.root)),
         tree_columns(),
-        lambda: (list(row.values()) for row in tree_rows(form, target.branches(place))),
+        lambda: (list(row.values()) for row in tree_rows(form, branches(session.machine, place.root))),
         ("va", "entry_address", "entry", "table", "pa"),
     )
 
@@ -83,15 +99,11 @@ def overhead_command(session: Session, args: Args) -> object:
         raise UserError(
             '"overhead" takes numbers only with "-flat".', "Usage: overhead -flat BITS PAGE ENTRY"
         )
-    from vmdbg.views.document import Document
-    from vmdbg.views.page_tables import overhead_lines
-    from vmdbg.views.result import Column
-
-    target = session.target
-    if target.format.bounded:
+    if session.machine.format.bounded:
         return partitions_overhead(session)
     place = place_of(session, args)
-    costs, data = target.overhead(place)
+    costs = table_costs(session.machine, place.root, own=place.pid is not None)
+    data = overhead_data(session.machine, place.pid, costs)
     return Document(
         lambda: data,
         lambda: overhead_lines(costs, data),
@@ -102,12 +114,8 @@ def overhead_command(session: Session, args: Args) -> object:
 
 def partitions_overhead(session: Session) -> object:
     """`overhead` where memory is cut into partitions."""
-    from vmdbg.views.document import Document
-    from vmdbg.views.page_tables import partitions_table
-
-    target = session.target
-    rows = target.partitions()
-    table = partitions_table(target.notation, rows)
+    rows = list(partitions(session.machine))
+    table = partitions_table(session.notation, rows)
     data = {
         "partitions": rows,
         "in_use": sum(row["pid"] is not None for row in rows),
@@ -121,10 +129,6 @@ def partitions_overhead(session: Session) -> object:
 
 def flat_overhead(args: Args) -> object:
     """`overhead -flat BITS PAGE ENTRY`."""
-    from vmdbg.inspect.overhead import flat
-    from vmdbg.views.page_tables import flat_line
-    from vmdbg.views.result import Record
-
     if args.numbers is None or len(args.numbers) != FLAT_NUMBERS:
         raise UserError('"-flat" takes three numbers.', "Usage: overhead -flat BITS PAGE ENTRY")
     found = flat(*args.numbers)
@@ -141,12 +145,7 @@ def flat_overhead(args: Args) -> object:
 
 def sizes_overhead(session: Session, every: bool) -> object:
     """`overhead -sizes`, with `every` for each power of two."""
-    from vmdbg.inspect.overhead import page_sizes
-    from vmdbg.views.document import Document
-    from vmdbg.views.page_tables import sizes_lines
-    from vmdbg.views.result import Column
-
-    unit, rows = page_sizes(session.target.format, every)
+    unit, rows = page_sizes(session.machine.format, every)
     keys = ("page", "entries", "table", "share", "lost")
     return Document(
         lambda: {"unit": unit, "sizes": [{key: getattr(row, key) for key in keys} for row in rows]},
@@ -171,13 +170,10 @@ whether the kernel knows them or not.  "info aliases" searches the tables of all
     examples=["rmap", "rmap $pfn(0x401000)", "rmap/json"],
 )
 def rmap_command(session: Session, args: Args) -> object:
-    from vmdbg.views.page_tables import rmap_table
-
-    target = session.target
     place = place_of(session, args) if args.root is not None else None
     root = place.root if place is not None else None
     empty = "No frame is shared." if args.pfn is None else "No entry maps this frame."
-    return rmap_table(target.notation, target.mappers(args.pfn, root), empty)
+    return rmap_table(session.notation, all_mappers(session.machine, args.pfn, root), empty)
 
 
 @command(
@@ -195,17 +191,13 @@ where ADDRESS does.  See also "rmap".""",
     examples=["info aliases 0x401000", "info aliases/json 0x401000"],
 )
 def aliases_command(session: Session, args: Args) -> object:
-    from vmdbg.views.page_tables import aliases_table
-
-    target = session.target
     place = place_of(session, args)
-    _, found = target.walk(args.address, place=place)
-    if found.pa is None:
-        from vmdbg.views.translate import hint
-
-        raise UserError(f"{target.notation.va(found.va)} is not mapped: {found.fault.reason}{hint(found)}.")
+    _, found = walk(session.machine, place, args.address)
+    if found.fault is not None:
+        raise UserError(f"{session.notation.va(found.va)} is not mapped: {found.fault.reason}{hint(found)}.")
+    assert found.pa is not None
     root = place.root if place.pid is None else None
-    return aliases_table(target.notation, target.aliases(found.pa, root), "No process maps it.")
+    return aliases_table(session.notation, aliases(session.machine, found.pa, root), "No process maps it.")
 
 
 @command(
@@ -225,7 +217,5 @@ if it is left out.  A large page's entry is one of its own level: "pte 0x8000000
     examples=["pte $pte(0x401000)", "pte 0 ", "pte/json 0"],
 )
 def pte_command(session: Session, args: Args) -> object:
-    from vmdbg.views.page_tables import entry_table
-
-    title, rows = session.target.entry(args.entry, args.level or "")
+    title, rows = described(session.machine, args.entry, args.level or "")
     return entry_table(rows, title)

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.stops import Pattern
+from vmdbg.debugger.time.reverse import find_back
+from vmdbg.debugger.time.search import last_write
 from vmdbg.errors import UserError
+from vmdbg.inspect.cached import translate
+from vmdbg.inspect.context import find_place
+from vmdbg.inspect.translate import READ, walk
 from vmdbg.shell.command import PURE, Argument, command, prefix
 from vmdbg.shell.kinds import ADDRESS
+from vmdbg.state.events import ENTRY_WRITE
+from vmdbg.units import s64
+from vmdbg.views.past_events import PastTeller
+from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.time.event_log import Happening
     from vmdbg.debugger.time.location import Place
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 LAST = prefix("last", group="time", summary="When something happened last.")
 
 
 def answer(session: Session, found: tuple[Happening | None, Place | None, str], what: str) -> object:
     """The last event of the record that was looked for: when, what, by whom."""
-    from vmdbg.views.past_events import PastTeller
-    from vmdbg.views.result import Record
-
     timeline = session.timeline
     row, place, command_name = found
     if row is None:
@@ -51,13 +58,13 @@ Whatever process wrote it by whatever address.  The page is followed back from f
 and into the process that this one was forked from.  The time can be given to "goto".""",
     examples=["last write 0x406000"],
 )
-def last_write(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.search import last_write
-    from vmdbg.units import s64
-
-    timeline, show = session.timeline, session.target.notation.va(args.address)
+def last_write_command(session: Session, args: Args) -> object:
+    timeline, show = session.timeline, session.notation.va(args.address)
     found = last_write(timeline, timeline.require_process(), s64(args.address))
-    if found[0] is None and session.target.translate(args.address, "r").pa is None:
+    if (
+        found[0] is None
+        and translate(session.machine, find_place(session.machine), args.address, READ).pa is None
+    ):
         raise UserError(f"{show} is in no frame now.", '"last map" says when its entry was written.')
     return answer(session, found, f"{show} was written")
 
@@ -74,14 +81,10 @@ def last_write(session: Session, args: Args) -> object:
     examples=["last map 0x406000"],
 )
 def last_map(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.stops import Pattern
-    from vmdbg.debugger.time.reverse import find_back
-    from vmdbg.state.events import ENTRY_WRITE
-
-    walk, _ = session.target.walk(args.address)
-    if not walk.steps:
-        raise UserError(f"{session.target.notation.va(args.address)} has no entry.")
-    at = walk.steps[-1].address
-    show = session.target.notation
+    walked, _ = walk(session.machine, find_place(session.machine), args.address)
+    if not walked.steps:
+        raise UserError(f"{session.notation.va(args.address)} has no entry.")
+    at = walked.steps[-1].address
+    show = session.notation
     what = f"The entry of {show.va(args.address)} at {show.pa(at)} was written"
     return answer(session, find_back(session.timeline, [Pattern(ENTRY_WRITE, low=at)]), what)

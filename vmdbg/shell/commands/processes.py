@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from array import array
+
 from vmdbg.errors import UserError
+from vmdbg.kernel.calls import processes
+from vmdbg.kernel.scheduler import OP_EXIT
+from vmdbg.machine.config import MOST
+from vmdbg.programs.program import ProcessSpec
 from vmdbg.shell.command import ACTING, NO_REPEAT, Argument, Option, command
 from vmdbg.shell.commands.accesses import changed, check_alive, finished_lines
 from vmdbg.shell.kinds import NUMBER, PROCESS, WORD
+from vmdbg.state.tables import PROCESS as ROW
+from vmdbg.state.tables import PROCESS_PC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.machine.machine import Machine
-    from vmdbg.programs.program import ProcessSpec
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(
@@ -29,10 +36,6 @@ copy-on-write: the first write to one gives the writer a copy.  The child goes o
     repeat=NO_REPEAT,
 )
 def fork_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.calls import processes
-    from vmdbg.state.tables import PROCESS as ROW
-    from vmdbg.state.tables import PROCESS_PC
-
     timeline = session.timeline
     pid = check_alive(session, args.pid) if args.pid is not None else timeline.require_process()
 
@@ -67,9 +70,6 @@ def fork_command(session: Session, args: Args) -> object:
     repeat=NO_REPEAT,
 )
 def spawn_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.calls import processes
-    from vmdbg.machine.config import MOST
-
     def act(machine: Machine) -> int:
         before = machine.snapshot()
         try:
@@ -83,7 +83,7 @@ def spawn_command(session: Session, args: Args) -> object:
     if not 0 <= args.limit <= MOST:
         raise UserError(f"A limit is 0 to {MOST} frames; 0 is none.")
     pid, action = session.timeline.act(f"spawn {args.name}", act)
-    name = processes.process_name(session.target.machine.k, pid)
+    name = processes.process_name(session.machine.k, pid)
     return [
         *finished_lines(action),
         f"Process {pid} ({name}) made.  Time {session.timeline.position}.",
@@ -92,11 +92,6 @@ def spawn_command(session: Session, args: Args) -> object:
 
 def ending() -> ProcessSpec:
     """The program of a process that has none: it ends when it runs."""
-    from array import array
-
-    from vmdbg.kernel.scheduler import OP_EXIT
-    from vmdbg.programs.program import ProcessSpec
-
     return ProcessSpec("", 0, -1, [], array("q", [OP_EXIT, 0, 0, 0]))
 
 
@@ -113,8 +108,6 @@ def ending() -> ProcessSpec:
     repeat=NO_REPEAT,
 )
 def kill_command(session: Session, args: Args) -> object:
-    from vmdbg.kernel.calls import processes
-
     timeline = session.timeline
     pid = check_alive(session, args.pid) if args.pid is not None else timeline.require_process()
     if not args.y and not session.query(f"Kill process {pid}? "):

@@ -8,8 +8,8 @@ from vmdbg.shell.kinds import REST_EXPRESSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 NAMES = ("output-radix", "input-radix")
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.machine.file import write_whole
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command
 from vmdbg.shell.kinds import REST_FILE
+from vmdbg.shell.session_script import session_lines, stop_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 FILE_ARGUMENT = Argument("file", REST_FILE, optional=True)
 
 
 def write_script(session: Session, name: str | None, lines: Iterable[str]) -> str:
     """Put lines into a file, whole or not at all; GDB's sentence."""
-    from vmdbg.machine.file import write_whole
-
     if not name:
         raise UserError("Argument required (file name in which to save)")
     text = "".join(f"{line}\n" for line in lines)
-    write_whole(session.policy.writing(name), text.encode("utf-8", "surrogateescape"))
+    write_whole(session.permissions.writing(name), text.encode("utf-8", "surrogateescape"))
     return f"Saved to file '{name}'."
 
 
@@ -38,8 +38,6 @@ def write_script(session: Session, name: str | None, lines: Iterable[str]) -> st
     repeat=NO_REPEAT,
 )
 def save_breakpoints(session: Session, args: Args) -> object:
-    from vmdbg.shell.session_script import stop_lines
-
     stops = [stop for number, stop in session.stops.by_number.items() if number]
     if not args.file:
         raise UserError("Argument required (file name in which to save)")
@@ -63,6 +61,4 @@ not copied; so is a machine that was loaded from a file.""",
     repeat=NO_REPEAT,
 )
 def save_session(session: Session, args: Args) -> object:
-    from vmdbg.shell.session_script import session_lines
-
     return write_script(session, args.file, session_lines(session))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.time.single_events import events_from_here
 from vmdbg.errors import UserError
+from vmdbg.inspect.tlb import geometry
+from vmdbg.kernel.calls.processes import live_processes
+from vmdbg.shell.boot import boot_again, replace_target, tell_remarks
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
 from vmdbg.shell.kinds import REST_EXPRESSION, REST_FILE
 from vmdbg.shell.stop_report import boot_if_changed, count_of, show_all_displays, show_arrival, show_place
+from vmdbg.views.event_table import EventTable, banner, banner_data, ended_lines
+from vmdbg.views.result import Lines, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.time.event_log import Happening
     from vmdbg.shell.command import Args
-    from vmdbg.views.event_table import EventTable
+    from vmdbg.shell.session import Session
     from vmdbg.views.result import Line, Result
 
 COUNT = Argument("count", REST_EXPRESSION, optional=True)
@@ -48,8 +53,6 @@ def restart(session: Session) -> None:
 
 def tlb_sizes(session: Session) -> dict[str, str]:
     """The arrays of the TLB with their geometry."""
-    from vmdbg.inspect.tlb import geometry
-
     return {name: f"{sets}x{ways}" for name, sets, ways, *_ in geometry(session.timeline.machine)}
 
 
@@ -111,7 +114,7 @@ def continue_command(session: Session, args: Args) -> object:
     timeline.require_process()
     if args.count:
         times = count_of(session, args.count)
-        stop = session.extras.get("last stop")
+        stop = session.last_stop
         if stop is not None and stop.number in session.stops.by_number and times > 1:
             stop.ignore = times - 1
             plural = "" if times == 2 else "s"
@@ -180,10 +183,6 @@ given.  The machine then is as it was at that instant, inside the operation.  Wi
     examples=["stepi", "stepi 11", "stepi/json 3"],
 )
 def stepi_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.single_events import events_from_here
-    from vmdbg.kernel.calls.processes import live_processes
-    from vmdbg.views.event_table import EventTable, ended_lines
-
     timeline = session.timeline
     timeline.require_process()
     alive = live_processes(timeline.machine.k)
@@ -199,8 +198,6 @@ def stepi_command(session: Session, args: Args) -> object:
 
 def stepped(session: Session, table: EventTable, ended: Callable[[], list[Line]]) -> Iterator[Result]:
     """What a halt after single events shows: they, who ended, and the displays."""
-    from vmdbg.views.result import Lines
-
     yield table
     lines = ended()
     if lines:
@@ -242,12 +239,11 @@ If the file is wrong, the error says where, and the machine stays as it is.""",
     repeat=NO_REPEAT,
 )
 def file_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.boot import boot_again, replace_target, tell_remarks
-
     if not args.name:
         raise UserError("Argument required (program to load).")
-    replace_target(session, boot_again(session, {}, session.policy.path(args.name), args.resident))
-    tell_remarks(session, session.target)
+    target = boot_again(session, {}, session.permissions.path(args.name), args.resident)
+    replace_target(session, target)
+    tell_remarks(session, target)
     return None
 
 
@@ -261,9 +257,6 @@ def file_command(session: Session, args: Args) -> object:
     examples=["info program"],
 )
 def info_program(session: Session, args: Args) -> object:
-    from vmdbg.views.event_table import banner, banner_data
-    from vmdbg.views.result import Record
-
     timeline = session.timeline
     place = timeline.place
     if place is None and not args.form:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 
+from vmdbg.inspect.completions import greeting
+from vmdbg.inspect.target import Target
+from vmdbg.machine.file import load_machine, save_machine
+from vmdbg.shell.boot import approve, replace_target
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command, prefix
 from vmdbg.shell.kinds import FILE
+from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 LOAD = prefix("load", aliases=("lo",), group="files", summary="Load a machine from a file.")
 SAVE = prefix("save", group="files", summary="Save things in files: a machine, or stops as a script.")
@@ -29,12 +34,9 @@ once, when it is whole.  What watches the machine (breakpoints, the past) is not
     repeat=NO_REPEAT,
 )
 def save_machine_command(session: Session, args: Args) -> object:
-    from vmdbg.machine.file import save_machine
-    from vmdbg.units import format_size
-
-    machine = session.target.machine
-    size = save_machine(machine, session.policy.writing(args.file))
-    digest = session.extras["saved"] = machine.digest()
+    machine = session.machine
+    size = save_machine(machine, session.permissions.writing(args.file))
+    digest = session.saved_digest = machine.digest()
     return f"Saved {args.file}: {format_size(size)}, digest {digest}."
 
 
@@ -48,15 +50,11 @@ def save_machine_command(session: Session, args: Args) -> object:
     repeat=NO_REPEAT,
 )
 def load_machine_command(session: Session, args: Args) -> object:
-    from vmdbg.inspect.target import Simulated
-    from vmdbg.machine.file import load_machine
-    from vmdbg.shell.boot import approve, equip, replace_target
-
-    path = session.policy.path(args.file)
-    machine = load_machine(path, lambda config: approve(session.policy, config.values))
-    target = equip(session, Simulated(machine.config, machine=machine, approve=session.policy.reading))
+    path = session.permissions.path(args.file)
+    machine = load_machine(path, lambda config: approve(session.permissions, config.values))
+    target = Target(machine, origin=machine.config.name, approve=session.permissions.reading)
     target.loaded_from = os.path.abspath(path)
-    greeting = list(target.greeting())  # before the present machine is given up
+    lines = list(greeting(machine))  # before the present machine is given up
     replace_target(session, target)
-    session.output.lines(greeting)
+    session.output.lines(lines)
     return None

@@ -5,16 +5,16 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, Argument, Command, Option, command
 from vmdbg.shell.grammar import WORD_CHARS
+from vmdbg.shell.isolated import source_isolated
 from vmdbg.shell.kinds import COMMAND_NAME, DEFINITION, NUMBER, REST, REST_EXPRESSION, REST_FILE
 from vmdbg.shell.script import LoopBreak, LoopContinue, Statement
+from vmdbg.shell.source import source_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
     from vmdbg.shell.registry import Node, Registry
+    from vmdbg.shell.session import Session
 
 NAME_REQUIRED = "Argument required (name of command to define)."
 
@@ -40,8 +40,6 @@ that it can go back to.  An error ends it and is shown, as does the end of its t
 goes on, unless --strict was given.""",
 )
 def source_command(session: Session, args: Args) -> object:
-    from vmdbg.shell.source import source_file, source_isolated
-
     if args.isolated:
         if args.seconds is not None and args.seconds < 1:
             raise UserError("Seconds from 1 on expected.")
@@ -140,7 +138,7 @@ def define(registry: Registry, path: tuple[str, ...], body: list[Statement]) -> 
     old = node.command if node.user else None
     name = " ".join(path)
 
-    def call(session: Any, args: Args) -> None:
+    def call(session: Session, args: Args) -> None:
         session.interpreter.call_user(name, body, args.text)
 
     node.alias_of, node.arguments, node.user, node.load = None, "", True, None

@@ -5,14 +5,15 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, REPEAT, Argument, command, prefix
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
+from vmdbg.shell.version import version_text
 from vmdbg.views.result import NUMBER, Column, Lines, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 INFO = prefix(
     "info",
@@ -71,8 +72,6 @@ def quit_command(session: Session, args: Args) -> object:
 
 @command("show version", group="status", summary="Show what version of vmdbg this is.")
 def show_version(session: Session, args: Args) -> object:
-    from vmdbg.shell.version import version_text
-
     return version_text()
 
 
@@ -90,13 +89,13 @@ def show_commands(session: Session, args: Args) -> object:
     history = session.interpreter.history
     text = args.position or ""
     if text == "+":
-        start = session.extras.get("history_shown", 0)
+        start = session.interpreter.history_shown
     elif text:
         start = session.integer(text) - 1 - HISTORY_PAGE // 2
     else:
         start = len(history) - HISTORY_PAGE
     start = max(0, start)
-    session.extras["history_shown"] = start + HISTORY_PAGE
+    session.interpreter.history_shown = start + HISTORY_PAGE
     if args.from_tty and text:
         session.interpreter.repeat_line = "show commands +"
     return history_table(list(enumerate(history, 1))[start : start + HISTORY_PAGE])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from vmdbg.errors import UserError
+from vmdbg.expressions.nodes import Variable
+from vmdbg.expressions.operators import Assign
 from vmdbg.machine.setting import ENUM_OR_FILE, FILENAME
 from vmdbg.machine.swapfile import SETTING as SWAP_FILE
 from vmdbg.shell.command import Argument, command
@@ -16,10 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from vmdbg.debugger.session import Session
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.command import Args
     from vmdbg.shell.registry import Node, Registry
+    from vmdbg.shell.session import Session
 
 
 def resolve_setting(session: Session, verb: str, text: str) -> tuple[Node, str]:
@@ -69,12 +71,12 @@ def value_of(session: Session, setting: Setting, text: str) -> object:
     """The value that a text stands for; a file name is refused where the session may not read it."""
     value = setting.parse(text, session.integer)
     if setting.kind == FILENAME:
-        session.policy.path(str(value))
+        session.permissions.path(str(value))
     if setting.name == SWAP_FILE and value:
-        return os.path.abspath(session.policy.path(str(value)))
+        return os.path.abspath(session.permissions.path(str(value)))
     if setting.kind == ENUM_OR_FILE and value not in setting.choices:
-        session.policy.require_open(f"A file as {setting.name}")
-        return os.path.abspath(session.policy.path(str(value)))
+        session.permissions.require_open(f"A file as {setting.name}")
+        return os.path.abspath(session.permissions.path(str(value)))
     return value
 
 
@@ -114,9 +116,6 @@ def set_variable(session: Session, args: Args) -> object:
     examples=["init-if-undefined $size = 4096"],
 )
 def init_if_undefined(session: Session, args: Args) -> object:
-    from vmdbg.expressions.nodes import Variable
-    from vmdbg.expressions.operators import Assign
-
     evaluator = session.evaluator
     if not args.expression:
         raise UserError("Argument required (expression to compute).")

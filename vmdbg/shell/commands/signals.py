@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.stops import Pattern
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
 from vmdbg.shell.kinds import SIGNAL, SIGNALS
+from vmdbg.shell.text_completion import HANDLE_ACTIONS
+from vmdbg.state import events
+from vmdbg.views.events import SIGNAL_NAMES
 from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
-#: Flag -> whether the signal stops the program after it; GDB's others change nothing here.
-FLAGS = {"stop": True, "print": None, "pass": None, "noignore": None, "nostop": False, "noprint": False}
 REFUSED = ("nopass", "ignore")
 HEADER = "Signal        Stop\tPrint\tPass to program\tDescription"
 
 
 def signal_number(text: str) -> int:
     """The number of a signal by name or number; 0 if there is none."""
-    from vmdbg.views.events import SIGNAL_NAMES
-
     for number, (name, _) in SIGNAL_NAMES.items():
         if text in (name, str(number)):
             return number
@@ -32,8 +32,6 @@ def signal_number(text: str) -> int:
 
 def stopping(session: Session) -> set[int]:
     """The signals that stop the program."""
-    from vmdbg.views.events import SIGNAL_NAMES
-
     stop = session.stops.signals
     if not stop.enabled:
         return set()
@@ -42,8 +40,6 @@ def stopping(session: Session) -> set[int]:
 
 def signal_table(session: Session, numbers: Iterable[int]) -> Table:
     """The signals as GDB shows them."""
-    from vmdbg.views.events import SIGNAL_NAMES
-
     stops = stopping(session)
     rows = [(*SIGNAL_NAMES[number], number, number in stops) for number in numbers]
 
@@ -73,10 +69,6 @@ Signals always reach the process.""",
     repeat=NO_REPEAT,
 )
 def handle_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.stops import Pattern
-    from vmdbg.state.events import SIGNAL
-    from vmdbg.views.events import SIGNAL_NAMES
-
     words = (args.what or "").split()
     if not words:
         raise UserError("Argument required (signal to handle).")
@@ -90,8 +82,8 @@ def handle_command(session: Session, args: Args) -> object:
             chosen.append(number)
         elif word in REFUSED:
             raise UserError("Signals always reach the process.")
-        elif word in FLAGS:
-            stop = stop if FLAGS[word] is None else FLAGS[word]
+        elif word in HANDLE_ACTIONS:
+            stop = stop if HANDLE_ACTIONS[word] is None else HANDLE_ACTIONS[word]
         else:
             raise UserError(f'Unrecognized or ambiguous flag word: "{word}".')
     if not chosen:
@@ -101,9 +93,9 @@ def handle_command(session: Session, args: Args) -> object:
         stops = stops | set(chosen) if stop else stops - set(chosen)
         own = session.stops.signals
         own.enabled = bool(stops)
-        own.patterns = [Pattern(SIGNAL, low=number) for number in sorted(stops)]
+        own.patterns = [Pattern(events.SIGNAL, low=number) for number in sorted(stops)]
         if stops == set(SIGNAL_NAMES):
-            own.patterns = [Pattern(SIGNAL)]
+            own.patterns = [Pattern(events.SIGNAL)]
     return signal_table(session, sorted(set(chosen)))
 
 
@@ -120,8 +112,6 @@ def handle_command(session: Session, args: Args) -> object:
     examples=["info signals", "info signals SIGSEGV"],
 )
 def info_signals(session: Session, args: Args) -> object:
-    from vmdbg.views.events import SIGNAL_NAMES
-
     if not args.signal:
         return signal_table(session, SIGNAL_NAMES)
     number = signal_number(args.signal.strip())

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.context import check_process
+from vmdbg.inspect.faults import faults
+from vmdbg.inspect.machine import all_frames, describe, registers
+from vmdbg.inspect.machine import facts as machine_facts
+from vmdbg.inspect.processes import all_regions, counters, slots_of
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.context_options import ON_CPU, PID
 from vmdbg.shell.kinds import WORD
+from vmdbg.views.document import Document
+from vmdbg.views.result import Column
+from vmdbg.views.status import (
+    faults_table,
+    frames_table,
+    machine_lines,
+    regions_table,
+    registers_table,
+    slots_table,
+    stats_table,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 
 @command(
@@ -25,16 +41,11 @@ whatever happened before.  Breakpoints, logs and the prompt are no part of it.""
     examples=["info machine", "info machine/json"],
 )
 def info_machine(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.result import Column
-    from vmdbg.views.status import machine_lines
-
-    target = session.target
-    facts = target.facts()
+    facts = machine_facts(session.machine)
     flat = {key: value for key, value in facts.items() if not isinstance(value, (dict, list))}
     return Document(
         lambda: facts,
-        lambda: machine_lines(facts, target.describe()),
+        lambda: machine_lines(facts, describe(session.machine.config, session.machine)),
         [Column(key) for key in flat],
         lambda: [list(flat.values())],
     )
@@ -54,9 +65,7 @@ def info_machine(session: Session, args: Args) -> object:
     examples=["info registers", "info registers cr3", "info registers/json"],
 )
 def info_registers(session: Session, args: Args) -> object:
-    from vmdbg.views.status import registers_table
-
-    rows = session.target.registers(args.cpu, [name.removeprefix("$") for name in args.names or ()])
+    rows = registers(session.machine, args.cpu, [name.removeprefix("$") for name in args.names or ()])
     return registers_table(rows, several=len({row["cpu"] for row in rows}) > 1)
 
 
@@ -72,9 +81,7 @@ def info_registers(session: Session, args: Args) -> object:
     examples=["info stats", "info stats -pid 1", "info stats/json"],
 )
 def info_stats(session: Session, args: Args) -> object:
-    from vmdbg.views.status import stats_table
-
-    return stats_table(*session.target.counters(args.pid))
+    return stats_table(*counters(session.machine, args.pid))
 
 
 @command(
@@ -91,11 +98,7 @@ KIND" shows them one by one, "catch KIND" stops at them.""",
     examples=["info faults", "info faults -pid 1", "info faults/json"],
 )
 def info_faults(session: Session, args: Args) -> object:
-    from vmdbg.inspect.context import check_process
-    from vmdbg.inspect.faults import faults
-    from vmdbg.views.status import faults_table
-
-    machine = session.target.machine
+    machine = session.machine
     pid = None if args.pid is None else check_process(machine, args.pid, ended=True)
     return faults_table(faults(machine, pid))
 
@@ -112,10 +115,7 @@ def info_faults(session: Session, args: Args) -> object:
     examples=["info frames", "info frames/json"],
 )
 def info_frames(session: Session, args: Args) -> object:
-    from vmdbg.views.status import frames_table
-
-    target = session.target
-    return frames_table(target.notation, *target.frames())
+    return frames_table(session.notation, *all_frames(session.machine))
 
 
 @command(
@@ -130,10 +130,7 @@ def info_frames(session: Session, args: Args) -> object:
     examples=["info regions", "info regions/json"],
 )
 def info_regions(session: Session, args: Args) -> object:
-    from vmdbg.views.status import regions_table
-
-    target = session.target
-    return regions_table(target.notation, target.all_regions(args.pid))
+    return regions_table(session.notation, all_regions(session.machine, args.pid))
 
 
 @command(
@@ -151,7 +148,4 @@ frame can be dropped without a write while it is clean.""",
     examples=["swap", "swap/json"],
 )
 def swap_command(session: Session, args: Args) -> object:
-    from vmdbg.views.status import slots_table
-
-    target = session.target
-    return slots_table(target.notation, *target.slots(args.pid))
+    return slots_table(session.notation, *slots_of(session.machine, args.pid))

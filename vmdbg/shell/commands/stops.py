@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.conditions import Condition
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
 from vmdbg.shell.kinds import CONDITION, STOP_NUMBERS
+from vmdbg.state.events import EVENTS
 from vmdbg.views.result import NUMBER, Column, Table
+from vmdbg.views.stops import StopTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.stops.stops import Stop
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 CONDITION_HELP = """
 With "if EXPR" it stops only where the expression is not zero.  It is evaluated at the event, with the
@@ -31,8 +34,6 @@ def split_condition(text: str) -> tuple[str, str]:
 
 def set_condition(session: Session, stop: Stop, text: str) -> None:
     """Give a stop a condition, or none.  UserError if it is no expression, or would change the machine."""
-    from vmdbg.debugger.stops.conditions import Condition
-
     stop.complain = session.output.error
     kinds = [*stop.kinds, *(pattern.kind for pattern in stop.patterns + stop.openings)]
     stop.condition = Condition(text, session.evaluator, kinds) if text else None
@@ -194,8 +195,6 @@ def commands_command(session: Session, args: Args) -> object:
     examples=["info breakpoints"],
 )
 def info_breakpoints(session: Session, args: Args) -> object:
-    from vmdbg.views.stops import StopTable
-
     stops = listed(session, args.numbers)
     if not stops and not args.form:
         return none_of("breakpoint or watchpoint", "breakpoints or watchpoints", args.numbers)
@@ -224,8 +223,6 @@ def none_of(one: str, several: str, numbers: str | None) -> str:
     examples=["info watchpoints"],
 )
 def info_watchpoints(session: Session, args: Args) -> object:
-    from vmdbg.views.stops import StopTable
-
     stops = [stop for stop in listed(session, args.numbers) if stop.sort.endswith("watchpoint")]
     if not stops and not args.form:
         return none_of("watchpoint", "watchpoints", args.numbers)
@@ -243,9 +240,7 @@ def info_watchpoints(session: Session, args: Args) -> object:
     examples=["info events"],
 )
 def info_events(session: Session, args: Args) -> object:
-    from vmdbg.state.events import EVENTS
-
-    counts = session.target.machine.counts()
+    counts = session.machine.counts()
     columns = [Column("event"), Column("count", kind=NUMBER), Column("cost"), Column("meaning", wraps=True)]
     rows = [[event.name, counts.get(event.name, 0), event.cost or "-", event.help] for event in EVENTS]
     return Table(columns, rows)

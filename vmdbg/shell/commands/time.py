@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.time.reverse import back_events, back_operations, back_to_stop, record
+from vmdbg.debugger.time.types import AT_BEGIN, Arrival
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
 from vmdbg.shell.stop_report import count_of, show_arrival
 from vmdbg.shell.times import position_of
+from vmdbg.views.costs import cost_table
+from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.debugger.time.timeline import Timeline
-    from vmdbg.debugger.time.types import Arrival
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 COUNT = Argument("count", REST_EXPRESSION, optional=True)
 
@@ -66,8 +69,6 @@ def redo_command(session: Session, args: Args) -> object:
     examples=["when"],
 )
 def when_command(session: Session, args: Args) -> object:
-    from vmdbg.views.result import Record
-
     timeline = session.timeline
     position = timeline.position
     data = {
@@ -128,8 +129,6 @@ def goto_command(session: Session, args: Args) -> object:
     examples=["reverse-stepi"],
 )
 def reverse_stepi(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.reverse import back_events
-
     before = session.timeline.position
     arrival = back_events(session.timeline, count_of(session, args.count))
     arrive(session, arrival, session.timeline.position != before)
@@ -149,8 +148,6 @@ def reverse_stepi(session: Session, args: Args) -> object:
     examples=["reverse-step"],
 )
 def reverse_step(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.reverse import back_operations
-
     before = session.timeline.position
     arrival = back_operations(session.timeline, count_of(session, args.count))
     arrive(session, arrival, session.timeline.position != before)
@@ -170,8 +167,6 @@ def reverse_step(session: Session, args: Args) -> object:
     examples=["reverse-next"],
 )
 def reverse_next(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.reverse import back_operations
-
     before = session.timeline.position
     arrival = back_operations(session.timeline, count_of(session, args.count), over=True)
     arrive(session, arrival, session.timeline.position != before)
@@ -189,8 +184,6 @@ def reverse_next(session: Session, args: Args) -> object:
     examples=["reverse-continue"],
 )
 def reverse_continue(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.reverse import back_to_stop
-
     arrive(session, back_to_stop(session.timeline))
     return None
 
@@ -205,8 +198,6 @@ def reverse_continue(session: Session, args: Args) -> object:
     examples=["reverse-finish"],
 )
 def reverse_finish(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.types import AT_BEGIN, Arrival
-
     timeline = session.timeline
     operations, events = timeline.position
     target = operations if events else operations - 1
@@ -233,9 +224,6 @@ The past is run again for it; nothing changes.""",
     examples=["info cost"],
 )
 def info_cost(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.reverse import record
-    from vmdbg.views.costs import cost_table
-
     timeline = session.timeline
     now = timeline.position.operations
     if args.range:

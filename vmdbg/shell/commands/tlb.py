@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.inspect.tlb import cached_entries, geometry, look_up, probe_data
+from vmdbg.inspect.translate import ACCESSES
+from vmdbg.machine.config import parse_geometry
+from vmdbg.machine.tlb_arrays import resize_array
 from vmdbg.shell.command import ACTING, PURE, Argument, Option, command
+from vmdbg.shell.commands.accesses import changed, finished_lines
 from vmdbg.shell.context_options import IN_ASID, ON_CPU, PID, place_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, WORD
+from vmdbg.views.document import Document
+from vmdbg.views.result import Column
+from vmdbg.views.tlb import check_lines, probe_lines, stale_words, tlb_columns, tlb_row, tlb_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 FILTERS = [
     Option("-level", NUMBER, help="of that level, 1 or 2"),
@@ -46,14 +54,11 @@ processes flushes all entries but the global ones; "info stats" shows what that 
     examples=["tlb", "tlb -level 1", "tlb -walk", "tlb/json"],
 )
 def tlb_command(session: Session, args: Args) -> object:
-    from vmdbg.views.tlb import tlb_table
-
-    target = session.target
     asked = (args.level, args.cpu, args.asid)
     empty = "The TLB is empty." if asked == (None, None, None) else "No entry of the TLB is like that."
     if args.walk:
         empty = "The page-walk caches are empty, or there are none."
-    return tlb_table(target.notation, target.tlb(*asked, args.walk), empty)
+    return tlb_table(session.notation, cached_entries(session.machine, *asked, args.walk), empty)
 
 
 @command(
@@ -80,19 +85,16 @@ are asked, the deepest level first.  See also "translate".""",
     ],
 )
 def tlb_lookup(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.result import Column
-    from vmdbg.views.tlb import probe_lines
-
-    target = session.target
-    probes = target.look_up(args.address, args.access, place_of(session, args))
-    data = target.look_up_data(args.address, probes)
+    probes = look_up(
+        session.machine, place_of(session, args), args.address, ACCESSES[args.access] if args.access else None
+    )
+    data = probe_data(args.address, probes)
     columns = [
         Column(key) for key in ("array", "set", "sets", "tag", "page_size", "asid", "way", "ways", "hit")
     ]
     return Document(
         lambda: data,
-        lambda: probe_lines(target.notation, probes) if probes else ["This machine has no TLB."],
+        lambda: probe_lines(session.notation, probes) if probes else ["This machine has no TLB."],
         columns,
         lambda: [list(probe.values()) for probe in data["probes"]],
         ("va", "tag"),
@@ -113,31 +115,27 @@ words.""",
     examples=["tlb check", "tlb check/json"],
 )
 def tlb_check(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.tlb import check_lines, stale_words, tlb_columns, tlb_row, tlb_table
-
-    target = session.target
-    entries = list(target.tlb(args.level, args.cpu, args.asid, args.walk))
+    entries = list(cached_entries(session.machine, args.level, args.cpu, args.asid, args.walk))
     if not args.walk and args.level is None:
-        entries += target.tlb(None, args.cpu, args.asid, walk=True)
+        entries += cached_entries(session.machine, None, args.cpu, args.asid, walk=True)
     stale = [found for found in entries if found.check != "ok"]
-    columns = [column for column in tlb_columns(target.notation) if column.exported]
+    columns = [column for column in tlb_columns(session.notation) if column.exported]
 
     def cells() -> list[list[object]]:
-        kept = [place for place, column in enumerate(tlb_columns(target.notation)) if column.exported]
+        kept = [place for place, column in enumerate(tlb_columns(session.notation)) if column.exported]
         return [[tlb_row(found)[place] for place in kept] for found in stale]
 
     return Document(
         lambda: {
             "entries": len(entries),
             "stale": len(stale),
-            "found": list(tlb_table(target.notation, stale, "").data()),
+            "found": list(tlb_table(session.notation, stale, "").data()),
         },
-        lambda: check_lines(target.notation, entries),
+        lambda: check_lines(session.notation, entries),
         columns,
         cells,
         ("vpn", "pfn"),
-        stale_words(target.notation, stale[0]) if stale else "",
+        stale_words(session.notation, stale[0]) if stale else "",
     )
 
 
@@ -158,11 +156,6 @@ first along.  "set tlb.l1d 8x2" and the like say what the next machine is made o
     examples=["tlb resize L1d 8x2", "tlb resize L2 1x32"],
 )
 def tlb_resize(session: Session, args: Args) -> object:
-    from vmdbg.inspect.tlb import geometry
-    from vmdbg.machine.config import parse_geometry
-    from vmdbg.machine.tlb_arrays import resize_array
-    from vmdbg.shell.commands.accesses import changed, finished_lines
-
     timeline = session.timeline
     rows = geometry(timeline.machine)
     names = {name.lower(): place for place, (name, *_) in enumerate(rows)}

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.cached import translate
+from vmdbg.inspect.context import bound_of
+from vmdbg.inspect.split import split
+from vmdbg.inspect.translate import ACCESSES, byte_at, linux_names, remark, walk, walk_data
+from vmdbg.inspect.why import deciding_fields, why
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import MODES, PLACE, TABLES, place_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, SIZE
+from vmdbg.views.document import Document
+from vmdbg.views.result import Column
+from vmdbg.views.split import split_lines
+from vmdbg.views.translate import bounded_lines, brief_outcome, outcome_line, walk_boxes, walk_lines
+from vmdbg.views.walk_drawing import drawing
+from vmdbg.views.why import why_data, why_lines, why_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 VA = Argument("address", ADDRESS, help="virtual address")
 HOW = Argument("access", ACCESS, optional=True, default="r", help="r read (the default), w write, x fetch")
@@ -39,12 +50,7 @@ use "fault".""",
     examples=["translate 0x401234", "translate 0x401234 w", "translate/json 0x5000"],
 )
 def translate_command(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.result import Column
-    from vmdbg.views.translate import brief_outcome, outcome_line
-
-    target = session.target
-    found = target.translate(args.address, args.access, place_of(session, args))
+    found = translate(session.machine, place_of(session, args), args.address, ACCESSES[args.access])
     keys = [key for key in found.data() if key != "fault"]
 
     def cells() -> list[list[Any]]:
@@ -53,11 +59,11 @@ def translate_command(session: Session, args: Args) -> object:
 
     return Document(
         found.data,
-        lambda: [outcome_line(target.notation, found)],
+        lambda: [outcome_line(session.notation, found)],
         [Column(key) for key in [*keys, "fault"]],
         cells,
         ADDRESSES,
-        brief_outcome(target.notation, found),
+        brief_outcome(session.notation, found),
     )
 
 
@@ -79,35 +85,31 @@ and shows those that the format lacks as folded.""",
     examples=["walk 0x401234", "walk/json 0x401234", "walk 0x5000"],
 )
 def walk_command(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.result import Column
-
-    target = session.target
-    walk, found = target.walk(args.address, place=place_of(session, args))
+    walked, found = walk(session.machine, place_of(session, args), args.address)
     return Document(
-        lambda: target.walk_data(walk, found),
-        lambda: walk_text(session, args, walk, found),
+        lambda: walk_data(session.machine, walked, found),
+        lambda: walk_text(session, args, walked, found),
         [Column(key) for key in STEP_KEYS],
-        lambda: [[step[key] for key in STEP_KEYS] for step in target.walk_data(walk, found)["steps"]],
+        lambda: [
+            [step[key] for key in STEP_KEYS] for step in walk_data(session.machine, walked, found)["steps"]
+        ],
         ADDRESSES,
     )
 
 
 def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[Any]:
     """Drawing, table, outcome."""
-    from vmdbg.views.translate import bounded_lines, walk_boxes, walk_lines
-    from vmdbg.views.walk_drawing import drawing
-
-    target = session.target
-    names = target.linux_names() if args.l else ()
-    if walk.steps and (args.v or len(target.format.levels) == DRAWN_LEVELS):
-        byte = target.byte_at(found.pa) if found.pa is not None else 0
-        counts = [1 << level.bits for level in target.format.levels]
-        yield from drawing(walk_boxes(target.notation, walk, found, counts, byte, names))
-    if target.format.bounded:
-        yield from bounded_lines(target.notation, walk, target.bound, found)
+    names = linux_names(session.machine.format) if args.l else ()
+    if walk.steps and (args.v or len(session.machine.format.levels) == DRAWN_LEVELS):
+        byte = byte_at(session.machine, found.pa) if found.pa is not None else 0
+        counts = [1 << level.bits for level in session.machine.format.levels]
+        yield from drawing(walk_boxes(session.notation, walk, found, counts, byte, names))
+    if session.machine.format.bounded:
+        yield from bounded_lines(session.notation, walk, bound_of(session.machine), found)
         return
-    yield from walk_lines(target.notation, walk, found, target.remarks(walk), names)
+    yield from walk_lines(
+        session.notation, walk, found, [remark(session.machine, step) for step in walk.steps], names
+    )
 
 
 @command(
@@ -125,17 +127,11 @@ offset in the page.  Nothing is read.""",
     examples=["split 0x401234", "split -page 2M 0x401234", "split/json 0x401234"],
 )
 def split_command(session: Session, args: Args) -> object:
-    from vmdbg.inspect.split import split
-    from vmdbg.views.document import Document
-    from vmdbg.views.result import Column
-    from vmdbg.views.split import split_lines
-
-    target = session.target
-    parts = split(target.format, args.address, args.page or 0)
+    parts = split(session.machine.format, args.address, args.page or 0)
     rows = [*parts.indexes, ("offset", parts.offset_bits, parts.offset)]
     return Document(
         parts.data,
-        lambda: split_lines(target.notation, parts),
+        lambda: split_lines(session.notation, parts),
         [Column(key) for key in ("level", "bits", "value")],
         lambda: rows,
         ADDRESSES,
@@ -157,17 +153,13 @@ smallest edit that would make the access possible; and for an empty entry the ne
     examples=["why 0x401234", "why 0x401234 w", "why 0x401234 x -k", "why/json 0x5000 w"],
 )
 def why_command(session: Session, args: Args) -> object:
-    from vmdbg.views.document import Document
-    from vmdbg.views.result import Column
-    from vmdbg.views.why import why_data, why_lines, why_rows
-
-    target = session.target
-    verdict = target.why(args.address, args.access, place_of(session, args))
-    fields = [field.name for field in target.deciding_fields()]
+    machine = session.machine
+    verdict = why(machine, place_of(session, args), args.address, ACCESSES[args.access])
+    fields = [field.name for field in deciding_fields(machine.format)]
     return Document(
-        lambda: why_data(target, verdict),
-        lambda: why_lines(target, verdict),
+        lambda: why_data(machine, verdict),
+        lambda: why_lines(machine, verdict),
         [Column(key) for key in ("level", "entry", *fields, "rights")],
-        lambda: why_rows(target, verdict),
+        lambda: why_rows(machine, verdict),
         ADDRESSES,
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import describe
 from vmdbg.shell.command import FORMAT_LETTERS, Argument, Option, command
 from vmdbg.shell.kinds import NUMBER, PRINTF, REST, REST_EXPRESSION, TYPE_EXPRESSION
+from vmdbg.views import printf
+from vmdbg.views.examine import ExamineState
 from vmdbg.views.result import Lines
+from vmdbg.views.values import PrintOptions, format_value, unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 PRINT_OPTIONS = [
     Option("-elements", NUMBER, help="limit on string chars or array elements to print; 0 is unlimited"),
@@ -21,20 +25,13 @@ PRINT_OPTIONS = [
 ]
 
 
-def examine_state(session: Session) -> Any:
+def examine_state(session: Session) -> ExamineState:
     """What `x` and `print/F` remember."""
-    state = session.extras.get("examine")
-    if state is None:
-        from vmdbg.views.values import ExamineState
-
-        state = session.extras["examine"] = ExamineState()
-    return state
+    return session.state(ExamineState)
 
 
 def print_options(session: Session, args: Args | None = None) -> Any:
     """The settings of `print`, with the options that were given."""
-    from vmdbg.views.values import PrintOptions
-
     settings = session.settings
     elements, repeats = settings.number("print elements"), settings.number("print repeats")
     if args is not None and args.__dict__.get("elements") is not None:
@@ -53,9 +50,7 @@ def print_options(session: Session, args: Args | None = None) -> Any:
 
 def shown(session: Session, value: Any, letter: str, args: Args | None = None) -> str:
     """A value as text, under the settings and options of `print`."""
-    from vmdbg.views.values import format_value
-
-    scope = session.evaluator.scope
+    scope = session.scope
     examine_state(session).printed(value)
     return format_value(value, letter, scope.read_memory, print_options(session, args), scope.symbolize)
 
@@ -164,8 +159,6 @@ or after trailing whitespace.""",
     examples=["echo done\\n"],
 )
 def echo_command(session: Session, args: Args) -> object:
-    from vmdbg.views.values import unescape
-
     session.output.write(unescape(args.text or ""))
     return None
 
@@ -188,8 +181,6 @@ def printf_command(session: Session, args: Args) -> object:
 def printf_pieces(session: Session, text: str, foreign: Callable[[str], str] = str) -> Iterator[str]:
     """What `printf TEXT` writes; what comes before an error is written.  `foreign` gets what the arguments
     give."""
-    from vmdbg.views import printf
-
     form, rest = printf.split_printf(text)
     evaluator = session.evaluator
     arguments = [evaluator.run(node) for node in evaluator.parse_list(rest)]
@@ -220,8 +211,6 @@ def eval_command(session: Session, args: Args) -> object:
     examples=["whatis 1 + 1"],
 )
 def whatis_command(session: Session, args: Args) -> object:
-    from vmdbg.expressions.c_types import describe
-
     if not args.expression:
         return f"type = {describe(session.values.last().type)}"
     return f"type = {session.evaluator.describe(args.expression)}"

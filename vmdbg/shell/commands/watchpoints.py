@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.watchpoints import (
+    ACCESSES,
+    READS,
+    WATCHPOINT,
+    watch_entry,
+    watch_frame,
+    watch_memory,
+    watch_slot,
+    watch_virtual,
+)
 from vmdbg.errors import UserError
+from vmdbg.expressions.nodes import InMemory
+from vmdbg.inspect.context import check_address, find_place
+from vmdbg.inspect.translate import walk
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, Option, command
 from vmdbg.shell.commands.stops import CONDITION_HELP, declared, split_condition
 from vmdbg.shell.kinds import LOCATION, NUMBER
+from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.session import Session
     from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
 
 OPTIONS = [
     Option("-phys", help="a physical address: through any alias, in any process"),
@@ -26,15 +40,12 @@ whatever process touches it by whatever address.  An expression for a value in m
 
 def memory(session: Session, args: Args, sort: str) -> str:
     """A watchpoint on bytes of memory."""
-    from vmdbg.debugger.stops.watchpoints import ACCESSES, READS, watch_memory, watch_virtual
-    from vmdbg.units import s64
-
     text, condition = split_condition(args.where or "")
     if not text:
         raise UserError("Argument required (expression to compute).")
     if not 1 <= args.width <= 8:
         raise UserError("Expected a width from 1 to 8.")
-    show = session.target.notation
+    show = session.notation
     command = {READS: "rwatch", ACCESSES: "awatch"}.get(sort, "watch")
     if args.phys:
         pa = session.integer(text.removeprefix("*"))
@@ -54,8 +65,6 @@ def memory(session: Session, args: Args, sort: str) -> str:
 
 def place_of(session: Session, text: str) -> tuple[int, int]:
     """The address and size of what an expression stands for in memory; of a plain address, one byte."""
-    from vmdbg.expressions.nodes import InMemory
-
     evaluator = session.evaluator
     plain = text[1:] if text.startswith("*0") else text
     node = evaluator.parse(plain)
@@ -64,7 +73,7 @@ def place_of(session: Session, text: str) -> tuple[int, int]:
     kind, address = node.locate(evaluator)
     if not 1 <= kind.size <= WIDEST:
         raise UserError(f"A watchpoint has 1 to {WIDEST} bytes, not {kind.size}.")
-    return session.target.check_address(address), kind.size
+    return check_address(session.machine, address), kind.size
 
 
 @command(
@@ -92,20 +101,18 @@ kernel does with a frame.  -slot N: what is written to and read from a slot."""
     repeat=NO_REPEAT,
 )
 def watch_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.watchpoints import WATCHPOINT, watch_entry, watch_frame, watch_slot
-
     if not (args.entry or args.frame or args.slot):
         return memory(session, args, WATCHPOINT)
     text, condition = split_condition(args.where or "")
     if not text:
         raise UserError("Argument required (expression to compute).")
-    show = session.target.notation
+    show = session.notation
     if args.entry:
         va = session.address(text)
-        walk, _ = session.target.walk(va)
-        if not walk.steps:
+        walked, _ = walk(session.machine, find_place(session.machine), va)
+        if not walked.steps:
             raise UserError(f"{show.va(va)} has no entry.")
-        step = walk.steps[-1]
+        step = walked.steps[-1]
         what = f"entry of {show.va(va)} ({step.name}, {show.pa(step.address)})"
         stop = watch_entry(session.stops, what, step.address)
     elif args.frame:
@@ -132,8 +139,6 @@ def watch_command(session: Session, args: Args) -> object:
     repeat=NO_REPEAT,
 )
 def rwatch_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.watchpoints import READS
-
     return memory(session, args, READS)
 
 
@@ -151,6 +156,4 @@ def rwatch_command(session: Session, args: Args) -> object:
     repeat=NO_REPEAT,
 )
 def awatch_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.watchpoints import ACCESSES
-
     return memory(session, args, ACCESSES)
