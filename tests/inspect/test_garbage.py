@@ -87,6 +87,8 @@ def test_looking_answers_whatever_there_is(
         list(itertools.islice(found.runs(place), ENOUGH))
         list(itertools.islice(found.kernel_runs(place), ENOUGH))
         list(itertools.islice(found.valid_entries(place), ENOUGH))
+        list(itertools.islice(found.aliases(va % len(m.ram1), root), ENOUGH))
+        assert all(row["pfn"] == 7 for row in found.mappers(7, root))
         costs, data = found.overhead(place)
         assert data["tables"] == sum(cost.tables for cost in costs) >= 1
         assert list(overhead_lines(costs, data))

@@ -155,10 +155,8 @@ def swap_out_pages(machine: Machine, count: int) -> int:
 
 def swap_out_process(machine: Machine, pid: int) -> int:
     """Make all pages of a process leave that can; how many did.  UserError if none could."""
-    from vmdbg.kernel.calls.page_tables import signed
-
-    form, done = machine.format, 0
-    for va in [signed(form, va) for va in resident_pages(machine, pid)]:
+    done = 0
+    for va in resident_pages(machine, pid):
         frame = machine.find_page(pid, va)
         if frame >= 0 and machine.m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
             if machine.k.evict(machine.m, frame) == REASON_MEMORY:
@@ -176,9 +174,9 @@ def resident_pages(machine: Machine, pid: int) -> list[int]:
 
     last = len(machine.format.levels) - 1
     return [
-        va
-        for va, depth, _, _, kind in entries(machine.k, machine.format, pid)
-        if kind == ENTRY_LEAF and depth == last
+        found.va
+        for found in entries(machine.k, machine.format, pid)
+        if found.kind == ENTRY_LEAF and found.depth == last
     ]
 
 

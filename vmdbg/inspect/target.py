@@ -347,9 +347,9 @@ class Simulated:
 
     def overhead(self, place: Place) -> tuple[list[Any], dict[str, Any]]:
         """What the tables below a place's root take: `Cost`s, and the same as JSON shows it."""
-        from vmdbg.inspect.page_tables import costs, overhead_data
+        from vmdbg.inspect.page_tables import overhead_data, table_costs
 
-        found = costs(self.machine, place.root, own=place.pid is not None)
+        found = table_costs(self.machine, place.root, own=place.pid is not None)
         return found, overhead_data(self.machine, place.pid, found)
 
     def partitions(self) -> list[dict[str, Any]]:
