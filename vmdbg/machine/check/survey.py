@@ -143,27 +143,29 @@ class Survey:
 
     def read_tree(self, pid: int, root: int) -> None:
         """Note what the tables below a root hold; only frames of tables are followed, each once."""
+        form, last = self.form, len(self.form.levels) - 1
 
         def follow(found: Entry) -> bool:
             if not self.read_table(pid, found.target, found.depth + 1):
                 return False
-            page = (found.va & (1 << self.form.va_bits) - 1) >> self.form.levels[found.depth].shift
+            page = self.tag(found.va, last - found.depth)
             self.pointers[pid, found.depth, page] = found.target, found.rights
             return True
 
         if not self.read_table(pid, root, 0):
             return
-        for found in entries(self.k, self.form, root, end=self.form.user_end if pid else None, follow=follow):
+        for found in entries(self.k, form, root, end=form.user_end if pid else None, follow=follow):
             if found.kind != ENTRY_TABLE:
                 self.read_entry(pid, found)
-        first, end = self.form.user_entries, 1 << self.form.levels[0].bits
-        halves = [
-            set(table_entries(self.k, self.form, table & self.form.root_mask, first, end))
-            for table in (root, self.kernel_root)
-        ]
-        for index in sorted({index for index, _ in halves[0] ^ halves[1]}) if pid else ():
-            name = self.table_name(pid, root, 0)
-            self.problems.append(f"{name} has a kernel half of its own at index {index}")
+        if pid:
+            end = 1 << form.levels[0].bits
+            own, kernel = (
+                set(table_entries(self.k, form, table & form.root_mask, form.user_entries, end))
+                for table in (root, self.kernel_root)
+            )
+            for index in sorted({index for index, _ in own ^ kernel}):
+                name = self.table_name(pid, root, 0)
+                self.problems.append(f"{name} has a kernel half of its own at index {index}")
 
     def table_name(self, pid: int, address: int, depth: int) -> str:
         """A table in words."""
