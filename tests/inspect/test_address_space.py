@@ -8,8 +8,7 @@ from vmdbg.errors import UserError
 from vmdbg.inspect.address_space import kernel_runs, map_notes, measured, named_runs
 from vmdbg.inspect.context import find_place
 from vmdbg.inspect.overhead import flat, page_sizes
-from vmdbg.inspect.page_tables import aliases, all_mappers, branches, overhead_data
-from vmdbg.inspect.page_tables import costs as table_costs
+from vmdbg.inspect.page_tables import aliases, all_mappers, branches, overhead_data, table_costs
 from vmdbg.inspect.processes import processes
 from vmdbg.inspect.pte import fields, find_level, title
 from vmdbg.inspect.split import split

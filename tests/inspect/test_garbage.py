@@ -14,8 +14,14 @@ from vmdbg.formats import NAMES, find
 from vmdbg.inspect.address_space import kernel_runs, named_runs
 from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import find_place
-from vmdbg.inspect.page_tables import branches, overhead_data, valid_entries
-from vmdbg.inspect.page_tables import costs as table_costs
+from vmdbg.inspect.page_tables import (
+    aliases,
+    all_mappers,
+    branches,
+    overhead_data,
+    table_costs,
+    valid_entries,
+)
 from vmdbg.inspect.target import Target, boot, boot_named
 from vmdbg.inspect.tlb import cached_entries, look_up
 from vmdbg.inspect.translate import ACCESSES, walk_data
@@ -98,6 +104,8 @@ def test_looking_answers_whatever_there_is(
         list(itertools.islice(named_runs(found.machine, root, None), ENOUGH))
         list(itertools.islice(kernel_runs(found.machine, root), ENOUGH))
         list(itertools.islice(valid_entries(found.machine, root), ENOUGH))
+        list(itertools.islice(aliases(found.machine, va % len(m.ram1), root), ENOUGH))
+        assert all(row["pfn"] == 7 for row in all_mappers(found.machine, 7, root))
         costs = table_costs(found.machine, root, own=False)
         data = overhead_data(found.machine, None, costs)
         assert data["tables"] == sum(cost.tables for cost in costs) >= 1

@@ -231,7 +231,7 @@ def test_swap_of_a_shared_page_is_in_every_entry_and_counted() -> None:
     assert space.access(8).value == 7
     space.machine.swap_out(1, BASE)
     k, form = space.machine.k, space.machine.format
-    held = [k.swapped_slot(entry) for va, depth, _, entry, _ in entries(k, form, 1) if depth == 3]
+    held = [k.swapped_slot(found.entry) for found in entries(k, form, 1) if found.depth == 3]
     assert held == [1, 1]
     assert [row["refs"] for row in list_slots(space.machine)] == [3]
     assert space.access(8).value == 7

@@ -179,8 +179,9 @@ def test_a_bus_error_is_handled_too() -> None:
     """
     machine = boot(text)
     machine.run(2)
-    address, form = machine.k.leaf_entry(machine.m, 1, 0x400000), machine.format
-    entry = machine.k.make_leaf(1 << 40, 15, len(form.levels) - 1)  # a frame that no bank has
+    form, last = machine.format, len(machine.format.levels) - 1
+    address = machine.k.entry_address(machine.m, 1, 0x400000, last)
+    entry = machine.k.make_leaf(1 << 40, 15, last)  # a frame that no bank has
     machine.k.store(machine.m, address, form.entry_bytes, entry)
     machine.k.tlb_flush(machine.m, 0, -1, 0)
     machine.run(100)

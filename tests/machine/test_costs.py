@@ -77,7 +77,7 @@ def test_a_large_page_is_freed_in_one_event_that_says_its_size() -> None:
     timeline = timeline_of(2 * GIB)
     timeline.act("touch", large)
     machine = timeline.machine
-    held = sum(kind == 1 for *_, kind in entries(machine.k, machine.format, 1))
+    held = sum(found.kind == 1 for found in entries(machine.k, machine.format, 1))
     _, action = timeline.act("kill", lambda made: processes.end_process(made.k, made.format, 1, 9))
     freed = [row for row in action.happenings if row.name == "frame-free"]
     assert len(freed) < held + 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.debugger.time.event_log import read_log
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_LEAF, ENTRY_SWAPPED
-from vmdbg.kernel.calls.page_tables import entries, signed
+from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.exits import REASON_MEMORY, REASON_REFUSED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
@@ -156,8 +156,8 @@ def swap_out_pages(machine: Machine, count: int) -> int:
 
 def swap_out_process(machine: Machine, pid: int) -> int:
     """Make all pages of a process leave that can; how many did.  UserError if none could."""
-    form, done = machine.format, 0
-    for va in [signed(form, va) for va in resident_pages(machine, pid)]:
+    done = 0
+    for va in resident_pages(machine, pid):
         frame = machine.find_page(pid, va)
         if frame >= 0 and machine.m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
             if machine.k.evict(machine.m, frame) == REASON_MEMORY:
@@ -172,9 +172,9 @@ def resident_pages(machine: Machine, pid: int) -> list[int]:
     """The addresses of the base pages of a process that are in memory."""
     last = len(machine.format.levels) - 1
     return [
-        va
-        for va, depth, _, _, kind in entries(machine.k, machine.format, pid)
-        if kind == ENTRY_LEAF and depth == last
+        found.va
+        for found in entries(machine.k, machine.format, pid)
+        if found.kind == ENTRY_LEAF and found.depth == last
     ]
 
 

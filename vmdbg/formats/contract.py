@@ -65,7 +65,7 @@ ROOT_MASK = 0  # of a root register: the bits that are the table's address
 
 @slot
 def classify(entry: int, depth: int) -> int:
-    """One of the ENTRY_ constants."""
+    """One of the ENTRY_ constants, but at the last level not ENTRY_TABLE."""
 
 
 @slot

@@ -224,6 +224,12 @@ class Format:
         """One past the last address of a process; 2^64 where there is no kernel half."""
         return 1 << 64 if self.kernel_base is None else self.user_entries << self.levels[0].shift
 
+    def signed(self, va: int) -> int:
+        """An unsigned virtual address as tables keep it: sign-extended where the format is."""
+        if self.sign_extended and va >> (self.va_bits - 1):
+            return va - (1 << self.va_bits)
+        return va
+
     def index(self, va: int, depth: int) -> int:
         """The index that a walk of `va` uses at a depth."""
         level = self.levels[depth]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_U
+from vmdbg.hardware.page_tables import entries
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls.objects import is_file, object_name
-from vmdbg.kernel.calls.page_tables import words
 from vmdbg.kernel.calls.regions import region_kind
 from vmdbg.state.tables import (
     OBJECT,
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vmdbg.machine.machine import Machine
-
-    #: va (unsigned), depth, entry address, entry (signed), kind, rights so far
-    Found = tuple[int, int, int, int, int, int]
-
 
 ZEROS = "zero"  # the backing of memory that is a process's own
 
@@ -88,79 +84,13 @@ def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
             space.resident = space.end - space.start
             yield space
             continue
-        for _, depth, _, _, kind, _ in entries(machine, root, space.start, space.end):
-            size = 1 << machine.format.levels[depth].shift
-            if kind == ENTRY_LEAF:
+        for found in entries(machine.k, machine.format, root, space.start, space.end):
+            size = 1 << machine.format.levels[found.depth].shift
+            if found.kind == ENTRY_LEAF:
                 space.resident += size
-            elif kind == ENTRY_SWAPPED:
+            elif found.kind == ENTRY_SWAPPED:
                 space.swapped += size
         yield space
-
-
-def entries(
-    machine: Machine,
-    root: int,
-    start: int | None = None,
-    end: int | None = None,
-    tables: bool = False,
-) -> Iterator[Found]:
-    """The entries of a tree that are not empty, by address, of the pages from `start` to `end`.
-
-    With `tables` the entries that point to tables too, each before what its table holds.  A table that
-    contains itself is read again as one of the next level, as a walk does: its entries are pages there.
-    """
-    form = machine.format
-    if form.bounded:
-        yield 0, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS
-        return
-    space = 1 << form.va_bits
-    low = 0 if start is None else start & (space - 1)
-    high = space if end is None else ((end - 1) & (space - 1)) + 1
-    yield from subtree(machine, root & form.root_mask, 0, 0, ALL_RIGHTS, low, high, tables)
-
-
-def subtree(
-    machine: Machine,
-    table: int,
-    depth: int,
-    base: int,
-    rights: int,
-    low: int,
-    high: int,
-    tables: bool,
-) -> Iterator[Found]:
-    """`entries` below one table."""
-    form, k = machine.format, machine.k
-    level = form.levels[depth]
-    size = 1 << level.shift
-    first = max(0, (low - base) >> level.shift)
-    last = min(1 << level.bits, (high - base + size - 1) >> level.shift)
-    for index, entry in words(machine.k, machine.format, table, first, last):
-        kind = k.classify(entry, depth)
-        va = base + index * size
-        so_far = k.combine(rights, entry, kind)
-        found = (
-            canonical_form(machine, va),
-            depth,
-            table + index * form.entry_bytes,
-            entry,
-            kind,
-            so_far,
-        )
-        if kind != ENTRY_TABLE or depth == len(form.levels) - 1:
-            yield found
-            continue
-        if tables:
-            yield found
-        yield from subtree(machine, k.next_table(entry), depth + 1, va, so_far, low, high, tables)
-
-
-def canonical_form(machine: Machine, va: int) -> int:
-    """An address of `va_bits` bits as 64 unsigned ones: sign-extended where the format is."""
-    bits = machine.format.va_bits
-    if machine.format.sign_extended and va >> (bits - 1):
-        return (va - (1 << bits)) & WORD_MASK
-    return va
 
 
 class Run:
@@ -180,21 +110,20 @@ def runs(machine: Machine, root: int, start: int | None = None, end: int | None 
         yield Run(first, size if end is None else end, root + first, size, ALL_RIGHTS)
         return
     held: Run | None = None
-    for va, depth, _, entry, kind, rights in entries(machine, root, start, end):
-        if kind != ENTRY_LEAF:
+    for found in entries(machine.k, machine.format, root, start, end):
+        if found.kind != ENTRY_LEAF:
             continue
-        size = 1 << machine.format.levels[depth].shift
-        pa = machine.k.leaf_frame(entry, depth)
+        va, size = found.va & WORD_MASK, 1 << machine.format.levels[found.depth].shift
         if (
             held is not None
-            and (held.end & WORD_MASK, held.pa + held.end - held.start) == (va, pa)
-            and (held.rights, held.page_size) == (rights, size)
+            and (held.end & WORD_MASK, held.pa + held.end - held.start) == (va, found.target)
+            and (held.rights, held.page_size) == (found.rights, size)
         ):
             held.end += size
             continue
         if held is not None:
             yield held
-        held = Run(va, va + size, pa, size, rights)
+        held = Run(va, va + size, found.target, size, found.rights)
     if held is not None:
         yield held
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_EMPTY, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.inspect.address_space import canonical_form, entries
+from vmdbg.formats.contract import ENTRY_EMPTY, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.hardware.page_tables import entries, once
 from vmdbg.inspect.processes import mappings, processes
 from vmdbg.inspect.translate import walk_tables, where
-from vmdbg.kernel.calls.page_tables import words
 from vmdbg.kernel.frames import FRAME_STATES
 from vmdbg.state.tables import FRAME, FRAME_MAPS, FRAME_PID, FRAME_STATE, PROCESS, PROCESS_ROOT, PROCESS_RSS
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
+    from vmdbg.hardware.page_tables import Entry
     from vmdbg.machine.machine import Machine
 
 
@@ -30,19 +30,31 @@ class Branch:
         "va",
     )  # fmt: skip
 
-    def __init__(
-        self, depth: int, index: int, va: int, address: int, entry: int, kind: int, rights: int, target: int
-    ) -> None:
-        self.depth, self.index, self.va, self.address = depth, index, va, address
-        self.entry, self.kind, self.rights, self.target = entry & WORD_MASK, kind, rights, target
-        self.count, self.slot, self.above = 1, 0, -1
-        self.equal = False
+    def __init__(self, first: Entry, slot: int) -> None:
+        self.depth, self.index, self.address = first.depth, first.index, first.address
+        self.va, self.entry = first.va & WORD_MASK, first.entry & WORD_MASK
+        self.kind, self.rights, self.target, self.above = first.kind, first.rights, first.target, first.above
+        self.count, self.slot, self.equal = 1, slot, False
 
 
 def branches(machine: Machine, root: int) -> Iterator[Branch]:
-    """The tree below a root table, each entry before what it points to; leaves are joined."""
+    """The tree below a root, each entry before what it points to; entries that are alike are joined.
+
+    A table on the way to itself is named and not followed again.
+    """
     check_tables(machine)
-    yield from below(machine, root & machine.format.root_mask, 0, 0, ALL_RIGHTS, ())
+    k, held = machine.k, None
+    for found in entries(k, machine.format, root, follow=lambda found: found.above < 0):
+        new = Branch(found, k.swapped_slot(found.entry) if found.kind == ENTRY_SWAPPED else 0)
+        if held is not None and joins(machine, held, new):
+            held.equal = new.entry == held.entry
+            held.count += 1
+            continue
+        if held is not None:
+            yield held
+        held = new
+    if held is not None:
+        yield held
 
 
 def check_tables(machine: Machine) -> None:
@@ -51,48 +63,9 @@ def check_tables(machine: Machine) -> None:
         raise UserError("Base and bounds: there are no tables.")
 
 
-def below(
-    machine: Machine, table: int, depth: int, base: int, rights: int, above: tuple[int, ...]
-) -> Iterator[Branch]:
-    """`branches` of one table; a table on the way to itself is named and not followed again."""
-    form, k = machine.format, machine.k
-    level = form.levels[depth]
-    held: Branch | None = None
-    for index, entry in words(k, form, table, 0, 1 << level.bits):
-        kind = k.classify(entry, depth)
-        va = base + (index << level.shift)
-        so_far = k.combine(rights, entry, kind)
-        points = kind == ENTRY_TABLE and depth < len(form.levels) - 1
-        target = -1
-        if points:
-            target = k.next_table(entry)
-        elif kind in (ENTRY_LEAF, ENTRY_TABLE):
-            target = k.leaf_frame(entry, depth)
-        address = table + index * form.entry_bytes
-        new = Branch(depth, index, canonical_form(machine, va), address, entry, kind, so_far, target)
-        if kind == ENTRY_SWAPPED:
-            new.slot = int(k.swapped_slot(entry))
-        if held is not None and joins(machine, held, new):
-            held.equal = new.entry == held.entry
-            held.count += 1
-            continue
-        if held is not None:
-            yield held
-        held = new
-        if points:
-            way = (*above, table)
-            new.above = way.index(target) if target in way else -1
-            yield new
-            held = None
-            if new.above < 0:
-                yield from below(machine, target, depth + 1, va, so_far, way)
-    if held is not None:
-        yield held
-
-
 def joins(machine: Machine, held: Branch, new: Branch) -> bool:
     """Are two entries of one table equal, or leaves that go on from one another?"""
-    if new.index != held.index + held.count:
+    if new.depth != held.depth or new.index != held.index + held.count or new.kind == ENTRY_TABLE:
         return False
     if held.entry == new.entry and (held.equal or held.count == 1):
         return True
@@ -111,26 +84,22 @@ class Cost:
         self.tables = self.size = self.entries = self.used = 0
 
 
-def costs(machine: Machine, root: int, own: bool) -> list[Cost]:
+def table_costs(machine: Machine, root: int, own: bool) -> list[Cost]:
     """The tables below a root, level by level.  A table that two entries point to counts once; with
     `own` those of the kernel half, which all processes share, do not count."""
-    form, k = machine.format, machine.k
-    found = [Cost(level.name) for level in form.levels]
-    waiting = [(root & form.root_mask, 0)]
-    seen = set(waiting)
-    while waiting:
-        table, depth = waiting.pop()
-        count_table(machine, found, depth)
-        for _, entry in words(k, form, table, 0, 1 << form.levels[depth].bits):
-            kind = k.classify(entry, depth)
-            found[depth].used += kind != ENTRY_EMPTY
-            if kind != ENTRY_TABLE or depth == len(form.levels) - 1:
-                continue
-            below = (k.next_table(entry), depth + 1)
-            if below not in seen and not (own and is_shared(machine, below[0])):
-                seen.add(below)
-                waiting.append(below)
-    return found
+    form = machine.format
+    costs = [Cost(level.name) for level in form.levels]
+
+    def follow(found: Entry) -> bool:
+        if found.seen or (own and is_shared(machine, found.target)):
+            return False
+        count_table(machine, costs, found.depth + 1)
+        return True
+
+    count_table(machine, costs, 0)
+    for found in entries(machine.k, form, root, follow=follow):
+        costs[found.depth].used += found.kind != ENTRY_EMPTY
+    return costs
 
 
 def is_shared(machine: Machine, table: int) -> bool:
@@ -202,27 +171,28 @@ def all_mappers(machine: Machine, pfn: int | None, root: int | None = None) -> l
 
 def tree_mappers(machine: Machine, root: int, pfn: int | None) -> list[dict[str, Any]]:
     """As `mappers`, by the entries of the tree below a root: those that map a frame, if only as one of a
-    large page; without a frame those that map one which another of them maps, too."""
-    form, k = machine.format, machine.k
-    found: dict[int, list[dict[str, Any]]] = {}
-    for va, depth, address, entry, kind, _ in entries(machine, root):
-        if kind != ENTRY_LEAF:
+    large page; without a frame those that map one which another of them maps, too.  An entry has one row,
+    with the first address that leads to it, for each level that its table is used at."""
+    form = machine.format
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for found in entries(machine.k, form, root, follow=once):
+        if found.kind != ENTRY_LEAF:
             continue
-        first = k.leaf_frame(entry, depth) >> form.page_bits
-        count = 1 << (form.levels[depth].shift - form.page_bits)
+        first = found.target >> form.page_bits
+        count = 1 << (form.levels[found.depth].shift - form.page_bits)
         if pfn is not None and not first <= pfn < first + count:
             continue
         at = first if pfn is None else pfn
         row = {
             "pfn": at,
             "pid": None,
-            "va": va + (at - first << form.page_bits),
-            "entry_address": address,
-            "entry": entry & WORD_MASK,
-            "flags": form.flags(entry & WORD_MASK, where(machine, depth, kind)),
+            "va": (found.va & WORD_MASK) + (at - first << form.page_bits),
+            "entry_address": found.address,
+            "entry": found.entry & WORD_MASK,
+            "flags": form.flags(found.entry, where(machine, found.depth, found.kind)),
         }
-        found.setdefault(at, []).append(row)
-    groups = (found[at] for at in sorted(found))
+        rows.setdefault(at, []).append(row)
+    groups = (rows[at] for at in sorted(rows))
     return [row for rows in groups if pfn is not None or len(rows) > 1 for row in rows]
 
 
@@ -242,34 +212,44 @@ def shared_frames(machine: Machine, least: int) -> Iterator[int]:
 
 def aliases(machine: Machine, pa: int, root: int | None = None) -> Iterator[dict[str, Any]]:
     """Every address of every process, or of the tree below a root, that leads to a physical address."""
-    form, k = machine.format, machine.k
+    form = machine.format
+
+    def maps(found: Entry) -> bool:
+        return found.kind == ENTRY_LEAF and 0 <= pa - found.target < 1 << form.levels[found.depth].shift
+
     trees = [(row["pid"], row["root"]) for row in processes(machine)] if root is None else [(None, root)]
     for pid, tree in trees:
-        for va, depth, address, entry, kind, rights in entries(machine, tree):
-            if kind != ENTRY_LEAF:
-                continue
-            size = 1 << form.levels[depth].shift
-            page = k.leaf_frame(entry, depth)
-            if page <= pa < page + size:
-                yield {
-                    "pid": pid,
-                    "va": va + pa - page,
-                    "entry_address": address,
-                    "entry": entry & WORD_MASK,
-                    "page_size": size,
-                    "rights": rights,
-                }
+        for found in paths(machine, tree, maps):
+            yield {
+                "pid": pid,
+                "va": (found.va & WORD_MASK) + pa - found.target,
+                "entry_address": found.address,
+                "entry": found.entry & WORD_MASK,
+                "page_size": 1 << form.levels[found.depth].shift,
+                "rights": found.rights,
+            }
+
+
+def paths(machine: Machine, root: int, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+    """The entries below a root for which `wanted` holds, once for each path to them.
+
+    Each table is searched once for each level; then only those that lead to such an entry are read.
+    """
+    k, form, leading = machine.k, machine.format, set()
+    for found in entries(k, form, root, follow=once, tables_last=True):
+        if wanted(found) or (found.kind == ENTRY_TABLE and (found.target, found.depth + 1) in leading):
+            leading.add((found.table, found.depth))
+    if leading:
+        lead = entries(k, form, root, follow=lambda found: (found.target, found.depth + 1) in leading)
+        yield from filter(wanted, lead)
 
 
 def valid_entries(machine: Machine, root: int) -> Iterator[tuple[int, int, int, int]]:
     """Depth, index, entry and the address it names, of every entry that a walk could use, in order."""
     check_tables(machine)
-    form, k = machine.format, machine.k
-    for va, depth, _, entry, kind, _ in entries(machine, root, tables=True):
-        if kind in (ENTRY_TABLE, ENTRY_LEAF):
-            points = kind == ENTRY_TABLE and depth < len(form.levels) - 1
-            named = k.next_table(entry) if points else k.leaf_frame(entry, depth)
-            yield depth, form.index(va, depth), entry & WORD_MASK, named
+    for found in entries(machine.k, machine.format, root):
+        if found.kind in (ENTRY_TABLE, ENTRY_LEAF):
+            yield found.depth, found.index, found.entry & WORD_MASK, found.target
 
 
 def overhead_data(machine: Machine, pid: int | None, found: list[Cost]) -> dict[str, Any]:

@@ -197,9 +197,9 @@ def slot_keepers(machine: Machine, live: list[int]) -> dict[int, tuple[int, int]
         if m.frame[row + FRAME_SLOT] > 0 and first:
             found[m.frame[row + FRAME_SLOT]] = m.rmap[first + RMAP_PID], m.rmap[first + RMAP_VA]
     for pid in live:
-        for va, _, _, entry, kind in entries(k, machine.format, pid):
-            if kind == ENTRY_SWAPPED:
-                found.setdefault(k.swapped_slot(entry), (pid, va))
+        for entry in entries(k, machine.format, pid):
+            if entry.kind == ENTRY_SWAPPED:
+                found.setdefault(k.swapped_slot(entry.entry), (pid, entry.va))
     return found
 
 

@@ -13,7 +13,6 @@ from vmdbg.hardware.tlb import (
     WORD_PFN,
     WORD_RIGHTS,
 )
-from vmdbg.inspect.address_space import canonical_form
 from vmdbg.inspect.cached import disagreement, table_disagreement
 from vmdbg.inspect.context import check_asid, check_cpu, is_alive
 from vmdbg.inspect.tlb_rows import array_names, first_arrays
@@ -40,7 +39,7 @@ from vmdbg.state.tables import (
     TLB_KEY,
     TLB_WORD,
 )
-from vmdbg.units import s64
+from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def fill(machine: Machine, found: Cached, key: int, word: int) -> None:
     """Say what a row of the TLB holds."""
     form, space = machine.format, (key >> KEY_ASID) & ASID_MASK
     shift = form.page_shifts[min(key & KEY_SIZE, len(form.page_shifts) - 1)]
-    found.va = canonical_form(machine, (key >> KEY_TAG) << shift)
+    found.va = form.signed((key >> KEY_TAG) << shift) & WORD_MASK
     found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
     found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
     found.rights, found.dirty = word & WORD_RIGHTS, found.level > 0 and bool(word & WORD_DIRTY)

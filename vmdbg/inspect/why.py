@@ -11,12 +11,13 @@ from vmdbg.formats.contract import (
     ENTRY_LEAF,
     ENTRY_RESERVED,
     ENTRY_SWAPPED,
+    ENTRY_TABLE,
     RIGHT_R,
     RIGHT_U,
     RIGHT_W,
     RIGHT_X,
 )
-from vmdbg.inspect.address_space import canonical_form
+from vmdbg.hardware.page_tables import table_entries
 from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.translate import (
@@ -30,6 +31,7 @@ from vmdbg.inspect.translate import (
     walk_tables,
     where,
 )
+from vmdbg.state.tables import CONTROL_RIGHTS
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -256,20 +258,14 @@ def reserved_cause(machine: Machine, verdict: Verdict) -> Cause | None:
 
 def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
     """Would the access be allowed with this entry in place of the one at which the walk ended?"""
-    form, m, k, walk = machine.format, machine.m, machine.k, verdict.walk
-    rights = walk.steps[-2].rights if len(walk.steps) > 1 else ALL_RIGHTS
-    for depth in range(walk.last.depth, len(form.levels)):
-        kind = k.classify(s64(entry), depth)
-        if kind > ENTRY_LEAF:
-            return False
-        rights = k.combine(rights, s64(entry), kind)
-        if kind == ENTRY_LEAF or depth == len(form.levels) - 1:
-            break
-        address = k.next_table(s64(entry)) + form.index(walk.va, depth + 1) * form.entry_bytes
-        if k.ram_offset(m, address, form.entry_bytes) < 0:
-            return False
-        entry = k.load(m, address, form.entry_bytes)
-    return allows(machine, verdict.place, verdict.outcome.access, rights)
+    m, k, walk = machine.m, machine.k, verdict.walk
+    depth, word = walk.last.depth, s64(entry)
+    kind = k.classify(word, depth)
+    rights = k.combine(walk.steps[-2].rights if depth else ALL_RIGHTS, word, kind)
+    if kind == ENTRY_TABLE:
+        kind = k.walk_from(m, k.next_table(word), depth + 1, rights, s64(walk.va))
+        rights = m.control[CONTROL_RIGHTS]
+    return bool(kind == ENTRY_LEAF) and allows(machine, verdict.place, verdict.outcome.access, rights)
 
 
 def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
@@ -299,20 +295,17 @@ def nearest(machine: Machine, walk: Walk) -> tuple[Step, int, bool] | None:
     if 1 << level.bits > NEAR_ENTRIES:
         return None
     used = []
-    for index in range(1 << level.bits):
-        address = step.table + index * form.entry_bytes
-        entry = k.load(machine.m, address, form.entry_bytes)
-        if entry and k.ram_offset(machine.m, address, form.entry_bytes) >= 0:
-            kind = k.classify(entry, step.depth)
-            if kind <= ENTRY_LEAF:
-                found = Step(step.depth, level.name, step.table, index, address, entry & WORD_MASK, kind, 0)
-                used.append(found)
+    for index, entry in table_entries(k, form, step.table, 0, 1 << level.bits):
+        kind = k.classify(entry, step.depth)
+        if kind <= ENTRY_LEAF:
+            address = step.table + index * form.entry_bytes
+            used.append(Step(step.depth, level.name, step.table, index, address, entry & WORD_MASK, kind, 0))
     if not used:
         return None
     best = min(used, key=lambda found: abs(found.index - step.index))
     size = 1 << level.shift
     va = walk.va + (best.index - step.index) * size & -size & (1 << form.va_bits) - 1
-    return best, canonical_form(machine, va), len(used) == 1
+    return best, form.signed(va) & WORD_MASK, len(used) == 1
 
 
 def deciding_fields(form: Format) -> list[Field]:

@@ -97,8 +97,8 @@ def stack_above(m, pid, va):
 
 
 @writes
-def leaf_entry(m, pid, va):
-    """Physical address of the last-level entry for `va`, with tables made on the way.
+def entry_address(m, pid, va, last):
+    """Physical address of the entry for `va` at depth `last`, with tables made on the way.
 
     -1: no frame for a table.  -2: an entry on the way is no pointer to a table.
     """
@@ -106,7 +106,7 @@ def leaf_entry(m, pid, va):
     depth = 0
     while True:
         address = table + table_index(va, depth) * ENTRY_BYTES
-        if depth == LEVELS - 1:
+        if depth == last:
             return address
         entry = load(m, address, ENTRY_BYTES)
         kind = classify(entry, depth)

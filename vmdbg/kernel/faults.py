@@ -30,7 +30,7 @@ from vmdbg.hardware.mmu import allowed, code_of, tlb_fill
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.hardware.walk import tell_steps, walk, walk_fault
 from vmdbg.kernel.address_space import (
-    leaf_entry,
+    entry_address,
     map_frame,
     new_leaf,
     region_allows,
@@ -188,12 +188,12 @@ def over_limit(m, pid, va, count):
 
 @writes(cold=True)
 def make_leaf_entry(m, pid, va):
-    """`leaf_entry`, after reclaim if there is no frame for a table; -1 if there is none even so."""
-    address = leaf_entry(m, pid, va)
+    """`entry_address` of a last level, after reclaim if a table has no frame; -1 if it has none even so."""
+    address = entry_address(m, pid, va, LEVELS - 1)
     while address == -1 and m.kernel[KERNEL_USER_POOL] == KERNEL_FREE:
         if reclaim(m, 1):
             return -1
-        address = leaf_entry(m, pid, va)
+        address = entry_address(m, pid, va, LEVELS - 1)
     return address
 
 

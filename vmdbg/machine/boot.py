@@ -16,6 +16,7 @@ from vmdbg.state import events, tables
 from vmdbg.state.tables import (
     BANK_BASE,
     BANK_SIZE,
+    CONTROL_STEPS,
     CPU,
     CPU_CONTROL0,
     CPU_FETCH,
@@ -53,6 +54,8 @@ from vmdbg.state.tables import (
     KERNEL_USER_FIRST,
     KERNEL_USER_FREE,
     KERNEL_USER_POOL,
+    PATH,
+    PATH_ADDRESS,
     REGION,
     REGION_NEXT,
     RMAP,
@@ -257,18 +260,17 @@ def map_kernel(k: Linked, form: Format) -> None:
 
 def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int:
     """Physical address of the kernel's entry for `va` at a depth, with tables made on the way."""
-    table = root
-    for level in range(depth):
-        address = table + form.index(va, level) * form.entry_bytes
-        entry = k.load(k.m, address, form.entry_bytes)
-        if entry == 0:
-            table = k.table_take(k.m, 0, level + 1, address)
-            if table < 0:
-                raise UserError("Memory is too small for the kernel's map of it.")
-            k.store(k.m, address, form.entry_bytes, k.marked_table(k.make_table(table)))
-        else:
-            table = k.next_table(entry)
-    return int(table + form.index(va, depth) * form.entry_bytes)
+    m = k.m
+    k.walk(m, root, va)
+    while m.control[CONTROL_STEPS] <= depth:
+        steps = m.control[CONTROL_STEPS]
+        address = m.path[(steps - 1) * PATH + PATH_ADDRESS]
+        table = k.table_take(m, 0, steps, address)
+        if table < 0:
+            raise UserError("Memory is too small for the kernel's map of it.")
+        k.store(m, address, form.entry_bytes, k.marked_table(k.make_table(table)))
+        k.walk(m, root, va)
+    return int(m.path[depth * PATH + PATH_ADDRESS])
 
 
 def buffers(config: MachineConfig) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import namedtuple
 
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_W
+from vmdbg.hardware.page_tables import entries
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
-from vmdbg.inspect.address_space import ZEROS, entries, spaces
+from vmdbg.inspect.address_space import ZEROS, spaces
 from vmdbg.inspect.context import MODES
 from vmdbg.inspect.notation import rights_text
 from vmdbg.inspect.processes import mappings
@@ -144,30 +145,29 @@ class State:
     def of_tree(self, root: int, who: str, pid: int, end: int | None) -> Iterator[tuple[Key, Said]]:
         """The entries below a root, up to an address."""
         machine, form, k = self.machine, self.form, self.machine.k
-        for va, depth, address, entry, kind, rights in entries(machine, root, end=end):
-            size = 1 << form.levels[depth].shift
+        for found in entries(k, form, root, end=end):
+            va, size = found.va & WORD_MASK, 1 << form.levels[found.depth].shift
             key = Key("entry", who, va, size, "")
-            if kind == ENTRY_LEAF:
-                first = k.leaf_frame(entry, depth)
-                flags = self.teller.entry_text(entry, depth)
+            if found.kind == ENTRY_LEAF:
+                flags = self.teller.entry_text(found.entry, found.depth)
                 said = Said(
                     "pfn ",
-                    first >> form.page_bits,
-                    f", {rights_text(rights)}, {flags}{self.armed(pid, va, rights)}",
+                    found.target >> form.page_bits,
+                    f", {rights_text(found.rights)}, {flags}{self.armed(pid, va, found.rights)}",
                 )
-                offset = k.ram_offset(machine.m, first, size)
+                offset = k.ram_offset(machine.m, found.target, size)
                 if offset >= 0:
                     self.pages[va, size] = "ram1", offset
                     self.frames.add(offset >> form.page_bits)
-            elif kind == ENTRY_SWAPPED:
-                slot = k.swapped_slot(entry)
+            elif found.kind == ENTRY_SWAPPED:
+                slot = k.swapped_slot(found.entry)
                 said = Said("slot ", slot, "")
                 self.slots.add(slot)
                 if 0 < slot < len(machine.m.slot) // SLOT:
                     self.pages[va, size] = "swap8", slot * form.page_size
             else:
                 continue
-            self.entries[key] = address
+            self.entries[key] = found.address
             yield key, said
 
     def armed(self, pid: int, va: int, rights: int) -> str:

@@ -7,7 +7,6 @@ from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
 from vmdbg.hardware.walk_cache import STALE_TABLE
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.inspect.tlb_rows import array_names
-from vmdbg.kernel.calls.page_tables import signed
 from vmdbg.kernel.calls.regions import REGION_KINDS
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.state.events import EVENTS
@@ -83,7 +82,7 @@ class Teller:
         form = self.machine.format
         level = form.levels[len(form.levels) - 1 - (key & KEY_SIZE)]
         table = (word & ~STALE_TABLE) >> WORD_PFN << form.page_bits
-        start = signed(form, key >> KEY_TAG << level.shift)
+        start = form.signed(key >> KEY_TAG << level.shift)
         rights = rights_text(word & WORD_RIGHTS)
         return f"{level.name} cache, {self.show.va(start)} -> table {self.show.pa(table)}, {rights}"
 

@@ -252,13 +252,10 @@ def entry_addresses(line: Timeline, pid: int, va: int, now: int) -> dict[int, in
         return {machine.m.path[step * PATH + PATH_ADDRESS]: step for step in range(steps)}
 
     found = {**visit(line, line.begin, 0, walked), **walked(machine)}
-    unsigned = va & ((1 << form.va_bits) - 1)
 
     def follow(row: Happening) -> None:
         if row.c in found:
-            level = form.levels[row.b]
-            index = (unsigned >> level.shift) & ((1 << level.bits) - 1)
-            found[(row.a << form.page_bits) + index * form.entry_bytes] = row.b
+            found[(row.a << form.page_bits) + form.index(va, row.b) * form.entry_bytes] = row.b
 
     scan(line, [Pattern(events.TABLE_ALLOC)], line.begin, now, take=follow)
     return found

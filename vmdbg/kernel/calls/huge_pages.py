@@ -8,7 +8,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ACCESS_WRITE, ENTRY_LEAF, RIGHT_W
 from vmdbg.kernel.calls.frame_runs import copy_run, find_run, take_run, zero_run
-from vmdbg.kernel.calls.page_tables import drop_table, entry_address
+from vmdbg.kernel.calls.page_tables import drop_tables
 from vmdbg.kernel.frames import RMAP_SPARE
 from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR
 from vmdbg.state.tables import (
@@ -79,7 +79,7 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
     """Give one page of size `index` a zeroed frame (or run of frames) now."""
     m, depth = k.m, len(form.levels) - 1 - index
     count = 1 << (form.page_shifts[index] - form.page_bits)
-    frame, address = -1, entry_address(k, form, pid, va, depth)  # first: tables take frames, too
+    frame, address = -1, k.entry_address(m, pid, va, depth)  # first: tables take frames, too
     if address >= 0:
         frame = find_run(k, count) if index else k.take_user_frame(m)
     if frame < 0:
@@ -87,7 +87,7 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
     if k.has_payload():
         zero_run(k, frame, count, form.page_size)
     if index:
-        drop_table(k, form, pid, address, depth)
+        drop_tables(k, form, pid, va, depth)
         map_large(k, form, pid, va, frame, address, rights, index)
     else:
         m.frame[frame * FRAME + FRAME_DEPTH] = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.hardware import page_tables
 from vmdbg.kernel.calls.frame_runs import give_run
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.state.events import ENTRY_WRITE
@@ -32,95 +33,38 @@ if TYPE_CHECKING:
 
     from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
-
-    #: va (unsigned), depth, entry address, entry, kind
-    Found = tuple[int, int, int, int, int]
-
-
-def signed(form: Format, va: int) -> int:
-    """A virtual address of `va_bits` bits as tables keep it: sign-extended where the format is."""
-    if form.sign_extended and va >> (form.va_bits - 1):
-        return va - (1 << form.va_bits)
-    return va
-
-
-def words(k: Linked, form: Format, table: int, first: int, end: int) -> list[tuple[int, int]]:
-    """Index and value of the entries `first .. end - 1` of a table that are not zero."""
-    m, width = k.m, form.entry_bytes
-    at = k.ram_offset(m, table + first * width, max(1, (end - first) * width))
-    if at < 0 or end <= first:
-        return []
-    if at % width:
-        found = [(index, k.load(m, table + index * width, width)) for index in range(first, end)]
-    else:
-        ram = {1: m.ram1, 2: m.ram2, 4: m.ram4, 8: m.ram8}[width]
-        found = list(enumerate(ram[at // width : at // width + end - first].tolist(), first))
-    return [(index, entry) for index, entry in found if entry]
+    from vmdbg.hardware.page_tables import Entry
 
 
 def entries(
     k: Linked, form: Format, pid: int, start: int | None = None, end: int | None = None
-) -> Iterator[Found]:
+) -> Iterator[Entry]:
     """The entries of a process's tables that are not empty, tables after what they hold.
 
     Those of the pages from `start` to `end`, or all of the user's half; the tree may change behind the
     iteration.  Entries may be garbage: only tables of the process are followed, each once.
     """
-    space = 1 << form.va_bits
-    low = 0 if start is None else start & (space - 1)
-    high = space if end is None else ((end - 1) & (space - 1)) + 1
-    root = k.m.process[pid * PROCESS + PROCESS_ROOT]
-    yield from below(k, form, pid, root, 0, 0, low, high, set())
+    last = form.user_end if end is None else min(form.user_end, ((end - 1) & (1 << form.va_bits) - 1) + 1)
+    root = k.m.process[pid * PROCESS + PROCESS_ROOT] & form.root_mask
 
+    def is_own(table: int, depth: int) -> bool:
+        return bool(k.is_table(k.m, k.frame_at(k.m, table), pid, depth))
 
-def below(
-    k: Linked, form: Format, pid: int, table: int, depth: int, base: int, low: int, high: int, seen: set[int]
-) -> Iterator[Found]:
-    """`entries` of one table, whose first page is `base`; `seen` are the frames of those before it."""
-    frame = k.frame_at(k.m, table)
-    if frame in seen or not k.is_table(k.m, frame, pid, depth):
-        return
-    seen.add(frame)
-    level = form.levels[depth]
-    size = 1 << level.shift
-    first = max(0, (low - base) >> level.shift)
-    last = min(1 << level.bits if depth else form.user_entries, (high - base + size - 1) >> level.shift)
-    for index, entry in words(k, form, table, first, last):
-        kind, va = k.classify(entry, depth), base + index * size
-        if kind == ENTRY_TABLE:
-            yield from below(k, form, pid, k.next_table(entry), depth + 1, va, low, high, seen)
-        yield va, depth, table + index * form.entry_bytes, entry, kind
+    def follow(found: Entry) -> bool:
+        return not found.seen and is_own(found.target, found.depth + 1)
 
-
-def entry_address(k: Linked, form: Format, pid: int, va: int, depth: int) -> int:
-    """Physical address of the entry for `va` at a depth, with tables made on the way; -1 without."""
-    m = k.m
-    if depth == len(form.levels) - 1:
-        address: int = k.leaf_entry(m, pid, va)
-        return address
-    table = m.process[pid * PROCESS + PROCESS_ROOT]
-    for level in range(depth + 1):
-        address = table + form.index(va, level) * form.entry_bytes
-        if level == depth:
-            break
-        entry = k.load(m, address, form.entry_bytes)
-        if k.classify(entry, level) == ENTRY_TABLE:
-            table = k.next_table(entry)
-            continue
-        table = k.table_take(m, pid, level + 1, address)
-        if table < 0:
-            return -1
-        k.store(m, address, form.entry_bytes, k.make_table(table))
-        k.emit(m, ENTRY_WRITE, address, entry, k.make_table(table))
-    return address
+    if is_own(root, 0):
+        yield from page_tables.entries(k, form, root, start, last, follow, tables_last=True)
 
 
 def tables_of(k: Linked, form: Format, pid: int) -> int:
     """Frames of the tables that a copy of a process's space needs: no table that leads to nothing."""
     needed = {(0, 0)}
-    for va, depth, _, _, kind in entries(k, form, pid):
-        if kind != ENTRY_TABLE:
-            needed.update((level, va >> form.levels[level - 1].shift) for level in range(1, depth + 1))
+    for found in entries(k, form, pid):
+        if found.kind != ENTRY_TABLE:
+            needed.update(
+                (level, found.va >> form.levels[level - 1].shift) for level in range(1, found.depth + 1)
+            )
     return sum(k.table_frames(level) for level, _ in needed)
 
 
@@ -137,32 +81,30 @@ def make_room_for_tables(k: Linked, count: int) -> None:
 def drop_pages(k: Linked, form: Format, pid: int, start: int, end: int) -> None:
     """Clear every entry of the pages from `start` to `end`: what they map or hold goes back."""
     for found in list(entries(k, form, pid, start, end)):
-        if found[4] != ENTRY_TABLE:
-            drop_entry(k, form, pid, *found)
+        if found.kind != ENTRY_TABLE:
+            drop_entry(k, form, pid, found)
 
 
 def drop_space(k: Linked, form: Format, pid: int) -> None:
     """Clear every entry of a process and give back its tables, all but the root."""
-    for va, depth, address, entry, kind in list(entries(k, form, pid)):
-        if kind == ENTRY_TABLE:
-            k.table_give(k.m, pid, k.next_table(entry), depth + 1)
+    for found in list(entries(k, form, pid)):
+        if found.kind == ENTRY_TABLE:
+            k.table_give(k.m, pid, found.target, found.depth + 1)
         else:
-            drop_entry(k, form, pid, va, depth, address, entry, kind)
+            drop_entry(k, form, pid, found)
 
 
-def drop_entry(
-    k: Linked, form: Format, pid: int, va: int, depth: int, address: int, entry: int, kind: int
-) -> None:
+def drop_entry(k: Linked, form: Format, pid: int, found: Entry) -> None:
     """Clear a leaf or swapped entry; its frame or slot goes back if nobody else refers to it."""
-    m = k.m
-    if kind == ENTRY_LEAF:
-        frame = k.frame_at(m, k.leaf_frame(entry, depth))
+    m, address, entry = k.m, found.address, found.entry
+    if found.kind == ENTRY_LEAF:
+        frame = k.frame_at(m, found.target)
         k.store(m, address, form.entry_bytes, 0)
         k.emit(m, ENTRY_WRITE, address, entry, 0)
-        k.shoot_down(m, pid, signed(form, va))
+        k.shoot_down(m, pid, found.va)
         if frame >= 0 and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
-            release_frame(k, form, pid, signed(form, va), frame, address, entry)
-    elif kind == ENTRY_SWAPPED:
+            release_frame(k, form, pid, found.va, frame, address, entry)
+    elif found.kind == ENTRY_SWAPPED:
         k.store(m, address, form.entry_bytes, 0)
         k.emit(m, ENTRY_WRITE, address, entry, 0)
         k.slot_release(m, k.swapped_slot(entry))
@@ -201,15 +143,8 @@ def give_frame(k: Linked, form: Format, frame: int) -> None:
     give_run(k, frame, count)
 
 
-def drop_table(k: Linked, form: Format, pid: int, address: int, depth: int) -> None:
-    """Give back the tables, empty by now, that the entry at `address` points to: a page takes its place."""
-    m = k.m
-    old = k.load(m, address, form.entry_bytes)
-    if k.classify(old, depth) != ENTRY_TABLE:
-        return
-    table = k.next_table(old)
-    space = 1 << form.va_bits
-    for _, under, _, entry, kind in list(below(k, form, pid, table, depth + 1, 0, 0, space, set())):
-        if kind == ENTRY_TABLE:
-            k.table_give(m, pid, k.next_table(entry), under + 1)
-    k.table_give(m, pid, table, depth + 1)
+def drop_tables(k: Linked, form: Format, pid: int, va: int, depth: int) -> None:
+    """Give back the tables, empty by now, below the entry for `va` at a depth: a page takes their place."""
+    for found in list(entries(k, form, pid, va, va + (1 << form.levels[depth].shift))):
+        if found.kind == ENTRY_TABLE and found.depth >= depth:
+            k.table_give(k.m, pid, found.target, found.depth + 1)

@@ -8,9 +8,7 @@ from vmdbg.kernel.calls.objects import retain
 from vmdbg.kernel.calls.page_tables import (
     drop_space,
     entries,
-    entry_address,
     make_room_for_tables,
-    signed,
     tables_of,
 )
 from vmdbg.kernel.calls.partitions import copy_partition, give_partition, take_partition
@@ -74,6 +72,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
+    from vmdbg.hardware.page_tables import Entry
 
 
 def spawn(k: Linked, form: Format, name: str, limit: int, asids: bool, parent: int = 0) -> int:
@@ -274,14 +273,14 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
     if form.bounded:
         copy_partition(k, form, pid, child)
     try:
-        for va, depth, address, entry, kind in list(entries(k, form, pid)):
-            if kind == ENTRY_LEAF:
-                pages, private = share_leaf(k, form, child, signed(form, va), depth, address, entry)
+        for found in list(entries(k, form, pid)):
+            if found.kind == ENTRY_LEAF:
+                pages, private = share_leaf(k, form, child, found)
                 shared += pages
                 cow += pages if private else 0
-            elif kind == ENTRY_SWAPPED and depth == len(form.levels) - 1:
-                write_entry(k, form, child, signed(form, va), depth, entry)
-                k.slot_retain(m, k.swapped_slot(entry))
+            elif found.kind == ENTRY_SWAPPED and found.depth == len(form.levels) - 1:
+                write_entry(k, form, child, found, found.entry)
+                k.slot_retain(m, k.swapped_slot(found.entry))
                 m.process[at + PROCESS_SWAPPED] += 1
     except UserError:
         end_process(k, form, child, 0)
@@ -321,34 +320,34 @@ def copy_regions(k: Linked, pid: int, child: int) -> None:
         last, region = new, m.region[region * REGION + REGION_NEXT]
 
 
-def share_leaf(
-    k: Linked, form: Format, child: int, va: int, depth: int, address: int, entry: int
-) -> tuple[int, bool]:
+def share_leaf(k: Linked, form: Format, child: int, found: Entry) -> tuple[int, bool]:
     """Let the child map what a leaf of its parent maps; returns base pages and whether they are private.
 
     A private page that may be written is protected in both until one of them writes.
     """
-    m = k.m
-    frame = k.frame_at(m, k.leaf_frame(entry, depth))
+    m, va, entry = k.m, found.va, found.entry
+    frame = k.frame_at(m, found.target)
     if frame < 0 or m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
         return 0, False
     region = k.region_find(m, child, va)
     private = bool(region) and not m.region[region * REGION + REGION_SHARE]
     writable = bool(region) and m.region[region * REGION + REGION_RIGHTS] & RIGHT_W != 0
     new = k.protected(entry) if private else entry
-    pages = 1 << (form.levels[depth].shift - form.page_bits)
-    target = write_entry(k, form, child, va, depth, k.aged(new))
+    pages = 1 << (form.levels[found.depth].shift - form.page_bits)
+    target = write_entry(k, form, child, found, k.aged(new))
     k.rmap_add(m, frame, target, child, va)
     m.process[child * PROCESS + PROCESS_RSS] += pages
     if new != entry:
-        k.store(m, address, form.entry_bytes, new)
-        k.emit(m, ENTRY_WRITE, address, entry, new)
+        k.store(m, found.address, form.entry_bytes, new)
+        k.emit(m, ENTRY_WRITE, found.address, entry, new)
     return pages, private and writable
 
 
-def write_entry(k: Linked, form: Format, pid: int, va: int, depth: int, entry: int) -> int:
-    """Write an entry for `va` at a depth, with tables made on the way; returns where it is.  UserError."""
-    address = entry_address(k, form, pid, va, depth)
+def write_entry(k: Linked, form: Format, pid: int, found: Entry, entry: int) -> int:
+    """Write an entry where a process has what another `found`, with tables made on the way; returns its
+    address.  UserError if there is no frame for a table.
+    """
+    address: int = k.entry_address(k.m, pid, found.va, found.depth)
     if address < 0:
         raise UserError("No frame is free for the tables of a new process.")
     k.store(k.m, address, form.entry_bytes, entry)

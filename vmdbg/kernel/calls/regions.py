@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.kernel.calls.huge_pages import populate
 from vmdbg.kernel.calls.objects import attach, release, retain
-from vmdbg.kernel.calls.page_tables import drop_pages, entries, signed
+from vmdbg.kernel.calls.page_tables import drop_pages, entries
 from vmdbg.kernel.calls.partitions import check_fits
 from vmdbg.state.events import BRK, ENTRY_WRITE, MPROTECT, MUNMAP
 from vmdbg.state.tables import (
@@ -39,6 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
+    from vmdbg.hardware.page_tables import Entry
     from vmdbg.kernel.calls.objects import Backing
 
 REGION_KINDS = ("", "text", "data", "heap", "anon", "stack", "file", "shared", "trace")
@@ -280,27 +281,26 @@ def protect(k: Linked, form: Format, pid: int, start: int, size: int, rights: in
     for region in regions_of(k, pid):
         if start <= m.region[region * REGION + REGION_START] < end:
             m.region[region * REGION + REGION_RIGHTS] = rights
-    for va, depth, address, entry, kind in list(entries(k, form, pid, start, end)):
-        if kind == ENTRY_LEAF:
-            page = signed(form, va)
-            leaf = leaf_with(k, pid, page, depth, entry, rights)
-            k.store(m, address, form.entry_bytes, leaf)
-            k.emit(m, ENTRY_WRITE, address, entry, leaf)
-            k.shoot_down(m, pid, page)
+    for found in list(entries(k, form, pid, start, end)):
+        if found.kind == ENTRY_LEAF:
+            leaf = leaf_with(k, pid, found, rights)
+            k.store(m, found.address, form.entry_bytes, leaf)
+            k.emit(m, ENTRY_WRITE, found.address, found.entry, leaf)
+            k.shoot_down(m, pid, found.va)
     merge_regions(k, form, pid, start, end)
     k.emit(m, MPROTECT, start, end, rights)
 
 
-def leaf_with(k: Linked, pid: int, va: int, depth: int, entry: int, rights: int) -> int:
+def leaf_with(k: Linked, pid: int, found: Entry, rights: int) -> int:
     """A leaf with other rights; still protected if the page is copied before it is written."""
     m = k.m
-    frame = k.frame_at(m, k.leaf_frame(entry, depth))
-    leaf: int = k.make_leaf(k.leaf_frame(entry, depth), rights, depth)
-    leaf = k.with_marks(leaf, entry)
+    frame = k.frame_at(m, found.target)
+    leaf: int = k.make_leaf(found.target, rights, found.depth)
+    leaf = k.with_marks(leaf, found.entry)
     alone = frame < 0 or (
         m.frame[frame * FRAME + FRAME_MAPS] == 1 and m.frame[frame * FRAME + FRAME_SLOT] >= 0
     )
-    if not alone and not m.region[k.region_find(m, pid, va) * REGION + REGION_SHARE]:
+    if not alone and not m.region[k.region_find(m, pid, found.va) * REGION + REGION_SHARE]:
         leaf = k.protected(leaf)
     return leaf
 

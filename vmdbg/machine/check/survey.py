@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, namedtuple
 
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
+from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
+from vmdbg.hardware.page_tables import Entry, entries, table_entries
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
-from vmdbg.kernel.calls.page_tables import signed
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.kernel.shootdown import owed_since
@@ -102,9 +102,9 @@ class Survey:
     def __init__(self, machine: Machine) -> None:
         self.clear(machine)
         if self.form.kernel_base is not None:
-            self.read_table(0, self.kernel_root, 0, 0, ALL_RIGHTS)
+            self.read_tree(0, self.kernel_root)
         for pid in [] if self.form.bounded else live_processes(self.k):
-            self.read_table(pid, self.m.process[pid * PROCESS + PROCESS_ROOT], 0, 0, ALL_RIGHTS)
+            self.read_tree(pid, self.m.process[pid * PROCESS + PROCESS_ROOT])
         for frame, state in enumerate(self.states):
             if state == FRAME_IS_TABLE and frame not in self.tables:
                 self.problems.append(f"frame {frame} is a table that no process's root leads to")
@@ -141,66 +141,72 @@ class Survey:
         shifts = self.form.page_shifts
         return 1 << (shifts[index] - shifts[0]) if 0 <= index < len(shifts) else 1
 
-    def words(self, address: int, size: int) -> list[int]:
-        """The entries of a table of `size` bytes; none if it is not in memory."""
-        at = self.k.ram_offset(self.m, address, size)
-        width = self.form.entry_bytes
-        if at < 0 or at % width:
-            return []
-        words = {8: self.m.ram8, 4: self.m.ram4, 2: self.m.ram2, 1: self.m.ram1}[width]
-        return list(words[at // width : (at + size) // width])
+    def read_tree(self, pid: int, root: int) -> None:
+        """Note what the tables below a root hold; only frames of tables are followed, each once."""
+        form, last = self.form, len(self.form.levels) - 1
 
-    def read_table(self, pid: int, address: int, depth: int, base: int, rights: int) -> None:
-        """Note what a table and those below it hold; only tables that are the process's are followed."""
-        size = self.form.table_bytes(depth)
+        def follow(found: Entry) -> bool:
+            if not self.read_table(pid, found.target, found.depth + 1):
+                return False
+            page = self.tag(found.va, last - found.depth)
+            self.pointers[pid, found.depth, page] = found.target, found.rights
+            return True
+
+        if not self.read_table(pid, root, 0):
+            return
+        for found in entries(self.k, form, root, end=form.user_end if pid else None, follow=follow):
+            if found.kind != ENTRY_TABLE:
+                self.read_entry(pid, found)
+        if pid:
+            end = 1 << form.levels[0].bits
+            own, kernel = (
+                set(table_entries(self.k, form, table & form.root_mask, form.user_entries, end))
+                for table in (root, self.kernel_root)
+            )
+            for index in sorted({index for index, _ in own ^ kernel}):
+                name = self.table_name(pid, root, 0)
+                self.problems.append(f"{name} has a kernel half of its own at index {index}")
+
+    def table_name(self, pid: int, address: int, depth: int) -> str:
+        """A table in words."""
+        return f"process {pid}: the table at {address:#x} (depth {depth})"
+
+    def read_table(self, pid: int, address: int, depth: int) -> bool:
+        """Note a table; False if it is none, or was noted before."""
         frame = self.k.frame_at(self.m, address)
-        name = f"process {pid}: the table at {address:#x} (depth {depth})"
+        name = self.table_name(pid, address, depth)
         if frame < 0 or self.states[frame] != FRAME_IS_TABLE:
             self.problems.append(f"{name} is no frame of a table")
-            return
+            return False
         if frame in self.tables:
             self.problems.append(f"{name} is reached twice")
-            return
+            return False
         row = frame * FRAME
         if (self.m.frame[row + FRAME_PID], self.m.frame[row + FRAME_DEPTH]) != (pid, depth):
             self.problems.append(f"{name} belongs to another process or depth")
         self.tables[frame] = pid
-        if depth:
-            self.pointers[pid, depth - 1, base >> self.form.levels[depth - 1].shift] = address, rights
         count = self.k.table_frames(depth)
         self.table_frames[pid] += count
         self.table_tails.update(range(frame + 1, frame + count))
-        for index, entry in enumerate(self.words(address, size)):
-            if pid and depth == 0 and index >= self.form.user_entries:
-                if entry != self.k.load(
-                    self.m, self.kernel_root + index * self.form.entry_bytes, self.form.entry_bytes
-                ):
-                    self.problems.append(f"{name} has a kernel half of its own at index {index}")
-            elif entry:
-                at = address + index * self.form.entry_bytes
-                va = base | index << self.form.levels[depth].shift
-                self.read_entry(pid, at, entry, depth, va, rights)
+        return True
 
-    def read_entry(self, pid: int, address: int, entry: int, depth: int, va: int, rights: int) -> None:
-        """Note what one entry holds."""
-        kind = self.k.classify(entry, depth)
-        rights = self.k.combine(rights, entry, kind)
-        page = signed(self.form, va)
+    def read_entry(self, pid: int, found: Entry) -> None:
+        """Note what one entry that points to no table holds."""
+        address, entry, kind, rights = found.address, found.entry, found.kind, found.rights
         last = len(self.form.levels) - 1
-        if kind == ENTRY_TABLE:
-            self.read_table(pid, self.k.next_table(entry), depth + 1, va, rights)
-        elif pid == 0:
+        size = last - found.depth
+        if pid == 0:
             if kind != ENTRY_LEAF or rights & RIGHT_U:
-                self.problems.append(f"the kernel's entry at {address:#x} for {page:#x} is garbage")
+                self.problems.append(f"the kernel's entry at {address:#x} for {found.va:#x} is garbage")
             else:
-                self.kernel_leaves.append(Leaf(0, page, last - depth, address, entry, -1, rights, True))
+                self.kernel_leaves.append(Leaf(0, found.va, size, address, entry, -1, rights, True))
         elif kind == ENTRY_LEAF:
-            frame = self.k.frame_at(self.m, self.k.leaf_frame(entry, depth))
-            self.leaves[address] = Leaf(pid, page, last - depth, address, entry, frame, rights, False)
-        elif kind == ENTRY_SWAPPED and depth == last:
-            self.swapped[address] = pid, page, self.k.swapped_slot(entry)
+            frame = self.k.frame_at(self.m, found.target)
+            self.leaves[address] = Leaf(pid, found.va, size, address, entry, frame, rights, False)
+        elif kind == ENTRY_SWAPPED and found.depth == last:
+            self.swapped[address] = pid, found.va, self.k.swapped_slot(entry)
         else:
-            self.problems.append(f"process {pid}: the entry at {address:#x} for {page:#x} is garbage")
+            self.problems.append(f"process {pid}: the entry at {address:#x} for {found.va:#x} is garbage")
 
     def differs(self, frame: int, kept: Any, page: int) -> bool:
         """Is a frame clean, in every entry that maps it, and yet not equal to a page of the words `kept`?"""
@@ -282,7 +288,7 @@ class Survey:
             kind = self.stale_kind(pages, pid, size, key >> KEY_TAG, word)
             if kind:
                 address = key >> KEY_TAG << self.form.page_shifts[min(size, len(self.form.levels) - 1)]
-                place = f"CPU {cpu}, row {row}, {signed(self.form, address):#x} of space {space}"
+                place = f"CPU {cpu}, row {row}, {self.form.signed(address):#x} of space {space}"
                 shift = self.form.page_shifts[min(size, len(self.form.levels) - 1)] - self.form.page_bits
                 owed = owed_since(self.m, cpu, key, shift)
                 yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", owed)

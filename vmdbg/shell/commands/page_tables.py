@@ -5,8 +5,14 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.inspect.base_and_bounds import partitions
 from vmdbg.inspect.overhead import flat, page_sizes
-from vmdbg.inspect.page_tables import aliases, all_mappers, branches, overhead_data, valid_entries
-from vmdbg.inspect.page_tables import costs as table_costs
+from vmdbg.inspect.page_tables import (
+    aliases,
+    all_mappers,
+    branches,
+    overhead_data,
+    table_costs,
+    valid_entries,
+)
 from vmdbg.inspect.pte import described
 from vmdbg.inspect.translate import walk
 from vmdbg.shell.command import PURE, Argument, Option, command

@@ -1,0 +1,192 @@
+"""The one reader of trees of page tables says what walks say, of bare memory, and nobody else descends."""
+
+from __future__ import annotations
+
+import ast
+import random
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from vmdbg.engine import link
+from vmdbg.formats import NAMES, find
+from vmdbg.formats.contract import ENTRY_BUS, ENTRY_LEAF, ENTRY_TABLE, RIGHT_R, RIGHT_U, RIGHT_W
+from vmdbg.formats.record import Format
+from vmdbg.hardware.page_tables import Entry, entries, once
+from vmdbg.machine import boot
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import halt
+from vmdbg.state.tables import (
+    CONTROL_STEPS,
+    PATH,
+    PATH_ADDRESS,
+    PATH_ENTRY,
+    PATH_INDEX,
+    PATH_KIND,
+    PATH_RIGHTS,
+    PATH_TABLE,
+)
+from vmdbg.units import s64
+
+PACKAGE = Path(__file__).resolve().parents[2] / "vmdbg"
+SIZE, BASE = 1 << 16, 1 << 16
+TREES = sorted(name for name in NAMES if not find(name).bounded)
+SV39_USER = RIGHT_R | RIGHT_W | RIGHT_U
+
+
+def bare(name: str) -> tuple[link.Linked, Format]:
+    """Zeroed memory of one bank, and the format's linked functions: no machine, no kernel."""
+    ram = memoryview(bytearray(SIZE))
+    m = SimpleNamespace(
+        bank=[BASE, SIZE, 0], ram1=ram, ram2=ram.cast("H"), ram4=ram.cast("I"), ram8=ram.cast("q"),
+        dirty=bytearray(SIZE), control=[0] * 64, path=[0] * 64,
+    )  # fmt: skip
+    return link.Linked(copies(name), m), find(name)
+
+
+@cache
+def copies(name: str) -> dict[str, Any]:
+    return link.link({**boot.bindings(MachineConfig().with_({"machine.format": name})), "halt": halt})
+
+
+@cache
+def spoiled(name: str, seed: int) -> tuple[link.Linked, Format]:
+    """Entries that point into memory or near it, and some that are anything."""
+    draw = random.Random(seed)
+    k, form = bare(name)
+    for address in range(BASE, BASE + SIZE, form.entry_bytes):
+        page = (BASE + draw.randrange(SIZE + SIZE // 8)) & -form.page_size
+        entry = draw.choice(
+            (0, k.make_table(page), k.make_table(page), k.make_leaf(page, draw.randrange(16), 0))
+        )
+        if draw.random() < 0.1:
+            entry = s64(draw.getrandbits(64))
+        k.store(k.m, address, form.entry_bytes, entry)
+    return k, form
+
+
+def row(found: Entry) -> tuple[int, ...]:
+    return found.table, found.index, found.address, found.entry, found.kind, found.rights
+
+
+def walked(k: link.Linked, root: int, va: int) -> list[tuple[int, ...]]:
+    """What a walk reads, as far as it is in memory and not zero."""
+    k.walk(k.m, root, va)
+    columns = PATH_TABLE, PATH_INDEX, PATH_ADDRESS, PATH_ENTRY, PATH_KIND, PATH_RIGHTS
+    rows = [
+        tuple(k.m.path[PATH * at + column] for column in columns) for at in range(k.m.control[CONTROL_STEPS])
+    ]
+    return [found for found in rows if found[3] and found[4] != ENTRY_BUS]
+
+
+@pytest.mark.parametrize("name", TREES)
+@given(st.integers(0, 2), st.integers(0, SIZE - 1), st.integers(0, (1 << 64) - 1))
+def test_on_the_way_to_an_address_it_reads_what_a_walk_reads(
+    name: str, seed: int, root: int, va: int
+) -> None:
+    k, form = spoiled(name, seed)
+    va = form.signed(va & ((1 << form.va_bits) - 1))
+    page = va & -form.page_size
+    found = list(entries(k, form, BASE + root, page, page + form.page_size))
+    assert [row(one) for one in found] == walked(k, BASE + root, va)
+    assert all(one.va == va >> form.levels[one.depth].shift << form.levels[one.depth].shift for one in found)
+    last = list(entries(k, form, BASE + root, page, page + form.page_size, tables_last=True))
+    assert [row(one) for one in last] == [row(one) for one in reversed(found)]
+
+
+def recursive() -> tuple[link.Linked, Format]:
+    """A root whose first two entries point to one table, which maps two pages, and whose last to itself."""
+    k, form = bare("sv39")
+    for address, entry in (
+        (0x10000, k.make_table(0x11000)),
+        (0x10008, k.make_table(0x11000)),
+        (0x10FF8, k.make_table(0x10000)),
+        (0x11000, k.make_table(0x12000)),
+        (0x12008, k.make_leaf(0x13000, SV39_USER, 2)),
+        (0x12010, k.make_leaf(0x14000, SV39_USER, 2)),
+        (0x12018, k.make_table(0x11000)),  # at the last level: reserved
+        (0x11008, k.make_table(0x20000)),  # outside memory
+    ):
+        k.store(k.m, address, 8, entry)
+    return k, form
+
+
+def test_a_table_is_read_for_each_path_to_it() -> None:
+    k, form = recursive()
+    found = list(entries(k, form, 0x10000))
+    assert [one.va for one in found if one.kind == ENTRY_LEAF] == [0x1000, 0x2000, 0x40001000, 0x40002000]
+    assert [(one.depth, one.above) for one in found if one.above >= 0] == [(0, 0), (1, 0)]
+    assert [one.seen for one in found if one.depth == 0] == [False, True, False]
+    assert not any(one.depth == 2 and one.kind == ENTRY_TABLE for one in found)
+
+
+def test_a_caller_says_which_tables_are_read() -> None:
+    k, form = recursive()
+    found = list(entries(k, form, 0x10000, follow=lambda one: one.above < 0))
+    assert [one.va for one in found if one.kind == ENTRY_LEAF] == [0x1000, 0x2000, 0x40001000, 0x40002000]
+    alone = list(entries(k, form, 0x10000, follow=once))
+    assert [one.va for one in alone if one.kind == ENTRY_LEAF] == [0x1000, 0x2000]
+    keys = [(one.address, one.depth) for one in alone]
+    assert len(keys) == len(set(keys))
+    asked: list[int] = []
+    list(entries(k, form, 0x10000, follow=lambda one: asked.append(one.index)))
+    assert asked == [0, 1, 511]
+
+
+def test_what_each_of_many_tables_points_to_is_read_in_good_time_once() -> None:
+    """Every entry of eight tables points to one of them: 2^36 paths."""
+    k, form = bare("x86_64")
+    for word in range(SIZE // 8):
+        k.m.ram8[word] = k.make_table(BASE + word % 8 * 0x1000)
+    assert len(list(entries(k, form, BASE, follow=once))) <= 4 * SIZE // 8
+
+
+# -- nobody else
+
+#: Who may ask which table an entry points to, and why that is no descent of its own.
+ASKS = {
+    ("hardware/page_tables.py", "below"): "the reader of trees",
+    ("hardware/walk.py", "walk_from"): "the reader of one path",
+    ("kernel/address_space.py", "entry_address"): "makes the tables on one path that are missing",
+    ("hardware/walk_cache.py", "table_agrees"): "compares a table with a cached one",
+    ("hardware/walk_cache.py", "walk_cache_fill"): "keeps what a walk read",
+    ("inspect/why.py", "arrives"): "goes on with `walk_from`",
+    ("inspect/pte.py", "title"): "names the table",
+    ("inspect/cached.py", "table_disagreement"): "names the table",
+}
+#: Who may read all the entries of one table, and why that is no descent.
+READS = {
+    ("hardware/page_tables.py", "below"): "the reader of trees",
+    ("machine/check/survey.py", "read_tree"): "compares two kernel halves",
+    ("inspect/why.py", "nearest"): "looks beside one entry",
+}
+
+
+def users(name: str) -> set[tuple[str, str]]:
+    """File and innermost function of every use of a name, or of an attribute of that name."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        file = path.relative_to(PACKAGE).as_posix()
+        if not file.startswith("formats/"):
+            found |= {(file, function) for function in functions_with(ast.parse(path.read_text()), name)}
+    return found
+
+
+def functions_with(node: ast.AST, name: str, inside: str = "") -> set[str]:
+    """The functions below a node that say a name."""
+    if isinstance(node, ast.FunctionDef):
+        inside = node.name
+    said = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    found = {inside} if said == name else set()
+    return found.union(*(functions_with(child, name, inside) for child in ast.iter_child_nodes(node)))
+
+
+def test_nobody_else_descends() -> None:
+    """A descent needs the table that an entry points to: only `next_table` says which."""
+    assert users("next_table") == set(ASKS)
+    assert users("table_entries") == set(READS)

@@ -1,0 +1,124 @@
+"""The one reader of whole trees of page tables; `hardware.walk` reads the one path of an address.  Cold code.
+
+It needs linked functions `k` with the tables `bank` and `ram1` .. `ram8` of `k.m`: no kernel, no process.
+
+The one rule for trees that are no trees: an entry is followed as a walk follows it.  A walk does not remember
+tables: one that many entries point to is read for each of them, and one that contains itself is read again as
+one of the next level, so that every path ends at the last level, where no entry points to a table (the
+contract of `classify`).  Nothing is read of a table if not all that is asked of it lies in memory.
+
+`n` tables can have `n` to the power of the number of levels such paths.  Who cannot wait for all of them, or
+does not want them, says which to follow, by what the reader says of each: `Entry.above` and `Entry.seen`.
+"""
+
+from __future__ import annotations
+
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_TABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vmdbg.engine import Linked
+    from vmdbg.formats.record import Format
+
+
+class Entry:
+    """An entry that is not zero.
+
+    `va`: the first address that it translates, sign-extended where the format is.  `depth`: of its table,
+    the root's is 0.  `table`, `address`: physical addresses of its table and of the entry itself; `index`:
+    its place in the table.  `entry`: the word as memory holds it, 8 bytes signed.  `kind`: an ENTRY_
+    constant.  `rights`: a nibble, what all entries from the root to this one give.  `target`: physical
+    address of the table or page that it points to, -1 for none.
+
+    Of an entry that points to a table, `above` is the depth of that table on the path from the root to this
+    entry, -1 if it is not on it; `seen` is whether that table was already read as one of the same depth.
+    """
+
+    __slots__ = (
+        "above", "address", "depth", "entry", "index", "kind", "rights", "seen", "table", "target", "va",
+    )  # fmt: skip
+
+    def __init__(
+        self, va: int, depth: int, table: int, index: int, address: int, entry: int, kind: int, rights: int
+    ) -> None:
+        self.va, self.depth, self.table, self.index, self.address = va, depth, table, index, address
+        self.entry, self.kind, self.rights = entry, kind, rights
+        self.target, self.above, self.seen = -1, -1, False
+
+
+def entries(
+    k: Linked,
+    form: Format,
+    root: int,
+    start: int | None = None,
+    end: int | None = None,
+    follow: Callable[[Entry], object] | None = None,
+    tables_last: bool = False,
+) -> Iterator[Entry]:
+    """The entries below a root register's value that are not zero, by address.
+
+    Those of the pages from `start` to `end` (exclusive; signed or not), by default of all.  An entry that
+    points to a table comes before what that table holds, with `tables_last` after it.  `follow` is asked
+    once for each of them, before its table is read, whether to read it.  With base and bounds the register
+    itself is the one entry, at address -1.  Memory may change during the iteration: the entries of one
+    table are read at once.
+    """
+    mask = (1 << form.va_bits) - 1
+    low = 0 if start is None else start & mask
+    high = mask + 1 if end is None else ((end - 1) & mask) + 1
+    seen: set[tuple[int, int]] = set()
+
+    def below(table: int, depth: int, base: int, rights: int, above: tuple[int, ...]) -> Iterator[Entry]:
+        seen.add((table, depth))
+        level, above = form.levels[depth], (*above, table)
+        first = max(0, (low - base) >> level.shift)
+        last = min(1 << level.bits, ((high - base - 1) >> level.shift) + 1)
+        for index, entry in table_entries(k, form, table, first, last):
+            kind, page = k.classify(entry, depth), base + (index << level.shift)
+            address, so_far = table + index * form.entry_bytes, k.combine(rights, entry, kind)
+            found = Entry(form.signed(page), depth, table, index, address, entry, kind, so_far)
+            if kind == ENTRY_LEAF:
+                found.target = k.leaf_frame(entry, depth)
+            if kind != ENTRY_TABLE:
+                yield found
+                continue
+            target = found.target = k.next_table(entry)
+            found.above = above.index(target) if target in above else -1
+            found.seen = (target, depth + 1) in seen
+            if not tables_last:
+                yield found
+            if follow is None or follow(found):
+                yield from below(target, depth + 1, page, so_far, above)
+            if tables_last:
+                yield found
+
+    if form.bounded:
+        partition = Entry(0, 0, root, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS)
+        partition.target = root
+        yield partition
+    else:
+        yield from below(root & form.root_mask, 0, 0, ALL_RIGHTS, ())
+
+
+def once(found: Entry) -> bool:
+    """For `follow`: read each table once for each level."""
+    return not found.seen
+
+
+def table_entries(k: Linked, form: Format, table: int, first: int, end: int) -> list[tuple[int, int]]:
+    """Index and value of the entries `first .. end - 1` of a table that are not zero.
+
+    None of them if one lies outside memory; a table need not be aligned.
+    """
+    m, width = k.m, form.entry_bytes
+    at = k.ram_offset(m, table + first * width, max(1, (end - first) * width))
+    if at < 0 or end <= first:
+        return []
+    if at % width:
+        found = [(index, k.load(m, table + index * width, width)) for index in range(first, end)]
+    else:
+        ram = {1: m.ram1, 2: m.ram2, 4: m.ram4, 8: m.ram8}[width]
+        found = list(enumerate(ram[at // width : at // width + end - first].tolist(), first))
+    return [(index, entry) for index, entry in found if entry]
