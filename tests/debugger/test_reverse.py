@@ -107,7 +107,7 @@ def test_back_to_the_last_stop_comes_to_rest_before_the_event(spacing: int) -> N
     while (arrival := reverse.back_to_stop(line)).kind == AT_STOP:
         found.append(line.position.operations)
         assert line.step_events(1)[0].name == "fault-minor"
-        line.go(arrival.happening.operation, arrival.happening.number - 1)
+        line.go(arrival.event.operation, arrival.event.number - 1)
     assert arrival.kind == AT_BEGIN
     assert found == [2, 1, 0]
     assert line.position == (0, 0)
@@ -128,13 +128,13 @@ def test_the_stop_that_halted_the_machine_does_not_halt_it_again_on_the_way_back
     line.stops.catch("fault-minor")
     for _ in range(2):
         arrival = line.forward()
-    assert (arrival.happening.name, line.position.operations) == ("fault-minor", 1)
+    assert (arrival.event.name, line.position.operations) == ("fault-minor", 1)
     assert reverse.back_to_stop(line).kind == AT_STOP
     assert line.position.operations == 0
     line.forward()
     other = line.stops.catch("frame-alloc")
     back = reverse.back_to_stop(line)
-    assert (back.happening.name, back.stops) == ("frame-alloc", [other])
+    assert (back.event.name, back.stops) == ("frame-alloc", [other])
 
 
 def test_commands_are_in_the_record() -> None:

@@ -7,7 +7,7 @@ import pytest
 from vmdbg.debugger import accesses
 from vmdbg.debugger.stops.conditions import Condition
 from vmdbg.debugger.stops.stops import DELETE, DISABLE, Pattern, Stops
-from vmdbg.debugger.time.event_log import Happening
+from vmdbg.debugger.time.event_log import LoggedEvent
 from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.debugger.time.types import AT_END, AT_STOP
 from vmdbg.errors import UserError
@@ -27,7 +27,7 @@ def stopped_at(line: Timeline) -> list[tuple[int, int, str]]:
     """Every place at which `continue` stops, up to the end."""
     places = []
     while (arrival := line.forward()).kind == AT_STOP:
-        places.append((*line.position, arrival.happening.name))
+        places.append((*line.position, arrival.event.name))
         assert len(places) < 100
     assert arrival.kind == AT_END
     return places
@@ -94,7 +94,7 @@ def test_a_condition_is_asked_at_the_event_itself() -> None:
         def narrow(self, patterns: list[Pattern]) -> list[Pattern]:
             return patterns
 
-        def holds(self, row: Happening | None, pid: int, operations: int) -> bool:
+        def holds(self, row: LoggedEvent | None, pid: int, operations: int) -> bool:
             asked.append(line.position)
             return operations == 2
 
@@ -128,7 +128,7 @@ def test_a_signal_halts_before_the_process_is_killed() -> None:
     line = Timeline(machine, Stops())
     arrival = line.forward()
     assert arrival.stops == [line.stops.signals]
-    assert arrival.happening.name == "signal"
+    assert arrival.event.name == "signal"
     assert line.place.pid == 1
     assert line.forward().ended[0].status == 139
 

@@ -172,9 +172,9 @@ def test_a_stop_is_found_at_its_event_in_each_engine(engine: str) -> None:
     line = timeline(preset("default"), engine)
     line.stops.catch("fault-minor")
     arrival = line.forward()
-    assert (arrival.kind, arrival.happening.name) == (AT_STOP, "fault-minor")
+    assert (arrival.kind, arrival.event.name) == (AT_STOP, "fault-minor")
     place = line.position
-    assert place.events == arrival.happening.number
+    assert place.events == arrival.event.number
     assert line.operation_events()[place.events - 1].name == "fault-minor"
     plain = timeline(preset("default"))
     plain.go(*place)
@@ -226,7 +226,7 @@ def test_a_prediction_changes_nothing() -> None:
     done, action = line.predict("fault", ACTIONS["kill"])
     assert done.killed
     assert done.frames > 500
-    assert "signal" in {row.name for row in action.happenings}
+    assert "signal" in {row.name for row in action.events}
     assert (line.machine.digest(), line.end, line.actions) == (before, line.booted, [])
 
 
@@ -308,7 +308,7 @@ def test_positions_are_exact_where_processes_take_turns() -> None:
     places = []
     while (arrival := line.forward()).kind == AT_STOP:
         places.append((line.position, line.machine.digest()))
-        assert arrival.happening.name == "switch"
+        assert arrival.event.name == "switch"
     assert arrival.kind == AT_END
     assert len(places) > 8
     for place, digest in reversed(places):

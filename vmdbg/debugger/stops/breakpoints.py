@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.stops.stops import Stop, Stops
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
 
 BREAKPOINT = "breakpoint"
@@ -91,7 +91,7 @@ def openings(m: Any, rows: Iterable[int], pid: int) -> list[Pattern]:
     return list(unique.values())
 
 
-def opening(rows: list[Happening]) -> Happening | None:
+def opening(rows: list[LoggedEvent]) -> LoggedEvent | None:
     """The event that an operation begins with, of all its events."""
     return next((row for row in rows if row.kind in OPENING), None)
 
@@ -130,7 +130,7 @@ def break_address(
         stop.marks = frozenset(there)
         stop.openings, stop.patterns = ([], reach) if ranges else (reach if there else [], [])
 
-        def test(row: Happening) -> bool:
+        def test(row: LoggedEvent) -> bool:
             if next_row(target, row.pid) in stop.rows:
                 return False
             return row.a <= va < row.a + width_of(target.m.op[next_row(target, row.pid) * OP])

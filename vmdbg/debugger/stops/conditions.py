@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.expressions.values import Value
 
 OF_EVERY_EVENT = ("event", "pid", "cpu", "operations")
@@ -38,7 +38,7 @@ class EventScope:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scope, name)
 
-    def see(self, row: Happening | None, pid: int, operations: int) -> None:
+    def see(self, row: LoggedEvent | None, pid: int, operations: int) -> None:
         """Look at an event, or (None) at the start of an operation of a process."""
         self.seen = {"_pid": pid, "_operations": operations}
         if row is not None:
@@ -112,7 +112,7 @@ class Condition:
             return node.name[1:] in self.names or self.scope.register(node.name) is None
         return isinstance(node, BY_EVENT) and all(map(self.needs_no_machine, node.children()))
 
-    def holds(self, row: Happening | None, pid: int, operations: int) -> bool:
+    def holds(self, row: LoggedEvent | None, pid: int, operations: int) -> bool:
         """Is it true of an event, or of the start of an operation?  UserError as expressions give.
 
         Of an event without an argument that it needs it is not.
@@ -125,7 +125,7 @@ class Condition:
                 return False
             raise
 
-    def lacks(self, row: Happening | None) -> bool:
+    def lacks(self, row: LoggedEvent | None) -> bool:
         """Does it name an argument that an event has not?"""
         return row is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *row.arguments}
 
@@ -135,7 +135,7 @@ class Condition:
             return {node.name[1:]} & self.names
         return {name for child in node.children() for name in self.named(child)}
 
-    def value(self, row: Happening) -> int | str | None:
+    def value(self, row: LoggedEvent) -> int | str | None:
         """What it is for an event: a number or a text; None if the event lacks an argument."""
         from vmdbg.expressions.c_types import INT, POINTER
 

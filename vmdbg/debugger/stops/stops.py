@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.stops.conditions import Condition
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
 
 CATCHPOINT = "catchpoint"
 KEEP, DELETE, DISABLE = "keep", "del", "dis"
@@ -75,7 +75,7 @@ class Pattern:
         """The same with other values."""
         return Pattern(**{name: getattr(self, name) for name in self.__slots__} | changes)
 
-    def matches(self, row: Happening) -> bool:
+    def matches(self, row: LoggedEvent) -> bool:
         """Is the event one of these?"""
         if row.kind != self.kind or self.pid not in (ANY, row.pid) or self.cpu not in (ANY, row.cpu):
             return False
@@ -90,7 +90,7 @@ class Stop:
     It halts the machine at events (`patterns`), and before operations whose rows of the program are
     `marks`.  The events that these begin with are `openings`: they are caught instead where the stop asks for
     a process or for more, which events can be asked and marks cannot.
-    `quick(happening)` decides by the event alone; `test(happening)` at the event itself; None: it always
+    `quick(event)` decides by the event alone; `test(event)` at the event itself; None: it always
     holds.  `condition` is the user's, asked after that.  `before`: the machine halts at the start of the
     event's operation.  `aim` was made for one machine and is called with the next one.  `action` is done
     where the stop holds, instead of halting: it prints `printed`.  `spelling`: the command that makes such a
@@ -114,12 +114,12 @@ class Stop:
         self.pid = ANY
         self.marks: frozenset[int] = frozenset()
         self.openings: list[Pattern] = []
-        self.quick: Callable[[Happening], bool] | None = None
-        self.test: Callable[[Happening], bool] | None = None
-        self.values: Callable[[Any, Happening], tuple[int, int]] | None = None  # what was, and is
+        self.quick: Callable[[LoggedEvent], bool] | None = None
+        self.test: Callable[[LoggedEvent], bool] | None = None
+        self.values: Callable[[Any, LoggedEvent], tuple[int, int]] | None = None  # what was, and is
         self.aim: Callable[[Any], None] | None = None
         self.follow: Callable[[Any], None] | None = None
-        self.find: Callable[[list[Happening], int], list[Happening]] | None = None
+        self.find: Callable[[list[LoggedEvent], int], list[LoggedEvent]] | None = None
         self.kinds: tuple[int, ...] = ()  # of the events that `find` tells
         self.action: Callable[[], None] | None = None
         self.complain: Callable[[str], None] = lambda text: None
@@ -164,7 +164,7 @@ class Stop:
             and (self.condition is None or self.condition.by_event)
         )
 
-    def true(self, row: Happening | None, pid: int, operations: int) -> bool:
+    def true(self, row: LoggedEvent | None, pid: int, operations: int) -> bool:
         """Does the condition hold?  One that cannot be computed does, and is told of, as GDB does."""
         if self.condition is None:
             return True
@@ -174,7 +174,7 @@ class Stop:
             self.complain(f"Error in testing condition for breakpoint {self.number}:\n{error}")
             return True
 
-    def may_hold(self, row: Happening) -> bool:
+    def may_hold(self, row: LoggedEvent) -> bool:
         """Does it hold at an event, as far as that alone tells?"""
         return self.condition is None or not self.condition.by_event or self.true(row, row.pid, row.operation)
 
@@ -296,7 +296,7 @@ class Stops:
             m.mask[event.kind] = 0
         m.control[CONTROL_STOPS] = 0
 
-    def matching(self, row: Happening) -> list[Stop]:
+    def matching(self, row: LoggedEvent) -> list[Stop]:
         """The active stops that an event is one of, as far as it alone tells."""
         return [
             stop
@@ -305,7 +305,7 @@ class Stops:
             and (stop.quick is None or stop.quick(row))
         ]
 
-    def found(self, rows: list[Happening], width: int) -> list[list[Stop]]:
+    def found(self, rows: list[LoggedEvent], width: int) -> list[list[Stop]]:
         """For each event of a whole operation, which accesses `width` bytes, the active stops that it is
         one of, as far as the events alone tell."""
         meant = {stop: stop.find(rows, width) for stop in self.active if stop.find is not None}
@@ -315,7 +315,7 @@ class Stops:
             for row in rows
         ]
 
-    def concern(self, row: Happening) -> list[Stop]:
+    def concern(self, row: LoggedEvent) -> list[Stop]:
         """The active stops at which an event may hold that was caught for one of them."""
         matching = self.matching(row)
         return [
@@ -332,7 +332,7 @@ class Stops:
         """The active stops that halt before an operation of a process."""
         return [stop for stop in self.active if row in stop.rows and stop.pid in (ANY, pid)]
 
-    def passes(self, rows: list[Happening]) -> bool:
+    def passes(self, rows: list[LoggedEvent]) -> bool:
         """Does none of these events of one operation halt the machine, as far as they alone tell?
 
         Crossings that are ignored are counted then.
@@ -365,7 +365,7 @@ class Stops:
             stop.crossed()
         return True
 
-    def cross(self, stop: Stop, row: Happening) -> bool:
+    def cross(self, stop: Stop, row: LoggedEvent) -> bool:
         """The machine is at an event of a stop: does it halt here?  Counts the crossing."""
         if stop.test is not None and not stop.test(row):
             return False

@@ -14,7 +14,7 @@ from vmdbg.units import s64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop, Stops
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
 
 WATCHPOINT, READS, ACCESSES = "watchpoint", "read watchpoint", "acc watchpoint"
@@ -39,7 +39,7 @@ def watch_entry(stops: Stops, what: str, address: int, disposition: str = KEEP) 
     ]
     stop = stops.add(WATCHPOINT, what, patterns, disposition)
 
-    def test(row: Happening) -> bool:
+    def test(row: LoggedEvent) -> bool:
         if row.kind == events.ENTRY_WRITE:
             return row.b != row.c
         return row.b == address
@@ -48,7 +48,7 @@ def watch_entry(stops: Stops, what: str, address: int, disposition: str = KEEP) 
     return stop
 
 
-def entry_values(machine: Machine, row: Happening) -> tuple[int, int]:
+def entry_values(machine: Machine, row: LoggedEvent) -> tuple[int, int]:
     """What an entry was and is, at an event that changed it."""
     if row.kind == events.ENTRY_WRITE:
         return row.b, row.c
@@ -72,7 +72,7 @@ def watch_memory(stops: Stops, sort: str, what: str, pa: int, width: int, dispos
     return stop
 
 
-def flipped(row: Happening, offset: int, width: int) -> int:
+def flipped(row: LoggedEvent, offset: int, width: int) -> int:
     """The bits that a write changes of `width` bytes that begin `offset` bytes behind its first one."""
     if row.kind != events.WRITE:
         return 0
@@ -80,7 +80,7 @@ def flipped(row: Happening, offset: int, width: int) -> int:
     return (changed >> shift if shift >= 0 else changed << -shift) & ((1 << (8 * width)) - 1)
 
 
-def values_at(machine: Machine, row: Happening, pa: int, width: int) -> tuple[int, int]:
+def values_at(machine: Machine, row: LoggedEvent, pa: int, width: int) -> tuple[int, int]:
     """What `width` bytes at a physical address were before an access, and are after it."""
     now = sum((machine.k.load(machine.m, pa + at, 1) & 255) << (8 * at) for at in range(width))
     return now ^ flipped(row, pa - row.a, width), now
@@ -110,7 +110,7 @@ def watch_virtual(
             pa = page + (va & (size - 1))
             stop.patterns += [Pattern(kind, pid, low=pa - WIDEST + 1, high=pa + width - 1) for kind in kinds]
 
-    def find(rows: list[Happening], bytes_accessed: int) -> list[Happening]:
+    def find(rows: list[LoggedEvent], bytes_accessed: int) -> list[LoggedEvent]:
         found, at = [], None
         for row in rows:
             if row.kind in FIRST:

@@ -115,8 +115,8 @@ class Changing(Standing):
             self.acting = None
             event_log.stop_log(machine.m)
         now = event_log.totals(machine.m)
-        action.happenings = event_log.read_log(machine.m)
-        action.changes = event_log.amounts(counted, now, action.happenings)
+        action.events = event_log.read_log(machine.m)
+        action.changes = event_log.amounts(counted, now, action.events)
         machine.m.kernel[KERNEL_OPERATIONS] += 1
         action.after = machine.snapshot()
         return result, action

@@ -20,7 +20,7 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
 
@@ -103,7 +103,7 @@ class Standing:
         self.leave()
         raise UserError(f"Operation {start} has {number} events.")
 
-    def whole(self, base: Snapshot | None = None) -> list[Happening]:
+    def whole(self, base: Snapshot | None = None) -> list[LoggedEvent]:
         """Execute one operation, from its start (`base`, if it is known); its events."""
         machine = self.machine
         before = base or machine.snapshot()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vmdbg.state.events import Event
 
 
-class Happening:
+class LoggedEvent:
     """One event: operation and number inside it, CPU, process, arguments (64-bit, signed)."""
 
     __slots__ = ("a", "b", "c", "cpu", "kind", "number", "operation", "pid")
@@ -42,7 +42,7 @@ class Happening:
         self.a, self.b, self.c = a, b, c
 
     @property
-    def event(self) -> Event:
+    def declaration(self) -> Event:
         """The declaration of its kind."""
         return EVENTS[self.kind]
 
@@ -78,12 +78,12 @@ def stop_log(m: Any) -> None:
     m.control[CONTROL_STOP_AT] = 0
 
 
-def read_log(m: Any) -> list[Happening]:
+def read_log(m: Any) -> list[LoggedEvent]:
     """What was logged since `start_log`, as far as the log could hold it."""
     log, found = m.log, []
     for row in range(0, min(m.control[CONTROL_LOGGED], log_rows(m)) * LOG, LOG):
         found.append(
-            Happening(
+            LoggedEvent(
                 log[row + LOG_KIND],
                 log[row + LOG_OPERATION],
                 log[row + LOG_EVENT],
@@ -107,12 +107,12 @@ def totals(m: Any) -> list[int]:
     return [sum(m.count[kind::KINDS]) for kind in range(len(EVENTS))]
 
 
-def amounts(before: list[int], after: list[int], rows: list[Happening]) -> dict[str, int]:
+def amounts(before: list[int], after: list[int], rows: list[LoggedEvent]) -> dict[str, int]:
     """Of how many things events told between two `totals`, by name of the event; `rows` are those events."""
     found = {e.name: after[e.kind] - before[e.kind] for e in EVENTS if after[e.kind] != before[e.kind]}
     for row in rows:
-        if row.event.amount:
-            found[row.name] += row.arguments[row.event.amount] - 1
+        if row.declaration.amount:
+            found[row.name] += row.arguments[row.declaration.amount] - 1
     return found
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.stops.stops import Pattern, Stop
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.location import Place
     from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.debugger.time.types import Crossing
@@ -156,7 +156,7 @@ def matches(line: Timeline, first: int, last: int) -> set[int] | None:
 
 
 def last_match(
-    line: Timeline, time: int, rows: list[Happening], end: int | None = None, told: Sequence[Stop] = ()
+    line: Timeline, time: int, rows: list[LoggedEvent], end: int | None = None, told: Sequence[Stop] = ()
 ) -> Arrival | None:
     """From the start of operation `time`: stand before the last of its events, up to the `end`-th, at which
     a stop holds, or at its start if one holds there.  For the `end`-th those that are `told` do not."""
@@ -228,8 +228,8 @@ def visit_branch(
 def find_back(
     line: Timeline,
     patterns: list[Pattern],
-    find: Callable[[list[Happening], int], list[Happening]] | None = None,
-) -> tuple[Happening | None, Place | None, str]:
+    find: Callable[[list[LoggedEvent], int], list[LoggedEvent]] | None = None,
+) -> tuple[LoggedEvent | None, Place | None, str]:
     """The last event before now that is one of the patterns; the machine stays where it is.
 
     With it the place of its operation, or None and the name of the command whose operation it was.  `find`
@@ -244,14 +244,14 @@ def find_back(
         stop.find, stop.kinds = find, tuple(pattern.kind for pattern in patterns)
     try:
         arrival = back_to_stop(line)
-        row, place = arrival.happening, line.place if arrival.kind == AT_STOP else None
+        row, place = arrival.event, line.place if arrival.kind == AT_STOP else None
     finally:
         line.stops = stops
         line.put(moment)
         line.end = end
     for action in line.actions:
         if action.time < now.operations and (row is None or action.time > row.operation):
-            events = action.happenings if find is None else find(action.happenings, 1)
+            events = action.events if find is None else find(action.events, 1)
             for event in events:
                 if any(pattern.matches(event) for pattern in patterns):
                     row, place, name = event, None, action.name
@@ -260,7 +260,7 @@ def find_back(
 
 def record(
     line: Timeline, first: int, last: int, reach: int | None = None
-) -> list[tuple[int, str, list[Happening]]]:
+) -> list[tuple[int, str, list[LoggedEvent]]]:
     """Time, text and events of each operation from `first` up to `last`; the machine stays where it is.
 
     UserError if the record, which may be taken to reach further than its end, does not reach so far.
@@ -269,14 +269,14 @@ def record(
 
     if not line.begin <= first <= last <= (line.end if reach is None else reach):
         raise UserError(f"The record goes from {line.begin}:0 to {line.end}:0.")
-    found: list[tuple[int, str, list[Happening]]] = []
+    found: list[tuple[int, str, list[LoggedEvent]]] = []
     with line.runner.interrupts as interrupts:
         moment = line.moment()
         line.travel(min(first, line.end))
         while (time := line.machine.operations) < last and not interrupts.came:
             action = line.action_at(time)
             if action is not None:
-                found.append((time, action.name, action.happenings))
+                found.append((time, action.name, action.events))
                 line.machine.restore(action.after)
                 continue
             pid = current_process(line.machine)

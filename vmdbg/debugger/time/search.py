@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.location import Place
     from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.machine.machine import Machine
@@ -42,20 +42,20 @@ def scan(
     patterns: list[Pattern],
     first: int,
     last: int,
-    wanted: Callable[[Happening], bool] = lambda row: True,
-    take: Callable[[Happening], None] | None = None,
-) -> list[Happening]:
+    wanted: Callable[[LoggedEvent], bool] = lambda row: True,
+    take: Callable[[LoggedEvent], None] | None = None,
+) -> list[LoggedEvent]:
     """The events of operations from `first` up to `last` that are one of the patterns, and `wanted`.
 
     With `take` each is handed over instead.  The machine stays where it is.  Ctrl-C ends it with what was
     found.  UserError if there are more than MOST_ROWS.
     """
-    found: list[Happening] = []
+    found: list[LoggedEvent] = []
     by_kind: dict[int, list[Pattern]] = {}
     for pattern in patterns:
         by_kind.setdefault(pattern.kind, []).append(pattern)
 
-    def keep(row: Happening) -> None:
+    def keep(row: LoggedEvent) -> None:
         if any(pattern.matches(row) for pattern in by_kind.get(row.kind, ())) and wanted(row):
             if take is not None:
                 take(row)
@@ -95,7 +95,7 @@ def of_patterns(patterns: list[Pattern]) -> Stops:
     return stops
 
 
-def run_window(line: Timeline, first: int, last: int, window: int) -> tuple[list[Happening], int, int]:
+def run_window(line: Timeline, first: int, last: int, window: int) -> tuple[list[LoggedEvent], int, int]:
     """Run operations from `first`, where the machine stands, up to `last`, or as far as the log holds.
 
     What matched, those of acting commands too, where the machine then stands, and how many operations to
@@ -117,7 +117,7 @@ def run_window(line: Timeline, first: int, last: int, window: int) -> tuple[list
         here = last  # the program has ended, or Ctrl-C came
     for action in line.actions:
         if first <= action.time < here:
-            rows += action.happenings
+            rows += action.events
     return sorted(rows, key=lambda row: (row.operation, row.number)), here, window
 
 
@@ -142,7 +142,7 @@ def slot_patterns(slot: int) -> list[Pattern]:
     ]
 
 
-def page_history(line: Timeline, pid: int, va: int) -> list[Happening]:
+def page_history(line: Timeline, pid: int, va: int) -> list[LoggedEvent]:
     """What happened to the page of a virtual address (signed) of a process, from the record's begin to now.
 
     Its page-table entries at every level, its faults, and what the kernel did with the frames it had.
@@ -161,7 +161,7 @@ def page_history(line: Timeline, pid: int, va: int) -> list[Happening]:
     patterns += [Pattern(kind) for kind in (*RANGES, events.FORK)]
     frames: set[int] = set()  # that the page has had
 
-    def wanted(row: Happening) -> bool:
+    def wanted(row: LoggedEvent) -> bool:
         if row.kind == events.WALK_STEP:
             return bool(row.a & (STEP_A | STEP_D)) and row.b in leaves
         if row.kind == events.ENTRY_WRITE:
@@ -179,7 +179,7 @@ def page_history(line: Timeline, pid: int, va: int) -> list[Happening]:
     return scan(line, patterns, line.begin, now, wanted)
 
 
-def last_write(line: Timeline, pid: int, va: int) -> tuple[Happening | None, Place | None, str]:
+def last_write(line: Timeline, pid: int, va: int) -> tuple[LoggedEvent | None, Place | None, str]:
     """The last write before now to the byte at a virtual address (signed) of a process, by whomever.
 
     The page is followed back: from frame to frame, through swap, and into the process that it was forked
@@ -198,7 +198,7 @@ def last_write(line: Timeline, pid: int, va: int) -> tuple[Happening | None, Pla
                 return row, place, name
             line.go(row.operation)
             action = line.action_at(row.operation)
-            rows = line.operation_events() if action is None else action.happenings
+            rows = line.operation_events() if action is None else action.events
             parent = next((r.a for r in rows if r.kind == events.FORK and r.b == pid), 0)
             pid = parent or pid
             if action is None and not parent:
@@ -221,7 +221,7 @@ def mapped_at(machine: Machine, pid: int, va: int) -> tuple[int | None, int | No
     return page + (va & (size - 1)), entry
 
 
-def writes_to(pa: int | None, rows: list[Happening], width: int) -> list[Happening]:
+def writes_to(pa: int | None, rows: list[LoggedEvent], width: int) -> list[LoggedEvent]:
     """Those of an operation's events that write the byte at a physical address, and all of other kinds."""
     return [
         row
@@ -231,7 +231,7 @@ def writes_to(pa: int | None, rows: list[Happening], width: int) -> list[Happeni
     ]
 
 
-def reaches(row: Happening, pa: int, width: int) -> bool:
+def reaches(row: LoggedEvent, pa: int, width: int) -> bool:
     """Does a write of `width` bytes (at least) reach a physical address?"""
     return row.a <= pa and (pa < row.a + width or bool(flipped(row, pa - row.a, 1)))
 
@@ -254,7 +254,7 @@ def entry_addresses(line: Timeline, pid: int, va: int, now: int) -> dict[int, in
     found = {**visit(line, line.begin, 0, walked), **walked(machine)}
     unsigned = va & ((1 << form.va_bits) - 1)
 
-    def follow(row: Happening) -> None:
+    def follow(row: LoggedEvent) -> None:
         if row.c in found:
             level = form.levels[row.b]
             index = (unsigned >> level.shift) & ((1 << level.bits) - 1)

@@ -8,11 +8,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.timeline import Timeline
 
 
-def events_from_here(line: Timeline, count: int) -> Iterator[Happening]:
+def events_from_here(line: Timeline, count: int) -> Iterator[LoggedEvent]:
     """Go up to `count` events on; each is given when the machine stands behind its operation, or at the last
     of them.  Ctrl-C is raised between two operations."""
     while count > 0:
@@ -24,7 +24,7 @@ def events_from_here(line: Timeline, count: int) -> Iterator[Happening]:
         yield from rows
 
 
-def next_events(line: Timeline, count: int) -> list[Happening] | None:
+def next_events(line: Timeline, count: int) -> list[LoggedEvent] | None:
     """Execute the current operation, or the rest of it, but at most `count` events; they.  None if no
     process is left."""
     passed = line.inside

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vmdbg.debugger.stops.stops import Stop, Stops
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.types import Position
     from vmdbg.machine.machine import Machine
 
@@ -60,7 +60,7 @@ class Timeline(Changing):
         """Did the machine go further than where it stands now?"""
         return (self.machine.operations, self.inside) < (self.end, 0)
 
-    def operation_events(self) -> list[Happening]:
+    def operation_events(self) -> list[LoggedEvent]:
         """All events of the operation in which the machine stands, or that is next; it stays there."""
         with self.runner.interrupts:
             moment = self.moment()
@@ -185,7 +185,7 @@ class Timeline(Changing):
             arrival = self.to_stop(limit, watch, fresh)
             self.note_end()
             arrival.ended = self.ended(alive)
-            self._halt = (self.position, arrival.stops) if arrival.happening is not None else None
+            self._halt = (self.position, arrival.stops) if arrival.event is not None else None
             return arrival
 
     def halted_by(self) -> list[Stop]:
@@ -260,7 +260,7 @@ class Timeline(Changing):
 
     # -- one event, one operation
 
-    def step_events(self, count: int) -> list[Happening]:
+    def step_events(self, count: int) -> list[LoggedEvent]:
         """Go `count` events on; the events.  Fewer if no process is left."""
         return list(events_from_here(self, count))
 

@@ -7,7 +7,7 @@ from collections import namedtuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
 
@@ -41,13 +41,13 @@ class Action:
     `branch`: the number of the branch that it began, or 0; `line`: the command that does it again.
     """
 
-    __slots__ = ("after", "before", "branch", "changes", "finished", "happenings", "line", "name", "time")
+    __slots__ = ("after", "before", "branch", "changes", "events", "finished", "line", "name", "time")
 
     def __init__(self, name: str, time: int, before: Snapshot) -> None:
         self.name = self.line = name
         self.time = time
         self.before = self.after = before
-        self.happenings: list[Happening] = []
+        self.events: list[LoggedEvent] = []
         self.changes: dict[str, int] = {}
         self.finished = False
         self.branch = 0
@@ -71,21 +71,21 @@ class Ended:
 class Arrival:
     """Why the machine came to a halt: an AT_ constant; `stops` with the event that they stopped at."""
 
-    __slots__ = ("back", "ended", "happening", "kind", "stops", "values")
+    __slots__ = ("back", "ended", "event", "kind", "stops", "values")
 
     def __init__(
         self,
         kind: str,
         stops: list[Stop] | None = None,
-        happening: Happening | None = None,
+        event: LoggedEvent | None = None,
         ended: list[Ended] | None = None,
     ) -> None:
-        self.kind, self.stops, self.happening, self.ended = kind, stops or [], happening, ended or []
+        self.kind, self.stops, self.event, self.ended = kind, stops or [], event, ended or []
         self.back = False  # was the machine going back?
         self.values: dict[int, tuple[int, int]] = {}  # of watchpoints by number: what was, and is
 
     @classmethod
-    def at(cls, machine: Machine, stops: list[Stop], row: Happening) -> Arrival:
+    def at(cls, machine: Machine, stops: list[Stop], row: LoggedEvent) -> Arrival:
         """The machine is at the event at which stops hold."""
         arrival = cls(AT_STOP, stops, row)
         arrival.values = {stop.number: stop.values(machine, row) for stop in stops if stop.values is not None}

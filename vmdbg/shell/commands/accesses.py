@@ -75,7 +75,7 @@ def perform(
     if dry:
         return done, action, before, after
     if done.killed:
-        signal = signal_of(action.happenings)
+        signal = signal_of(action.events)
         by = f" by {signal_text(signal)}" if signal is not None else ", because memory is full"
         if not session.query(f"Process {done.pid} will be killed{by}.  Go on? "):
             raise UserError("Not confirmed.")
@@ -109,7 +109,7 @@ def fault_command(session: Session, args: Args) -> object:
     machine = session.target.machine
     name = f"fault {session.target.notation.va(args.address)} {args.access}"
     done, action, before, after = perform(session, name, args.address, args.access, dry=args.n, keep=True)
-    rows = action.happenings
+    rows = action.events
     table = EventTable(machine, rows)
     from vmdbg.views.accesses import access_data
 
@@ -133,7 +133,7 @@ def fault_lines(
     from vmdbg.views.accesses import access_story, how_served, kill_lines, signal_of, signal_text
     from vmdbg.views.event_words import Teller
 
-    machine, rows = session.target.machine, action.happenings
+    machine, rows = session.target.machine, action.events
     yield from finished_lines(action)
     signal = signal_of(rows)
     if dry and done.refused:
@@ -201,14 +201,14 @@ def accessed(session: Session, va: int, how: str, width: int, value: int) -> Ite
     done, action, before, _ = perform(session, text, va, how, width, s64(value))
     yield from (str(line) for line in finished_lines(action))
     if done.refused:
-        yield from (str(line) for line in kill_lines(machine, action.happenings, done, before))
+        yield from (str(line) for line in kill_lines(machine, action.events, done, before))
     else:
         digits, mask = 2 * width, (1 << (8 * width)) - 1
         shown = f"0x{done.value & mask:0{digits}x}"
         if how == "w":
             shown += f" -> 0x{value & mask:0{digits}x}"
-        cost = Teller(machine).total(action.happenings)
-        yield f"{show(va)}: {shown}  ({how_served(action.happenings)}, {cost} cycles)"
+        cost = Teller(machine).total(action.events)
+        yield f"{show(va)}: {shown}  ({how_served(action.events)}, {cost} cycles)"
     yield changed(session, action)
 
 
@@ -256,7 +256,7 @@ def swapout_command(session: Session, args: Args) -> object:
         _, action = timeline.act(name, lambda machine: swap_out(machine, pid, args.address))
     return [
         *finished_lines(action),
-        *moved_lines(timeline.machine, action.happenings),
+        *moved_lines(timeline.machine, action.events),
         *rest,
         changed(session, action),
     ]
@@ -290,7 +290,7 @@ def swapin_command(session: Session, args: Args) -> object:
     _, action = timeline.act(name, lambda machine: swap_in(machine, pid, args.address))
     return [
         *finished_lines(action),
-        *moved_lines(timeline.machine, action.happenings),
+        *moved_lines(timeline.machine, action.events),
         changed(session, action),
     ]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
     from vmdbg.debugger.stops.conditions import Condition
     from vmdbg.debugger.stops.stops import Pattern
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.shell.command import Args
 
 MOST_VISITS = 100_000  # events at whose instants a condition may look at the machine
@@ -74,7 +74,7 @@ class Question:
         patterns = [Pattern(kind) for kind in self.kinds]
         return patterns if self.condition is None else self.condition.narrow(patterns)
 
-    def rows(self) -> list[Happening]:
+    def rows(self) -> list[LoggedEvent]:
         """The events."""
         from vmdbg.debugger.time.search import scan
 
@@ -91,7 +91,7 @@ class Question:
         rows = scan(timeline, self.patterns(), self.first, self.last)
         if len(rows) > MOST_VISITS:
             raise UserError(f"More than {MOST_VISITS} events: ask for fewer operations.")
-        held: list[Happening] = []
+        held: list[LoggedEvent] = []
         failed: list[UserError] = []
         for row in rows:
             try:
@@ -102,7 +102,7 @@ class Question:
             raise failed[0]
         return held
 
-    def holds_there(self, condition: Condition, row: Happening) -> bool:
+    def holds_there(self, condition: Condition, row: LoggedEvent) -> bool:
         """Is a condition on the machine true at the instant of an event?"""
         from vmdbg.debugger.time.reverse import visit
 
@@ -160,7 +160,7 @@ def events_command(session: Session, args: Args) -> object:
     return story(session, rows, args.form)
 
 
-def grouped(session: Session, question: Question, rows: list[Happening]) -> object:
+def grouped(session: Session, question: Question, rows: list[LoggedEvent]) -> object:
     """How many events there are for each combination of values, the most frequent first."""
     from vmdbg.views import result
     from vmdbg.views.event_words import Teller
@@ -179,7 +179,7 @@ def grouped(session: Session, question: Question, rows: list[Happening]) -> obje
     return Table(columns, [[*key, *entry] for key, entry in ordered], empty="No events.")
 
 
-def story(session: Session, rows: list[Happening], form: str) -> object:
+def story(session: Session, rows: list[LoggedEvent], form: str) -> object:
     """Events of the record as rows."""
     from vmdbg.views.event_table import EventTable
     from vmdbg.views.past_events import PastTeller

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.session import Session
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.location import Place
     from vmdbg.shell.command import Args
 
 LAST = prefix("last", group="time", summary="When something happened last.")
 
 
-def answer(session: Session, found: tuple[Happening | None, Place | None, str], what: str) -> object:
+def answer(session: Session, found: tuple[LoggedEvent | None, Place | None, str], what: str) -> object:
     """The last event of the record that was looked for: when, what, by whom."""
     from vmdbg.views.past_events import PastTeller
     from vmdbg.views.result import Record

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from vmdbg.debugger.session import Session
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.shell.command import Args
     from vmdbg.views.event_table import EventTable
     from vmdbg.views.result import Line, Result
@@ -188,7 +188,7 @@ def stepi_command(session: Session, args: Args) -> object:
     timeline.require_process()
     alive = live_processes(timeline.machine.k)
     count = count_of(session, args.count)
-    rows: Iterable[Happening] = events_from_here(timeline, count)
+    rows: Iterable[LoggedEvent] = events_from_here(timeline, count)
     if count <= AT_ONCE:
         rows = list(rows)
     table = EventTable(timeline.machine, rows)
