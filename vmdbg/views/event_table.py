@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.stops.stops import Stop
+    from vmdbg.debugger.time.ended import Ended
     from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.location import Place
-    from vmdbg.debugger.time.types import Arrival, Ended, Position
+    from vmdbg.debugger.time.types import Arrival, Position
     from vmdbg.machine.machine import Machine
     from vmdbg.views.past_events import PastTeller
     from vmdbg.views.result import Line

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import partial
 
-from vmdbg.debugger.stops.stops import Pattern
-from vmdbg.debugger.time.reverse import visit
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.questions import visit
 from vmdbg.debugger.time.search import scan
 from vmdbg.inspect.tlb_rows import array_names
 from vmdbg.kernel.frames import FRAME_IS_TABLE

@@ -64,8 +64,8 @@ def held_in(teller: Teller, va: int, row: LoggedEvent) -> str:
 
 def find_change(timeline: Timeline, address: int) -> str:
     """` since 14:3, munmap at stale.vmp:9`: who last changed an entry."""
-    from vmdbg.debugger.stops.stops import Pattern
-    from vmdbg.debugger.time.reverse import find_back
+    from vmdbg.debugger.stops.patterns import Pattern
+    from vmdbg.debugger.time.questions import find_back
     from vmdbg.state.events import ENTRY_WRITE, POKE
 
     patterns = [Pattern(kind, low=address, high=address) for kind in (ENTRY_WRITE, POKE)]

@@ -6,8 +6,9 @@ of the event; the names work without `$_` too, unless the program has a symbol o
 
 from __future__ import annotations
 
-from vmdbg.debugger.stops.stops import ANY, Pattern
+from vmdbg.debugger.stops.patterns import ANY, Pattern
 from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import INT, POINTER
 from vmdbg.expressions.evaluator import Evaluator
 from vmdbg.expressions.nodes import Constant, Node, Symbol, Variable
 from vmdbg.expressions.operators import Binary, Call, Cast, Logical, Ternary, Unary
@@ -38,12 +39,12 @@ class EventScope:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scope, name)
 
-    def see(self, row: LoggedEvent | None, pid: int, operations: int) -> None:
+    def see(self, event: LoggedEvent | None, pid: int, operations: int) -> None:
         """Look at an event, or (None) at the start of an operation of a process."""
         self.seen = {"_pid": pid, "_operations": operations}
-        if row is not None:
-            self.seen |= {"_event": row.name, "_cpu": row.cpu}
-            self.seen |= {f"_{name}": value for name, value in row.arguments.items()}
+        if event is not None:
+            self.seen |= {"_event": event.name, "_cpu": event.cpu}
+            self.seen |= {f"_{name}": value for name, value in event.arguments.items()}
 
     def symbol(self, name: str) -> int | None:
         """The address of a name of the program; 0 for one of the event."""
@@ -112,22 +113,22 @@ class Condition:
             return node.name[1:] in self.names or self.scope.register(node.name) is None
         return isinstance(node, BY_EVENT) and all(map(self.needs_no_machine, node.children()))
 
-    def holds(self, row: LoggedEvent | None, pid: int, operations: int) -> bool:
+    def holds(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
         """Is it true of an event, or of the start of an operation?  UserError as expressions give.
 
         Of an event without an argument that it needs it is not.
         """
-        self.scope.see(row, pid, operations)
+        self.scope.see(event, pid, operations)
         try:
             return bool(self.evaluator.run(self.node).truth())
         except UserError:
-            if self.lacks(row):
+            if self.lacks(event):
                 return False
             raise
 
-    def lacks(self, row: LoggedEvent | None) -> bool:
+    def lacks(self, event: LoggedEvent | None) -> bool:
         """Does it name an argument that an event has not?"""
-        return row is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *row.arguments}
+        return event is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *event.arguments}
 
     def named(self, node: Node) -> set[str]:
         """What an expression names of events."""
@@ -135,13 +136,11 @@ class Condition:
             return {node.name[1:]} & self.names
         return {name for child in node.children() for name in self.named(child)}
 
-    def value(self, row: LoggedEvent) -> int | str | None:
+    def value(self, event: LoggedEvent) -> int | str | None:
         """What it is for an event: a number or a text; None if the event lacks an argument."""
-        from vmdbg.expressions.c_types import INT, POINTER
-
-        if self.lacks(row):
+        if self.lacks(event):
             return None
-        self.scope.see(row, row.pid, row.operation)
+        self.scope.see(event, event.pid, event.operation)
         found = self.evaluator.run(self.node)
         if found.type.code in (INT, POINTER):
             return found.as_integer()
@@ -149,18 +148,20 @@ class Condition:
 
     # -- what the stop rows can ask
 
-    def narrow(self, patterns: list[Pattern]) -> list[Pattern]:
+    def restrict(self, patterns: list[Pattern]) -> list[Pattern]:
         """The patterns, asking also what parts of the condition ask: where it holds, one of them matches."""
         for part in conjuncts(self.node):
             found = self.comparison(part)
             if found is not None:
-                patterns = [narrowed for p in patterns if (narrowed := narrowest(p, *found)) is not None]
+                patterns = [
+                    restricted for p in patterns if (restricted := restricted_to(p, *found)) is not None
+                ]
         return patterns
 
     def asks(self, patterns: list[Pattern]) -> bool:
         """Is it about these events: can they be asked a part of it, or does it name their arguments?"""
         return bool(patterns) and (
-            bool(self.named(self.node) - {"pid", "operations"}) or self.narrow(patterns) != patterns
+            bool(self.named(self.node) - {"pid", "operations"}) or self.restrict(patterns) != patterns
         )
 
     def comparison(self, node: Node) -> tuple[str, str, int | str] | None:
@@ -198,7 +199,7 @@ def constant(node: Node) -> bool:
     return isinstance(node, (Constant, Unary, Binary, Cast)) and all(map(constant, node.children()))
 
 
-def narrowest(pattern: Pattern, name: str, operator: str, value: int | str) -> Pattern | None:
+def restricted_to(pattern: Pattern, name: str, operator: str, value: int | str) -> Pattern | None:
     """A pattern that also asks for a comparison, if it can; None if no event is left."""
     event = EVENTS[pattern.kind]
     if isinstance(value, str):
@@ -208,7 +209,7 @@ def narrowest(pattern: Pattern, name: str, operator: str, value: int | str) -> P
             return pattern
         if getattr(pattern, name) not in (ANY, value):
             return None
-        return pattern.but(**{name: value})
+        return pattern.changed(**{name: value})
     if name not in event.arguments or (operator != "==" and not 0 <= value <= HIGHEST):
         return pattern
     which, asked = event.arguments.index(name) + 1, s64(value)
@@ -223,4 +224,4 @@ def narrowest(pattern: Pattern, name: str, operator: str, value: int | str) -> P
         return pattern
     if pattern.low is not None and pattern.high is not None:
         low, high = max(low, pattern.low), min(high, pattern.high)
-    return pattern.but(which=which, low=low, high=high) if low <= high else None
+    return pattern.changed(which=which, low=low, high=high) if low <= high else None

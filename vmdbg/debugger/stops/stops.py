@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.patterns import ANY, Pattern
 from vmdbg.errors import UserError
 from vmdbg.state.events import (
     ACTION_LOG,
@@ -39,49 +40,7 @@ if TYPE_CHECKING:
 
 CATCHPOINT = "catchpoint"
 KEEP, DELETE, DISABLE = "keep", "del", "dis"
-ANY = -1
 NO_ROWS: frozenset[int] = frozenset()
-
-
-class Pattern:
-    """A row of the stop table: a kind of event and what is asked of it (ANY: nothing).
-
-    `low` and `high` bound the argument number `which`, counted from 1; None: there is no bound.  After an
-    event that `turns`, the stop has to `follow`: it wants others.
-    """
-
-    __slots__ = ("cpu", "high", "kind", "low", "pid", "turns", "which")
-
-    def __init__(
-        self,
-        kind: int,
-        pid: int = ANY,
-        cpu: int = ANY,
-        low: int | None = None,
-        high: int | None = None,
-        which: int = 1,
-        turns: bool = False,
-    ) -> None:
-        self.kind, self.pid, self.cpu, self.low, self.which = kind, pid, cpu, low, which
-        self.high = low if high is None else high
-        self.turns = turns
-
-    @property
-    def plain(self) -> bool:
-        """Is it asked nothing but its kind?"""
-        return self.pid == self.cpu == ANY and self.low is None
-
-    def but(self, **changes: int) -> Pattern:
-        """The same with other values."""
-        return Pattern(**{name: getattr(self, name) for name in self.__slots__} | changes)
-
-    def matches(self, row: LoggedEvent) -> bool:
-        """Is the event one of these?"""
-        if row.kind != self.kind or self.pid not in (ANY, row.pid) or self.cpu not in (ANY, row.cpu):
-            return False
-        if self.low is None or self.high is None:
-            return True
-        return self.low <= (row.a, row.b, row.c)[self.which - 1] <= self.high
 
 
 class Stop:
@@ -132,27 +91,28 @@ class Stop:
         return f"{word[:1].upper()}{word[1:]} {self.number}"
 
     @property
-    def choosy(self) -> bool:
-        """Does it ask something of the events that its operations begin with?"""
+    def asks_openings(self) -> bool:
+        """Does it ask something that marks cannot be asked, but the events that its operations begin with?"""
         return self.pid != ANY or (self.condition is not None and self.condition.asks(self.openings))
 
     @property
     def rows(self) -> frozenset[int]:
         """Rows of the program that are marked for it."""
-        return NO_ROWS if self.choosy else self.marks
+        return NO_ROWS if self.asks_openings else self.marks
 
     @property
     def caught(self) -> list[Pattern]:
         """The events that are caught for it."""
-        return self.patterns + self.openings if self.openings and self.choosy else self.patterns
+        return self.patterns + self.openings if self.openings and self.asks_openings else self.patterns
 
     @property
-    def narrow(self) -> list[Pattern]:
-        """The same, with what the condition asks as far as they can ask it."""
+    def asked(self) -> list[Pattern]:
+        """What the stop table is asked for: `caught`, restricted by what the condition asks of them."""
         if self.condition is None:
             return self.caught
-        turning = [pattern for pattern in self.caught if pattern.turns]
-        return turning + self.condition.narrow([pattern for pattern in self.caught if not pattern.turns])
+        retargeting = [pattern for pattern in self.caught if pattern.retargets]
+        others = [pattern for pattern in self.caught if not pattern.retargets]
+        return retargeting + self.condition.restrict(others)
 
     @property
     def by_event(self) -> bool:
@@ -164,19 +124,23 @@ class Stop:
             and (self.condition is None or self.condition.by_event)
         )
 
-    def true(self, row: LoggedEvent | None, pid: int, operations: int) -> bool:
+    def true(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
         """Does the condition hold?  One that cannot be computed does, and is told of, as GDB does."""
         if self.condition is None:
             return True
         try:
-            return self.condition.holds(row, pid, operations)
+            return self.condition.holds(event, pid, operations)
         except UserError as error:
             self.complain(f"Error in testing condition for breakpoint {self.number}:\n{error}")
             return True
 
-    def may_hold(self, row: LoggedEvent) -> bool:
+    def may_hold(self, event: LoggedEvent) -> bool:
         """Does it hold at an event, as far as that alone tells?"""
-        return self.condition is None or not self.condition.by_event or self.true(row, row.pid, row.operation)
+        return (
+            self.condition is None
+            or not self.condition.by_event
+            or self.true(event, event.pid, event.operation)
+        )
 
     def crossed(self) -> bool:
         """It holds: count that; does the machine halt?"""
@@ -253,39 +217,53 @@ class Stops:
         """The stops that may halt the machine."""
         return [stop for stop in (*self.by_number.values(), self.signals) if stop.enabled]
 
-    def install(self, machine: Any, watch: bool, log: bool = False, again: bool = False) -> None:
-        """Write the stop rows and mask bytes, or none unless `watch`.
+    def install(self, machine: Any) -> None:
+        """Write the stop rows and mask bytes: the machine halts at the first event that matches a stop, and
+        the events that match are logged."""
+        patterns = self.patterns_for(machine)
+        machine.m.control[CONTROL_LOGGED] = 0
+        self.write_rows(machine, patterns, halting=True)
 
-        With `log` no row halts the machine, but those that turn.  Either way the events that match are
-        logged; what was is kept if they are installed `again`.
+    def install_log(self, machine: Any, again: bool = False) -> None:
+        """The same for a run in which stops do not halt the machine: events that match are logged.
+
+        Only those that retarget a stop halt it.  After such a one they are installed `again`, and the log
+        goes on.
         """
-        active = self.active if watch else []
+        patterns = self.patterns_for(machine)
+        if not again:
+            machine.m.control[CONTROL_LOGGED] = 0
+        for pattern in patterns:
+            if pattern.plain:  # what is asked nothing needs no row
+                machine.m.mask[pattern.kind] |= MASK_LOG
+        self.write_rows(machine, [pattern for pattern in patterns if not pattern.plain], halting=False)
+
+    def patterns_for(self, machine: Any) -> list[Pattern]:
+        """What the active stops ask of the stop table in the machine's present state."""
+        active = self.active
         for stop in active:
             if stop.follow is not None:
                 stop.follow(machine)
-        patterns = [pattern for stop in active for pattern in stop.narrow]
-        if log:  # what is asked nothing needs no row
-            for pattern in patterns:
-                if pattern.plain:
-                    machine.m.mask[pattern.kind] |= MASK_LOG
-            patterns = [pattern for pattern in patterns if not pattern.plain]
+        return [pattern for stop in active for pattern in stop.asked]
+
+    def write_rows(self, machine: Any, patterns: list[Pattern], halting: bool) -> None:
+        """Make patterns the rows of the stop table: each halts the machine if all are `halting` or it
+        retargets a stop."""
         if len(patterns) * STOP > len(machine.m.stop):
             machine.grow("stops", 2 * len(patterns))
         m = machine.m
         m.control[CONTROL_STOP] = 0
         m.control[CONTROL_HIT] = m.control[CONTROL_NUMBERED] = -1
-        if not again:
-            m.control[CONTROL_LOGGED] = 0
         for row, pattern in enumerate(sorted(patterns, key=lambda pattern: pattern.kind)):
             at = row * STOP
             m.mask[pattern.kind] |= MASK_STOPS
             m.stop[at + STOP_KIND], m.stop[at + STOP_PID] = pattern.kind, pattern.pid
             m.stop[at + STOP_CPU] = pattern.cpu
-            m.stop[at + STOP_ACTION] = ACTION_LOG if log and not pattern.turns else ACTION_STOP
+            m.stop[at + STOP_ACTION] = ACTION_STOP if halting or pattern.retargets else ACTION_LOG
             m.stop[at + STOP_VALUE] = 0 if pattern.low is None else pattern.which
             m.stop[at + STOP_LOW], m.stop[at + STOP_HIGH] = pattern.low or 0, pattern.high or 0
         m.control[CONTROL_STOPS] = len(patterns)
-        if watch and self.numbering:
+        if self.numbering:
             for kind in range(len(EVENTS)):
                 m.mask[kind] |= MASK_STOPS
 
@@ -296,32 +274,32 @@ class Stops:
             m.mask[event.kind] = 0
         m.control[CONTROL_STOPS] = 0
 
-    def matching(self, row: LoggedEvent) -> list[Stop]:
+    def matching(self, event: LoggedEvent) -> list[Stop]:
         """The active stops that an event is one of, as far as it alone tells."""
         return [
             stop
             for stop in self.active
-            if any(pattern.matches(row) for pattern in stop.caught)
-            and (stop.quick is None or stop.quick(row))
+            if any(pattern.matches(event) for pattern in stop.caught)
+            and (stop.quick is None or stop.quick(event))
         ]
 
-    def found(self, rows: list[LoggedEvent], width: int) -> list[list[Stop]]:
+    def found(self, events: list[LoggedEvent], width: int) -> list[list[Stop]]:
         """For each event of a whole operation, which accesses `width` bytes, the active stops that it is
         one of, as far as the events alone tell."""
-        meant = {stop: stop.find(rows, width) for stop in self.active if stop.find is not None}
+        meant = {stop: stop.find(events, width) for stop in self.active if stop.find is not None}
         return [
-            [stop for stop in self.matching(row) if stop not in meant]
-            + [stop for stop, theirs in meant.items() if any(row is one for one in theirs)]
-            for row in rows
+            [stop for stop in self.matching(event) if stop not in meant]
+            + [stop for stop, theirs in meant.items() if any(event is other for other in theirs)]
+            for event in events
         ]
 
-    def concern(self, row: LoggedEvent) -> list[Stop]:
+    def concern(self, event: LoggedEvent) -> list[Stop]:
         """The active stops at which an event may hold that was caught for one of them."""
-        matching = self.matching(row)
+        matching = self.matching(event)
         return [
             stop
             for stop in self.active
-            if (row.kind in (*stop.kinds, ENTRY_WRITE) if stop.find is not None else stop in matching)
+            if (event.kind in (*stop.kinds, ENTRY_WRITE) if stop.find is not None else stop in matching)
         ]
 
     def marked(self) -> set[int]:
@@ -332,17 +310,17 @@ class Stops:
         """The active stops that halt before an operation of a process."""
         return [stop for stop in self.active if row in stop.rows and stop.pid in (ANY, pid)]
 
-    def passes(self, rows: list[LoggedEvent]) -> bool:
+    def passes(self, events: list[LoggedEvent]) -> bool:
         """Does none of these events of one operation halt the machine, as far as they alone tell?
 
         Crossings that are ignored are counted then.
         """
         ignored: list[Stop] = []
-        for row in rows:
-            for stop in self.matching(row):
+        for event in events:
+            for stop in self.matching(event):
                 if not stop.by_event:
                     return False
-                if stop.true(row, row.pid, row.operation):
+                if stop.true(event, event.pid, event.operation):
                     ignored.append(stop)
         return self.ignore(ignored)
 
@@ -365,11 +343,11 @@ class Stops:
             stop.crossed()
         return True
 
-    def cross(self, stop: Stop, row: LoggedEvent) -> bool:
+    def cross(self, stop: Stop, event: LoggedEvent) -> bool:
         """The machine is at an event of a stop: does it halt here?  Counts the crossing."""
-        if stop.test is not None and not stop.test(row):
+        if stop.test is not None and not stop.test(event):
             return False
-        return stop.true(row, row.pid, row.operation) and self.halts(stop)
+        return stop.true(event, event.pid, event.operation) and self.halts(stop)
 
     def cross_row(self, stop: Stop, pid: int, operations: int) -> bool:
         """The machine is before an operation of a stop: does it halt here?  Counts the crossing."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from vmdbg import progress
 from vmdbg.errors import UserError
+from vmdbg.machine import op_breakpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ class Interrupts:
     def __enter__(self) -> Self:
         self._depth += 1
         if self._depth == 1:
-            import signal
-
             self.came = False
             try:
                 self._before = signal.signal(signal.SIGINT, self._note)
@@ -52,8 +52,6 @@ class Interrupts:
         if self._depth == 0:
             self._at_end()
         if self._depth == 0 and self._before is not None:
-            import signal
-
             signal.signal(signal.SIGINT, self._before)
             if self.take() and kind is None:
                 raise KeyboardInterrupt
@@ -92,7 +90,7 @@ class Runner:
         self._done = 0  # operations that it executed
         self._build: Build | None = None  # of the full code that is awaited
         self._given_up = False
-        self._told = ""  # why the cache is not used
+        self._said = ""  # why the cache is not used, as far as that was told
 
     def begin(self) -> None:
         """A command starts to run the machine.  UserError if it is to run compiled and cannot."""
@@ -146,6 +144,16 @@ class Runner:
             elif not compiled and self._waited > self.patience and not self._given_up:
                 self.look_for_code()
         return reason
+
+    def slice_to_mark(self, limit: int, marked: set[int]) -> int:
+        """As `slice`, or to before an operation of these rows of the program: then CONTROL_STOP is -1."""
+        if not marked:
+            return self.slice(limit)
+        op_breakpoints.put(self.machine, marked)
+        try:
+            return self.slice(limit)
+        finally:
+            op_breakpoints.take(self.machine)
 
     # -- what a person sees meanwhile
 
@@ -206,8 +214,8 @@ class Runner:
 
     def say_trouble(self, build: Build) -> None:
         """Tell why the cache is not used, once, to who wants to know."""
-        if self.verbose and build.trouble and build.trouble != self._told:
-            self._told = build.trouble
+        if self.verbose and build.trouble and build.trouble != self._said:
+            self._said = build.trouble
             self.tell(build.trouble)
 
     def close(self) -> None:

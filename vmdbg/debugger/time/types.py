@@ -7,6 +7,7 @@ from collections import namedtuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop
+    from vmdbg.debugger.time.ended import Ended
     from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
@@ -51,21 +52,6 @@ class Action:
         self.changes: dict[str, int] = {}
         self.finished = False
         self.branch = 0
-
-
-class Ended:
-    """A process that ended: `status` is its exit status, or 128 + the signal that killed it.
-
-    `cause` says more of a kill: CAUSE_LIMIT, of `limit` frames, or CAUSE_MEMORY, for its `score`.
-    """
-
-    __slots__ = ("cause", "limit", "name", "pid", "score", "status")
-
-    def __init__(
-        self, pid: int, name: str, status: int, cause: int = 0, limit: int = 0, score: int = 0
-    ) -> None:
-        self.pid, self.name, self.status = pid, name, status
-        self.cause, self.limit, self.score = cause, limit, score
 
 
 class Arrival:

@@ -10,7 +10,7 @@ from vmdbg.shell.kinds import CATCH, near_hint
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.session import Session
-    from vmdbg.debugger.stops.stops import Pattern
+    from vmdbg.debugger.stops.patterns import Pattern
     from vmdbg.shell.command import Args
     from vmdbg.state.events import Event
 
@@ -73,7 +73,8 @@ def bounds(session: Session, event: Event, text: str) -> tuple[int, int, str]:
 
 def make_catch(session: Session, args: Args, disposition: str) -> str:
     """Declare a catchpoint; what is said of it."""
-    from vmdbg.debugger.stops.stops import CATCHPOINT, DELETE, Pattern
+    from vmdbg.debugger.stops.patterns import Pattern
+    from vmdbg.debugger.stops.stops import CATCHPOINT, DELETE
 
     text, condition = split_condition(args.event or "")
     text, pid, cpu = options_of(session, text)

@@ -45,7 +45,7 @@ class Side:
 
         The machine stays where it is.  UserError if there is no such state, process or root.
         """
-        from vmdbg.debugger.time.reverse import visit, visit_branch
+        from vmdbg.debugger.time.questions import visit, visit_branch
         from vmdbg.inspect.context import check_root
         from vmdbg.views.diff_facts import State
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.session import Session
     from vmdbg.debugger.stops.conditions import Condition
-    from vmdbg.debugger.stops.stops import Pattern
+    from vmdbg.debugger.stops.patterns import Pattern
     from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.shell.command import Args
 
@@ -69,10 +69,10 @@ class Question:
 
     def patterns(self) -> list[Pattern]:
         """What to look for."""
-        from vmdbg.debugger.stops.stops import Pattern
+        from vmdbg.debugger.stops.patterns import Pattern
 
         patterns = [Pattern(kind) for kind in self.kinds]
-        return patterns if self.condition is None else self.condition.narrow(patterns)
+        return patterns if self.condition is None else self.condition.restrict(patterns)
 
     def rows(self) -> list[LoggedEvent]:
         """The events."""
@@ -104,10 +104,10 @@ class Question:
 
     def holds_there(self, condition: Condition, row: LoggedEvent) -> bool:
         """Is a condition on the machine true at the instant of an event?"""
-        from vmdbg.debugger.time.reverse import visit
+        from vmdbg.debugger.time.questions import visit
 
         timeline = self.session.timeline
-        if timeline.action_at(row.operation) is not None:
+        if timeline.branch.action_at(row.operation) is not None:
             place = (row.operation + 1, 0)
         else:
             place = (row.operation, row.number)

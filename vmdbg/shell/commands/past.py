@@ -52,7 +52,7 @@ and into the process that this one was forked from.  The time can be given to "g
     examples=["last write 0x406000"],
 )
 def last_write(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.search import last_write
+    from vmdbg.debugger.time.questions import last_write
     from vmdbg.units import s64
 
     timeline, show = session.timeline, session.target.notation.va(args.address)
@@ -74,8 +74,8 @@ def last_write(session: Session, args: Args) -> object:
     examples=["last map 0x406000"],
 )
 def last_map(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.stops import Pattern
-    from vmdbg.debugger.time.reverse import find_back
+    from vmdbg.debugger.stops.patterns import Pattern
+    from vmdbg.debugger.time.questions import find_back
     from vmdbg.state.events import ENTRY_WRITE
 
     walk, _ = session.target.walk(args.address)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.time.ended import ended_since
+from vmdbg.debugger.time.forward import events_from_here, forward, landed, step
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
 from vmdbg.shell.kinds import REST_EXPRESSION, REST_FILE
@@ -70,7 +72,7 @@ stands.""",
 )
 def run_command(session: Session, args: Args) -> object:
     restart(session)
-    show_arrival(session, session.timeline.forward(fresh=True))
+    show_arrival(session, forward(session.timeline, fresh=True))
     return None
 
 
@@ -120,7 +122,7 @@ def continue_command(session: Session, args: Args) -> object:
             )
         elif times > 1:
             session.output.line("Not stopped at any breakpoint; argument ignored.")
-    show_arrival(session, timeline.forward())
+    show_arrival(session, forward(timeline))
     return None
 
 
@@ -141,7 +143,7 @@ takes a range of accesses as one.""",
 )
 def step_command(session: Session, args: Args) -> object:
     timeline = session.timeline
-    show_arrival(session, timeline.landed(timeline.step(count_of(session, args.count))))
+    show_arrival(session, landed(timeline, step(timeline, count_of(session, args.count))))
     return None
 
 
@@ -159,7 +161,7 @@ def step_command(session: Session, args: Args) -> object:
 )
 def next_command(session: Session, args: Args) -> object:
     timeline = session.timeline
-    show_arrival(session, timeline.landed(timeline.step(count_of(session, args.count), over=True)))
+    show_arrival(session, landed(timeline, step(timeline, count_of(session, args.count), over=True)))
     return None
 
 
@@ -180,7 +182,6 @@ given.  The machine then is as it was at that instant, inside the operation.  Wi
     examples=["stepi", "stepi 11", "stepi/json 3"],
 )
 def stepi_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.single_events import events_from_here
     from vmdbg.kernel.calls.processes import live_processes
     from vmdbg.views.event_table import EventTable, ended_lines
 
@@ -194,7 +195,7 @@ def stepi_command(session: Session, args: Args) -> object:
     table = EventTable(timeline.machine, rows)
     if args.form:
         return table
-    return stepped(session, table, lambda: list(ended_lines(timeline.ended(alive))))
+    return stepped(session, table, lambda: list(ended_lines(ended_since(timeline.machine, alive))))
 
 
 def stepped(session: Session, table: EventTable, ended: Callable[[], list[Line]]) -> Iterator[Result]:
@@ -221,7 +222,7 @@ def stepped(session: Session, table: EventTable, ended: Callable[[], list[Line]]
 def finish_command(session: Session, args: Args) -> object:
     timeline = session.timeline
     timeline.require_process()
-    show_arrival(session, timeline.landed(timeline.forward(timeline.machine.operations + 1)))
+    show_arrival(session, landed(timeline, forward(timeline, timeline.machine.operations + 1)))
     return None
 
 

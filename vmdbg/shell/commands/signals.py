@@ -73,7 +73,7 @@ Signals always reach the process.""",
     repeat=NO_REPEAT,
 )
 def handle_command(session: Session, args: Args) -> object:
-    from vmdbg.debugger.stops.stops import Pattern
+    from vmdbg.debugger.stops.patterns import Pattern
     from vmdbg.state.events import SIGNAL
     from vmdbg.views.events import SIGNAL_NAMES
 

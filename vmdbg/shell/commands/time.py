@@ -233,7 +233,7 @@ The past is run again for it; nothing changes.""",
     examples=["info cost"],
 )
 def info_cost(session: Session, args: Args) -> object:
-    from vmdbg.debugger.time.reverse import record
+    from vmdbg.debugger.time.questions import record
     from vmdbg.views.costs import cost_table
 
     timeline = session.timeline
