@@ -1,4 +1,4 @@
-"""Conditions: what of them the stop rows can ask, what the event alone answers, what needs the machine.
+"""Conditions of stops: what of them the stop table asks, what an event alone answers, what needs the machine.
 
 `$_event`, `$_pid`, `$_cpu`, `$_operations` and the arguments of the event (`$_va`, `$_slot`, ...) are those
 of the event; the names work without `$_` too, unless the program has a symbol of that name.
@@ -30,7 +30,7 @@ BY_EVENT = (Constant, Variable, Unary, Binary, Logical, Ternary, Cast)  # nodes 
 
 
 class EventScope:
-    """What a condition sees: the event, and behind it what `scope` knows of the machine."""
+    """What names mean in a condition: those of the event first, then those that `scope` knows."""
 
     def __init__(self, scope: Any, names: set[str]) -> None:
         self._scope, self.names = scope, names
@@ -40,7 +40,7 @@ class EventScope:
         return getattr(self._scope, name)
 
     def see(self, event: LoggedEvent | None, pid: int, operations: int) -> None:
-        """Look at an event, or (None) at the start of an operation of a process."""
+        """Names now mean those of this event, or (None) of the start of an operation of a process."""
         self.seen = {"_pid": pid, "_operations": operations}
         if event is not None:
             self.seen |= {"_event": event.name, "_cpu": event.cpu}
@@ -66,7 +66,7 @@ class EventScope:
 
 
 class Condition:
-    """An expression about events of some kinds.  `by_event`: an event alone decides it.
+    """An expression about events of some kinds.  `by_event`: an event alone decides it, without the machine.
 
     UserError if it is no expression, or would change the machine.
     """
@@ -114,9 +114,9 @@ class Condition:
         return isinstance(node, BY_EVENT) and all(map(self.needs_no_machine, node.children()))
 
     def holds(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
-        """Is it true of an event, or of the start of an operation?  UserError as expressions give.
+        """Is it true at an event, or (None) at the start of an operation of a process?
 
-        Of an event without an argument that it needs it is not.
+        It is false at an event that does not have an argument that it names.  UserError as expressions give.
         """
         self.scope.see(event, pid, operations)
         try:
@@ -127,11 +127,11 @@ class Condition:
             raise
 
     def lacks(self, event: LoggedEvent | None) -> bool:
-        """Does it name an argument that an event has not?"""
+        """Does it name an argument that the event does not have?"""
         return event is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *event.arguments}
 
     def named(self, node: Node) -> set[str]:
-        """What an expression names of events."""
+        """Which names of events an expression uses."""
         if isinstance(node, Variable):
             return {node.name[1:]} & self.names
         return {name for child in node.children() for name in self.named(child)}
@@ -149,7 +149,7 @@ class Condition:
     # -- what the stop rows can ask
 
     def restrict(self, patterns: list[Pattern]) -> list[Pattern]:
-        """The patterns, asking also what parts of the condition ask: where it holds, one of them matches."""
+        """The patterns, with what they can ask of the condition: where it holds, one still matches."""
         for part in conjuncts(self.node):
             found = self.comparison(part)
             if found is not None:
@@ -159,13 +159,13 @@ class Condition:
         return patterns
 
     def asks(self, patterns: list[Pattern]) -> bool:
-        """Is it about these events: can they be asked a part of it, or does it name their arguments?"""
+        """Can these patterns ask a part of it, or does it name arguments of such events?"""
         return bool(patterns) and (
             bool(self.named(self.node) - {"pid", "operations"}) or self.restrict(patterns) != patterns
         )
 
     def comparison(self, node: Node) -> tuple[str, str, int | str] | None:
-        """`$_va == 4` as (name, operator, value); None if it is none of an event with a constant."""
+        """`$_va == 4` as (name, operator, value); None if it compares no name of an event with a constant."""
         if isinstance(node, Call):  # $_streq($_event, "...")
             name, value = (*node.arguments, None, None)[:2]
             if not (isinstance(node.base, Variable) and node.base.name == "_streq"):
@@ -195,12 +195,12 @@ def conjuncts(node: Node) -> list[Node]:
 
 
 def constant(node: Node) -> bool:
-    """Does the expression name nothing?"""
+    """Is the expression made of constants alone?"""
     return isinstance(node, (Constant, Unary, Binary, Cast)) and all(map(constant, node.children()))
 
 
 def restricted_to(pattern: Pattern, name: str, operator: str, value: int | str) -> Pattern | None:
-    """A pattern that also asks for a comparison, if it can; None if no event is left."""
+    """A pattern that also asks for a comparison, as far as it can; None if no event would match."""
     event = EVENTS[pattern.kind]
     if isinstance(value, str):
         return pattern if operator != "==" or event.name == value else None

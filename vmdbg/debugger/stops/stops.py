@@ -44,20 +44,22 @@ NO_ROWS: frozenset[int] = frozenset()
 
 
 class Stop:
-    """One stop with its number.
+    """A breakpoint, watchpoint or catchpoint with its number.
 
-    It halts the machine at events (`patterns`), and before operations whose rows of the program are
-    `marks`.  The events that these begin with are `openings`: they are caught instead where the stop asks for
-    a process or for more, which events can be asked and marks cannot.
-    `quick(event)` decides by the event alone; `test(event)` at the event itself; None: it always
-    holds.  `condition` is the user's, asked after that.  `before`: the machine halts at the start of the
-    event's operation.  `aim` was made for one machine and is called with the next one.  `action` is done
-    where the stop holds, instead of halting: it prints `printed`.  `spelling`: the command that makes such a
-    stop.
+    Where it may halt the machine: at events that match one of `patterns`, and before operations whose rows in
+    the program are `marks`.  A mark cannot ask for a process, or what a condition asks.  Where that is asked
+    (`asks_openings`) the machine halts instead at `openings`: the events that these operations begin with.
 
-    Of a stop whose events change with the state, `follow(machine)` sets the patterns to what is to be caught
-    in the present one; `find(events, width)` tells which events of a whole operation that accesses `width`
-    bytes are meant, and `kinds` are theirs.
+    Whether it does is asked in this order, where None says yes: `quick(event)` decides by the event alone,
+    `test(event)` when the machine is at the event, and `condition` is the user's.  With `before` the machine
+    halts at the start of the event's operation.  Instead of halting it `action()` is called, if it is given:
+    that prints `printed`.
+
+    `aim(machine)` makes it a stop of another machine.  `spelling` is the command that makes such a stop.
+
+    Some watchpoints want other events when the state changes: `follow(machine)` then sets `patterns` to those
+    that are wanted in the present state.  Of what these catch, `find(events, width)` chooses: from all events
+    of an operation, which accesses `width` bytes, those that are meant; their kinds are `kinds`.
     """
 
     def __init__(self, number: int, sort: str, what: str, patterns: list[Pattern], disposition: str) -> None:
@@ -92,22 +94,22 @@ class Stop:
 
     @property
     def asks_openings(self) -> bool:
-        """Does it ask something that marks cannot be asked, but the events that its operations begin with?"""
+        """Does it ask for more than a mark can tell?"""
         return self.pid != ANY or (self.condition is not None and self.condition.asks(self.openings))
 
     @property
     def rows(self) -> frozenset[int]:
-        """Rows of the program that are marked for it."""
+        """Rows of the program before whose operations it halts the machine."""
         return NO_ROWS if self.asks_openings else self.marks
 
     @property
     def caught(self) -> list[Pattern]:
-        """The events that are caught for it."""
+        """The events at which it may halt the machine."""
         return self.patterns + self.openings if self.openings and self.asks_openings else self.patterns
 
     @property
     def asked(self) -> list[Pattern]:
-        """What the stop table is asked for: `caught`, restricted by what the condition asks of them."""
+        """`caught`, with the part of the condition that the stop table can ask."""
         if self.condition is None:
             return self.caught
         retargeting = [pattern for pattern in self.caught if pattern.retargets]
@@ -124,8 +126,11 @@ class Stop:
             and (self.condition is None or self.condition.by_event)
         )
 
-    def true(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
-        """Does the condition hold?  One that cannot be computed does, and is told of, as GDB does."""
+    def condition_holds(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
+        """Does the condition hold at an event, or (None) at the start of an operation of a process?
+
+        As in GDB, one that cannot be computed holds, and the user is told why.
+        """
         if self.condition is None:
             return True
         try:
@@ -139,11 +144,11 @@ class Stop:
         return (
             self.condition is None
             or not self.condition.by_event
-            or self.true(event, event.pid, event.operation)
+            or self.condition_holds(event, event.pid, event.operation)
         )
 
-    def crossed(self) -> bool:
-        """It holds: count that; does the machine halt?"""
+    def count_crossing(self) -> bool:
+        """Count that the machine came to where it holds; does it halt the machine now?"""
         self.hits += 1
         if self.ignore:
             self.ignore -= 1
@@ -194,12 +199,12 @@ class Stops:
         return stop
 
     def delete(self, stop: Stop) -> None:
-        """It is gone."""
+        """Remove a stop, unless it is removed already."""
         self.by_number.pop(stop.number, None)
 
     def aim(self, machine: Any) -> list[str]:
-        """Another machine takes the place of the one before; what is to be said of stops it has no place
-        for: they are disabled."""
+        """Another machine takes the place of the one before.  A stop for which there is no place on it is
+        disabled; a line to be shown of each such stop."""
         said = []
         for stop in self.by_number.values():
             if stop.aim is not None:
@@ -234,7 +239,7 @@ class Stops:
         if not again:
             machine.m.control[CONTROL_LOGGED] = 0
         for pattern in patterns:
-            if pattern.plain:  # what is asked nothing needs no row
+            if pattern.plain:  # every event of the kind matches: the mask alone logs them
                 machine.m.mask[pattern.kind] |= MASK_LOG
         self.write_rows(machine, [pattern for pattern in patterns if not pattern.plain], halting=False)
 
@@ -275,7 +280,7 @@ class Stops:
         m.control[CONTROL_STOPS] = 0
 
     def matching(self, event: LoggedEvent) -> list[Stop]:
-        """The active stops that an event is one of, as far as it alone tells."""
+        """The active stops that an event may concern, as far as it alone tells."""
         return [
             stop
             for stop in self.active
@@ -283,18 +288,19 @@ class Stops:
             and (stop.quick is None or stop.quick(event))
         ]
 
-    def found(self, events: list[LoggedEvent], width: int) -> list[list[Stop]]:
-        """For each event of a whole operation, which accesses `width` bytes, the active stops that it is
-        one of, as far as the events alone tell."""
-        meant = {stop: stop.find(events, width) for stop in self.active if stop.find is not None}
+    def matching_each(self, events: list[LoggedEvent], width: int) -> list[list[Stop]]:
+        """As `matching`, for each of all events of an operation, which accesses `width` bytes: then `find` of
+        a stop can tell."""
+        chosen = {stop: stop.find(events, width) for stop in self.active if stop.find is not None}
         return [
-            [stop for stop in self.matching(event) if stop not in meant]
-            + [stop for stop, theirs in meant.items() if any(event is other for other in theirs)]
+            [stop for stop in self.matching(event) if stop not in chosen]
+            + [stop for stop, theirs in chosen.items() if any(event is other for other in theirs)]
             for event in events
         ]
 
-    def concern(self, event: LoggedEvent) -> list[Stop]:
-        """The active stops at which an event may hold that was caught for one of them."""
+    def matching_caught(self, event: LoggedEvent) -> list[Stop]:
+        """As `matching`, for an event that was logged without the others of its operation: a stop with `find`
+        may mean it, or another event of that operation."""
         matching = self.matching(event)
         return [
             stop
@@ -311,51 +317,51 @@ class Stops:
         return [stop for stop in self.active if row in stop.rows and stop.pid in (ANY, pid)]
 
     def passes(self, events: list[LoggedEvent]) -> bool:
-        """Does none of these events of one operation halt the machine, as far as they alone tell?
+        """Does the machine go on after these events of one operation, as far as they alone tell?
 
-        Crossings that are ignored are counted then.
+        If so, the crossings of stops that are to ignore some are counted.
         """
         ignored: list[Stop] = []
         for event in events:
             for stop in self.matching(event):
                 if not stop.by_event:
                     return False
-                if stop.true(event, event.pid, event.operation):
+                if stop.condition_holds(event, event.pid, event.operation):
                     ignored.append(stop)
-        return self.ignore(ignored)
+        return self.count_ignored(ignored)
 
     def passes_row(self, row: int, pid: int, operations: int) -> bool:
-        """The same of the stops before an operation."""
+        """As `passes`, for the stops that halt before an operation."""
         ignored = []
         for stop in self.at_row(row, pid):
             if stop.condition is not None and not stop.condition.by_event:
                 return False
-            if stop.true(None, pid, operations):
+            if stop.condition_holds(None, pid, operations):
                 ignored.append(stop)
-        return self.ignore(ignored)
+        return self.count_ignored(ignored)
 
     @staticmethod
-    def ignore(stops: list[Stop]) -> bool:
-        """Count a crossing of each, unless one of them is not to be ignored."""
+    def count_ignored(stops: list[Stop]) -> bool:
+        """Count a crossing for each of these, if each has that many to ignore; else False."""
         if any(stops.count(stop) > stop.ignore for stop in stops):
             return False
         for stop in stops:
-            stop.crossed()
+            stop.count_crossing()
         return True
 
-    def cross(self, stop: Stop, event: LoggedEvent) -> bool:
-        """The machine is at an event of a stop: does it halt here?  Counts the crossing."""
+    def halts_at(self, stop: Stop, event: LoggedEvent) -> bool:
+        """Does a stop halt the machine, which is at an event that matches it?  Counts the crossing."""
         if stop.test is not None and not stop.test(event):
             return False
-        return stop.true(event, event.pid, event.operation) and self.halts(stop)
+        return stop.condition_holds(event, event.pid, event.operation) and self.count_crossing(stop)
 
-    def cross_row(self, stop: Stop, pid: int, operations: int) -> bool:
-        """The machine is before an operation of a stop: does it halt here?  Counts the crossing."""
-        return stop.true(None, pid, operations) and self.halts(stop)
+    def halts_before(self, stop: Stop, pid: int, operations: int) -> bool:
+        """Does a stop halt the machine before an operation that it marks?  Counts the crossing."""
+        return stop.condition_holds(None, pid, operations) and self.count_crossing(stop)
 
-    def halts(self, stop: Stop) -> bool:
-        """Count a crossing; a temporary stop is gone if it halts."""
-        if not stop.crossed():
+    def count_crossing(self, stop: Stop) -> bool:
+        """Count a crossing of a stop; does it halt the machine?  A temporary one is removed then."""
+        if not stop.count_crossing():
             return False
         if stop.disposition == DELETE:
             self.delete(stop)

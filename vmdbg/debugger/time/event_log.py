@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
-
 from vmdbg.state.events import EVENTS, KINDS, MASK_LOG, MASK_STOPS
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
     from vmdbg.state.events import Event
 
-    KeptLog: TypeAlias = tuple[bytes, list[int], array[int]]  # mask, KEPT_WORDS, rows
+    KeptLog: TypeAlias = tuple[bytes, list[int], bytes]  # mask, KEPT_WORDS, rows
 
 
 KEPT_WORDS = (CONTROL_LOGGED, CONTROL_NUMBERED, CONTROL_EVENTS)
@@ -119,7 +117,7 @@ def overflowed(m: Any) -> bool:
 def keep_log(m: Any) -> KeptLog:
     """The log as it is, for `put_log`."""
     used = min(m.control[CONTROL_LOGGED], log_rows(m)) * LOG
-    return bytes(m.mask), [m.control[word] for word in KEPT_WORDS], array("q", m.log[:used])
+    return bytes(m.mask), [m.control[word] for word in KEPT_WORDS], m.log[:used].tobytes()
 
 
 def put_log(m: Any, kept: KeptLog) -> None:
@@ -128,7 +126,7 @@ def put_log(m: Any, kept: KeptLog) -> None:
     m.mask[:] = mask
     for word, value in zip(KEPT_WORDS, words, strict=True):
         m.control[word] = value
-    m.log[: len(rows)] = rows
+    m.log.cast("B")[: len(rows)] = rows
 
 
 def totals(m: Any) -> list[int]:

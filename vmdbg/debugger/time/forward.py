@@ -32,7 +32,7 @@ def forward(timeline: Timeline, limit: int = FOREVER, watch: bool = True, fresh:
     """
     with timeline.runner.interrupts:
         timeline.runner.begin()
-        timeline.endless.start(timeline.machine)
+        timeline.run_clock.start(timeline.machine)
         alive = live_processes(timeline.machine.k)
         arrival = run_to_stop(timeline, limit, watch, fresh)
         timeline.note_end()
@@ -125,12 +125,12 @@ def execute_to_stop(
     width = access_width(machine)
     events = timeline.execute(start)
     first = opening(events) if at_start else None
-    for event, found in zip(events, stops.found(events, width) if watch else [], strict=False):
+    for event, found in zip(events, stops.matching_each(events, width) if watch else [], strict=False):
         asked = [stop for stop in found if event is first or not (stop.before or before)]
         if asked and event.number > passed:
             cursor.restore(start)
             cursor.enter(event.number, start)
-            held = [stop for stop in asked if stops.cross(stop, event)]
+            held = [stop for stop in asked if stops.halts_at(stop, event)]
             if held and not any(stop.before for stop in [*before, *held]):
                 return Arrival.at(machine, held, event)
             before += [stop for stop in held if stop.before]
@@ -152,7 +152,7 @@ def stops_before_next(timeline: Timeline) -> list[Stop]:
     machine = timeline.machine
     pid = current_pid(machine)
     stops = timeline.stops.at_row(next_row(machine, pid), pid) if pid else []
-    return [stop for stop in stops if timeline.stops.cross_row(stop, pid, machine.operations)]
+    return [stop for stop in stops if timeline.stops.halts_before(stop, pid, machine.operations)]
 
 
 def landed(timeline: Timeline, arrival: Arrival) -> Arrival:
@@ -219,8 +219,8 @@ def events_from_here(timeline: Timeline, count: int) -> Iterator[LoggedEvent]:
 
 
 def next_events(timeline: Timeline, count: int) -> list[LoggedEvent] | None:
-    """Execute the current operation, or the rest of it, but at most `count` events; they.  None if no
-    process is left."""
+    """Execute the current operation, or the rest of it, but at most `count` events of it; these events.
+    None if no process is left."""
     machine, cursor = timeline.machine, timeline.cursor
     passed = timeline.inside
     cursor.to_start()

@@ -144,7 +144,7 @@ def matches(timeline: Timeline, first: int, last: int) -> set[int] | None:
         return None
     found = {crossing.operation for crossing in crossed if stops.at_row(crossing.row, crossing.pid)}
     for event in event_log.read_log(machine.m):
-        if any(stop.may_hold(event) for stop in stops.concern(event)):
+        if any(stop.may_hold(event) for stop in stops.matching_caught(event)):
             found.add(event.operation)
     return found
 
@@ -159,7 +159,7 @@ def last_match(
     """
     machine, stops, time = timeline.machine, timeline.stops, timeline.machine.operations
     first = opening(logged)
-    found = stops.found(logged, access_width(machine))
+    found = stops.matching_each(logged, access_width(machine))
     for event, matching in reversed(list(zip(logged, found, strict=True))[:end]):
         asked = [stop for stop in matching if event is first or not stop.before]
         if event.number == end:
@@ -167,7 +167,7 @@ def last_match(
         if not any(stop.may_hold(event) for stop in asked):
             continue
         timeline.go(time, event.number)
-        held = [stop for stop in asked if stop.action is None and stops.cross(stop, event)]
+        held = [stop for stop in asked if stop.action is None and stops.halts_at(stop, event)]
         if held:
             arrival = Arrival.at(machine, held, event)
             arrival.back = True

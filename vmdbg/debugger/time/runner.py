@@ -26,9 +26,10 @@ FOREVER = 1 << 62  # more operations than any run has
 
 
 class Interrupts:
-    """While it is entered Ctrl-C is noted instead of tearing the machine apart.
+    """While it is entered, Ctrl-C is noted instead of raised in the middle of a change of the machine.
 
-    A Ctrl-C that nobody `take`s is raised at the end, when the machine is whole; `at_end` is called there.
+    At its end, when the machine is whole, `at_end` is called, and a Ctrl-C that was not taken is raised.  It
+    may be entered again inside: its end is that of the outermost block.
     """
 
     def __init__(self, at_end: Callable[[], None] = lambda: None) -> None:
@@ -43,7 +44,7 @@ class Interrupts:
             self.came = False
             try:
                 self._before = signal.signal(signal.SIGINT, self._note)
-            except ValueError:  # not in the main thread: nobody presses Ctrl-C here
+            except ValueError:  # only the main thread gets Ctrl-C
                 self._before = None
         return self
 
@@ -65,7 +66,7 @@ class Interrupts:
         return self._depth > 0
 
     def take(self) -> bool:
-        """Was Ctrl-C pressed since the last question?"""
+        """Was Ctrl-C pressed?  It is then taken: not raised at the end."""
         came, self.came = self.came, False
         return came
 
@@ -100,6 +101,7 @@ class Runner:
 
     def compile_now(self) -> None:
         """Have full code before going on.  UserError if this Python cannot."""
+        # Here, for the compiler's modules take longer to import than most sessions run.
         from vmdbg.engine import native
         from vmdbg.engine.language import NotHotError
         from vmdbg.engine.sources import SourceError
@@ -155,7 +157,7 @@ class Runner:
         finally:
             op_breakpoints.take(self.machine)
 
-    # -- what a person sees meanwhile
+    # -- what the user sees meanwhile
 
     def show(self, executed: int, limit: int) -> None:
         """So many operations were executed on the way to `limit`."""
@@ -176,7 +178,7 @@ class Runner:
         return None if limit >= FOREVER else max(0, limit - self.machine.operations)
 
     def rest(self) -> None:
-        """The command is over, or waits for a person."""
+        """The command has ended, or waits for the user."""
         progress.clear()
         self._task, self._done = None, 0
 
@@ -184,6 +186,7 @@ class Runner:
 
     def look_for_code(self) -> None:
         """The run is long: take full code from the cache, or make quick code and let full code be made."""
+        # Here, for the compiler's modules take longer to import than most sessions run.
         from vmdbg.engine import native
         from vmdbg.engine.language import NotHotError
         from vmdbg.engine.sources import SourceError

@@ -16,7 +16,7 @@ from vmdbg.debugger.time.actions import execute_action
 from vmdbg.debugger.time.branches import Branches
 from vmdbg.debugger.time.cursor import NOT_RUN, Cursor
 from vmdbg.debugger.time.ended import ended_since
-from vmdbg.debugger.time.endless import Watch
+from vmdbg.debugger.time.endless import RunClock
 from vmdbg.debugger.time.runner import FOREVER, Runner
 from vmdbg.debugger.time.types import AT_END, AT_INTERRUPT, AT_LIMIT, Action, Arrival, Undone
 from vmdbg.errors import UserError
@@ -59,7 +59,7 @@ class Timeline:
         self.cursor = Cursor(machine)
         self.branches = Branches.of_machine(machine)
         self.runner = Runner(machine, tell)
-        self.endless = Watch()
+        self.run_clock = RunClock()
         self.spell: Callable[[], str] | None = None  # the command that is acting, as it can be typed again
         # Where stops halted the machine on its way forward, after an event.
         self.halted: tuple[Position, list[Stop]] | None = None
@@ -199,7 +199,7 @@ class Timeline:
             now = before = machine.operations
             if branch.checkpoints.wants(now, runner.ran):
                 self.keep_checkpoint()
-            remark = self.endless.remark(machine) if limit == FOREVER else ""
+            remark = self.run_clock.remark(machine) if limit == FOREVER else ""
             if remark:
                 runner.tell(remark, unattended=True)
             if interruptible and runner.interrupts.take():
@@ -299,7 +299,7 @@ class Timeline:
 
     def _perform(self, name: str, function: Callable[[Machine], Any]) -> tuple[Any, Action]:
         action = self._acting = Action(name, self.machine.operations, self.machine.snapshot())
-        action.line = (self.spell and self.spell()) or name
+        action.command = (self.spell and self.spell()) or name
         try:
             return execute_action(self.machine, action, function), action
         finally:
