@@ -14,7 +14,7 @@ from vmdbg.debugger.time import reverse
 from vmdbg.debugger.time.forward import events_from_here, forward, step
 from vmdbg.debugger.time.questions import record
 from vmdbg.debugger.time.timeline import Timeline
-from vmdbg.debugger.time.types import AT_BEGIN, AT_LIMIT, AT_STOP
+from vmdbg.debugger.time.types import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Crossing
 from vmdbg.errors import UserError
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
@@ -69,6 +69,22 @@ def test_operations_back_are_those_of_the_process() -> None:
     line.go(6)
     assert reverse.back_operations(line, 3).kind == AT_BEGIN
     assert line.position == (0, 0)
+
+
+def test_ctrl_c_on_the_way_back_leaves_the_machine_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = line_of(*[access(page) for page in range(8)])
+    line.go(8)
+    monkeypatch.setattr(reverse, "WINDOW", 2)
+    crossings, asked = reverse.crossings, []
+
+    def interrupted(line: Timeline, first: int, last: int) -> list[Crossing]:
+        asked.append(first)
+        line.runner.interrupts.came = len(asked) == 2
+        return crossings(line, first, last)
+
+    monkeypatch.setattr(reverse, "crossings", interrupted)
+    assert reverse.back_operations(line, 7).kind == AT_INTERRUPT
+    assert line.position == (4, 0)
 
 
 def test_inside_an_operation_the_first_step_back_is_to_its_start() -> None:

@@ -14,7 +14,7 @@ from vmdbg.inspect.context import current_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vmdbg.debugger.stops.stops import Stop
     from vmdbg.debugger.time.event_log import LoggedEvent
@@ -63,37 +63,39 @@ def crossings(timeline: Timeline, first: int, last: int) -> list[Crossing]:
     return found
 
 
+def crossings_back(timeline: Timeline) -> Iterator[Crossing]:
+    """The operations before this time, the last one first, until Ctrl-C; the machine then stands anywhere."""
+    end = timeline.machine.operations
+    while end > timeline.begin and not timeline.runner.interrupts.came:
+        first = max(timeline.begin, end - WINDOW)
+        yield from reversed(crossings(timeline, first, end))
+        end = first
+
+
 def back_operations(timeline: Timeline, count: int, over: bool = False) -> Arrival:
     """Go back by `count` operations of the current process; inside one, to its start first.
 
-    With `over` a range of accesses counts as one.
+    With `over` a range of accesses counts as one.  At Ctrl-C the machine has gone back a part of the way.
     """
     with timeline.runner.interrupts as interrupts:
         if timeline.inside and count > 0:
             timeline.go(timeline.machine.operations)
             count -= 1
         pid = current_pid(timeline.machine)
-        landing = end = timeline.machine.operations
-        group = -1  # with `over`: the row of the range that is being gone back through
-        while end > timeline.begin and (count > 0 or group >= 0) and not interrupts.came:
-            first = max(timeline.begin, end - WINDOW)
-            for crossing in reversed(crossings(timeline, first, end)):
-                if pid and crossing.pid not in (pid, 0):
-                    continue
-                if group < 0 or crossing.row != group:
-                    if count == 0:
-                        group = -1
-                        break
-                    count -= 1
-                    group = crossing.row if over else -1
-                landing = crossing.operation
-                if count == 0 and not over:
-                    break
-            else:
-                end = first
+        landing = timeline.machine.operations
+        group = -1  # with `over`: the row of the range that the machine goes back through
+        for crossing in crossings_back(timeline) if count > 0 else ():
+            if pid and crossing.pid not in (pid, 0):
                 continue
-            break
-        timeline.travel(landing if count == 0 else timeline.begin)
+            if group < 0 or crossing.row != group:
+                if count == 0:
+                    break
+                count -= 1
+                group = crossing.row if over else -1
+            landing = crossing.operation
+            if count == 0 and not over:
+                break
+        timeline.travel(landing if count == 0 or interrupts.came else timeline.begin)
         return Arrival(AT_INTERRUPT if interrupts.take() else AT_BEGIN if count else AT_LIMIT)
 
 
