@@ -351,7 +351,14 @@ def test_going_anywhere_ends_in_the_state_that_was_there(data: st.DataObject) ->
             if line.place is None:
                 continue
             page = data.draw(places)
-            line.act("access", lambda machine, page=page: accesses.access(machine, 256 * page, WRITE, 1, 9))
+            here = line.position, machine.digest()
+            try:
+                line.act(
+                    "access", lambda machine, page=page: accesses.access(machine, 256 * page, WRITE, 1, 9)
+                )
+            except UserError:  # the operation that is finished first ends the last process
+                assert (line.position, machine.digest()) == here
+                continue
             before = (line.position.operations - 1, 0)
             known = {place: digest for place, digest in known.items() if place <= before}
         elif any(action.time < machine.operations for action in line.actions):
