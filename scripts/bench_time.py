@@ -92,6 +92,13 @@ def seconds(action: Any) -> float:
     return time.process_time() - start
 
 
+def go_on(timeline: Any, goal: int) -> None:
+    """Run a timeline forward to so many operations executed."""
+    from vmdbg.debugger.time.forward import forward
+
+    forward(timeline, goal)
+
+
 def run_bare(machine: Any, goal: int, size: int) -> None:
     """The compiled engine alone, in slices of the debugger's size."""
     while machine.operations < goal:
@@ -108,14 +115,14 @@ def recorded(case: Case, folder: str, operations: int) -> Any:
     begin, ours, bare = line.machine.operations, 0.0, 0.0
     for turn in range(1, ROUNDS + 1):
         goal = begin + operations * turn // ROUNDS
-        ours += seconds(lambda goal=goal: line.forward(goal))
+        ours += seconds(lambda goal=goal: go_on(line, goal))
         bare += seconds(lambda goal=goal: run_bare(other, goal, line.runner.size))
     if line.machine.digest() != other.digest():
         raise SystemExit("bench: recording changed the machine")
-    held = sum(line.checkpoints.sizes) / 1e6
+    held = sum(line.branch.checkpoints.sizes) / 1e6
     print(
         f"{case.name:10}{operations / bare / 1e6:8.1f} M/s, recorded {ours / bare - 1:+7.1%};"
-        f" {len(line.checkpoints.times)} copies, {held:.0f} MB;",
+        f" {len(line.branch.checkpoints.times)} copies, {held:.0f} MB;",
         end="",
         flush=True,
     )
@@ -135,8 +142,9 @@ def recorded(case: Case, folder: str, operations: int) -> Any:
 def asked(case: Case, line: Any, stretch: int) -> None:
     """`last write`, `last map`, `reverse-continue` to what was `stretch` operations back; each beside the
     compiled run of that stretch."""
-    from vmdbg.debugger.stops.stops import Pattern
-    from vmdbg.debugger.time.reverse import back_to_stop, find_back
+    from vmdbg.debugger.stops.patterns import Pattern
+    from vmdbg.debugger.time.questions import find_back
+    from vmdbg.debugger.time.reverse import back_to_stop
     from vmdbg.state.events import ENTRY_WRITE, TLB_MISS, WRITE
 
     end = line.machine.operations
@@ -174,7 +182,7 @@ def session_of(case: Case, folder: str) -> Any:
     session.target = open_target(session, case.preset, str(Path(folder) / f"{case.name}.vmp"), trusted=True)
     session.settings.set("engine", "compiled")
     session.timeline.runner.begin()
-    session.timeline.forward(session.target.machine.operations + 1_000_000)
+    go_on(session.timeline, session.target.machine.operations + 1_000_000)
     return session
 
 
@@ -193,7 +201,7 @@ def stopped(case: Case, folder: str, operations: int) -> None:
         for command in commands:
             session.interpreter.execute(command)
         goal = line.machine.operations + operations
-        took = seconds(lambda: line.forward(goal))
+        took = seconds(lambda: go_on(line, goal))
         if line.machine.operations != goal:
             raise SystemExit(f"bench: {commands} stopped")
         for stop in list(session.stops.by_number.values()):
@@ -223,7 +231,7 @@ def evaluated(session: Any) -> None:
 
     stop.condition.holds = count
     line = session.timeline
-    took = seconds(lambda: line.forward(line.machine.operations + 3000))
+    took = seconds(lambda: go_on(line, line.machine.operations + 3000))
     print(f"{asked[0] / took:6.0f} evaluations a second of a condition that reads the machine")
 
 

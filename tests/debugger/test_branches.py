@@ -7,6 +7,7 @@ import pytest
 from vmdbg.debugger import accesses
 from vmdbg.debugger.stops.stops import Stops
 from vmdbg.debugger.time.branches import COPIES, MOST
+from vmdbg.debugger.time.forward import forward
 from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.errors import UserError
 from vmdbg.inspect.target import boot_program
@@ -21,7 +22,7 @@ def line() -> Timeline:
     machine = Machine(load_config("default"))
     boot_program(machine)
     found = Timeline(machine, Stops())
-    found.forward(500)
+    forward(found, 500)
     return found
 
 
@@ -34,7 +35,7 @@ def test_each_branch_is_as_it_was_left(line: Timeline) -> None:
     for number in (2, 3, 4):
         line.go(100 * number)
         write(line, number)
-        line.forward(500 + number)
+        forward(line, 500 + number)
         digests[number] = line.machine.digest()
     assert len(set(digests.values())) == 4
     assert [branch.parent for branch in line.branches.by_number.values()] == [0, 1, 2, 3]
@@ -58,7 +59,7 @@ def test_undo_of_what_began_a_branch_leads_to_the_other_one_and_redo_back(line: 
     line.go(300)
     before = line.machine.digest()
     write(line, 1)
-    line.forward(400)
+    forward(line, 400)
     after = line.machine.digest()
     line.undo()
     assert (line.branches.current.number, line.position, line.end) == (1, (300, 0), 500)

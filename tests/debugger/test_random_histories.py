@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from vmdbg.debugger import accesses
+from vmdbg.debugger.time.forward import events_from_here, forward
 from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.errors import UserError
 from vmdbg.kernel.calls import processes
@@ -88,9 +89,9 @@ def step(line: Timeline, draw: random.Random, known: dict[Any, str]) -> None:
     choice = draw.choice(["event", "operation", "go", "go", "act", "act", "undo", "redo", "branch"])
     try:
         if choice == "event":
-            line.step_events(draw.randint(1, 9))
+            list(events_from_here(line, draw.randint(1, 9)))
         elif choice == "operation":
-            line.forward(line.machine.operations + draw.randint(1, 5))
+            forward(line, line.machine.operations + draw.randint(1, 5))
         elif choice == "go":
             places = [place for number, place in known if number == current and place[0] <= line.end]
             line.go(*draw.choice(sorted(places)))

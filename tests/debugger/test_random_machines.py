@@ -8,6 +8,7 @@ from array import array
 import pytest
 
 from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.forward import events_from_here, forward
 from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
@@ -47,7 +48,7 @@ def make(seed: int, fixed: dict[str, object] | None = None) -> Timeline:
     machine.load(Program("test", "test.vmp", [], specs))
     line = Timeline(machine, Stops())
     line.stops.signals.enabled = False
-    line.checkpoints.spacing = draw.choice([1, 3, 7])
+    line.branch.checkpoints.spacing = draw.choice([1, 3, 7])
     return line
 
 
@@ -55,9 +56,9 @@ def make(seed: int, fixed: dict[str, object] | None = None) -> Timeline:
 def test_every_instant_is_there_in_any_order(seed: int) -> None:
     stepped, other = make(seed), make(seed)
     digests = {stepped.position: stepped.machine.digest()}
-    while stepped.step_events(1):
+    while list(events_from_here(stepped, 1)):
         digests[stepped.position] = stepped.machine.digest()
-    other.forward()
+    forward(other)
     assert (other.position, other.machine.digest()) == (stepped.position, stepped.machine.digest())
     places = list(digests)
     random.Random(seed).shuffle(places)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from vmdbg.debugger import accesses
 from vmdbg.debugger.stops.stops import Stops
 from vmdbg.debugger.time import reverse
+from vmdbg.debugger.time.forward import events_from_here, forward, step
+from vmdbg.debugger.time.questions import record
 from vmdbg.debugger.time.timeline import Timeline
-from vmdbg.debugger.time.types import AT_BEGIN, AT_LIMIT, AT_STOP
+from vmdbg.debugger.time.types import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Crossing
 from vmdbg.errors import UserError
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
@@ -37,14 +39,14 @@ def line_of(*rows: list[int], processes: int = 1, quantum: int = 2, spacing: int
     ]
     machine.load(Program("test", "test.vmp", [], specs))
     line = Timeline(machine, Stops())
-    line.checkpoints.spacing = spacing
+    line.branch.checkpoints.spacing = spacing
     return line
 
 
 def test_events_back_are_the_same_instants_as_forward() -> None:
     line = line_of(access(0), access(0, 0), access(1))
     passed = [(line.position, line.machine.digest())]
-    while line.step_events(1):
+    while list(events_from_here(line, 1)):
         passed.append((line.position, line.machine.digest()))
     inside = {place: digest for place, digest in passed if place.events}
     while reverse.back_events(line, 1).kind == AT_LIMIT:
@@ -67,6 +69,22 @@ def test_operations_back_are_those_of_the_process() -> None:
     line.go(6)
     assert reverse.back_operations(line, 3).kind == AT_BEGIN
     assert line.position == (0, 0)
+
+
+def test_ctrl_c_on_the_way_back_leaves_the_machine_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = line_of(*[access(page) for page in range(8)])
+    line.go(8)
+    monkeypatch.setattr(reverse, "WINDOW", 2)
+    crossings, asked = reverse.crossings, []
+
+    def interrupted(line: Timeline, first: int, last: int) -> list[Crossing]:
+        asked.append(first)
+        line.runner.interrupts.came = len(asked) == 2
+        return crossings(line, first, last)
+
+    monkeypatch.setattr(reverse, "crossings", interrupted)
+    assert reverse.back_operations(line, 7).kind == AT_INTERRUPT
+    assert line.position == (4, 0)
 
 
 def test_inside_an_operation_the_first_step_back_is_to_its_start() -> None:
@@ -93,21 +111,21 @@ def test_a_range_is_one_step_back_when_stepping_over() -> None:
 def test_step_over_a_range_forwards() -> None:
     ranged = [[1 | RANGED | 1 << 8, 0, 1, 0], [5, 256, 0, 0]]
     line = line_of(access(9), *ranged, access(8))
-    line.step(1, over=True)
-    line.step(1, over=True)
+    step(line, 1, over=True)
+    step(line, 1, over=True)
     assert line.position == (6, 0)
 
 
 @pytest.mark.parametrize("spacing", [1, 3, 20_000])
 def test_back_to_the_last_stop_comes_to_rest_before_the_event(spacing: int) -> None:
     line = line_of(*[access(page % 3) for page in range(9)], spacing=spacing)
-    line.forward(9)
+    forward(line, 9)
     line.stops.catch("fault-minor")
     found = []
     while (arrival := reverse.back_to_stop(line)).kind == AT_STOP:
         found.append(line.position.operations)
-        assert line.step_events(1)[0].name == "fault-minor"
-        line.go(arrival.happening.operation, arrival.happening.number - 1)
+        assert next(events_from_here(line, 1)).name == "fault-minor"
+        line.go(arrival.event.operation, arrival.event.number - 1)
     assert arrival.kind == AT_BEGIN
     assert found == [2, 1, 0]
     assert line.position == (0, 0)
@@ -127,22 +145,22 @@ def test_the_stop_that_halted_the_machine_does_not_halt_it_again_on_the_way_back
     line = line_of(access(0), access(1), access(2))
     line.stops.catch("fault-minor")
     for _ in range(2):
-        arrival = line.forward()
-    assert (arrival.happening.name, line.position.operations) == ("fault-minor", 1)
+        arrival = forward(line)
+    assert (arrival.event.name, line.position.operations) == ("fault-minor", 1)
     assert reverse.back_to_stop(line).kind == AT_STOP
     assert line.position.operations == 0
-    line.forward()
+    forward(line)
     other = line.stops.catch("frame-alloc")
     back = reverse.back_to_stop(line)
-    assert (back.happening.name, back.stops) == ("frame-alloc", [other])
+    assert (back.event.name, back.stops) == ("frame-alloc", [other])
 
 
 def test_commands_are_in_the_record() -> None:
     line = line_of(access(0), access(1))
-    line.forward(1)
+    forward(line, 1)
     line.act("write 0x0200", lambda machine: accesses.access(machine, 0x200, 1))
-    line.forward(3)
-    rows = reverse.record(line, 0, 3)
+    forward(line, 3)
+    rows = record(line, 0, 3)
     assert [(time, text) for time, text, _ in rows] == [
         (0, "write 0x0000, 0x0"),
         (1, "write 0x0200"),
@@ -151,7 +169,7 @@ def test_commands_are_in_the_record() -> None:
     assert all(row.operation == time for time, _, events in rows for row in events)
     assert line.position == (3, 0)
     with pytest.raises(UserError):
-        reverse.record(line, 0, 9)
+        record(line, 0, 9)
 
 
 @settings(max_examples=20)
@@ -159,7 +177,7 @@ def test_commands_are_in_the_record() -> None:
 def test_there_and_back_again(pages: list[int], spacing: int, events: int) -> None:
     line = line_of(*[access(page) for page in pages], processes=2, spacing=spacing)
     begin = line.machine.digest()
-    line.step_events(events)
+    list(events_from_here(line, events))
     here, digest = line.position, line.machine.digest()
     reverse.back_events(line, 10_000)
     assert (line.position, line.machine.digest()) == ((0, 0), begin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.forward import forward
 from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.debugger.time.types import AT_END, AT_INTERRUPT
 from vmdbg.errors import UserError
@@ -32,11 +33,11 @@ def test_a_long_run_changes_to_the_compiled_engine_when_it_is_ready(engine: str)
     preset("default").compile()
     line = timeline(preset("default"))
     line.runner.engine, line.runner.patience, line.runner.size = "auto", 0.0, 1000
-    assert line.forward().kind == AT_END
+    assert forward(line).kind == AT_END
     assert line.machine.compiled is not None
     assert line.machine.compiled.full
     plain = timeline(preset("default"))
-    plain.forward()
+    forward(plain)
     assert line.machine.digest() == plain.machine.digest()
 
 
@@ -47,13 +48,13 @@ def test_without_llvmlite_a_machine_runs_interpreted_and_says_so(
     monkeypatch.setattr("vmdbg.engine.native.available", lambda: False)
     line = Timeline(preset("default"), Stops(), lambda line, notice=False: said.append(line))
     line.runner.patience, line.runner.size = 0.0, 1000
-    assert line.forward().kind == AT_END
+    assert forward(line).kind == AT_END
     assert len(said) == 1
     assert "llvmlite" in said[0]
     line.runner.engine = "compiled"
     line.restart()
     with pytest.raises(UserError, match="llvmlite"):
-        line.forward()
+        forward(line)
 
 
 def test_ctrl_c_stops_between_two_operations() -> None:
@@ -68,7 +69,7 @@ def test_ctrl_c_stops_between_two_operations() -> None:
 
     line.runner.size = 100
     line.machine.run = interrupted  # type: ignore[method-assign]
-    assert line.forward().kind == AT_INTERRUPT
+    assert forward(line).kind == AT_INTERRUPT
     line.machine.run = run  # type: ignore[method-assign]
     here, digest = line.position, line.machine.digest()
     assert here.events == 0
@@ -76,4 +77,4 @@ def test_ctrl_c_stops_between_two_operations() -> None:
     line.go(line.begin)
     line.go(*here)
     assert line.machine.digest() == digest
-    assert line.forward().kind == AT_END
+    assert forward(line).kind == AT_END

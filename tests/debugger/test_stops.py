@@ -6,8 +6,10 @@ import pytest
 
 from vmdbg.debugger import accesses
 from vmdbg.debugger.stops.conditions import Condition
-from vmdbg.debugger.stops.stops import DELETE, DISABLE, Pattern, Stops
-from vmdbg.debugger.time.event_log import Happening
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.stops.stops import DELETE, DISABLE, Stops
+from vmdbg.debugger.time.event_log import LoggedEvent
+from vmdbg.debugger.time.forward import forward
 from vmdbg.debugger.time.timeline import Timeline
 from vmdbg.debugger.time.types import AT_END, AT_STOP
 from vmdbg.errors import UserError
@@ -26,8 +28,8 @@ def line_of(name: str = "tutorial16") -> Timeline:
 def stopped_at(line: Timeline) -> list[tuple[int, int, str]]:
     """Every place at which `continue` stops, up to the end."""
     places = []
-    while (arrival := line.forward()).kind == AT_STOP:
-        places.append((*line.position, arrival.happening.name))
+    while (arrival := forward(line)).kind == AT_STOP:
+        places.append((*line.position, arrival.event.name))
         assert len(places) < 100
     assert arrival.kind == AT_END
     return places
@@ -42,7 +44,7 @@ def test_a_catchpoint_stops_at_each_event_of_its_kind() -> None:
 def test_several_stops_of_one_event_all_hold() -> None:
     line = line_of()
     first, second = line.stops.catch("trap"), line.stops.catch("trap")
-    assert line.forward().stops == [first, second]
+    assert forward(line).stops == [first, second]
     assert (first.hits, second.hits) == (1, 1)
 
 
@@ -57,9 +59,9 @@ def test_stops_never_change_a_digest() -> None:
     plain, watched = line_of("default"), line_of("default")
     for kind in ("tlb-miss", "fault-minor", "swap-in", "switch"):
         watched.stops.catch(kind)
-    while watched.forward().kind == AT_STOP:
+    while forward(watched).kind == AT_STOP:
         pass
-    plain.forward()
+    forward(plain)
     assert watched.machine.digest() == plain.machine.digest()
     assert watched.machine.m.control[CONTROL_STOPS] == 0
     assert not any(watched.machine.m.mask)
@@ -91,10 +93,10 @@ def test_a_condition_is_asked_at_the_event_itself() -> None:
         def __init__(self) -> None:
             self.text, self.by_event = "of the machine", False
 
-        def narrow(self, patterns: list[Pattern]) -> list[Pattern]:
+        def restrict(self, patterns: list[Pattern]) -> list[Pattern]:
             return patterns
 
-        def holds(self, row: Happening | None, pid: int, operations: int) -> bool:
+        def holds(self, row: LoggedEvent | None, pid: int, operations: int) -> bool:
             asked.append(line.position)
             return operations == 2
 
@@ -126,17 +128,17 @@ def test_a_signal_halts_before_the_process_is_killed() -> None:
     boot_program(machine)
     machine.m.op[OP + 1] = 0xF000  # the program's first access: no region is there
     line = Timeline(machine, Stops())
-    arrival = line.forward()
+    arrival = forward(line)
     assert arrival.stops == [line.stops.signals]
-    assert arrival.happening.name == "signal"
+    assert arrival.event.name == "signal"
     assert line.place.pid == 1
-    assert line.forward().ended[0].status == 139
+    assert forward(line).ended[0].status == 139
 
 
 def test_there_is_room_for_any_number_of_stops() -> None:
     """The table of stops grows, and a command that is run again does not make it small."""
     line = line_of()
-    line.forward(1)
+    forward(line, 1)
     line.act("write", lambda machine: accesses.access(machine, 0x300, 1))
     line.go(0)
     for number in range(3000):

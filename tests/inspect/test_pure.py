@@ -23,7 +23,7 @@ from vmdbg.shell.startup import make_session
 SOURCES = Path(link.__file__).parents[1]
 MACHINES = ["default", "tutorial16"]
 # Whose methods an attribute of unknown type may be.
-METHODS = ("targets", "views", "debugger.registers")
+METHODS = ("inspect", "views", "debugger.machine_scope")
 # What recomputes the past runs it again and puts the present back: the digests alone speak for it.
 ROLLS_BACK = {"info cost", "events"}
 # What acts: a pure command that calls it acts too.

@@ -79,7 +79,7 @@ def test_a_large_page_is_freed_in_one_event_that_says_its_size() -> None:
     machine = timeline.machine
     held = sum(found.kind == 1 for found in entries(machine.k, machine.format, 1))
     _, action = timeline.act("kill", lambda made: processes.end_process(made.k, made.format, 1, 9))
-    freed = [row for row in action.happenings if row.name == "frame-free"]
+    freed = [row for row in action.events if row.name == "frame-free"]
     assert len(freed) < held + 20
     assert max(row.b for row in freed) == GIB // 4096
     assert action.changes["frame-free"] == sum(row.b for row in freed)

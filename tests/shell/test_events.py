@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vmdbg.debugger.stops.stops import Pattern
+from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time import search
-from vmdbg.debugger.time.reverse import record
+from vmdbg.debugger.time.questions import record
 from vmdbg.state.events import EVENTS
 
 from .test_breakpoints import Prompt

@@ -50,8 +50,8 @@ TOO_MUCH = {
 def limited(folder: Path, *arguments: str, seconds: float = 0.5) -> subprocess.CompletedProcess[str]:
     """vmdbg with a bound on time that a test can wait for."""
     code = (
-        "import sys; from vmdbg.shell import bounds; from vmdbg.cli import main\n"
-        f"bounds.SECONDS = {seconds}; sys.exit(main(sys.argv[1:]))"
+        "import sys; from vmdbg.shell import limits; from vmdbg.cli import main\n"
+        f"limits.SECONDS = {seconds}; sys.exit(main(sys.argv[1:]))"
     )
     words = [sys.executable, "-c", code, "-nx", "-batch", "--restricted", *arguments]
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)

@@ -75,7 +75,7 @@ def test_a_session_played_again_ends_in_the_same_state(
     assert theirs.timeline.position == ours.timeline.position
     assert theirs.target.machine.digest() == ours.target.machine.digest()
     assert theirs.timeline.marks == ours.timeline.marks
-    assert [a.line for a in theirs.timeline.actions] == [a.line for a in ours.timeline.actions]
+    assert [a.command for a in theirs.timeline.actions] == [a.command for a in ours.timeline.actions]
     assert theirs.target.machine.config.values == ours.target.machine.config.values
     assert theirs.settings.number("listsize") == ours.settings.number("listsize")
 

@@ -1,4 +1,4 @@
-"""What acting commands do to a machine: accesses, swapping, TLB flushes.  `Timeline.act` calls them."""
+"""What commands do to a machine: accesses, swapping, TLB flushes.  `Timeline.act` calls these functions."""
 
 from __future__ import annotations
 
@@ -42,12 +42,15 @@ if TYPE_CHECKING:
 
 
 class Accessed:
-    """An access that was performed: the value that it read or overwrote, and whether the process lived.
+    """An access of a process that was tried: `value` is what it read or overwrote, signed.
 
-    `handled`: the process's signal handler is about to run.  `failed`: the process is at its limit, and
-    the access was given up.  `code` is the error code of its last fault and `at` (signed) its address,
-    `rights` are those of the region there; `beyond`: of its object there is no such page; `foreign`: the
-    CPU's root is not the process's.  `frames`, `tables` and `slots` are what its end gave back.
+    Or why there was none.  `killed`: a signal ended the process; `frames`, `tables` and `slots` are how many
+    it gave back.  `handled`: its signal handler is about to run.  `failed`: it is at its limit of `limit`
+    frames, and the access was given up.
+
+    Of the last fault `code` is the error code and `at` the address (signed); `rights` are those of the region
+    there; `beyond`: the object that the region maps has no such page; `foreign`: the CPU's root table is not
+    the process's.
     """
 
     __slots__ = (
@@ -68,7 +71,7 @@ class Accessed:
 
 
 def running_process(machine: Machine) -> tuple[int, int]:
-    """The CPU that is next and its process, which is put there if it waits.  UserError if there is none."""
+    """The CPU that is next and its process; an idle CPU gets one that waits.  UserError if none does."""
     m = machine.m
     cpu = m.kernel[KERNEL_CPU]
     pid = m.cpu[cpu * CPU + CPU_PID] or machine.k.dispatch(m, cpu)
@@ -107,11 +110,11 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
 
 
 def value_of_parts(machine: Machine, va: int, width: int) -> int:
-    """What the last access read or overwrote, signed; of one in two pages both parts, by the log of the
-    command that made it."""
+    """What the last access read or overwrote, signed.  Both parts of one that crosses into the next page are
+    in the log of the command that made it."""
     m, size = machine.m, machine.format.page_size
     low = size - va % size
-    parts = [row for row in read_log(m) if row.kind in (FETCH, READ, WRITE)][-2:]
+    parts = [event for event in read_log(m) if event.kind in (FETCH, READ, WRITE)][-2:]
     if low >= width or len(parts) < 2:
         return int(m.control[CONTROL_VALUE])
     return s64(parts[0].b & ((1 << 8 * low) - 1) | (parts[1].b << 8 * low) & WORD_MASK)

@@ -18,6 +18,7 @@ from vmdbg.state.tables import (
     KERNEL_READY_FIRST,
     PROCESS,
     PROCESS_ASID,
+    PROCESS_NEXT,
     PROCESS_ROOT,
     PROCESS_STATE,
 )
@@ -81,15 +82,22 @@ def check_address(machine: Machine, value: int) -> int:
     return unsigned
 
 
+def waiting_pid(machine: Machine, cpu: int) -> int:
+    """The process that has waited longest of those that may run on a CPU; 0 if none waits."""
+    m, k = machine.m, machine.k
+    pid = int(m.kernel[KERNEL_READY_FIRST])
+    while pid and machine.config["machine.cpus"] > 1 and not k.may_run_on(m, pid, cpu):
+        pid = int(m.process[pid * PROCESS + PROCESS_NEXT])
+    return pid
+
+
 def current_cpu(machine: Machine) -> int:
-    """The CPU that executes the next operation: the first one from the kernel's on that has a process."""
-    m = machine.m
-    first = int(m.kernel[KERNEL_CPU])
-    if m.kernel[KERNEL_READY_FIRST]:
-        return first
-    cpus = len(m.cpu) // CPU
+    """The CPU that executes the next operation: the first one from the kernel's on that has a process, or
+    gets one that waits; the kernel's if there is none."""
+    first = int(machine.m.kernel[KERNEL_CPU])
+    cpus = machine.config["machine.cpus"]
     turn = ((first + step) % cpus for step in range(cpus))
-    return next((cpu for cpu in turn if m.cpu[cpu * CPU + CPU_PID]), first)
+    return next((cpu for cpu in turn if current_pid(machine, cpu)), first)
 
 
 def check_asid(asid: int) -> int:
@@ -105,9 +113,12 @@ def running_pid(machine: Machine, cpu: int) -> int:
 
 
 def current_pid(machine: Machine, cpu: int | None = None) -> int:
-    """The process on a CPU; on an idle one that which would run next; 0 if none would."""
+    """The process on a CPU; on an idle one that which would run next; 0 if none would.
+
+    Without a CPU: the process that executes the next operation.
+    """
     cpu = current_cpu(machine) if cpu is None else cpu
-    return int(machine.m.cpu[cpu * CPU + CPU_PID] or machine.m.kernel[KERNEL_READY_FIRST])
+    return running_pid(machine, cpu) or waiting_pid(machine, cpu)
 
 
 def find_place(

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def put(machine: Machine, rows: Iterable[int]) -> None:
     """Mark the operations of these rows.  `run` then stops before them, with CONTROL_STOP = -1.
 
-    The state is then that of no instant, for loops before the operation have been entered: it is left by
-    restoring one.  Marks are in the tables: nobody takes a snapshot, or a digest, before `take`.
+    Loop marks before the operation are executed by then, so that the state is not one between two operations:
+    the caller restores another, or runs on.  Marks change the table `op`: no snapshot and no digest is to be
+    taken before `take`.
     """
     op = machine.m.op
     for row in rows:

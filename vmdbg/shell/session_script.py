@@ -140,7 +140,7 @@ def history_lines(timeline: Timeline) -> Iterator[str]:
     for action in timeline.actions:
         if action.time != at:
             yield f"goto {action.time}"
-        yield action.line
+        yield action.command
         at = action.time + 1
     if timeline.end != at:
         yield f"goto {timeline.end}"

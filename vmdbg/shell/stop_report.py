@@ -58,13 +58,13 @@ def show_arrival(session: Session, arrival: Arrival) -> None:
     silent = bool(named) and any(is_silent(stop.commands) for stop in named)
     for process in arrival.ended:
         session.set_variable("_exitcode", process.status)
-    if arrival.happening is not None:
-        session.set_variable("_event", arrival.happening.name)
-        for name, value in arrival.happening.arguments.items():
+    if arrival.event is not None:
+        session.set_variable("_event", arrival.event.name)
+        for name, value in arrival.event.arguments.items():
             session.set_variable(f"_{name}", value)
     if not silent:
         session.output.lines(arrival_lines(timeline.machine, arrival))
-        row = arrival.happening
+        row = arrival.event
         if row is not None and row.name == "tlb-stale":
             session.output.lines(stale_lines(timeline, row))
         if timeline.place is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.accesses import Accessed
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.inspect.translate import Outcome
     from vmdbg.machine.machine import Machine
     from vmdbg.views.result import Line
@@ -45,24 +45,24 @@ def plural(number: int, one: str) -> str:
     return f"{number} {one}{'' if number == 1 else 's'}"
 
 
-def how_served(rows: list[Happening]) -> str:
+def how_served(rows: list[LoggedEvent]) -> str:
     """The weightiest event of an access: a fault that was served, else how the TLB did."""
     names = {row.name for row in rows}
     return next((name for name in SERVED if name in names), "no TLB")
 
 
-def signal_of(rows: list[Happening]) -> Happening | None:
+def signal_of(rows: list[LoggedEvent]) -> LoggedEvent | None:
     """The signal that an access got its process, if it did."""
     return next((row for row in rows if row.name == "signal"), None)
 
 
-def signal_text(row: Happening) -> str:
+def signal_text(row: LoggedEvent) -> str:
     """`SIGSEGV (ACCERR)`."""
     name = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))[0]
     return name + (f" ({SEGV_CODES[row.b]})" if row.a == 11 and row.b in SEGV_CODES else "")
 
 
-def story_end(teller: Teller, rows: list[Happening], found: Outcome) -> Line:
+def story_end(teller: Teller, rows: list[LoggedEvent], found: Outcome) -> Line:
     """Where the access went, how it was served, and its cycles."""
     line = outcome_line(teller.show, found, cached=False)
     fragments = [("", line)] if isinstance(line, str) else [*line, ("", f", {how_served(rows)}")]
@@ -71,7 +71,7 @@ def story_end(teller: Teller, rows: list[Happening], found: Outcome) -> Line:
     return [*fragments, ("", f"{cycles:>{max(len(cycles) + 2, WIDTH - used)}}")]
 
 
-def access_story(machine: Machine, rows: list[Happening], found: Outcome | None) -> Iterator[Line]:
+def access_story(machine: Machine, rows: list[LoggedEvent], found: Outcome | None) -> Iterator[Line]:
     """The events of an access, the steps of a walk in one line, and where it went.
 
     What a process's end gives back is left out; out of memory, a table says who had which score.
@@ -86,7 +86,7 @@ def access_story(machine: Machine, rows: list[Happening], found: Outcome | None)
         yield story_end(table.teller, rows, found)
 
 
-def without_ends(rows: list[Happening]) -> Iterator[Happening]:
+def without_ends(rows: list[LoggedEvent]) -> Iterator[LoggedEvent]:
     """The events without what follows the end of a process, up to the next access of the TLB."""
     ending = False
     for row in rows:
@@ -96,7 +96,7 @@ def without_ends(rows: list[Happening]) -> Iterator[Happening]:
         ending = ending or row.name == "exit"
 
 
-def oom_scores(machine: Machine, rows: list[Happening]) -> list[dict[str, Any]]:
+def oom_scores(machine: Machine, rows: list[LoggedEvent]) -> list[dict[str, Any]]:
     """The scores by which the last out-of-memory kill of some events chose, as `score_table` takes them."""
     found: dict[int, dict[str, Any]] = {}
     for row, following in pairwise(rows):
@@ -113,7 +113,7 @@ def oom_scores(machine: Machine, rows: list[Happening]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: Outcome) -> Iterator[Line]:
+def kill_lines(machine: Machine, rows: list[LoggedEvent], done: Accessed, before: Outcome) -> Iterator[Line]:
     """Why a process got a signal: what the hardware said, what the kernel said, and what comes of it."""
     teller = Teller(machine)
     trap = next((row for row in reversed(rows) if row.name == "trap"), None)
@@ -136,7 +136,7 @@ def kill_lines(machine: Machine, rows: list[Happening], done: Accessed, before: 
 
 
 def kernel_verdict(
-    machine: Machine, teller: Teller, rows: list[Happening], done: Accessed, before: Outcome
+    machine: Machine, teller: Teller, rows: list[LoggedEvent], done: Accessed, before: Outcome
 ) -> str:
     """Why the kernel does not serve a fault."""
     names = {row.name: row for row in rows}
@@ -170,11 +170,11 @@ def kernel_verdict(
 MOVES = ("swap-out", "swap-drop", "file-drop", "file-write", "swap-in")
 
 
-def moved_lines(machine: Machine, rows: list[Happening]) -> Iterator[Line]:
+def moved_lines(machine: Machine, rows: list[LoggedEvent]) -> Iterator[Line]:
     """A line for each page that went to swap or came back from it."""
     teller = Teller(machine)
-    moved: Happening | None = None
-    entries: list[Happening] = []
+    moved: LoggedEvent | None = None
+    entries: list[LoggedEvent] = []
     for row in rows:
         if row.name in MOVES:
             if moved is not None:
@@ -186,7 +186,7 @@ def moved_lines(machine: Machine, rows: list[Happening]) -> Iterator[Line]:
         yield moved_line(teller, moved, entries)
 
 
-def moved_line(teller: Teller, moved: Happening, entries: list[Happening]) -> str:
+def moved_line(teller: Teller, moved: LoggedEvent, entries: list[LoggedEvent]) -> str:
     """`vpn 0x01: pfn 0x11 -> slot 1, written (dirty); PT[1] = 0x0102`; `entries` are those that changed."""
     pfn, page = teller.show.pfn(moved.b), f"vpn {teller.vpn(moved.c)}" if entries else "mapped by nobody"
     reason = "dirty" if any(teller.machine.k.is_dirty(entry.b) for entry in entries) else "no copy yet"
@@ -217,7 +217,7 @@ def outcome_word(done: Accessed) -> str:
 
 
 def access_data(
-    machine: Machine, rows: list[Happening], done: Accessed, found: Outcome | None, va: int, how: str
+    machine: Machine, rows: list[LoggedEvent], done: Accessed, found: Outcome | None, va: int, how: str
 ) -> dict[str, Any]:
     """An access as JSON shows it."""
     table, signal = EventTable(machine, rows), signal_of(rows)

@@ -60,7 +60,7 @@ def memory(machine: Machine, action: Action) -> Iterator[str]:
     bits = machine.format.page_bits
     filled = {
         machine.k.frame_at(machine.m, getattr(row, FILLING[row.kind]) << bits)
-        for row in action.happenings
+        for row in action.events
         if row.kind in FILLING
     }
 

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
 
 GROUPS = {"l1": "tlb", "l1+l2": "tlb", "trap": "trap", "memory": "memory", "minor": "fault", "major": "fault"}
@@ -18,7 +18,7 @@ PARTS = ("tlb", "trap", "memory", "fault")
 LOOKUPS = ("tlb-hit", "tlb-l2-hit", "tlb-miss")  # the first that happened says how the TLB did
 
 
-def how(rows: list[Happening]) -> str:
+def how(rows: list[LoggedEvent]) -> str:
     """`tlb-miss, fault-minor`: the first look-up, and the faults."""
     names = [row.name for row in rows]
     first = [name for name in names if name in LOOKUPS][:1]
@@ -31,7 +31,7 @@ def operation_words(text: str) -> str:
     return text.split(",", maxsplit=1)[0]
 
 
-def cost_table(machine: Machine, operations: list[tuple[int, str, list[Happening]]]) -> Table:
+def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEvent]]]) -> Table:
     """A row for each operation: time, text and events of each are given."""
     teller = Teller(machine)
     columns = [Column("time", kind=NUMBER, align="<"), Column("operation")]
@@ -55,7 +55,7 @@ def total_line(spent: list[int]) -> str:
     return f"{len(spent)} operations: {total} cycles, {mean} each."
 
 
-def cost_row(teller: Teller, time: int, text: str, rows: list[Happening]) -> list[object]:
+def cost_row(teller: Teller, time: int, text: str, rows: list[LoggedEvent]) -> list[object]:
     """The cells of one operation; a part that costs nothing is None."""
     spent = dict.fromkeys(PARTS, 0)
     for row in rows:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.stops.stops import Stop
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.ended import Ended
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.location import Place
-    from vmdbg.debugger.time.types import Arrival, Ended, Position
+    from vmdbg.debugger.time.types import Arrival, Position
     from vmdbg.machine.machine import Machine
     from vmdbg.views.past_events import PastTeller
     from vmdbg.views.result import Line
@@ -50,20 +51,20 @@ class EventTable(Result):
     def __init__(
         self,
         machine: Machine,
-        rows: Iterable[Happening],
+        rows: Iterable[LoggedEvent],
         grouped: bool = False,
         past: PastTeller | None = None,
     ) -> None:
         self.teller, self.rows, self.grouped, self.past = past or Teller(machine), rows, grouped, past
 
-    def what(self, row: Happening) -> str:
+    def what(self, row: LoggedEvent) -> str:
         """What is said of an event."""
         return text(self.teller, row) if self.past is None else self.past.what(row)
 
     def data(self) -> Any:
         return (self.row_data(row) for row in self.rows)
 
-    def row_data(self, row: Happening) -> dict[str, Any]:
+    def row_data(self, row: LoggedEvent) -> dict[str, Any]:
         """One event as JSON shows it."""
         arguments = {
             name: value & WORD_MASK if name in ADDRESSES else value for name, value in row.arguments.items()
@@ -86,9 +87,9 @@ class EventTable(Result):
     def columns_by_key(self) -> dict[str, Column]:
         return {key: Column(key, kind=ADDRESS) for key in ADDRESSES}
 
-    def groups(self) -> Iterator[list[Happening]]:
+    def groups(self) -> Iterator[list[LoggedEvent]]:
         """The rows that one line tells."""
-        held: list[Happening] = []
+        held: list[LoggedEvent] = []
         for row in self.rows:
             joins = self.grouped and row.name in GROUPED and len(self.teller.machine.format.levels) > 1
             if held and not (joins and held[-1].name == row.name and row.number == held[-1].number + 1):
@@ -101,7 +102,7 @@ class EventTable(Result):
         if held:
             yield held
 
-    def cells(self, rows: list[Happening]) -> tuple[str, str, str, int | None]:
+    def cells(self, rows: list[LoggedEvent]) -> tuple[str, str, str, int | None]:
         """Time, event, what, cycles of one line."""
         first, last = rows[0], rows[-1]
         time = f"{first.operation}:{first.number}"
@@ -189,7 +190,7 @@ def cause_text(process: Ended) -> str:
 def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
     """Why the machine halted, before the banner: every stop that holds, a signal, Ctrl-C."""
     yield from ended_lines(arrival.ended)
-    row = arrival.happening
+    row = arrival.event
     for stop in arrival.stops:
         if stop.before and not stop.number:
             continue  # of "until": nothing to say
@@ -215,7 +216,7 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
         yield "The program has ended."
 
 
-def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: Happening) -> Iterator[Line]:
+def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: LoggedEvent) -> Iterator[Line]:
     """What a watchpoint saw, in GDB's words; going back, old and new change places."""
     yield f"{stop.label}: {stop.what}"
     yield ""

@@ -27,7 +27,7 @@ from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
 
 
@@ -53,11 +53,11 @@ class Teller:
             total += self.machine.config[f"cost.{part}"]
         return total
 
-    def cost(self, row: Happening) -> int | None:
+    def cost(self, row: LoggedEvent) -> int | None:
         """The cycles of an event; None if it has no cost of its own."""
         return self.costs[row.kind]
 
-    def total(self, rows: list[Happening]) -> int:
+    def total(self, rows: list[LoggedEvent]) -> int:
         """The cycles of some events."""
         return sum(self.costs[row.kind] or 0 for row in rows)
 
@@ -124,7 +124,7 @@ class Teller:
             parts.append(self.set_text(self.arrays[place], mask + 1, vpn & mask).strip())
         return ", ".join(parts)
 
-    def filled(self, row: Happening, access: int) -> str:
+    def filled(self, row: LoggedEvent, access: int) -> str:
         """Where a translation went: its set in each array that took it, and the way."""
         m, tag = self.machine.m, row.b >> KEY_TAG
         parts = []
@@ -136,7 +136,7 @@ class Teller:
                 parts.append((text + self.way_filled(row, at)).strip())
         return ", ".join(parts)
 
-    def way_filled(self, row: Happening, array: int) -> str:
+    def way_filled(self, row: LoggedEvent, array: int) -> str:
         """`way 0`: where a set is kept in order; else the way as the TLB has it now, if it still does."""
         m, k = self.machine.m, self.machine.k
         if self.machine.config["tlb.replacement"] in ("lru", "fifo"):
@@ -167,7 +167,7 @@ class Teller:
         where = "t" if kind == ENTRY_TABLE else "l" if depth == len(form.levels) - 1 else "h"
         return " ".join(form.flags(entry, where))
 
-    def table_of(self, address: int, row: Happening | None = None) -> tuple[int, int] | None:
+    def table_of(self, address: int, row: LoggedEvent | None = None) -> tuple[int, int] | None:
         """Depth and index of the entry at a physical address, at the time of an event; None if no table is
         there."""
         m, k, form = self.machine.m, self.machine.k, self.machine.format
@@ -181,7 +181,7 @@ class Teller:
                 break
         return None
 
-    def table_depth(self, frame: int, row: Happening | None) -> int:
+    def table_depth(self, frame: int, row: LoggedEvent | None) -> int:
         """The depth of the table that a frame holds, or begins, at the time of an event; -1 if it is none."""
         at = frame * FRAME
         held = self.machine.m.frame[at + FRAME_STATE] == FRAME_IS_TABLE

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.views.event_words import Teller
 
 SIGNAL_NAMES = {
@@ -33,7 +33,7 @@ ACCESSES = {"r": "read", "w": "write", "x": "fetch"}
 WHY_MINOR = ("demand-zero", "shared")  # reasons of fault-minor
 
 
-def text(teller: Teller, row: Happening) -> str:
+def text(teller: Teller, row: LoggedEvent) -> str:
     """What an event was."""
     tell = TEXTS.get(row.name)
     if tell is not None:
@@ -41,7 +41,7 @@ def text(teller: Teller, row: Happening) -> str:
     return ", ".join(f"{name} {value}" for name, value in row.arguments.items())
 
 
-def tell_entry(teller: Teller, row: Happening) -> str:
+def tell_entry(teller: Teller, row: LoggedEvent) -> str:
     """entry-write: short entries old and new, long ones as the room allows."""
     form = teller.machine.format
     known = teller.table_of(row.a, row)
@@ -57,7 +57,7 @@ def tell_entry(teller: Teller, row: Happening) -> str:
     return f"{name}{at}: {old} -> {new}" + (f" {flags}" if row.c else "")
 
 
-def tell_step(teller: Teller, row: Happening) -> str:
+def tell_step(teller: Teller, row: LoggedEvent) -> str:
     """walk-step and table-read: one entry that was read."""
     form = teller.machine.format
     depth, index = row.a & 255, (row.a >> 8) & 0xFFFFFFFF
@@ -78,7 +78,7 @@ def marks_text(step: int) -> str:
     return f"{' '.join(names)} set" if names else ""
 
 
-def tell_walk(teller: Teller, rows: list[Happening]) -> str:
+def tell_walk(teller: Teller, rows: list[LoggedEvent]) -> str:
     """A whole walk in a line: `PML4[0] PDPT[0] PD[2] PT[6]: A set`."""
     last = rows[-1]
     depth, k = last.a & 255, teller.machine.k
@@ -93,7 +93,7 @@ def tell_walk(teller: Teller, rows: list[Happening]) -> str:
     return " ".join(teller.step_name(row.a) for row in rows) + f": {said}"
 
 
-def tell_trap(teller: Teller, row: Happening) -> str:
+def tell_trap(teller: Teller, row: LoggedEvent) -> str:
     """trap: why the kernel was entered."""
     if row.a == FAULT_REFILL:
         return "software-filled TLB: the kernel's handler runs"
@@ -101,55 +101,55 @@ def tell_trap(teller: Teller, row: Happening) -> str:
     return f"{FAULT_KINDS[row.a]}, {code_text(form, row.b)}, {form.fault_register} {teller.show.va(row.c)}"
 
 
-def tell_minor(teller: Teller, row: Happening) -> str:
+def tell_minor(teller: Teller, row: LoggedEvent) -> str:
     """fault-minor."""
     why = WHY_MINOR[row.c] if 0 <= row.c < len(WHY_MINOR) else f"reason {row.c}"
     return f"{why}, region {teller.region(row.b)}"
 
 
-def tell_evict(teller: Teller, row: Happening) -> str:
+def tell_evict(teller: Teller, row: LoggedEvent) -> str:
     """evict: which page; one of an object may be mapped by nobody."""
     page = f"vpn {teller.vpn(row.b)}" if row.b != -1 else "mapped by nobody"
     return f"pfn {teller.show.pfn(row.a)}, {page}, {'dirty' if row.c else 'clean'}"
 
 
-def tell_signal(teller: Teller, row: Happening) -> str:
+def tell_signal(teller: Teller, row: LoggedEvent) -> str:
     """signal: `SIGSEGV (MAPERR) to process 1, 0x5000`."""
     name = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))[0]
     code = f" ({SEGV_CODES[row.b]})" if row.a == 11 and row.b in SEGV_CODES else ""
     return f"{name}{code} to process {row.pid}, {teller.show.va(row.c)}"
 
 
-def tell_handler(teller: Teller, row: Happening) -> str:
+def tell_handler(teller: Teller, row: LoggedEvent) -> str:
     """handler: `process 1 handles SIGSEGV, line 9`."""
     return f"process {row.pid} handles {SIGNAL_NAMES[row.a][0]}, line {row.b}"
 
 
-def tell_limit(teller: Teller, row: Happening) -> str:
+def tell_limit(teller: Teller, row: LoggedEvent) -> str:
     """limit-check."""
     return f"process {row.pid} holds {row.a} of {row.b} frames: {'allowed' if row.c else 'refused'}"
 
 
-def tell_alloc(teller: Teller, row: Happening) -> str:
+def tell_alloc(teller: Teller, row: LoggedEvent) -> str:
     """frame-alloc."""
     return f"pfn {teller.show.pfn(row.a)}, first free" + (
         ", zeroed" if teller.machine.config["machine.payload"] else ""
     )
 
 
-def tell_access(teller: Teller, row: Happening) -> str:
+def tell_access(teller: Teller, row: LoggedEvent) -> str:
     """fetch, read."""
     payload = teller.machine.config["machine.payload"]
     return teller.show.pa(row.a) + (f": {teller.value(row.b)}" if payload else "")
 
 
-def tell_write(teller: Teller, row: Happening) -> str:
+def tell_write(teller: Teller, row: LoggedEvent) -> str:
     """write."""
     payload = teller.machine.config["machine.payload"]
     return teller.show.pa(row.a) + (f": {teller.value(row.b)} -> {teller.value(row.c)}" if payload else "")
 
 
-def tell_switch(teller: Teller, row: Happening) -> str:
+def tell_switch(teller: Teller, row: LoggedEvent) -> str:
     """switch."""
     if not row.b:
         return f"process {row.a} leaves cpu {row.cpu}, which is idle"
@@ -157,44 +157,44 @@ def tell_switch(teller: Teller, row: Happening) -> str:
     return f"cpu {row.cpu} runs process {row.b}{before}: {teller.root_text(row.c)}"
 
 
-def tell_flush(teller: Teller, row: Happening) -> str:
+def tell_flush(teller: Teller, row: LoggedEvent) -> str:
     """tlb-flush."""
     what = "every space" if row.a < 0 else f"asid {row.a}"
     return f"{what}: {row.b} entr{'y' if row.b == 1 else 'ies'} dropped"
 
 
-def tell_cached(teller: Teller, row: Happening) -> str:
+def tell_cached(teller: Teller, row: LoggedEvent) -> str:
     """walk-cache-hit: `PD of 0x400000: 0x106000, 3 entries not read`."""
     level = teller.machine.format.levels[row.b]
     saved = f"{row.b + 1} entr{'y' if row.b == 0 else 'ies'} not read"
     return f"{level.name} of {teller.show.va(row.a & -1 << level.shift)}: {teller.show.pa(row.c)}, {saved}"
 
 
-def tell_exit(teller: Teller, row: Happening) -> str:
+def tell_exit(teller: Teller, row: LoggedEvent) -> str:
     """exit."""
     how = f"killed by signal {row.b - 128}" if row.b > 128 else f"status {row.b}"
     return f"process {row.a}, {how}"
 
 
-def page_and_slot(teller: Teller, row: Happening, template: str) -> str:
+def page_and_slot(teller: Teller, row: LoggedEvent, template: str) -> str:
     """swap-in, swap-out, swap-drop: slot, frame, page."""
     size = format_size(teller.machine.format.page_size)
     return template.format(slot=row.a, pfn=teller.show.pfn(row.b), vpn=teller.vpn(row.c), size=size)
 
 
-def shot_at(teller: Teller, row: Happening) -> str:
+def shot_at(teller: Teller, row: LoggedEvent) -> str:
     """shootdown, shootdown-done: a page of a space, a space, or everything."""
     if row.b < 0:
         return "every space"
     return f"vpn {teller.vpn(row.a)}, asid {row.b}" if row.a != -1 else f"asid {row.b}"
 
 
-def range_text(teller: Teller, row: Happening) -> str:
+def range_text(teller: Teller, row: LoggedEvent) -> str:
     """mmap, munmap, mprotect: `0x406000..0x407000`."""
     return f"{teller.show.va(row.a)}..{teller.show.va(row.b)}"
 
 
-def tell_hit(teller: Teller, row: Happening) -> str:
+def tell_hit(teller: Teller, row: LoggedEvent) -> str:
     """tlb-hit: page, frame, where.  The frame of a large page is the one of the address."""
     form = teller.machine.format
     frame, size = (row.c & (1 << HIT_SIZE) - 1) >> WORD_PFN, row.c >> HIT_SIZE
@@ -203,7 +203,7 @@ def tell_hit(teller: Teller, row: Happening) -> str:
     return f"vpn {teller.vpn(row.a)} -> pfn {teller.show.pfn(frame)}, {teller.way(row.b)}"
 
 
-def tell_fill(teller: Teller, row: Happening) -> str:
+def tell_fill(teller: Teller, row: LoggedEvent) -> str:
     """tlb-fill: what, where there is one array; else where."""
     access, word = row.c >> FILL_ACCESS, row.c & (1 << FILL_ACCESS) - 1
     where = teller.filled(row, access)

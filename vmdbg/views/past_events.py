@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import partial
 
-from vmdbg.debugger.stops.stops import Pattern
-from vmdbg.debugger.time.reverse import visit
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.questions import visit
 from vmdbg.debugger.time.search import scan
 from vmdbg.inspect.tlb_rows import array_names
 from vmdbg.kernel.frames import FRAME_IS_TABLE
@@ -27,7 +27,7 @@ from vmdbg.views.events import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.debugger.time.types import Action
     from vmdbg.machine.machine import Machine
@@ -41,19 +41,19 @@ class PastTeller(Teller):
     before a change of the TLB's arrays is said by a machine that has the old ones.
     """
 
-    def __init__(self, line: Timeline, rows: list[Happening]) -> None:
+    def __init__(self, line: Timeline, rows: list[LoggedEvent]) -> None:
         super().__init__(line.machine)
         self.line, self.rows = line, rows
         self.tables: dict[int, list[tuple[tuple[int, int], int]]] | None = None
-        self.texts: dict[Happening, str] = {}
+        self.texts: dict[LoggedEvent, str] = {}
         times = sorted(action.time for action in line.actions if changes_arrays(action))
-        groups: dict[int, list[Happening]] = {}
+        groups: dict[int, list[LoggedEvent]] = {}
         for row in rows if times else ():
             groups.setdefault(bisect_right(times, row.operation - 1), []).append(row)
         for members in groups.values():
             self.texts.update(visit(line, members[0].operation, 0, partial(self.told, members)))
 
-    def told(self, rows: list[Happening], machine: Machine) -> dict[Happening, str]:
+    def told(self, rows: list[LoggedEvent], machine: Machine) -> dict[LoggedEvent, str]:
         """What to say of events at which the machine's TLB arrays are as they are now."""
         held, self.arrays = self.arrays, array_names(machine)
         try:
@@ -61,17 +61,17 @@ class PastTeller(Teller):
         finally:
             self.arrays = held
 
-    def what(self, row: Happening) -> str:
+    def what(self, row: LoggedEvent) -> str:
         """What is said of one of the events."""
         said = self.texts.get(row)
         return text(self, row) if said is None else said
 
-    def way_filled(self, row: Happening, array: int) -> str:
+    def way_filled(self, row: LoggedEvent, array: int) -> str:
         """The way is told by the order alone: the TLB of then is gone."""
         ordered = self.machine.config["tlb.replacement"] in ("lru", "fifo")
         return super().way_filled(row, array) if ordered else ""
 
-    def table_depth(self, frame: int, row: Happening | None) -> int:
+    def table_depth(self, frame: int, row: LoggedEvent | None) -> int:
         if row is None:
             return super().table_depth(frame, row)
         if self.tables is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.stops.stops import Pattern
-from vmdbg.debugger.time.reverse import find_back
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.questions import find_back
 from vmdbg.formats.contract import ACCESS_READ
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
 from vmdbg.hardware.walk_cache import STALE_TABLE
@@ -19,12 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.views.result import Line
 
 
-def stale_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
+def stale_lines(timeline: Timeline, row: LoggedEvent) -> Iterator[Line]:
     """Of the event `tlb-stale` at which the machine stands: TLB, tables, what is owed since when."""
     machine = timeline.machine
     teller = Teller(machine)
@@ -45,7 +45,7 @@ def stale_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
     yield f"owed    a flush of vpn {teller.vpn(va)}{changed}"
 
 
-def stale_table_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
+def stale_table_lines(timeline: Timeline, row: LoggedEvent) -> Iterator[Line]:
     """As `stale_lines`, of an entry of a page-walk cache, which leads to another table than the tables do."""
     machine = timeline.machine
     teller, place = Teller(machine), find_place(machine, row.pid, cpu=row.cpu)
@@ -58,7 +58,7 @@ def stale_table_lines(timeline: Timeline, row: Happening) -> Iterator[Line]:
     yield f"owed    a flush of vpn {teller.vpn(row.a)}{changed}"
 
 
-def held_in(teller: Teller, va: int, row: Happening) -> str:
+def held_in(teller: Teller, va: int, row: LoggedEvent) -> str:
     """`, L1 set 6 way 0`: where the entry is."""
     place = find_place(teller.machine, row.pid, cpu=row.cpu)
     rows = cached_rows(teller.machine, place, va, ACCESS_READ)

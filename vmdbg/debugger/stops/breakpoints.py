@@ -7,7 +7,8 @@ an operation begins with: an access first looks into the TLB, and a system call 
 
 from __future__ import annotations
 
-from vmdbg.debugger.stops.stops import ANY, KEEP, Pattern
+from vmdbg.debugger.stops.patterns import ANY, Pattern
+from vmdbg.debugger.stops.stops import KEEP
 from vmdbg.debugger.time.location import next_row
 from vmdbg.errors import UserError
 from vmdbg.kernel.scheduler import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.stops.stops import Stop, Stops
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
 
 BREAKPOINT = "breakpoint"
@@ -91,9 +92,9 @@ def openings(m: Any, rows: Iterable[int], pid: int) -> list[Pattern]:
     return list(unique.values())
 
 
-def opening(rows: list[Happening]) -> Happening | None:
+def opening(logged: list[LoggedEvent]) -> LoggedEvent | None:
     """The event that an operation begins with, of all its events."""
-    return next((row for row in rows if row.kind in OPENING), None)
+    return next((event for event in logged if event.kind in OPENING), None)
 
 
 def break_line(stops: Stops, machine: Machine, line: int, disposition: str = KEEP, pid: int = ANY) -> Stop:
@@ -109,7 +110,7 @@ def break_line(stops: Stops, machine: Machine, line: int, disposition: str = KEE
         found = rows_of_line(m, later[0])
         stop.what, stop.marks = f"{base_name(program.file)}:{later[0]}", frozenset(found)
         stop.openings = openings(m, found, pid)
-        stop.test = lambda row: next_row(target, row.pid) in stop.marks
+        stop.test = lambda event: next_row(target, event.pid) in stop.marks
 
     stop = stops.add(BREAKPOINT, "", [], disposition)
     stop.pid = pid
@@ -130,10 +131,10 @@ def break_address(
         stop.marks = frozenset(there)
         stop.openings, stop.patterns = ([], reach) if ranges else (reach if there else [], [])
 
-        def test(row: Happening) -> bool:
-            if next_row(target, row.pid) in stop.rows:
+        def test(event: LoggedEvent) -> bool:
+            if next_row(target, event.pid) in stop.rows:
                 return False
-            return row.a <= va < row.a + width_of(target.m.op[next_row(target, row.pid) * OP])
+            return event.a <= va < event.a + width_of(target.m.op[next_row(target, event.pid) * OP])
 
         stop.test = test
 

@@ -1,4 +1,4 @@
-"""Conditions: what of them the stop rows can ask, what the event alone answers, what needs the machine.
+"""Conditions of stops: what of them the stop table asks, what an event alone answers, what needs the machine.
 
 `$_event`, `$_pid`, `$_cpu`, `$_operations` and the arguments of the event (`$_va`, `$_slot`, ...) are those
 of the event; the names work without `$_` too, unless the program has a symbol of that name.
@@ -6,8 +6,9 @@ of the event; the names work without `$_` too, unless the program has a symbol o
 
 from __future__ import annotations
 
-from vmdbg.debugger.stops.stops import ANY, Pattern
+from vmdbg.debugger.stops.patterns import ANY, Pattern
 from vmdbg.errors import UserError
+from vmdbg.expressions.c_types import INT, POINTER
 from vmdbg.expressions.evaluator import Evaluator
 from vmdbg.expressions.nodes import Constant, Node, Symbol, Variable
 from vmdbg.expressions.operators import Binary, Call, Cast, Logical, Ternary, Unary
@@ -19,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.expressions.values import Value
 
 OF_EVERY_EVENT = ("event", "pid", "cpu", "operations")
@@ -29,7 +30,7 @@ BY_EVENT = (Constant, Variable, Unary, Binary, Logical, Ternary, Cast)  # nodes 
 
 
 class EventScope:
-    """What a condition sees: the event, and behind it what `scope` knows of the machine."""
+    """What names mean in a condition: those of the event first, then those that `scope` knows."""
 
     def __init__(self, scope: Any, names: set[str]) -> None:
         self._scope, self.names = scope, names
@@ -38,12 +39,12 @@ class EventScope:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scope, name)
 
-    def see(self, row: Happening | None, pid: int, operations: int) -> None:
-        """Look at an event, or (None) at the start of an operation of a process."""
+    def see(self, event: LoggedEvent | None, pid: int, operations: int) -> None:
+        """Names now mean those of this event, or (None) of the start of an operation of a process."""
         self.seen = {"_pid": pid, "_operations": operations}
-        if row is not None:
-            self.seen |= {"_event": row.name, "_cpu": row.cpu}
-            self.seen |= {f"_{name}": value for name, value in row.arguments.items()}
+        if event is not None:
+            self.seen |= {"_event": event.name, "_cpu": event.cpu}
+            self.seen |= {f"_{name}": value for name, value in event.arguments.items()}
 
     def symbol(self, name: str) -> int | None:
         """The address of a name of the program; 0 for one of the event."""
@@ -65,7 +66,7 @@ class EventScope:
 
 
 class Condition:
-    """An expression about events of some kinds.  `by_event`: an event alone decides it.
+    """An expression about events of some kinds.  `by_event`: an event alone decides it, without the machine.
 
     UserError if it is no expression, or would change the machine.
     """
@@ -112,36 +113,34 @@ class Condition:
             return node.name[1:] in self.names or self.scope.register(node.name) is None
         return isinstance(node, BY_EVENT) and all(map(self.needs_no_machine, node.children()))
 
-    def holds(self, row: Happening | None, pid: int, operations: int) -> bool:
-        """Is it true of an event, or of the start of an operation?  UserError as expressions give.
+    def holds(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
+        """Is it true at an event, or (None) at the start of an operation of a process?
 
-        Of an event without an argument that it needs it is not.
+        It is false at an event that does not have an argument that it names.  UserError as expressions give.
         """
-        self.scope.see(row, pid, operations)
+        self.scope.see(event, pid, operations)
         try:
             return bool(self.evaluator.run(self.node).truth())
         except UserError:
-            if self.lacks(row):
+            if self.lacks(event):
                 return False
             raise
 
-    def lacks(self, row: Happening | None) -> bool:
-        """Does it name an argument that an event has not?"""
-        return row is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *row.arguments}
+    def lacks(self, event: LoggedEvent | None) -> bool:
+        """Does it name an argument that the event does not have?"""
+        return event is not None and not self.named(self.node) <= {*OF_EVERY_EVENT, *event.arguments}
 
     def named(self, node: Node) -> set[str]:
-        """What an expression names of events."""
+        """Which names of events an expression uses."""
         if isinstance(node, Variable):
             return {node.name[1:]} & self.names
         return {name for child in node.children() for name in self.named(child)}
 
-    def value(self, row: Happening) -> int | str | None:
+    def value(self, event: LoggedEvent) -> int | str | None:
         """What it is for an event: a number or a text; None if the event lacks an argument."""
-        from vmdbg.expressions.c_types import INT, POINTER
-
-        if self.lacks(row):
+        if self.lacks(event):
             return None
-        self.scope.see(row, row.pid, row.operation)
+        self.scope.see(event, event.pid, event.operation)
         found = self.evaluator.run(self.node)
         if found.type.code in (INT, POINTER):
             return found.as_integer()
@@ -149,22 +148,24 @@ class Condition:
 
     # -- what the stop rows can ask
 
-    def narrow(self, patterns: list[Pattern]) -> list[Pattern]:
-        """The patterns, asking also what parts of the condition ask: where it holds, one of them matches."""
+    def restrict(self, patterns: list[Pattern]) -> list[Pattern]:
+        """The patterns, with what they can ask of the condition: where it holds, one still matches."""
         for part in conjuncts(self.node):
             found = self.comparison(part)
             if found is not None:
-                patterns = [narrowed for p in patterns if (narrowed := narrowest(p, *found)) is not None]
+                patterns = [
+                    restricted for p in patterns if (restricted := restricted_to(p, *found)) is not None
+                ]
         return patterns
 
     def asks(self, patterns: list[Pattern]) -> bool:
-        """Is it about these events: can they be asked a part of it, or does it name their arguments?"""
+        """Can these patterns ask a part of it, or does it name arguments of such events?"""
         return bool(patterns) and (
-            bool(self.named(self.node) - {"pid", "operations"}) or self.narrow(patterns) != patterns
+            bool(self.named(self.node) - {"pid", "operations"}) or self.restrict(patterns) != patterns
         )
 
     def comparison(self, node: Node) -> tuple[str, str, int | str] | None:
-        """`$_va == 4` as (name, operator, value); None if it is none of an event with a constant."""
+        """`$_va == 4` as (name, operator, value); None if it compares no name of an event with a constant."""
         if isinstance(node, Call):  # $_streq($_event, "...")
             name, value = (*node.arguments, None, None)[:2]
             if not (isinstance(node.base, Variable) and node.base.name == "_streq"):
@@ -194,12 +195,12 @@ def conjuncts(node: Node) -> list[Node]:
 
 
 def constant(node: Node) -> bool:
-    """Does the expression name nothing?"""
+    """Is the expression made of constants alone?"""
     return isinstance(node, (Constant, Unary, Binary, Cast)) and all(map(constant, node.children()))
 
 
-def narrowest(pattern: Pattern, name: str, operator: str, value: int | str) -> Pattern | None:
-    """A pattern that also asks for a comparison, if it can; None if no event is left."""
+def restricted_to(pattern: Pattern, name: str, operator: str, value: int | str) -> Pattern | None:
+    """A pattern that also asks for a comparison, as far as it can; None if no event would match."""
     event = EVENTS[pattern.kind]
     if isinstance(value, str):
         return pattern if operator != "==" or event.name == value else None
@@ -208,7 +209,7 @@ def narrowest(pattern: Pattern, name: str, operator: str, value: int | str) -> P
             return pattern
         if getattr(pattern, name) not in (ANY, value):
             return None
-        return pattern.but(**{name: value})
+        return pattern.changed(**{name: value})
     if name not in event.arguments or (operator != "==" and not 0 <= value <= HIGHEST):
         return pattern
     which, asked = event.arguments.index(name) + 1, s64(value)
@@ -223,4 +224,4 @@ def narrowest(pattern: Pattern, name: str, operator: str, value: int | str) -> P
         return pattern
     if pattern.low is not None and pattern.high is not None:
         low, high = max(low, pattern.low), min(high, pattern.high)
-    return pattern.but(which=which, low=low, high=high) if low <= high else None
+    return pattern.changed(which=which, low=low, high=high) if low <= high else None

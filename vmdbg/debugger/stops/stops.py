@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.stops.patterns import ANY, Pattern
 from vmdbg.errors import UserError
 from vmdbg.state.events import (
     ACTION_LOG,
@@ -35,70 +36,30 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.stops.conditions import Condition
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
 
 CATCHPOINT = "catchpoint"
 KEEP, DELETE, DISABLE = "keep", "del", "dis"
-ANY = -1
 NO_ROWS: frozenset[int] = frozenset()
 
 
-class Pattern:
-    """A row of the stop table: a kind of event and what is asked of it (ANY: nothing).
-
-    `low` and `high` bound the argument number `which`, counted from 1; None: there is no bound.  After an
-    event that `turns`, the stop has to `follow`: it wants others.
-    """
-
-    __slots__ = ("cpu", "high", "kind", "low", "pid", "turns", "which")
-
-    def __init__(
-        self,
-        kind: int,
-        pid: int = ANY,
-        cpu: int = ANY,
-        low: int | None = None,
-        high: int | None = None,
-        which: int = 1,
-        turns: bool = False,
-    ) -> None:
-        self.kind, self.pid, self.cpu, self.low, self.which = kind, pid, cpu, low, which
-        self.high = low if high is None else high
-        self.turns = turns
-
-    @property
-    def plain(self) -> bool:
-        """Is it asked nothing but its kind?"""
-        return self.pid == self.cpu == ANY and self.low is None
-
-    def but(self, **changes: int) -> Pattern:
-        """The same with other values."""
-        return Pattern(**{name: getattr(self, name) for name in self.__slots__} | changes)
-
-    def matches(self, row: Happening) -> bool:
-        """Is the event one of these?"""
-        if row.kind != self.kind or self.pid not in (ANY, row.pid) or self.cpu not in (ANY, row.cpu):
-            return False
-        if self.low is None or self.high is None:
-            return True
-        return self.low <= (row.a, row.b, row.c)[self.which - 1] <= self.high
-
-
 class Stop:
-    """One stop with its number.
+    """A breakpoint, watchpoint or catchpoint with its number.
 
-    It halts the machine at events (`patterns`), and before operations whose rows of the program are
-    `marks`.  The events that these begin with are `openings`: they are caught instead where the stop asks for
-    a process or for more, which events can be asked and marks cannot.
-    `quick(happening)` decides by the event alone; `test(happening)` at the event itself; None: it always
-    holds.  `condition` is the user's, asked after that.  `before`: the machine halts at the start of the
-    event's operation.  `aim` was made for one machine and is called with the next one.  `action` is done
-    where the stop holds, instead of halting: it prints `printed`.  `spelling`: the command that makes such a
-    stop.
+    Where it may halt the machine: at events that match one of `patterns`, and before operations whose rows in
+    the program are `marks`.  A mark cannot ask for a process, or what a condition asks.  Where that is asked
+    (`asks_openings`) the machine halts instead at `openings`: the events that these operations begin with.
 
-    Of a stop whose events change with the state, `follow(machine)` sets the patterns to what is to be caught
-    in the present one; `find(events, width)` tells which events of a whole operation that accesses `width`
-    bytes are meant, and `kinds` are theirs.
+    Whether it does is asked in this order, where None says yes: `quick(event)` decides by the event alone,
+    `test(event)` when the machine is at the event, and `condition` is the user's.  With `before` the machine
+    halts at the start of the event's operation.  Instead of halting it `action()` is called, if it is given:
+    that prints `printed`.
+
+    `aim(machine)` makes it a stop of another machine.  `spelling` is the command that makes such a stop.
+
+    Some watchpoints want other events when the state changes: `follow(machine)` then sets `patterns` to those
+    that are wanted in the present state.  Of what these catch, `find(events, width)` chooses: from all events
+    of an operation, which accesses `width` bytes, those that are meant; their kinds are `kinds`.
     """
 
     def __init__(self, number: int, sort: str, what: str, patterns: list[Pattern], disposition: str) -> None:
@@ -114,12 +75,12 @@ class Stop:
         self.pid = ANY
         self.marks: frozenset[int] = frozenset()
         self.openings: list[Pattern] = []
-        self.quick: Callable[[Happening], bool] | None = None
-        self.test: Callable[[Happening], bool] | None = None
-        self.values: Callable[[Any, Happening], tuple[int, int]] | None = None  # what was, and is
+        self.quick: Callable[[LoggedEvent], bool] | None = None
+        self.test: Callable[[LoggedEvent], bool] | None = None
+        self.values: Callable[[Any, LoggedEvent], tuple[int, int]] | None = None  # what was, and is
         self.aim: Callable[[Any], None] | None = None
         self.follow: Callable[[Any], None] | None = None
-        self.find: Callable[[list[Happening], int], list[Happening]] | None = None
+        self.find: Callable[[list[LoggedEvent], int], list[LoggedEvent]] | None = None
         self.kinds: tuple[int, ...] = ()  # of the events that `find` tells
         self.action: Callable[[], None] | None = None
         self.complain: Callable[[str], None] = lambda text: None
@@ -132,27 +93,28 @@ class Stop:
         return f"{word[:1].upper()}{word[1:]} {self.number}"
 
     @property
-    def choosy(self) -> bool:
-        """Does it ask something of the events that its operations begin with?"""
+    def asks_openings(self) -> bool:
+        """Does it ask for more than a mark can tell?"""
         return self.pid != ANY or (self.condition is not None and self.condition.asks(self.openings))
 
     @property
     def rows(self) -> frozenset[int]:
-        """Rows of the program that are marked for it."""
-        return NO_ROWS if self.choosy else self.marks
+        """Rows of the program before whose operations it halts the machine."""
+        return NO_ROWS if self.asks_openings else self.marks
 
     @property
     def caught(self) -> list[Pattern]:
-        """The events that are caught for it."""
-        return self.patterns + self.openings if self.openings and self.choosy else self.patterns
+        """The events at which it may halt the machine."""
+        return self.patterns + self.openings if self.openings and self.asks_openings else self.patterns
 
     @property
-    def narrow(self) -> list[Pattern]:
-        """The same, with what the condition asks as far as they can ask it."""
+    def asked(self) -> list[Pattern]:
+        """`caught`, with the part of the condition that the stop table can ask."""
         if self.condition is None:
             return self.caught
-        turning = [pattern for pattern in self.caught if pattern.turns]
-        return turning + self.condition.narrow([pattern for pattern in self.caught if not pattern.turns])
+        retargeting = [pattern for pattern in self.caught if pattern.retargets]
+        others = [pattern for pattern in self.caught if not pattern.retargets]
+        return retargeting + self.condition.restrict(others)
 
     @property
     def by_event(self) -> bool:
@@ -164,22 +126,29 @@ class Stop:
             and (self.condition is None or self.condition.by_event)
         )
 
-    def true(self, row: Happening | None, pid: int, operations: int) -> bool:
-        """Does the condition hold?  One that cannot be computed does, and is told of, as GDB does."""
+    def condition_holds(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
+        """Does the condition hold at an event, or (None) at the start of an operation of a process?
+
+        As in GDB, one that cannot be computed holds, and the user is told why.
+        """
         if self.condition is None:
             return True
         try:
-            return self.condition.holds(row, pid, operations)
+            return self.condition.holds(event, pid, operations)
         except UserError as error:
             self.complain(f"Error in testing condition for breakpoint {self.number}:\n{error}")
             return True
 
-    def may_hold(self, row: Happening) -> bool:
+    def may_hold(self, event: LoggedEvent) -> bool:
         """Does it hold at an event, as far as that alone tells?"""
-        return self.condition is None or not self.condition.by_event or self.true(row, row.pid, row.operation)
+        return (
+            self.condition is None
+            or not self.condition.by_event
+            or self.condition_holds(event, event.pid, event.operation)
+        )
 
-    def crossed(self) -> bool:
-        """It holds: count that; does the machine halt?"""
+    def count_crossing(self) -> bool:
+        """Count that the machine came to where it holds; does it halt the machine now?"""
         self.hits += 1
         if self.ignore:
             self.ignore -= 1
@@ -230,12 +199,12 @@ class Stops:
         return stop
 
     def delete(self, stop: Stop) -> None:
-        """It is gone."""
+        """Remove a stop, unless it is removed already."""
         self.by_number.pop(stop.number, None)
 
     def aim(self, machine: Any) -> list[str]:
-        """Another machine takes the place of the one before; what is to be said of stops it has no place
-        for: they are disabled."""
+        """Another machine takes the place of the one before.  A stop for which there is no place on it is
+        disabled; a line to be shown of each such stop."""
         said = []
         for stop in self.by_number.values():
             if stop.aim is not None:
@@ -253,39 +222,53 @@ class Stops:
         """The stops that may halt the machine."""
         return [stop for stop in (*self.by_number.values(), self.signals) if stop.enabled]
 
-    def install(self, machine: Any, watch: bool, log: bool = False, again: bool = False) -> None:
-        """Write the stop rows and mask bytes, or none unless `watch`.
+    def install(self, machine: Any) -> None:
+        """Write the stop rows and mask bytes: the machine halts at the first event that matches a stop, and
+        the events that match are logged."""
+        patterns = self.patterns_for(machine)
+        machine.m.control[CONTROL_LOGGED] = 0
+        self.write_rows(machine, patterns, halting=True)
 
-        With `log` no row halts the machine, but those that turn.  Either way the events that match are
-        logged; what was is kept if they are installed `again`.
+    def install_log(self, machine: Any, again: bool = False) -> None:
+        """The same for a run in which stops do not halt the machine: events that match are logged.
+
+        Only those that retarget a stop halt it.  After such a one they are installed `again`, and the log
+        goes on.
         """
-        active = self.active if watch else []
+        patterns = self.patterns_for(machine)
+        if not again:
+            machine.m.control[CONTROL_LOGGED] = 0
+        for pattern in patterns:
+            if pattern.plain:  # every event of the kind matches: the mask alone logs them
+                machine.m.mask[pattern.kind] |= MASK_LOG
+        self.write_rows(machine, [pattern for pattern in patterns if not pattern.plain], halting=False)
+
+    def patterns_for(self, machine: Any) -> list[Pattern]:
+        """What the active stops ask of the stop table in the machine's present state."""
+        active = self.active
         for stop in active:
             if stop.follow is not None:
                 stop.follow(machine)
-        patterns = [pattern for stop in active for pattern in stop.narrow]
-        if log:  # what is asked nothing needs no row
-            for pattern in patterns:
-                if pattern.plain:
-                    machine.m.mask[pattern.kind] |= MASK_LOG
-            patterns = [pattern for pattern in patterns if not pattern.plain]
+        return [pattern for stop in active for pattern in stop.asked]
+
+    def write_rows(self, machine: Any, patterns: list[Pattern], halting: bool) -> None:
+        """Make patterns the rows of the stop table: each halts the machine if all are `halting` or it
+        retargets a stop."""
         if len(patterns) * STOP > len(machine.m.stop):
             machine.grow("stops", 2 * len(patterns))
         m = machine.m
         m.control[CONTROL_STOP] = 0
         m.control[CONTROL_HIT] = m.control[CONTROL_NUMBERED] = -1
-        if not again:
-            m.control[CONTROL_LOGGED] = 0
         for row, pattern in enumerate(sorted(patterns, key=lambda pattern: pattern.kind)):
             at = row * STOP
             m.mask[pattern.kind] |= MASK_STOPS
             m.stop[at + STOP_KIND], m.stop[at + STOP_PID] = pattern.kind, pattern.pid
             m.stop[at + STOP_CPU] = pattern.cpu
-            m.stop[at + STOP_ACTION] = ACTION_LOG if log and not pattern.turns else ACTION_STOP
+            m.stop[at + STOP_ACTION] = ACTION_STOP if halting or pattern.retargets else ACTION_LOG
             m.stop[at + STOP_VALUE] = 0 if pattern.low is None else pattern.which
             m.stop[at + STOP_LOW], m.stop[at + STOP_HIGH] = pattern.low or 0, pattern.high or 0
         m.control[CONTROL_STOPS] = len(patterns)
-        if watch and self.numbering:
+        if self.numbering:
             for kind in range(len(EVENTS)):
                 m.mask[kind] |= MASK_STOPS
 
@@ -296,32 +279,33 @@ class Stops:
             m.mask[event.kind] = 0
         m.control[CONTROL_STOPS] = 0
 
-    def matching(self, row: Happening) -> list[Stop]:
-        """The active stops that an event is one of, as far as it alone tells."""
+    def matching(self, event: LoggedEvent) -> list[Stop]:
+        """The active stops that an event may concern, as far as it alone tells."""
         return [
             stop
             for stop in self.active
-            if any(pattern.matches(row) for pattern in stop.caught)
-            and (stop.quick is None or stop.quick(row))
+            if any(pattern.matches(event) for pattern in stop.caught)
+            and (stop.quick is None or stop.quick(event))
         ]
 
-    def found(self, rows: list[Happening], width: int) -> list[list[Stop]]:
-        """For each event of a whole operation, which accesses `width` bytes, the active stops that it is
-        one of, as far as the events alone tell."""
-        meant = {stop: stop.find(rows, width) for stop in self.active if stop.find is not None}
+    def matching_each(self, events: list[LoggedEvent], width: int) -> list[list[Stop]]:
+        """As `matching`, for each of all events of an operation, which accesses `width` bytes: then `find` of
+        a stop can tell."""
+        chosen = {stop: stop.find(events, width) for stop in self.active if stop.find is not None}
         return [
-            [stop for stop in self.matching(row) if stop not in meant]
-            + [stop for stop, theirs in meant.items() if any(row is one for one in theirs)]
-            for row in rows
+            [stop for stop in self.matching(event) if stop not in chosen]
+            + [stop for stop, theirs in chosen.items() if any(event is other for other in theirs)]
+            for event in events
         ]
 
-    def concern(self, row: Happening) -> list[Stop]:
-        """The active stops at which an event may hold that was caught for one of them."""
-        matching = self.matching(row)
+    def matching_caught(self, event: LoggedEvent) -> list[Stop]:
+        """As `matching`, for an event that was logged without the others of its operation: a stop with `find`
+        may mean it, or another event of that operation."""
+        matching = self.matching(event)
         return [
             stop
             for stop in self.active
-            if (row.kind in (*stop.kinds, ENTRY_WRITE) if stop.find is not None else stop in matching)
+            if (event.kind in (*stop.kinds, ENTRY_WRITE) if stop.find is not None else stop in matching)
         ]
 
     def marked(self) -> set[int]:
@@ -332,52 +316,52 @@ class Stops:
         """The active stops that halt before an operation of a process."""
         return [stop for stop in self.active if row in stop.rows and stop.pid in (ANY, pid)]
 
-    def passes(self, rows: list[Happening]) -> bool:
-        """Does none of these events of one operation halt the machine, as far as they alone tell?
+    def passes(self, events: list[LoggedEvent]) -> bool:
+        """Does the machine go on after these events of one operation, as far as they alone tell?
 
-        Crossings that are ignored are counted then.
+        If so, the crossings of stops that are to ignore some are counted.
         """
         ignored: list[Stop] = []
-        for row in rows:
-            for stop in self.matching(row):
+        for event in events:
+            for stop in self.matching(event):
                 if not stop.by_event:
                     return False
-                if stop.true(row, row.pid, row.operation):
+                if stop.condition_holds(event, event.pid, event.operation):
                     ignored.append(stop)
-        return self.ignore(ignored)
+        return self.count_ignored(ignored)
 
     def passes_row(self, row: int, pid: int, operations: int) -> bool:
-        """The same of the stops before an operation."""
+        """As `passes`, for the stops that halt before an operation."""
         ignored = []
         for stop in self.at_row(row, pid):
             if stop.condition is not None and not stop.condition.by_event:
                 return False
-            if stop.true(None, pid, operations):
+            if stop.condition_holds(None, pid, operations):
                 ignored.append(stop)
-        return self.ignore(ignored)
+        return self.count_ignored(ignored)
 
     @staticmethod
-    def ignore(stops: list[Stop]) -> bool:
-        """Count a crossing of each, unless one of them is not to be ignored."""
+    def count_ignored(stops: list[Stop]) -> bool:
+        """Count a crossing for each of these, if each has that many to ignore; else False."""
         if any(stops.count(stop) > stop.ignore for stop in stops):
             return False
         for stop in stops:
-            stop.crossed()
+            stop.count_crossing()
         return True
 
-    def cross(self, stop: Stop, row: Happening) -> bool:
-        """The machine is at an event of a stop: does it halt here?  Counts the crossing."""
-        if stop.test is not None and not stop.test(row):
+    def halts_at(self, stop: Stop, event: LoggedEvent) -> bool:
+        """Does a stop halt the machine, which is at an event that matches it?  Counts the crossing."""
+        if stop.test is not None and not stop.test(event):
             return False
-        return stop.true(row, row.pid, row.operation) and self.halts(stop)
+        return stop.condition_holds(event, event.pid, event.operation) and self.count_crossing(stop)
 
-    def cross_row(self, stop: Stop, pid: int, operations: int) -> bool:
-        """The machine is before an operation of a stop: does it halt here?  Counts the crossing."""
-        return stop.true(None, pid, operations) and self.halts(stop)
+    def halts_before(self, stop: Stop, pid: int, operations: int) -> bool:
+        """Does a stop halt the machine before an operation that it marks?  Counts the crossing."""
+        return stop.condition_holds(None, pid, operations) and self.count_crossing(stop)
 
-    def halts(self, stop: Stop) -> bool:
-        """Count a crossing; a temporary stop is gone if it halts."""
-        if not stop.crossed():
+    def count_crossing(self, stop: Stop) -> bool:
+        """Count a crossing of a stop; does it halt the machine?  A temporary one is removed then."""
+        if not stop.count_crossing():
             return False
         if stop.disposition == DELETE:
             self.delete(stop)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.debugger.stops.breakpoints import FIRST
-from vmdbg.debugger.stops.stops import KEEP, Pattern
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.stops.stops import KEEP
 from vmdbg.hardware.walk import STEP_A, STEP_D
 from vmdbg.inspect.translate import page_of, walk_tables
 from vmdbg.kernel.scheduler import PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
@@ -14,7 +15,7 @@ from vmdbg.units import s64
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop, Stops
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
 
 WATCHPOINT, READS, ACCESSES = "watchpoint", "read watchpoint", "acc watchpoint"
@@ -39,25 +40,25 @@ def watch_entry(stops: Stops, what: str, address: int, disposition: str = KEEP) 
     ]
     stop = stops.add(WATCHPOINT, what, patterns, disposition)
 
-    def test(row: Happening) -> bool:
-        if row.kind == events.ENTRY_WRITE:
-            return row.b != row.c
-        return row.b == address
+    def test(event: LoggedEvent) -> bool:
+        if event.kind == events.ENTRY_WRITE:
+            return event.b != event.c
+        return event.b == address
 
     stop.quick, stop.values = test, entry_values
     return stop
 
 
-def entry_values(machine: Machine, row: Happening) -> tuple[int, int]:
+def entry_values(machine: Machine, event: LoggedEvent) -> tuple[int, int]:
     """What an entry was and is, at an event that changed it."""
-    if row.kind == events.ENTRY_WRITE:
-        return row.b, row.c
-    old = row.c
-    if row.a & STEP_D:
+    if event.kind == events.ENTRY_WRITE:
+        return event.b, event.c
+    old = event.c
+    if event.a & STEP_D:
         old = machine.k.cleaned(old)
-    if row.a & STEP_A:
+    if event.a & STEP_A:
         old = machine.k.aged(old)
-    return int(old), row.c
+    return int(old), event.c
 
 
 def watch_memory(stops: Stops, sort: str, what: str, pa: int, width: int, disposition: str = KEEP) -> Stop:
@@ -67,23 +68,23 @@ def watch_memory(stops: Stops, sort: str, what: str, pa: int, width: int, dispos
     """
     patterns = [Pattern(kind, low=pa - WIDEST + 1, high=pa + width - 1) for kind in TOUCHES[sort]]
     stop = stops.add(sort, what, patterns, disposition)
-    stop.quick = lambda row: sort != WATCHPOINT or bool(flipped(row, pa - row.a, width))
-    stop.values = lambda machine, row: values_at(machine, row, pa, width)
+    stop.quick = lambda event: sort != WATCHPOINT or bool(flipped(event, pa - event.a, width))
+    stop.values = lambda machine, event: values_at(machine, event, pa, width)
     return stop
 
 
-def flipped(row: Happening, offset: int, width: int) -> int:
+def flipped(event: LoggedEvent, offset: int, width: int) -> int:
     """The bits that a write changes of `width` bytes that begin `offset` bytes behind its first one."""
-    if row.kind != events.WRITE:
+    if event.kind != events.WRITE:
         return 0
-    changed, shift = (row.b ^ row.c) & ((1 << 64) - 1), 8 * offset
+    changed, shift = (event.b ^ event.c) & ((1 << 64) - 1), 8 * offset
     return (changed >> shift if shift >= 0 else changed << -shift) & ((1 << (8 * width)) - 1)
 
 
-def values_at(machine: Machine, row: Happening, pa: int, width: int) -> tuple[int, int]:
+def values_at(machine: Machine, event: LoggedEvent, pa: int, width: int) -> tuple[int, int]:
     """What `width` bytes at a physical address were before an access, and are after it."""
     now = sum((machine.k.load(machine.m, pa + at, 1) & 255) << (8 * at) for at in range(width))
-    return now ^ flipped(row, pa - row.a, width), now
+    return now ^ flipped(event, pa - event.a, width), now
 
 
 def watch_virtual(
@@ -98,32 +99,34 @@ def watch_virtual(
 
     def follow(machine: Machine) -> None:
         stop.patterns = []
-        row = pid * PROCESS
-        if row >= len(machine.m.process) or machine.m.process[row + PROCESS_STATE] not in LIVE:
+        process = pid * PROCESS
+        if process >= len(machine.m.process) or machine.m.process[process + PROCESS_STATE] not in LIVE:
             return
-        walk = walk_tables(machine, machine.m.process[row + PROCESS_ROOT], va)
+        walk = walk_tables(machine, machine.m.process[process + PROCESS_ROOT], va)
         stop.patterns = [
-            Pattern(events.ENTRY_WRITE, low=s64(step.address), turns=True) for step in walk.steps
+            Pattern(events.ENTRY_WRITE, low=s64(step.address), retargets=True) for step in walk.steps
         ]
         if walk.maps:
             page, size = page_of(machine, walk)
             pa = page + (va & (size - 1))
             stop.patterns += [Pattern(kind, pid, low=pa - WIDEST + 1, high=pa + width - 1) for kind in kinds]
 
-    def find(rows: list[Happening], bytes_accessed: int) -> list[Happening]:
+    def find(logged: list[LoggedEvent], bytes_accessed: int) -> list[LoggedEvent]:
         found, at = [], None
-        for row in rows:
-            if row.kind in FIRST:
-                at = row.a
-            elif row.kind in kinds and row.pid == pid and at is not None:
+        for event in logged:
+            if event.kind in FIRST:
+                at = event.a
+            elif event.kind in kinds and event.pid == pid and at is not None:
                 inside = at < va + width and va < at + bytes_accessed
-                if inside and (sort != WATCHPOINT or flipped(row, va - at, width)):
-                    places[row.operation, row.number] = row.a + va - at
-                    found.append(row)
+                if inside and (sort != WATCHPOINT or flipped(event, va - at, width)):
+                    places[event.operation, event.number] = event.a + va - at
+                    found.append(event)
         return found
 
     stop.follow, stop.find, stop.kinds = follow, find, kinds
-    stop.values = lambda machine, row: values_at(machine, row, places[row.operation, row.number], width)
+    stop.values = lambda machine, event: values_at(
+        machine, event, places[event.operation, event.number], width
+    )
     return stop
 
 
@@ -132,7 +135,7 @@ def watch_frame(stops: Stops, what: str, pfn: int, disposition: str = KEEP) -> S
     patterns = [Pattern(kind, low=pfn, high=pfn) for kind in FRAME_EVENTS]
     patterns += [Pattern(kind) for kind in SLOT_EVENTS]
     stop = stops.add(WATCHPOINT, what, patterns, disposition)
-    stop.quick = lambda row: row.kind in FRAME_EVENTS or row.b == pfn
+    stop.quick = lambda event: event.kind in FRAME_EVENTS or event.b == pfn
     return stop
 
 

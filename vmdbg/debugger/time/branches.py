@@ -1,93 +1,173 @@
-"""Branches: the past is changed by starting another history there; the one that was stays as it was."""
+"""Branches: to change the past is to start another history there; the one that was stays as it was."""
 
 from __future__ import annotations
 
+from vmdbg.debugger.time.checkpoints import Checkpoints
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.time.actions import Changing
-    from vmdbg.debugger.time.checkpoints import Checkpoints
-    from vmdbg.debugger.time.types import Action, Position
+    from vmdbg.debugger.time.types import Action, Position, Undone
+    from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
 
 MOST = 16  # branches that are kept; the oldest goes first
-COPIES = 8  # of the state that one keeps which the machine is not on
+COPIES = 8  # checkpoints that a branch keeps while the machine is on another one
 
 
 class Branch:
-    """One history.  It is `parent`'s up to `time`; its actions from number `inherited` on are its own.
+    """One history of a machine, as far as it is known: up to `end` operations executed.
 
-    The rest is the timeline's while the machine is on it, and kept here otherwise.
+    `checkpoints` are copies of the state on the way, and `searched` is one more: the state at the start of
+    the operation that was last searched for stops, with its time.  `actions` are the commands that changed
+    the machine, in order of time, and `undone` those that `redo` brings back.  `marks` are the positions of
+    checkpoints and bookmarks of the user by name.  Boot executed `booted` operations and left the machine as
+    `boot_end` has it (None: as it came out of the last of them).
+
+    The history is that of branch number `parent` (0: of none) up to `time`; of the actions the first
+    `inherited` are from there.
     """
 
-    KEPT = ("checkpoints", "actions", "undone", "marks", "end", "booted", "arranged")
-    __slots__ = (*KEPT, "inherited", "number", "parent", "time")
-    if TYPE_CHECKING:
-        checkpoints: Checkpoints
-        actions: list[Action]
-        marks: dict[str, Position]
-        end: int
-        booted: int
-        arranged: Snapshot | None
+    __slots__ = (
+        "actions", "boot_end", "booted", "checkpoints", "end", "inherited", "marks", "number", "parent",
+        "searched", "time", "undone",
+    )  # fmt: skip
 
-    def __init__(self, number: int, parent: int, time: int, inherited: int = 0) -> None:
-        self.number, self.parent, self.time, self.inherited = number, parent, time, inherited
+    def __init__(self, number: int, time: int, checkpoints: Checkpoints) -> None:
+        self.number, self.time, self.checkpoints = number, time, checkpoints
+        self.parent = self.inherited = 0
+        self.booted = self.end = time
+        self.boot_end: Snapshot | None = None
+        self.searched: tuple[int, Snapshot] | None = None
+        self.actions: list[Action] = []
+        self.undone: list[Undone] = []
+        self.marks: dict[str, Position] = {}
 
-    def take(self, line: Changing) -> None:
-        """Keep the history of a timeline."""
-        for name in self.KEPT:
-            setattr(self, name, getattr(line, name))
+    def parted(self, number: int, time: int) -> Branch:
+        """A new branch with the history of this one up to a time."""
+        new = Branch(number, time, self.checkpoints.copy())
+        new.booted, new.boot_end = self.booted, self.boot_end
+        new.actions, new.marks = self.actions, self.marks
+        new.parent = self.number
+        new.cut(time)
+        new.inherited = len(new.actions)
+        return new
 
-    def give(self, line: Changing) -> None:
-        """Let a timeline go on with this history; it is nowhere in particular."""
-        line.leave()
-        line.near = None
-        for name in self.KEPT:
-            setattr(line, name, getattr(self, name))
+    def cut(self, time: int) -> None:
+        """Forget everything after a time."""
+        if time < self.booted:
+            self.booted, self.boot_end = time, None  # this history is not the one that boot made
+        self.checkpoints.cut(time)
+        self.searched = None
+        self.marks = {name: position for name, position in self.marks.items() if position <= (time, 0)}
+        self.actions = [action for action in self.actions if action.time < time]
+        self.end = time
+
+    def note(self, time: int) -> None:
+        """The machine has come to a time: if that is further than ever, it is the end."""
+        if time > self.end:
+            self.end = time
+            self.undone.clear()
+
+    def add(self, action: Action) -> None:
+        """A command changed the machine at the end of this history, and belongs to it now."""
+        self.forget_copies(action.time)
+        self.actions.append(action)
+        self.end = action.time + 1
+        self.undone.clear()
+
+    def add_again(self, undone: Undone) -> None:
+        """Commands that were undone belong to this history again, with what came after them."""
+        self.forget_copies(undone.actions[0].time)
+        self.actions += undone.actions
+        self.end = undone.end
+
+    def forget_copies(self, time: int) -> None:
+        """What follows a time is another history than the machine may have been run on to beyond `end`."""
+        self.checkpoints.cut(time)
+        self.searched = None
+
+    def action_at(self, time: int) -> Action | None:
+        """The command that is the operation of that time; None if the machine executed that one."""
+        action = self.next_action(time)
+        return action if action is not None and action.time == time else None
+
+    def next_action(self, time: int) -> Action | None:
+        """The first command at or after a time."""
+        return next((action for action in self.actions if action.time >= time), None)
+
+    def nearest(self, time: int) -> Snapshot:
+        """The last known state at or before a time."""
+        known, snapshot = self.checkpoints.before(time)
+        if self.searched is not None and known < self.searched[0] <= time:
+            known, snapshot = self.searched
+        for action in self.actions:
+            if known <= action.time < time:
+                known, snapshot = action.time + 1, action.after
+        return snapshot
+
+    def finish_boot(self, machine: Machine, before: int) -> None:
+        """The machine ran on from time `before`: if it has come to the end of boot by that, it is put as boot
+        left it, with the pages swapped out that the configuration names."""
+        if self.boot_end is not None and before < self.booted == machine.operations:
+            machine.restore(self.boot_end)
 
 
 class Branches:
-    """All branches of a timeline by number; it is on `current`."""
+    """All branches of one machine by number; the machine is on `current`.
 
-    def __init__(self, time: int) -> None:
-        self.current = Branch(1, 0, time)
-        self.by_number = {1: self.current}
-        self.last = 1
+    `begin` is the time at which the record of them all begins; `last` is the highest number ever given.
+    """
 
-    def part(self, line: Changing, time: int, fresh: bool = False) -> Branch:
-        """Leave the history that there is behind; the timeline goes on from `time` in a new branch.
+    def __init__(self, first: Branch) -> None:
+        self.begin = first.time
+        self.current = first
+        self.by_number = {first.number: first}
+        self.last = first.number
 
-        A `fresh` one is nobody's change of the other: it has no parent.
+    @classmethod
+    def of_machine(cls, machine: Machine) -> Branches:
+        """The history that a machine has when it was just booted or loaded."""
+        now, here = machine.operations, machine.snapshot()
+        if machine.first is None:
+            return cls(Branch(1, now, Checkpoints(now, here)))
+        # What boot executed is past: the record begins before it.
+        branch = Branch(1, 0, Checkpoints(0, machine.first))
+        branch.checkpoints.add(now, here)
+        branch.booted = branch.end = now
+        branch.boot_end = here
+        return cls(branch)
+
+    def part(self, time: int, orphan: bool = False) -> Branch:
+        """Leave the current branch as it is, and go on from a time of it in a new one.
+
+        An `orphan` is not made to change the other one: it has no parent.
         """
         old = self.current
-        old.take(line)
         self.last += 1
-        inherited = [action for action in line.actions if action.time < time]
-        new = self.by_number[self.last] = Branch(self.last, 0 if fresh else old.number, time, len(inherited))
-        line.checkpoints = old.checkpoints.copy()
-        line.actions, line.undone, line.marks = inherited, [], dict(line.marks)
-        old.checkpoints.rest(COPIES)
+        new = self.by_number[self.last] = old.parted(self.last, time)
+        if orphan:
+            new.parent = 0
+        old.checkpoints.shrink(COPIES)
         self.current = new
-        line.cut(time)
         if len(self.by_number) > MOST:
             del self.by_number[min(number for number in self.by_number if number != old.number)]
         return new
 
-    def switch(self, line: Changing, number: int) -> None:
-        """Put the timeline on another branch; whoever calls goes to a place of it."""
-        self.current.take(line)
-        self.current.checkpoints.rest(COPIES)
+    def switch(self, number: int) -> None:
+        """Make another branch the current one.  The caller puts the machine to a time of it."""
+        self.current.checkpoints.shrink(COPIES)
         self.current = self.by_number[number]
-        self.current.give(line)
+        self.current.searched = None
 
-    def begun_by(self, line: Changing, time: int) -> bool:
-        """Did the action of that time begin the present branch, and is the one it came from still there?"""
-        own = line.actions[self.current.inherited :]
-        return (
-            self.current.parent in self.by_number and bool(own) and own[0].time == time == self.current.time
-        )
+    def begun_by(self, time: int) -> bool:
+        """Did the command of that time begin the current branch, and is the parent still there?"""
+        branch = self.current
+        own = branch.actions[branch.inherited :]
+        return branch.parent in self.by_number and bool(own) and own[0].time == time == branch.time
 
     def holding(self, mark: str) -> tuple[int, Position] | None:
-        """The branch, other than the present one, that has a checkpoint or bookmark; and its time."""
+        """The number of a branch, other than the current one, with a checkpoint or bookmark of that name, and
+        the position of it there; None if there is no such branch."""
         for branch in self.by_number.values():
             if branch is not self.current and mark in branch.marks:
                 return branch.number, branch.marks[mark]

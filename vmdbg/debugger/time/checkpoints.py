@@ -25,7 +25,7 @@ class Checkpoints:
         self.sizes = [0]  # bytes of each that the one before does not share
         self.spacing = SPACING
         self.budget = budget
-        self.rest_until = 0.0  # seconds of running before which there are no more
+        self.wait_until = 0.0  # seconds of running before which no more are taken
 
     def before(self, time: int) -> tuple[int, Snapshot]:
         """The nearest copy at or before a time."""
@@ -35,11 +35,11 @@ class Checkpoints:
     def wants(self, time: int, ran: float = math.inf) -> bool:
         """Is the nearest copy before `time` far enough away for another one, after so many seconds of
         running?"""
-        return ran >= self.rest_until and time - self.before(time)[0] >= self.spacing
+        return ran >= self.wait_until and time - self.before(time)[0] >= self.spacing
 
     def took(self, seconds: float, ran: float) -> None:
         """A copy took so long, after so many seconds of running: the next ones wait."""
-        self.rest_until = ran + SHARE * seconds
+        self.wait_until = ran + SHARE * seconds
 
     def add(self, time: int, snapshot: Snapshot) -> None:
         """Keep a copy, unless there is one of that time."""
@@ -66,8 +66,8 @@ class Checkpoints:
         other.spacing = self.spacing
         return other
 
-    def rest(self, most: int) -> None:
-        """Nobody goes on from here for now: keep at most so many copies."""
+    def shrink(self, most: int) -> None:
+        """Keep at most so many copies: the machine is on another branch for now."""
         while len(self.times) > max(2, most):
             self.thin()
 

@@ -1,4 +1,4 @@
-"""A run that does not end, where nobody is there to press Ctrl-C: what is said of it, and when."""
+"""A run without a limit that does not end: what is said of it where no user sits at the terminal."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SOON, LATE = 2.0, 10.0  # seconds after which a run is mentioned: in a loop with
 BOUNDS = 'bound it with "step N" or a stop, or end it with Ctrl-C.'
 
 
-class Watch:
-    """The clock of one command that runs the machine with no limit."""
+class RunClock:
+    """Knows for how long a command has run the machine without a limit."""
 
     def __init__(self) -> None:
         self._next = float("inf")
 
     def start(self, machine: Machine) -> None:
-        """The command begins."""
+        """A command begins to run the machine."""
         self._loop = endless_loop(machine)
         self._next = time.monotonic() + (SOON if self._loop else LATE)
 
     def remark(self, machine: Machine) -> str:
-        """What is to be said now; once a command, else nothing."""
+        """A line to show, when the command has run for long: once; else an empty string."""
         if time.monotonic() < self._next:
             return ""
         self._next = float("inf")

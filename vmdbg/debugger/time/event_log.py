@@ -1,10 +1,11 @@
-"""What happened: the rows of the machine's log, and which events are watched."""
+"""Events that happened: the rows of the machine's log, and which events go there."""
 
 from __future__ import annotations
 
 from vmdbg.state.events import EVENTS, KINDS, MASK_LOG, MASK_STOPS
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
+    CONTROL_EVENTS,
     CONTROL_LOGGED,
     CONTROL_NUMBERED,
     CONTROL_STOP_AT,
@@ -24,13 +25,18 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from vmdbg.machine.machine import Machine
     from vmdbg.state.events import Event
 
+    KeptLog: TypeAlias = tuple[bytes, list[int], bytes]  # mask, KEPT_WORDS, rows
 
-class Happening:
+
+KEPT_WORDS = (CONTROL_LOGGED, CONTROL_NUMBERED, CONTROL_EVENTS)
+
+
+class LoggedEvent:
     """One event: operation and number inside it, CPU, process, arguments (64-bit, signed)."""
 
     __slots__ = ("a", "b", "c", "cpu", "kind", "number", "operation", "pid")
@@ -42,7 +48,7 @@ class Happening:
         self.a, self.b, self.c = a, b, c
 
     @property
-    def event(self) -> Event:
+    def declaration(self) -> Event:
         """The declaration of its kind."""
         return EVENTS[self.kind]
 
@@ -62,6 +68,12 @@ def log_rows(m: Any) -> int:
     return len(m.log) // LOG
 
 
+def require_rows(machine: Machine, rows: int) -> None:
+    """Make the log hold at least so many rows."""
+    if log_rows(machine.m) < rows:
+        machine.grow("log", rows)
+
+
 def start_log(m: Any, stop_at: int = 0) -> None:
     """Number and log all events from here on, from an operation's start; leave it at one if asked."""
     for kind in range(KINDS):
@@ -78,12 +90,12 @@ def stop_log(m: Any) -> None:
     m.control[CONTROL_STOP_AT] = 0
 
 
-def read_log(m: Any) -> list[Happening]:
+def read_log(m: Any) -> list[LoggedEvent]:
     """What was logged since `start_log`, as far as the log could hold it."""
     log, found = m.log, []
     for row in range(0, min(m.control[CONTROL_LOGGED], log_rows(m)) * LOG, LOG):
         found.append(
-            Happening(
+            LoggedEvent(
                 log[row + LOG_KIND],
                 log[row + LOG_OPERATION],
                 log[row + LOG_EVENT],
@@ -102,17 +114,32 @@ def overflowed(m: Any) -> bool:
     return bool(m.control[CONTROL_LOGGED] > log_rows(m))
 
 
+def keep_log(m: Any) -> KeptLog:
+    """The log as it is, for `put_log`."""
+    used = min(m.control[CONTROL_LOGGED], log_rows(m)) * LOG
+    return bytes(m.mask), [m.control[word] for word in KEPT_WORDS], m.log[:used].tobytes()
+
+
+def put_log(m: Any, kept: KeptLog) -> None:
+    """Make the log what it was; it may have grown since."""
+    mask, words, rows = kept
+    m.mask[:] = mask
+    for word, value in zip(KEPT_WORDS, words, strict=True):
+        m.control[word] = value
+    m.log.cast("B")[: len(rows)] = rows
+
+
 def totals(m: Any) -> list[int]:
     """How often each kind of event happened so far."""
     return [sum(m.count[kind::KINDS]) for kind in range(len(EVENTS))]
 
 
-def amounts(before: list[int], after: list[int], rows: list[Happening]) -> dict[str, int]:
-    """Of how many things events told between two `totals`, by name of the event; `rows` are those events."""
+def amounts(before: list[int], after: list[int], logged: list[LoggedEvent]) -> dict[str, int]:
+    """Of how many things events told between two `totals`, by name of the event; these are `logged`."""
     found = {e.name: after[e.kind] - before[e.kind] for e in EVENTS if after[e.kind] != before[e.kind]}
-    for row in rows:
-        if row.event.amount:
-            found[row.name] += row.arguments[row.event.amount] - 1
+    for event in logged:
+        if event.declaration.amount:
+            found[event.name] += event.arguments[event.declaration.amount] - 1
     return found
 
 

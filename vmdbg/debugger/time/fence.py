@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.time.branches import Branches
+from vmdbg.debugger.time.branches import Branch, Branches
 from vmdbg.debugger.time.checkpoints import Checkpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from vmdbg.debugger.time.timeline import Timeline
 
 
@@ -19,42 +17,34 @@ class Fence:
     the end of the record, in a branch of its own if the machine had gone further before.
     """
 
-    KEPT = ("begin", "end", "actions", "undone", "marks", "checkpoints", "branches")
-
-    def __init__(self, line: Timeline) -> None:
-        with line.runner.interrupts:
-            line.settle()
-            line.note_end()
-        self.line, self.time = line, line.machine.operations
-        self.kept = self.present()
-        line.begin = line.end = self.time
-        line.actions, line.undone, line.marks, line.near = [], [], {}, None
-        line.checkpoints = Checkpoints(self.time, line.machine.snapshot())
-        line.branches = Branches(self.time)
-
-    def present(self) -> dict[str, Any]:
-        """The record of the timeline as it is."""
-        return {name: getattr(self.line, name) for name in self.KEPT}
+    def __init__(self, timeline: Timeline) -> None:
+        with timeline.runner.interrupts:
+            timeline.finish_operation()
+            timeline.note_end()
+        machine, self.timeline, self.behind = timeline.machine, timeline, timeline.branches
+        self.time = machine.operations
+        branch = Branch(1, self.time, Checkpoints(self.time, machine.snapshot()))
+        branch.booted, branch.boot_end = timeline.branch.booted, timeline.branch.boot_end
+        timeline.branches = Branches(branch)
 
     def remove(self, torn: bool = False) -> None:
         """Take it away.  `torn`: somebody broke off in the middle of an operation; the machine is then put
         to the end of what is known of it."""
-        line = self.line
+        timeline = self.timeline
         if torn:
-            with line.runner.interrupts:
-                line.end = max(line.end, line.checkpoints.times[-1])
-                line.travel(line.end)
-        new = self.present()
-        for name, value in self.kept.items():
-            setattr(line, name, value)
-        line.near = None
-        if new["end"] == self.time and not new["actions"]:
+            with timeline.runner.interrupts:
+                timeline.branch.end = max(timeline.end, timeline.branch.checkpoints.times[-1])
+                timeline.travel(timeline.end)
+        new, timeline.branches = timeline.branch, self.behind
+        if new.end == self.time and not new.actions:
             return
-        if line.end > self.time:
-            line.branches.part(line, self.time)
-        copies = new["checkpoints"]
+        if timeline.end > self.time:
+            timeline.branches.part(self.time)
+        branch = timeline.branch
+        branch.booted, branch.boot_end = new.booted, new.boot_end
+        copies = new.checkpoints
         for time, snapshot in zip(copies.times[1:], copies.snapshots[1:], strict=True):
-            line.checkpoints.add(time, snapshot)
-        line.actions += new["actions"]
-        line.undone = []
-        line.end = new["end"]
+            branch.checkpoints.add(time, snapshot)
+        branch.actions += new.actions
+        branch.undone = []
+        branch.end = new.end

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
+from vmdbg.inspect.context import current_pid
 from vmdbg.kernel.calls.processes import process_name
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LINE, OP_LOOP, OP_RANGED, OP_WIDTH
-from vmdbg.state.tables import (
-    CPU,
-    CPU_PID,
-    KERNEL_CPU,
-    KERNEL_READY_FIRST,
-    OP,
-    PROCESS,
-    PROCESS_DEPTH,
-    PROCESS_LOOP0,
-    PROCESS_PC,
-)
+from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE, OP_RANGED, OP_WIDTH, next_operation
+from vmdbg.programs.operations import call_text
+from vmdbg.state.tables import OP, PROCESS
 from vmdbg.units import format_address
 
 TYPE_CHECKING = False
@@ -38,37 +31,12 @@ class Place:
         self.file, self.line, self.source, self.operation = file, line, source, operation
 
 
-def current_process(machine: Machine) -> int:
-    """The process that executes the next operation; 0 if there is none."""
-    m = machine.m
-    cpus = machine.config["machine.cpus"]
-    for ahead in range(cpus):
-        cpu = (m.kernel[KERNEL_CPU] + ahead) % cpus
-        if m.cpu[cpu * CPU + CPU_PID]:
-            return int(m.cpu[cpu * CPU + CPU_PID])
-        if m.kernel[KERNEL_READY_FIRST]:
-            return int(m.kernel[KERNEL_READY_FIRST])
-    return 0
-
-
 def next_row(machine: Machine, pid: int) -> int:
-    """The row of a process's next operation, loop marks before it executed in thought."""
+    """The row in the program of a process's next operation; the machine does not change."""
     m, p = machine.m, pid * PROCESS
-    row, depth = m.process[p + PROCESS_PC], m.process[p + PROCESS_DEPTH]
-    left = [m.process[p + PROCESS_LOOP0 + level] for level in range(8)]
-    while (kind := m.op[row * OP] & OP_KIND) in (OP_LOOP, OP_END):
-        if kind == OP_LOOP:
-            left[depth] = m.op[row * OP + 1]
-            depth += 1
-            row += 1
-            continue
-        left[depth - 1] -= 1
-        if left[depth - 1] > 0:
-            row = m.op[row * OP + 1]
-        else:
-            depth -= 1
-            row += 1
-    return int(row)
+    # The scheduler executes the loop marks before it: here on a copy of the process.
+    copy = SimpleNamespace(op=m.op, process=m.process[p : p + PROCESS].tolist())
+    return int(next_operation(copy, 0))
 
 
 def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
@@ -78,8 +46,6 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
     kind = word & OP_KIND
     bits = machine.format.va_bits
     if kind >= OP_EXIT:
-        from vmdbg.programs.operations import call_text
-
         return call_text(m.op[row * OP : row * OP + OP], lambda va: format_address(va, bits))
     va = m.op[row * OP + 1]
     if word & OP_RANGED and pid:
@@ -93,7 +59,7 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
 
 def place(machine: Machine) -> Place | None:
     """Where the machine stands between two operations; None if no process can run."""
-    pid = current_process(machine)
+    pid = current_pid(machine)
     if not pid:
         return None
     row = next_row(machine, pid)

@@ -6,283 +6,178 @@ Whoever goes back comes to rest before the event that stops: going on from there
 from __future__ import annotations
 
 from vmdbg.debugger.stops.breakpoints import opening
-from vmdbg.debugger.stops.stops import Stops
 from vmdbg.debugger.time import event_log
-from vmdbg.debugger.time.location import current_process, next_row
-from vmdbg.debugger.time.timeline import MOST_CROSSINGS
-from vmdbg.debugger.time.types import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Arrival
-from vmdbg.errors import UserError
+from vmdbg.debugger.time.forward import access_width, next_crossing, stops_before_next
+from vmdbg.debugger.time.logged_run import run_logged, too_long
+from vmdbg.debugger.time.types import AT_BEGIN, AT_INTERRUPT, AT_LIMIT, AT_STOP, Arrival, Crossing
+from vmdbg.inspect.context import current_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Iterator, Sequence
 
-    from vmdbg.debugger.stops.stops import Pattern, Stop
-    from vmdbg.debugger.time.event_log import Happening
-    from vmdbg.debugger.time.location import Place
+    from vmdbg.debugger.stops.stops import Stop
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.timeline import Timeline
-    from vmdbg.debugger.time.types import Crossing
-    from vmdbg.machine.machine import Machine
 
 LOG_ROWS = 1 << 15  # matches that are looked through at a time
 WINDOW = 512  # operations that are looked through at a time
 
 
-def back_events(line: Timeline, count: int) -> Arrival:
+def back_events(timeline: Timeline, count: int) -> Arrival:
     """Go back by `count` events."""
-    with line.runner.interrupts as interrupts:
+    with timeline.runner.interrupts as interrupts:
         while count > 0:
             if interrupts.take():
                 return Arrival(AT_INTERRUPT)
-            time, events = line.position
+            time, events = timeline.position
             if events:
-                step = min(count, events)
-                line.go(time, events - step)
-                count -= step
+                some = min(count, events)
+                timeline.go(time, events - some)
+                count -= some
                 continue
-            if time == line.begin:
+            if time == timeline.begin:
                 return Arrival(AT_BEGIN)
-            line.go(time - 1)
-            if line.action_at(time - 1) is not None:
+            timeline.go(time - 1)
+            if timeline.branch.action_at(time - 1) is not None:
                 continue
-            rows = line.operation_events()
-            if rows:
-                line.enter(rows[-1].number)
+            logged = timeline.operation_events()
+            if logged:
+                timeline.cursor.enter(logged[-1].number)
     return Arrival(AT_LIMIT)
 
 
-def starts(line: Timeline, first: int, last: int) -> list[tuple[int, int]]:
-    """Process and row of each operation from `first` up to `last`, where the machine then stands.
+def crossings(timeline: Timeline, first: int, last: int) -> list[Crossing]:
+    """The operations from time `first` up to `last`, where the machine then stands.
 
     An acting command counts as an operation of process 0.
     """
     found = []
-    line.travel(first)
-    while line.machine.operations < last:
-        if line.action_at(line.machine.operations) is not None:
-            found.append((0, 0))
-        else:
-            pid = current_process(line.machine)
-            found.append((pid, next_row(line.machine, pid) if pid else 0))
-        if line.advance(line.machine.operations + 1, hurry=True) != AT_LIMIT:
+    timeline.travel(first)
+    machine = timeline.machine
+    while machine.operations < last:
+        acts = timeline.branch.action_at(machine.operations) is not None
+        found.append(Crossing(machine.operations, 0, 0) if acts else next_crossing(machine))
+        if timeline.run_to(machine.operations + 1, interruptible=False) != AT_LIMIT:
             break
     return found
 
 
-def back_operations(line: Timeline, count: int, over: bool = False) -> Arrival:
+def crossings_back(timeline: Timeline) -> Iterator[Crossing]:
+    """The operations before this time, the last one first, until Ctrl-C; the machine then stands anywhere."""
+    end = timeline.machine.operations
+    while end > timeline.begin and not timeline.runner.interrupts.came:
+        first = max(timeline.begin, end - WINDOW)
+        yield from reversed(crossings(timeline, first, end))
+        end = first
+
+
+def back_operations(timeline: Timeline, count: int, over: bool = False) -> Arrival:
     """Go back by `count` operations of the current process; inside one, to its start first.
 
-    With `over` a range of accesses counts as one.
+    With `over` a range of accesses counts as one.  At Ctrl-C the machine has gone back a part of the way.
     """
-    with line.runner.interrupts as interrupts:
-        if line.inside and count > 0:
-            line.go(line.machine.operations)
+    with timeline.runner.interrupts as interrupts:
+        if timeline.inside and count > 0:
+            timeline.go(timeline.machine.operations)
             count -= 1
-        pid = current_process(line.machine)
-        landing = end = line.machine.operations
-        group = -1
-        while end > line.begin and (count > 0 or group >= 0) and not interrupts.came:
-            first = max(line.begin, end - WINDOW)
-            for place, (owner, row) in reversed(list(enumerate(starts(line, first, end), first))):
-                if pid and owner not in (pid, 0):
-                    continue
-                if group < 0 or row != group:
-                    if count == 0:
-                        group = -1
-                        break
-                    count -= 1
-                    group = row if over else -1
-                landing = place
-                if count == 0 and not over:
-                    break
-            else:
-                end = first
+        pid = current_pid(timeline.machine)
+        landing = timeline.machine.operations
+        group = -1  # with `over`: the row of the range that the machine goes back through
+        for crossing in crossings_back(timeline) if count > 0 else ():
+            if pid and crossing.pid not in (pid, 0):
                 continue
-            break
-        line.travel(landing if count == 0 else line.begin)
+            if group < 0 or crossing.row != group:
+                if count == 0:
+                    break
+                count -= 1
+                group = crossing.row if over else -1
+            landing = crossing.operation
+            if count == 0 and not over:
+                break
+        timeline.travel(landing if count == 0 or interrupts.came else timeline.begin)
         return Arrival(AT_INTERRUPT if interrupts.take() else AT_BEGIN if count else AT_LIMIT)
 
 
-def back_to_stop(line: Timeline) -> Arrival:
+def back_to_stop(timeline: Timeline) -> Arrival:
     """Go back to before the last event at which a stop holds, or to the beginning."""
-    with line.runner.interrupts:
-        line.runner.begin()
-        moment = line.moment()
-        time, events = line.position
+    with timeline.runner.interrupts:
+        timeline.runner.begin()
+        moment = timeline.cursor.moment()
+        time, events = timeline.position
         if events:
-            told = line.halted_by()
-            line.go(time)
-            found = last_match(line, time, line.operation_events(), events, told)
+            # Those that halted the machine at this event do not hold for it again.
+            halted = timeline.halted
+            excluded = halted[1] if halted is not None and halted[0] == (time, events) else []
+            timeline.go(time)
+            found = last_match(timeline, timeline.operation_events(), events, excluded)
             if found is not None:
                 return found
         last = time
-        while last > line.begin:
-            first = line.checkpoints.before(last - 1)[0]
-            times = matches(line, first, last)
+        while last > timeline.begin:
+            first = timeline.branch.checkpoints.before(last - 1)[0]
+            times = matches(timeline, first, last)
             while times is None:  # more than the log can hold: in the later half there are fewer
                 first += (last - first + 1) // 2
-                times = matches(line, first, last)
-            if line.machine.operations < last:
-                line.put(moment)
+                times = matches(timeline, first, last)
+            if timeline.machine.operations < last:
+                timeline.cursor.return_to(moment)
                 return Arrival(AT_INTERRUPT)
             for operation in sorted(times, reverse=True):
-                line.travel(operation)
-                found = last_match(line, operation, line.operation_events())
+                timeline.travel(operation)
+                found = last_match(timeline, timeline.operation_events())
                 if found is not None:
                     return found
             last = first
-        line.travel(line.begin)
+        timeline.travel(timeline.begin)
         return Arrival(AT_BEGIN)
 
 
-def matches(line: Timeline, first: int, last: int) -> set[int] | None:
+def matches(timeline: Timeline, first: int, last: int) -> set[int] | None:
     """The operations from `first` up to `last` at which stops may hold; the machine is at `last`, or was
     interrupted.  None if they are more than the log can hold.
     """
-    if event_log.log_rows(line.machine.m) < LOG_ROWS:
-        line.machine.grow("log", LOG_ROWS)
-    line.travel(first)
-    crossings: list[Crossing] = []
-    line.advance(last, log=crossings)
-    m, stops = line.machine.m, line.stops
-    if last - first > 1 and (event_log.overflowed(m) or len(crossings) > MOST_CROSSINGS):
+    machine, stops = timeline.machine, timeline.stops
+    event_log.require_rows(machine, LOG_ROWS)
+    timeline.travel(first)
+    crossed: list[Crossing] = []
+    run_logged(timeline, last, crossed)
+    if last - first > 1 and too_long(machine, crossed):
         return None
-    found = {crossing.operation for crossing in crossings if stops.at_row(crossing.row, crossing.pid)}
-    for row in event_log.read_log(m):
-        if any(stop.may_hold(row) for stop in stops.concern(row)):
-            found.add(row.operation)
+    found = {crossing.operation for crossing in crossed if stops.at_row(crossing.row, crossing.pid)}
+    for event in event_log.read_log(machine.m):
+        if any(stop.may_hold(event) for stop in stops.matching_caught(event)):
+            found.add(event.operation)
     return found
 
 
 def last_match(
-    line: Timeline, time: int, rows: list[Happening], end: int | None = None, told: Sequence[Stop] = ()
+    timeline: Timeline, logged: list[LoggedEvent], end: int | None = None, excluded: Sequence[Stop] = ()
 ) -> Arrival | None:
-    """From the start of operation `time`: stand before the last of its events, up to the `end`-th, at which
-    a stop holds, or at its start if one holds there.  For the `end`-th those that are `told` do not."""
-    first = opening(rows)
-    moment = line.moment()
-    line.to_base()
-    found = line.stops.found(rows, line.access_width())
-    line.put(moment)
-    for row, held in reversed(list(zip(rows, found, strict=True))[:end]):
-        stops = [stop for stop in held if row is first or not stop.before]
-        if row.number == end:
-            stops = [stop for stop in stops if stop not in told]
-        if not any(stop.may_hold(row) for stop in stops):
+    """From the start of an operation with these events: stand before the last of them, up to the `end`-th, at
+    which a stop holds, or at the operation's start if one holds there.  Then None if none holds.
+
+    For the `end`-th event those that are `excluded` do not hold.
+    """
+    machine, stops, time = timeline.machine, timeline.stops, timeline.machine.operations
+    first = opening(logged)
+    found = stops.matching_each(logged, access_width(machine))
+    for event, matching in reversed(list(zip(logged, found, strict=True))[:end]):
+        asked = [stop for stop in matching if event is first or not stop.before]
+        if event.number == end:
+            asked = [stop for stop in asked if stop not in excluded]
+        if not any(stop.may_hold(event) for stop in asked):
             continue
-        line.go(time, row.number)
-        crossed = [stop for stop in stops if stop.action is None and line.stops.cross(stop, row)]
-        if crossed:
-            arrival = Arrival.at(line.machine, crossed, row)
+        timeline.go(time, event.number)
+        held = [stop for stop in asked if stop.action is None and stops.halts_at(stop, event)]
+        if held:
+            arrival = Arrival.at(machine, held, event)
             arrival.back = True
-            before = all(stop.before for stop in crossed)
-            line.go(time, 0 if before else row.number - 1)
+            before = all(stop.before for stop in held)
+            timeline.go(time, 0 if before else event.number - 1)
             if before:
-                arrival.stops = [*line.cross_row(), *crossed]
+                arrival.stops = [*stops_before_next(timeline), *held]
             return arrival
-    line.go(time)
-    crossed = line.cross_row()
-    return Arrival(AT_STOP, crossed) if crossed else None
-
-
-def visit(line: Timeline, operations: int, events: int, look: Callable[[Machine], Any]) -> Any:
-    """What `look(machine)` says at a position of the record; the machine stays where it is.
-
-    UserError if there is no such position.
-    """
-    moment, end = line.moment(), line.end
-    try:
-        if line.position != (operations, events):
-            line.go(operations, events)
-        return look(line.machine)
-    finally:
-        line.put(moment)
-        line.end = end
-
-
-def visit_branch(
-    line: Timeline, number: int, place: tuple[int, int] | None, look: Callable[[Machine], Any]
-) -> Any:
-    """What `look(machine)` says at a position of a branch, by default its end; the machine stays where it is.
-
-    UserError if there is no such branch, or no such position of it.
-    """
-    if number not in line.branches.by_number:
-        raise UserError(f"No branch number {number}.")
-    moment, before = line.moment(), line.branches.current.number
-    try:
-        if number != before:
-            line.branches.switch(line, number)
-            line.travel(line.end)
-        there = place or (line.end, 0)
-        if there[0] > line.end:
-            raise UserError(f"Branch {number} goes from {line.begin}:0 to {line.end}:0.")
-        return visit(line, *there, look)
-    finally:
-        if number != before:
-            line.branches.switch(line, before)
-            line.put(moment)
-
-
-def find_back(
-    line: Timeline,
-    patterns: list[Pattern],
-    find: Callable[[list[Happening], int], list[Happening]] | None = None,
-) -> tuple[Happening | None, Place | None, str]:
-    """The last event before now that is one of the patterns; the machine stays where it is.
-
-    With it the place of its operation, or None and the name of the command whose operation it was.  `find`
-    tells of the events of an operation, and the bytes that it accesses, which are meant.
-    """
-    stops, moment, end = line.stops, line.moment(), line.end
-    now, name = line.position, ""
-    line.stops = Stops()
-    line.stops.signals.enabled = False
-    stop = line.stops.add("search", "", patterns)
-    if find is not None:
-        stop.find, stop.kinds = find, tuple(pattern.kind for pattern in patterns)
-    try:
-        arrival = back_to_stop(line)
-        row, place = arrival.happening, line.place if arrival.kind == AT_STOP else None
-    finally:
-        line.stops = stops
-        line.put(moment)
-        line.end = end
-    for action in line.actions:
-        if action.time < now.operations and (row is None or action.time > row.operation):
-            events = action.happenings if find is None else find(action.happenings, 1)
-            for event in events:
-                if any(pattern.matches(event) for pattern in patterns):
-                    row, place, name = event, None, action.name
-    return row, place, name
-
-
-def record(
-    line: Timeline, first: int, last: int, reach: int | None = None
-) -> list[tuple[int, str, list[Happening]]]:
-    """Time, text and events of each operation from `first` up to `last`; the machine stays where it is.
-
-    UserError if the record, which may be taken to reach further than its end, does not reach so far.
-    """
-    from vmdbg.debugger.time.location import operation_text
-
-    if not line.begin <= first <= last <= (line.end if reach is None else reach):
-        raise UserError(f"The record goes from {line.begin}:0 to {line.end}:0.")
-    found: list[tuple[int, str, list[Happening]]] = []
-    with line.runner.interrupts as interrupts:
-        moment = line.moment()
-        line.travel(min(first, line.end))
-        while (time := line.machine.operations) < last and not interrupts.came:
-            action = line.action_at(time)
-            if action is not None:
-                found.append((time, action.name, action.happenings))
-                line.machine.restore(action.after)
-                continue
-            pid = current_process(line.machine)
-            if not pid:
-                break
-            text = operation_text(line.machine, next_row(line.machine, pid), pid)
-            found.append((time, text, line.whole()))
-        line.put(moment)
-    return found
+    timeline.go(time)
+    before_next = stops_before_next(timeline)
+    return Arrival(AT_STOP, before_next) if before_next else None

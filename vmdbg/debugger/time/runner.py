@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from vmdbg import progress
 from vmdbg.errors import UserError
+from vmdbg.machine import op_breakpoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +26,10 @@ FOREVER = 1 << 62  # more operations than any run has
 
 
 class Interrupts:
-    """While it is entered Ctrl-C is noted instead of tearing the machine apart.
+    """While it is entered, Ctrl-C is noted instead of raised in the middle of a change of the machine.
 
-    A Ctrl-C that nobody `take`s is raised at the end, when the machine is whole; `at_end` is called there.
+    At its end, when the machine is whole, `at_end` is called, and a Ctrl-C that was not taken is raised.  It
+    may be entered again inside: its end is that of the outermost block.
     """
 
     def __init__(self, at_end: Callable[[], None] = lambda: None) -> None:
@@ -38,12 +41,10 @@ class Interrupts:
     def __enter__(self) -> Self:
         self._depth += 1
         if self._depth == 1:
-            import signal
-
             self.came = False
             try:
                 self._before = signal.signal(signal.SIGINT, self._note)
-            except ValueError:  # not in the main thread: nobody presses Ctrl-C here
+            except ValueError:  # only the main thread gets Ctrl-C
                 self._before = None
         return self
 
@@ -52,8 +53,6 @@ class Interrupts:
         if self._depth == 0:
             self._at_end()
         if self._depth == 0 and self._before is not None:
-            import signal
-
             signal.signal(signal.SIGINT, self._before)
             if self.take() and kind is None:
                 raise KeyboardInterrupt
@@ -67,7 +66,7 @@ class Interrupts:
         return self._depth > 0
 
     def take(self) -> bool:
-        """Was Ctrl-C pressed since the last question?"""
+        """Was Ctrl-C pressed?  It is then taken: not raised at the end."""
         came, self.came = self.came, False
         return came
 
@@ -92,7 +91,7 @@ class Runner:
         self._done = 0  # operations that it executed
         self._build: Build | None = None  # of the full code that is awaited
         self._given_up = False
-        self._told = ""  # why the cache is not used
+        self._said = ""  # why the cache is not used, as far as that was told
 
     def begin(self) -> None:
         """A command starts to run the machine.  UserError if it is to run compiled and cannot."""
@@ -102,6 +101,7 @@ class Runner:
 
     def compile_now(self) -> None:
         """Have full code before going on.  UserError if this Python cannot."""
+        # Here, for the compiler's modules take longer to import than most sessions run.
         from vmdbg.engine import native
         from vmdbg.engine.language import NotHotError
         from vmdbg.engine.sources import SourceError
@@ -147,7 +147,17 @@ class Runner:
                 self.look_for_code()
         return reason
 
-    # -- what a person sees meanwhile
+    def slice_to_mark(self, limit: int, marked: set[int]) -> int:
+        """As `slice`, or to before an operation of these rows of the program: then CONTROL_STOP is -1."""
+        if not marked:
+            return self.slice(limit)
+        op_breakpoints.put(self.machine, marked)
+        try:
+            return self.slice(limit)
+        finally:
+            op_breakpoints.take(self.machine)
+
+    # -- what the user sees meanwhile
 
     def show(self, executed: int, limit: int) -> None:
         """So many operations were executed on the way to `limit`."""
@@ -168,7 +178,7 @@ class Runner:
         return None if limit >= FOREVER else max(0, limit - self.machine.operations)
 
     def rest(self) -> None:
-        """The command is over, or waits for a person."""
+        """The command has ended, or waits for the user."""
         progress.clear()
         self._task, self._done = None, 0
 
@@ -176,6 +186,7 @@ class Runner:
 
     def look_for_code(self) -> None:
         """The run is long: take full code from the cache, or make quick code and let full code be made."""
+        # Here, for the compiler's modules take longer to import than most sessions run.
         from vmdbg.engine import native
         from vmdbg.engine.language import NotHotError
         from vmdbg.engine.sources import SourceError
@@ -206,8 +217,8 @@ class Runner:
 
     def say_trouble(self, build: Build) -> None:
         """Tell why the cache is not used, once, to who wants to know."""
-        if self.verbose and build.trouble and build.trouble != self._told:
-            self._told = build.trouble
+        if self.verbose and build.trouble and build.trouble != self._said:
+            self._said = build.trouble
             self.tell(build.trouble)
 
     def close(self) -> None:

@@ -7,7 +7,8 @@ from collections import namedtuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.ended import Ended
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
 
@@ -20,7 +21,7 @@ AT_BEGIN = "begin"  # going back: the record begins here
 
 
 class Position(namedtuple("Position", "operations events")):
-    """Operations executed : events inside the current one."""
+    """A position of the machine: operations executed, and events inside the current one; `12:4` as text."""
 
     __slots__ = ()
 
@@ -29,71 +30,69 @@ class Position(namedtuple("Position", "operations events")):
 
 
 class Crossing(namedtuple("Crossing", "operation row pid")):
-    """An operation before which a stop may halt: its time, its row in the program, its process."""
+    """An operation that the machine comes to: its time, its row in the program, its process (0: none)."""
 
     __slots__ = ()
 
 
 class Action:
-    """A change made by a command: one operation of the timeline.
+    """A change made by a command: one operation of the timeline, at `time`.
 
-    `changes` are numbers of events by name; `finished`: an operation had to be finished before it;
-    `branch`: the number of the branch that it began, or 0; `line`: the command that does it again.
+    `before` and `after` are the states around it, `events` what it told, `changes` the amounts by name of the
+    event.  `finished`: the operation in which the machine stood was finished first.  `branch`: the number of
+    the branch that it began, or 0.  `command`: the command line that does it again.
     """
 
-    __slots__ = ("after", "before", "branch", "changes", "finished", "happenings", "line", "name", "time")
+    __slots__ = ("after", "before", "branch", "changes", "command", "events", "finished", "name", "time")
 
     def __init__(self, name: str, time: int, before: Snapshot) -> None:
-        self.name = self.line = name
+        self.name = self.command = name
         self.time = time
         self.before = self.after = before
-        self.happenings: list[Happening] = []
+        self.events: list[LoggedEvent] = []
         self.changes: dict[str, int] = {}
         self.finished = False
         self.branch = 0
 
 
-class Ended:
-    """A process that ended: `status` is its exit status, or 128 + the signal that killed it.
+class Arrival:
+    """Why the machine halted.
 
-    `cause` says more of a kill: CAUSE_LIMIT, of `limit` frames, or CAUSE_MEMORY, for its `score`.
+    `kind` is an AT_ constant.  With AT_STOP `stops` are the stops that halted it and `event` is the event at
+    which they did; None: they halted it before an operation.  `ended` are the processes that ended meanwhile.
     """
 
-    __slots__ = ("cause", "limit", "name", "pid", "score", "status")
-
-    def __init__(
-        self, pid: int, name: str, status: int, cause: int = 0, limit: int = 0, score: int = 0
-    ) -> None:
-        self.pid, self.name, self.status = pid, name, status
-        self.cause, self.limit, self.score = cause, limit, score
-
-
-class Arrival:
-    """Why the machine came to a halt: an AT_ constant; `stops` with the event that they stopped at."""
-
-    __slots__ = ("back", "ended", "happening", "kind", "stops", "values")
+    __slots__ = ("back", "ended", "event", "kind", "stops", "values")
 
     def __init__(
         self,
         kind: str,
         stops: list[Stop] | None = None,
-        happening: Happening | None = None,
+        event: LoggedEvent | None = None,
         ended: list[Ended] | None = None,
     ) -> None:
-        self.kind, self.stops, self.happening, self.ended = kind, stops or [], happening, ended or []
-        self.back = False  # was the machine going back?
-        self.values: dict[int, tuple[int, int]] = {}  # of watchpoints by number: what was, and is
+        self.kind, self.stops, self.event, self.ended = kind, stops or [], event, ended or []
+        self.back = False  # did the machine go back in time?
+        self.values: dict[
+            int, tuple[int, int]
+        ] = {}  # by number of a watchpoint: the old value and the new one
 
     @classmethod
-    def at(cls, machine: Machine, stops: list[Stop], row: Happening) -> Arrival:
-        """The machine is at the event at which stops hold."""
-        arrival = cls(AT_STOP, stops, row)
-        arrival.values = {stop.number: stop.values(machine, row) for stop in stops if stop.values is not None}
+    def at(cls, machine: Machine, stops: list[Stop], event: LoggedEvent) -> Arrival:
+        """The arrival at an event at which stops hold: the machine stands there."""
+        arrival = cls(AT_STOP, stops, event)
+        arrival.values = {
+            stop.number: stop.values(machine, event) for stop in stops if stop.values is not None
+        }
         return arrival
 
 
 class Moment:
-    """A state, and the number of the event that the machine goes on to from there."""
+    """A position with what is needed to come back to it.
+
+    `snapshot` is the state between two operations; `events` is the number of the event inside the operation
+    that is next there, 0 for none.
+    """
 
     __slots__ = ("events", "snapshot")
 
@@ -102,9 +101,9 @@ class Moment:
 
 
 class Undone:
-    """Acting commands that were undone, the first of them by name, and where the machine was.
+    """What one `undo` took away: commands, the end that the record had, and where the machine stood.
 
-    `branch`: they are still there, on that branch.
+    `branch`: the number of the branch that still has them; 0: only this has.
     """
 
     __slots__ = ("actions", "branch", "end", "moment")

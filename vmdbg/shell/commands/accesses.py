@@ -97,7 +97,7 @@ def perform(
     if dry:
         return done, action, before, after
     if done.killed:
-        signal = signal_of(action.happenings)
+        signal = signal_of(action.events)
         by = f" by {signal_text(signal)}" if signal is not None else ", because memory is full"
         if not session.query(f"Process {done.pid} will be killed{by}.  Go on? "):
             raise UserError("Not confirmed.")
@@ -128,7 +128,7 @@ def fault_command(session: Session, args: Args) -> object:
     machine = session.machine
     name = f"fault {session.notation.va(args.address)} {args.access}"
     done, action, before, after = perform(session, name, args.address, args.access, dry=args.n, keep=True)
-    rows = action.happenings
+    rows = action.events
     table = EventTable(machine, rows)
     return Document(
         lambda: {
@@ -147,7 +147,7 @@ def fault_lines(
     session: Session, dry: bool, done: Accessed, action: Action, before: Any, after: Any
 ) -> Iterator[Line]:
     """The text of `fault`."""
-    machine, rows = session.machine, action.happenings
+    machine, rows = session.machine, action.events
     yield from finished_lines(action)
     signal = signal_of(rows)
     if dry and done.refused:
@@ -211,14 +211,14 @@ def accessed(session: Session, va: int, how: str, width: int, value: int) -> Ite
     done, action, before, _ = perform(session, text, va, how, width, s64(value))
     yield from (str(line) for line in finished_lines(action))
     if done.refused:
-        yield from (str(line) for line in kill_lines(machine, action.happenings, done, before))
+        yield from (str(line) for line in kill_lines(machine, action.events, done, before))
     else:
         digits, mask = 2 * width, (1 << (8 * width)) - 1
         shown = f"0x{done.value & mask:0{digits}x}"
         if how == "w":
             shown += f" -> 0x{value & mask:0{digits}x}"
-        cost = Teller(machine).total(action.happenings)
-        yield f"{show(va)}: {shown}  ({how_served(action.happenings)}, {cost} cycles)"
+        cost = Teller(machine).total(action.events)
+        yield f"{show(va)}: {shown}  ({how_served(action.events)}, {cost} cycles)"
     yield changed(session, action)
 
 
@@ -263,7 +263,7 @@ def swapout_command(session: Session, args: Args) -> object:
         _, action = timeline.act(name, lambda machine: swap_out(machine, pid, args.address))
     return [
         *finished_lines(action),
-        *moved_lines(timeline.machine, action.happenings),
+        *moved_lines(timeline.machine, action.events),
         *rest,
         changed(session, action),
     ]
@@ -292,7 +292,7 @@ def swapin_command(session: Session, args: Args) -> object:
     _, action = timeline.act(name, lambda machine: swap_in(machine, pid, args.address))
     return [
         *finished_lines(action),
-        *moved_lines(timeline.machine, action.happenings),
+        *moved_lines(timeline.machine, action.events),
         changed(session, action),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.debugger.stops.breakpoints import break_address, break_line
 from vmdbg.debugger.stops.stops import Stops
+from vmdbg.debugger.time.forward import forward, landed
 from vmdbg.errors import UserError
 from vmdbg.kernel.scheduler import OP_LINE
 from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command
@@ -202,7 +203,7 @@ def until_command(session: Session, args: Args) -> object:
         try:
             run_to(session, str(place.line + 1))
         except UserError:
-            show_arrival(session, timeline.landed(timeline.forward()))
+            show_arrival(session, landed(timeline, forward(timeline)))
     return None
 
 
@@ -232,7 +233,7 @@ def run_to(session: Session, text: str) -> None:
     stop.number = 0
     stops.by_number[0] = stop
     try:
-        arrival = timeline.forward()
+        arrival = forward(timeline)
     finally:
         stops.by_number.pop(0, None)
     show_arrival(session, arrival)

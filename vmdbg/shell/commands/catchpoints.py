@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.stops.stops import CATCHPOINT, DELETE, Pattern
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.stops.stops import CATCHPOINT, DELETE
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command
 from vmdbg.shell.commands.stops import CONDITION_HELP, declared, options_of, split_condition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vmdbg.debugger.time.reverse import visit, visit_branch
+from vmdbg.debugger.time.questions import visit, visit_branch
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import check_root
 from vmdbg.machine.file import load_machine

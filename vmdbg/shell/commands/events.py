@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.debugger.stops.conditions import Condition
-from vmdbg.debugger.stops.stops import Pattern
-from vmdbg.debugger.time.reverse import visit
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.questions import visit
 from vmdbg.debugger.time.search import frame_patterns, page_history, scan, slot_patterns
 from vmdbg.errors import UserError
 from vmdbg.shell.command import PURE, Argument, Option, command
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
 
@@ -75,9 +75,9 @@ class Question:
     def patterns(self) -> list[Pattern]:
         """What to look for."""
         patterns = [Pattern(kind) for kind in self.kinds]
-        return patterns if self.condition is None else self.condition.narrow(patterns)
+        return patterns if self.condition is None else self.condition.restrict(patterns)
 
-    def rows(self) -> list[Happening]:
+    def rows(self) -> list[LoggedEvent]:
         """The events."""
         timeline, condition = self.session.timeline, self.condition
         if self.first >= self.last:
@@ -92,7 +92,7 @@ class Question:
         rows = scan(timeline, self.patterns(), self.first, self.last)
         if len(rows) > MOST_VISITS:
             raise UserError(f"More than {MOST_VISITS} events: ask for fewer operations.")
-        held: list[Happening] = []
+        held: list[LoggedEvent] = []
         failed: list[UserError] = []
         for row in rows:
             try:
@@ -103,10 +103,10 @@ class Question:
             raise failed[0]
         return held
 
-    def holds_there(self, condition: Condition, row: Happening) -> bool:
+    def holds_there(self, condition: Condition, row: LoggedEvent) -> bool:
         """Is a condition on the machine true at the instant of an event?"""
         timeline = self.session.timeline
-        if timeline.action_at(row.operation) is not None:
+        if timeline.branch.action_at(row.operation) is not None:
             place = (row.operation + 1, 0)
         else:
             place = (row.operation, row.number)
@@ -159,7 +159,7 @@ def events_command(session: Session, args: Args) -> object:
     return story(session, rows, args.form)
 
 
-def grouped(session: Session, question: Question, rows: list[Happening]) -> object:
+def grouped(session: Session, question: Question, rows: list[LoggedEvent]) -> object:
     """How many events there are for each combination of values, the most frequent first."""
     teller = Teller(session.timeline.machine)
     counts: dict[tuple[Any, ...], list[int]] = {}
@@ -174,7 +174,7 @@ def grouped(session: Session, question: Question, rows: list[Happening]) -> obje
     return Table(columns, [[*key, *entry] for key, entry in ordered], empty="No events.")
 
 
-def story(session: Session, rows: list[Happening], form: str) -> object:
+def story(session: Session, rows: list[LoggedEvent], form: str) -> object:
     """Events of the record as rows."""
     timeline = session.timeline
     if not rows and not form:

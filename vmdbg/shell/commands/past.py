@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.stops.stops import Pattern
-from vmdbg.debugger.time.reverse import find_back
-from vmdbg.debugger.time.search import last_write
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.questions import find_back, last_write
 from vmdbg.errors import UserError
 from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import find_place
@@ -20,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.location import Place
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 LAST = prefix("last", group="time", summary="When something happened last.")
 
 
-def answer(session: Session, found: tuple[Happening | None, Place | None, str], what: str) -> object:
+def answer(session: Session, found: tuple[LoggedEvent | None, Place | None, str], what: str) -> object:
     """The last event of the record that was looked for: when, what, by whom."""
     timeline = session.timeline
     row, place, command_name = found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.time.single_events import events_from_here
+from vmdbg.debugger.time.ended import ended_since
+from vmdbg.debugger.time.forward import events_from_here, forward, landed, step
 from vmdbg.errors import UserError
 from vmdbg.inspect.tlb import geometry
 from vmdbg.kernel.calls.processes import live_processes
@@ -17,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from vmdbg.debugger.time.event_log import Happening
+    from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
     from vmdbg.views.result import Line, Result
@@ -73,7 +74,7 @@ stands.""",
 )
 def run_command(session: Session, args: Args) -> object:
     restart(session)
-    show_arrival(session, session.timeline.forward(fresh=True))
+    show_arrival(session, forward(session.timeline, fresh=True))
     return None
 
 
@@ -123,7 +124,7 @@ def continue_command(session: Session, args: Args) -> object:
             )
         elif times > 1:
             session.output.line("Not stopped at any breakpoint; argument ignored.")
-    show_arrival(session, timeline.forward())
+    show_arrival(session, forward(timeline))
     return None
 
 
@@ -144,7 +145,7 @@ takes a range of accesses as one.""",
 )
 def step_command(session: Session, args: Args) -> object:
     timeline = session.timeline
-    show_arrival(session, timeline.landed(timeline.step(count_of(session, args.count))))
+    show_arrival(session, landed(timeline, step(timeline, count_of(session, args.count))))
     return None
 
 
@@ -162,7 +163,7 @@ def step_command(session: Session, args: Args) -> object:
 )
 def next_command(session: Session, args: Args) -> object:
     timeline = session.timeline
-    show_arrival(session, timeline.landed(timeline.step(count_of(session, args.count), over=True)))
+    show_arrival(session, landed(timeline, step(timeline, count_of(session, args.count), over=True)))
     return None
 
 
@@ -187,13 +188,13 @@ def stepi_command(session: Session, args: Args) -> object:
     timeline.require_process()
     alive = live_processes(timeline.machine.k)
     count = count_of(session, args.count)
-    rows: Iterable[Happening] = events_from_here(timeline, count)
+    rows: Iterable[LoggedEvent] = events_from_here(timeline, count)
     if count <= AT_ONCE:
         rows = list(rows)
     table = EventTable(timeline.machine, rows)
     if args.form:
         return table
-    return stepped(session, table, lambda: list(ended_lines(timeline.ended(alive))))
+    return stepped(session, table, lambda: list(ended_lines(ended_since(timeline.machine, alive))))
 
 
 def stepped(session: Session, table: EventTable, ended: Callable[[], list[Line]]) -> Iterator[Result]:
@@ -218,7 +219,7 @@ def stepped(session: Session, table: EventTable, ended: Callable[[], list[Line]]
 def finish_command(session: Session, args: Args) -> object:
     timeline = session.timeline
     timeline.require_process()
-    show_arrival(session, timeline.landed(timeline.forward(timeline.machine.operations + 1)))
+    show_arrival(session, landed(timeline, forward(timeline, timeline.machine.operations + 1)))
     return None
 
 

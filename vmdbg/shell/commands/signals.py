@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.stops.stops import Pattern
+from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
 from vmdbg.shell.kinds import SIGNAL, SIGNALS

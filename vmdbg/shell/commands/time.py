@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.time.reverse import back_events, back_operations, back_to_stop, record
+from vmdbg.debugger.time.questions import record
+from vmdbg.debugger.time.reverse import back_events, back_operations, back_to_stop
 from vmdbg.debugger.time.types import AT_BEGIN, Arrival
 from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
