@@ -7,11 +7,11 @@ import pytest
 from vmdbg.debugger.machine_scope import MachineScope
 from vmdbg.errors import UserError
 from vmdbg.expressions.values import make_integer, make_string
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import find_place
 from vmdbg.inspect.target import Target, boot_named
 from vmdbg.inspect.tlb import cached_entries
-from vmdbg.inspect.translate import ACCESSES, READ
+from vmdbg.inspect.translate import translate
+from vmdbg.inspect.walk import ACCESSES, READ
 from vmdbg.inspect.why import why
 
 

@@ -157,7 +157,7 @@ ASKS = {
     ("hardware/walk_cache.py", "walk_cache_fill"): "keeps what a walk read",
     ("inspect/why.py", "arrives"): "goes on with `walk_from`",
     ("inspect/pte.py", "title"): "names the table",
-    ("inspect/cached.py", "table_disagreement"): "names the table",
+    ("inspect/stale.py", "table_disagreement"): "names the table",
 }
 #: Who may read all the entries of one table, and why that is no descent.
 READS = {

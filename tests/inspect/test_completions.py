@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from vmdbg.errors import UserError
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.completions import greeting, offered, preset_summary
 from vmdbg.inspect.context import find_place
 from vmdbg.inspect.machine import registers
 from vmdbg.inspect.target import Target, boot_named
-from vmdbg.inspect.translate import READ
+from vmdbg.inspect.translate import translate
+from vmdbg.inspect.walk import READ
 from vmdbg.machine.config import preset_names
 from vmdbg.state.events import EVENTS
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 
 from vmdbg.formats import NAMES, find
 from vmdbg.inspect.address_space import kernel_runs, named_runs
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import find_place
 from vmdbg.inspect.page_tables import (
     aliases,
@@ -24,8 +23,9 @@ from vmdbg.inspect.page_tables import (
 )
 from vmdbg.inspect.target import Target, boot, boot_named
 from vmdbg.inspect.tlb import cached_entries, look_up
-from vmdbg.inspect.translate import ACCESSES, walk_data
+from vmdbg.inspect.translate import translate, walk_data
 from vmdbg.inspect.translate import walk as walk_of
+from vmdbg.inspect.walk import ACCESSES
 from vmdbg.inspect.why import deciding_fields, why
 from vmdbg.machine.config import MachineConfig, load_config, preset_names
 from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD

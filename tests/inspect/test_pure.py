@@ -206,7 +206,7 @@ def test_the_graph_finds_writers_and_doors() -> None:
     registry.load_all()
     commands = {command.name: command for command in registry.commands()}
     assert "act" in graph().reachable(start_of(commands["process"]))
-    switch = graph().functions["vmdbg.kernel.calls.switching", "", "put_on_cpu"]
+    switch = graph().functions["vmdbg.kernel.calls.processes", "", "put_on_cpu"]
     assert {"switch_to", "ready_put"} <= graph().reachable(switch) & writers()
     walking = graph().reachable(start_of(commands["walk"]))
     assert {"walk", "canonical"} <= walking

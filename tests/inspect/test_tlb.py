@@ -6,11 +6,11 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.hardware.tlb import KEY_TAG, WORD_DIRTY, WORD_PFN
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import find_place
 from vmdbg.inspect.target import Target, boot
 from vmdbg.inspect.tlb import cached_entries, look_up, probe_data
-from vmdbg.inspect.translate import ACCESSES
+from vmdbg.inspect.translate import translate
+from vmdbg.inspect.walk import ACCESSES
 from vmdbg.machine.config import load_config
 from vmdbg.state.tables import CPU_MODE, TLB, TLB_KEY, TLB_WORD
 

@@ -8,12 +8,12 @@ import pytest
 
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import Place, check_address, find_place, running_pid
 from vmdbg.inspect.target import Target, boot_named
 from vmdbg.inspect.tlb import cached_entries
-from vmdbg.inspect.translate import ACCESSES, READ, walk_data
+from vmdbg.inspect.translate import translate, walk_data
 from vmdbg.inspect.translate import walk as walk_of
+from vmdbg.inspect.walk import ACCESSES, READ
 from vmdbg.inspect.why import why
 from vmdbg.machine import registers
 from vmdbg.machine.check.invariants import check

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import strategies as st
 
 from vmdbg.debugger import accesses
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import find_place
 from vmdbg.inspect.tlb import look_up, probe_data
-from vmdbg.inspect.translate import walk_tables
+from vmdbg.inspect.translate import translate
+from vmdbg.inspect.walk import walk_tables
 from vmdbg.inspect.why import why
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig

@@ -88,7 +88,7 @@ def test_a_process_never_has_more_than_its_limit_when_it_gives_up_its_own() -> N
         written: dict[int, dict[int, int]] = {1: {}, 2: {}}
         for number, (pid, page) in enumerate(accesses):
             if machine.m.cpu[0] != pid:
-                from vmdbg.kernel.calls.switching import put_on_cpu
+                from vmdbg.kernel.calls.processes import put_on_cpu
 
                 put_on_cpu(machine.k, 0, pid)
             done = accesses.access(machine, START + page * PAGE, WRITE, 1, number % 100 + 1)
@@ -143,7 +143,7 @@ def test_out_of_memory_kills_the_highest_score() -> None:
     def scenario(sizes: list[tuple[int, int]]) -> None:
         machine = machine_of(**{"kernel.user_frames": sum(n for n, _ in sizes), "machine.swap.size": 0})
         machine.load(Program("p", "", [], [sweep(n, oom=oom) for n, oom in sizes]))
-        from vmdbg.kernel.calls.switching import put_on_cpu
+        from vmdbg.kernel.calls.processes import put_on_cpu
 
         for pid, (pages, _) in enumerate(sizes, 1):
             put_on_cpu(machine.k, 0, pid)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
-from vmdbg.kernel.calls import processes, regions, switching, syscalls
+from vmdbg.kernel.calls import processes, regions, syscalls
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
@@ -116,7 +116,7 @@ class Lives:
                 self.machine.m.kernel[accesses.KERNEL_CPU] = cpu
                 self.machine.k.charge(self.machine.m)
                 return
-        switching.put_on_cpu(self.machine.k, self.machine.m.kernel[accesses.KERNEL_CPU], pid)
+        processes.put_on_cpu(self.machine.k, self.machine.m.kernel[accesses.KERNEL_CPU], pid)
 
     def done(self, before: list[int]) -> None:
         """Who was killed has no memory any more."""

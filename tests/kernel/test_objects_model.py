@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED
-from vmdbg.kernel.calls import processes, regions, switching, syscalls
+from vmdbg.kernel.calls import processes, regions, syscalls
 from vmdbg.kernel.calls.objects import Wanted
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
@@ -192,7 +192,7 @@ class Both:
 
     def access(self, pid: int, va: int, how: int, value: int = 0) -> Any:
         if self.machine.m.cpu[accesses.CPU_PID] != pid:
-            switching.put_on_cpu(self.machine.k, self.machine.m.kernel[KERNEL_CPU], pid)
+            processes.put_on_cpu(self.machine.k, self.machine.m.kernel[KERNEL_CPU], pid)
         before = self.machine.counts().get("oom", 0)
         done = accesses.access(self.machine, va, how, 1, value)
         self.short = self.machine.counts().get("oom", 0) > before

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.kernel.calls import processes, regions
-from vmdbg.kernel.calls.switching import put_on_cpu
+from vmdbg.kernel.calls.processes import put_on_cpu
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_RANGED
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.check.survey import Survey

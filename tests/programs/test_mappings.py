@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vmdbg.errors import InputError, UserError
-from vmdbg.kernel.calls.switching import put_on_cpu
+from vmdbg.kernel.calls.processes import put_on_cpu
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine

@@ -11,7 +11,8 @@ from vmdbg.expressions.values import Value, make_integer, text_of
 from vmdbg.inspect.address_space import page_number
 from vmdbg.inspect.context import check_process, current_cpu, find_place
 from vmdbg.inspect.notation import Notation
-from vmdbg.inspect.translate import READ, page_of, walk, walk_tables
+from vmdbg.inspect.translate import walk
+from vmdbg.inspect.walk import READ, page_of, walk_tables
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.machine.registers import check_write, find_field, names, read, write
 from vmdbg.state.events import BY_NAME, ENTRY_WRITE, FAMILIES
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.formats.record import Format
-    from vmdbg.inspect.translate import Outcome, Walk
+    from vmdbg.inspect.walk import Outcome, Walk
     from vmdbg.machine.machine import Machine
 
 #: Registers that every machine has, by column of the table `cpu`; only shown.

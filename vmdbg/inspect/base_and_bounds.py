@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.formats.contract import ALL_RIGHTS, FAULT_BOUNDS
 from vmdbg.inspect.address_space import spaces
 from vmdbg.inspect.context import bound_of
-from vmdbg.inspect.translate import Fault, Outcome, region_kind
+from vmdbg.inspect.walk import Fault, Outcome, region_kind
 from vmdbg.kernel.calls.processes import process_name
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.state.tables import FRAME, FRAME_PID, FRAME_STATE
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.inspect.context import Place
-    from vmdbg.inspect.translate import Walk
+    from vmdbg.inspect.walk import Walk
     from vmdbg.machine.machine import Machine
 
 

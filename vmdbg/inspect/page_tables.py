@@ -6,7 +6,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_EMPTY, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.hardware.page_tables import entries, once
 from vmdbg.inspect.processes import mappings, processes
-from vmdbg.inspect.translate import walk_tables, where
+from vmdbg.inspect.walk import walk_tables, where
 from vmdbg.kernel.frames import FRAME_STATES
 from vmdbg.state.tables import FRAME, FRAME_MAPS, FRAME_PID, FRAME_STATE, PROCESS, PROCESS_ROOT, PROCESS_RSS
 from vmdbg.units import WORD_MASK

@@ -14,6 +14,7 @@ from vmdbg.kernel.frames import FRAME_STATES
 from vmdbg.kernel.scheduler import PROCESS_IS_FREE, PROCESS_STATES
 from vmdbg.machine.check.invariants import check
 from vmdbg.state import events
+from vmdbg.state.events import EVENTS
 from vmdbg.state.tables import (
     CACHE,
     CACHE_FRAME,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.machine.machine import Machine
+
 
 Row = dict[str, object]
 
@@ -299,3 +301,22 @@ def violations(machine: Machine, tlb_only: bool = False) -> list[tuple[str, str]
         (rule, re.sub(r"\bframe (\d+)", number, message))
         for rule, message in check(machine, tlb_only, tlb_only)
     ]
+
+
+def faults(machine: Machine, pid: int | None) -> list[dict[str, Any]]:
+    """A row for each kind of fault that the processes had, those that ended too, with its cost in cycles;
+    `signal` counts the accesses that the kernel did not serve."""
+    rows = []
+    for process in processes(machine, ended=True):
+        if pid not in (None, process["pid"]):
+            continue
+        counts = machine.counts(process["pid"])
+        for event in EVENTS:
+            if (event.name.startswith("fault-") or event.name == "signal") and event.name in counts:
+                each = int(machine.config[f"cost.{event.cost}"]) if event.cost else 0
+                count = counts[event.name]
+                rows.append(
+                    {"pid": process["pid"], "name": process["name"], "fault": event.name, "count": count}
+                    | {"cycles": each * count, "help": event.help}
+                )
+    return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_BUS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.inspect.notation import Notation, kind_word
-from vmdbg.inspect.translate import where
+from vmdbg.inspect.walk import where
 from vmdbg.units import WORD_MASK, format_size, s64
 
 TYPE_CHECKING = False

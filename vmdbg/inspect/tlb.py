@@ -13,10 +13,10 @@ from vmdbg.hardware.tlb import (
     WORD_PFN,
     WORD_RIGHTS,
 )
-from vmdbg.inspect.cached import disagreement, table_disagreement
 from vmdbg.inspect.context import check_asid, check_cpu, is_alive
+from vmdbg.inspect.stale import disagreement, table_disagreement
 from vmdbg.inspect.tlb_rows import array_names, first_arrays
-from vmdbg.inspect.translate import READ, walk_tables
+from vmdbg.inspect.walk import READ, walk_tables
 from vmdbg.kernel.shootdown import owed_since
 from vmdbg.state.tables import (
     ARRAY,

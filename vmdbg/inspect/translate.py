@@ -1,34 +1,34 @@
-"""Walks and translations as values: what the tables say, and where a CPU would go.  All of it is pure."""
+"""Where an access goes now: by the TLB, else by the tables, from where a page-walk cache begins."""
 
 from __future__ import annotations
 
-from vmdbg.errors import UserError
-from vmdbg.formats.contract import (
-    ACCESS_LETTERS,
-    ENTRY_BUS,
-    ENTRY_EMPTY,
-    ENTRY_LEAF,
-    ENTRY_RESERVED,
-    ENTRY_SWAPPED,
-    ENTRY_TABLE,
-    FAULT_KINDS,
-    FAULT_NON_CANONICAL,
-    FAULT_PROTECTION,
+from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_NON_CANONICAL, FAULT_PROTECTION
+from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
+from vmdbg.inspect import base_and_bounds
+from vmdbg.inspect.context import bound_of
+from vmdbg.inspect.notation import kind_word, rights_text
+from vmdbg.inspect.rules import decide
+from vmdbg.inspect.stale import disagreement, table_disagreement
+from vmdbg.inspect.tlb_rows import cached_rows
+from vmdbg.inspect.walk import (
+    READ,
+    Fault,
+    Outcome,
+    Walk,
+    allows,
+    page_of,
+    region_kind,
+    steps_read,
+    walk_tables,
+    why_absent,
 )
-from vmdbg.inspect.context import bound_of, controls
-from vmdbg.inspect.notation import Notation, kind_word, rights_text
-from vmdbg.kernel.calls import regions
 from vmdbg.state.tables import (
-    CONTROL_STEPS,
+    CONTROL_CACHED,
+    CONTROL_FIRST,
     CPU,
     CPU_RESERVED,
-    PATH,
-    PATH_ADDRESS,
-    PATH_ENTRY,
-    PATH_INDEX,
-    PATH_KIND,
-    PATH_RIGHTS,
-    PATH_TABLE,
+    TLB_KEY,
+    TLB_WORD,
 )
 from vmdbg.units import WORD_MASK, s64
 
@@ -36,140 +36,43 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.formats.record import Field, Format, Register
     from vmdbg.inspect.context import Place
     from vmdbg.machine.machine import Machine
 
-READ, WRITE, FETCH = 0, 1, 2
-ACCESSES = {"r": READ, "w": WRITE, "x": FETCH}
-ACCESS_WORDS = ("read", "write", "fetch")
 
+def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
+    """Where an access goes now: by the TLB, else by the tables, from where a page-walk cache begins.
 
-class Step:
-    """One entry that a walk read.  `entry` is unsigned; `rights` are those so far, a nibble."""
-
-    __slots__ = ("address", "depth", "entry", "flags", "index", "kind", "level", "rights", "table")
-
-    def __init__(
-        self, depth: int, level: str, table: int, index: int, address: int, entry: int, kind: int, rights: int
-    ) -> None:
-        self.depth, self.level, self.table, self.index = depth, level, table, index
-        self.address, self.entry, self.kind, self.rights = address, entry, kind, rights
-        self.flags: list[str] = []
-
-    @property
-    def name(self) -> str:
-        """`PT[12]`."""
-        return f"{self.level}[{self.index}]"
-
-
-class Fault:
-    """A fault as a value.  `level` None: no entry decided it; `slot` 0: none; `blank`: that entry is not
-    one that is not zero and yet not valid."""
-
-    __slots__ = ("blank", "code", "index", "kind", "level", "number", "reason", "slot")
-
-    def __init__(
-        self,
-        number: int,
-        reason: str,
-        code: int,
-        level: str | None = None,
-        index: int | None = None,
-        slot: int = 0,
-    ) -> None:
-        self.number, self.kind, self.reason, self.code = number, FAULT_KINDS[number], reason, code
-        self.level, self.index, self.slot = level, index, slot
-        self.blank = True
-
-    def data(self) -> dict[str, Any]:
-        """What JSON shows."""
-        return {
-            "kind": self.kind,
-            "level": self.level,
-            "index": self.index,
-            "code": self.code,
-            "slot": self.slot or None,
-            "reason": self.reason,
-        }
-
-
-class Walk:
-    """What the tables say about an address, whoever may use it.
-
-    `begun`: the level of the entry, kept in a page-walk cache, that the walk began at; empty for the root.
+    All of a split first level is asked: an entry that is there is used, and is stale if any is.
     """
-
-    __slots__ = ("begun", "kind", "root", "steps", "va")
-
-    def __init__(self, va: int, root: int, kind: int, steps: list[Step], begun: str = "") -> None:
-        self.va, self.root, self.kind, self.steps, self.begun = va, root, kind, steps, begun
-
-    @property
-    def last(self) -> Step:
-        """The entry at which it ended.  UserError if the machine has no tables."""
-        if not self.steps:
-            raise UserError("Base and bounds: there are no entries.")
-        return self.steps[-1]
-
-    @property
-    def maps(self) -> bool:
-        """Does it end in a page?"""
-        return self.kind in (ENTRY_LEAF, ENTRY_TABLE)
-
-
-class Outcome:
-    """Where an access goes.  `fault` None: to physical address `pa`, by `via` (`L1`, `L2`, `walk`).
-
-    `walk_cache` is the level of the entry of a page-walk cache that the walk began at, else empty.
-    `stale` says how the cached entry that was used disagrees with the tables, empty if it does not;
-    `region` is the kind of the region, None where no process is asked, empty where there is none.
-    """
-
-    __slots__ = (
-        "access", "cached", "fault", "mode", "pa", "page_size", "page_start", "pid", "region", "rights",
-        "stale", "va", "via", "walk_cache",
-    )  # fmt: skip
-
-    def __init__(self, va: int, pid: int | None, access: int, mode: int) -> None:
-        self.va, self.pid, self.access, self.mode = va & WORD_MASK, pid, access, mode
-        self.pa: int | None = None
-        self.page_size = 0
-        self.rights = 0
-        self.via, self.walk_cache = "walk", ""
-        self.stale = ""
-        self.cached = False
-        self.fault: Fault | None = None
-        self.region: str | None = None
-
-    def data(self) -> dict[str, Any]:
-        """What JSON shows."""
-        gone = self.fault is not None
-        return {
-            "va": self.va,
-            "pid": self.pid,
-            "access": ACCESS_LETTERS[self.access],
-            "mode": ("user", "kernel")[self.mode],
-            "outcome": "fault" if gone else "translated",
-            "pa": self.pa,
-            "page_size": self.page_size or None,
-            "rights": rights_text(self.rights),
-            "via": self.via,
-            "walk_cache": self.walk_cache or None,
-            "stale": bool(self.stale),
-            "slot": (self.fault.slot or None) if self.fault else None,
-            "region": self.region or None,
-            "fault": self.fault.data() if self.fault else None,
-        }
-
-
-def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) -> Walk:
-    """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
-    k, m, form = machine.k, machine.m, machine.format
-    kind = k.walk(m, root, s64(va))
-    if cpu is not None and m.cpu[cpu * CPU + CPU_RESERVED]:
-        kind = k.recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
-    return Walk(va & WORD_MASK, root, kind, [] if form.bounded else steps_read(machine, 0))
+    walk = walk_tables(machine, place.root, va, place.cpu)
+    fresh = outcome_of(machine, place, walk, access)
+    rows = cached_rows(machine, place, va, access)
+    if not rows:
+        through, stale = walk_cached(machine, place, walk)
+        if stale:
+            fresh = outcome_of(machine, place, through, access)
+        fresh.walk_cache, fresh.stale = through.begun, stale
+        return fresh
+    k, m = machine.k, machine.m
+    row, name, level = rows[0]
+    key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
+    found = Outcome(va, place.pid, access, place.mode)
+    found.region, found.via, found.cached = fresh.region, level, True
+    found.rights = word & WORD_RIGHTS
+    shifts = machine.format.page_shifts
+    found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
+    for other, _, _ in rows:
+        other_key, other_word = m.tlb[other + TLB_KEY], m.tlb[other + TLB_WORD]
+        found.stale = found.stale or disagreement(machine, walk, other_key, other_word, va, place.cpu)[1]
+    if not allows(machine, place, access, found.rights):
+        code = k.code_of(machine.m, place.cpu, FAULT_PROTECTION, access, place.mode)
+        found.fault = fresh.fault
+        if fresh.fault is None or fresh.fault.number != FAULT_PROTECTION or found.stale:
+            found.fault = Fault(FAULT_PROTECTION, f"{name} holds {rights_text(found.rights)}", code)
+        return found
+    found.pa = k.word_address(word, key & KEY_SIZE, s64(va))
+    return found
 
 
 def walk(machine: Machine, place: Place, va: int, access: int = READ) -> tuple[Walk, Outcome]:
@@ -178,100 +81,11 @@ def walk(machine: Machine, place: Place, va: int, access: int = READ) -> tuple[W
     return found, outcome_of(machine, place, found, access, check=False)
 
 
-def steps_read(machine: Machine, first: int) -> list[Step]:
-    """The steps of the last walk, which began at a depth."""
-    m, form = machine.m, machine.format
-    steps: list[Step] = []
-    for depth in range(first, m.control[CONTROL_STEPS]):
-        row = depth * PATH
-        steps.append(
-            Step(
-                depth,
-                form.levels[depth].name,
-                m.path[row + PATH_TABLE],
-                m.path[row + PATH_INDEX],
-                m.path[row + PATH_ADDRESS],
-                m.path[row + PATH_ENTRY] & WORD_MASK,
-                m.path[row + PATH_KIND],
-                m.path[row + PATH_RIGHTS],
-            )
-        )
-        describe(machine, steps[-1])
-    return steps
-
-
-def describe(machine: Machine, step: Step) -> None:
-    """Give a step the names of the flags that are set in its entry."""
-    if step.kind in (ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_BUS):
-        return
-    step.flags = machine.format.flags(step.entry, where(machine, step.depth, step.kind))
-
-
-def where(machine: Machine, depth: int, kind: int) -> str:
-    """Which fields an entry has: the letter of `formats.record.Field`."""
-    if kind == ENTRY_TABLE:
-        return "t"
-    if kind == ENTRY_SWAPPED:
-        return "s"
-    return "l" if depth == len(machine.format.levels) - 1 else "h"
-
-
-def remark(machine: Machine, step: Step) -> str:
-    """What stands in the flags column: flags, `empty`, `not valid`, `slot 1`."""
-    if step.kind == ENTRY_EMPTY:
-        return "not valid" if step.entry else "empty"
-    if step.kind == ENTRY_SWAPPED:
-        return f"slot {machine.k.swapped_slot(s64(step.entry))}"
-    if step.kind == ENTRY_BUS:
-        return "outside memory"
-    return " ".join([*step.flags, "(reserved)"] if step.kind == ENTRY_RESERVED else step.flags)
-
-
-def reserving(machine: Machine, step: Step, cpu: int) -> tuple[Register, Field] | None:
-    """The control register that reserves a field of an entry which has it set, and the field."""
-    control, fields = controls(machine, cpu), machine.format.fields
-    for register in machine.format.registers:
-        field = next((field for field in fields if field.name == register.reserves), None)
-        if field is not None and field.get(step.entry) and not control[register.word] >> register.low & 1:
-            return register, field
-    return None
-
-
-def why_absent(machine: Machine, step: Step, cpu: int) -> tuple[str, int]:
-    """Why an entry maps nothing for a CPU, in words, and the slot that it keeps or 0."""
-    if step.kind == ENTRY_EMPTY:
-        return f"{step.name} is {invalid_text(machine, step.entry)}", 0
-    if step.kind == ENTRY_SWAPPED:
-        slot = int(machine.k.swapped_slot(s64(step.entry)))
-        return f"{step.name} holds slot {slot}", slot
-    if step.kind == ENTRY_RESERVED:
-        by = reserving(machine, step, cpu)
-        if by is not None:
-            return f"{step.name} has {by[1].name} = 1 with {by[0].name} = 0", 0
-        return f"{step.name} has a reserved bit set", 0
-    return f"{step.name} lies outside memory", 0
-
-
-def invalid_text(machine: Machine, entry: int) -> str:
-    """An entry that maps nothing and keeps no slot: `empty`, or `not valid (0x7f)` if it is not zero."""
-    return f"not valid ({Notation(machine.format).entry(entry)})" if entry else "empty"
-
-
-def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
-    """Physical address of the page that a walk found, and its size."""
-    if machine.format.bounded:
-        return walk.root, machine.format.page_size
-    size = 1 << machine.format.levels[walk.last.depth].shift
-    return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
-
-
 def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: bool = True) -> Outcome:
     """What an access makes of a walk.  Without `check` rights do not matter."""
     k = machine.k
     if machine.format.bounded:
-        from vmdbg.inspect.base_and_bounds import outcome
-
-        return outcome(machine, place, walk, access)
+        return base_and_bounds.outcome(machine, place, walk, access)
     found = Outcome(walk.va, place.pid, access, place.mode)
     found.region = region_kind(machine, place.pid, walk.va)
     if not k.canonical(s64(walk.va)):
@@ -294,12 +108,6 @@ def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: b
     return found
 
 
-def allows(machine: Machine, place: Place, access: int, rights: int) -> bool:
-    """May the CPU make this access on a page with these rights?"""
-    sets = machine.format.allowed(controls(machine, place.cpu), place.mode)
-    return bool(sets[access] >> rights & 1)
-
-
 def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
     """The fault of an address that the format does not have."""
     form, k = machine.format, machine.k
@@ -312,8 +120,6 @@ def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
 
 def refused(machine: Machine, place: Place, walk: Walk, access: int) -> Fault:
     """The protection fault of a walk that found a page: which entry decides, by which field."""
-    from vmdbg.inspect.why import decide
-
     code = machine.k.code_of(machine.m, place.cpu, FAULT_PROTECTION, access, place.mode)
     cause = decide(machine, place, walk, access)
     if cause is None or cause.step is None:
@@ -324,14 +130,6 @@ def refused(machine: Machine, place: Place, walk: Walk, access: int) -> Fault:
     return Fault(
         FAULT_PROTECTION, f"{step.name} has {cause.field} = {cause.value}", code, step.level, step.index
     )
-
-
-def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:
-    """The kind of the region of an address; empty if there is none, None if no process is asked."""
-    if pid is None:
-        return None
-    region = machine.k.region_find(machine.m, pid, s64(va))
-    return regions.region_kind(machine.k, region) if region else ""
 
 
 def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]:
@@ -358,12 +156,20 @@ def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]
     return {**head, "steps": steps, **data}
 
 
-def linux_names(form: Format) -> list[str]:
-    """Linux's five levels; a dash before those that a format lacks."""
-    own = [level.linux for level in form.levels]
-    return [name if name in own else f"-{name}" for name in ("pgd", "p4d", "pud", "pmd", "pte")]
+def walk_cached(machine: Machine, place: Place, fresh: Walk) -> tuple[Walk, str]:
+    """The walk of the place's CPU, which begins at what its page-walk caches hold, and not at the root.
 
-
-def byte_at(machine: Machine, pa: int) -> int:
-    """A byte of physical memory; 255 outside every bank."""
-    return int(machine.k.load(machine.m, pa, 1)) & 255
+    `fresh` is that by the tables.  Also how what is held disagrees with them, in words; empty if it does not.
+    """
+    k, m, form = machine.k, machine.m, machine.format
+    va, cpu = s64(fresh.va), place.cpu
+    if not machine.bindings["WALK_CACHES"] or place.asid is None or not k.canonical(va):
+        return fresh, ""
+    kind = k.walk_cached(m, cpu, place.root, place.asid, va)
+    array, first = m.control[CONTROL_CACHED], m.control[CONTROL_FIRST]
+    if array < 0:
+        return fresh, ""
+    kind = k.recheck(m, first, m.cpu[cpu * CPU + CPU_RESERVED], kind)
+    walk = Walk(fresh.va, fresh.root, kind, steps_read(machine, first), form.levels[first - 1].name)
+    word = m.tlb[k.tlb_find(m, array, cpu, va, place.asid) + TLB_WORD]
+    return walk, table_disagreement(machine, fresh, first - 1, word)[1]

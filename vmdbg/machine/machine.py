@@ -9,8 +9,8 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.kernel import policies
-from vmdbg.kernel.calls import huge_pages, processes, signals, syscalls
-from vmdbg.kernel.calls.objects import open_object
+from vmdbg.kernel.calls import huge_pages, processes, regions, signals, syscalls
+from vmdbg.kernel.calls.objects import Wanted, open_object
 from vmdbg.kernel.exits import (
     REASON_IDLE,
     REASON_LARGE,
@@ -21,7 +21,6 @@ from vmdbg.kernel.exits import (
 )
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.machine import boot, op_breakpoints
-from vmdbg.machine.loading import map_region
 from vmdbg.machine.pools import Pools
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.machine.verify_program import check_rows
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
     from vmdbg.engine.module import Layout
     from vmdbg.engine.native import Code
     from vmdbg.machine.config import MachineConfig
+
 
 ENTRY = "run"
 WATCHING = ("stops", "log")  # rows of what watches: no state has them smaller
@@ -344,3 +344,15 @@ class Machine(Pools):
             if number:
                 total[event.name] = number
         return total
+
+
+def map_region(machine: Machine, pid: int, spec: Any, name: str) -> None:
+    """Map a region (`programs.program.RegionSpec`) of the program of that name; or UserError."""
+    machine.make_room_for_system_call(pid)
+    k, form = machine.k, machine.format
+    wanted = Wanted(name, spec.size, spec.content) if spec.content else spec.object
+    index, backing = regions.page_index(form, spec.page_size, wanted is not None), None
+    if wanted is not None:
+        backing = syscalls.backing_of(k, form, wanted, spec.offset, spec.share)
+    start, size = spec.start, spec.size
+    regions.add_region(k, form, pid, spec.kind, start, size, spec.rights, index, spec.populate, backing)

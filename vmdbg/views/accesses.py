@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.accesses import Accessed
     from vmdbg.debugger.time.event_log import LoggedEvent
-    from vmdbg.inspect.translate import Outcome
+    from vmdbg.inspect.walk import Outcome
     from vmdbg.machine.machine import Machine
     from vmdbg.views.result import Line
 

@@ -7,10 +7,11 @@ from vmdbg.debugger.time.questions import find_back
 from vmdbg.formats.contract import ACCESS_READ
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
 from vmdbg.hardware.walk_cache import STALE_TABLE
-from vmdbg.inspect.cached import table_disagreement
 from vmdbg.inspect.context import find_place
+from vmdbg.inspect.stale import table_disagreement
 from vmdbg.inspect.tlb_rows import cached_rows
-from vmdbg.inspect.translate import Outcome, outcome_of, walk_tables
+from vmdbg.inspect.translate import outcome_of
+from vmdbg.inspect.walk import Outcome, walk_tables
 from vmdbg.state.events import ENTRY_WRITE, POKE
 from vmdbg.views.event_words import Teller
 from vmdbg.views.translate import outcome_line

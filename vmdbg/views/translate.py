@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vmdbg.inspect.notation import Notation
-    from vmdbg.inspect.translate import Outcome, Walk
+    from vmdbg.inspect.walk import Outcome, Walk
     from vmdbg.views.result import Line
 
     Cells = list[tuple[str, str]]

@@ -6,7 +6,7 @@ from vmdbg.debugger.stops.breakpoints import FIRST
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.stops.stops import KEEP
 from vmdbg.hardware.walk import STEP_A, STEP_D
-from vmdbg.inspect.translate import page_of, walk_tables
+from vmdbg.inspect.walk import page_of, walk_tables
 from vmdbg.kernel.scheduler import PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state import events
 from vmdbg.state.tables import PROCESS, PROCESS_ROOT, PROCESS_STATE

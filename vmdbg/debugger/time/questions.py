@@ -14,7 +14,7 @@ from vmdbg.debugger.time.location import operation_text
 from vmdbg.debugger.time.reverse import back_to_stop
 from vmdbg.debugger.time.types import AT_INTERRUPT, AT_STOP
 from vmdbg.errors import UserError
-from vmdbg.inspect.translate import page_of, walk_tables
+from vmdbg.inspect.walk import page_of, walk_tables
 from vmdbg.state import events
 from vmdbg.state.tables import PROCESS, PROCESS_ROOT, PROCESS_STATE
 from vmdbg.units import s64

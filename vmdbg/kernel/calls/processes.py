@@ -353,3 +353,23 @@ def write_entry(k: Linked, form: Format, pid: int, found: Entry, entry: int) -> 
     k.store(k.m, address, form.entry_bytes, entry)
     k.emit(k.m, ENTRY_WRITE, address, 0, entry)
     return address
+
+
+def put_on_cpu(k: Linked, cpu: int, pid: int) -> None:
+    """Make a live process the one that runs on a CPU; who ran there waits behind all others.
+
+    UserError if it runs on another CPU, or may not run on this one.
+    """
+    m = k.m
+    if not k.may_run_on(m, pid, cpu):
+        raise UserError(f"Process {pid} runs only on CPU {m.process[pid * PROCESS + PROCESS_PINNED] - 1}.")
+    for other in range(len(m.cpu) // CPU):
+        if m.cpu[other * CPU + CPU_PID] == pid and other != cpu:
+            raise UserError(f"Process {pid} runs on CPU {other}.")
+    old = m.cpu[cpu * CPU + CPU_PID]
+    if old == pid:
+        return
+    leave_queue(k, pid)
+    if old:
+        k.ready_put(m, old)
+    k.switch_to(m, cpu, pid)

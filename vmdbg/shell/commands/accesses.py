@@ -12,9 +12,9 @@ from vmdbg.debugger.accesses import (
     swap_out_process,
 )
 from vmdbg.errors import UserError
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import check_asid, check_process, find_place
-from vmdbg.inspect.translate import ACCESSES
+from vmdbg.inspect.translate import translate
+from vmdbg.inspect.walk import ACCESSES
 from vmdbg.shell.command import ACTING, Argument, Option, command
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, PROCESS, WORD, choice
 from vmdbg.units import WORD_MASK, s64

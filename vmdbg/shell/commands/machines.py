@@ -7,8 +7,7 @@ from vmdbg.inspect.completions import greeting, preset_summary
 from vmdbg.inspect.context import check_process, current_cpu, running_pid
 from vmdbg.inspect.machine import describe
 from vmdbg.inspect.processes import current_process, scores
-from vmdbg.kernel.calls.processes import adjust
-from vmdbg.kernel.calls.switching import put_on_cpu
+from vmdbg.kernel.calls.processes import adjust, put_on_cpu
 from vmdbg.machine.config import load_config, preset_names
 from vmdbg.shell.boot import open_target, replace_target
 from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, Option, command

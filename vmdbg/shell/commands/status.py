@@ -1,17 +1,16 @@
-"""info machine, registers, stats, faults, frames, regions, swap: what there is, in numbers."""
+"""check, info machine, registers, stats, faults, frames, regions, swap: what there is, and if it is right."""
 
 from __future__ import annotations
 
 from vmdbg.inspect.context import check_process
-from vmdbg.inspect.faults import faults
 from vmdbg.inspect.machine import all_frames, describe, registers
 from vmdbg.inspect.machine import facts as machine_facts
-from vmdbg.inspect.processes import all_regions, counters, slots_of
+from vmdbg.inspect.processes import all_regions, counters, faults, slots_of, violations
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.context_options import ON_CPU, PID
-from vmdbg.shell.kinds import WORD
+from vmdbg.shell.kinds import WORD, choice
 from vmdbg.views.document import Document
-from vmdbg.views.result import Column
+from vmdbg.views.result import Column, Table
 from vmdbg.views.status import (
     faults_table,
     frames_table,
@@ -149,3 +148,29 @@ frame can be dropped without a write while it is clean.""",
 )
 def swap_command(session: Session, args: Args) -> object:
     return slots_table(session.notation, *slots_of(session.machine, args.pid))
+
+
+@command(
+    "check",
+    group="looking",
+    needs=("kernel",),
+    effect=PURE,
+    arguments=[
+        Argument("what", choice("machine", "tlb"), optional=True, default="machine", help="machine or tlb")
+    ],
+    forms=("json", "csv"),
+    summary="Check that the machine is consistent.",
+    help="""
+Frames and the entries that map them, the reverse map, slots, counts, lists, page tables, TLBs: each is
+compared with the others, and what disagrees is listed.  In the middle of an operation that names what is
+in transit.  "check tlb" lists TLB entries that disagree with the tables, those too that their CPU owes to
+drop ("help set machine.shootdown").""",
+    examples=["check", "check tlb", "check/json"],
+)
+def check_command(session: Session, args: Args) -> object:
+    found = violations(session.machine, tlb_only=args.what == "tlb")
+    return Table(
+        [Column("rule"), Column("message", "what is wrong", wraps=True)],
+        found,
+        empty="Consistent: nothing disagrees.",
+    )

@@ -10,7 +10,7 @@ from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
 from vmdbg.shell.stop_report import count_of, show_arrival
 from vmdbg.shell.times import position_of
-from vmdbg.views.costs import cost_table
+from vmdbg.views.event_table import cost_table
 from vmdbg.views.result import Record
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.inspect.tlb import cached_entries, geometry, look_up, probe_data
-from vmdbg.inspect.translate import ACCESSES
+from vmdbg.inspect.walk import ACCESSES
 from vmdbg.machine.config import parse_geometry
 from vmdbg.machine.tlb_arrays import resize_array
 from vmdbg.shell.command import ACTING, PURE, Argument, Option, command

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vmdbg.inspect.cached import translate
 from vmdbg.inspect.context import bound_of
 from vmdbg.inspect.split import split
-from vmdbg.inspect.translate import ACCESSES, byte_at, linux_names, remark, walk, walk_data
+from vmdbg.inspect.translate import translate, walk, walk_data
+from vmdbg.inspect.walk import ACCESSES, byte_at, linux_names, remark
 from vmdbg.inspect.why import deciding_fields, why
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import MODES, PLACE, TABLES, place_of
