@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,98 @@ def test_an_upward_import_is_found(line: str) -> None:
 def test_a_downward_import_is_fine(line: str) -> None:
     assert upward_imports(line, "vmdbg.state.tables") == []
     assert upward_imports(line, "vmdbg.state", is_package=True) == []
+
+
+# -- no circles, and imports inside functions only where they spare something
+
+MOST_IN_FUNCTIONS = 100
+#: What is imported inside functions of modules that no start loads, and why.
+SOMETIMES = {
+    "vmdbg.engine": "only where something is compiled",
+    "vmdbg.shell.repl": "only where prompt_toolkit is installed",
+    "llvmlite": "only where something is compiled; it may be missing",
+    "elftools": "it may be missing",
+    "pygments": "it may be missing",
+    "readline": "it may be missing",
+    "termios": "not on every system",
+    "lzma": "it may be missing",
+    "gzip": "it may be missing",
+    "zlib": "it may be missing",
+    "hashlib": "takes longer to import than what else is done",
+}
+
+
+def statements(tree: ast.AST, inside: bool = False) -> list[tuple[bool, ast.Import | ast.ImportFrom]]:
+    """Every import that is executed, and whether it stands inside a function."""
+    found: list[tuple[bool, ast.Import | ast.ImportFrom]] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found.append((inside, node))
+        elif not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+            found += statements(node, inside or isinstance(node, (ast.FunctionDef, ast.Lambda)))
+    return found
+
+
+def modules_of(node: ast.Import | ast.ImportFrom, known: set[str]) -> set[str]:
+    """The modules that an import names."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    names = {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name in known} or {node.module or ""}
+
+
+def imports_of_all() -> dict[str, list[tuple[bool, str]]]:
+    """For each module what it imports when it runs, and whether inside a function."""
+    known = {module_name(path) for path in MODULES}
+    return {
+        module_name(path): [
+            (inside, other)
+            for inside, node in statements(ast.parse(path.read_text(encoding="utf-8")))
+            for other in modules_of(node, known)
+        ]
+        for path in MODULES
+    }
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Modules that import one another, directly or not: what is left when those without imports are taken
+    away, again and again."""
+    left = {name: others & set(graph) - {name} for name, others in graph.items()}
+    while True:
+        free = {name for name, others in left.items() if not others}
+        if not free:
+            return [sorted(left)] if left else []
+        left = {name: others - free for name, others in left.items() if name not in free}
+
+
+def test_no_circle_of_imports() -> None:
+    graph = {name: {other for _, other in found} for name, found in imports_of_all().items()}
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["a", "b", "c"]]
+
+
+def loaded_by(line: str) -> set[str]:
+    """The modules of vmdbg that are loaded once a batch run has executed a line."""
+    program = (
+        "import sys\nfrom vmdbg.cli import main\n"
+        f"try:\n    main(['-nx', '-batch', '-ex', {line!r}])\nexcept SystemExit:\n    pass\n"
+        "print(*[name for name in sys.modules if name.startswith('vmdbg')], file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    return set(done.stderr.split())
+
+
+def test_imports_inside_functions_spare_something() -> None:
+    """A module that start-up loads need not load what few commands use.  Elsewhere such an import has to have
+    a reason of its own."""
+    start, first = loaded_by("pwd"), loaded_by("translate 0x401000")
+    found = imports_of_all()
+    inner = [(name, other) for name, ones in found.items() for inside, other in ones if inside]
+    assert len(inner) <= MOST_IN_FUNCTIONS
+    for name, other in inner:
+        reason = any(other == key or other.startswith(key + ".") for key in SOMETIMES)
+        assert name in start | first or reason, f"{name} imports {other} in a function"

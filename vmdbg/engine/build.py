@@ -8,6 +8,7 @@ are one object in a process, so that nothing is compiled twice.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import weakref
 
@@ -145,8 +146,6 @@ def finish(late: Callable[[], None] | None = None, patience: float = 1.0) -> Non
     """
     if not _working:
         return
-    import signal
-
     try:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     except ValueError:  # not the main thread: Ctrl-C goes elsewhere

@@ -5,6 +5,7 @@ Nothing else in vmdbg imports llvmlite, and this file does so only when somethin
 
 from __future__ import annotations
 
+import ctypes
 import threading
 
 from vmdbg.engine.checked import Failure
@@ -91,8 +92,6 @@ class Tables:
 
     def __init__(self, buffers: Mapping[str, Any], layout: Layout) -> None:
         """`buffers` has one for each table of the layout; they are held, and must keep their size."""
-        import ctypes
-
         from vmdbg.engine.lowering import WIDTHS
 
         self.failure = layout.failure
@@ -124,8 +123,6 @@ class Tables:
 
 def texts(address: int, count: int) -> list[str]:
     """So many texts at an address, each with a zero byte at its end."""
-    import ctypes
-
     found = []
     for _ in range(count):
         text = ctypes.string_at(address)
@@ -138,8 +135,6 @@ class Code:
     """Machine code in this process; it lives as long as this object."""
 
     def __init__(self, found: bytes, entry: str, tier: str, from_cache: bool = False) -> None:
-        import ctypes
-
         binding = llvm()
         self.tier, self.from_cache = tier, from_cache
         self._jit = binding.create_lljit_compiler(use_jit_link=True)

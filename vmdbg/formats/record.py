@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from vmdbg.errors import UserError
 from vmdbg.units import WORD_MASK, s64
 
@@ -149,8 +151,6 @@ class Format:
             raise UserError(
                 f"machine.page_size: expected a power of two from {LEAST_PAGE} to 2^{self.va_bits - 1}."
             )
-        from copy import copy
-
         level, shift = self.levels[0], size.bit_length() - 1
         cut = copy(self)
         cut.levels = (Level(level.name, level.linux, shift, self.va_bits - shift, leaf=True),)

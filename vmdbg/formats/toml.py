@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.formats.base_and_bounds import bounded
 from vmdbg.formats.declared import declare
 from vmdbg.formats.record import Field, Format, Level
 from vmdbg.formats.textbook import allowed
@@ -65,8 +67,6 @@ MAX_PAGE_NUMBER = 45  # bits that a TLB key has for the number of a page
 
 def load_format(path: str) -> Format:
     """The format in the `[format]` table of a TOML file.  InputError names the key and what was expected."""
-    import tomllib
-
     shown = os.path.relpath(path)
     if shown.startswith(".."):
         shown = path
@@ -166,8 +166,6 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
 
 def make_bounded(table: Mapping[str, Any], file: str) -> Format:
     """A machine without tables: base and bounds, partitions of one size."""
-    from vmdbg.formats.base_and_bounds import bounded
-
     try:
         size = parse_size(table["partition"])
     except UserError:

@@ -10,6 +10,7 @@ import os
 
 from vmdbg.errors import UserError
 from vmdbg.inspect.notation import Notation
+from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program
@@ -87,8 +88,6 @@ def boot_program(
 
 def listed_page(machine: Machine, text: str) -> tuple[int, int]:
     """The process and the address of an item of `kernel.swapped`.  UserError if there is no such process."""
-    from vmdbg.kernel.calls.processes import live_processes
-
     pid, _, address = text.partition(":")
     try:
         found = int(pid), s64(int(address, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 from vmdbg.engine import Linked, link, reads
 from vmdbg.errors import UserError
@@ -294,8 +295,6 @@ class Machine(Pools):
 
     def build(self) -> Build:
         """What makes this machine's compiled code; imports llvmlite.  SourceError."""
-        import os
-
         from vmdbg.engine.build import build
 
         checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")

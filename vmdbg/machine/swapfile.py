@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 
@@ -91,8 +92,6 @@ def replaceable(path: str) -> Iterator[None]:
 
 def lock(descriptor: int) -> bool:
     """Make an open file this one's alone; False if it is another's."""
-    import fcntl
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from vmdbg.errors import UserError
@@ -157,8 +158,6 @@ def literal(session: Session, text: str) -> Any:
     if text in ("true", "false", "null"):
         return {"true": True, "false": False, "null": None}[text]
     if text.startswith(('"', "[", "{")):
-        import json
-
         try:
             return json.loads(text)
         except ValueError:
@@ -181,8 +180,6 @@ def compare(found: Any, op: str, wanted: Any) -> bool:
 
 def shown(value: Any) -> str:
     """A value as JSON writes it; large numbers in hex too."""
-    import json
-
     if isinstance(value, int) and not isinstance(value, bool) and value > 9:
         return f"{value} ({value:#x})"
     return json.dumps(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.expressions.functions import HELP
 from vmdbg.machine.setting import ENUM_OR_FILE
 from vmdbg.regex import Pattern
 from vmdbg.shell.command import FIRST, GROUPS, PURE, USER_GROUP_TEXT, Command
@@ -175,8 +176,6 @@ def help_on(interpreter: Interpreter, text: str) -> Iterator[Line]:
 
 def help_functions(words: list[str]) -> Iterator[Line]:
     """`help functions`, and `help function NAME` or `help $NAME` of one."""
-    from vmdbg.expressions.functions import HELP
-
     names = [word.removeprefix("$") for word in words if word not in FUNCTION_WORDS]
     for name in names:
         if name not in HELP:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import time
 
 from vmdbg.errors import BoundReached
@@ -23,7 +25,6 @@ def bound(session: Session, seconds: float | None = None) -> None:
 
     Without `seconds` a restricted session has SECONDS, and another one all the time that there is.
     """
-    import signal
 
     def out_of_time(number: int, frame: object) -> None:
         session.torn = session.runs
@@ -32,8 +33,6 @@ def bound(session: Session, seconds: float | None = None) -> None:
 
     signal.signal(signal.SIGALRM, out_of_time)
     if session.permissions.restricted:
-        import resource
-
         session.output.limit = OUTPUT_CHARACTERS
         limit_memory(MEMORY_BYTES)
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -47,8 +46,6 @@ def bound(session: Session, seconds: float | None = None) -> None:
 
 def limit_memory(most: int) -> None:
     """This process has at most so many bytes of memory."""
-    import resource
-
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))
 
@@ -73,8 +70,6 @@ class Allowance:
         self.session, self.seconds, self.inside = session, seconds, inside
 
     def __enter__(self) -> None:
-        import signal
-
         self.limit, self.left = self.session.output.limit, signal.getitimer(signal.ITIMER_REAL)[0]
         self.before = signal.getsignal(signal.SIGALRM)
         self.started = time.monotonic()
@@ -90,8 +85,6 @@ class Allowance:
             signal.setitimer(signal.ITIMER_REAL, max(LEAST, seconds))
 
     def __exit__(self, *_: object) -> None:
-        import signal
-
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self.before)
         if self.left:

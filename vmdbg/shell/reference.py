@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import sys
 
+from vmdbg.debugger.settings import SHELL_SETTINGS
+from vmdbg.expressions.functions import HELP
+from vmdbg.machine.config import SETTINGS
+from vmdbg.programs.operations import operations_table
 from vmdbg.shell.command import FORMAT_LETTERS, GROUPS, PURE, Command
 from vmdbg.shell.help import aliases_of
+from vmdbg.shell.registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from vmdbg.machine.setting import Setting
-    from vmdbg.shell.registry import Node, Registry
+    from vmdbg.shell.registry import Node
 
 COMMANDS_PAGE = "commands.md"
 SETTINGS_PAGE = "settings.md"
@@ -126,20 +131,11 @@ def escape(text: str) -> str:
 
 def all_settings() -> list[Setting]:
     """The shell's settings and, where there is a machine, its own."""
-    from vmdbg.debugger.settings import SHELL_SETTINGS
-
-    settings = list(SHELL_SETTINGS)
-    try:
-        from vmdbg.machine.config import SETTINGS
-    except ImportError:
-        return settings
-    return [*settings, *SETTINGS]
+    return [*SHELL_SETTINGS, *SETTINGS]
 
 
 def programs_page() -> str:
     """`docs/programs.md` with the table of operations as they are declared."""
-    from vmdbg.programs.operations import operations_table
-
     with open(os.path.join(DOCS, PROGRAMS_PAGE), encoding="utf-8") as file:
         text = file.read()
     before, mark, rest = text.partition(PROGRAMS_TABLE[0])
@@ -149,8 +145,6 @@ def programs_page() -> str:
 
 def functions_page() -> str:
     """`docs/functions.md`."""
-    from vmdbg.expressions.functions import HELP
-
     out = ["# Functions", "", "<!-- Made by scripts/docs from the declarations; edit those. -->", ""]
     out += ['Expressions may call them: `print $pa(0x401000)`, `break 28 if $count("fault") > 3`.', ""]
     out += ["| function | value |", "| --- | --- |"]
@@ -161,8 +155,6 @@ def functions_page() -> str:
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    from vmdbg.shell.registry import Registry
-
     registry = Registry()
     registry.index()
     return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from functools import partial
 
 from vmdbg.errors import UserError
@@ -128,8 +129,6 @@ class Registry:
             return
         self._loaded.add(module)
         __import__(module)
-        import sys
-
         for value in list(vars(sys.modules[module]).values()):
             if isinstance(value, Command):
                 self.add(value)

@@ -25,6 +25,7 @@ from vmdbg.shell.completion import complete_word
 from vmdbg.shell.keys import CompletionList, bindings
 from vmdbg.shell.lexer import styled_words
 from vmdbg.shell.script import Source
+from vmdbg.views.theme import prompt_styles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ def prompt_style(session: Session) -> Style:
     """The roles of typed words and the toolbar, as the settings have them; nothing without colour."""
     if not session.output.coloured:
         return Style([])
-    from vmdbg.views.theme import prompt_styles
-
     styles = prompt_styles(session.settings)
     return Style.from_dict(
         {

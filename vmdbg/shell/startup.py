@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from vmdbg.debugger.output import Output
+from vmdbg.debugger.output import Output, plain
 from vmdbg.debugger.styles import theme_values
 from vmdbg.shell.history import watch_history
 from vmdbg.shell.interpreter import Interpreter
@@ -68,8 +68,6 @@ def watch_output(session: Session, color: str) -> None:
         output.width = settings.number("width")
 
     def style(_: object) -> None:
-        from vmdbg.debugger.output import plain
-
         if settings.flag("style enabled") and color != "never":
             from vmdbg.views.theme import painter, wants_colour
 
