@@ -44,7 +44,7 @@ def load(path: str) -> dict[str, Function]:
         raise UserError(f"{path}: {error.strerror}.") from None
     try:
         return functions_of(ast.parse(source, path), path, source)
-    except RecursionError:
+    except (RecursionError, MemoryError):  # the second is the parser's own limit
         raise InputError("it is nested too deeply", path) from None
     except (SyntaxError, ValueError) as error:
         line, column = getattr(error, "lineno", 0) or 0, getattr(error, "offset", 0) or 0
