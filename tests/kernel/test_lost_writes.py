@@ -13,6 +13,7 @@ from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.inspect.target import open_machine
 from vmdbg.kernel.calls import processes, regions
+from vmdbg.kernel.policies import POLICIES
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
@@ -165,7 +166,7 @@ def test_what_an_expression_writes_to_a_table_makes_the_tlb_suspect():
     assert made.counts()["tlb-stale"] == 1
 
 
-@pytest.mark.parametrize("policy", ["fifo", "lru", "clock"])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_a_copy_whose_source_is_the_victim_frees_one_frame_once(policy: str):
     """One frame: making room for the copy takes the page that is to be copied; the access starts again."""
     made, va = booted("x86_64", **{"kernel.user_frames": 1, "kernel.policy": policy})
