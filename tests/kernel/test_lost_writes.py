@@ -9,7 +9,7 @@ import pytest
 
 from vmdbg.debugger import accesses
 from vmdbg.debugger.machine_scope import MachineScope
-from vmdbg.formats import find
+from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.inspect.target import open_machine
 from vmdbg.kernel.calls import processes, regions
@@ -22,7 +22,7 @@ from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, PROCESS, PROCESS_ROOT
 from vmdbg.units import s64
 
-FORMATS = ("x86_64", "x86_32", "sv39", "sv39-svade", "tutorial16", "tutorial16-hw")
+FORMATS = [name for name in NAMES if find(name).role("writable")]  # a fork can share pages
 READ, WRITE = 0, 1
 RW, R = 11, 9
 

@@ -120,7 +120,7 @@ class Ageing(lives.Lives):  # type: ignore[misc, name-defined]
         self.machine.swap_out(pid, self.page_at(where))
 
     def do_swapin(self, pid: int, where: int, how: int) -> None:
-        lives.acting.swap_in(self.machine, pid, self.page_at(where))
+        lives.accesses.swap_in(self.machine, pid, self.page_at(where))
 
     def do_remap(self, pid: int, where: int, how: int) -> None:
         """Unmap a region and map it anew: what was written to the file has to be there."""

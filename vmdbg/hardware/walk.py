@@ -85,7 +85,7 @@ def walk_from(m, table, depth, rights, va):
         kind = classify(entry, depth)
         if entry == -1 and ram_offset(m, address, ENTRY_BYTES) < 0:
             kind = ENTRY_BUS
-        rights = combine(rights, entry, kind)
+        rights = combine(rights, entry, kind, depth)
         row = depth * PATH
         m.path[row + PATH_TABLE] = table
         m.path[row + PATH_INDEX] = index
@@ -152,7 +152,7 @@ def mark(m, dirty):
         if row == last:
             new = marked(old, dirty)
         else:
-            new = marked_table(old)
+            new = marked_table(old, row // PATH)
         step = (row // PATH) | (m.path[row + PATH_INDEX] << 8)
         if new != old:
             store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)

@@ -138,7 +138,7 @@ def subtree(
     for index, entry in words(machine.k, machine.format, table, first, last):
         kind = k.classify(entry, depth)
         va = base + index * size
-        so_far = k.combine(rights, entry, kind)
+        so_far = k.combine(rights, entry, kind, depth)
         found = (
             canonical_form(machine, va),
             depth,

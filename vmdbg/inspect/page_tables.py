@@ -61,7 +61,7 @@ def below(
     for index, entry in words(k, form, table, 0, 1 << level.bits):
         kind = k.classify(entry, depth)
         va = base + (index << level.shift)
-        so_far = k.combine(rights, entry, kind)
+        so_far = k.combine(rights, entry, kind, depth)
         points = kind == ENTRY_TABLE and depth < len(form.levels) - 1
         target = -1
         if points:

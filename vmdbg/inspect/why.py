@@ -157,7 +157,7 @@ def suffices(machine: Machine, place: Place, walk: Walk, access: int, cause: Cau
         entry = s64(new.get(step.address, step.entry))
         if k.classify(entry, step.depth) != step.kind:
             return False
-        rights = k.combine(rights, entry, step.kind)
+        rights = k.combine(rights, entry, step.kind, step.depth)
     return allows(machine, place, access, rights)
 
 
@@ -167,7 +167,11 @@ def deniers(machine: Machine, walk: Walk, rule: str) -> list[Step]:
     if rule == "k":
         return [walk.last]
     k = machine.k
-    return [step for step in walk.steps if not k.combine(ALL_RIGHTS, s64(step.entry), step.kind) & right]
+    return [
+        step
+        for step in walk.steps
+        if not k.combine(ALL_RIGHTS, s64(step.entry), step.kind, step.depth) & right
+    ]
 
 
 def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
@@ -262,7 +266,7 @@ def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
         kind = k.classify(s64(entry), depth)
         if kind > ENTRY_LEAF:
             return False
-        rights = k.combine(rights, s64(entry), kind)
+        rights = k.combine(rights, s64(entry), kind, depth)
         if kind == ENTRY_LEAF or depth == len(form.levels) - 1:
             break
         address = k.next_table(s64(entry)) + form.index(walk.va, depth + 1) * form.entry_bytes
@@ -277,14 +281,18 @@ def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
     set, one by one and then those of the frame below the page's size; flags that are set, and not."""
     form, entry = machine.format, step.entry
     letter = where(machine, step.depth, step.kind)
-    flags = {field.low: field.name for field in form.fields if field.width == 1 and letter in field.where}
+    standing = [field for field in form.standing(letter, step.depth) if field.width == 1]
+    huge = form.role("huge")
+    if huge is not None and letter in huge.where:  # reserved where it does not stand
+        standing.append(huge)
+    flags = {field.low: field.name for field in standing}
     present = form.rules.get("p", ("",))[0]
     for bit in range(8 * form.entry_bytes):
         if entry >> bit & 1 and bit not in flags:
             yield f"bit {bit}", 1 << bit
     for field in form.fields:
         low = form.levels[step.depth].shift - form.page_bits
-        if field.help == "frame" and field.get(entry) & ((1 << low) - 1):
+        if field.role == "frame" and field.get(entry) & ((1 << low) - 1):
             yield f"bits {field.low + low - 1}:{field.low}", entry & field.put(0, (1 << low) - 1)
     for wanted in (1, 0):
         for bit, name in flags.items():
@@ -329,7 +337,7 @@ def has_field(machine: Machine, step: Step, field: Field) -> bool:
     """Does the entry of a step have this field, and does it mean something?"""
     if step.kind > ENTRY_LEAF:
         return step.kind != ENTRY_BUS and machine.format.rules.get("p", ("",))[0] == field.name
-    return where(machine, step.depth, step.kind) in field.where
+    return field in machine.format.standing(where(machine, step.depth, step.kind), step.depth)
 
 
 def rule_text(machine: Machine, verdict: Verdict, key: str) -> str:

@@ -265,7 +265,7 @@ def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int
             table = k.table_take(k.m, 0, level + 1, address)
             if table < 0:
                 raise UserError("Memory is too small for the kernel's map of it.")
-            k.store(k.m, address, form.entry_bytes, k.marked_table(k.make_table(table)))
+            k.store(k.m, address, form.entry_bytes, k.marked_table(k.make_table(table, level), level))
         else:
             table = k.next_table(entry)
     return int(table + form.index(va, depth) * form.entry_bytes)

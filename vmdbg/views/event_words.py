@@ -167,7 +167,7 @@ class Teller:
         if kind == ENTRY_SWAPPED:
             return f"slot {k.swapped_slot(entry)}"
         where = "t" if kind == ENTRY_TABLE else "l" if depth == len(form.levels) - 1 else "h"
-        return " ".join(form.flags(entry, where))
+        return " ".join(form.flags(entry, where, depth))
 
     def table_of(self, address: int, row: Happening | None = None) -> tuple[int, int] | None:
         """Depth and index of the entry at a physical address, at the time of an event; None if no table is

@@ -110,8 +110,9 @@ def entry_address(k: Linked, form: Format, pid: int, va: int, depth: int) -> int
         table = k.table_take(m, pid, level + 1, address)
         if table < 0:
             return -1
-        k.store(m, address, form.entry_bytes, k.make_table(table))
-        k.emit(m, ENTRY_WRITE, address, entry, k.make_table(table))
+        new = k.make_table(table, level)
+        k.store(m, address, form.entry_bytes, new)
+        k.emit(m, ENTRY_WRITE, address, entry, new)
     return address
 
 

@@ -185,7 +185,7 @@ class Survey:
     def read_entry(self, pid: int, address: int, entry: int, depth: int, va: int, rights: int) -> None:
         """Note what one entry holds."""
         kind = self.k.classify(entry, depth)
-        rights = self.k.combine(rights, entry, kind)
+        rights = self.k.combine(rights, entry, kind, depth)
         page = signed(self.form, va)
         last = len(self.form.levels) - 1
         if kind == ENTRY_TABLE:
