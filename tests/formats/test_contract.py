@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -245,6 +246,23 @@ def wrong_texts(form: Format) -> Iterator[str]:
         for mode, bits in MODE.findall(register.help):
             if (int(mode), int(bits)) != (register.initial, form.va_bits):
                 yield f"{register.name}, {register.help}: it is {register.initial}, for {form.va_bits} bits"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"rule_texts": {"c": "bits 63:38 of an address must be equal"}}, "an address has 48 bits"),
+        ({"rule_texts": {"c": "bits {top} must be equal (RISC-V Privileged, 12.4.1)"}}, "is that of RISC-V"),
+        ({"rule_texts": {"z": "bit 64 must be 0"}}, "an entry has 64 bits"),
+        ({"root_fields": find("sv39").root_fields}, "for 48 bits"),
+    ],
+)
+def test_a_text_that_the_numbers_contradict_is_found(changed: dict[str, Any], message: str) -> None:
+    """Sv48 with texts of Sv39."""
+    form = find("sv48")
+    assert list(wrong_texts(form)) == []
+    (found,) = wrong_texts(replace(form, **changed))
+    assert message in found
 
 
 def test_the_modes_of_risc_v() -> None:

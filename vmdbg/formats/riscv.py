@@ -94,3 +94,4 @@ def sv(name: str, levels: int, kernel_base: int, svade: bool = False) -> Format:
 # The kernel's maps of all memory are where Linux has them (Documentation/arch/riscv/vm-layout.rst).
 SV39: Format = sv("sv39", 3, kernel_base=-0x2A00000000)  # 0xffffffd600000000
 SV39_SVADE: Format = sv("sv39-svade", 3, kernel_base=-0x2A00000000, svade=True)
+SV48: Format = sv("sv48", 4, kernel_base=-0x508000000000)  # 0xffffaf8000000000
