@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Bound for each format.  A mask has the one bit of a field, 0 if the format has no such field.
 VALID = 0
 R_MASK, W_MASK, X_MASK, U_MASK = 0, 0, 0, 0
+ALL_MASK = 0  # all of them
 FLIPPED = 0  # those among the rights' bits that take the right away
 A_MASK, D_MASK, G_MASK = 0, 0, 0
 HUGE = 0  # marks a leaf above the last level
@@ -37,7 +38,8 @@ HUGE_DEPTHS = 0  # bit d: such a leaf may be at depth d
 HUGE_FREE = 0  # low frame bits of such a leaf that mean something else
 LEAF_BY_RIGHTS = 0  # 1: an entry with any of R, W, X is a leaf, one without is a table
 HIERARCHICAL = 0  # 1: the rights of tables count too
-A_DEPTHS = 0  # bit d: the walker sets A in tables at depth d
+TABLE_A = 0  # what the walker sets in tables: A, or nothing
+NO_A = 0  # bit d: but not in those at depth d
 TABLE_BITS = 0  # set in table entries that the kernel makes, besides valid
 FRAME_LOW, FRAME_MASK = 0, 0  # of the frame number in an entry
 SLOT_MARK, SLOT_LOW, SLOT_MASK = 0, 0, 0  # of an absent entry that keeps a slot
@@ -114,6 +116,8 @@ def combine(rights, entry, kind, depth):
     word = entry ^ FLIPPED
     if FREE_RIGHTS:
         word |= absent(depth)
+    if word & ALL_MASK == ALL_MASK:
+        return rights
     if R_MASK and word & R_MASK == 0:
         rights &= ~RIGHT_R
     if W_MASK and word & W_MASK == 0:
@@ -145,9 +149,9 @@ def marked(entry, dirty):
 
 @reads(fills=True)
 def marked_table(entry, depth):
-    if (A_DEPTHS >> (depth & 63)) & 1:
-        return entry | A_MASK
-    return entry
+    if NO_A and (NO_A >> (depth & 63)) & 1:
+        return entry
+    return entry | TABLE_A
 
 
 @reads(fills=True)
@@ -244,7 +248,8 @@ FUNCTIONS = (
 
 def constants(form: Format) -> dict[str, int]:
     """What a format's fields bind here and in `formats.contract`."""
-    depths = range(len(form.levels))
+    names = [level.name for level in form.levels]
+    depths = range(len(names))
     rights = {RIGHT_R: "readable", RIGHT_W: "writable", RIGHT_X: "executable", RIGHT_U: "user"}
 
     def mask(role: str) -> int:
@@ -254,13 +259,13 @@ def constants(form: Format) -> dict[str, int]:
     def free(depth: int) -> int:
         """The rights whose field does not stand at a depth; one that stands nowhere is no matter."""
         fields = {right: form.role(role) for right, role in rights.items()}
-        level = form.levels[depth].name
-        return sum(right for right, field in fields.items() if field and not field.stands_at(level))
+        return sum(right for right, field in fields.items() if field and not field.stands_at(names[depth]))
 
+    granting = sum(mask(role) for role in rights.values())
     flipped = sum(mask(role) for role in form.inverted)
     frame, slot, accessed = form.role("frame"), form.role("slot"), form.role("accessed")
     bits = {name: bit for bit, name in form.code_bits}
-    bound = {
+    return {
         "VALID": mask("valid"),
         "FLIPPED": flipped,
         "A_MASK": mask("accessed"),
@@ -271,8 +276,10 @@ def constants(form: Format) -> dict[str, int]:
         "HUGE_FREE": form.huge_free,
         "LEAF_BY_RIGHTS": int(form.leaf_by_rights),
         "HIERARCHICAL": int(form.hierarchical),
-        "A_DEPTHS": 0,
-        "TABLE_BITS": sum(map(mask, rights.values())) & ~flipped if form.hierarchical else 0,
+        "ALL_MASK": granting,
+        "TABLE_A": mask("accessed") if form.table_accessed else 0,
+        "NO_A": sum(1 << depth for depth in depths if accessed and not accessed.stands_at(names[depth])),
+        "TABLE_BITS": granting & ~flipped if form.hierarchical else 0,
         "FREE_RIGHTS": s64(sum(free(depth) << 4 * depth for depth in depths)),
         "FRAME_LOW": frame.low if frame else 0,
         "FRAME_MASK": (1 << frame.width) - 1 if frame else 0,
@@ -287,10 +294,5 @@ def constants(form: Format) -> dict[str, int]:
         "CODE_USER": bits.get("U", 0),
         "CODE_RESERVED": bits.get("RSVD", 0),
         "CODE_FETCH": bits.get("I", 0),
-    }
-    if form.table_accessed and accessed is not None:
-        stands = [accessed.stands_at(form.levels[depth].name) for depth in depths]
-        bound["A_DEPTHS"] = sum(1 << depth for depth in depths if stands[depth])
-    return bound | {
-        f"{letter}_MASK": mask(role) for letter, role in zip("RWXU", rights.values(), strict=True)
+        **{f"{letter}_MASK": mask(role) for letter, role in zip("RWXU", rights.values(), strict=True)},
     }
