@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from vmdbg.errors import UserError
 from vmdbg.formats import declared
@@ -183,7 +184,7 @@ class Format:
         """The field that plays a role; None if the format has none."""
         return self.by_role.get(role)
 
-    @property
+    @cached_property
     def rules(self) -> dict[str, tuple[str, str]]:
         """The rules that decide about accesses: by letter, the field that decides and the rule in words.
 
