@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -25,7 +24,8 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
 )
-from vmdbg.formats.record import Format
+from vmdbg.formats.dataclass import replace
+from vmdbg.formats.record import Field, Format
 from vmdbg.machine import boot
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import halt
@@ -335,3 +335,17 @@ def plant(rng: random.Random, k: Any, form: Any, words: Any, base: int, va: int)
             words[at] = (
                 s64(u64(entry)) if form.entry_bytes == 8 else u64(entry) & (1 << 8 * form.entry_bytes) - 1
             )
+
+
+def test_a_record_has_the_facts_that_its_class_names() -> None:
+    """`formats.dataclass` does what dataclasses does, as far as records need it."""
+    form = find("sv48")
+    changed = replace(form, name="other")
+    assert (changed.name, changed.levels, form.name) == ("other", form.levels, "sv48")
+    assert changed.by_role == form.by_role
+    wrong: tuple[dict[str, Any], ...] = ({"nosuch": 1}, {"name": "F", "low": 1, "lo": 2}, {"low": 1}, {})
+    for facts in wrong:
+        with pytest.raises(TypeError, match="Field: wrong or missing: "):
+            Field(**facts)
+    with pytest.raises(TypeError):
+        Field("F", 1, name="G")  # type: ignore[misc]

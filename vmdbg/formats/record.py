@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from vmdbg.errors import UserError
 from vmdbg.formats import declared
+from vmdbg.formats.dataclass import dataclass, replace
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 LEAST_PAGE = 8  # bytes: memory is made of words
@@ -30,7 +31,7 @@ ROLE_OF_RULE = {
 CODE_BITS = ((1, "P"), (2, "W"), (4, "U"), (8, "RSVD"), (16, "I"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
@@ -62,7 +63,7 @@ class Field:
         return (entry & WORD_MASK & ~mask) | (value << self.low & mask)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Level:
     """One level of the tables: its name in the manual and in Linux, the lowest bit of an address that it
     translates, and how many it does; `leaf`: its entries may map a page."""
@@ -92,7 +93,7 @@ def cut(page_bits: int, *levels: tuple[str, int, bool]) -> tuple[Level, ...]:
 FLUSH_ALL, FLUSH_SPACE = "all", "space"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Register:
     """A control register or a bit of one: `cr0.wp` is bit 16 of `control0`.
 
@@ -118,7 +119,7 @@ class Register:
         return (1 << self.width) - 1
 
 
-@dataclass(eq=False)
+@dataclass
 class Format:
     """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits.
 
@@ -168,8 +169,8 @@ class Format:
     asid_bits: int = 16
     code_bits: tuple[tuple[int, str], ...] = CODE_BITS
     code_name: str = "error code"
-    causes: dict[int, str] = field(default_factory=dict)
-    rule_texts: dict[str, str] = field(default_factory=dict)
+    causes: Mapping[int, str] = MappingProxyType({})
+    rule_texts: Mapping[str, str] = MappingProxyType({})
     address_fault: str = ""
     root_asid_bits: int = 0
     root_keeps: int = 0

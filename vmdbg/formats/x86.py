@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
+from vmdbg.formats.dataclass import replace
 from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE, Field, Format, Register, cut
 
 WP, SMEP, SMAP, NXE = 1 << 16, 1 << 20, 1 << 21, 1 << 11
