@@ -10,13 +10,12 @@ import pytest
 from vmdbg.debugger.stops.stops import Stops
 from vmdbg.debugger.time.forward import events_from_here, forward
 from vmdbg.debugger.time.timeline import Timeline
+from vmdbg.kernel.policies import POLICIES
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
 pytestmark = pytest.mark.long
-
-POLICIES = ("fifo", "clock", "lru", "random")
 
 
 def make(seed: int, fixed: dict[str, object] | None = None) -> Timeline:

@@ -166,7 +166,7 @@ EDITS = (
         "    base    [0:tlb_words]      where CPU 0's rows",
         "    new     a column\n    base    [0:tlb_words]      where CPU 0's rows",
     ),
-    ("formats/x86.py", "\n@reads", "\n\n@reads"),
+    ("formats/declared.py", "\n@reads", "\n\n@reads"),
     ("engine/lowering.py", "\nclass Lowering", "\n\nclass Lowering"),
     ("engine/native.py", '"sroa", "simplify_cfg"', '"simplify_cfg", "sroa"'),
     ("engine/language.py", "MOST_ROUNDS = 1 << 25", "MOST_ROUNDS = 1 << 24"),

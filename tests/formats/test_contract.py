@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,8 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
 )
+from vmdbg.formats.dataclass import replace
+from vmdbg.formats.record import Field, Format
 from vmdbg.machine import boot
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import halt
@@ -66,7 +69,7 @@ def leaves(draw: st.DrawFn, name: str) -> tuple[int, int, int]:
     """Address, rights and depth of a leaf that the format can express."""
     form = find(name)
     depth = draw(st.sampled_from(leaf_depths(name)))
-    frame = next(field for field in form.fields if field.name in ("PFN", "PPN"))
+    frame = form.by_role["frame"]
     bits = min(form.page_bits + frame.width, 52) - form.levels[depth].shift
     number = draw(st.integers(0, (1 << max(bits, 1)) - 1))
     return number << form.levels[depth].shift, draw(st.integers(0, 15)), depth
@@ -82,24 +85,27 @@ def test_a_leaf_says_what_it_was_made_from(name: str) -> None:
         entry = stored(name, k.make_leaf(address, rights, depth))
         assert k.classify(entry, depth) == ENTRY_LEAF
         assert k.leaf_frame(entry, depth) == address
-        given_rights = k.combine(ALL_RIGHTS, entry, ENTRY_LEAF)
+        given_rights = k.combine(ALL_RIGHTS, entry, ENTRY_LEAF, depth)
         if rights & 7:
             assert given_rights & rights == rights
         again = stored(name, k.make_leaf(address, given_rights, depth))
-        assert k.combine(ALL_RIGHTS, again, ENTRY_LEAF) == given_rights
-        assert k.protected(entry) == entry or not k.combine(ALL_RIGHTS, k.protected(entry), ENTRY_LEAF) & 2
+        assert k.combine(ALL_RIGHTS, again, ENTRY_LEAF, depth) == given_rights
+        assert (
+            k.protected(entry) == entry
+            or not k.combine(ALL_RIGHTS, k.protected(entry), ENTRY_LEAF, depth) & 2
+        )
 
     scenario()
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "word-table"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if find(name).role("user")])
 def test_a_page_without_rights_is_not_for_users(name: str) -> None:
     k = linked(name)
     sets = find(name).allowed([0, 0, 0, 0], 0)
     for depth in leaf_depths(name):
         entry = stored(name, k.make_leaf(0, 8, depth))
         assert k.classify(entry, depth) == ENTRY_LEAF
-        rights = k.combine(ALL_RIGHTS, entry, ENTRY_LEAF)
+        rights = k.combine(ALL_RIGHTS, entry, ENTRY_LEAF, depth)
         assert [allowed >> rights & 1 for allowed in sets] == [0, 0, 0]
 
 
@@ -130,20 +136,20 @@ def test_marks_are_set_and_taken_off(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FORMATS if len(find(name).levels) > 1])
 def test_a_table_entry_leads_to_its_table(name: str) -> None:
     k, form = linked(name), find(name)
-    frame = next(field for field in form.fields if field.name in ("PFN", "PPN"))
+    frame = form.by_role["frame"]
     top = 1 << min(frame.width, 52 - form.page_bits)
 
     @hypothesis.given(st.integers(0, top - 1), st.integers(0, len(form.levels) - 2))
     def scenario(number: int, depth: int) -> None:
         address = number << form.page_bits
-        entry = stored(name, k.make_table(address))
+        entry = stored(name, k.make_table(address, depth))
         assert k.classify(entry, depth) == ENTRY_TABLE
         assert k.next_table(entry) == address
-        marked = stored(name, k.marked_table(entry))
+        marked = stored(name, k.marked_table(entry, depth))
         assert k.classify(marked, depth) == ENTRY_TABLE
         assert k.next_table(marked) == address
-        assert k.marked_table(marked) == marked
-        assert all(k.combine(rights, entry, ENTRY_TABLE) == rights for rights in range(16))
+        assert k.marked_table(marked, depth) == marked
+        assert all(k.combine(rights, entry, ENTRY_TABLE, depth) == rights for rights in range(16))
 
     scenario()
 
@@ -151,7 +157,7 @@ def test_a_table_entry_leads_to_its_table(name: str) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_slot_is_kept(name: str) -> None:
     k, form = linked(name), find(name)
-    slot = next(field for field in form.fields if field.name == "slot")
+    slot = form.by_role["slot"]
     last = len(form.levels) - 1
 
     @hypothesis.given(st.integers(1, (1 << slot.width) - 1))
@@ -174,7 +180,7 @@ def test_any_word_is_something(name: str) -> None:
         entry = stored(name, word)
         kind = k.classify(entry, depth)
         assert kind in range(ENTRY_BUS)
-        assert 0 <= k.combine(ALL_RIGHTS, entry, kind) <= ALL_RIGHTS
+        assert 0 <= k.combine(ALL_RIGHTS, entry, kind, depth) <= ALL_RIGHTS
         assert 0 <= k.next_table(entry) < 1 << 62
         assert 0 <= k.leaf_frame(entry, depth) < 1 << 62
         assert k.swapped_slot(entry) >= 0
@@ -187,14 +193,91 @@ def test_any_word_is_something(name: str) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("where", "tlhs")
 def test_fields_do_not_overlap(name: str, where: str) -> None:
-    used = 0
-    for field in find(name).fields:
-        if where in field.where:
+    form = find(name)
+    for depth in range(len(form.levels)):
+        used = 0
+        for field in form.standing(where, depth):
             mask = (1 << field.width) - 1 << field.low
             assert not used & mask, field.name
             used |= mask
-            assert field.low + field.width <= 8 * find(name).entry_bytes
+            assert field.low + field.width <= 8 * form.entry_bytes
             assert field.get(field.put(0, (1 << field.width) - 1)) == (1 << field.width) - 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_record_does_not_contradict_itself(name: str) -> None:
+    form = find(name)
+    shift = form.va_bits
+    for level in form.levels:
+        shift -= level.bits
+        assert level.shift == shift
+    names = [field.name for field in form.fields if "s" not in field.where]
+    assert len(set(names)) == len(names)
+    assert len(form.by_role) == sum(field.role != "" for field in form.fields)
+    at = {level.name for level in form.levels}
+    leaves = {level.name for level in form.levels if level.leaf}
+    for field in form.fields:
+        assert set(field.levels) <= at
+        if field.levels and field.role == "huge":
+            assert set(field.levels) == leaves - {form.levels[-1].name}
+        elif field.levels and field.role:
+            assert leaves <= set(field.levels)
+    assert list(wrong_texts(form)) == []
+
+
+BITS = re.compile(r"\bbits? (\d+)(?::(\d+))?")
+MODE = re.compile(r"(\d+): Sv(\d+)")
+
+
+def wrong_texts(form: Format) -> Iterator[str]:
+    """The texts of a record that its own numbers contradict: bits of an address or of an entry, modes."""
+    for letter, (_, text) in form.rules.items():
+        for high, low in BITS.findall(text):
+            if letter == "c":
+                if (int(high), int(low or -1)) != (63, form.va_bits - 1):
+                    yield f"{text}: an address has {form.va_bits} bits"
+            elif int(high) >= 8 * form.entry_bytes:
+                yield f"{text}: an entry has {8 * form.entry_bytes} bits"
+        section = form.manual.rpartition(" ")[2]
+        cited = re.findall(r"[Pp]rivileged, (12\.[4-6])\.1", text)
+        if any(number != section for number in cited):
+            yield f"{text}: the format is that of {form.manual}"
+    for register in form.root_fields:
+        for mode, bits in MODE.findall(register.help):
+            if (int(mode), int(bits)) != (register.initial, form.va_bits):
+                yield f"{register.name}, {register.help}: it is {register.initial}, for {form.va_bits} bits"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"rule_texts": {"c": "bits 63:38 of an address must be equal"}}, "an address has 48 bits"),
+        ({"rule_texts": {"c": "bits {top} must be equal (RISC-V Privileged, 12.4.1)"}}, "is that of RISC-V"),
+        ({"rule_texts": {"z": "bit 64 must be 0"}}, "an entry has 64 bits"),
+        ({"root_fields": find("sv39").root_fields}, "for 48 bits"),
+    ],
+)
+def test_a_text_that_the_numbers_contradict_is_found(changed: dict[str, Any], message: str) -> None:
+    """Sv48 with texts of Sv39."""
+    form = find("sv48")
+    assert list(wrong_texts(form)) == []
+    (found,) = wrong_texts(replace(form, **changed))
+    assert message in found
+
+
+def test_the_modes_of_risc_v() -> None:
+    """Privileged Architecture, 12.1.11, table of the encodings of MODE; 12.4 to 12.6."""
+    known = {39: (8, "12.4"), 48: (9, "12.5"), 57: (10, "12.6")}
+    for name in FORMATS:
+        form = find(name)
+        if form.root_register == "satp":
+            mode, section = known[form.va_bits]
+            assert form.root_fields[0].initial == mode
+            assert form.manual == f"RISC-V Privileged, {section}"
+            assert form.rules["c"][1] == (
+                f"bits 63:{form.va_bits - 1} of an address must be equal (RISC-V Privileged, {section}.1)"
+            )
+            assert "bits 63:54" in form.rules["z"][1]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -239,8 +322,8 @@ def plant(rng: random.Random, k: Any, form: Any, words: Any, base: int, va: int)
             large = target >> form.levels[depth].shift << form.levels[depth].shift
             entry = rng.choice(
                 (
-                    k.make_table(target),
-                    k.make_table(target),
+                    k.make_table(target, depth),
+                    k.make_table(target, depth),
                     k.make_leaf(large, rng.randrange(16), depth),
                     k.make_swapped(rng.randrange(1, 9)),
                     rng.getrandbits(8 * form.entry_bytes),
@@ -252,3 +335,17 @@ def plant(rng: random.Random, k: Any, form: Any, words: Any, base: int, va: int)
             words[at] = (
                 s64(u64(entry)) if form.entry_bytes == 8 else u64(entry) & (1 << 8 * form.entry_bytes) - 1
             )
+
+
+def test_a_record_has_the_facts_that_its_class_names() -> None:
+    """`formats.dataclass` does what dataclasses does, as far as records need it."""
+    form = find("sv48")
+    changed = replace(form, name="other")
+    assert (changed.name, changed.levels, form.name) == ("other", form.levels, "sv48")
+    assert changed.by_role == form.by_role
+    wrong: tuple[dict[str, Any], ...] = ({"nosuch": 1}, {"name": "F", "low": 1, "lo": 2}, {"low": 1}, {})
+    for facts in wrong:
+        with pytest.raises(TypeError, match="Field: wrong or missing: "):
+            Field(**facts)
+    with pytest.raises(TypeError):
+        Field("F", 1, name="G")  # type: ignore[misc]

@@ -51,7 +51,7 @@ def test_entries_of_four_levels(
         assert k.next_table(entry) == address
     if kind == ENTRY_LEAF:
         assert k.leaf_frame(entry, depth) == address
-    assert k.combine(ALL_RIGHTS, entry, kind) == rights
+    assert k.combine(ALL_RIGHTS, entry, kind, depth) == rights
 
 
 def test_accessed_dirty_and_global_bits() -> None:

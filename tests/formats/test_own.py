@@ -156,10 +156,16 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
         if "writable" in document["fields"]:
             assert not own.rights_of(document, k.protected(entry)) & RIGHT_W
         if depth != len(form.levels) - 1:
-            table = stored(document, k.make_table(frame << form.page_bits))
+            table = stored(document, k.make_table(frame << form.page_bits, depth))
             assert own.kind_of(document, table, depth) == "table"
             assert k.next_table(table) == own.number(document, table, "frame") << form.page_bits
-            assert k.combine(ALL_RIGHTS, table, ENTRY_TABLE) == ALL_RIGHTS
+            assert k.combine(ALL_RIGHTS, table, ENTRY_TABLE, depth) == ALL_RIGHTS
+            walked = stored(document, k.marked_table(table, depth))
+            sets_a = document.get("table_accessed", False) and own.stands(document, "accessed", depth)
+            assert own.has(document, walked, "accessed") == (sets_a or own.has(document, table, "accessed"))
+            for role in own.RIGHTS:  # bits that mean nothing here are left alone
+                if not own.stands(document, role, depth):
+                    assert not own.has(document, table, role)
         if "slot" in document["fields"]:
             slot = data.draw(st.integers(1, form.slots - 1))
             kept = stored(document, k.make_swapped(slot))

@@ -62,7 +62,7 @@ def spoiled(name: str, seed: int) -> tuple[link.Linked, Format]:
     for address in range(BASE, BASE + SIZE, form.entry_bytes):
         page = (BASE + draw.randrange(SIZE + SIZE // 8)) & -form.page_size
         entry = draw.choice(
-            (0, k.make_table(page), k.make_table(page), k.make_leaf(page, draw.randrange(16), 0))
+            (0, k.make_table(page, 0), k.make_table(page, 0), k.make_leaf(page, draw.randrange(16), 0))
         )
         if draw.random() < 0.1:
             entry = s64(draw.getrandbits(64))
@@ -103,14 +103,14 @@ def recursive() -> tuple[link.Linked, Format]:
     """A root whose first two entries point to one table, which maps two pages, and whose last to itself."""
     k, form = bare("sv39")
     for address, entry in (
-        (0x10000, k.make_table(0x11000)),
-        (0x10008, k.make_table(0x11000)),
-        (0x10FF8, k.make_table(0x10000)),
-        (0x11000, k.make_table(0x12000)),
+        (0x10000, k.make_table(0x11000, 0)),
+        (0x10008, k.make_table(0x11000, 0)),
+        (0x10FF8, k.make_table(0x10000, 0)),
+        (0x11000, k.make_table(0x12000, 0)),
         (0x12008, k.make_leaf(0x13000, SV39_USER, 2)),
         (0x12010, k.make_leaf(0x14000, SV39_USER, 2)),
-        (0x12018, k.make_table(0x11000)),  # at the last level: reserved
-        (0x11008, k.make_table(0x20000)),  # outside memory
+        (0x12018, k.make_table(0x11000, 0)),  # at the last level: reserved
+        (0x11008, k.make_table(0x20000, 0)),  # outside memory
     ):
         k.store(k.m, address, 8, entry)
     return k, form
@@ -142,7 +142,7 @@ def test_what_each_of_many_tables_points_to_is_read_in_good_time_once() -> None:
     """Every entry of eight tables points to one of them: 2^36 paths."""
     k, form = bare("x86_64")
     for word in range(SIZE // 8):
-        k.m.ram8[word] = k.make_table(BASE + word % 8 * 0x1000)
+        k.m.ram8[word] = k.make_table(BASE + word % 8 * 0x1000, 0)
     assert len(list(entries(k, form, BASE, follow=once))) <= 4 * SIZE // 8
 
 

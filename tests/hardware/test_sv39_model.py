@@ -1,4 +1,4 @@
-"""One access on raw Sv39 tables, with hardware A/D and with Svade, against the steps of the manual."""
+"""One access on raw tables of Sv39 and its like, with hardware A/D and Svade, against the manual's steps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.hardware.tlb import WORD_GLOBAL
 from vmdbg.machine.config import MachineConfig
@@ -21,7 +22,13 @@ from vmdbg.state.tables import CONTROL_FAULT, CPU_ASID, CPU_MODE, TLB, TLB_KEY, 
 from vmdbg.units import s64
 
 BASE, RAM = 0x80000000, 1 << 16
-ADDRESSES = (0, 0x1000, 0x201000, 0x40201008, 0x3FFFFFFFFF, -1, -(1 << 38), 1 << 38, -(1 << 38) - 1, 1 << 62)
+MODES = [name for name in NAMES if find(name).root_register == "satp"]
+
+
+def addresses(top: int) -> tuple[int, ...]:
+    """Addresses of whose bits 63:`top` are equal, at the edges too, and some others."""
+    edges = ((1 << top) - 1, -1, -(1 << top), 1 << top, -(1 << top) - 1, 1 << 62)
+    return (0, 0x1000, 0x201000, 0x40201008, *edges)
 
 
 @cache
@@ -39,10 +46,10 @@ def machine(name: str) -> Machine:
     return Machine(MachineConfig(values))
 
 
-def plant(rng: random.Random, memory: Any, va: int) -> None:
+def plant(rng: random.Random, memory: Any, va: int, shifts: list[int]) -> None:
     """Tables in the first eight frames: what a walk of `va` meets is mostly present."""
     for frame in range(8):
-        for shift in (30, 21, 12):
+        for shift in shifts:
             target = BASE + rng.randrange(16) * 4096 if rng.random() < 0.9 else rng.getrandbits(44) << 12
             kind = rng.random()
             if kind < 0.5:
@@ -58,14 +65,15 @@ def plant(rng: random.Random, memory: Any, va: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["sv39", "sv39-svade"])
+@pytest.mark.parametrize("name", MODES)
 def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
-    manual = model("sv39")
+    manual, form = model("sv39"), find(name)
+    levels, mode = len(form.levels), {39: 8, 48: 9, 57: 10}[form.va_bits]
 
     @hypothesis.settings(max_examples=400, deadline=None)
     @hypothesis.given(
         st.integers(0, 1 << 30),
-        st.sampled_from(ADDRESSES),
+        st.sampled_from(addresses(form.va_bits - 1)),
         st.sampled_from("rwx"),
         st.booleans(),
         st.integers(0, 3),
@@ -73,10 +81,10 @@ def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
     def scenario(seed: int, va: int, access: str, user: bool, rules: int) -> None:
         booted = machine(name)
         k, m, rng = booted.k, booted.m, random.Random(seed)
-        plant(rng, m.ram8, va)
+        plant(rng, m.ram8, va, [level.shift for level in form.levels])
         m.cpu[CPU_MODE] = 0 if user else 1
         m.cpu[CPU_ASID] = 1
-        satp = 8 << 60 | 1 << 44 | (BASE >> 12) + rng.randrange(8)
+        satp = mode << 60 | 1 << 44 | (BASE >> 12) + rng.randrange(8)
         write(booted, 0, "satp", satp)
         write(booted, 0, "sstatus.sum", rules & 1)
         write(booted, 0, "sstatus.mxr", rules >> 1)
@@ -84,11 +92,20 @@ def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
         before = bytes(m.ram1)
         pa = k.translate(m, 0, va, "rwx".index(access))
         outcome = "translated" if pa >= 0 else FAULT_KINDS[m.control[CONTROL_FAULT]]
-        if not manual.canonical(va):
+        if not manual.canonical(va, levels):
             assert (outcome, bytes(m.ram1)) == ("non-canonical", before)
             return
         found = manual.translate(
-            before, BASE, satp, va, access, user, bool(rules & 1), bool(rules >> 1), name == "sv39-svade"
+            before,
+            BASE,
+            satp,
+            va,
+            access,
+            user,
+            bool(rules & 1),
+            bool(rules >> 1),
+            form.kernel_sets_ad,
+            levels,
         )
         assert outcome == found.outcome
         if outcome != "translated":

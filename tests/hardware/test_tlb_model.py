@@ -11,6 +11,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.models.tlbs import POLICIES as MODELLED
+from vmdbg.errors import UserError
+from vmdbg.hardware.replacement import REPLACEMENTS, facts_of
+from vmdbg.hardware.replacement.facts import MOST_WAYS
 from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_DIRTY
 from vmdbg.machine.check.survey import Survey
 from vmdbg.machine.config import MachineConfig
@@ -89,9 +93,7 @@ steps = st.lists(
 
 @pytest.mark.long
 @hypothesis.settings(max_examples=120, deadline=None)
-@hypothesis.given(
-    shapes(), st.sampled_from(("lru", "fifo", "random", "plru")), st.booleans(), st.integers(1, 99), steps
-)
+@hypothesis.given(shapes(), st.sampled_from(MODELLED), st.booleans(), st.integers(1, 99), steps)
 def test_arrays_do_what_the_lists_do(
     model: Callable[[str], ModuleType],
     arrays: dict[str, tuple[int, int, str]],
@@ -123,6 +125,35 @@ def test_arrays_do_what_the_lists_do(
         held_sizes = lists.arrays["l2"].shape.sizes
         for name, other in lists.arrays.items():
             assert name == "l2" or {r[:2] for r in other.content() if r[1] in held_sizes} <= kept
+
+
+@pytest.mark.parametrize("policy", REPLACEMENTS)
+def test_a_policy_keeps_what_its_facts_say(policy: str) -> None:
+    """Whatever the policy: what was used last is there, sets are full before one leaves, ways are kept."""
+    facts = facts_of(policy)
+    ways = min(4, facts.most_ways)
+    machine = boot({"l1": (2, ways, "4K")}, policy, False, 3)
+    k, m = machine.k, machine.m
+    seen: list[int] = []
+    places: dict[int, int] = {}
+    for number in (0, 1, 2, 0, 3, 5, 7, 1, 9, 11, 13, 0, 2, 4, 4, 6, 8, 10, 1, 9, 12, 14, 16, 3):
+        page = PAGES[number][0]
+        assert k.translate(m, 0, page << SHIFTS[0], 0) >= 0
+        seen.append(page)
+        rows = {key >> KEY_TAG: row for _, _, row, key, _ in Survey(machine).cached()}
+        assert page in rows
+        for start in (0, 1):
+            of_set = {other for other in seen if other % 2 == start}
+            assert len([other for other in rows if other % 2 == start]) == min(len(of_set), ways)
+        if facts.keeps_ways:
+            assert all(rows[other] == places[other] for other in rows if other in places)
+        if facts.ordered and page not in places:
+            assert k.tlb_set(m, 0, 0, m.tlb[rows[page] + TLB_KEY]) == rows[page]
+        places = rows
+        assert list(Survey(machine).misplaced()) == []
+    if facts.most_ways < MOST_WAYS:
+        with pytest.raises(UserError, match="knows at most"):
+            boot({"l1": (1, facts.most_ways + 1, "4K")}, policy, False, 3)
 
 
 def test_levels_are_in_the_order_of_the_table() -> None:

@@ -9,10 +9,16 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from vmdbg.formats import NAMES, find
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Machine
 
-CACHES = {"x86_64": "PML4:1 PDPT:2 PD:2", "x86_32": "PD:2", "sv39": "L2:1 L1:2", "sv39-svade": "L1:1"}
+#: Formats with caches of their tables, but for the last level's.
+CACHES = {
+    name: " ".join(f"{level.name}:{1 + place % 2}" for place, level in enumerate(find(name).levels[-4:-1]))
+    for name in NAMES
+    if len(find(name).levels) > 1
+}
 SAME = ("ram1", "cpu", "kernel", "frame", "rmap", "region", "process", "slot", "swap8")
 
 

@@ -39,7 +39,7 @@ ENOUGH = 300  # lines of a dump of garbage that are looked at
 
 @cache
 def target(name: str) -> Target:
-    ram = {"tutorial16": 1 << 16, "tutorial16-hw": 1 << 16}.get(name, 1 << 20)
+    ram = min(1 << 20, find(name).frames * find(name).page_size)
     few = {
         "machine.format": name,
         "machine.ram": ram,

@@ -15,6 +15,7 @@ from vmdbg.errors import UserError
 from vmdbg.inspect.processes import scores
 from vmdbg.kernel.calls import processes, syscalls
 from vmdbg.kernel.faults import CAUSE_LIMIT, CAUSE_MEMORY
+from vmdbg.kernel.policies import POLICIES
 from vmdbg.kernel.scheduler import OP_EXIT, OP_RANGED
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
@@ -78,15 +79,15 @@ def test_a_process_never_has_more_than_its_limit_when_it_gives_up_its_own() -> N
 
     @hypothesis.settings(max_examples=60, deadline=None)
     @hypothesis.given(
-        st.sampled_from(("fifo", "lru", "clock", "random")),
+        st.sampled_from(POLICIES),
         st.integers(1, 4),
         st.lists(st.tuples(st.integers(1, 2), st.integers(0, 9)), min_size=1, max_size=50),
     )
-    def scenario(policy: str, limit: int, accesses: list[tuple[int, int]]) -> None:
+    def scenario(policy: str, limit: int, todo: list[tuple[int, int]]) -> None:
         machine = machine_of(**{"kernel.over_limit": "reclaim", "kernel.policy": policy})
         machine.load(Program("p", "", [], [sweep(10, limit=limit), sweep(10)]))
         written: dict[int, dict[int, int]] = {1: {}, 2: {}}
-        for number, (pid, page) in enumerate(accesses):
+        for number, (pid, page) in enumerate(todo):
             if machine.m.cpu[0] != pid:
                 from vmdbg.kernel.calls.processes import put_on_cpu
 

@@ -9,10 +9,11 @@ import pytest
 
 from vmdbg.debugger import accesses
 from vmdbg.debugger.machine_scope import MachineScope
-from vmdbg.formats import find
+from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.inspect.target import boot_named
 from vmdbg.kernel.calls import processes, regions
+from vmdbg.kernel.policies import POLICIES
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
@@ -21,7 +22,7 @@ from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, PROCESS, PROCESS_ROOT
 from vmdbg.units import s64
 
-FORMATS = ("x86_64", "x86_32", "sv39", "sv39-svade", "tutorial16", "tutorial16-hw")
+FORMATS = [name for name in NAMES if find(name).role("writable")]  # a fork can share pages
 READ, WRITE = 0, 1
 RW, R = 11, 9
 
@@ -167,7 +168,7 @@ def test_what_an_expression_writes_to_a_table_makes_the_tlb_suspect():
     assert made.counts()["tlb-stale"] == 1
 
 
-@pytest.mark.parametrize("policy", ["fifo", "lru", "clock"])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_a_copy_whose_source_is_the_victim_frees_one_frame_once(policy: str):
     """One frame: making room for the copy takes the page that is to be copied; the access starts again."""
     made, va = booted("x86_64", **{"kernel.user_frames": 1, "kernel.policy": policy})

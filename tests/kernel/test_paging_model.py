@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.models.oracle import POLICIES as MODELLED
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
@@ -32,7 +33,7 @@ SEEN = ("tlb-hit", "tlb-l2-hit", "tlb-miss", "tlb-fill", "fault-minor", "fault-m
 @st.composite
 def settings(draw: st.DrawFn) -> tuple[str, int, tuple[int, int], tuple[int, int]]:
     geometry = st.tuples(st.sampled_from((1, 2, 4)), st.integers(1, 4))
-    policy = draw(st.sampled_from(("fifo", "clock", "clock-cached")))
+    policy = draw(st.sampled_from(MODELLED))
     return policy, draw(st.integers(1, 12)), draw(geometry), draw(geometry)
 
 

@@ -56,7 +56,7 @@ def damage(machine: Machine, kind: str, seed: int) -> None:
                     address = m.bank[BANK_BASE] + rng.choice(targets) * page
                     choices = (
                         machine.k.make_leaf(address, rng.randrange(16), rng.randrange(len(form.levels))),
-                        machine.k.make_table(address),
+                        machine.k.make_table(address, 0),
                         machine.k.make_swapped(rng.randrange(40)),
                         machine.k.make_swapped(rng.randrange(1 << 20)),
                     )

@@ -7,9 +7,10 @@ from array import array
 import pytest
 
 from vmdbg.errors import UserError
+from vmdbg.formats import NAMES
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
-from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.config import MachineConfig, load_config, preset_names
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
@@ -68,3 +69,10 @@ def test_a_second_level_alone_serves_a_software_filled_tlb() -> None:
     booted.run(2)
     assert booted.counts()["read"] == booted.counts()["write"] == 1
     assert check(booted) == []
+
+
+def test_every_format_has_a_machine_and_each_is_listed() -> None:
+    assert {load_config(name)["machine.format"] for name in preset_names()} == set(NAMES)
+    with pytest.raises(UserError) as raised:
+        load_config("nosuch")
+    assert raised.value.hint == f"Machines: {', '.join(preset_names())}."

@@ -107,6 +107,9 @@ class Cache:
             row.remove(page)
 
 
+POLICIES = ("fifo", "clock", "clock-cached")  # that `Machine` knows
+
+
 class Machine:
     """One process with demand paging over `frames` frames and a TLB of two levels.
 

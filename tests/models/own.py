@@ -60,9 +60,14 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "name": "own",
         "va_bits": sum(levels) + offset,
         "entry_bytes": width,
-        "levels": [{"bits": bits, "leaf": leaf} for bits, leaf in zip(levels, leaves, strict=True)],
+        "levels": [
+            {"name": f"T{place}", "bits": bits, "leaf": leaf}
+            for place, (bits, leaf) in enumerate(zip(levels, leaves, strict=True))
+        ],
         "fields": fields,
     }
+    if not by_rights:
+        limit_levels(draw, document)
     inverted = [role for role in RIGHTS if role in fields and draw(st.booleans())]
     rules = {
         "inverted": [role for role in inverted if role == "user" or not by_rights],
@@ -74,6 +79,27 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "table_accessed": not by_rights and draw(st.booleans()),
     }
     return document | {key: value for key, value in rules.items() if value}
+
+
+def limit_levels(draw: st.DrawFn, document: dict[str, Any]) -> None:
+    """Let some fields stand at some levels only: at those that may map a page, and others that are drawn."""
+    levels = document["levels"]
+    leaves = [level["name"] for level in levels if level["leaf"] or level is levels[-1]]
+    for role in (*RIGHTS, "accessed", "dirty", "global"):
+        if role in document["fields"] and draw(st.integers(0, 2)) == 0:
+            others = [level["name"] for level in levels if level["name"] not in leaves]
+            kept = leaves + [name for name in others if draw(st.booleans())]
+            document["fields"][role] = {"low": document["fields"][role], "levels": kept}
+    if "huge" in document["fields"] and leaves[:-1] and draw(st.booleans()):
+        document["fields"]["huge"] = {"low": document["fields"]["huge"], "levels": leaves[:-1]}
+
+
+def stands(document: dict[str, Any], role: str, depth: int) -> bool:
+    """Do entries at a depth have the field?  The last level's do, if it stands anywhere."""
+    field = document["fields"].get(role)
+    if isinstance(field, dict) and "levels" in field:
+        return document["levels"][depth]["name"] in field["levels"]
+    return field is not None
 
 
 def longest_run(places: list[int]) -> list[int]:
@@ -113,14 +139,16 @@ def shifts(document: dict[str, Any]) -> list[int]:
 
 def has(document: dict[str, Any], entry: int, role: str) -> bool:
     """Is the bit of a role set?"""
-    return role in document["fields"] and bool(entry >> document["fields"][role] & 1)
+    field = document["fields"].get(role)
+    low = field["low"] if isinstance(field, dict) else field
+    return low is not None and bool(entry >> low & 1)
 
 
-def rights_of(document: dict[str, Any], entry: int) -> int:
-    """r 1, w 2, x 4, u 8: what an entry grants."""
+def rights_of(document: dict[str, Any], entry: int, depth: int = -1) -> int:
+    """r 1, w 2, x 4, u 8: what an entry at a depth grants."""
     granted = 0
     for place, role in enumerate(RIGHTS):
-        if role not in document["fields"] or has(document, entry, role) != (
+        if not stands(document, role, depth) or has(document, entry, role) != (
             role in document.get("inverted", [])
         ):
             granted |= 1 << place
@@ -166,7 +194,7 @@ def walk(document: dict[str, Any], memory: bytes, root: int, va: int) -> Walk:
         entry = int.from_bytes(memory[address : address + width], "little")
         kind = kind_of(document, entry, depth)
         if kind == "leaf" or (kind == "table" and document.get("hierarchical")):
-            rights &= rights_of(document, entry)
+            rights &= rights_of(document, entry, depth)
         table = number(document, entry, "frame") << places[-1]
         if kind == "leaf":
             return Walk("leaf", table | va & (1 << shift) - 1, rights, entries)

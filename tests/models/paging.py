@@ -14,6 +14,7 @@ from typing import Any
 
 BITS = 9  # of a table's index
 SEGV = 11
+POLICIES = ("fifo", "lru", "clock", "clock-cached")  # that `Machine` knows
 
 
 class Refused(Exception):

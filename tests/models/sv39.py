@@ -1,4 +1,4 @@
-"""RISC-V Privileged Architecture, 12.3.2 ("Virtual Address Translation Process") for Sv39, step by step.
+"""RISC-V Privileged Architecture, 12.3.2 ("Virtual Address Translation Process"), Sv39 to Sv57, step by step.
 
 Nothing here comes from the code that is tested.
 """
@@ -19,18 +19,28 @@ class Result(NamedTuple):
     is_global: bool = False
 
 
-def canonical(va: int) -> bool:
-    """Bits 63:39 all equal bit 38 (12.4.1)."""
-    return -(1 << 38) <= va < 1 << 38
+def canonical(va: int, levels: int) -> bool:
+    """Bits 63:39 all equal bit 38, 63:48 bit 47, 63:57 bit 56 (12.4.1, 12.5.1, 12.6.1)."""
+    top = {3: 38, 4: 47, 5: 56}[levels]
+    return -(1 << top) <= va < 1 << top
 
 
 def translate(
-    memory: bytes, base: int, satp: int, va: int, access: str, user: bool, sum_: bool, mxr: bool, svade: bool
+    memory: bytes,
+    base: int,
+    satp: int,
+    va: int,
+    access: str,
+    user: bool,
+    sum_: bool,
+    mxr: bool,
+    svade: bool,
+    levels: int,
 ) -> Result:
     """What a load `r`, a store `w`, a fetch `x` makes of the tables in `memory`, which starts at `base`."""
-    vpn = [va >> 12 & 511, va >> 21 & 511, va >> 30 & 511]
+    vpn = [va >> 12 + 9 * level & 511 for level in range(levels)]
     a = (satp & (1 << 44) - 1) << 12
-    for i in (2, 1, 0):
+    for i in reversed(range(levels)):
         address = a + vpn[i] * 8
         at = address - base
         if not 0 <= at <= len(memory) - 8:

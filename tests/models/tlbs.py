@@ -45,6 +45,9 @@ class Tree:
         return self.middle if right else self.low
 
 
+POLICIES = ("lru", "fifo", "random", "plru")  # that `Array` knows
+
+
 class Array:
     def __init__(self, shape: Shape, policy: str, seed: int) -> None:
         self.shape, self.policy, self.random = shape, policy, seed

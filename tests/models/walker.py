@@ -48,6 +48,11 @@ LAYOUTS = {
         8, (30, 21, 12), (9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
         slot_bit=1, reserved=0x3FF << 54, reserved_table=0b11010000, aligned=True,
     ),
+    # RISC-V Privileged, 12.5: as Sv39, with a level more
+    "sv48": Layout(
+        8, (39, 30, 21, 12), (9, 9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
+        slot_bit=1, reserved=0x3FF << 54, reserved_table=0b11010000, aligned=True,
+    ),
     "tutorial16": Layout(2, (8,), (8,), (8, 8), ((1, 1), (2, 1), (3, 1), (4, 1)), slot_bit=1),
     "word-table": Layout(8, (3,), (16,), (12, 40), (None, None, None, None), slot_bit=3),
 }  # fmt: skip

@@ -16,15 +16,16 @@ from typing import Any
 
 import pytest
 
+from tests.models.paging import POLICIES as MODELLED
+
 CHUNK = 30
 FIRST_FRAME = 64
 
 # A machine is one of each; the last two memories have no frames of pages' own: tables take what they need.
-POLICIES = ["fifo", "lru", "clock", "clock-cached"]
 QUANTA = [0, 1, 3, 7]
 MEMORIES = [(4096, 3), (4096, 6), (400, 0), (364, 0)]  # KiB, and user_frames
 SLOTS = [10, 40, 300]
-MACHINES = list(itertools.product(POLICIES, [True, False], QUANTA, MEMORIES, SLOTS))
+MACHINES = list(itertools.product(MODELLED, [True, False], QUANTA, MEMORIES, SLOTS))
 STRIDE = 239  # has no factor in common with their number, so that they come well mixed
 SHAPES = [[(1, 2), (2, 2)], [(2, 2), (4, 2)], [(4, 1), (2, 4)], [(1, 4)], [(2, 1), (1, 8)]]
 

@@ -1,22 +1,35 @@
-"""Page-table formats as records; `find` gets one by name."""
+"""Page-table formats as records; `find` gets one by name.
+
+A record is declared by a line `SV39: Format = ...("sv39", ...` of a module here: that lists it.
+"""
 
 from __future__ import annotations
+
+import os
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.formats.record import Format
 
+DECLARED = re.compile(r'^([A-Z]\w*): Format = \w+\(\s*(?:name=)?"([^"]+)"', re.MULTILINE)
+
+
+def declared_formats(folder: str) -> dict[str, tuple[str, str]]:
+    """Format name -> (module, attribute) of all records that the modules in a folder declare."""
+    found = {}
+    for file in os.listdir(folder):
+        if file.endswith(".py"):
+            with open(os.path.join(folder, file), encoding="utf-8") as source:
+                for attribute, name in DECLARED.findall(source.read()):
+                    found[name] = file[:-3], attribute
+    return dict(sorted(found.items()))
+
+
 #: Format name -> (module, attribute); modules are imported when a machine needs them.
-NAMES = {
-    "x86_64": ("x86", "X86_64"),
-    "x86_32": ("x86_32", "X86_32"),
-    "sv39": ("riscv", "SV39"),
-    "sv39-svade": ("riscv", "SV39_SVADE"),
-    "partitions": ("base_and_bounds", "PARTITIONS"),
-    "word-table": ("textbook", "WORD_TABLE"),
-    "tutorial16": ("textbook", "TUTORIAL16"),
-    "tutorial16-hw": ("textbook", "TUTORIAL16_HW"),
-}
+NAMES = declared_formats(os.path.dirname(__file__))
+#: What a machine has if nothing is said.
+DEFAULT = "x86_64"
 
 
 def find(name: str, page_size: int = 0) -> Format:

@@ -10,9 +10,6 @@ from __future__ import annotations
 from vmdbg.engine import reads
 from vmdbg.formats.contract import ENTRY_LEAF, RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.formats.record import Field, Format, Level, Register
-from vmdbg.formats.textbook import TUTORIAL16
-
-CHUNK_BITS = 16  # of the pieces in which snapshots keep a partition
 
 
 @reads(fills=True)
@@ -22,7 +19,7 @@ def classify(entry, depth):
 
 
 @reads(fills=True)
-def combine(rights, entry, kind):
+def combine(rights, entry, kind, depth):
     """There are no rights: a process may do all that it wants in its partition."""
     if kind > ENTRY_LEAF:
         return 0
@@ -50,24 +47,20 @@ def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
 
 def bounded(name: str, bits: int, va_bits: int = 32, manual: str = "") -> Format:
     """Base and bounds with partitions of 2 to the `bits` bytes and addresses of `va_bits` bits."""
-    kept = {function.__name__: function for function in TUTORIAL16.functions}
-    kept |= {function.__name__: function for function in (classify, combine, leaf_frame, make_leaf)}
     return Format(
         name=name,
         manual=manual or "vmdbg, base and bounds",
         va_bits=va_bits,
         levels=(Level("base", "-", bits, 0, leaf=True),),
         entry_bytes=8,
-        fields=(Field("base", bits, 52 - bits, help="frame"),),
-        functions=tuple(kept.values()),
+        fields=(Field("base", bits, "frame", 52 - bits, help="frame"),),
+        functions=(classify, combine, leaf_frame, make_leaf),
         allowed=allowed,
         registers=(Register("bound", 0, 0, 62, 1 << bits, "first address that is not in the partition"),),
         root_register="base",
         bounded=True,
-        code_bits=TUTORIAL16.code_bits,
-        rules={"b": ("bound", "an address has to be below the bound")},
-        constants={"CHUNK_BITS": min(bits, CHUNK_BITS)},
+        rule_texts={"b": "an address has to be below the bound"},
     )
 
 
-PARTITIONS = bounded("partitions", 30)
+PARTITIONS: Format = bounded("partitions", 30)

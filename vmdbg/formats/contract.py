@@ -61,6 +61,12 @@ TOP_BITS = 0  # -1 where addresses are sign-extended
 SOFTWARE_WALK = 0  # 1: the kernel fills the TLB
 KERNEL_SETS_AD = 0  # 1: the walker faults where A, or D on a write, is clear
 ROOT_MASK = 0  # of a root register: the bits that are the table's address
+CAUSES = 0  # byte a: the cause that a fault of access kind a is reported as; 0: there are error codes
+CODE_PRESENT = 0  # bits of an error code: a translation is there,
+CODE_WRITE = 0  # the access writes,
+CODE_USER = 0  # it is a program's,
+CODE_RESERVED = 0  # a reserved bit is set,
+CODE_FETCH = 0  # it fetches an instruction
 
 
 @slot
@@ -69,8 +75,8 @@ def classify(entry: int, depth: int) -> int:
 
 
 @slot
-def combine(rights: int, entry: int, kind: int) -> int:
-    """The rights so far, after an entry of that kind, given the rights before it."""
+def combine(rights: int, entry: int, kind: int, depth: int) -> int:
+    """The rights so far, after an entry of that kind at a depth, given the rights before it."""
 
 
 @slot
@@ -89,8 +95,8 @@ def marked(entry: int, dirty: int) -> int:
 
 
 @slot
-def marked_table(entry: int) -> int:
-    """The table entry as the walker leaves it (A set where the architecture has it)."""
+def marked_table(entry: int, depth: int) -> int:
+    """The table entry at a depth as the walker leaves it (A set where the architecture has it)."""
 
 
 @slot
@@ -134,8 +140,8 @@ def make_leaf(address: int, rights: int, depth: int) -> int:
 
 
 @slot
-def make_table(address: int) -> int:
-    """A table entry that points to the table at physical `address`, as the kernel writes it."""
+def make_table(address: int, depth: int) -> int:
+    """A table entry at a depth that points to the table at physical `address`, as the kernel writes it."""
 
 
 @slot
@@ -146,8 +152,3 @@ def make_swapped(slot: int) -> int:
 @slot
 def swapped_slot(entry: int) -> int:
     """The slot that an absent leaf keeps."""
-
-
-@slot
-def fault_code(fault: int, access: int, mode: int) -> int:
-    """The error code (x86 #PF) or cause (RISC-V) of a fault, before registers have their say (`code_of`)."""

@@ -1,4 +1,4 @@
-"""Formats that are declared by their fields: one set of functions, the fields as constants.
+"""What entries mean, by the fields of a format: one set of functions, the fields as constants.
 
 Every field that decides something is one bit.  An entry of zeros maps nothing.  Leaves are marked by one
 bit (x86), by any right (RISC-V), or by being at the last level.
@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from vmdbg.engine import reads
 from vmdbg.formats.contract import (
-    ACCESS_FETCH,
-    ACCESS_WRITE,
     ENTRY_EMPTY,
     ENTRY_LEAF,
     ENTRY_RESERVED,
     ENTRY_SWAPPED,
     ENTRY_TABLE,
-    FAULT_NOT_PRESENT,
-    FAULT_RESERVED,
     LEVELS,
     PAGE_BITS,
     RIGHT_R,
@@ -25,16 +21,16 @@ from vmdbg.formats.contract import (
     RIGHT_X,
     SHIFTS,
 )
-from vmdbg.formats.record import Field, Format, Level, Register, never_silent
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from vmdbg.formats.record import Format
 
 # Bound for each format.  A mask has the one bit of a field, 0 if the format has no such field.
 VALID = 0
 R_MASK, W_MASK, X_MASK, U_MASK = 0, 0, 0, 0
+ALL_MASK = 0  # all of them
 FLIPPED = 0  # those among the rights' bits that take the right away
 A_MASK, D_MASK, G_MASK = 0, 0, 0
 HUGE = 0  # marks a leaf above the last level
@@ -42,21 +38,30 @@ HUGE_DEPTHS = 0  # bit d: such a leaf may be at depth d
 HUGE_FREE = 0  # low frame bits of such a leaf that mean something else
 LEAF_BY_RIGHTS = 0  # 1: an entry with any of R, W, X is a leaf, one without is a table
 HIERARCHICAL = 0  # 1: the rights of tables count too
-TABLE_A = 0  # 1: the walker sets A in tables
+TABLE_A = 0  # what the walker sets in tables: A, or nothing
+NO_A = 0  # bit d: but not in those at depth d
 TABLE_BITS = 0  # set in table entries that the kernel makes, besides valid
 FRAME_LOW, FRAME_MASK = 0, 0  # of the frame number in an entry
 SLOT_MARK, SLOT_LOW, SLOT_MASK = 0, 0, 0  # of an absent entry that keeps a slot
 RESERVED = 0  # bits that must be clear in a valid entry
 RESERVED_TABLE = 0  # and in one that is a table
-CODE_STYLE = 0  # 0: x86's error code; 1: RISC-V's cause
+FREE_RIGHTS = 0  # nibble d: rights for which entries at depth d have no field
 
 
 @reads
-def granted(entry, mask, right):
-    """`right` if the entry grants it; one without a bit is granted to all."""
-    if mask and (entry ^ FLIPPED) & mask == 0:
-        return 0
-    return right
+def absent(depth):
+    """The bits of rights that mean nothing at a depth."""
+    free = FREE_RIGHTS >> ((depth << 2) & 63)
+    bits = 0
+    if free & RIGHT_R:
+        bits |= R_MASK
+    if free & RIGHT_W:
+        bits |= W_MASK
+    if free & RIGHT_X:
+        bits |= X_MASK
+    if free & RIGHT_U:
+        bits |= U_MASK
+    return bits
 
 
 @reads(fills=True)
@@ -102,14 +107,26 @@ def misaligned(entry, depth):
 
 
 @reads(fills=True)
-def combine(rights, entry, kind):
+def combine(rights, entry, kind, depth):
+    """A right without a bit is granted to all."""
     if kind > ENTRY_LEAF:
         return 0
     if kind == ENTRY_TABLE and not HIERARCHICAL:
         return rights
-    keep = granted(entry, R_MASK, RIGHT_R) | granted(entry, W_MASK, RIGHT_W)
-    keep |= granted(entry, X_MASK, RIGHT_X) | granted(entry, U_MASK, RIGHT_U)
-    return rights & keep
+    word = entry ^ FLIPPED
+    if FREE_RIGHTS:
+        word |= absent(depth)
+    if word & ALL_MASK == ALL_MASK:
+        return rights
+    if R_MASK and word & R_MASK == 0:
+        rights &= ~RIGHT_R
+    if W_MASK and word & W_MASK == 0:
+        rights &= ~RIGHT_W
+    if X_MASK and word & X_MASK == 0:
+        rights &= ~RIGHT_X
+    if U_MASK and word & U_MASK == 0:
+        rights &= ~RIGHT_U
+    return rights
 
 
 @reads(fills=True)
@@ -131,10 +148,10 @@ def marked(entry, dirty):
 
 
 @reads(fills=True)
-def marked_table(entry):
-    if TABLE_A:
-        return entry | A_MASK
-    return entry
+def marked_table(entry, depth):
+    if NO_A and (NO_A >> (depth & 63)) & 1:
+        return entry
+    return entry | TABLE_A
 
 
 @reads(fills=True)
@@ -205,8 +222,12 @@ def make_leaf(address, rights, depth):
 
 
 @reads(fills=True)
-def make_table(address):
-    return ((address >> PAGE_BITS) << FRAME_LOW) | VALID | TABLE_BITS
+def make_table(address, depth):
+    """It grants all rights: the leaf decides."""
+    bits = TABLE_BITS
+    if FREE_RIGHTS:
+        bits &= ~absent(depth)
+    return ((address >> PAGE_BITS) << FRAME_LOW) | VALID | bits
 
 
 @reads(fills=True)
@@ -219,129 +240,59 @@ def swapped_slot(entry):
     return (entry >> SLOT_LOW) & SLOT_MASK
 
 
-@reads(fills=True)
-def fault_code(fault, access, mode):
-    """x86: P, W/R, U/S, RSVD, I/D (SDM 3A, 4.7).  RISC-V: 12 fetch, 13 load, 15 store page fault."""
-    if CODE_STYLE == 1:
-        if access == ACCESS_FETCH:
-            return 12
-        if access == ACCESS_WRITE:
-            return 15
-        return 13
-    code = 0
-    if fault != FAULT_NOT_PRESENT:
-        code = 1
-    if access == ACCESS_WRITE:
-        code |= 2
-    if mode == 0:
-        code |= 4
-    if fault == FAULT_RESERVED:
-        code |= 8
-    if access == ACCESS_FETCH:
-        code |= 16
-    return code
-
-
 FUNCTIONS = (
     classify, combine, next_table, leaf_frame, marked, marked_table, is_accessed, is_dirty, is_global,
-    aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
+    aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot,
 )  # fmt: skip
 
 
-def declare(  # Long: a record's fields are arguments, one a line
-    name: str,
-    manual: str,
-    levels: tuple[Level, ...],
-    va_bits: int,
-    entry_bytes: int,
-    fields: tuple[Field, ...],
-    roles: dict[str, str],
-    allowed: Callable[[list[int], int], tuple[int, int, int]],
-    *,
-    inverted: Iterable[str] = (),
-    leaf_by_rights: bool = False,
-    huge_free: int = 0,
-    hierarchical: bool = False,
-    table_accessed: bool = False,
-    table_rights: bool = False,
-    reserved: int = 0,
-    reserved_table: int = 0,
-    code_style: int = 0,
-    registers: tuple[Register, ...] = (),
-    root_register: str = "root",
-    root_fields: tuple[Register, ...] = (),
-    fault_register: str = "address",
-    sign_extended: bool = False,
-    software_walk: bool = False,
-    kernel_sets_ad: bool = False,
-    kernel_base: int | None = None,
-    code_bits: tuple[tuple[int, str], ...] = (),
-    code_name: str = "error code",
-    causes: dict[int, str] | None = None,
-    rules: dict[str, tuple[str, str]] | None = None,
-    asid_bits: int = 16,
-    silent: Callable[[list[int]], int] = never_silent,
-) -> Format:
-    """A format from its fields.
-
-    `roles` says which field plays which role: the one-bit ones `valid readable writable executable user
-    accessed dirty global huge slot_mark`, and `frame` and `slot`, which have widths.  `inverted` names
-    rights whose bit takes the right away (`NX`).
-    """
-    by_name = {field.name: field for field in fields}
+def constants(form: Format) -> dict[str, int]:
+    """What a format's fields bind here and in `formats.contract`."""
+    names = [level.name for level in form.levels]
+    depths = range(len(names))
+    rights = {RIGHT_R: "readable", RIGHT_W: "writable", RIGHT_X: "executable", RIGHT_U: "user"}
 
     def mask(role: str) -> int:
-        return s64(1 << by_name[roles[role]].low) if role in roles else 0
+        field = form.role(role)
+        return 0 if field is None else s64(1 << field.low)
 
-    rights = {"R": "readable", "W": "writable", "X": "executable", "U": "user"}
-    flipped = sum(mask(role) for role in inverted)
-    granting = sum(mask(role) for role in rights.values()) & ~flipped
-    frame = by_name[roles["frame"]]
-    slot = by_name[roles.get("slot", "slot")] if "slot_mark" in roles else None
-    constants = {
+    def free(depth: int) -> int:
+        """The rights whose field does not stand at a depth; one that stands nowhere is no matter."""
+        fields = {right: form.role(role) for right, role in rights.items()}
+        return sum(right for right, field in fields.items() if field and not field.stands_at(names[depth]))
+
+    granting = sum(mask(role) for role in rights.values())
+    flipped = sum(mask(role) for role in form.inverted)
+    frame, slot, accessed = form.role("frame"), form.role("slot"), form.role("accessed")
+    bits = {name: bit for bit, name in form.code_bits}
+    return {
         "VALID": mask("valid"),
         "FLIPPED": flipped,
         "A_MASK": mask("accessed"),
         "D_MASK": mask("dirty"),
         "G_MASK": mask("global"),
         "HUGE": mask("huge"),
-        "HUGE_DEPTHS": sum(1 << depth for depth, level in enumerate(levels) if level.leaf),
-        "HUGE_FREE": huge_free,
-        "LEAF_BY_RIGHTS": int(leaf_by_rights),
-        "HIERARCHICAL": int(hierarchical),
-        "TABLE_A": int(table_accessed),
-        "TABLE_BITS": granting if table_rights else 0,
-        "FRAME_LOW": frame.low,
-        "FRAME_MASK": (1 << frame.width) - 1,
+        "HUGE_DEPTHS": sum(1 << depth for depth in depths if form.levels[depth].leaf),
+        "HUGE_FREE": form.huge_free,
+        "LEAF_BY_RIGHTS": int(form.leaf_by_rights),
+        "HIERARCHICAL": int(form.hierarchical),
+        "ALL_MASK": granting,
+        "TABLE_A": mask("accessed") if form.table_accessed else 0,
+        "NO_A": sum(1 << depth for depth in depths if accessed and not accessed.stands_at(names[depth])),
+        "TABLE_BITS": granting & ~flipped if form.hierarchical else 0,
+        "FREE_RIGHTS": s64(sum(free(depth) << 4 * depth for depth in depths)),
+        "FRAME_LOW": frame.low if frame else 0,
+        "FRAME_MASK": (1 << frame.width) - 1 if frame else 0,
         "SLOT_MARK": mask("slot_mark"),
         "SLOT_LOW": slot.low if slot else 0,
         "SLOT_MASK": (1 << slot.width) - 1 if slot else 0,
-        "RESERVED": reserved,
-        "RESERVED_TABLE": reserved_table,
-        "CODE_STYLE": code_style,
-    } | {f"{letter}_MASK": mask(role) for letter, role in rights.items()}
-    return Format(
-        name=name,
-        manual=manual,
-        va_bits=va_bits,
-        levels=levels,
-        entry_bytes=entry_bytes,
-        fields=fields,
-        functions=FUNCTIONS,
-        allowed=allowed,
-        registers=registers,
-        root_register=root_register,
-        root_fields=root_fields,
-        fault_register=fault_register,
-        sign_extended=sign_extended,
-        software_walk=software_walk,
-        kernel_sets_ad=kernel_sets_ad,
-        kernel_base=kernel_base,
-        asid_bits=asid_bits,
-        code_bits=code_bits,
-        code_name=code_name,
-        causes=causes,
-        rules=rules,
-        constants=constants,
-        silent=silent,
-    )
+        "RESERVED": form.reserved,
+        "RESERVED_TABLE": form.reserved_table,
+        "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
+        "CODE_PRESENT": bits.get("P", 0),
+        "CODE_WRITE": bits.get("W", 0),
+        "CODE_USER": bits.get("U", 0),
+        "CODE_RESERVED": bits.get("RSVD", 0),
+        "CODE_FETCH": bits.get("I", 0),
+        **{f"{letter}_MASK": mask(role) for letter, role in zip("RWXU", rights.values(), strict=True)},
+    }

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
-from copy import copy
+from functools import cached_property
+from types import MappingProxyType
 
 from vmdbg.errors import UserError
+from vmdbg.formats import declared
+from vmdbg.formats.dataclass import dataclass, replace
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 LEAST_PAGE = 8  # bytes: memory is made of words
+BOUNDED_CHUNK_BITS = 16  # of the pieces in which snapshots keep a partition
+#: Rule of access -> the role of the field that decides.
+ROLE_OF_RULE = {
+    "r": "readable",
+    "w": "writable",
+    "x": "executable",
+    "u": "user",
+    "k": "user",
+    "p": "valid",
+    "a": "accessed",
+}
+#: Bits of an error code: a translation is there, write, user, a reserved bit is set, fetch (SDM 3A, 4.7).
+CODE_BITS = ((1, "P"), (2, "W"), (4, "U"), (8, "RSVD"), (16, "I"))
 
 
+@dataclass
 class Field:
-    """A field of an entry: bits `low` to `low + width - 1`.  `where` says in which entries it exists.
+    """A field of an entry: bits `low` to `low + width - 1`.
 
-    `where`: any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.
+    `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
+    slot_mark`, of one bit each, or `frame` or `slot`.  `where` says in which entries it stands: any of
+    `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at which
+    it stands, none for all of them; elsewhere its bit means nothing.
     """
 
-    __slots__ = ("help", "low", "name", "where", "width")
+    name: str
+    low: int
+    role: str = ""
+    width: int = 1
+    where: str = "tlh"
+    help: str = ""
+    levels: tuple[str, ...] = ()
 
-    def __init__(self, name: str, low: int, width: int = 1, where: str = "tlh", help: str = "") -> None:
-        self.name, self.low, self.width, self.where, self.help = name, low, width, where, help
+    def stands_at(self, level: str) -> bool:
+        """Do entries of the level of that name have it?"""
+        return not self.levels or level in self.levels
 
     def get(self, entry: int) -> int:
         """The field's value in an entry."""
@@ -36,42 +63,55 @@ class Field:
         return (entry & WORD_MASK & ~mask) | (value << self.low & mask)
 
 
+@dataclass
 class Level:
-    """One level of the tables: its name in the manual and in Linux, and its index bits."""
+    """One level of the tables: its name in the manual and in Linux, the lowest bit of an address that it
+    translates, and how many it does; `leaf`: its entries may map a page."""
 
-    __slots__ = ("bits", "leaf", "linux", "name", "shift")
+    name: str
+    linux: str
+    shift: int
+    bits: int
+    leaf: bool
 
-    def __init__(self, name: str, linux: str, shift: int, bits: int, leaf: bool) -> None:
-        self.name, self.linux, self.shift, self.bits, self.leaf = name, linux, shift, bits, leaf
+
+def cut(page_bits: int, *levels: tuple[str, int, bool]) -> tuple[Level, ...]:
+    """Levels from (name, index bits, may map a page), root first, above pages of 2 to the `page_bits` bytes.
+
+    Linux calls the last one pte and the root above it pgd (Documentation/mm/page_tables.rst).
+    """
+    between = ("pte", "pmd", "pud", "p4d")
+    shift = page_bits + sum(bits for _, bits, _ in levels)
+    found = []
+    for place, (name, bits, leaf) in enumerate(levels):
+        shift -= bits
+        linux = "pgd" if place == 0 and len(levels) > 1 else between[len(levels) - 1 - place]
+        found.append(Level(name, linux, shift, bits, leaf))
+    return tuple(found)
 
 
 FLUSH_ALL, FLUSH_SPACE = "all", "space"
 
 
+@dataclass
 class Register:
     """A control register or a bit of one: `cr0.wp` is bit 16 of `control0`.
 
     While it is 0 the field `reserves` of every entry is reserved, and the field `ignores` of leaves counts
     as 0.  `flush`: what a CPU invalidates, `all` when the bit changes, the `space` when it is set.
+    `reports`: a bit of the error code that stays 0 while all registers that report it are 0.
     """
 
-    __slots__ = ("flush", "help", "ignores", "initial", "low", "name", "reserves", "width", "word")
-
-    def __init__(
-        self,
-        name: str,
-        word: int,
-        low: int,
-        width: int,
-        initial: int,
-        help: str,
-        reserves: str = "",
-        ignores: str = "",
-        flush: str = "",
-    ) -> None:
-        self.name, self.word, self.low, self.width = name, word, low, width
-        self.initial, self.help = initial, help
-        self.reserves, self.ignores, self.flush = reserves, ignores, flush
+    name: str
+    word: int
+    low: int
+    width: int
+    initial: int
+    help: str
+    reserves: str = ""
+    ignores: str = ""
+    flush: str = ""
+    reports: str = ""
 
     @property
     def mask(self) -> int:
@@ -79,67 +119,99 @@ class Register:
         return (1 << self.width) - 1
 
 
-def never_silent(control: list[int]) -> int:
-    """Error codes that say all they can, whatever the control registers."""
-    return 0
-
-
+@dataclass
 class Format:
     """A page-table layout.  Levels come root first; sizes are in bytes; `va_bits` counts all bits.
 
+    What an entry is: `inverted` are the roles of rights whose bit takes the right away (NX).  Leaves above
+    the last level have the bit `huge`, or with `leaf_by_rights` any right (RISC-V); of their frame number the
+    bits `huge_free` below the page's size mean something else, the others must be 0.  `hierarchical`: rights
+    of tables count too.  `table_accessed`: the walker sets A in tables.  `reserved`: bits that must be 0 in
+    valid entries, `reserved_table`: and in tables.
+    `allowed(control, mode)`: the sets of rights nibbles on which a read, a write, a fetch is allowed.
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
     is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
     at all.
-    What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`.
-    `silent(control)`: bits of the error code that the control registers keep 0.
+    What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`,
+    which are those of a read, a write and a fetch, in this order.
     With numbers of spaces a write to the root register takes one from its lowest `root_asid_bits`, unless
     they are 0, and flushes nothing if it has a bit of `root_keeps`, which it forgets (x86: CR4.PCIDE = 1).
     `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
     format was declared, whatever `with_pages` makes of it.
+    `rule_texts`: see `rules`.  `address_fault`: what the CPU calls the fault of an address that it has not.
+    `functions` take the place of those of `formats.declared` that have their names.
     """
 
-    def __init__(
-        self,
-        name: str,
-        manual: str,
-        va_bits: int,
-        levels: tuple[Level, ...],
-        entry_bytes: int,
-        fields: tuple[Field, ...],
-        functions: tuple[Callable[..., Any], ...],
-        allowed: Callable[[list[int], int], tuple[int, int, int]],
-        registers: tuple[Register, ...] = (),
-        root_register: str = "root",
-        root_fields: tuple[Register, ...] = (),
-        fault_register: str = "address",
-        sign_extended: bool = False,
-        software_walk: bool = False,
-        kernel_sets_ad: bool = False,
-        kernel_base: int | None = None,
-        bounded: bool = False,
-        asid_bits: int = 16,
-        code_bits: tuple[tuple[int, str], ...] = (),
-        code_name: str = "error code",
-        causes: dict[int, str] | None = None,
-        rules: dict[str, tuple[str, str]] | None = None,
-        constants: dict[str, int] | None = None,
-        silent: Callable[[list[int]], int] = never_silent,
-        root_asid_bits: int = 0,
-        root_keeps: int = 0,
-    ) -> None:
-        self.name, self.manual, self.va_bits, self.levels = name, manual, va_bits, levels
-        self.entry_bytes, self.fields, self.functions = entry_bytes, fields, functions
-        self.allowed, self.registers, self.root_fields = allowed, registers, root_fields
-        self.root_register, self.fault_register = root_register, fault_register
-        self.sign_extended, self.software_walk = sign_extended, software_walk
-        self.kernel_sets_ad, self.kernel_base = kernel_sets_ad, kernel_base
-        self.bounded, self.asid_bits = bounded, asid_bits
-        self.code_bits, self.rules = code_bits, rules or {}
-        self.code_name, self.causes = code_name, causes or {}
-        self.constants, self.silent = constants or {}, silent
-        self.root_asid_bits, self.root_keeps = root_asid_bits, root_keeps
-        self.least_bits = levels[-1].shift
+    name: str
+    manual: str
+    va_bits: int
+    levels: tuple[Level, ...]
+    entry_bytes: int
+    fields: tuple[Field, ...]
+    allowed: Callable[[list[int], int], tuple[int, int, int]]
+    inverted: tuple[str, ...] = ()
+    leaf_by_rights: bool = False
+    huge_free: int = 0
+    hierarchical: bool = False
+    table_accessed: bool = False
+    reserved: int = 0
+    reserved_table: int = 0
+    registers: tuple[Register, ...] = ()
+    root_register: str = "root"
+    root_fields: tuple[Register, ...] = ()
+    fault_register: str = "address"
+    sign_extended: bool = False
+    software_walk: bool = False
+    kernel_sets_ad: bool = False
+    kernel_base: int | None = None
+    bounded: bool = False
+    asid_bits: int = 16
+    code_bits: tuple[tuple[int, str], ...] = CODE_BITS
+    code_name: str = "error code"
+    causes: Mapping[int, str] = MappingProxyType({})
+    rule_texts: Mapping[str, str] = MappingProxyType({})
+    address_fault: str = ""
+    root_asid_bits: int = 0
+    root_keeps: int = 0
+    functions: tuple[Callable[..., Any], ...] = ()
+    least_bits: int = 0
+
+    def __post_init__(self) -> None:
+        self.least_bits = self.least_bits or self.levels[-1].shift
+        self.by_role = {field.role: field for field in self.fields if field.role}
+
+    def role(self, role: str) -> Field | None:
+        """The field that plays a role; None if the format has none."""
+        return self.by_role.get(role)
+
+    @cached_property
+    def rules(self) -> dict[str, tuple[str, str]]:
+        """The rules that decide about accesses: by letter, the field that decides and the rule in words.
+
+        `rule_texts` has the words.  In them `{name}` is the deciding field, `{bit}` that and the value that
+        it must have, as in `RW = 1`; `{top}` are bits of an address that must be equal, `{reserved}` those
+        of `reserved`.  A rule whose field the format does not have is none of its rules.
+        """
+        top = f"63:{self.va_bits - 1}"
+        reserved = bit_ranges(self.reserved & (1 << 8 * self.entry_bytes) - 1)
+        found = {}
+        for letter, text in self.rule_texts.items():
+            name = bit = ""
+            if letter in ROLE_OF_RULE:
+                role = ROLE_OF_RULE[letter]
+                if role not in self.by_role:
+                    continue
+                name = self.by_role[role].name
+                bit = f"{name} = {0 if role in self.inverted else 1}"
+            elif letter == "c":
+                if not self.sign_extended:
+                    continue
+                name = self.address_fault
+            elif letter == "b":
+                name = "bound"
+            found[letter] = (name, text.format(bit=bit, name=name, top=top, reserved=reserved))
+        return found
 
     def with_pages(self, size: int) -> Format:
         """A format of one level, cut for pages of another size.  UserError if that cannot be."""
@@ -151,10 +223,8 @@ class Format:
             raise UserError(
                 f"machine.page_size: expected a power of two from {LEAST_PAGE} to 2^{self.va_bits - 1}."
             )
-        level, shift = self.levels[0], size.bit_length() - 1
-        cut = copy(self)
-        cut.levels = (Level(level.name, level.linux, shift, self.va_bits - shift, leaf=True),)
-        return cut
+        shift = size.bit_length() - 1
+        return replace(self, levels=(replace(self.levels[0], shift=shift, bits=self.va_bits - shift),))
 
     @property
     def page_bits(self) -> int:
@@ -177,9 +247,14 @@ class Format:
         return 1 if self.bounded else self.page_size
 
     @property
+    def chunk_bits(self) -> int:
+        """Shift of the pieces in which changes of memory are marked."""
+        return min(self.page_bits, BOUNDED_CHUNK_BITS) if self.bounded else self.page_bits
+
+    @property
     def chunk_size(self) -> int:
         """Bytes of the pieces in which changes of memory are marked."""
-        return 1 << self.constants.get("CHUNK_BITS", self.page_bits)
+        return 1 << self.chunk_bits
 
     def size_index(self, size: int) -> int:
         """The page-size index of a size in bytes; ValueError if the format has no such page."""
@@ -203,13 +278,13 @@ class Format:
     @property
     def slots(self) -> int:
         """Slots that an absent entry can name, 0 included; 1 if it can keep none."""
-        widths = [field.width for field in self.fields if "s" in field.where and field.width > 1]
-        return 1 << max(widths, default=0)
+        slot = self.role("slot")
+        return 1 << slot.width if slot else 1
 
     @property
     def frames(self) -> int:
         """Frames that an entry can name."""
-        return 1 << max(field.width for field in self.fields if "l" in field.where)
+        return 1 << self.by_role["frame"].width
 
     @property
     def user_entries(self) -> int:
@@ -241,14 +316,16 @@ class Format:
         def packed(values: list[int]) -> int:
             return sum(value << 8 * place for place, value in enumerate(values))
 
-        bound: dict[str, Any] = {function.__name__: function for function in self.functions}
-        bound |= {
+        functions = (*declared.FUNCTIONS, *self.functions)
+        bound: dict[str, Any] = {function.__name__: function for function in functions}
+        return bound | {
+            **declared.constants(self),
             "LEVELS": len(self.levels),
             "SHIFTS": packed([level.shift for level in self.levels]),
             "BITS": packed([level.bits for level in self.levels]),
             "SIZES": packed(self.page_shifts),
             "PAGE_BITS": self.page_bits,
-            "CHUNK_BITS": self.page_bits,
+            "CHUNK_BITS": self.chunk_bits,
             "ENTRY_BYTES": self.entry_bytes,
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
             "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,
@@ -257,7 +334,6 @@ class Format:
             "SOFTWARE_WALK": int(self.software_walk),
             "KERNEL_SETS_AD": int(self.kernel_sets_ad),
         }
-        return bound | self.constants
 
     def masks(self, control: list[int]) -> tuple[int, int]:
         """Bits of entries that control registers with these words reserve, and those that they ignore."""
@@ -269,6 +345,33 @@ class Format:
                 ignored |= bits.get(register.ignores, 0)
         return s64(reserved), s64(ignored)
 
-    def flags(self, entry: int, where: str) -> list[str]:
+    def silent(self, control: list[int]) -> int:
+        """Bits of the error code that control registers with these words keep 0."""
+        bits = {name: bit for bit, name in self.code_bits}
+        asked = given = 0
+        for register in self.registers:
+            asked |= bits.get(register.reports, 0)
+            if control[register.word] >> register.low & register.mask:
+                given |= bits.get(register.reports, 0)
+        return asked & ~given
+
+    def standing(self, where: str, depth: int = -1) -> list[Field]:
+        """The fields of an entry: `where` as in `Field`; leaves have the same at each depth."""
+        level = self.levels[depth].name
+        return [field for field in self.fields if where in field.where and field.stands_at(level)]
+
+    def flags(self, entry: int, where: str, depth: int = -1) -> list[str]:
         """Names of the one-bit fields that are set, lowest bit first."""
-        return [f.name for f in self.fields if f.width == 1 and where in f.where and f.get(entry)]
+        return [f.name for f in self.standing(where, depth) if f.width == 1 and f.get(entry)]
+
+
+def bit_ranges(mask: int) -> str:
+    """The bits of a mask, highest first: `63:54`, `7, 4`."""
+    ranges = []
+    while mask:
+        high = low = mask.bit_length() - 1
+        while low and mask >> (low - 1) & 1:
+            low -= 1
+        ranges.append(f"{high}:{low}" if high > low else str(high))
+        mask &= (1 << low) - 1
+    return ", ".join(ranges)

@@ -8,9 +8,8 @@ import tomllib
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.base_and_bounds import bounded
-from vmdbg.formats.declared import declare
 from vmdbg.formats.record import Field, Format, Level
-from vmdbg.formats.textbook import allowed
+from vmdbg.formats.textbook import RULES, allowed
 from vmdbg.units import parse_size
 
 TYPE_CHECKING = False
@@ -61,6 +60,7 @@ TOP_BIT = 63  # of a word: its sign, a bit of its own
 MAX_ADDRESS = 56  # bits of a physical address, and of one in the swap area
 NAMES = "word of up to 16 letters, digits and _"
 INVERTIBLE = ("readable", "writable", "executable", "user")
+LEVELLED = (*INVERTIBLE, "accessed", "dirty", "global", "huge")  # roles whose field may stand at some levels
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}")
 MAX_PAGE_NUMBER = 45  # bits that a TLB key has for the number of a page
 
@@ -124,43 +124,26 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
         raise wrong(file, "levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
     if va_bits - levels[-1].shift > MAX_PAGE_NUMBER:
         raise wrong(file, "levels", f"at most {MAX_PAGE_NUMBER} index bits in all")
-    fields, roles = read_fields(table["fields"], width * 8, file)
-    check_rules(table, levels, roles, file)
+    fields = read_fields(table["fields"], width * 8, levels, file)
+    check_rules(table, levels, fields, file)
     check_widths(fields, levels[-1].shift, file)
-    inverted = table.get("inverted", [])
-    valid = roles["valid"]
-    return declare(
+    check_levels(table, levels, fields, file)
+    return Format(
         table.get("name", "custom"),
         file.rpartition("/")[2],
-        tuple(levels),
         va_bits,
+        tuple(levels),
         width,
         tuple(fields),
-        roles,
         allowed,
-        inverted=inverted,
+        inverted=tuple(table.get("inverted", [])),
         leaf_by_rights=table.get("leaf_by_rights", False),
         hierarchical=table.get("hierarchical", False),
-        table_rights=table.get("hierarchical", False),
         table_accessed=table.get("table_accessed", False),
         sign_extended=table.get("sign_extended", False),
         software_walk=table.get("software_walk", False),
         kernel_sets_ad=table.get("kernel_sets_ad", False),
-        code_bits=((1, "P"), (2, "W"), (4, "U"), (16, "I")),
-        rules={
-            letter: (roles[role], f"{what} need {roles[role]} = {0 if role in inverted else 1}")
-            for letter, role, what in (
-                ("r", "readable", "reads"),
-                ("w", "writable", "writes"),
-                ("x", "executable", "fetches"),
-                ("u", "user", "user accesses"),
-            )
-            if role in roles
-        }
-        | {
-            "p": (valid, f"a translation needs {valid} = {0 if 'valid' in inverted else 1}"),
-            "z": ("", "reserved bits must be clear"),
-        },
+        rule_texts={**RULES, "z": "reserved bits must be clear"},
     )
 
 
@@ -176,8 +159,9 @@ def make_bounded(table: Mapping[str, Any], file: str) -> Format:
     return bounded(table.get("name", "partitions"), bits, table["va_bits"], file)
 
 
-def check_rules(table: Mapping[str, Any], levels: list[Level], roles: dict[str, str], file: str) -> None:
+def check_rules(table: Mapping[str, Any], levels: list[Level], fields: list[Field], file: str) -> None:
     """The rules that decide what an entry is do not contradict one another."""
+    roles = {field.role for field in fields}
     inverted, by_rights = table.get("inverted", []), table.get("leaf_by_rights", False)
     for role in inverted:
         if role not in INVERTIBLE or role not in roles:
@@ -196,8 +180,24 @@ def check_widths(fields: list[Field], page_bits: int, file: str) -> None:
     """Addresses that the fields make have as many bits as memory can have."""
     for field in fields:
         if field.width > 1 and field.width + page_bits > MAX_ADDRESS:
-            role = "slot" if field.where == "s" else "frame"
-            raise wrong(file, f"fields.{role}", f"a width of at most {MAX_ADDRESS - page_bits}")
+            raise wrong(file, f"fields.{field.role}", f"a width of at most {MAX_ADDRESS - page_bits}")
+
+
+def check_levels(table: Mapping[str, Any], levels: list[Level], fields: list[Field], file: str) -> None:
+    """A field that stands at some levels only stands at all that may map a page; `huge`: at no others."""
+    leaves = {level.name for level in levels if level.leaf}
+    for field in (field for field in fields if field.levels):
+        key = f"fields.{field.role}.levels"
+        if field.role not in LEVELLED:
+            raise InputError(f"format.{key}: only with {', '.join(LEVELLED)}", file)
+        if table.get("leaf_by_rights") and field.role in INVERTIBLE:
+            raise InputError(
+                f"format.{key}: not with leaf_by_rights, as rights tell leaves from tables", file
+            )
+        wanted = leaves - {levels[-1].name} if field.role == "huge" else leaves
+        if not wanted <= set(field.levels) or (field.role == "huge" and wanted != set(field.levels)):
+            only = "just" if field.role == "huge" else "at least"
+            raise wrong(file, key, f"{only} the levels that may map a page, {', '.join(sorted(wanted))}")
 
 
 def is_name(value: object) -> bool:
@@ -229,15 +229,15 @@ def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
     return levels
 
 
-def read_fields(table: Mapping[str, Any], bits: int, file: str) -> tuple[list[Field], dict[str, str]]:
-    """The fields, and which role each plays: `valid = 7`, `frame = { low = 0, width = 5, name = "PFN" }`."""
+def read_fields(table: Mapping[str, Any], bits: int, levels: list[Level], file: str) -> list[Field]:
+    """The fields by their bits: `valid = 7`, `frame = { low = 0, width = 5, name = "PFN" }`."""
     fields: list[Field] = []
-    roles: dict[str, str] = {}
     used: dict[str, int] = {"present": 0, "absent": 0}
+    names = [level.name for level in levels]
     for role, value in table.items():
         if role not in ROLES:
             raise InputError(f"unknown key format.fields.{role}; expected {', '.join(ROLES)}", file)
-        field = read_field(role, value, bits, file)
+        field = read_field(role, value, bits, names, file)
         mask = ((1 << field.width) - 1) << field.low
         for when in (
             ("present", "absent") if role == "valid" else ("absent" if role in ABSENT else "present",)
@@ -250,21 +250,20 @@ def read_fields(table: Mapping[str, Any], bits: int, file: str) -> tuple[list[Fi
                 f"format.fields.{role}: the name {field.name} is taken; give it another one", file
             )
         fields.append(field)
-        roles[role] = field.name
     for role in ("valid", "frame"):
-        if role not in roles:
+        if role not in table:
             raise InputError(f"format.fields.{role} is missing", file)
-    if ("slot" in roles) != ("slot_mark" in roles):
+    if ("slot" in table) != ("slot_mark" in table):
         raise InputError("format.fields: slot and slot_mark go together", file)
-    return sorted(fields, key=lambda field: field.low), roles
+    return sorted(fields, key=lambda field: field.low)
 
 
-def read_field(role: str, value: object, bits: int, file: str) -> Field:
-    """One field: a bit, or `{ low, width, name }`."""
+def read_field(role: str, value: object, bits: int, names: list[str], file: str) -> Field:
+    """One field: a bit, or `{ low, width, name, levels }`; `names` are those of the levels."""
     key = f"fields.{role}"
     entry = value if isinstance(value, dict) else {"low": value}
-    if set(entry) - {"low", "width", "name"}:
-        raise wrong(file, key, "low, width and name")
+    if set(entry) - {"low", "width", "name", "levels"}:
+        raise wrong(file, key, "low, width, name and levels")
     low: Any = entry.get("low")
     width: Any = entry.get("width", 1)
     name: Any = entry.get("name", ROLES[role][0])
@@ -276,4 +275,9 @@ def read_field(role: str, value: object, bits: int, file: str) -> Field:
         raise wrong(file, key, f"low and width below bit {TOP_BIT}")
     if not is_name(name):
         raise wrong(file, f"{key}.name", f"a {NAMES}")
-    return Field(name, low, width, "s" if role in ABSENT else "tlh", ROLES[role][1])
+    levels: Any = entry.get("levels")
+    if levels is not None and not (isinstance(levels, list) and levels and all(at in names for at in levels)):
+        raise wrong(file, f"{key}.levels", f"a list of some of {', '.join(names)}")
+    return Field(
+        name, low, role, width, "s" if role in ABSENT else "tlh", ROLES[role][1], tuple(levels or ())
+    )

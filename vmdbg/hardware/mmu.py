@@ -6,11 +6,19 @@ from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
+    CAUSES,
+    CODE_FETCH,
+    CODE_PRESENT,
+    CODE_RESERVED,
+    CODE_USER,
+    CODE_WRITE,
     FAULT_AD,
     FAULT_NON_CANONICAL,
     FAULT_NONE,
+    FAULT_NOT_PRESENT,
     FAULT_PROTECTION,
     FAULT_REFILL,
+    FAULT_RESERVED,
     KERNEL_SETS_AD,
     LEVELS,
     PAGE_BITS,
@@ -18,7 +26,6 @@ from vmdbg.formats.contract import (
     TOP_BITS,
     TOP_SHIFT,
     VPN_MASK,
-    fault_code,
     is_accessed,
     is_dirty,
     is_global,
@@ -79,6 +86,28 @@ FILL_ACCESS = 60  # shift: where the third argument of tlb-fill holds the access
 def allowed(m, cpu, rights, access):
     """May the CPU, in its mode and with its control registers, make this access with these rights?"""
     return (m.cpu[cpu * CPU + CPU_READ + access] >> rights) & 1
+
+
+@reads
+def fault_code(fault, access, mode):
+    """The cause or the error code of a fault, before registers have their say (`code_of`).
+
+    RISC-V Privileged, table "scause values after trap"; Intel SDM 3A, 4.7.
+    """
+    if CAUSES:
+        return (CAUSES >> ((access << 3) & 63)) & 255
+    code = 0
+    if fault != FAULT_NOT_PRESENT:
+        code = CODE_PRESENT
+    if access == ACCESS_WRITE:
+        code |= CODE_WRITE
+    if mode == 0:
+        code |= CODE_USER
+    if fault == FAULT_RESERVED:
+        code |= CODE_RESERVED
+    if access == ACCESS_FETCH:
+        code |= CODE_FETCH
+    return code
 
 
 @reads

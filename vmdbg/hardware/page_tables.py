@@ -77,7 +77,7 @@ def entries(
         last = min(1 << level.bits, ((high - base - 1) >> level.shift) + 1)
         for index, entry in table_entries(k, form, table, first, last):
             kind, page = k.classify(entry, depth), base + (index << level.shift)
-            address, so_far = table + index * form.entry_bytes, k.combine(rights, entry, kind)
+            address, so_far = table + index * form.entry_bytes, k.combine(rights, entry, kind, depth)
             found = Entry(form.signed(page), depth, table, index, address, entry, kind, so_far)
             if kind == ENTRY_LEAF:
                 found.target = k.leaf_frame(entry, depth)

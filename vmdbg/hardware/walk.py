@@ -85,7 +85,7 @@ def walk_from(m, table, depth, rights, va):
         kind = classify(entry, depth)
         if entry == -1 and ram_offset(m, address, ENTRY_BYTES) < 0:
             kind = ENTRY_BUS
-        rights = combine(rights, entry, kind)
+        rights = combine(rights, entry, kind, depth)
         row = depth * PATH
         m.path[row + PATH_TABLE] = table
         m.path[row + PATH_INDEX] = index
@@ -149,11 +149,12 @@ def mark(m, dirty):
     row = first_step(m) * PATH
     while row <= last:
         old = m.path[row + PATH_ENTRY]
+        depth = row // PATH
         if row == last:
             new = marked(old, dirty)
         else:
-            new = marked_table(old)
-        step = (row // PATH) | (m.path[row + PATH_INDEX] << 8)
+            new = marked_table(old, depth)
+        step = depth | (m.path[row + PATH_INDEX] << 8)
         if new != old:
             store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
             m.path[row + PATH_ENTRY] = new

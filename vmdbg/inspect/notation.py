@@ -68,7 +68,7 @@ class Notation:
 
 def physical_bits(form: Format) -> int:
     """Bits of a physical address, by the widest frame field of the format's entries."""
-    widths = [field.width for field in form.fields if field.help == "frame"]
+    widths = [field.width for field in form.fields if field.role == "frame"]
     return max(widths, default=form.va_bits - form.page_bits) + form.page_bits
 
 

@@ -152,7 +152,7 @@ def mappers(machine: Machine, frame: int) -> list[dict[str, Any]]:
                 "va": found["va"],
                 "entry_address": found["entry_address"],
                 "entry": entry,
-                "flags": form.flags(entry, leaf_letter(machine, found)),
+                "flags": form.flags(entry, *fields_of_leaf(machine, found)),
             }
         )
     return rows
@@ -189,18 +189,18 @@ def tree_mappers(machine: Machine, root: int, pfn: int | None) -> list[dict[str,
             "va": (found.va & WORD_MASK) + (at - first << form.page_bits),
             "entry_address": found.address,
             "entry": found.entry & WORD_MASK,
-            "flags": form.flags(found.entry, where(machine, found.depth, found.kind)),
+            "flags": form.flags(found.entry, where(machine, found.depth, found.kind), found.depth),
         }
         rows.setdefault(at, []).append(row)
     groups = (rows[at] for at in sorted(rows))
     return [row for rows in groups if pfn is not None or len(rows) > 1 for row in rows]
 
 
-def leaf_letter(machine: Machine, mapping: dict[str, Any]) -> str:
-    """Which fields the entry of a mapping has: those of a leaf above the last level, or at it."""
+def fields_of_leaf(machine: Machine, mapping: dict[str, Any]) -> tuple[str, int]:
+    """Which fields the entry of a mapping has: the letter of `formats.record.Field`, and the depth."""
     root = int(machine.m.process[mapping["pid"] * PROCESS + PROCESS_ROOT])
     last = walk_tables(machine, root, mapping["va"]).last
-    return where(machine, last.depth, last.kind)
+    return where(machine, last.depth, last.kind), last.depth
 
 
 def shared_frames(machine: Machine, least: int) -> Iterator[int]:

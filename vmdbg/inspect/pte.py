@@ -61,17 +61,16 @@ def fields(machine: Machine, entry: int, depth: int) -> list[dict[str, Any]]:
     kind = classified(machine, entry, depth)
     letter = where(machine, depth, kind)
     rows, covered = [], 0
-    for field in sorted(form.fields, key=lambda field: field.low):
-        if letter in field.where:
-            covered |= field.put(0, (1 << field.width) - 1)
-            rows.append(
-                {
-                    "field": field.name,
-                    "bits": bits(field.low, field.width),
-                    "value": field.get(entry),
-                    "help": field.help,
-                }
-            )
+    for field in sorted(form.standing(letter, depth), key=lambda field: field.low):
+        covered |= field.put(0, (1 << field.width) - 1)
+        rows.append(
+            {
+                "field": field.name,
+                "bits": bits(field.low, field.width),
+                "value": field.get(entry),
+                "help": field.help,
+            }
+        )
     rest = entry & WORD_MASK & ~covered & ((1 << 8 * form.entry_bytes) - 1)
     if rest:
         rows.append({"field": "other", "bits": "-", "value": rest, "help": "bits that no field has"})

@@ -123,7 +123,7 @@ def suffices(machine: Machine, place: Place, walk: Walk, access: int, cause: Cau
         entry = s64(new.get(step.address, step.entry))
         if k.classify(entry, step.depth) != step.kind:
             return False
-        rights = k.combine(rights, entry, step.kind)
+        rights = k.combine(rights, entry, step.kind, step.depth)
     return allows(machine, place, access, rights)
 
 
@@ -133,4 +133,8 @@ def deniers(machine: Machine, walk: Walk, rule: str) -> list[Step]:
     if rule == "k":
         return [walk.last]
     k = machine.k
-    return [step for step in walk.steps if not k.combine(ALL_RIGHTS, s64(step.entry), step.kind) & right]
+    return [
+        step
+        for step in walk.steps
+        if not k.combine(ALL_RIGHTS, s64(step.entry), step.kind, step.depth) & right
+    ]

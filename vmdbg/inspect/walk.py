@@ -196,7 +196,7 @@ def describe(machine: Machine, step: Step) -> None:
     """Give a step the names of the flags that are set in its entry."""
     if step.kind in (ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_BUS):
         return
-    step.flags = machine.format.flags(step.entry, where(machine, step.depth, step.kind))
+    step.flags = machine.format.flags(step.entry, where(machine, step.depth, step.kind), step.depth)
 
 
 def where(machine: Machine, depth: int, kind: int) -> str:

@@ -140,7 +140,7 @@ def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
     m, k, walk = machine.m, machine.k, verdict.walk
     depth, word = walk.last.depth, s64(entry)
     kind = k.classify(word, depth)
-    rights = k.combine(walk.steps[-2].rights if depth else ALL_RIGHTS, word, kind)
+    rights = k.combine(walk.steps[-2].rights if depth else ALL_RIGHTS, word, kind, depth)
     if kind == ENTRY_TABLE:
         kind = k.walk_from(m, k.next_table(word), depth + 1, rights, s64(walk.va))
         rights = m.control[CONTROL_RIGHTS]
@@ -152,14 +152,18 @@ def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
     set, one by one and then those of the frame below the page's size; flags that are set, and not."""
     form, entry = machine.format, step.entry
     letter = where(machine, step.depth, step.kind)
-    flags = {field.low: field.name for field in form.fields if field.width == 1 and letter in field.where}
+    standing = [field for field in form.standing(letter, step.depth) if field.width == 1]
+    huge = form.role("huge")
+    if huge is not None and letter in huge.where:  # reserved where it does not stand
+        standing.append(huge)
+    flags = {field.low: field.name for field in standing}
     present = form.rules.get("p", ("",))[0]
     for bit in range(8 * form.entry_bytes):
         if entry >> bit & 1 and bit not in flags:
             yield f"bit {bit}", 1 << bit
     for field in form.fields:
         low = form.levels[step.depth].shift - form.page_bits
-        if field.help == "frame" and field.get(entry) & ((1 << low) - 1):
+        if field.role == "frame" and field.get(entry) & ((1 << low) - 1):
             yield f"bits {field.low + low - 1}:{field.low}", entry & field.put(0, (1 << low) - 1)
     for wanted in (1, 0):
         for bit, name in flags.items():
@@ -201,7 +205,7 @@ def has_field(machine: Machine, step: Step, field: Field) -> bool:
     """Does the entry of a step have this field, and does it mean something?"""
     if step.kind > ENTRY_LEAF:
         return step.kind != ENTRY_BUS and machine.format.rules.get("p", ("",))[0] == field.name
-    return where(machine, step.depth, step.kind) in field.where
+    return field in machine.format.standing(where(machine, step.depth, step.kind), step.depth)
 
 
 def rule_text(machine: Machine, verdict: Verdict, key: str) -> str:

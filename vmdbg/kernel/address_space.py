@@ -115,7 +115,7 @@ def entry_address(m, pid, va, last):
             table = table_take(m, pid, depth, address)
             if table < 0:
                 return -1
-            new = make_table(table)
+            new = make_table(table, depth - 1)
             store(m, address, ENTRY_BYTES, new)
             emit(m, ENTRY_WRITE, address, entry, new)
         elif kind == ENTRY_TABLE:

@@ -268,7 +268,7 @@ def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int
         table = k.table_take(m, 0, steps, address)
         if table < 0:
             raise UserError("Memory is too small for the kernel's map of it.")
-        k.store(m, address, form.entry_bytes, k.marked_table(k.make_table(table)))
+        k.store(m, address, form.entry_bytes, k.marked_table(k.make_table(table, steps - 1), steps - 1))
         k.walk(m, root, va)
     return int(m.path[depth * PATH + PATH_ADDRESS])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.formats import DEFAULT as DEFAULT_FORMAT
 from vmdbg.formats import NAMES as FORMATS
 from vmdbg.hardware.replacement import REPLACEMENTS
 from vmdbg.kernel.faults import OVER_LIMIT
@@ -38,7 +39,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "machine.format",
         PLAIN_STRING,
-        next(iter(FORMATS)),
+        DEFAULT_FORMAT,
         "page-table format",
         FORMAT_NAMES,
         choices=tuple(FORMATS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 from vmdbg.errors import UserError
+from vmdbg.hardware.replacement import facts_of
 from vmdbg.hardware.tlb import KEY_SIZE
 from vmdbg.machine.config import MOST_DIGITS, MOST_ENTRIES
 from vmdbg.state.tables import (
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 ALL_SIZES = "all"
-PLRU_WAYS = 64  # most ways whose tree fits in a word
 
 
 class Array:
@@ -62,16 +62,17 @@ class Arrays:
         if any(row.name == "tlb.l1" for row in self.rows) and sum(row.level == 1 for row in self.rows) > 1:
             raise UserError("tlb.l1 serves fetches and data; it excludes tlb.l1i and tlb.l1d.")
         self.rows += walk_caches(form, config["tlb.walk_cache"])
-        self.trees = config["tlb.replacement"] == "plru"
+        self.policy = config["tlb.replacement"]
+        self.facts = facts_of(self.policy)
         for row in self.rows:
             check_ways(self, row.name, row.ways)
         self.inclusive = config["tlb.inclusive"]
 
     @property
     def tlb_rows(self) -> int:
-        """Rows that one CPU has in the table `tlb`: its entries, then what plru keeps for its sets."""
-        sets = sum(row.sets for row in self.rows) if self.trees else 0
-        return sum(row.sets * row.ways for row in self.rows) + -(-sets // TLB)
+        """Rows that one CPU has in the table `tlb`: its entries, then what the policy keeps for its sets."""
+        words: int = sum(row.sets for row in self.rows) * self.facts.set_words
+        return sum(row.sets * row.ways for row in self.rows) + -(-words // TLB)
 
     def bindings(self) -> dict[str, int]:
         """Which rows of the table `array` serve what."""
@@ -94,8 +95,9 @@ class Arrays:
 
 def check_ways(arrays: Arrays, name: str, ways: int) -> None:
     """UserError if the replacement policy does not know so many ways."""
-    if arrays.trees and ways > PLRU_WAYS:
-        raise UserError(f"{name}: plru knows at most {PLRU_WAYS} ways, not {ways}.")
+    most = arrays.facts.most_ways
+    if ways > most:
+        raise UserError(f"{name}: {arrays.policy} knows at most {most} ways, not {ways}.")
 
 
 def page_sizes(form: Format, name: str, text: str) -> int:
@@ -172,7 +174,7 @@ def layout(arrays: Arrays) -> list[dict[int, int]]:
                 ARRAY_DATA: row.data,
                 ARRAY_SIZES: row.sizes,
                 ARRAY_STRIDE: arrays.tlb_rows * TLB,
-                ARRAY_TREES: trees - base if arrays.trees else 0,
+                ARRAY_TREES: trees - base if arrays.facts.set_words else 0,
                 ARRAY_DEPTH: row.depth,
             }
         )
@@ -253,6 +255,6 @@ def resize_array(machine: Machine, place: int, sets: int, ways: int) -> None:
         if number != place:
             base = k.array_base(machine.m, number * ARRAY, cpu)
             machine.m.tlb[base : base + len(words)] = array("q", words)
-            if arrays.trees:
+            if arrays.facts.set_words:
                 at = base + machine.m.array[number * ARRAY + ARRAY_TREES]
                 machine.m.tlb[at : at + len(trees)] = array("q", trees)

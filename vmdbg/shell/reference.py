@@ -8,14 +8,14 @@ import sys
 from vmdbg.debugger.settings import SHELL_SETTINGS
 from vmdbg.expressions.functions import HELP
 from vmdbg.machine.config import SETTINGS
-from vmdbg.programs.operations import operations_table
 from vmdbg.shell.command import FORMAT_LETTERS, GROUPS, PURE, Command
 from vmdbg.shell.help import aliases_of
+from vmdbg.shell.reference_tables import TABLES
 from vmdbg.shell.registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.registry import Node
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 COMMANDS_PAGE = "commands.md"
 SETTINGS_PAGE = "settings.md"
 FUNCTIONS_PAGE = "functions.md"
-PROGRAMS_PAGE = "programs.md"  # written by hand, but for a table
-PROGRAMS_TABLE = (
-    "<!-- Made by scripts/docs from vmdbg/programs/operations.py; edit that. -->\n",
-    "<!-- end -->",
-)
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
 GENERATED = "<!-- Made by scripts/docs from the declarations; edit those. -->"
 FORM_TEXTS = {
@@ -130,17 +125,19 @@ def escape(text: str) -> str:
 
 
 def all_settings() -> list[Setting]:
-    """The shell's settings and, where there is a machine, its own."""
+    """The shell's settings and the machine's."""
     return [*SHELL_SETTINGS, *SETTINGS]
 
 
-def programs_page() -> str:
-    """`docs/programs.md` with the table of operations as they are declared."""
-    with open(os.path.join(DOCS, PROGRAMS_PAGE), encoding="utf-8") as file:
+def with_tables(page: str, tables: dict[str, Callable[[], str]]) -> str:
+    """A page that is written by hand, with the tables in it as they are declared."""
+    with open(os.path.join(DOCS, page), encoding="utf-8") as file:
         text = file.read()
-    before, mark, rest = text.partition(PROGRAMS_TABLE[0])
-    _, end, after = rest.partition(PROGRAMS_TABLE[1])
-    return before + mark + operations_table() + end + after
+    for source, table in tables.items():
+        before, mark, rest = text.partition(f"<!-- Made by scripts/docs from {source}; edit that. -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        text = before + mark + table() + end + after
+    return text
 
 
 def functions_page() -> str:
@@ -160,8 +157,8 @@ def pages() -> dict[str, str]:
     return {
         COMMANDS_PAGE: commands_page(registry).rstrip("\n") + "\n",
         SETTINGS_PAGE: settings_page("Settings", all_settings()),
-        PROGRAMS_PAGE: programs_page(),
         FUNCTIONS_PAGE: functions_page(),
+        **{page: with_tables(page, tables) for page, tables in TABLES.items()},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ACCESS_FETCH, ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_TABLE
+from vmdbg.hardware.replacement import facts_of
 from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
 from vmdbg.hardware.walk_cache import STALE_TABLE
 from vmdbg.inspect.notation import Notation, rights_text
@@ -139,7 +140,7 @@ class Teller:
     def way_filled(self, row: LoggedEvent, array: int) -> str:
         """`way 0`: where a set is kept in order; else the way as the TLB has it now, if it still does."""
         m, k = self.machine.m, self.machine.k
-        if self.machine.config["tlb.replacement"] in ("lru", "fifo"):
+        if facts_of(self.machine.config["tlb.replacement"]).ordered:
             return "way 0"
         start = k.tlb_set(m, array, row.cpu, row.b)
         at = k.tlb_place(m, array, start, row.b)
@@ -165,7 +166,7 @@ class Teller:
         if kind == ENTRY_SWAPPED:
             return f"slot {k.swapped_slot(entry)}"
         where = "t" if kind == ENTRY_TABLE else "l" if depth == len(form.levels) - 1 else "h"
-        return " ".join(form.flags(entry, where))
+        return " ".join(form.flags(entry, where, depth))
 
     def table_of(self, address: int, row: LoggedEvent | None = None) -> tuple[int, int] | None:
         """Depth and index of the entry at a physical address, at the time of an event; None if no table is

@@ -6,9 +6,12 @@ One that is written again (its D bit was set) keeps its turn.
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
+from vmdbg.hardware.replacement.facts import Facts
 from vmdbg.hardware.replacement.order import tlb_close_gap, tlb_move_down
 from vmdbg.hardware.tlb import KEY_SIZE, tlb_place, tlb_pushed_out, tlb_set, tlb_write
 from vmdbg.state.tables import ARRAY_PRESENT, TLB_KEY
+
+FACTS = Facts("the entry that came first, however often it was used", ordered=True)
 
 
 @reads(fills=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from vmdbg.engine import writes
+from vmdbg.hardware.replacement.facts import Facts
 from vmdbg.hardware.replacement.order import tlb_close_gap, tlb_move_down
 from vmdbg.hardware.tlb import KEY_SIZE, tlb_place, tlb_pushed_out, tlb_set, tlb_write
 from vmdbg.state.tables import ARRAY_PRESENT, CONTROL_SET, TLB_KEY, TLB_WORD
+
+FACTS = Facts("the entry whose last use is longest ago; `tlb` shows a set in this order", ordered=True)
 
 
 @writes(fills=True)

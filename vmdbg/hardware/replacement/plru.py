@@ -11,8 +11,17 @@ The bits of a set are one word, node 1 (the root) in bit 0, in the tables behind
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
+from vmdbg.hardware.replacement.facts import Facts
 from vmdbg.hardware.tlb import KEY_SIZE, array_base, tlb_place, tlb_pushed_out, tlb_set, tlb_write
 from vmdbg.state.tables import ARRAY_PRESENT, ARRAY_SPAN, ARRAY_TREES, CONTROL_SET, TLB, TLB_KEY
+
+FACTS = Facts(
+    "the one that a tree of bits leads to: each use turns the bits above its way away from it. The tree is "
+    "that of the next power of two ways; where a bit leads to a half that has no way, the other one is taken",
+    keeps_ways=True,
+    set_words=1,
+    most_ways=64,  # their tree has 63 bits
+)
 
 
 @reads

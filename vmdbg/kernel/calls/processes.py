@@ -297,8 +297,9 @@ def fork(k: Linked, form: Format, pid: int, asids: bool, row: int) -> tuple[int,
 
 def can_protect(k: Linked, form: Format) -> bool:
     """Can an entry of the format forbid to write?"""
-    leaf = k.make_leaf(0, ALL_RIGHTS, len(form.levels) - 1)
-    return not k.combine(ALL_RIGHTS, k.protected(leaf), ENTRY_LEAF) & RIGHT_W
+    last = len(form.levels) - 1
+    leaf = k.make_leaf(0, ALL_RIGHTS, last)
+    return not k.combine(ALL_RIGHTS, k.protected(leaf), ENTRY_LEAF, last) & RIGHT_W
 
 
 def copy_regions(k: Linked, pid: int, child: int) -> None:

@@ -1,21 +1,30 @@
-"""Page replacement: one file a policy, four functions each.
+"""Page replacement: one file a policy, four functions each, and `FACTS` (`kernel.policies.facts`).
 
 `policy_load(m, frame)` a user page came into the frame · `policy_unload(m, frame)` it leaves ·
 `policy_use(m, frame)` a program accessed it · `victim(m, pid)` the frame to evict next, of those for which
 `may_leave(m, frame, pid)` holds; -1 if there is none (it may age pages: it writes).
+
+A file that declares `FACTS` is a policy: it is listed, documented and tested by being here.  Its name is that
+of the file, with hyphens: `second-chance` is `second_chance.py`.
 """
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.engine import slot
+from vmdbg.engine.declarations import declaring
 from vmdbg.errors import InputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
-#: Each has the module of its first word beside this one.
-POLICIES = ("clock", "clock-cached", "fifo", "lru", "random")
+    from vmdbg.kernel.policies.facts import Facts
+
+#: The policies that come with vmdbg, by name.
+POLICIES = declaring(os.path.dirname(__file__), "FACTS")
 #: What a function of a policy in a file may raise when it runs.
 MISTAKES = (IndexError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 HOLES = ("policy_load", "policy_unload", "policy_use", "victim")
@@ -41,19 +50,34 @@ def victim(m: object, pid: int) -> int:
     """The frame to evict next, of those for which `may_leave(m, frame, pid)` holds; -1 if there is none."""
 
 
+def module_of(name: str) -> ModuleType:
+    """The module of a policy that comes with vmdbg."""
+    from importlib import import_module
+
+    return import_module(f"vmdbg.kernel.policies.{name.replace('-', '_')}")
+
+
+def facts_of(name: str) -> Facts | None:
+    """What a policy says of itself; None for one in a file of the user's."""
+    if name not in POLICIES:
+        return None
+    facts: Facts = module_of(name).FACTS
+    return facts
+
+
 def bindings(name: str) -> dict[str, Any]:
     """What a policy binds: the functions that fill the slots, more from a file of the user's, constants.
 
     Where a file has none for a slot nothing happens.  UserError or InputError if the file is no policy.
     """
-    from importlib import import_module
 
     def functions(policy: str) -> dict[str, Any]:
-        module = import_module(f"vmdbg.kernel.policies.{policy.partition('-')[0]}")
+        module = module_of(policy)
         return {hole: getattr(module, hole) for hole in HOLES}
 
-    if name in POLICIES:
-        return functions(name) | ({"EXACT": 0} if name == "clock-cached" else {})
+    facts = facts_of(name)
+    if facts is not None:
+        return functions(name) | {"DROPS": int(facts.drops)}
     from vmdbg.kernel.policies.user_file import load
 
     known = {policy: functions(policy) for policy in POLICIES}

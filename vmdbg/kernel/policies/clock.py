@@ -1,8 +1,7 @@
 """Clock: a hand passes over the frames, clears A where it is set and takes the first clear one.
 
-With `clock`, the textbooks' one, clearing A is followed by a shoot-down of the TLB entry, so that the next
-use sets A again.  With `clock-cached` it is not, as real kernels have it: a page that stays cached looks
-unused.  A page comes in with A set, because the access that faulted is repeated.  (Corbato 1968; Tanenbaum,
+The textbooks' one: clearing A is followed by a shoot-down of the TLB entry, so that the next use sets A
+again.  A page comes in with A set, because the access that faulted is repeated.  (Corbato 1968; Tanenbaum,
 Modern Operating Systems, 3.4.5.)
 """
 
@@ -13,6 +12,7 @@ from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, aged, is_accessed
 from vmdbg.hardware.memory import load, store
 from vmdbg.kernel.evictable import may_leave
 from vmdbg.kernel.frames import frame_address
+from vmdbg.kernel.policies.facts import ACCESSED_BITS, Facts
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.state.events import AGE, emit
 from vmdbg.state.tables import (
@@ -28,7 +28,8 @@ from vmdbg.state.tables import (
     RMAP_VA,
 )
 
-EXACT = 1  # 0: the TLB keeps entries whose A was cleared; bound at build
+FACTS = Facts("the first one behind the hand whose accessed bit is clear", ACCESSED_BITS, hand=True)
+DROPS = 1  # 0: the TLB keeps entries whose A was cleared; bound at build
 
 
 @reads(fills=True)
@@ -79,7 +80,7 @@ def age(m, frame):
             used = True
             store(m, address, ENTRY_BYTES, aged(entry))
             emit(m, AGE, frame_address(m, frame) >> PAGE_BITS, m.rmap[at + RMAP_VA], 0)
-            if EXACT:
+            if DROPS:
                 shoot_down(m, m.rmap[at + RMAP_PID], m.rmap[at + RMAP_VA])
         row = m.rmap[at + RMAP_NEXT]
     return used

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
+from vmdbg.kernel.policies.facts import ARRIVALS, Facts
 from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove
+
+FACTS = Facts("the one that has been in memory longest", ARRIVALS, queue=True)
 
 
 @writes(fills=True)

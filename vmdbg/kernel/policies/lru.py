@@ -6,8 +6,11 @@ No hardware tells a kernel of every access; as a yardstick for those that only s
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
+from vmdbg.kernel.policies.facts import ACCESSES, Facts
 from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove, queued
 from vmdbg.state.tables import KERNEL_NEWEST
+
+FACTS = Facts("the one whose last access is longest ago; no hardware offers this", ACCESSES, queue=True)
 
 
 @writes(fills=True)

@@ -1,4 +1,4 @@
-"""The queue of resident pages that FIFO and LRU order: oldest first, linked through the frames."""
+"""The queue of resident pages that policies keep: oldest first, linked through the frames."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""Random: any resident page, by a linear congruential generator of 31 bits (ISO C's example)."""
+"""Random: any resident page leaves, by a linear congruential generator (`hardware.lcg`)."""
 
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
+from vmdbg.hardware.lcg import lcg_next
 from vmdbg.kernel.evictable import may_leave
+from vmdbg.kernel.policies.facts import NOTHING, Facts
 from vmdbg.state.tables import KERNEL_RANDOM, KERNEL_USER_END, KERNEL_USER_FIRST
 
-MULTIPLIER, INCREMENT, MASK = 1103515245, 12345, 0x7FFFFFFF
+FACTS = Facts("any", NOTHING)
 
 
 @reads(fills=True)
@@ -26,7 +28,7 @@ def policy_use(m, frame):
 
 @writes(fills=True)
 def victim(m, pid):
-    state = (m.kernel[KERNEL_RANDOM] * MULTIPLIER + INCREMENT) & MASK
+    state = lcg_next(m.kernel[KERNEL_RANDOM])
     m.kernel[KERNEL_RANDOM] = state
     first = m.kernel[KERNEL_USER_FIRST]
     count = m.kernel[KERNEL_USER_END] - first

@@ -11,6 +11,7 @@ from collections import Counter, namedtuple
 
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_IS_USER, FRAME_STATES
+from vmdbg.kernel.policies import facts_of
 from vmdbg.machine.check.numbers import wild_numbers
 from vmdbg.machine.check.objects import check_objects
 from vmdbg.machine.check.processes import check_cpus, check_processes, check_scheduler, check_told, name_of
@@ -29,6 +30,7 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     FRAME_STATE,
     KERNEL_FREE,
+    KERNEL_HAND,
     KERNEL_NEWEST,
     KERNEL_OLDEST,
     KERNEL_REGION_FREE,
@@ -72,8 +74,6 @@ if TYPE_CHECKING:
 #: scheduler, tlb, stale.
 Violation = namedtuple("Violation", "rule message")
 
-#: Policies that keep all evictable frames in the queue `oldest .. newest`.
-QUEUED = ("fifo", "lru")
 MOST = 200  # findings that are listed
 
 
@@ -98,6 +98,7 @@ def check(machine: Machine, owed: bool = False, tlb_only: bool = False) -> list[
         ("objects", check_objects(survey)),
         ("lists", check_frame_lists(survey)),
         ("policy", check_queue(survey)),
+        ("policy", check_hand(survey)),
         ("scheduler", check_scheduler(survey)),
         ("scheduler", check_cpus(survey)),
         ("tlb", check_told(survey)),
@@ -315,7 +316,8 @@ def check_queue(s: Survey) -> Iterator[str]:
     members, wrong = chain(m.frame, FRAME, FRAME_NEXT, m.kernel[KERNEL_OLDEST], -1)
     if wrong:
         yield f"the policy's queue {wrong}"
-    if s.machine.config["kernel.policy"] not in QUEUED and not members:
+    facts = facts_of(s.machine.config["kernel.policy"])
+    if not (facts is not None and facts.queue) and not members:
         return
     previous = -1
     for frame in members:
@@ -331,3 +333,11 @@ def check_queue(s: Survey) -> Iterator[str]:
     }
     for frame in sorted(evictable.symmetric_difference(members)):
         yield f"frame {frame} is {'not ' if frame in evictable else ''}in the policy's queue"
+
+
+def check_hand(s: Survey) -> Iterator[str]:
+    """A policy's hand is at a frame that user pages may have."""
+    m, facts = s.m, facts_of(s.machine.config["kernel.policy"])
+    first, end, hand = (m.kernel[at] for at in (KERNEL_USER_FIRST, KERNEL_USER_END, KERNEL_HAND))
+    if facts is not None and facts.hand and not first <= hand < end:
+        yield f"the policy's hand is at frame {hand}; user pages have frames {first} to {end - 1}"

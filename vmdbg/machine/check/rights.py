@@ -36,8 +36,8 @@ def allowed(s: Survey, leaf: Leaf, rights: int) -> tuple[int, int]:
     depth = len(s.form.levels) - 1 - leaf.size
     entry = s.k.make_leaf(s.k.leaf_frame(leaf.entry, depth), rights, depth)
     return (
-        s.k.combine(ALL_RIGHTS, entry, ENTRY_LEAF),
-        s.k.combine(ALL_RIGHTS, s.k.protected(entry), ENTRY_LEAF),
+        s.k.combine(ALL_RIGHTS, entry, ENTRY_LEAF, depth),
+        s.k.combine(ALL_RIGHTS, s.k.protected(entry), ENTRY_LEAF, depth),
     )
 
 

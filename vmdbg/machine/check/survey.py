@@ -10,6 +10,7 @@ from vmdbg.hardware.page_tables import Entry, entries, table_entries
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.frames import FRAME_IS_TABLE
+from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.shootdown import owed_since
 from vmdbg.state.tables import (
     ARRAY,
@@ -345,5 +346,6 @@ class Survey:
         if word & WORD_DIRTY and not self.k.is_dirty(leaf.entry):
             return "stale-dirty"
         cleared = self.k.is_accessed(self.k.marked(leaf.entry, 0)) and not self.k.is_accessed(leaf.entry)
-        kept = self.machine.config["kernel.policy"] == "clock-cached"  # it lets the TLB keep such entries
+        policy = facts_of(self.machine.config["kernel.policy"])
+        kept = policy is not None and not policy.drops  # it lets the TLB keep such entries
         return "stale-accessed" if cleared and not kept else ""
