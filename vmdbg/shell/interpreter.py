@@ -44,6 +44,7 @@ NOT_ISOLATED = (
     "restore",
     "save",
     "shell",
+    "sweep",
 )
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
 MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more

@@ -18,6 +18,7 @@ from vmdbg.shell.text_completion import (
     complete_signal,
     complete_signals,
     complete_stops,
+    complete_sweep,
     complete_type_expression,
     last_word,
     words_of_machine,
@@ -231,4 +232,5 @@ SIGNALS = Kind("signals and actions", _text, complete_signals, rest=True)
 CATCH = Kind("event", _text, complete_catch, label="KIND", rest=True)
 PIPE_LINE = Kind("command line and shell command", _text, complete_pipe, label="COMMAND", rest=True)
 SIGNAL = Kind("signal", _text, complete_signal, rest=True)
+SWEEP = Kind("settings and a file", _text, complete_sweep, rest=True)
 SHELL_LINE = Kind("shell command", _text, complete_shell, rest=True)

@@ -162,6 +162,15 @@ def complete_file(session: Session, text: str) -> list[str]:
     return [lead + name for name in names if start.startswith(".") or not name.startswith(".")]
 
 
+def complete_sweep(session: Session, text: str) -> list[str]:
+    """Settings of the machine, with an equals sign, or files, for the last word."""
+    before, blank, word = text.rpartition(" ")
+    from vmdbg.machine.config import SETTINGS
+
+    names = [f"{setting.name}=" for setting in SETTINGS if setting.name.startswith(word)]
+    return [before + blank + name for name in (*names, *complete_file(session, word))]
+
+
 def words_of_machine(session: Session, what: str) -> list[str]:
     """All words of a sort that the target's machine offers; none without a target."""
     if session.target is None:

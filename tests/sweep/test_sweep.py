@@ -1,0 +1,173 @@
+"""Sweeps: the product of some settings, each point checked before the first runs, and run once."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vmdbg.errors import UserError
+from vmdbg.machine.config import load_config
+from vmdbg.sweep import execute
+from vmdbg.sweep.plan import points, read_axis
+from vmdbg.sweep.work import run_point
+
+TESTS = Path(__file__).resolve().parent.parent
+LS = str(TESTS / "data" / "ls.lackey.xz")
+needs_joblib = pytest.mark.skipif(
+    importlib.util.find_spec("joblib") is None, reason="joblib is not installed"
+)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    """Twelve references to pages 1 to 5: the string with Belady's anomaly."""
+    path = tmp_path / "belady.lackey"
+    path.write_text("".join(f" L {page:x}000,1\n" for page in (1, 2, 3, 4, 1, 2, 5, 1, 2, 3, 4, 5)))
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Unfinished sweeps of this test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "vmdbg" / "sweeps"
+
+
+def test_belady_s_anomaly(trace: str) -> None:
+    axes = [read_axis("policy=fifo,lru"), read_axis("kernel.user_frames=3,4")]
+    machines = points(load_config("trace"), axes, trace)
+    found = execute.run_sweep(machines, trace, resident=False, jobs=1)
+    assert [point.values["kernel.user_frames"] for point in machines] == [3, 4, 3, 4]
+    assert [row["faults"] for row in found] == [9, 10, 10, 8]
+    assert all(row["accesses"] == 12 for row in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["policy"], "Expected SETTING=VALUE,..., not"),
+        (["policy="], "kernel.policy: expected values"),
+        (["nothing=1"], 'No setting "nothing" of a machine'),
+        (["policy=fifo,fifo"], "kernel.policy: a value comes twice"),
+        (["policy=fifo", "kernel.policy=lru"], "A setting comes twice"),
+        (["tlb.l1=3x4"], "tlb.l1"),
+        (["machine.ram=1"], "machine.ram=1: "),
+    ],
+)
+def test_what_is_no_sweep_is_refused_before_anything_runs(words: list[str], message: str, trace: str) -> None:
+    with pytest.raises(UserError, match=message.replace(".", r"\.")):
+        points(load_config("trace"), [read_axis(word) for word in words], trace)
+
+
+def test_a_program_that_cannot_be_read_is_the_error_of_its_points(tmp_path: Path) -> None:
+    file = tmp_path / "bad.vmp"
+    file.write_text("nonsense\n")
+    config = load_config("trace")
+    assert str(file) in run_point(config.values, config.name, str(file), False)["error"]
+
+
+def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = points(load_config("trace"), [read_axis("user_frames=3,4,5")], trace)
+    ran, said = [], []
+
+    def interrupted(values: dict[str, Any], name: str, program: str, resident: bool) -> dict[str, Any]:
+        if len(ran) == 2:
+            raise KeyboardInterrupt
+        ran.append(values["kernel.user_frames"])
+        return run_point(values, name, program, resident)
+
+    monkeypatch.setattr(execute, "run_point", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute.run_sweep(machines, trace, False, 1)
+    (file,) = cache.iterdir()
+    file.write_text(file.read_text() + '{"key": "half a li')
+    monkeypatch.setattr(execute, "run_point", lambda *given: ran.append(given[0]["kernel.user_frames"]) or {})
+    found = execute.run_sweep(machines, trace, False, 1, tell=said.append)
+    assert ran == [3, 4, 5]
+    assert said == ["2 of 3 points were done before."]
+    assert [row.get("faults") for row in found] == [9, 10, None]
+    assert list(cache.iterdir()) == []
+
+
+@needs_joblib
+def test_a_process_that_crashes_costs_its_point(trace: str) -> None:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    machines = points(load_config("trace"), [read_axis("user_frames=3,4,5")], trace)
+    bad = machines[1].key
+
+    class Parallel:
+        """Breaks down when it meets the bad point."""
+
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def __call__(self, calls: Any) -> Any:
+            for key in calls:
+                if key == bad:
+                    raise TerminatedWorkerError
+                yield key, {"faults": 1}
+
+    fake = SimpleNamespace(Parallel=Parallel, delayed=lambda function: lambda key, *rest: key)
+    found = dict(execute.in_processes(fake, machines, trace, False, 0))
+    assert found == {
+        machines[0].key: {"faults": 1},
+        bad: {"error": "its process crashed"},
+        machines[2].key: {"faults": 1},
+    }
+
+
+def sweep(*words: str) -> list[str]:
+    """The command line of a sweep as JSON."""
+    line = " ".join(["sweep/json", *words])
+    return [sys.executable, "-m", "vmdbg", "-nx", "-batch", "-ex", "machine trace", "-ex", line]
+
+
+@needs_joblib
+@pytest.mark.long
+def test_processes_count_as_one_does(trace: str) -> None:
+    said = [
+        subprocess.run(
+            sweep(jobs, "policy=fifo,clock", "user_frames=3,4", trace), capture_output=True, check=True
+        )
+        for jobs in ("-jobs 1", "-jobs 2")
+    ]
+    one, two = (json.loads(done.stdout) for done in said)
+    assert one == two
+    assert [row["faults"] for row in one][:2] == [9, 10]
+    assert one[0]["machine.format"] == "x86_64"
+
+
+@needs_joblib
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_goes_on(cache: Path) -> None:
+    """No point is run twice: those that were done are told, and their lines stay as they are."""
+    frames = ",".join(str(number) for number in range(16, 40))
+    command = sweep("-jobs 2", f"user_frames={frames}", LS)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not any(
+            file.read_text().count("\n") >= 3 for file in cache.glob("*.jsonl")
+        ):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    (file,) = cache.glob("*.jsonl")
+    before = file.read_text().count("\n")
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{before} of 24 points were done before." in done.stderr
+    rows = json.loads(done.stdout)
+    expected = json.loads((TESTS / "data" / "expected.json").read_text())
+    assert len(rows) == 24
+    by_frames = {row["kernel.user_frames"]: row["faults"] for row in rows}
+    counts = expected["ls.lackey"]["frames"]
+    assert by_frames[16] == counts["16"]["CLOCK_ref1"]
+    assert by_frames[32] == counts["32"]["CLOCK_ref1"]

@@ -1,0 +1,54 @@
+"""sweep: a program on every combination of some settings of its machine."""
+
+from __future__ import annotations
+
+from vmdbg.errors import UserError
+from vmdbg.shell.command import SHELL, Argument, Option, command
+from vmdbg.shell.kinds import NUMBER, SWEEP, WORD
+from vmdbg.sweep.execute import run_sweep
+from vmdbg.sweep.plan import points, read_axis
+from vmdbg.views.sweep import sweep_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
+
+
+@command(
+    "sweep",
+    group="files",
+    needs=("run",),
+    effect=SHELL,
+    arguments=[Argument("what", SWEEP, optional=True)],
+    options=[
+        Option("-resident", help="the pages of a trace are in memory from the start"),
+        Option("-jobs", NUMBER, help="so many processes at a time; without it, one for each processor"),
+        Option("-on", WORD, help="on the workers of the Dask scheduler at that address"),
+    ],
+    usage="sweep[/json|/csv] [-resident] [-jobs N] [-on tcp://HOST:PORT] SETTING=VALUE,... [...] FILE",
+    forms=("json", "csv"),
+    summary="Run a program or trace on every combination of some settings, and compare.",
+    help="""
+Each machine is the session's with other values of these settings ("info set machine" lists them; the end of
+a name will do where it is the only one: policy=fifo,lru).  All combinations are checked before the first
+is run.  They run in processes of their own, on all processors, through joblib (pip install "vmdbg[sweep]");
+with -on, on a cluster, whose workers see FILE under the same path (pip install "vmdbg[cluster]").  What is
+done is kept: the same sweep, interrupted and started again, goes on.  The session's machine stays as it is.
+
+MPKI are misses of the first TLB level per 1000 instructions, cycles what translation costs an access by the
+settings "cost.*"; below the table, how those of the fastest machine come about.  /json and /csv have the
+whole configuration of each.""",
+)
+def sweep_command(session: Session, args: Args) -> object:
+    session.permissions.require_open("sweep")
+    *words, file = (args.what or "").split() or [""]
+    if not words:
+        raise UserError("Argument required (SETTING=VALUE,... and a program or trace).")
+    if args.jobs is not None and args.jobs < 1:
+        raise UserError("-jobs: expected a number from 1.")
+    program = session.permissions.path(file)
+    axes = [read_axis(word) for word in words]
+    machines = points(session.machine.config, axes, program)
+    found = run_sweep(machines, program, args.resident, args.jobs or 0, args.on or "", session.output.error)
+    return sweep_table(axes, machines, found)

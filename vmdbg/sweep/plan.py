@@ -1,0 +1,113 @@
+"""What a sweep runs: the axes as they are typed, their product, and a key for each point."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from itertools import product
+
+from vmdbg import __version__
+from vmdbg.errors import UserError
+from vmdbg.machine import boot
+from vmdbg.machine.config import SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vmdbg.machine.config import MachineConfig
+    from vmdbg.machine.setting import Setting
+
+MOST_POINTS = 10_000
+
+
+class Axis:
+    """A setting and the values that it takes."""
+
+    __slots__ = ("setting", "values")
+
+    def __init__(self, setting: Setting, values: list[object]) -> None:
+        self.setting, self.values = setting, values
+
+
+class Point:
+    """One machine of a sweep: `values` are those of the axes, `config` is all of it, `key` names it.
+
+    Equal keys are equal configurations of the same version of vmdbg, with the same program.
+    """
+
+    __slots__ = ("config", "key", "values")
+
+    def __init__(self, values: dict[str, object], config: MachineConfig, key: str) -> None:
+        self.values, self.config, self.key = values, config, key
+
+
+def find_setting(name: str) -> Setting:
+    """A setting of the machine by its name, or by the end of it behind a dot where only one has it."""
+    found = [setting for setting in SETTINGS if setting.name == name]
+    found = found or [setting for setting in SETTINGS if setting.name.endswith("." + name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f'Ambiguous setting "{name}": {", ".join(setting.name for setting in found)}.')
+    raise UserError(f'No setting "{name}" of a machine.', '"help sweep" has an example.')
+
+
+def read_axis(text: str) -> Axis:
+    """`tlb.l1=16x4,64x4` as an axis.  UserError names what is wrong."""
+    name, equals, values = text.partition("=")
+    if not equals:
+        raise UserError(f'Expected SETTING=VALUE,..., not "{text}".')
+    setting = find_setting(name)
+    words = [word for word in values.split(",") if word]
+    if not words:
+        raise UserError(f"{setting.name}: expected values, with commas between them.")
+    found = [parse_value(setting, word) for word in words]
+    if len(set(map(str, found))) < len(found):
+        raise UserError(f"{setting.name}: a value comes twice.")
+    return Axis(setting, found)
+
+
+def parse_value(setting: Setting, word: str) -> object:
+    """A value of a setting.  UserError with its name."""
+    try:
+        return setting.parse(word)
+    except UserError as error:
+        raise UserError(f"{setting.name}={word}: {error}", error.hint) from None
+
+
+def points(base: MachineConfig, axes: Sequence[Axis], program: str) -> list[Point]:
+    """Every combination, the last axis first.  UserError if one of them is no machine: then none is run."""
+    names = [axis.setting.name for axis in axes]
+    if len(set(names)) < len(names):
+        raise UserError("A setting comes twice.")
+    number = 1
+    for axis in axes:
+        number *= len(axis.values)
+    if number > MOST_POINTS:
+        raise UserError(f"{number} points are more than {MOST_POINTS}.")
+    return list(combined(base, axes, identity(program)))
+
+
+def combined(base: MachineConfig, axes: Sequence[Axis], program: str) -> Iterator[Point]:
+    """The points, each checked."""
+    for values in product(*(axis.values for axis in axes)):
+        chosen = {axis.setting.name: value for axis, value in zip(axes, values, strict=True)}
+        try:
+            config = base.with_(chosen)
+            boot.shape(config)
+        except UserError as error:
+            said = ", ".join(f"{name}={value}" for name, value in chosen.items())
+            raise UserError(f"{said}: {error}") from None
+        text = json.dumps([__version__, program, config.values], sort_keys=True, default=str)
+        yield Point(chosen, config, hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
+
+
+def identity(program: str) -> str:
+    """What changes when a program's file does.  UserError if it cannot be read."""
+    try:
+        found = os.stat(program)
+    except OSError as error:
+        raise UserError(f"{program}: {error.strerror}.") from None
+    return f"{os.path.realpath(program)} {found.st_size} {found.st_mtime_ns}"

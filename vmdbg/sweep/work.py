@@ -1,0 +1,57 @@
+"""One point of a sweep: a machine is booted, its program runs to the end, and what happened is counted."""
+
+from __future__ import annotations
+
+from vmdbg.errors import VmdbgError
+from vmdbg.inspect.target import boot
+from vmdbg.inspect.translation_cost import translation_cost
+from vmdbg.machine.config import MachineConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from vmdbg.machine.machine import Machine
+
+NO_END = (1 << 62) - 1  # operations
+FAULTS = ("fault-minor", "fault-major", "fault-file", "fault-cow")
+
+
+def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -> dict[str, Any]:
+    """The measures of a machine with these values of settings.  What goes wrong is the value of `error`.
+
+    It runs in a process of its own, so that what it takes and gives is plain data.
+    """
+    try:
+        machine = boot(MachineConfig(values, name), program, resident).machine
+        run_to_end(machine)
+        return measures(machine)
+    except VmdbgError as error:
+        return {"error": str(error)}
+
+
+def run_to_end(machine: Machine) -> None:
+    """Run compiled where that is possible, else interpreted."""
+    from vmdbg.engine import native
+
+    compiled = native.available()
+    if compiled:
+        machine.compile()
+    machine.run(NO_END, compiled)
+
+
+def measures(machine: Machine) -> dict[str, Any]:
+    """What is counted of a run; `mpki` are misses of the first TLB level per thousand instructions."""
+    counts, cost = machine.counts(), translation_cost(machine)
+    instructions = counts.get("fetch", 0)
+    return {
+        "accesses": cost.accesses,
+        "instructions": instructions,
+        "faults": sum(counts.get(kind, 0) for kind in FAULTS),
+        "swapped_out": counts.get("swap-out", 0),
+        "l1_misses": cost.l1_misses,
+        "mpki": round(1000 * cost.l1_misses / instructions, 3) if instructions else None,
+        "walks": cost.walks,
+        "cycles_per_access": round(cost.per_access, 3),
+        "formula": cost.formula(),
+    }
