@@ -146,13 +146,13 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
             extra = ("writable", "executable", "user", "readable")
             if all(role in document["fields"] for role in extra) and not document.get("leaf_by_rights"):
                 assert given_rights == rights
-        for changed in (k.marked(entry, 0), k.marked(entry, 1), k.globalized(entry), k.protected(entry)):
+        for changed in (k.touched(entry, 0), k.touched(entry, 1), k.globalized(entry), k.protected(entry)):
             word = stored(document, changed)
             assert own.kind_of(document, word, depth) == "leaf"
             assert k.leaf_frame(word, depth) == frame << form.page_bits
-        assert own.has(document, k.marked(entry, 1), "dirty") == ("dirty" in document["fields"])
+        assert own.has(document, k.touched(entry, 1), "dirty") == ("dirty" in document["fields"])
         assert own.has(document, k.globalized(entry), "global") == ("global" in document["fields"])
-        assert stored(document, k.aged(k.marked(entry, 0))) == entry
+        assert stored(document, k.aged(k.touched(entry, 0))) == entry
         if "writable" in document["fields"]:
             assert not own.rights_of(document, k.protected(entry)) & RIGHT_W
         if depth != len(form.levels) - 1:

@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 
 from vmdbg import progress
-from vmdbg.errors import BoundReached, OutputLost, Quit
+from vmdbg.errors import LimitReached, OutputLost, Quit
 from vmdbg.units import visible
 
 TYPE_CHECKING = False
@@ -148,10 +148,10 @@ class Output:
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
-                raise BoundReached(self.limit_reached())
+                raise LimitReached(self.limit_reached())
 
     def limit_reached(self) -> int:
-        """Says that the bound on output is reached; the exit status."""
+        """Says that the limit on output is reached; the exit status."""
         self.limit = None
         self.error("Output limit reached.")
         return 1

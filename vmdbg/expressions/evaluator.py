@@ -98,12 +98,12 @@ class Evaluator:
     def __init__(
         self,
         scope: Scope,
-        history: ValueHistory | None = None,
+        value_history: ValueHistory | None = None,
         variables: Variables | None = None,
         warn: arithmetic.Warn = arithmetic.silent,
     ) -> None:
         self.scope = scope
-        self.history = ValueHistory() if history is None else history
+        self.value_history = ValueHistory() if value_history is None else value_history
         self.variables = Variables() if variables is None else variables
         self.warn = warn
         self.functions = dict(FUNCTIONS)

@@ -79,7 +79,7 @@ class TypeName(Node):
         raise UserError("Attempt to use a type name as an expression")
 
 
-class History(Node):
+class HistoryValue(Node):
     """`$`, `$$`, `$$N` (numbers from 0 down), `$N`."""
 
     __slots__ = ("number",)
@@ -88,7 +88,7 @@ class History(Node):
         self.number = number
 
     def run(self, evaluator: Evaluator) -> Value:
-        return evaluator.history.get(self.number)
+        return evaluator.value_history.get(self.number)
 
     def assign(self, evaluator: Evaluator, value: Value) -> Value:
         self.run(evaluator)

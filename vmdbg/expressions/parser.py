@@ -35,7 +35,7 @@ from vmdbg.expressions.nodes import (
     Constant,
     Dereference,
     Field,
-    History,
+    HistoryValue,
     Node,
     Repeated,
     Subscript,
@@ -91,7 +91,7 @@ def parse(text: str, knows: Knows | None = None, radix: int = 10) -> Node:
     """
     parser = Parser(text, knows, radix=radix)
     node = parser.whole()
-    if parser.token.place < len(text):
+    if parser.token.offset < len(text):
         raise UserError("Junk after end of expression.")
     return node
 
@@ -105,7 +105,7 @@ def parse_prefix(
     """
     parser = Parser(text, knows, comma, radix)
     node = parser.whole()
-    return node, text[parser.token.place :]
+    return node, text[parser.token.offset :]
 
 
 def parse_list(text: str, knows: Knows | None = None, radix: int = 10) -> list[Node]:
@@ -154,7 +154,7 @@ class Parser:
 
     def mistake(self) -> UserError:
         """What GDB says when the next token cannot follow."""
-        near = self.lexer.text[self.token.place :]
+        near = self.lexer.text[self.token.offset :]
         return UserError(f"A syntax error in expression, near `{near}'.")
 
     def whole(self) -> Node:
@@ -421,5 +421,5 @@ def dollar(text: str) -> Node:
         return Variable(text[1:])
     back, digits = found[1], found[2][:MAX_DIGITS]
     if back:
-        return History(-int(digits or 1))
-    return History(int(digits or 0))
+        return HistoryValue(-int(digits or 1))
+    return HistoryValue(int(digits or 0))

@@ -124,14 +124,14 @@ def leaf_frame(entry, depth):
 
 
 @reads(fills=True)
-def marked(entry, dirty):
+def touched(entry, dirty):
     if dirty:
         return entry | A_MASK | D_MASK
     return entry | A_MASK
 
 
 @reads(fills=True)
-def marked_table(entry):
+def touched_table(entry):
     if TABLE_A:
         return entry | A_MASK
     return entry
@@ -243,7 +243,7 @@ def fault_code(fault, access, mode):
 
 
 FUNCTIONS = (
-    classify, combine, next_table, leaf_frame, marked, marked_table, is_accessed, is_dirty, is_global,
+    classify, combine, next_table, leaf_frame, touched, touched_table, is_accessed, is_dirty, is_global,
     aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
 )  # fmt: skip
 

@@ -79,7 +79,7 @@ def leaf_frame(entry, depth):
 
 
 @reads(fills=True)
-def marked(entry, dirty):
+def touched(entry, dirty):
     """SDM 3A, 4.8."""
     if dirty:
         return entry | A | D
@@ -87,7 +87,7 @@ def marked(entry, dirty):
 
 
 @reads(fills=True)
-def marked_table(entry):
+def touched_table(entry):
     """SDM 3A, 4.8: A is set in every entry that a translation uses."""
     return entry | A
 
@@ -203,7 +203,7 @@ def silent(control: list[int]) -> int:
 
 
 FUNCTIONS = (
-    classify, combine, next_table, leaf_frame, marked, marked_table, is_accessed, is_dirty, is_global,
+    classify, combine, next_table, leaf_frame, touched, touched_table, is_accessed, is_dirty, is_global,
     aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot, fault_code,
 )  # fmt: skip
 

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.inspect.walk import Walk
     from vmdbg.machine.machine import Machine
 
 
-def outcome(machine: Machine, place: Place, walk: Walk, access: int) -> Outcome:
+def outcome(machine: Machine, context: Context, walk: Walk, access: int) -> Outcome:
     """Base + address, or a bounds fault."""
-    found = Outcome(walk.va, place.pid, access, place.mode)
-    found.region = region_kind(machine, place.pid, walk.va)
+    found = Outcome(walk.va, context.pid, access, context.mode)
+    found.region = region_kind(machine, context.pid, walk.va)
     if walk.maps:
         found.pa, found.page_size, found.rights = walk.root + walk.va, machine.format.page_size, ALL_RIGHTS
     else:
-        code = machine.k.code_of(machine.m, place.cpu, FAULT_BOUNDS, access, place.mode)
+        code = machine.k.code_of(machine.m, context.cpu, FAULT_BOUNDS, access, context.mode)
         reason = f"the bound is {bound_of(machine):#x}"
         found.fault = Fault(FAULT_BOUNDS, reason, code)
     return found

@@ -33,7 +33,7 @@ USER, KERNEL = 0, 1
 MODES = ("user", "kernel")
 
 
-class Place:
+class Context:
     """`pid` None: tables that are no process's.  `asid` None: no TLB is asked."""
 
     __slots__ = ("asid", "cpu", "mode", "pid", "root")
@@ -41,9 +41,9 @@ class Place:
     def __init__(self, pid: int | None, root: int, cpu: int, asid: int | None, mode: int) -> None:
         self.pid, self.root, self.cpu, self.asid, self.mode = pid, root, cpu, asid, mode
 
-    def with_mode(self, mode: int) -> Place:
+    def with_mode(self, mode: int) -> Context:
         """The same in another mode."""
-        return Place(self.pid, self.root, self.cpu, self.asid, mode)
+        return Context(self.pid, self.root, self.cpu, self.asid, mode)
 
 
 def is_alive(machine: Machine, pid: int) -> bool:
@@ -121,14 +121,14 @@ def current_pid(machine: Machine, cpu: int | None = None) -> int:
     return running_pid(machine, cpu) or waiting_pid(machine, cpu)
 
 
-def find_place(
+def find_context(
     machine: Machine,
     pid: int | None = None,
     root: int | None = None,
     cpu: int | None = None,
     asid: int | None = None,
     mode: int | None = None,
-) -> Place:
+) -> Context:
     """Where to look, by what was asked for.  UserError if there is no such process or CPU.
 
     Without `pid` and `root` it is the process on the CPU, by the CPU's own root register; without a
@@ -140,20 +140,20 @@ def find_place(
     c = cpu * CPU
     mode = int(m.cpu[c + CPU_MODE]) if mode is None else mode
     if root is not None:
-        return Place(None, check_root(machine, root), cpu, asid, mode)
+        return Context(None, check_root(machine, root), cpu, asid, mode)
     running = m.cpu[c + CPU_PID]
     pid = (current_pid(machine, cpu) or None) if pid is None else check_process(machine, pid)
     if pid is None and m.cpu[c + CPU_ROOT]:
-        return Place(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
+        return Context(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
     if pid is None:
         raise UserError("No process.", 'Give a root table with "-root", or start a program.')
     if pid == running:
-        return Place(
+        return Context(
             pid, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode
         )
     if asid is None and machine.config["tlb.asids"]:
         asid = int(m.process[pid * PROCESS + PROCESS_ASID])
-    return Place(pid, int(m.process[pid * PROCESS + PROCESS_ROOT]), cpu, asid, mode)
+    return Context(pid, int(m.process[pid * PROCESS + PROCESS_ROOT]), cpu, asid, mode)
 
 
 def check_root(machine: Machine, root: int) -> int:

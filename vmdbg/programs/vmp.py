@@ -19,7 +19,8 @@ from vmdbg.programs.options import options, rights
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.ranges import weigh
 from vmdbg.programs.scanner import Cursor, shorten
-from vmdbg.state.tables import OP
+from vmdbg.state.op_rows import OP_ROUNDS
+from vmdbg.state.tables import OP, OP_MORE, OP_VA, OP_WORD
 from vmdbg.units import bytes_of, s64, text_of
 
 TYPE_CHECKING = False
@@ -77,7 +78,7 @@ class Building:
             target, depth = self.labels[label]
             if depth:
                 cursor.fail(f'the label "{shorten(label)}" is inside a loop', start, end)
-            self.rows[row * OP + 1] = target
+            self.rows[row * OP + OP_VA] = target
             self.references.append(row)
         labels = {name: row for name, (row, _) in self.labels.items()}
         if self.exits != self.row or self.row in labels.values():
@@ -104,7 +105,7 @@ class Parser:
         self.name, self.file, self.space = name, file, space
         self.objects = Objects(os.path.dirname(file), approve)
         self.symbols: dict[str, int] = {}
-        self.places: dict[str, int] = {}  # lines of names
+        self.declared_at: dict[str, int] = {}  # lines of names
         self.processes: list[ProcessSpec] = []
         self.building: Building | None = None
         self.line = 0
@@ -130,7 +131,7 @@ class Parser:
         self.close()
         if not self.processes:
             raise InputError("expected a process or an operation, but the file has none", self.file)
-        return Program(self.name, self.file, lines, self.processes, self.symbols, self.places)
+        return Program(self.name, self.file, lines, self.processes, self.symbols, self.declared_at)
 
     def statement(self, cursor: Cursor) -> None:
         """One line that is not empty."""
@@ -175,7 +176,7 @@ class Parser:
         name = cursor.name("a name")
         if len(name) > MAX_NAME:
             cursor.fail(f"expected a name of at most {MAX_NAME} characters", start, start + len(name))
-        self.places.setdefault(name, self.line)
+        self.declared_at.setdefault(name, self.line)
         self.building = Building(name, self.line, self.objects)
         found = options(
             cursor, {"limit": (1, MOST_FRAMES), "cpu": (0, 63), "oom": (-MOST_FRAMES, MOST_FRAMES)}
@@ -229,14 +230,14 @@ class Parser:
         if not cursor.take("="):
             cursor.expected('"="')
         self.symbols[name] = cursor.expression("a number")
-        self.places[name] = self.line
+        self.declared_at[name] = self.line
 
     def label(self, cursor: Cursor, name: str, start: int) -> None:
         """`NAME:`"""
         building = self.current()
         self.check_new(cursor, name, start)
         building.labels[name] = building.row, len(building.loops)
-        self.places.setdefault(name, self.line)
+        self.declared_at.setdefault(name, self.line)
 
     def check_new(self, cursor: Cursor, name: str, start: int) -> None:
         """Refuse a name that is taken."""
@@ -279,13 +280,13 @@ class Parser:
         """An operation with its arguments."""
         building = self.current()
         row, label, label_at = read_arguments(cursor, OPERATIONS[name], self.space, self.objects)
-        if name == "mmap" and row[3] >> MMAP_OBJECT & OBJECT_MASK:
+        if name == "mmap" and row[OP_MORE] >> MMAP_OBJECT & OBJECT_MASK:
             building.mappings.append(building.row)
         if label:
             building.uses.append((building.row, label, cursor, label_at))
-        if row[0] & OP_RANGED and len(row) == 3 * OP:  # a pattern
-            weigh(row, [building.rows[at * OP + 1] for at, _, _ in reversed(building.loops)])
-        row[0] |= self.line << OP_LINE
+        if row[OP_WORD] & OP_RANGED and len(row) == 3 * OP:  # a pattern
+            weigh(row, [building.rows[at * OP + OP_ROUNDS] for at, _, _ in reversed(building.loops)])
+        row[OP_WORD] |= self.line << OP_LINE
         building.rows.extend(row)
         if name == "exit":
             building.exits = building.row
@@ -298,7 +299,7 @@ def check_characters(source: str, file: str, line: int) -> None:
         raise InputError(f"expected at most {MAX_LINE} characters in a line", file, line, MAX_LINE + 1)
     visible = source.replace("\t", " ")
     if not visible.isprintable():
-        column = next(place for place, character in enumerate(visible) if not character.isprintable())
+        column = next(column for column, character in enumerate(visible) if not character.isprintable())
         code = ord(visible[column])
         shown = "".join(character if character.isprintable() else "?" for character in visible)
         raise InputError(f"unexpected character U+{code:04X}", file, line, column + 1, shown)

@@ -61,7 +61,7 @@ def load_history(session: Session) -> None:
     path = history_path(session)
     if not path:
         return
-    history = session.interpreter.history
+    history = session.interpreter.command_history
     history[:0] = newest(session, read_history(path))
 
 
@@ -79,7 +79,7 @@ def save_history(session: Session) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(line + "\n" for line in session.interpreter.history)
+            file.writelines(line + "\n" for line in session.interpreter.command_history)
     except OSError as error:
         session.output.warning(f"Could not write the history to {path}: {error.strerror}")
 
@@ -95,7 +95,7 @@ def expand(session: Session, line: str) -> tuple[str, bool]:
         or text[1] in " \t=("
     ):
         return line, False
-    history: list[str] = session.interpreter.history
+    history: list[str] = session.interpreter.command_history
     word, _, tail = text[1:].partition(" ")
     found: str | None = None
     if word.startswith("!"):

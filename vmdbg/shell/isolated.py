@@ -6,7 +6,7 @@ import copy
 import os
 
 from vmdbg.debugger.time.fence import Fence
-from vmdbg.errors import BoundReached, UserError, VmdbgError
+from vmdbg.errors import LimitReached, UserError, VmdbgError
 from vmdbg.shell.commands.display import Displays
 from vmdbg.shell.limits import Allowance
 from vmdbg.shell.report import report
@@ -25,7 +25,7 @@ OWN = ("last_stop", "next_target", "saved_digest", "torn")  # what of a session'
 
 def source_isolated(session: Session, name: str, seconds: float | None = None) -> None:
     """Runs a stranger's script: only what it does to the machine remains.  What goes wrong in it, and a
-    bound that it reaches, is reported and ends it alone; a bound makes the exit status 1 all the same.
+    limit that it reaches, is reported and ends it alone; a limit makes the exit status 1 all the same.
     It has `seconds`, if that is said."""
     if not name:
         raise UserError(NO_NAME)
@@ -39,7 +39,7 @@ def source_isolated(session: Session, name: str, seconds: float | None = None) -
     try:
         with Allowance(session, seconds, outer), session.output.capture():
             interpreter.run_lines(name, lines)
-    except BoundReached:
+    except LimitReached:
         kept.torn = session.torn
         if outer:
             raise

@@ -1,4 +1,4 @@
-"""The bounds of a run: output, time, memory, size of files.  `--time-limit` sets one, `--restricted` all."""
+"""The limits of a run: output, time, memory, size of files.  `--time-limit` sets one, `--restricted` all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import resource
 import signal
 import time
 
-from vmdbg.errors import BoundReached
+from vmdbg.errors import LimitReached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ FILE_BYTES = 64 << 20
 LEAST = 0.001  # seconds that remain where none do: a timer of 0 never ends
 
 
-def bound(session: Session, seconds: float | None = None) -> None:
-    """Sets the bounds for the rest of this process; reaching one ends the run with status 1.
+def set_limits(session: Session, seconds: float | None = None) -> None:
+    """Sets the limits for the rest of this process; reaching one ends the run with status 1.
 
     Without `seconds` a restricted session has SECONDS, and another one all the time that there is.
     """
@@ -29,7 +29,7 @@ def bound(session: Session, seconds: float | None = None) -> None:
     def out_of_time(number: int, frame: object) -> None:
         session.torn = session.runs
         session.output.error("Time limit reached.")
-        raise BoundReached(1)
+        raise LimitReached(1)
 
     signal.signal(signal.SIGALRM, out_of_time)
     if session.permissions.restricted:
@@ -81,7 +81,7 @@ class Allowance:
             seconds = self.left if seconds is None else min(seconds, self.left)
         if seconds is not None:
             if not self.session.permissions.restricted:
-                bound(self.session)
+                set_limits(self.session)
             signal.setitimer(signal.ITIMER_REAL, max(LEAST, seconds))
 
     def __exit__(self, *_: object) -> None:

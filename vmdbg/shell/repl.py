@@ -107,7 +107,7 @@ class TerminalSource(Source):
         super().__init__("stdin", ())
         self._session, self.line_read = session, line_read
         self._history = InMemoryHistory()
-        for line in session.interpreter.history:
+        for line in session.interpreter.command_history:
             self._history.append_string(line)
         self._pasted: list[str] = []  # lines to be read before any that is typed; the last has no end yet
         self._below = ""

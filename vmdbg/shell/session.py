@@ -208,7 +208,7 @@ class Session:
     @property
     def values(self) -> ValueHistory:
         """The value history."""
-        return self.evaluator.history
+        return self.evaluator.value_history
 
     @property
     def variables(self) -> Variables:
@@ -286,7 +286,7 @@ class Session:
 
     def put_values(self, kept: tuple[ValueHistory, Variables]) -> None:
         """Puts back what `keep_values` gave."""
-        self.evaluator.history, self.evaluator.variables = kept
+        self.evaluator.value_history, self.evaluator.variables = kept
 
     # -- doing
 

@@ -144,8 +144,10 @@ def history_lines(timeline: Timeline) -> Iterator[str]:
         at = action.time + 1
     if timeline.end != at:
         yield f"goto {timeline.end}"
-    for name, place in sorted(timeline.marks.items(), key=lambda mark: (not mark[0].isdigit(), mark[1])):
-        yield f"goto {place}"
+    for name, position in sorted(
+        timeline.bookmarks.items(), key=lambda item: (not item[0].isdigit(), item[1])
+    ):
+        yield f"goto {position}"
         yield "checkpoint" if name.isdigit() else f"bookmark {name}"
 
 

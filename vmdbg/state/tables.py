@@ -369,7 +369,7 @@ table(
     goal      what limit was when the run began
     counters  row of the count table for the current CPU and process
     events    events inside the current operation, while some are masked
-    stop      number of the event that asked to stop; 0 = none, -1 = a row that was marked
+    stop      number of the event that asked to stop; 0 = none, -1 = a row that has a breakpoint
     stopped_kind  its kind
     stop_at   leave the operation at this event; 0 = do not
     stops     rows of the stop table

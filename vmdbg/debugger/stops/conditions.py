@@ -76,7 +76,7 @@ class Condition:
         names = {name for kind in kinds for name in EVENTS[kind].arguments}
         self.names = {*OF_EVERY_EVENT, "kind", *names}
         self.scope = EventScope(evaluator.scope, self.names)
-        self.evaluator = Evaluator(self.scope, evaluator.history, evaluator.variables, evaluator.warn)
+        self.evaluator = Evaluator(self.scope, evaluator.value_history, evaluator.variables, evaluator.warn)
         self.evaluator.radix = evaluator.radix
         node = self.evaluator.parse(text)
         if self.evaluator.acts(node):

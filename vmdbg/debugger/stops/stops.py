@@ -47,8 +47,8 @@ class Stop:
     """A breakpoint, watchpoint or catchpoint with its number.
 
     Where it may halt the machine: at events that match one of `patterns`, and before operations whose rows in
-    the program are `marks`.  A mark cannot ask for a process, or what a condition asks.  Where that is asked
-    (`asks_openings`) the machine halts instead at `openings`: the events that these operations begin with.
+    the program are `break_rows`.  A row cannot ask for a process, or what a condition asks.  Where that is
+    asked (`asks_openings`) the machine halts instead at `openings`: the first events of these operations.
 
     Whether it does is asked in this order, where None says yes: `quick(event)` decides by the event alone,
     `test(event)` when the machine is at the event, and `condition` is the user's.  With `before` the machine
@@ -68,12 +68,12 @@ class Stop:
         self.spelling = self.address = self.printed = ""
         self.enabled = True
         self.hits = self.ignore = 0
-        self.left = 0  # hits after which it is disabled; 0: no bound
+        self.left = 0  # hits after which it is disabled; 0: no limit
         self.condition: Condition | None = None
         self.commands: list[Any] = []
         self.before = False
         self.pid = ANY
-        self.marks: frozenset[int] = frozenset()
+        self.break_rows: frozenset[int] = frozenset()
         self.openings: list[Pattern] = []
         self.quick: Callable[[LoggedEvent], bool] | None = None
         self.test: Callable[[LoggedEvent], bool] | None = None
@@ -94,13 +94,13 @@ class Stop:
 
     @property
     def asks_openings(self) -> bool:
-        """Does it ask for more than a mark can tell?"""
+        """Does it ask for a process, or for a condition that needs the first event of the operation?"""
         return self.pid != ANY or (self.condition is not None and self.condition.asks(self.openings))
 
     @property
     def rows(self) -> frozenset[int]:
         """Rows of the program before whose operations it halts the machine."""
-        return NO_ROWS if self.asks_openings else self.marks
+        return NO_ROWS if self.asks_openings else self.break_rows
 
     @property
     def caught(self) -> list[Pattern]:
@@ -308,7 +308,7 @@ class Stops:
             if (event.kind in (*stop.kinds, ENTRY_WRITE) if stop.find is not None else stop in matching)
         ]
 
-    def marked(self) -> set[int]:
+    def break_rows(self) -> set[int]:
         """Rows of the program before whose operations a stop may halt."""
         return {row for stop in self.active for row in stop.rows}
 
@@ -356,7 +356,7 @@ class Stops:
         return stop.condition_holds(event, event.pid, event.operation) and self.count_crossing(stop)
 
     def halts_before(self, stop: Stop, pid: int, operations: int) -> bool:
-        """Does a stop halt the machine before an operation that it marks?  Counts the crossing."""
+        """Does a stop halt the machine before an operation whose row it names?  Counts the crossing."""
         return stop.condition_holds(None, pid, operations) and self.count_crossing(stop)
 
     def count_crossing(self, stop: Stop) -> bool:

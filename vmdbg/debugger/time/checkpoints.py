@@ -29,8 +29,8 @@ class Checkpoints:
 
     def before(self, time: int) -> tuple[int, Snapshot]:
         """The nearest copy at or before a time."""
-        place = max(0, bisect_right(self.times, time) - 1)
-        return self.times[place], self.snapshots[place]
+        index = max(0, bisect_right(self.times, time) - 1)
+        return self.times[index], self.snapshots[index]
 
     def wants(self, time: int, ran: float = math.inf) -> bool:
         """Is the nearest copy before `time` far enough away for another one, after so many seconds of
@@ -43,12 +43,12 @@ class Checkpoints:
 
     def add(self, time: int, snapshot: Snapshot) -> None:
         """Keep a copy, unless there is one of that time."""
-        place = bisect_right(self.times, time)
-        if self.times[place - 1] == time:
+        index = bisect_right(self.times, time)
+        if self.times[index - 1] == time:
             return
-        self.times.insert(place, time)
-        self.snapshots.insert(place, snapshot)
-        self.sizes.insert(place, unshared(self.snapshots[place - 1], snapshot))
+        self.times.insert(index, time)
+        self.snapshots.insert(index, snapshot)
+        self.sizes.insert(index, unshared(self.snapshots[index - 1], snapshot))
         while len(self.times) > 2 and (len(self.times) > MOST or sum(self.sizes) > self.budget):
             self.thin()
 
@@ -73,8 +73,8 @@ class Checkpoints:
 
     def cut(self, time: int) -> None:
         """Forget all copies after a time."""
-        place = max(1, bisect_right(self.times, time))
-        del self.times[place:], self.snapshots[place:], self.sizes[place:]
+        index = max(1, bisect_right(self.times, time))
+        del self.times[index:], self.snapshots[index:], self.sizes[index:]
 
 
 def unshared(before: Snapshot, after: Snapshot) -> int:

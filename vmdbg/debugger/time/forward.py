@@ -69,15 +69,15 @@ def run_watched(timeline: Timeline, limit: int, passing: int = -1) -> str:
     """
     machine, runner, stops = timeline.machine, timeline.runner, timeline.stops
     stops.install(machine)
-    marked = stops.marked()
+    break_rows = stops.break_rows()
     try:
         for goal in timeline.goals(limit):
             machine.m.control[CONTROL_LOGGED] = 0
             if machine.operations == passing:
                 reason = runner.slice(passing + 1)
             else:
-                reason = runner.slice_to_mark(goal, marked)
-            if at_mark(machine):
+                reason = runner.slice_to_breakpoint(goal, break_rows)
+            if at_breakpoint(machine):
                 crossing = next_crossing(machine)
                 if not stops.passes_row(crossing.row, crossing.pid, crossing.operation):
                     return AT_STOP
@@ -91,8 +91,8 @@ def run_watched(timeline: Timeline, limit: int, passing: int = -1) -> str:
         stops.remove(machine.m)
 
 
-def at_mark(machine: Machine) -> bool:
-    """Did the last run come to before an operation that is marked for a stop?"""
+def at_breakpoint(machine: Machine) -> bool:
+    """Did the last run end before an operation that has a breakpoint?"""
     return bool(machine.m.control[CONTROL_STOP] < 0)
 
 
@@ -191,7 +191,7 @@ def step(timeline: Timeline, count: int, over: bool = False) -> Arrival:
 
 def step_some(timeline: Timeline, pid: int, count: int) -> tuple[Arrival, int]:
     """Run to a stop, or on by at most `count` operations of a process; how many of them it executed."""
-    machine, start = timeline.machine, timeline.cursor.start_place
+    machine, start = timeline.machine, timeline.cursor.start_location
     if timeline.inside:
         own = start is not None and start.pid == pid
         return execute_to_stop(timeline, timeline.inside) or Arrival(AT_LIMIT), int(own)

@@ -4,8 +4,8 @@
 translation comes · `tlb_take_out(m, array, cpu, row)` one is invalidated.  The holes are declared, with
 what fills them, in `hardware.tlb`.
 
-lru and fifo keep each set in their order, with way 0 the newest; random and plru know no order, and
-plru, whose tree speaks of ways, keeps each row in its way.
+lru and fifo keep each set in order, with the newest row in way 0.  random and plru keep no order; plru keeps
+each row in its way, as the bits of its tree refer to ways.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HOLES = ("tlb_touch", "tlb_insert", "tlb_take_out")
 
 
 def bindings(name: str) -> dict[str, Any]:
-    """The functions of a policy by slot, and the constant that says what its sets look like."""
+    """The functions of a policy by hole, and the constant KEEPS_WAYS."""
     from importlib import import_module
 
     module = import_module(f"vmdbg.hardware.replacement.{name}")

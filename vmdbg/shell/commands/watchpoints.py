@@ -14,7 +14,7 @@ from vmdbg.debugger.stops.watchpoints import (
 )
 from vmdbg.errors import UserError
 from vmdbg.expressions.nodes import InMemory
-from vmdbg.inspect.context import check_address, find_place
+from vmdbg.inspect.context import check_address, find_context
 from vmdbg.inspect.translate import walk
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, Option, command
 from vmdbg.shell.commands.stops import CONDITION_HELP, declared, split_condition
@@ -109,7 +109,7 @@ def watch_command(session: Session, args: Args) -> object:
     show = session.notation
     if args.entry:
         va = session.address(text)
-        walked, _ = walk(session.machine, find_place(session.machine), va)
+        walked, _ = walk(session.machine, find_context(session.machine), va)
         if not walked.steps:
             raise UserError(f"{show.va(va)} has no entry.")
         step = walked.steps[-1]
