@@ -7,7 +7,7 @@ from vmdbg.units import WORD_MASK, format_address, format_size, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 WIDE = 32  # bits; machines with wider addresses extend the sign of an address
 
@@ -58,7 +58,7 @@ class Space:
         """Do two addresses lie in the same half?"""
         return (first & WORD_MASK >= self.upper) == (last & WORD_MASK >= self.upper)
 
-    def check_address(self, cursor: Cursor, va: int, start: int, end: int, width: int = 1) -> None:
+    def check_address(self, cursor: LineCursor, va: int, start: int, end: int, width: int = 1) -> None:
         """Refuse an access of `width` bytes at `va` that the machine cannot name."""
         top = format_address((1 << self.va_bits) - 1, self.va_bits)
         bits = f"does not fit in {self.va_bits} bits ({format_address(0, self.va_bits)}..{top})"
@@ -68,7 +68,7 @@ class Space:
         if not self.fits(va + width - 1) or not self.same_half(va, va + width - 1):
             cursor.fail(f"the last of {width} bytes at {shown} {bits}", start, end)
 
-    def check_region(self, cursor: Cursor, first: int, size: int, start: int, end: int) -> None:
+    def check_region(self, cursor: LineCursor, first: int, size: int, start: int, end: int) -> None:
         """Refuse a region that the machine's address space has no place for."""
         self.check_address(cursor, first, start, end, size)
         if self.wrong_half(first + size - 1):
@@ -77,7 +77,7 @@ class Space:
             top = format_address(self.half - 1, self.va_bits)
             cursor.fail(f"the region does not end at {top}, where user addresses end", start, end)
 
-    def check_aligned(self, cursor: Cursor, value: int, page: int, start: int, end: int) -> None:
+    def check_aligned(self, cursor: LineCursor, value: int, page: int, start: int, end: int) -> None:
         """Refuse an address or a size that is not a number of pages."""
         if value % page:
             text = cursor.text[start:end].rstrip()

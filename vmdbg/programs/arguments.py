@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vmdbg.programs.addresses import Space
     from vmdbg.programs.mappings import Objects
     from vmdbg.programs.operations import Operation
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 WIDTHS = (1, 2, 4, 8)
 
@@ -27,7 +27,7 @@ def phrase(name: str) -> str:
 
 
 def read_arguments(
-    cursor: Cursor, operation: Operation, space: Space, objects: Objects
+    cursor: LineCursor, operation: Operation, space: Space, objects: Objects
 ) -> tuple[list[int], str, int]:
     """The rest of an operation's line: its rows, the label that it names (or an empty text), and the
     label's column."""
@@ -73,7 +73,7 @@ def read_arguments(
 
 
 def access_rows(
-    cursor: Cursor,
+    cursor: LineCursor,
     space: Space,
     row: list[int],
     operand: AddressOperand,
@@ -94,7 +94,7 @@ def access_rows(
 
 
 def check_call(
-    cursor: Cursor,
+    cursor: LineCursor,
     operation: Operation,
     space: Space,
     values: dict[str, int],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from vmdbg.programs.addresses import Space
     from vmdbg.programs.options import Known
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 MOST_BYTES = 256 << 20  # of a file
 MOST_OBJECTS = 1000  # that the calls of a program name
@@ -45,7 +45,7 @@ class Objects:
         self.files: dict[str, Wanted] = {}
         self.shared: dict[str, Wanted] = {}
 
-    def number(self, cursor: Cursor, wanted: Wanted) -> int:
+    def number(self, cursor: LineCursor, wanted: Wanted) -> int:
         """The number of an object, from 1, by which rows name it."""
         if wanted not in self.wanted:
             if len(self.wanted) == MOST_OBJECTS:
@@ -53,7 +53,7 @@ class Objects:
             self.wanted.append(wanted)
         return self.wanted.index(wanted) + 1
 
-    def file(self, cursor: Cursor, name: str, start: int) -> Wanted:
+    def file(self, cursor: LineCursor, name: str, start: int) -> Wanted:
         """The file of that name, which stands at `start`, as it is now."""
         end = cursor.trimmed()
         try:
@@ -92,7 +92,7 @@ class Options:
 
     __slots__ = ("fixed", "name", "object", "offset", "populate", "share", "shift")
 
-    def __init__(self, cursor: Cursor, space: Space, objects: Objects, fixed: bool) -> None:
+    def __init__(self, cursor: LineCursor, space: Space, objects: Objects, fixed: bool) -> None:
         self.object: Wanted | None = None
         self.share, self.name = False, ""
         known: Known = {"page": (space.page_size, 1 << 62), "populate": None, "file": None}
@@ -115,7 +115,7 @@ class Options:
         self.offset = found.get("offset", 0)
         self.check(cursor, space, offsets)
 
-    def read_file(self, cursor: Cursor, objects: Objects, found: dict[str, int]) -> None:
+    def read_file(self, cursor: LineCursor, objects: Objects, found: dict[str, int]) -> None:
         """`file="PATH"`"""
         cursor.take("file")
         if not cursor.take("="):
@@ -124,7 +124,7 @@ class Options:
         self.object = objects.file(cursor, cursor.string("a file name in quotes"), start)
         found["file"] = 1
 
-    def check(self, cursor: Cursor, space: Space, offsets: dict[str, int]) -> None:
+    def check(self, cursor: LineCursor, space: Space, offsets: dict[str, int]) -> None:
         """Refuse options that do not go together; `offsets` is where they stand."""
         backed = self.share or self.object is not None
         if self.offset and not (self.object or self.name):
@@ -142,14 +142,14 @@ class Options:
         if self.share and self.object is None:
             self.object = objects.named(self.name, self.offset + size) if self.name else Wanted("", size)
 
-    def word(self, cursor: Cursor, objects: Objects, page_size: int) -> int:
+    def word(self, cursor: LineCursor, objects: Objects, page_size: int) -> int:
         """The bits of these options in OP_MORE of an `mmap` row."""
         number = objects.number(cursor, self.object) if self.object is not None and self.object.name else 0
         flags = (MMAP_POPULATE, self.populate), (MMAP_FIXED, self.fixed), (MMAP_SHARED, self.share)
         word = self.shift << MMAP_PAGE_SHIFT | sum(flag for flag, is_set in flags if is_set)
         return word | number << MMAP_OBJECT | self.offset // page_size << MMAP_OFFSET
 
-    def check_kind(self, cursor: Cursor, kind: str, rights: int, span: tuple[int, int]) -> None:
+    def check_kind(self, cursor: LineCursor, kind: str, rights: int, span: tuple[int, int]) -> None:
         """Refuse a kind of region that does not go with these options; `span` is where the kind stands in
         the line."""
         if kind == "file" and (self.object is None or self.name):

@@ -89,7 +89,7 @@ OPERATIONS = {
 }
 
 
-class Pattern:
+class AccessPattern:
     """One pattern of addresses: its number in rows, its options, and how it chooses among its places."""
 
     __slots__ = ("help", "name", "number", "options")
@@ -101,12 +101,16 @@ class Pattern:
 PATTERNS = {
     pattern.name: pattern
     for pattern in (
-        Pattern("random", PATTERN_RANDOM, "count seed step", "any place, all with the same probability"),
-        Pattern(
+        AccessPattern(
+            "random", PATTERN_RANDOM, "count seed step", "any place, all with the same probability"
+        ),
+        AccessPattern(
             "zipf", PATTERN_ZIPF, "count seed step", "place I with a probability proportional to 1/(I+1)"
         ),
-        Pattern("chase", PATTERN_CHASE, "count seed step", "every place once, in a random order, then again"),
-        Pattern("stride", PATTERN_STRIDE, "count step", "every place in order, then again"),
+        AccessPattern(
+            "chase", PATTERN_CHASE, "count seed step", "every place once, in a random order, then again"
+        ),
+        AccessPattern("stride", PATTERN_STRIDE, "count step", "every place in order, then again"),
     )
 }
 

@@ -9,7 +9,7 @@ from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 #: Letters of rights.  Pages are always the user's, with and without `u`.
 LETTERS = {**RIGHT_LETTERS, "u": RIGHT_U, "-": 0}
@@ -31,7 +31,7 @@ OPTION_TEXTS = {
 Known = dict[str, "tuple[int, int] | None"]
 
 
-def rights(cursor: Cursor) -> int:
+def rights(cursor: LineCursor) -> int:
     """Rights at the cursor, such as `rw`, `r-x`, `rw-u` or `none`; pages are always the user's."""
     start, end = cursor.at, cursor.at
     while end < len(cursor.text) and cursor.text[end] in WORD + "-":
@@ -47,7 +47,7 @@ def rights(cursor: Cursor) -> int:
     return RIGHT_U | sum(LETTERS[letter] for letter in set(letters) - {"u"})
 
 
-def options(cursor: Cursor, known: Known) -> dict[str, int]:
+def options(cursor: LineCursor, known: Known) -> dict[str, int]:
     """`NAME=EXPR` and flags up to the end of the line."""
     found: dict[str, int] = {}
     while not cursor.done():
@@ -55,7 +55,7 @@ def options(cursor: Cursor, known: Known) -> dict[str, int]:
     return found
 
 
-def read_option(cursor: Cursor, known: Known, found: dict[str, int], end: str) -> None:
+def read_option(cursor: LineCursor, known: Known, found: dict[str, int], end: str) -> None:
     """One option at the cursor, put into `found`; `end` is what might stand there instead."""
     start = cursor.at
     word = cursor.peek_word()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vmdbg.programs.addresses import Space
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 RANGE_HINT = "expected A..B with B not included"
 LARGEST = 1 << 62
@@ -41,7 +41,7 @@ class AddressOperand:
 
     __slots__ = ("end", "first", "last", "options", "pattern", "ranged", "start", "step")
 
-    def __init__(self, cursor: Cursor, space: Space) -> None:
+    def __init__(self, cursor: LineCursor, space: Space) -> None:
         self.start = cursor.at
         self.last, self.step, self.ranged = 0, 0, False
         self.pattern = PATTERNS.get(cursor.peek_word())
@@ -52,7 +52,7 @@ class AddressOperand:
             self.read_range(cursor, space)
         self.end = cursor.trimmed()
 
-    def read_range(self, cursor: Cursor, space: Space) -> None:
+    def read_range(self, cursor: LineCursor, space: Space) -> None:
         """`A` or `A..B [step S]`."""
         self.first = space.normal(cursor.expression("an address"))
         self.ranged = cursor.take("..")
@@ -68,7 +68,7 @@ class AddressOperand:
             if self.step == 0 or abs(self.step) >> 62:
                 cursor.fail("expected a step that is not 0 and fits in 63 bits", at, cursor.trimmed())
 
-    def read_pattern(self, cursor: Cursor, space: Space) -> None:
+    def read_pattern(self, cursor: LineCursor, space: Space) -> None:
         """`NAME(ADDRESS, SIZE {, OPTION})`."""
         assert self.pattern is not None
         cursor.take(self.pattern.name)
@@ -87,7 +87,7 @@ class AddressOperand:
         if not cursor.take(")"):
             cursor.expected('"," or ")"')
 
-    def extend(self, row: list[int], cursor: Cursor, space: Space, width: int) -> list[int]:
+    def extend(self, row: list[int], cursor: LineCursor, space: Space, width: int) -> list[int]:
         """All rows of an access whose first row is `row`.
 
         InputError for addresses that the machine does not have.
@@ -107,7 +107,7 @@ class AddressOperand:
         row[OP_WORD] |= OP_RANGED
         return [*row, count, step, 0, 0]
 
-    def patterned(self, row: list[int], cursor: Cursor, space: Space, width: int) -> list[int]:
+    def patterned(self, row: list[int], cursor: LineCursor, space: Space, width: int) -> list[int]:
         """The three rows of a pattern outside of loops."""
         assert self.pattern is not None
         if self.last < width:
@@ -123,7 +123,7 @@ class AddressOperand:
         count, seed = self.options.get("count", places), self.options.get("seed", 0)
         return [*row, count, step, places, seed, 0, 0, 0, 0]
 
-    def check_last(self, cursor: Cursor, space: Space, last: int, width: int) -> None:
+    def check_last(self, cursor: LineCursor, space: Space, last: int, width: int) -> None:
         """Refuse a last address that the machine does not have, or that is not in the half of the first
         one."""
         space.check_address(cursor, last, self.start, self.end, width)

@@ -34,7 +34,7 @@ def without_comment(source: str) -> str:
     return source
 
 
-class Cursor:
+class LineCursor:
     """A position in a line.  `at` is an index into `text`, which has no comment and no end of line."""
 
     __slots__ = ("at", "file", "line", "source", "symbols", "text")

@@ -30,7 +30,7 @@ ORDER = {
 LONGEST_REMARK = 200
 
 
-class Outcome:
+class Expectation:
     """One expectation: whether it held, and if not what was there instead."""
 
     def __init__(self, text: str, place: str, points: int, holds: bool, remark: str = "") -> None:
@@ -43,7 +43,7 @@ class Tally:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Expectation] = []
         session.at_exit.append(self.finish)
 
     @property
@@ -51,7 +51,7 @@ class Tally:
         """Whether the Test Anything Protocol is spoken."""
         return self._session.tap
 
-    def add(self, outcome: Outcome) -> list[str]:
+    def add(self, outcome: Expectation) -> list[str]:
         """Counts one; the lines that tell of it."""
         self.outcomes.append(outcome)
         if not outcome.holds:
@@ -84,23 +84,26 @@ def tally_of(session: Session) -> Tally:
     return session.state(Tally, lambda: Tally(session))
 
 
-def check(session: Session, text: str, points: int) -> Outcome:
-    """Runs what is expected and compares.  What goes wrong on the way does not hold."""
+def check(session: Session, text: str, points: int) -> Expectation:
+    """Runs the expected command and compares.
+
+    An error on the way counts as an expectation that does not hold.
+    """
     place = place_of(session)
     try:
         return judge(session, text, place, points)
     except UserError as error:
-        return Outcome(text, place, points, False, f"error: {one_line(str(error))}")
+        return Expectation(text, place, points, False, f"error: {one_line(str(error))}")
     except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other points away
         report(session, error)
-        return Outcome(text, place, points, False, f"error: {type(error).__name__}")
+        return Expectation(text, place, points, False, f"error: {type(error).__name__}")
 
 
-def judge(session: Session, text: str, place: str, points: int) -> Outcome:
-    """Runs what is expected and compares.  UserError: it cannot."""
+def judge(session: Session, text: str, place: str, points: int) -> Expectation:
+    """Runs the expected command and compares.  UserError if that is not possible."""
     if ARROW not in text:
         value = session.evaluate(text)
-        return Outcome(text, place, points, value.truth(), "" if value.truth() else "is 0")
+        return Expectation(text, place, points, value.truth(), "" if value.truth() else "is 0")
     line, _, condition = text.rpartition(ARROW)
     parsed = CONDITION.fullmatch(condition)
     if parsed is None:
@@ -112,7 +115,7 @@ def judge(session: Session, text: str, place: str, points: int) -> Outcome:
     data = plain(result.data())
     found = look_up(data, parsed["field"])
     holds = compare(found, parsed["op"], wanted)
-    return Outcome(text, place, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
+    return Expectation(text, place, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
 
 
 def place_of(session: Session) -> str:
@@ -131,7 +134,7 @@ def plain(data: Any) -> Any:
 
 
 def look_up(data: Any, path: str) -> Any:
-    """What a path leads to.  UserError names what is there instead."""
+    """The value at a path in data.  UserError names what is there instead."""
     position = 0
     while position < len(path):
         step = STEP.match(path, position)
@@ -186,7 +189,7 @@ def shown(value: Any) -> str:
 
 
 def story(result: Any) -> str:
-    """What the result says in a few words, or else in its first line, to stand behind the value."""
+    """A short text about the result, or its first line, to print behind the value."""
     if getattr(result, "brief", ""):
         return f": {result.brief}"
     lines = []

@@ -175,17 +175,17 @@ class Registry:
         if parent is not None:
             parent.target.children.pop(node.path[-1], None)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> UserDefinitions:
         """What the user made so far, for `restore`."""
-        return Snapshot(self)
+        return UserDefinitions(self)
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: UserDefinitions) -> None:
         """Undoes definitions, aliases and documentation made since `snapshot`."""
         self.lines.clear()
         snapshot.restore(self)
 
     def adopt_settings(self, settings: Settings) -> None:
-        """Enters settings below `set` and `show`; settings that are gone leave."""
+        """Enters settings below `set` and `show`, and removes those that no longer exist."""
         if settings.version == self._adopted:
             return
         wanted = {("set", *setting.words): setting for setting in settings}
@@ -261,7 +261,7 @@ class Registry:
     def command_of(self, text: str, settings: Settings) -> tuple[Node, str]:
         """The command of a line and the rest of the line; settings belong to `set` and `show`.
 
-        What was found is kept until the tree or the settings change: a loop's lines are looked up once.
+        The answer is kept until the tree or the settings change: a line in a loop is looked up once.
         UserError as `resolve`.
         """
         if settings.version != self._version or len(self.lines) >= KEPT_LINES:
@@ -291,7 +291,7 @@ class Registry:
         return node, rest
 
     def takes_arguments(self, node: Node) -> bool:
-        """Whether a prefix may be followed by something else than its subcommands."""
+        """Whether something other than its subcommands may follow a prefix."""
         command = node.declared()
         if command is None:
             return False
@@ -328,7 +328,7 @@ def is_prefix(node: Node) -> bool:
     return command is not None and command.function is None
 
 
-class Snapshot:
+class UserDefinitions:
     """The user's definitions at one moment."""
 
     def __init__(self, registry: Registry) -> None:

@@ -18,5 +18,5 @@ OP_COUNT = OP + OP_WORD  # number of accesses
 OP_STEP = OP + OP_VA  # bytes from one address to the next
 # Of an access by a pattern: the same, and two columns more, and the third row.
 OP_PLACES = OP + OP_VALUE  # number of addresses among which the pattern chooses
-OP_SEED = OP + OP_MORE  # seed | PATTERN_OFFSET
+OP_SEED = OP + OP_MORE  # seed | offset << PATTERN_OFFSET (kernel/access_patterns.py)
 OP_WEIGHTS = 2 * OP  # first of four words, with two weights in each
