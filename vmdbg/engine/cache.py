@@ -1,9 +1,9 @@
-"""Machine code on disk: one object file a build, named by a hash of all that it was made from.
+"""Machine code on disk: one object file for each build, named by a hash of everything that it was made from.
 
-What is loaded from here runs as the user.  So the folder, and each file, has to be the user's own and
-writable to nobody else, and a file has to be whole: its length and a checksum stand before the object.
-Anything else is not loaded, and is replaced.  A file is written beside its place and moved there, so that
-processes may race.
+Code that is loaded from here runs with the user's rights.  So the folder and each file have to belong to the
+user, nobody else may be able to write to them, and the length and checksum before the object have to be
+right.  A file that fails this is not loaded but replaced.  A file is written under another name and then
+renamed, so that several processes may write it at the same time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAGIC = b"vmdbg object\n"
 SUM = 16  # bytes of a checksum
 HEAD = len(MAGIC) + 8 + SUM
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
-MOST = 200  # files that are kept; above, the oldest go
+MOST = 200  # files that are kept; the oldest of more are removed
 
 
 class CacheError(Exception):
@@ -56,7 +56,7 @@ def checksum(data: bytes) -> bytes:
 def key(
     functions: Mapping[str, Function], constants: Mapping[str, int], options: Mapping[str, object]
 ) -> str:
-    """The name of a build: a hash of its sources, of what is bound, of options, versions and processor.
+    """The name of a build: a hash of its sources, bindings, options, versions and the processor.
 
     `functions` are all that the entry may call, by the names under which they are linked.  Builds of one
     name have the same machine code.  SourceError.
@@ -140,7 +140,7 @@ def write(path: str, name: str, found: bytes) -> None:
         with opened(path) as directory:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(part, dir_fd=directory)  # of a process of this number that was killed
+                os.unlink(part, dir_fd=directory)  # left by a killed process with the same number
             try:
                 with open(os.open(part, flags, 0o600, dir_fd=directory), "wb") as stream:
                     stream.write(MAGIC + len(found).to_bytes(8, "little") + checksum(found) + found)

@@ -1,4 +1,4 @@
-"""Expressions as tokens, with the sentences that GDB has for text that is none."""
+"""Cuts expressions into tokens; text that is no token gets GDB's error message."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class Token:
 
 
 class Lexer:
-    """The tokens of a text, one at a time, so that the first mistake is the one that is told.
+    """The tokens of a text, one at a time, so that the error message is about the first mistake.
 
     The end is the end of the text, a closing bracket that nothing opened, the word `if`, or, with
-    `comma`, a comma outside brackets.  `radix` is that of numbers that do not say theirs.
+    `comma`, a comma outside brackets.  `radix` is the radix of numbers without a prefix.
     """
 
     def __init__(self, text: str, comma: bool = False, radix: int = 10) -> None:
@@ -78,7 +78,7 @@ class Lexer:
         self.depth = 0
 
     def next(self) -> Token:
-        """The next token.  UserError for text that is none."""
+        """The next token.  UserError for text that is no token."""
         text, offset = self.text, self.offset
         while offset < len(text) and text[offset] in " \t\n\r\f\v":
             offset += 1
@@ -100,7 +100,7 @@ class Lexer:
         return self.symbol(char)
 
     def take(self, kind: int, form: re.Pattern[str]) -> Token:
-        """The token that a form matches here."""
+        """The token at the current position, which `form` matches."""
         offset = self.offset
         found = form.match(self.text, offset)
         assert found is not None
@@ -108,7 +108,7 @@ class Lexer:
         return Token(kind, found[0], offset)
 
     def end(self, offset: int) -> Token:
-        """The end of the expression before the end of the text."""
+        """The token for the end of the expression, at a position before the end of the text."""
         self.offset = offset
         return Token(END, "", offset)
 
@@ -160,7 +160,7 @@ class Lexer:
 
 
 def unescape_c(text: str) -> bytes:
-    """The bytes of a C string literal's inside."""
+    """The bytes of a C string literal, given the text between its quotes."""
     out = bytearray()
     offset = 0
     for found in ESCAPE_FORM.finditer(text):

@@ -1,4 +1,4 @@
-"""The options by which looking commands are told where to look."""
+"""The options that say with which process, root, CPU and mode a command looks at memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODES = (AS_USER, AS_KERNEL)
 
 
 def context_of(session: Session, args: Args) -> Context:
-    """The place that the options name; see `vmdbg.inspect.context`.  UserError if two contradict."""
+    """The context that the options name; see `vmdbg.inspect.context`.  UserError if two contradict."""
     given = args.__dict__
     if given.get("pid") is not None and given.get("root") is not None:
         raise UserError('"-pid" and "-root" exclude one another.')

@@ -21,7 +21,8 @@ def history_path(session: Session) -> str:
 
 
 def watch_history(session: Session) -> None:
-    """A relative name of the history file is made absolute at once: `cd` does not change the file."""
+    """Makes a relative name of the history file absolute when it is set, so that `cd` does not change the
+    file."""
     settings, name = session.settings, "history filename"
 
     def absolute(value: object) -> None:
@@ -66,7 +67,7 @@ def load_history(session: Session) -> None:
 
 
 def newest(session: Session, lines: list[str]) -> list[str]:
-    """As many of the last lines as `history size` allows."""
+    """The last lines, as many as `history size` allows."""
     limit = session.settings.number("history size")
     return lines if limit is None else lines[-limit:] if limit else []
 

@@ -1,4 +1,4 @@
-"""What every halt of the machine shows: why, where, displays, hook-stop, the stop's commands."""
+"""Shows a halt of the machine: reason, location, displays, hook-stop; then runs the stop's commands."""
 
 from __future__ import annotations
 
