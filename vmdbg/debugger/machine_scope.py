@@ -1,7 +1,7 @@
-"""What expressions see of the machine: memory, registers `$cr3`, functions `$pte(va)`, symbols.
+"""The scope of expressions on a machine: memory, registers `$cr3`, functions `$pte(va)`, symbols.
 
-Reading is pure: it goes by the tables, whatever the TLB holds, and sets no A or D bit.  Writing acts; it
-goes through `perform`, which the session's timeline replaces.
+Reading changes nothing: it uses the tables and not the TLB, and sets no A or D bit.  Writing changes the
+machine; it goes through `perform`, which the session's timeline replaces.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ WALKING = ("entry", "pa", "pfn", "pte", "slot")  # those that read the tables
 
 
 class MachineScope:
-    """The scope of a machine; `perform(text, action)` does what acts, `text` says what it was."""
+    """The scope of a machine.  `perform(text, action)` makes changes; `text` is the name of the change."""
 
     def __init__(self, machine: Machine, perform: Callable[[str, Callable[[], None]], None]) -> None:
         self.machine, self.perform = machine, perform
@@ -116,7 +116,7 @@ class MachineScope:
                 make_dirty(self.machine, walk)
                 done += len(here)
             for cpu in range(self.machine.config["machine.cpus"]):
-                k.tlb_suspect(m, cpu, -1, 0)  # they may have been a table's
+                k.tlb_suspect(m, cpu, -1, 0)  # the bytes may belong to a page table
 
         self.perform(f"set memory at {self.notation.va(address)}", write)
 
@@ -237,7 +237,7 @@ class MachineScope:
 
 
 def make_dirty(machine: Machine, walk: Walk) -> None:
-    """Set D in the leaf at which a walk ended, where the kernel writes back what is dirty."""
+    """Set D in the leaf at which a walk ended, so that the kernel writes the page back."""
     k, m = machine.k, machine.m
     if not walk.steps:
         return

@@ -22,7 +22,7 @@ S_DIGITS = {"1": 4, "2": 6, "3": 8}  # of addresses, by the type of a record
 
 
 def check_range(kind: str, start: int, length: int) -> None:
-    """UserError if a format cannot say the addresses of `length` bytes from `start` on."""
+    """UserError if a format has no room for the addresses of `length` bytes from `start` on."""
     last = start + length - 1
     if kind != BINARY and last > HIGHEST:
         raise UserError(f"Address {last:#x} is out of range for {TITLES[kind]} files.")

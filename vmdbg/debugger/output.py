@@ -144,7 +144,7 @@ class Output:
         self.warning(f"Logging has ended: {error.strerror}.")
 
     def count(self, text: str) -> None:
-        """What is to be written counts; BoundReached if it is too much."""
+        """Counts the characters of a text that is to be written; LimitReached if there are too many."""
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
@@ -197,7 +197,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError:
-            pass  # there is nobody to tell
+            pass  # stderr is closed too
         self._column = 0
 
     def warning(self, text: str) -> None:
@@ -242,7 +242,7 @@ class Output:
 
 
 def drop_stdout() -> None:
-    """What is still buffered for stdout, and all that follows, goes nowhere: Python's own last flush too."""
+    """Discards what is buffered for stdout and all that follows: Python's last flush must not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -1,5 +1,4 @@
-"""Checked tables: the tables on which functions of a user's work in the interpreted engine, and their
-failures.
+"""Checked tables: the interpreted engine gives them to functions of a user's; and the failures of these.
 
 In Python a negative index counts from the end of a table; in the compiled engine's checked functions it is an
 error (`engine.module`).  With these tables both engines fail at the same access, with the same message.

@@ -1,5 +1,4 @@
-"""The language of hot code: the part of Python that means the same interpreted and compiled
-(docs/policies.md).
+"""The language of hot code: Python that means the same interpreted and compiled (docs/policies.md).
 
 The tests hold the package's own hot functions to these rules; a policy in a file of the user's is read by
 them before it is used.
@@ -201,8 +200,7 @@ def assigned(node: ast.FunctionDef) -> set[str]:
 
 
 def unassigned(node: ast.FunctionDef) -> list[ast.Name]:
-    """The nodes at which a function may read a local name before it has a value; conditions are not
-    evaluated."""
+    """The nodes at which a function may read a local name before it has a value, on any way through it."""
     return Assignments(node).early
 
 
@@ -216,8 +214,7 @@ class Assignments:
         self.block(body_of(node), {argument.arg for argument in node.args.args})
 
     def block(self, body: list[ast.stmt], known: set[str] | None) -> set[str] | None:
-        """The names that have a value after the statements; None if the statements do not end (return,
-        loop)."""
+        """The names that have a value after the statements; None if nothing is executed after them."""
         for item in body:
             if known is not None:
                 known = self.statement(item, known)

@@ -220,8 +220,7 @@ def cast(kind: CType, value: Value) -> Value:
 
 
 def cast_to_array(kind: CType, value: Value) -> Value:
-    """The bytes of a value as an array of the same size; the count of an array type without one is
-    computed."""
+    """The bytes of a value as an array of the same size; an open count of the array type is computed."""
     element = kind.pointed()
     data = value.as_bytes()
     if kind.count is None and element.size and value.type.code != INTERNAL:

@@ -284,8 +284,7 @@ class Parser:
         raise self.mistake()
 
     def as_number(self, token: Token) -> Value | None:
-        """The number for a name such as `ff` in a radix above 10, if the program has no such name; else
-        None."""
+        """The number for a name such as `ff` in a radix above 10; None if the program has the name."""
         if self.lexer.radix <= 10 or token.value is not None:
             return None
         try:

@@ -170,8 +170,7 @@ ONE = Value(INT_TYPE, 1)
 
 
 def read_string(read: Reader, address: int, limit: int) -> tuple[bytes, bool, UserError | None]:
-    """The bytes at an address up to a zero byte or `limit`; whether a zero byte ended them; the error, or
-    None."""
+    """The bytes at an address up to a zero byte or `limit`; did a zero byte end them; the error or None."""
     found = bytearray()
     step = 64
     while len(found) < limit:

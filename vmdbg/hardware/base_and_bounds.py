@@ -31,8 +31,7 @@ def in_bounds(m, cpu, va):
 
 @reads(fills=True)
 def walk(m, root, va):
-    """A walk of one step, which reads no memory: base `root` plus `va`, if `va` is below the bound of the
-    CPU in use."""
+    """A walk of one step, without memory: `root` + `va`, if `va` is below the bound of the CPU in use."""
     kind = ENTRY_LEAF
     rights = ALL_RIGHTS
     if not in_bounds(m, m.kernel[KERNEL_CPU], va):

@@ -83,8 +83,7 @@ def allowed(m, cpu, rights, access):
 
 @reads
 def code_of(m, cpu, fault, access, mode):
-    """The error code or cause that a CPU reports for a fault in a mode: the format's, as its registers
-    modify it."""
+    """The error code or cause that a CPU reports for a fault in a mode, as its registers modify it."""
     return fault_code(fault, access, mode) & ~m.cpu[cpu * CPU + CPU_SILENT]
 
 

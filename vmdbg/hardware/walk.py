@@ -104,8 +104,7 @@ def walk_from(m, table, depth, rights, va):
 
 @reads(cold=True)
 def recheck(m, first, reserved, kind):
-    """The kind of a walk that ended in `kind`, if the bits `reserved` of its entries, from row `first`, are
-    reserved.
+    """The kind of a walk that ended in `kind`, if bits of its entries from row `first` on are reserved.
 
     `path` ends at the first present entry that has one of them.
     """

@@ -56,9 +56,7 @@ STALE_TABLE = 1 << 60  # in the third argument of tlb-stale: the entry is one of
 
 @reads
 def walk_cached(m, cpu, root, asid, va):
-    """`walk` as a CPU with page-walk caches does it in a space.  It sets CONTROL_FIRST and CONTROL_CACHED,
-    too.
-    """
+    """`walk` as a CPU with page-walk caches does it in a space; also sets CONTROL_FIRST, CONTROL_CACHED."""
     array = len(m.array) - ARRAY
     while array >= len(m.array) - WALK_CACHES * ARRAY:
         row = tlb_find(m, array, cpu, va, asid)

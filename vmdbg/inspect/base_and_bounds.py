@@ -1,4 +1,4 @@
-"""Base and bounds: what an access makes of two registers, and who has which partition."""
+"""Base and bounds: where an access goes by its two registers, and which process has which partition."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def outcome(machine: Machine, context: Context, walk: Walk, access: int) -> Outc
 
 
 def partitions(machine: Machine) -> Iterator[dict[str, Any]]:
-    """A row for each partition: who has it, the bytes of its regions, and those that nobody can use."""
+    """A row for each partition: its process, the bytes of its regions, and the bytes that stay unused."""
     m, size = machine.m, machine.format.page_size
     for frame in range(len(m.frame) // FRAME):
         taken = m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER

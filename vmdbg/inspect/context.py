@@ -1,4 +1,4 @@
-"""Where a looking command looks: which tables, which CPU's TLB, in which mode."""
+"""The context of a question: which tables, which CPU and its TLB, which mode; what is current."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ MODES = ("user", "kernel")
 
 
 class Context:
-    """`pid` None: tables that are no process's.  `asid` None: no TLB is asked."""
+    """The tables below `root`, seen by a CPU in a mode.
+
+    `pid` None: the tables belong to no process.  `asid` None: no TLB is used; else the number with which its
+    entries are searched.
+    """
 
     __slots__ = ("asid", "cpu", "mode", "pid", "root")
 
@@ -129,7 +133,7 @@ def find_context(
     asid: int | None = None,
     mode: int | None = None,
 ) -> Context:
-    """Where to look, by what was asked for.  UserError if there is no such process or CPU.
+    """The context for what was given.  UserError if there is no such process or CPU.
 
     Without `pid` and `root` it is the process on the CPU, by the CPU's own root register; without a
     process, the tree that this register was made to name.  UserError if nothing can be at `root`.

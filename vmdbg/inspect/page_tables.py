@@ -1,4 +1,4 @@
-"""The tree of tables below a root: its lines, what it costs, who maps a frame."""
+"""The tree of page tables below a root: its entries in runs, its cost, and who maps a frame."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 
 class EntryRun:
-    """Entries in a row of one table that are alike: one that points to a table, or leaves whose frames
-    go on, or equal ones (`equal`).  `target` is the table or first page that it points to, -1 for none;
-    `above` is the depth of the same table on the way from the root, -1 if it is not on it."""
+    """Neighbouring entries of one table that are shown as one line: one entry that points to a table, or
+    leaves whose frames follow one another, or equal entries (`equal`).  `target` is the table or first page
+    that it points to, -1 for none; `above` is the depth of the same table on the way from the root, -1 if it
+    is not on it."""
 
     __slots__ = (
         "above", "address", "count", "depth", "entry", "equal", "index", "kind", "rights", "slot", "target",
@@ -64,7 +65,7 @@ def check_tables(machine: Machine) -> None:
 
 
 def joins(machine: Machine, held: EntryRun, new: EntryRun) -> bool:
-    """Are two entries of one table equal, or leaves that go on from one another?"""
+    """Does an entry belong to a run: is it equal to its entries, or the leaf that follows them?"""
     if new.depth != held.depth or new.index != held.index + held.count or new.kind == ENTRY_TABLE:
         return False
     if held.entry == new.entry and (held.equal or held.count == 1):

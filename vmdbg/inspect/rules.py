@@ -1,4 +1,4 @@
-"""Which entry and which field of it decide about an access, by the rules of a format."""
+"""Which entry, and which field of it, decides about an access, by the rules of a format."""
 
 from __future__ import annotations
 

@@ -76,13 +76,13 @@ def translate(machine: Machine, context: Context, va: int, access: int) -> Outco
 
 
 def walk(machine: Machine, context: Context, va: int, access: int = READ) -> tuple[Walk, Outcome]:
-    """What the tables say of an address: the walk, and where it leads if every right were there."""
+    """The walk of an address by the tables, and where it leads if all rights are ignored."""
     found = walk_tables(machine, context.root, va, context.cpu)
     return found, outcome_of(machine, context, found, access, check=False)
 
 
 def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, check: bool = True) -> Outcome:
-    """What an access makes of a walk.  Without `check` rights do not matter."""
+    """The outcome of an access whose walk is known.  Without `check` rights are ignored."""
     k = machine.k
     if machine.format.bounded:
         return base_and_bounds.outcome(machine, context, walk, access)
@@ -157,9 +157,10 @@ def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]
 
 
 def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, str]:
-    """The walk of the place's CPU, which begins at what its page-walk caches hold, and not at the root.
+    """The walk of the context's CPU, which begins at an entry of its page-walk caches if one fits.
 
-    `fresh` is that by the tables.  Also how what is held disagrees with them, in words; empty if it does not.
+    `fresh` is the walk by the tables.  Also returns how the entry disagrees with the tables, in words; empty
+    if not.
     """
     k, m, form = machine.k, machine.m, machine.format
     va, cpu = s64(fresh.va), context.cpu

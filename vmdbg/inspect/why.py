@@ -37,8 +37,8 @@ NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near one
 
 class Verdict:
     """The answer to `why`.  `near` is the nearest entry in use in the table where a walk ended:
-    (its step, the first address that it maps, whether it is the only one), or None; `registers` are the
-    bits of control registers that alone would turn the verdict, with their values now."""
+    (its step, the first address that it maps, whether it is the only one), or None; `registers` are
+    the bits of control registers each of which would reverse the verdict, with their present values."""
 
     __slots__ = ("cause", "context", "near", "outcome", "registers", "rules", "tlb", "walk")
 
@@ -78,9 +78,9 @@ def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
 
 
 def turning(machine: Machine, context: Context, va: int, access: int) -> Iterator[tuple[Register, int]]:
-    """The one-bit control registers that alone would turn the verdict, with their values now.
+    """The bits of control registers each of which would reverse the verdict, with their present values.
 
-    That one reserves bits is said only of an access that it forbids.
+    A bit that reserves fields of entries is listed only if the access is forbidden because of that.
     """
     form, control = machine.format, controls(machine, context.cpu)
     walk = walk_tables(machine, context.root, va)
@@ -136,7 +136,7 @@ def reserved_cause(machine: Machine, verdict: Verdict) -> Cause | None:
 
 
 def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
-    """Would the access be allowed with this entry in place of the one at which the walk ended?"""
+    """Would the access be allowed if the walk ended at this entry instead?"""
     m, k, walk = machine.m, machine.k, verdict.walk
     depth, word = walk.last.depth, s64(entry)
     kind = k.classify(word, depth)

@@ -129,9 +129,7 @@ CAUSE_LIMIT, CAUSE_MEMORY = 1, 2  # of a SIGKILL
 
 @writes(cold=True)
 def signal(m, pid, number, code, va):
-    """Note that a signal is to kill a process.  Returns the reason with which hot code returns; then the run
-    loop kills it.
-    """
+    """Note the signal that is to kill a process; returns REASON_SIGNAL, for which the run loop kills it."""
     m.process[pid * PROCESS + PROCESS_STATUS] = 128 + number
     emit(m, SIGNAL, number, code, va)
     return REASON_SIGNAL

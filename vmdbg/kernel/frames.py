@@ -234,8 +234,7 @@ def take_run(m, frame, count):
 
 @writes
 def table_take(m, pid, depth, entry):
-    """Take a zeroed table for a process at a depth; `entry` is the physical address of the entry that will
-    point to it.
+    """A zeroed table for a process at a depth; the entry at physical address `entry` will point to it.
 
     Returns its physical address, -1 if there are no frames.
     """

@@ -103,9 +103,7 @@ def evict(m, frame):
 
 @writes(cold=True)
 def evict_cached(m, frame, takes, dirty, va):
-    """Evict a page of an object: its content stays in the copy of its file, or in a slot that the page cache
-    keeps.
-    """
+    """Evict a page of an object: the copy of its file keeps the content, or a slot, which the cache keeps."""
     row = -m.frame[frame * FRAME + FRAME_SLOT]
     c = row * CACHE
     first = m.frame[frame * FRAME + FRAME_RMAP] * RMAP

@@ -228,8 +228,7 @@ def next_operation(m, p):
 
 @reads
 def range_place(m, p, row, word):
-    """The index, from 0, of the address of the range at `row` that is next; `p` is the offset of the
-    process."""
+    """The index of the next address of the range at `row`, from 0; `p` is the offset of the process."""
     if word & OP_PATTERNED:
         return pattern_place(m, p, row)
     return m.process[p + PROCESS_CURSOR]

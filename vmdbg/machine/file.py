@@ -47,8 +47,7 @@ def checksum(data: bytes) -> bytes:
 
 
 def save_machine(machine: Machine, path: str) -> int:
-    """Write a machine to a file: all of it or nothing, even if the process is killed.  Returns the size in
-    bytes.
+    """Write a machine to a file, all of it or nothing, even if the process is killed.  Returns the bytes.
 
     UserError if the file cannot be written.
     """

@@ -78,7 +78,7 @@ def halt(number: int) -> None:
 
 @reads(fills=True)
 def no_halt(number: int) -> None:
-    """Do nothing: the compiled engine ends the operation first, because CONTROL_LIMIT is 0."""
+    """Do nothing: the compiled engine stops only after the operation, because CONTROL_LIMIT is 0."""
 
 
 def layout() -> Layout:
@@ -337,8 +337,7 @@ class Machine(Pools):
     # -- what is counted
 
     def counts(self, pid: int | None = None) -> dict[str, int]:
-        """How many events of each kind there were, by name: of one process or of all, over all CPUs; no
-        zeros."""
+        """The counts of events by name, of one process or of all, over all CPUs; without zeros."""
         m, width = self.m, events.KINDS
         cpus = self.config["machine.cpus"]
         rows = range(len(m.count) // width) if pid is None else range(pid * cpus, (pid + 1) * cpus)

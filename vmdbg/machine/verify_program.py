@@ -84,8 +84,7 @@ def rows_taken(word: int) -> int:
 
 
 def spread(rows: Sequence[int], at: int) -> tuple[int, int]:
-    """How many addresses the access at index `at` of the rows may have, and the distance between two of
-    them."""
+    """How many addresses the access at index `at` of the rows may have, and their distance in bytes."""
     word = rows[at]
     if rows_taken(word) == 1:
         return 1, 0
@@ -93,8 +92,7 @@ def spread(rows: Sequence[int], at: int) -> tuple[int, int]:
 
 
 def check_range(rows: Sequence[int], at: int, row: int, loops: int) -> None:
-    """UserError if an address of a range is no 64-bit one, or its pattern is not valid; `loops` loops are
-    around it."""
+    """UserError if a range leaves the 64-bit addresses or its pattern is wrong; `loops` are around it."""
     count, step = spread(rows, at)
     start = rows[at + OP_VA]
     if not FIRST <= start + (count - 1) * step <= LAST or count < 1 or rows[at + OP_COUNT] < 1:

@@ -29,8 +29,7 @@ def phrase(name: str) -> str:
 def read_arguments(
     cursor: LineCursor, operation: Operation, space: Space, objects: Objects
 ) -> tuple[list[int], str, int]:
-    """The rest of an operation's line: its rows, the label that it names (or an empty text), and the
-    label's column."""
+    """The rest of an operation's line: its rows, the label that it names (or ""), the label's column."""
     spans: dict[str, tuple[int, int]] = {}
     values: dict[str, int] = {}
     operand: AddressOperand | None = None

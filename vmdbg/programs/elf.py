@@ -98,8 +98,7 @@ class Layout:
         raise InputError(message, self.path)
 
     def check_header(self) -> None:
-        """Refuse a file that is no executable, or one whose addresses have another width than the
-        machine's."""
+        """Refuse a file that is no executable, or is for addresses of another width than the machine's."""
         if self.kind not in KINDS:
             self.fail(f"expected an executable ELF file, not one of type {self.kind}")
         wanted = 64 if self.space.va_bits > WIDE else 32

@@ -150,8 +150,7 @@ class Options:
         return word | number << MMAP_OBJECT | self.offset // page_size << MMAP_OFFSET
 
     def check_kind(self, cursor: LineCursor, kind: str, rights: int, span: tuple[int, int]) -> None:
-        """Refuse a kind of region that does not go with these options; `span` is where the kind stands in
-        the line."""
+        """Refuse a kind of region that does not go with these options; the kind stands at `span`."""
         if kind == "file" and (self.object is None or self.name):
             cursor.fail('a region of kind file needs file="PATH"', *span)
         if kind == "shared" and self.shift:

@@ -1,6 +1,4 @@
-"""The addresses of an access as a program writes them: one, a range or a pattern; and the rows that they
-take.
-"""
+"""The addresses of an access as a program writes them, one, a range or a pattern, and their rows."""
 
 from __future__ import annotations
 
@@ -124,8 +122,7 @@ class AddressOperand:
         return [*row, count, step, places, seed, 0, 0, 0, 0]
 
     def check_last(self, cursor: LineCursor, space: Space, last: int, width: int) -> None:
-        """Refuse a last address that the machine does not have, or that is not in the half of the first
-        one."""
+        """Refuse a last address that the machine does not have, or in another half than the first one."""
         space.check_address(cursor, last, self.start, self.end, width)
         if not space.same_half(self.first, last):
             cursor.fail("the range leaves its half of the address space", self.start, self.end)

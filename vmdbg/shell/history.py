@@ -21,8 +21,7 @@ def history_path(session: Session) -> str:
 
 
 def watch_history(session: Session) -> None:
-    """Makes a relative name of the history file absolute when it is set, so that `cd` does not change the
-    file."""
+    """Makes a relative name of the history file absolute when it is set: `cd` is not to change the file."""
     settings, name = session.settings, "history filename"
 
     def absolute(value: object) -> None:

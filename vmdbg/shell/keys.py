@@ -56,8 +56,7 @@ class CompletionList:
         self._page(app, app.output.get_size().rows - 1)
 
     def line(self, app: Application[str]) -> None:
-        """Shows one more row if the list waits between two pages; does nothing at the question before the
-        list."""
+        """Shows one more row between two pages; does nothing at the question before the list."""
         if self._between:
             self._page(app, 1)
 

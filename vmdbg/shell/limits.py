@@ -51,8 +51,7 @@ def limit_memory(most: int) -> None:
 
 
 def make_room(session: Session, config: MachineConfig) -> None:
-    """In a restricted session: raises the limit of memory by the tables of this machine and of a second
-    one."""
+    """In a restricted session: raises the limit of memory by the tables of two such machines."""
     if session.permissions.restricted:
         from vmdbg.machine import boot
         from vmdbg.state.tables import TABLES, buffer_size

@@ -174,8 +174,7 @@ class Session:
 
     @property
     def runs(self) -> bool:
-        """Whether the timeline runs or changes the machine at this moment, so that its state may not be
-        consistent."""
+        """Whether the timeline runs or changes the machine now: its state may not be consistent."""
         return self._timeline is not None and self._timeline.runner.interrupts.entered
 
     def close_timeline(self) -> None:

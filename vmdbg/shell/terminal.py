@@ -41,8 +41,7 @@ def kept_terminal() -> Iterator[None]:
 
 
 def end(number: int, frame: object) -> None:
-    """Ends the conversation by an exception, so that everything is restored; a second signal ends it at
-    once."""
+    """Ends the conversation by an exception, which restores everything; a second signal ends it at once."""
     signal.signal(number, signal.SIG_DFL)
     raise Terminated(number)
 

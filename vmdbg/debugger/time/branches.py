@@ -1,4 +1,4 @@
-"""Branches: to change the past is to start another history there; the one that was stays as it was."""
+"""Branches: a change of the past begins another history there; the old history stays as it was."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Branch:
     the operation that was last searched for stops, with its time.  `actions` are the commands that changed
     the machine, in order of time, and `undone` those that `redo` brings back.  `bookmarks` are the positions
     of the user's checkpoints and bookmarks by name.  Boot executed `booted` operations and left the machine
-    as `boot_end` has it (None: as it came out of the last of them).
+    in the state `boot_end` (None: the state after the last of these operations).
 
-    The history is that of branch number `parent` (0: of none) up to `time`; of the actions the first
-    `inherited` are from there.
+    Up to `time` the history is that of branch number `parent` (0: there is none); the first `inherited`
+    actions are from that branch.
     """
 
     __slots__ = (
@@ -81,20 +81,20 @@ class Branch:
             self.undone.clear()
 
     def add(self, action: Action) -> None:
-        """A command changed the machine at the end of this history, and belongs to it now."""
+        """Add a command that changed the machine at the end of this history."""
         self.forget_copies(action.time)
         self.actions.append(action)
         self.end = action.time + 1
         self.undone.clear()
 
     def add_again(self, undone: Undone) -> None:
-        """Commands that were undone belong to this history again, with what came after them."""
+        """Add commands again that were undone, with the end of the history that they had."""
         self.forget_copies(undone.actions[0].time)
         self.actions += undone.actions
         self.end = undone.end
 
     def forget_copies(self, time: int) -> None:
-        """What follows a time is another history than the machine may have been run on to beyond `end`."""
+        """Forget the snapshots after a time, as another history follows it now."""
         self.checkpoints.cut(time)
         self.searched = None
 
@@ -150,9 +150,9 @@ class Branches:
         return cls(branch)
 
     def part(self, time: int, orphan: bool = False) -> Branch:
-        """Leave the current branch as it is, and go on from a time of it in a new one.
+        """Leave the current branch as it is, and make a new branch that goes on from a time of it.
 
-        An `orphan` is not made to change the other one: it has no parent.
+        An `orphan` has no parent: it is a new beginning, not a change of the past.
         """
         old = self.current
         self.last += 1

@@ -1,4 +1,4 @@
-"""Copies of the machine's state along the way, from which the past is run again."""
+"""Checkpoints: snapshots that are kept along a run, from which the past is run again."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ class Checkpoints:
         return self.times[index], self.snapshots[index]
 
     def wants(self, time: int, ran: float = math.inf) -> bool:
-        """Is the nearest copy before `time` far enough away for another one, after so many seconds of
-        running?"""
+        """Is another copy due at `time`, after `ran` seconds of running?"""
         return ran >= self.wait_until and time - self.before(time)[0] >= self.spacing
 
     def took(self, seconds: float, ran: float) -> None:
-        """A copy took so long, after so many seconds of running: the next ones wait."""
+        """Note that a copy took `seconds`, after `ran` seconds of running: the next copy has to wait."""
         self.wait_until = ran + SHARE * seconds
 
     def add(self, time: int, snapshot: Snapshot) -> None:
@@ -60,14 +59,14 @@ class Checkpoints:
         self.sizes = [0, *(unshared(before, after) for before, after in pairs)]
 
     def copy(self) -> Checkpoints:
-        """The same copies, to be cut and thinned on their own."""
+        """A list of the same copies, which can be cut and thinned independently."""
         other = Checkpoints(self.times[0], self.snapshots[0], self.budget)
         other.times, other.snapshots, other.sizes = self.times[:], self.snapshots[:], self.sizes[:]
         other.spacing = self.spacing
         return other
 
     def shrink(self, most: int) -> None:
-        """Keep at most so many copies: the machine is on another branch for now."""
+        """Keep at most `most` copies, while the machine is on another branch."""
         while len(self.times) > max(2, most):
             self.thin()
 

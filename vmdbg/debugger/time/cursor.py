@@ -118,7 +118,7 @@ class Cursor:
         raise UserError(f"Operation {time} has {number} events.")
 
     def execute(self, start: Snapshot | None = None) -> list[LoggedEvent]:
-        """From the start of an operation execute all of it; its events.
+        """Execute the whole operation at whose start the machine stands; returns its events.
 
         `start` is the state there, if the caller has it.
         """

@@ -1,4 +1,4 @@
-"""A run without a limit that does not end: what is said of it where no user sits at the terminal."""
+"""Remarks about a run without a limit that takes long, for output that nobody watches at a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOW_TO_END = 'bound it with "step N" or a stop, or end it with Ctrl-C.'
 
 
 class RunClock:
-    """Knows for how long a command has run the machine without a limit."""
+    """Measures for how long a command has run the machine without a limit."""
 
     def __init__(self) -> None:
         self._next = float("inf")

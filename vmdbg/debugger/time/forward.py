@@ -42,7 +42,7 @@ def forward(timeline: Timeline, limit: int = FOREVER, watch: bool = True, fresh:
 
 
 def run_to_stop(timeline: Timeline, limit: int, watch: bool = True, fresh: bool = False) -> Arrival:
-    """As `forward`; what the timeline knows of its end is left to the caller."""
+    """As `forward`, but the caller has to note the new end of the record."""
     start = -1 if fresh or timeline.inside else timeline.machine.operations
     if timeline.inside:
         found = execute_to_stop(timeline, timeline.inside, watch)
@@ -62,8 +62,9 @@ def run_to_stop(timeline: Timeline, limit: int, watch: bool = True, fresh: bool 
 
 
 def run_watched(timeline: Timeline, limit: int, passing: int = -1) -> str:
-    """As `Timeline.run_to`, or AT_STOP: CONTROL_HIT is then the time of an operation in which, or before
-    which, a stop may hold, and the caller restores a state: this one is inside that operation.
+    """As `Timeline.run_to`, or AT_STOP if a stop may hold in the operation of time CONTROL_HIT or before it.
+
+    After AT_STOP the machine is not between two operations: the caller has to restore a state.
 
     A stop before the operation of time `passing` does not hold.
     """
@@ -103,7 +104,7 @@ def next_crossing(machine: Machine) -> Crossing:
 
 
 def passes_events(timeline: Timeline) -> bool:
-    """Events matched stop rows: does the machine go on, as far as these events alone tell?"""
+    """After events that matched stop rows: do these events alone show that no stop holds?"""
     m = timeline.machine.m
     return not event_log.overflowed(m) and timeline.stops.passes(event_log.read_log(m))
 
@@ -142,13 +143,13 @@ def execute_to_stop(
 
 
 def access_width(machine: Machine) -> int:
-    """Bytes that the operation accesses that is next."""
+    """How many bytes the next operation accesses."""
     pid = current_pid(machine)
     return width_of(machine.m.op[next_row(machine, pid) * OP]) if pid else 1
 
 
 def stops_before_next(timeline: Timeline) -> list[Stop]:
-    """The stops that halt the machine before the next operation; that they were crossed is counted."""
+    """The stops that halt the machine before the next operation; counts a crossing of each."""
     machine = timeline.machine
     pid = current_pid(machine)
     stops = timeline.stops.at_row(next_row(machine, pid), pid) if pid else []

@@ -1,4 +1,4 @@
-"""Where the machine stands: the process that is next, and its next operation."""
+"""The location of a machine: the process that is next, and its next operation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
 
 
 def locate(machine: Machine) -> Location | None:
-    """Where the machine stands between two operations; None if no process can run."""
+    """The location of a machine that stands between two operations; None if no process can run."""
     pid = current_pid(machine)
     if not pid:
         return None

@@ -1,5 +1,4 @@
-"""Linked lists in a machine's tables: each row is in one list, once, and each list is as long as its counter
-says.
+"""Linked lists in a machine's tables: each row is in one list, once; each list has the length of its counter.
 
 A list that is a circle has no end; a frame that is twice in a free list would be given to two pages.  Nothing
 here reads the page tables in memory: these may be garbage, which `check` reports.
