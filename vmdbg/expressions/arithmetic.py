@@ -136,8 +136,8 @@ def pointer_operation(operator: str, left: Value, right: Value) -> Value | None:
     size = max(1, step.size)
     if right.type.code == INT:
         distance = int(right.number) * size
-        place = left.as_integer() + (distance if operator == "+" else -distance)
-        return make(pointer_to(step), place)
+        address = left.as_integer() + (distance if operator == "+" else -distance)
+        return make(pointer_to(step), address)
     if other is None or operator == "+":
         return None
     if other.size != step.size:
@@ -159,17 +159,17 @@ def compare(operator: str, left: Value, right: Value) -> bool:
     if is_number(kind) and is_number(other):
         shared = common(kind, other)
         return COMPARISONS[operator](shared.wrap(left.number), shared.wrap(right.number))
-    places = [as_place(left), as_place(right)]
+    addresses = [comparable_address(left), comparable_address(right)]
     if kind.code == other.code == VOID_CODE and operator in EQUALITIES:
         return operator == "=="
-    if None in places or not {POINTER, ARRAY} & {kind.code, other.code}:
+    if None in addresses or not {POINTER, ARRAY} & {kind.code, other.code}:
         sort = "equality test" if operator in EQUALITIES else "ordering comparison"
         raise UserError(f"Invalid type combination in {sort}.")
-    first, second = (place or 0 for place in places)
+    first, second = (address or 0 for address in addresses)
     return COMPARISONS[operator](first, second)
 
 
-def as_place(value: Value) -> int | None:
+def comparable_address(value: Value) -> int | None:
     """The address that a value stands for in a comparison; None if it is no address."""
     code = value.type.code
     return value.as_address() if code in (POINTER, ARRAY, INT) else None

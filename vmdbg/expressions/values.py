@@ -120,8 +120,8 @@ class Value:
         if not 0 <= index < (self.type.count or 0):
             raise UserError("no such vector element")
         at = index * kind.size
-        place = None if self.address is None else self.address + at
-        return from_bytes(kind, self.data[at : at + kind.size], place)
+        address = None if self.address is None else self.address + at
+        return from_bytes(kind, self.data[at : at + kind.size], address)
 
     def elements(self) -> Iterator[Value]:
         """The elements of an array value in order."""
@@ -174,10 +174,10 @@ def read_string(read: Reader, address: int, limit: int) -> tuple[bytes, bool, Us
     found = bytearray()
     step = 64
     while len(found) < limit:
-        place = (address + len(found)) & ADDRESS_MASK
-        size = min(limit - len(found), step - place % step)
+        at = (address + len(found)) & ADDRESS_MASK
+        size = min(limit - len(found), step - at % step)
         try:
-            chunk = read(place, size)
+            chunk = read(at, size)
         except UserError as error:
             if size == 1:
                 return bytes(found), False, error
@@ -229,14 +229,14 @@ class ValueHistory:
     def get(self, number: int) -> Value:
         """The value `$number`; 0 and less count back from the last.  UserError if there is none."""
         size = len(self.values)
-        place = number if number > 0 else size + number
-        if place > size:
-            raise UserError(f"History has not yet reached ${place}.")
-        if place <= 0:
+        wanted = number if number > 0 else size + number
+        if wanted > size:
+            raise UserError(f"History has not yet reached ${wanted}.")
+        if wanted <= 0:
             if number == 0:
                 raise UserError("The history is empty.")
             raise UserError(f"History does not go back to $${-number}.")
-        return self.values[place - 1]
+        return self.values[wanted - 1]
 
     def last(self) -> Value:
         """The value `$`.  UserError on an empty history."""

@@ -20,7 +20,7 @@ IN_ASID = Option("-asid", ASID, help="with that address-space number in the TLB"
 AS_USER = Option("-u", help="as user code, whatever the CPU's mode is")
 AS_KERNEL = Option("-k", help="as the kernel")
 TABLES = (PID, ROOT, ON_CPU)
-PLACE = (PID, ROOT, ON_CPU, IN_ASID)
+CONTEXT = (PID, ROOT, ON_CPU, IN_ASID)
 MODES = (AS_USER, AS_KERNEL)
 
 

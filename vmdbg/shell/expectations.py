@@ -33,8 +33,8 @@ LONGEST_REMARK = 200
 class Expectation:
     """One expectation: whether it held, and if not what was there instead."""
 
-    def __init__(self, text: str, place: str, points: int, holds: bool, remark: str = "") -> None:
-        self.text, self.place, self.points, self.holds = text, place, points, holds
+    def __init__(self, text: str, where: str, points: int, holds: bool, remark: str = "") -> None:
+        self.text, self.where, self.points, self.holds = text, where, points, holds
         self.remark = remark[:LONGEST_REMARK]
 
 
@@ -59,10 +59,10 @@ class Tally:
         got = outcome.points if outcome.holds else 0
         if self.tap:
             word = "ok" if outcome.holds else "not ok"
-            lines = [f"{word} {len(self.outcomes)} - {outcome.place}  {outcome.text}"]
+            lines = [f"{word} {len(self.outcomes)} - {outcome.where}  {outcome.text}"]
             return [*lines, f"# {outcome.remark}"] if outcome.remark else lines
         word = "ok" if outcome.holds else "FAILED"
-        lines = [f"{word:6}  {got}/{outcome.points}  {outcome.place}  {outcome.text}"]
+        lines = [f"{word:6}  {got}/{outcome.points}  {outcome.where}  {outcome.text}"]
         return [*lines, f"{'':13}{outcome.remark}"] if outcome.remark else lines
 
     def finish(self) -> None:
@@ -89,21 +89,21 @@ def check(session: Session, text: str, points: int) -> Expectation:
 
     An error on the way counts as an expectation that does not hold.
     """
-    place = place_of(session)
+    where = line_of_script(session)
     try:
-        return judge(session, text, place, points)
+        return judge(session, text, where, points)
     except UserError as error:
-        return Expectation(text, place, points, False, f"error: {one_line(str(error))}")
+        return Expectation(text, where, points, False, f"error: {one_line(str(error))}")
     except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other points away
         report(session, error)
-        return Expectation(text, place, points, False, f"error: {type(error).__name__}")
+        return Expectation(text, where, points, False, f"error: {type(error).__name__}")
 
 
-def judge(session: Session, text: str, place: str, points: int) -> Expectation:
+def judge(session: Session, text: str, where: str, points: int) -> Expectation:
     """Runs the expected command and compares.  UserError if that is not possible."""
     if ARROW not in text:
         value = session.evaluate(text)
-        return Expectation(text, place, points, value.truth(), "" if value.truth() else "is 0")
+        return Expectation(text, where, points, value.truth(), "" if value.truth() else "is 0")
     line, _, condition = text.rpartition(ARROW)
     parsed = CONDITION.fullmatch(condition)
     if parsed is None:
@@ -115,10 +115,10 @@ def judge(session: Session, text: str, place: str, points: int) -> Expectation:
     data = plain(result.data())
     found = look_up(data, parsed["field"])
     holds = compare(found, parsed["op"], wanted)
-    return Expectation(text, place, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
+    return Expectation(text, where, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
 
 
-def place_of(session: Session) -> str:
+def line_of_script(session: Session) -> str:
     """`lab3.vmdbg:3`, of the script that runs; nothing for a line that was typed or given with -ex."""
     sources = [
         source for source in session.interpreter.sources if source.line_number and not source.interactive

@@ -107,7 +107,7 @@ def wild_numbers(machine: Machine) -> Iterator[str]:
             yield f"row {array // ARRAY} of array: a page is present that it may not hold"
     if misplaced_arrays(machine):
         yield "array: the TLB of another machine"
-    yield from wild_places(machine)
+    yield from wild_rows(machine)
 
 
 def wild_columns(machine: Machine, declared: Table, ranges: Mapping[int, tuple[int, int]]) -> Iterator[str]:
@@ -152,7 +152,7 @@ def spans(machine: Machine, declared: Table) -> Iterator[tuple[int, int]]:
 # -- programs
 
 
-def wild_places(machine: Machine) -> Iterator[str]:
+def wild_rows(machine: Machine) -> Iterator[str]:
     """What is wrong with the rows that processes and operations name.
 
     UserError if the rows are not valid.
@@ -177,10 +177,10 @@ def wild_places(machine: Machine) -> Iterator[str]:
     for pid in live_processes(machine.k):
         row = m.process[pid * PROCESS : (pid + 1) * PROCESS]
         if row[PROCESS_PC] or row[PROCESS_END]:
-            yield from wild_place(m, pid, row, depths)
+            yield from wild_row(m, pid, row, depths)
 
 
-def wild_place(m: Any, pid: int, row: Any, depths: bytes) -> Iterator[str]:
+def wild_row(m: Any, pid: int, row: Any, depths: bytes) -> Iterator[str]:
     """What is wrong with the program counter of a process.  `row` is the row of the process in its table,
     `depths` has the number of loops around each operation."""
     outside = row[PROCESS_BACK_DEPTH] if row[PROCESS_BACK] else 0

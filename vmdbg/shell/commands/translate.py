@@ -8,7 +8,7 @@ from vmdbg.inspect.translate import translate, walk, walk_data
 from vmdbg.inspect.walk import ACCESSES, byte_at, linux_names, remark
 from vmdbg.inspect.why import deciding_fields, why
 from vmdbg.shell.command import PURE, Argument, Option, command
-from vmdbg.shell.context_options import MODES, PLACE, TABLES, context_of
+from vmdbg.shell.context_options import CONTEXT, MODES, TABLES, context_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, SIZE
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column
@@ -39,7 +39,7 @@ ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
     needs=("translate",),
     effect=PURE,
     arguments=[VA, HOW],
-    options=[*PLACE, *MODES],
+    options=[*CONTEXT, *MODES],
     forms=("json", "csv"),
     summary="Say where an access to a virtual address goes now.",
     help="""

@@ -54,7 +54,7 @@ def memory(session: Session, args: Args, sort: str) -> str:
         return declared(
             session, stop, condition, f"{stop.label}: {stop.what}", f"{command} -phys{width} {pa:#x}"
         )
-    va, size = place_of(session, text)
+    va, size = memory_of(session, text)
     size = args.width if args.width > 1 else size
     pid = session.timeline.require_process()
     what = show.va(va) if text.removeprefix("*")[:1].isdigit() else text
@@ -63,7 +63,7 @@ def memory(session: Session, args: Args, sort: str) -> str:
     return declared(session, stop, condition, f"{stop.label}: {stop.what}", spelling)
 
 
-def place_of(session: Session, text: str) -> tuple[int, int]:
+def memory_of(session: Session, text: str) -> tuple[int, int]:
     """The address and size of what an expression stands for in memory; of a plain address, one byte."""
     evaluator = session.evaluator
     plain = text[1:] if text.startswith("*0") else text
