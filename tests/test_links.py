@@ -91,3 +91,23 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
         "`[f](code.md)`\n```\n[g](code.md)\n# Two\n```\n\n[h]: gone.md\n"
     )
     assert dead_links(page) == ["other.md", "#two", "page.md#one", "gone.md"]
+
+
+WORD = re.compile(r"^\| ([^|]+) \| ([^|]+) \| `([^`|]+)` `(\w+)` \|$", re.MULTILINE)
+
+
+def test_each_word_of_the_architecture_is_defined_where_the_table_says() -> None:
+    """Words are there once, in order, and each has a definition in its file."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("## Words")[2].partition("\n## ")[0]
+    rows = WORD.findall(section)
+    assert len(rows) > 40
+    assert len(rows) == section.count("\n| ") - 1, "a row has another form"
+    words = [word for word, _, _, _ in rows]
+    assert words == sorted(set(words))
+    for word, _, file, name in rows:
+        path = ROOT / "vmdbg" / file
+        assert path.is_file(), f"{word}: no file vmdbg/{file}"
+        source = path.read_text(encoding="utf-8")
+        defined = re.search(rf"^\s*(?:class|def) {name}\b|^(?:\w+, )*{name}\b[^=\n(]*=", source, re.MULTILINE)
+        assert defined, f"{word}: {name} is not defined in vmdbg/{file}"

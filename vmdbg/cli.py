@@ -265,9 +265,9 @@ def run(options: Options) -> int:
     if session.batch and options.color == "auto":
         session.settings.set("style enabled", False)
     if session.permissions.restricted or options.seconds is not None:
-        from vmdbg.shell.limits import bound
+        from vmdbg.shell.limits import set_limits
 
-        bound(session, options.seconds)
+        set_limits(session, options.seconds)
     progress.show_on(session.output.stderr)
     if problem:
         session.output.error(problem)

@@ -55,8 +55,8 @@ class Quit(VmdbgError):
     """The user interrupted a command: GDB prints `Quit` and goes on."""
 
 
-class BoundReached(SystemExit):
-    """A bound of a restricted run, on time or on output, is reached: the run ends with status 1."""
+class LimitReached(SystemExit):
+    """A limit of a restricted run, on time or on output, is reached: the run ends with status 1."""
 
 
 class Terminated(SystemExit):

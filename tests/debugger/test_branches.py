@@ -107,8 +107,8 @@ def test_there_is_room_for_so_many(line: Timeline) -> None:
 
 
 def test_a_bookmark_knows_its_branch(line: Timeline) -> None:
-    line.marks["late"] = line.position
+    line.bookmarks["late"] = line.position
     line.go(300)
     write(line, 1)
-    assert "late" not in line.marks
+    assert "late" not in line.bookmarks
     assert line.branches.holding("late") == (1, (500, 0))

@@ -218,8 +218,8 @@ def test_what_was_undone_at_a_fence_does_not_change_boot() -> None:
 def test_the_process_that_is_next_is_the_one_that_runs(cpus: list[int]) -> None:
     timeline = Timeline(reading_machine(cpus, 6), Stops())
     seen = set()
-    while timeline.place is not None:
-        expected = timeline.place.pid
+    while timeline.location is not None:
+        expected = timeline.location.pid
         told = [
             event.pid for event in timeline.operation_events() if event.kind in (events.READ, events.EXIT)
         ]

@@ -7,7 +7,7 @@ import pytest
 from vmdbg.debugger.machine_scope import MachineScope
 from vmdbg.errors import UserError
 from vmdbg.expressions.values import make_integer, make_string
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.target import Target, boot_named
 from vmdbg.inspect.tlb import cached_entries
 from vmdbg.inspect.translate import translate
@@ -48,7 +48,7 @@ def test_registers_have_the_names_of_the_manual(scope: MachineScope) -> None:
 
 
 def test_a_bit_of_a_register_changes_what_is_allowed(target: Target, scope: MachineScope) -> None:
-    kernel = find_place(target.machine, mode=1)
+    kernel = find_context(target.machine, mode=1)
     assert why(target.machine, kernel, 0x401000, ACCESSES["w"]).outcome.fault is not None
     scope.set_register("cr0.wp", make_integer(0))
     assert why(target.machine, kernel, 0x401000, ACCESSES["w"]).outcome.fault is None
@@ -61,7 +61,7 @@ def test_another_root_empties_the_tlb_of_the_space(target: Target, scope: Machin
     scope.set_register("cr3", make_integer(0x104000, 64))
     assert number(scope, "cr3") == 0x104000
     assert list(cached_entries(target.machine)) == []
-    assert translate(target.machine, find_place(target.machine), 0x401000, READ).fault is not None
+    assert translate(target.machine, find_context(target.machine), 0x401000, READ).fault is not None
 
 
 def test_what_cannot_be_set_is_refused_and_nothing_changes(target: Target, scope: MachineScope) -> None:

@@ -63,7 +63,7 @@ def test_events_back_are_the_same_instants_as_forward() -> None:
 def test_operations_back_are_those_of_the_process() -> None:
     line = line_of(*[access(page) for page in range(6)], processes=2)
     line.go(6)
-    assert line.place.pid == 2
+    assert line.location.pid == 2
     assert reverse.back_operations(line, 2).kind == AT_LIMIT
     assert line.position == (2, 0)  # process 2 executed 2 and 3, and nothing before
     line.go(6)

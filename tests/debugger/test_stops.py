@@ -131,7 +131,7 @@ def test_a_signal_halts_before_the_process_is_killed() -> None:
     arrival = forward(line)
     assert arrival.stops == [line.stops.signals]
     assert arrival.event.name == "signal"
-    assert line.place.pid == 1
+    assert line.location.pid == 1
     assert forward(line).ended[0].status == 139
 
 

@@ -130,7 +130,7 @@ def test_event_by_event_to_the_end_and_back_to_the_same_digest(name: str) -> Non
     begin, digests = line.position, {line.position: line.machine.digest()}
     while list(events_from_here(line, 1)):
         digests[line.position] = line.machine.digest()
-    assert line.place is None
+    assert line.location is None
     for position in sorted(digests, reverse=True):
         line.go(*position)
         assert line.machine.digest() == digests[position]
@@ -295,11 +295,11 @@ def test_nothing_to_undo_and_nothing_to_redo() -> None:
 def test_step_counts_the_operations_of_its_own_process() -> None:
     operations = [row(READ, 256 * number) for number in range(6)]
     line = timeline(machine_with(operations, processes=2, kernel__quantum=2))
-    assert line.place.pid == 1
+    assert line.location.pid == 1
     assert step(line, 3).kind == AT_LIMIT
     # Two of its own, two of the other process, and one of its own again.
     assert line.position == (5, 0)
-    assert line.place.pid == 1
+    assert line.location.pid == 1
 
 
 def test_positions_are_exact_where_processes_take_turns() -> None:
@@ -348,7 +348,7 @@ def test_going_anywhere_ends_in_the_state_that_was_there(data: st.DataObject) ->
             line.go(*data.draw(st.sampled_from(sorted(known))))
             assert machine.digest() == known[line.position]
         elif choice == "act":
-            if line.place is None:
+            if line.location is None:
                 continue
             page = data.draw(places)
             here = line.position, machine.digest()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from vmdbg.engine import language
-from vmdbg.engine.language import mark_of, shift_count
+from vmdbg.engine.language import decorator_of, shift_count
 
 PACKAGE = Path(__file__).resolve().parents[2] / "vmdbg"
 MARKS = ("reads", "writes", "twin")
@@ -48,7 +48,7 @@ SHIFTS = {
 
 
 class Hot(NamedTuple):
-    """One hot function: its file, its marks, its syntax tree."""
+    """One hot function: its file, its decorator, its syntax tree."""
 
     path: Path
     node: ast.FunctionDef
@@ -61,20 +61,20 @@ class Hot(NamedTuple):
 
 def hot_functions(source: str, path: Path) -> Iterator[Hot]:
     for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and mark_of(node) in MARKS:
-            yield Hot(path, node, mark_of(node))
+        if isinstance(node, ast.FunctionDef) and decorator_of(node) in MARKS:
+            yield Hot(path, node, decorator_of(node))
 
 
 ALL = [hot for path in sorted(PACKAGE.rglob("*.py")) for hot in hot_functions(path.read_text("utf-8"), path)]
 WRITERS = {hot.node.name for hot in ALL if hot.mark == "writes"}
-SLOTS = {
+HOLES = {
     node.name
     for path in PACKAGE.rglob("*.py")
     for node in ast.parse(path.read_text("utf-8")).body
-    if isinstance(node, ast.FunctionDef) and mark_of(node) == "slot"
+    if isinstance(node, ast.FunctionDef) and decorator_of(node) == "hole"
 }
 #: What hot code may call, and whether it writes.
-KNOWN = {name: name in WRITERS for name in {hot.node.name for hot in ALL} | SLOTS | {"int", "len"}}
+KNOWN = {name: name in WRITERS for name in {hot.node.name for hot in ALL} | HOLES | {"int", "len"}}
 
 
 def mistakes(hot: Hot) -> list[str]:

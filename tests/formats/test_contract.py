@@ -119,12 +119,12 @@ def test_marks_are_set_and_taken_off(name: str) -> None:
         entry = stored(name, k.make_leaf(*drawn))
         depth = drawn[2]
         assert (k.is_accessed(entry), k.is_dirty(entry), k.is_global(entry)) == (0, 0, 0)
-        read, written = stored(name, k.marked(entry, 0)), stored(name, k.marked(entry, 1))
+        read, written = stored(name, k.touched(entry, 0)), stored(name, k.touched(entry, 1))
         assert (k.is_accessed(read), k.is_dirty(read)) == (1, 0)
         assert (k.is_accessed(written), k.is_dirty(written)) == (1, 1)
         assert k.aged(read) == entry
         assert k.cleaned(written) == read
-        assert k.marked(written, 0) == written
+        assert k.touched(written, 0) == written
         assert k.is_global(k.globalized(entry)) == ("G" in has)
         for changed in (read, written, stored(name, k.globalized(entry)), k.protected(written)):
             assert k.classify(changed, depth) == ENTRY_LEAF
@@ -145,10 +145,10 @@ def test_a_table_entry_leads_to_its_table(name: str) -> None:
         entry = stored(name, k.make_table(address, depth))
         assert k.classify(entry, depth) == ENTRY_TABLE
         assert k.next_table(entry) == address
-        marked = stored(name, k.marked_table(entry, depth))
-        assert k.classify(marked, depth) == ENTRY_TABLE
-        assert k.next_table(marked) == address
-        assert k.marked_table(marked, depth) == marked
+        touched = stored(name, k.touched_table(entry, depth))
+        assert k.classify(touched, depth) == ENTRY_TABLE
+        assert k.next_table(touched) == address
+        assert k.touched_table(touched, depth) == touched
         assert all(k.combine(rights, entry, ENTRY_TABLE, depth) == rights for rights in range(16))
 
     scenario()

@@ -9,7 +9,7 @@ import pytest
 
 from vmdbg.errors import InputError
 from vmdbg.formats.toml import load_format
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.walk import walk_tables
 from vmdbg.machine.check.invariants import check
 from vmdbg.shell.boot import open_target
@@ -54,7 +54,7 @@ def test_an_entry_has_the_fields_of_its_level(tmp_path: Path) -> None:
         assert session.interpreter.try_line(line), err.getvalue()
     machine = target.machine
     assert check(machine) == []
-    steps = walk_tables(machine, find_place(machine).root, 0x8000000).steps
+    steps = walk_tables(machine, find_context(machine).root, 0x8000000).steps
     assert [step.flags for step in steps] == [
         ["P"],
         ["P", "RW", "US", "A"],
@@ -64,7 +64,7 @@ def test_an_entry_has_the_fields_of_its_level(tmp_path: Path) -> None:
     assert steps[-1].rights == 11  # no bit of the PDPTE withholds anything
     for bit in (1, 2, 5, 63):
         machine.k.store(machine.m, steps[0].address, 8, s64(steps[0].entry | 1 << bit))
-        changed = walk_tables(machine, find_place(machine).root, 0x8000000).steps
+        changed = walk_tables(machine, find_context(machine).root, 0x8000000).steps
         assert (changed[0].flags, changed[-1].rights) == (["P"], 11)
 
 

@@ -146,13 +146,13 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
             extra = ("writable", "executable", "user", "readable")
             if all(role in document["fields"] for role in extra) and not document.get("leaf_by_rights"):
                 assert given_rights == rights
-        for changed in (k.marked(entry, 0), k.marked(entry, 1), k.globalized(entry), k.protected(entry)):
+        for changed in (k.touched(entry, 0), k.touched(entry, 1), k.globalized(entry), k.protected(entry)):
             word = stored(document, changed)
             assert own.kind_of(document, word, depth) == "leaf"
             assert k.leaf_frame(word, depth) == frame << form.page_bits
-        assert own.has(document, k.marked(entry, 1), "dirty") == ("dirty" in document["fields"])
+        assert own.has(document, k.touched(entry, 1), "dirty") == ("dirty" in document["fields"])
         assert own.has(document, k.globalized(entry), "global") == ("global" in document["fields"])
-        assert stored(document, k.aged(k.marked(entry, 0))) == entry
+        assert stored(document, k.aged(k.touched(entry, 0))) == entry
         if "writable" in document["fields"]:
             assert not own.rights_of(document, k.protected(entry)) & RIGHT_W
         if depth != len(form.levels) - 1:
@@ -160,7 +160,7 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
             assert own.kind_of(document, table, depth) == "table"
             assert k.next_table(table) == own.number(document, table, "frame") << form.page_bits
             assert k.combine(ALL_RIGHTS, table, ENTRY_TABLE, depth) == ALL_RIGHTS
-            walked = stored(document, k.marked_table(table, depth))
+            walked = stored(document, k.touched_table(table, depth))
             sets_a = document.get("table_accessed", False) and own.stands(document, "accessed", depth)
             assert own.has(document, walked, "accessed") == (sets_a or own.has(document, table, "accessed"))
             for role in own.RIGHTS:  # bits that mean nothing here are left alone

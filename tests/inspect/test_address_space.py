@@ -6,9 +6,9 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.inspect.address_space import kernel_runs, map_notes, measured, named_runs
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.overhead import flat, page_sizes
-from vmdbg.inspect.page_tables import aliases, all_mappers, branches, overhead_data, table_costs
+from vmdbg.inspect.page_tables import aliases, all_mappers, entry_runs, overhead_data, table_costs
 from vmdbg.inspect.processes import processes
 from vmdbg.inspect.pte import fields, find_level, title
 from vmdbg.inspect.split import split
@@ -20,7 +20,7 @@ K, M = 1 << 10, 1 << 20
 def test_regions_with_what_is_in_memory_and_in_swap(demo: Target) -> None:
     found = [
         (region.kind, region.resident, region.swapped)
-        for region in measured(demo.machine, 1, find_place(demo.machine).root)
+        for region in measured(demo.machine, 1, find_context(demo.machine).root)
     ]
     assert found == [
         ("text", 12 * K, 0),
@@ -35,16 +35,16 @@ def test_regions_with_what_is_in_memory_and_in_swap(demo: Target) -> None:
 
 
 def test_what_regions_map_is_told(demo: Target) -> None:
-    place = find_place(demo.machine)
+    context = find_context(demo.machine)
     assert [
         region.backing
-        for region in measured(demo.machine, 1, find_place(demo.machine).root)
+        for region in measured(demo.machine, 1, find_context(demo.machine).root)
         if region.backing != "zero"
     ] == [
         "file demo.txt",
         "shared common",
     ]
-    assert list(map_notes(demo.machine, place.root, 1))[:2] == [
+    assert list(map_notes(demo.machine, context.root, 1))[:2] == [
         "0x548000: file demo.txt",
         "0x54a000: shared common",
     ]
@@ -52,7 +52,7 @@ def test_what_regions_map_is_told(demo: Target) -> None:
 
 def test_resident_sums_to_what_the_kernel_counts(demo: Target) -> None:
     (row,) = processes(demo.machine)
-    regions = list(measured(demo.machine, 1, find_place(demo.machine).root))
+    regions = list(measured(demo.machine, 1, find_context(demo.machine).root))
     assert row["rss"] == sum(region.resident for region in regions)
     assert row["swapped"] == sum(region.swapped for region in regions)
 
@@ -60,17 +60,17 @@ def test_resident_sums_to_what_the_kernel_counts(demo: Target) -> None:
 def test_runs_join_frames_in_a_row(demo: Target) -> None:
     runs = [
         (run.start, run.end, run.pa, kind)
-        for run, kind in named_runs(demo.machine, find_place(demo.machine).root, 1)
+        for run, kind in named_runs(demo.machine, find_context(demo.machine).root, 1)
     ]
     assert (0x400000, 0x403000, 0x107000, "text") in runs
-    (kernel,) = kernel_runs(demo.machine, find_place(demo.machine).root)
+    (kernel,) = kernel_runs(demo.machine, find_context(demo.machine).root)
     assert kernel.end - kernel.start == 64 * M
     assert kernel.page_size == 2 * M
 
 
 def test_tables_that_the_overhead_counts_are_those_that_the_kernel_counts(demo: Target) -> None:
     (row,) = processes(demo.machine)
-    costs = table_costs(demo.machine, find_place(demo.machine).root, own=True)
+    costs = table_costs(demo.machine, find_context(demo.machine).root, own=True)
     data = overhead_data(demo.machine, 1, costs)
     assert data["size"] == row["tables"] == 9 * 4 * K
     assert [(cost.tables, cost.used, cost.entries) for cost in costs] == [
@@ -83,10 +83,10 @@ def test_tables_that_the_overhead_counts_are_those_that_the_kernel_counts(demo: 
 
 
 def test_a_table_that_points_to_itself_ends(demo: Target) -> None:
-    root = find_place(demo.machine).root
+    root = find_context(demo.machine).root
     demo.machine.k.store(demo.machine.m, root + 8 * 300, 8, root | 0x27)
-    assert list(branches(demo.machine, find_place(demo.machine).root))
-    costs = table_costs(demo.machine, find_place(demo.machine).root, own=True)
+    assert list(entry_runs(demo.machine, find_context(demo.machine).root))
+    costs = table_costs(demo.machine, find_context(demo.machine).root, own=True)
     assert [cost.tables for cost in costs] == [1, 4, 7, 9]
 
 

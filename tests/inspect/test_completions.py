@@ -6,7 +6,7 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.inspect.completions import greeting, offered, preset_summary
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.machine import registers
 from vmdbg.inspect.target import Target, boot_named
 from vmdbg.inspect.translate import translate
@@ -32,7 +32,7 @@ def test_every_preset_says_what_it_is_and_proposes_a_mapped_address(name: str) -
     target = boot_named(name)
     line = list(greeting(target.machine))[1]
     if "walk" in line:
-        assert translate(target.machine, find_place(target.machine), int(line.split()[-1], 16), READ).region
+        assert translate(target.machine, find_context(target.machine), int(line.split()[-1], 16), READ).region
 
 
 def test_completion(demo: Target) -> None:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 
 from vmdbg.formats import NAMES, find
 from vmdbg.inspect.address_space import kernel_runs, named_runs
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.page_tables import (
     aliases,
     all_mappers,
-    branches,
+    entry_runs,
     overhead_data,
     table_costs,
     valid_entries,
@@ -88,18 +88,18 @@ def test_looking_answers_whatever_there_is(
     root &= form.root_mask
     before = bytes(m.ram1), bytes(m.tlb)
     for mode in (0, 1):
-        place = find_place(found.machine, root=root, asid=seed & 0xFFFF, mode=mode)
-        translated = translate(found.machine, place, va, ACCESSES[access])
+        context = find_context(found.machine, root=root, asid=seed & 0xFFFF, mode=mode)
+        translated = translate(found.machine, context, va, ACCESSES[access])
         assert (translated.pa is None) == (translated.fault is not None)
-        walk, outcome = walk_of(found.machine, place, va, ACCESSES[access])
+        walk, outcome = walk_of(found.machine, context, va, ACCESSES[access])
         assert len(walk.steps) <= len(form.levels)
         assert walk_data(found.machine, walk, outcome)["outcome"] in ("translated", "fault")
-        verdict = why(found.machine, place, va, ACCESSES[access])
+        verdict = why(found.machine, context, va, ACCESSES[access])
         assert why_data(found.machine, verdict)["allowed"] == (verdict.outcome.fault is None)
         assert list(why_lines(found.machine, verdict))
-        look_up(found.machine, place, va, ACCESSES[access])
+        look_up(found.machine, context, va, ACCESSES[access])
         assert list(
-            itertools.islice(tree_lines(found.notation, form, root, branches(found.machine, root)), ENOUGH)
+            itertools.islice(tree_lines(found.notation, form, root, entry_runs(found.machine, root)), ENOUGH)
         )
         list(itertools.islice(named_runs(found.machine, root, None), ENOUGH))
         list(itertools.islice(kernel_runs(found.machine, root), ENOUGH))
@@ -127,28 +127,28 @@ def test_an_edit_that_why_proposes_makes_the_access_possible(name: str) -> None:
     found = boot_named(name)
     k, m, form = found.machine.k, found.machine.m, found.machine.format
     fields = [field for field in deciding_fields(found.machine.format) if field.name != form.rules["p"][0]]
-    pages = [run.start for run, _ in named_runs(found.machine, find_place(found.machine).root, 1)] + [
-        run.start for run in kernel_runs(found.machine, find_place(found.machine).root)
+    pages = [run.start for run, _ in named_runs(found.machine, find_context(found.machine).root, 1)] + [
+        run.start for run in kernel_runs(found.machine, find_context(found.machine).root)
     ]
     draw, proposed = random.Random(name), 0
     for _ in range(400):
         va, access = draw.choice(pages), draw.choice("rwx")
-        place = find_place(found.machine, mode=draw.randrange(2))
+        context = find_context(found.machine, mode=draw.randrange(2))
         before = [
             (step.address, step.entry)
-            for step in walk_of(found.machine, place, va, ACCESSES[access])[0].steps
+            for step in walk_of(found.machine, context, va, ACCESSES[access])[0].steps
         ]
         for address, entry in before:
             for field in draw.choices(fields, k=draw.randrange(3)):
                 entry = field.put(entry, 1 - field.get(entry))
             k.store(m, address, form.entry_bytes, s64(entry))
-        verdict = why(found.machine, place, va, ACCESSES[access])
+        verdict = why(found.machine, context, va, ACCESSES[access])
         for edit in verdict.cause.edits if verdict.cause else []:
             k.store(m, edit.step.address, form.entry_bytes, s64(edit.new))
         if verdict.cause is not None and verdict.cause.edits:
             proposed += 1
             assert verdict.outcome.fault is not None
-            assert why(found.machine, place, va, ACCESSES[access]).outcome.fault is None
+            assert why(found.machine, context, va, ACCESSES[access]).outcome.fault is None
         for address, entry in before:
             k.store(m, address, form.entry_bytes, s64(entry))
     assert proposed

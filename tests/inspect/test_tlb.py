@@ -6,7 +6,7 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.hardware.tlb import KEY_TAG, WORD_DIRTY, WORD_PFN
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.target import Target, boot
 from vmdbg.inspect.tlb import cached_entries, look_up, probe_data
 from vmdbg.inspect.translate import translate
@@ -48,15 +48,15 @@ def test_every_way_to_be_wrong(demo: Target) -> None:
 
 
 def test_look_up_stops_at_the_first_hit(demo: Target) -> None:
-    place = find_place(demo.machine)
+    context = find_context(demo.machine)
     for access in ("", "x"):  # any access, a fetch
-        probes = look_up(demo.machine, place, 0x401234, ACCESSES.get(access))
+        probes = look_up(demo.machine, context, 0x401234, ACCESSES.get(access))
         assert [(probe.array, probe.set, probe.tag, probe.way) for probe in probes] == [("L1i", 1, 0x40, 0)]
         assert probe_data(0x401234, probes)["via"] == "L1"
-    read = look_up(demo.machine, place, 0x401234, ACCESSES["r"])
+    read = look_up(demo.machine, context, 0x401234, ACCESSES["r"])
     assert [(probe.array, probe.way) for probe in read] == [("L1d", -1), ("L1d", -1), ("L2", 0)]
     assert probe_data(0x401234, read)["via"] == "L2"
-    missed = look_up(demo.machine, find_place(demo.machine), 0x5000, ACCESSES["r"])
+    missed = look_up(demo.machine, find_context(demo.machine), 0x5000, ACCESSES["r"])
     assert probe_data(0x5000, missed)["via"] is None
     assert {(probe.array, probe.page_size) for probe in missed} == {
         (name, size) for name in ("L1d", "L2") for size in (1 << 12, 1 << 21)
@@ -64,7 +64,7 @@ def test_look_up_stops_at_the_first_hit(demo: Target) -> None:
 
 
 def test_a_fully_associative_tlb(tutorial: Target) -> None:
-    (probe,) = look_up(tutorial.machine, find_place(tutorial.machine), 0x0110, ACCESSES["r"])
+    (probe,) = look_up(tutorial.machine, find_context(tutorial.machine), 0x0110, ACCESSES["r"])
     assert (probe.sets, probe.ways, probe.page_number, probe.way) == (1, 8, 1, 0)
 
 
@@ -72,7 +72,7 @@ def test_filters_that_name_nothing_are_mistakes(demo: Target) -> None:
     with pytest.raises(UserError, match=r"^No TLB level 3: expected 1 or 2\.$"):
         cached_entries(demo.machine, level=3)
     with pytest.raises(UserError, match=r"^No address-space number 65536 \(0\.\.65535\)\.$"):
-        find_place(demo.machine, asid=1 << 16)
+        find_context(demo.machine, asid=1 << 16)
     with pytest.raises(UserError, match=r"^No CPU -1: this machine has only CPU 0\.$"):
         cached_entries(demo.machine, cpu=-1)
 
@@ -87,8 +87,8 @@ def test_all_of_a_split_level_is_consulted(demo: Target) -> None:
     base = k.array_base(m, 0, 0)
     m.tlb[base + (fetched.set * 4 + fetched.way) * TLB + TLB_WORD] ^= 1 << WORD_PFN
     read, fetch = (
-        translate(demo.machine, find_place(demo.machine), 0x401000, ACCESSES["r"]),
-        translate(demo.machine, find_place(demo.machine), 0x401000, ACCESSES["x"]),
+        translate(demo.machine, find_context(demo.machine), 0x401000, ACCESSES["r"]),
+        translate(demo.machine, find_context(demo.machine), 0x401000, ACCESSES["x"]),
     )
     assert (read.via, read.pa, bool(read.stale)) == ("L1", 0x108000, True)
     assert (fetch.via, fetch.pa, bool(fetch.stale)) == ("L1", 0x109000, True)

@@ -8,7 +8,7 @@ import pytest
 
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import Place, check_address, find_place, running_pid
+from vmdbg.inspect.context import Context, check_address, find_context, running_pid
 from vmdbg.inspect.target import Target, boot_named
 from vmdbg.inspect.tlb import cached_entries
 from vmdbg.inspect.translate import translate, walk_data
@@ -26,7 +26,7 @@ from vmdbg.views.why import why_data, why_lines
 
 def poke(target: Target, va: int, change: int) -> None:
     """Exclusive-or the last-level entry of an address with a word, and tell nobody."""
-    walk, _ = walk_of(target.machine, find_place(target.machine), va)
+    walk, _ = walk_of(target.machine, find_context(target.machine), va)
     step = walk.last
     target.machine.k.store(
         target.machine.m, step.address, target.machine.format.entry_bytes, s64(step.entry ^ change)
@@ -34,16 +34,16 @@ def poke(target: Target, va: int, change: int) -> None:
 
 
 def test_the_tlb_is_asked_before_the_tables(demo: Target) -> None:
-    found = translate(demo.machine, find_place(demo.machine), 0x401234, READ)
+    found = translate(demo.machine, find_context(demo.machine), 0x401234, READ)
     assert (found.via, found.pa, found.cached, found.stale) == ("L1", 0x108234, True, "")
     cold = translate(
-        demo.machine, find_place(demo.machine, root=find_place(demo.machine).root), 0x401234, READ
+        demo.machine, find_context(demo.machine, root=find_context(demo.machine).root), 0x401234, READ
     )
     assert (cold.via, cold.pa, cold.cached) == ("walk", 0x108234, False)
 
 
 def test_json_of_a_translation(demo: Target) -> None:
-    data = translate(demo.machine, find_place(demo.machine), 0x401234, READ).data()
+    data = translate(demo.machine, find_context(demo.machine), 0x401234, READ).data()
     assert data["outcome"] == "translated"
     assert (data["va"], data["pa"], data["page_size"], data["rights"]) == (
         0x401234,
@@ -75,7 +75,7 @@ def test_json_of_a_fault(
     slot: int | None,
     code: int,
 ) -> None:
-    data = translate(demo.machine, find_place(demo.machine), va, ACCESSES[access]).data()
+    data = translate(demo.machine, find_context(demo.machine), va, ACCESSES[access]).data()
     assert (data["outcome"], data["pa"]) == ("fault", None)
     fault = data["fault"]
     assert (fault["kind"], fault["level"], fault["index"], fault["slot"]) == (kind, level, index, slot)
@@ -85,29 +85,29 @@ def test_json_of_a_fault(
 
 def test_a_kernel_access_reaches_the_direct_map(demo: Target) -> None:
     assert (
-        translate(demo.machine, find_place(demo.machine, mode=1), 0xFFFF888000108234, ACCESSES["r"]).pa
+        translate(demo.machine, find_context(demo.machine, mode=1), 0xFFFF888000108234, ACCESSES["r"]).pa
         == 0x108234
     )
 
 
 def test_stale_right(demo: Target) -> None:
     poke(demo, 0x404000, 2)  # RW off; the TLB still has it
-    found = translate(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"])
+    found = translate(demo.machine, find_context(demo.machine), 0x404000, ACCESSES["w"])
     assert found.pa == 0x10A000
     assert found.stale == "PT[4] is r--u"
-    assert walk_of(demo.machine, find_place(demo.machine), 0x404000)[0].last.rights == 9
+    assert walk_of(demo.machine, find_context(demo.machine), 0x404000)[0].last.rights == 9
 
 
 def test_stale_frame_and_dead_page(demo: Target) -> None:
     poke(demo, 0x404000, 1 << 12)
-    assert translate(demo.machine, find_place(demo.machine), 0x404000, READ).stale == "PT[4] maps pfn 0x10b"
+    assert translate(demo.machine, find_context(demo.machine), 0x404000, READ).stale == "PT[4] maps pfn 0x10b"
     poke(demo, 0x404000, 1)
     assert (
-        translate(demo.machine, find_place(demo.machine), 0x404000, READ).stale
+        translate(demo.machine, find_context(demo.machine), 0x404000, READ).stale
         == "PT[4] is not valid (0x800000000010b066)"
     )
     poke(demo, 0x404000, 0x800000000010B066)
-    assert translate(demo.machine, find_place(demo.machine), 0x404000, READ).stale == "PT[4] is empty"
+    assert translate(demo.machine, find_context(demo.machine), 0x404000, READ).stale == "PT[4] is empty"
     kinds = {found.vpn: found.check for found in cached_entries(demo.machine, level=1)}
     assert kinds[0x404] == "dead-page"
     assert kinds[0x401] == "ok"
@@ -115,25 +115,25 @@ def test_stale_frame_and_dead_page(demo: Target) -> None:
 
 def test_a_right_that_the_tlb_lacks_is_refused_by_the_tlb(demo: Target) -> None:
     poke(demo, 0x401000, 2)  # RW on in the tables, not in the TLB
-    fault = translate(demo.machine, find_place(demo.machine), 0x401000, ACCESSES["w"]).fault
+    fault = translate(demo.machine, find_context(demo.machine), 0x401000, ACCESSES["w"]).fault
     assert fault is not None
     assert fault.reason == "L1i holds r-xu"
 
 
 def test_of_another_address_space_nothing_is_cached(demo: Target) -> None:
-    assert not translate(demo.machine, find_place(demo.machine, asid=7), 0x401234, READ).cached
+    assert not translate(demo.machine, find_context(demo.machine, asid=7), 0x401234, READ).cached
     assert [found.check for found in cached_entries(demo.machine, asid=7)] == []
 
 
 def test_the_mode_of_the_cpu_counts(demo: Target) -> None:
     demo.machine.m.cpu[0 * CPU + CPU_MODE] = 1
-    fault = translate(demo.machine, find_place(demo.machine), 0x401000, ACCESSES["x"]).fault
+    fault = translate(demo.machine, find_context(demo.machine), 0x401000, ACCESSES["x"]).fault
     assert fault is not None
     assert fault.reason == "PT[1] has US = 1"
 
 
 def test_walk_json(tutorial: Target) -> None:
-    walk, found = walk_of(tutorial.machine, find_place(tutorial.machine), 0x0110)
+    walk, found = walk_of(tutorial.machine, find_context(tutorial.machine), 0x0110)
     data = walk_data(tutorial.machine, walk, found)
     assert data["format"] == "tutorial16"
     assert data["root"] == 0x800
@@ -154,13 +154,13 @@ def test_walk_json(tutorial: Target) -> None:
 
 def test_a_page_in_swap_has_its_slot_at_the_top_of_the_json(tutorial: Target) -> None:
     tutorial.machine.swap_out(1, 0x0110)
-    walk, found = walk_of(tutorial.machine, find_place(tutorial.machine), 0x0110)
+    walk, found = walk_of(tutorial.machine, find_context(tutorial.machine), 0x0110)
     assert walk_data(tutorial.machine, walk, found)["slot"] == 1
     assert walk_data(tutorial.machine, walk, found)["steps"][0]["kind"] == "swapped"
 
 
 def test_a_root_outside_memory_is_a_bus_fault(demo: Target) -> None:
-    found = translate(demo.machine, find_place(demo.machine, root=0xDEADBEEF000), 0x401000, READ)
+    found = translate(demo.machine, find_context(demo.machine, root=0xDEADBEEF000), 0x401000, READ)
     assert found.fault is not None
     assert (found.fault.kind, found.fault.reason) == ("bus", "PML4[0] lies outside memory")
 
@@ -168,10 +168,10 @@ def test_a_root_outside_memory_is_a_bus_fault(demo: Target) -> None:
 def test_on_an_idle_cpu_the_process_that_will_run_is_meant(tutorial: Target) -> None:
     tutorial.machine.m.cpu[CPU_PID] = tutorial.machine.m.cpu[CPU_ROOT] = 0
     with pytest.raises(UserError, match=r"^No process\.$"):
-        find_place(tutorial.machine)
+        find_context(tutorial.machine)
     tutorial.machine.m.kernel[KERNEL_READY_FIRST] = 1
     assert running_pid(tutorial.machine, 0) == 0
-    assert translate(tutorial.machine, find_place(tutorial.machine), 0x110, READ).region == "heap"
+    assert translate(tutorial.machine, find_context(tutorial.machine), 0x110, READ).region == "heap"
 
 
 def test_mistakes(demo: Target, tutorial: Target) -> None:
@@ -179,45 +179,45 @@ def test_mistakes(demo: Target, tutorial: Target) -> None:
         check_address(tutorial.machine, 0x12345)
     assert check_address(demo.machine, -1) == (1 << 64) - 1
     with pytest.raises(UserError, match=r"^No process 9\.$"):
-        find_place(demo.machine, pid=9)
+        find_context(demo.machine, pid=9)
     with pytest.raises(UserError, match=r"^No CPU 1: this machine has only CPU 0\.$"):
-        find_place(demo.machine, cpu=1)
+        find_context(demo.machine, cpu=1)
 
 
 def test_a_page_of_a_gibibyte(demo: Target) -> None:
-    step = walk_of(demo.machine, find_place(demo.machine), 0x40000000)[0].steps[1]
+    step = walk_of(demo.machine, find_context(demo.machine), 0x40000000)[0].steps[1]
     assert step.level == "PDPT"
     demo.machine.k.store(demo.machine.m, step.address, 8, 0x87)
-    walk, found = walk_of(demo.machine, find_place(demo.machine), 0x40012345)
+    walk, found = walk_of(demo.machine, find_context(demo.machine), 0x40012345)
     assert (len(walk.steps), found.page_size, found.pa) == (2, 1 << 30, 0x12345)
     assert walk.last.flags == ["P", "RW", "US", "PS"]
     demo.machine.k.store(demo.machine.m, step.address, 8, 0x87 | 1 << 13)
-    fault = translate(demo.machine, find_place(demo.machine), 0x40012345, READ).fault
+    fault = translate(demo.machine, find_context(demo.machine), 0x40012345, READ).fault
     assert fault is not None
     assert (fault.kind, fault.code) == ("reserved", 0xD)
 
 
 def test_why_says_when_the_tlb_would_not_agree(demo: Target) -> None:
     poke(demo, 0x404000, 1)
-    verdict = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"])
+    verdict = why(demo.machine, find_context(demo.machine), 0x404000, ACCESSES["w"])
     assert verdict.outcome.fault.kind == "not-present"
     assert verdict.tlb is not None
     assert verdict.tlb.pa == 0x10A000
 
 
 def test_why_proposes_one_edit_for_each_entry_that_withholds_a_right(demo: Target) -> None:
-    for step in walk_of(demo.machine, find_place(demo.machine), 0x404000)[0].steps[2:]:
+    for step in walk_of(demo.machine, find_context(demo.machine), 0x404000)[0].steps[2:]:
         demo.machine.k.store(demo.machine.m, step.address, 8, s64(step.entry & ~2))
-    cause = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"]).cause
+    cause = why(demo.machine, find_context(demo.machine), 0x404000, ACCESSES["w"]).cause
     assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PD[2]", "set RW"), ("PT[4]", "set RW")]
-    cause = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["x"]).cause
+    cause = why(demo.machine, find_context(demo.machine), 0x404000, ACCESSES["x"]).cause
     assert [(edit.step.name, edit.what) for edit in cause.edits] == [("PT[4]", "clear NX")]
 
 
 def test_why_changes_an_entry_once(demo: Target) -> None:
-    step = walk_of(demo.machine, find_place(demo.machine), 0x404000)[0].steps[2]
+    step = walk_of(demo.machine, find_context(demo.machine), 0x404000)[0].steps[2]
     demo.machine.k.store(demo.machine.m, step.address, 8, s64(step.entry & ~6))
-    (edit,) = why(demo.machine, find_place(demo.machine), 0x404000, ACCESSES["w"]).cause.edits
+    (edit,) = why(demo.machine, find_context(demo.machine), 0x404000, ACCESSES["w"]).cause.edits
     assert (edit.step.name, edit.old, edit.new, edit.what) == (
         "PD[2]",
         step.entry & ~6,
@@ -238,9 +238,9 @@ def test_why_changes_an_entry_once(demo: Target) -> None:
 )
 def test_why_says_which_bit_is_reserved(machine: str, va: int, change: int, field: str, what: str) -> None:
     target = boot_named(machine)
-    step = walk_of(target.machine, find_place(target.machine), va)[0].last
+    step = walk_of(target.machine, find_context(target.machine), va)[0].last
     target.machine.k.store(target.machine.m, step.address, 8, s64(step.entry ^ change))
-    verdict = why(target.machine, find_place(target.machine), va, ACCESSES["r"])
+    verdict = why(target.machine, find_context(target.machine), va, ACCESSES["r"])
     assert verdict.outcome.fault.kind == "reserved"
     assert (verdict.cause.field, verdict.cause.step.name) == (field, step.name)
     (edit,) = verdict.cause.edits
@@ -250,7 +250,7 @@ def test_why_says_which_bit_is_reserved(machine: str, va: int, change: int, fiel
 
 def test_an_entry_outside_memory_has_no_value_and_decides(demo: Target) -> None:
     demo.machine.k.store(demo.machine.m, 0x103000, 8, 0xDEAD000000027)
-    verdict = why(demo.machine, find_place(demo.machine), 0x401234, ACCESSES["r"])
+    verdict = why(demo.machine, find_context(demo.machine), 0x401234, ACCESSES["r"])
     assert verdict.outcome.fault.kind == "bus"
     assert (verdict.cause, verdict.rules) == (None, [])
     assert why_data(demo.machine, verdict)["steps"][-1]["entry"] is None
@@ -269,7 +269,7 @@ def test_an_entry_outside_memory_has_no_value_and_decides(demo: Target) -> None:
 )
 def test_a_fault_is_reported_in_the_manuals_words(machine: str, va: int, how: str, code: str) -> None:
     target = boot_named(machine)
-    verdict = why(target.machine, find_place(target.machine), va, ACCESSES[how])
+    verdict = why(target.machine, find_context(target.machine), va, ACCESSES[how])
     assert plain(next(iter(why_lines(target.machine, verdict)))).endswith(f", {code}")
 
 
@@ -279,11 +279,11 @@ def plain(line: Any) -> str:
 
 
 def test_a_table_entry_with_a_bit_of_a_leaf_is_mended_if_the_page_behind_it_allows(demo: Target) -> None:
-    step = walk_of(demo.machine, find_place(demo.machine), 0x401234)[0].steps[0]
+    step = walk_of(demo.machine, find_context(demo.machine), 0x401234)[0].steps[0]
     demo.machine.k.store(demo.machine.m, step.address, 8, s64(step.entry | 1 << 7))
-    (edit,) = why(demo.machine, find_place(demo.machine), 0x401234, ACCESSES["r"]).cause.edits
+    (edit,) = why(demo.machine, find_context(demo.machine), 0x401234, ACCESSES["r"]).cause.edits
     assert (edit.what, edit.new) == ("clear PS", step.entry)
-    cause = why(demo.machine, find_place(demo.machine), 0x401234, ACCESSES["w"]).cause
+    cause = why(demo.machine, find_context(demo.machine), 0x401234, ACCESSES["w"]).cause
     assert (cause.field, cause.edits) == ("PS", [])
 
 
@@ -308,14 +308,14 @@ def test_error_codes_tell_fetches_only_where_the_registers_say_so(
         registers.write(machine, 0, "efer.nxe", nxe)
     assert check(machine) == []
     base = machine.format.kernel_base
-    place = Place(None, machine.m.kernel[KERNEL_ROOT], 0, None, 0)
-    found = translate(machine, place, base, 2)
+    context = Context(None, machine.m.kernel[KERNEL_ROOT], 0, None, 0)
+    found = translate(machine, context, base, 2)
     assert found.fault is not None
     assert found.fault.code == code
-    absent = translate(machine, place, 0x1000, 2)
+    absent = translate(machine, context, 0x1000, 2)
     assert absent.fault is not None
     assert absent.fault.code == 4 | code & 16
-    loaded = translate(machine, place, 0x1000, 1)
+    loaded = translate(machine, context, 0x1000, 1)
     assert loaded.fault is not None
     assert loaded.fault.code == 6
 
@@ -324,7 +324,7 @@ def test_error_codes_tell_fetches_only_where_the_registers_say_so(
 def test_the_fault_that_is_taken_has_the_code_that_was_foretold(name: str, code: int) -> None:
     target = boot_named("default" if name == "x86_64" else name)
     machine, va = target.machine, 0x5000
-    foretold = translate(machine, find_place(target.machine), va, 2)
+    foretold = translate(machine, find_context(target.machine), va, 2)
     assert foretold.fault is not None
     done = accesses.access(machine, va, 2)
     assert (done.killed, done.code, foretold.fault.code) == (True, code, code)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from vmdbg.debugger import accesses
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.tlb import look_up, probe_data
 from vmdbg.inspect.translate import translate
 from vmdbg.inspect.walk import walk_tables
@@ -52,7 +52,7 @@ def turned(made: Machine) -> int:
 
     Returns where the page at 0x401000 was.  The TLB forgets it; the page-walk caches know the old table.
     """
-    walk = walk_tables(made, find_place(made).root, 0x401000)
+    walk = walk_tables(made, find_context(made).root, 0x401000)
     accesses.flush_page(made, 0x401000)
     accesses.flush_page(made, 0x402000)
     accesses.access(made, 0x402000, READ)  # fills the page-walk caches again
@@ -64,20 +64,20 @@ def turned(made: Machine) -> int:
 def test_translate_goes_where_the_cpu_goes() -> None:
     made = booted()
     old = turned(made)
-    found = translate(made, find_place(made), 0x401000, READ)
+    found = translate(made, find_context(made), 0x401000, READ)
     assert (found.pa, found.via, found.walk_cache) == (old, "walk", "PD")
     assert found.stale == f"PD[2] leads to the table at {FREE:#x}"
     assert found.data()["stale"] is True
     assert accesses.access(made, 0x401000, READ).value == 2  # the old page's
     accesses.flush(made, None)
-    found = translate(made, find_place(made), 0x401000, READ)
+    found = translate(made, find_context(made), 0x401000, READ)
     assert (found.pa, found.stale, found.walk_cache) == (FREE + 0x1000, "", "")
 
 
 def test_why_says_what_the_cache_makes_of_it() -> None:
     made = booted()
     old = turned(made)
-    verdict = why(made, find_place(made), 0x401000, READ)
+    verdict = why(made, find_context(made), 0x401000, READ)
     assert verdict.outcome.pa == FREE + 0x1000  # by the tables
     assert verdict.tlb is not None
     assert (verdict.tlb.pa, verdict.tlb.cached) == (old, False)
@@ -88,13 +88,13 @@ def test_a_look_up_that_misses_goes_on_in_the_walk_caches() -> None:
 
     made = booted()
     turned(made)
-    probes = look_up(made, find_place(made), 0x401000, READ)
+    probes = look_up(made, find_context(made), 0x401000, READ)
     assert [(probe.array, probe.way) for probe in probes if not probe.level] == [("PD cache", 0)]
     assert probe_data(0x401000, probes)["via"] is None
     assert list(probe_lines(Notation(made.format), probes))[-1].startswith("PD cache: vpn 0x2 (2 MiB ranges)")
-    missed = look_up(made, find_place(made), 1 << 40, READ)
+    missed = look_up(made, find_context(made), 1 << 40, READ)
     assert [probe.array for probe in missed if not probe.level] == ["PD cache", "PDPT cache"]
-    assert all(probe.level for probe in look_up(made, find_place(made), 0x402000, READ))
+    assert all(probe.level for probe in look_up(made, find_context(made), 0x402000, READ))
 
 
 def stale(made: Machine) -> int:
@@ -133,8 +133,8 @@ def test_what_the_kernel_forgot_to_invalidate_in_a_walk_cache_is_told() -> None:
     accesses.flush_page(made, 0x401000)
     accesses.flush_page(made, 0x402000)
     accesses.access(made, 0x402000, READ)
-    place = find_place(made)
-    step = walk_tables(made, place.root, 0x401000).steps[2]
+    context = find_context(made)
+    step = walk_tables(made, context.root, 0x401000).steps[2]
     made.k.store(made.m, step.address, 8, 0)
     made.k.shoot_down(made.m, 1, 0x401000)
     accesses.access(made, 0x401000, READ)
@@ -146,7 +146,7 @@ def test_what_the_kernel_forgot_to_invalidate_in_a_walk_cache_is_told() -> None:
 def test_translate_foretells_every_access(steps: list[tuple[int, int, int]]) -> None:
     """Whatever was poked, flushed and cached before: the access goes where `translate` says."""
     made = booted()
-    entry = walk_tables(made, find_place(made).root, 0x400000).steps[2]
+    entry = walk_tables(made, find_context(made).root, 0x400000).steps[2]
     tables = (entry.entry, FREE | 0x27, (FREE + 0x1000) | 0x23)
     for page in range(3):
         made.k.store(made.m, FREE + 8 * page, 8, (FREE + (8 + page) * 0x1000) | 0x67)
@@ -160,8 +160,8 @@ def test_translate_foretells_every_access(steps: list[tuple[int, int, int]]) -> 
         elif kind == 2:
             made.k.tlb_drop(made.m, 0, va, 7)  # of another space
         else:
-            place = find_place(made)
-            foretold = translate(made, place, va, READ)
+            context = find_context(made)
+            foretold = translate(made, context, va, READ)
             told = stale(made)
             pa = made.k.translate(made.m, 0, va, READ)
             assert (foretold.pa if foretold.fault is None else -1) == pa

@@ -100,11 +100,11 @@ def test_a_and_d_are_those_of_either_entry(name: str):
     k, form = booted(name)[0].k, find(name)
     depth = len(form.levels) - 1
     plain = k.make_leaf(8 * form.page_size, RW, depth)
-    forms = {(0, 0): plain, (1, 0): k.marked(plain, 0), (1, 1): k.marked(plain, 1)}
+    forms = {(0, 0): plain, (1, 0): k.touched(plain, 0), (1, 1): k.touched(plain, 1)}
     forms[0, 1] = k.aged(forms[1, 1])
     for (a, d), entry in forms.items():
         for (other_a, other_d), other in forms.items():
-            assert k.with_marks(entry, other) == forms[a | other_a, d | other_d]
+            assert k.keep_ad(entry, other) == forms[a | other_a, d | other_d]
 
 
 @pytest.mark.parametrize("name", FORMATS)

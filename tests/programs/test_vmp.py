@@ -167,7 +167,7 @@ def test_words_of_options_can_be_names(name: str) -> None:
 
 def test_names_have_lines() -> None:
     program = parse("let a = 1\nprocess p\nb: read a\nb2:\nprocess q\nb: read 0")
-    assert program.places == {"a": 1, "p": 2, "b": 3, "b2": 4, "q": 5}
+    assert program.declared_at == {"a": 1, "p": 2, "b": 3, "b2": 4, "q": 5}
 
 
 def test_every_kind_is_there_once() -> None:

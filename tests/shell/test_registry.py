@@ -221,7 +221,7 @@ def test_a_later_command_takes_no_documented_word() -> None:
     declared = {alias: found.name for found in registry.commands() for alias in found.aliases}
     words = {**DOCUMENTED, **declared}
     for word in words:
-        later = registry.place(tuple(f"{word}zz".split()))
+        later = registry.make_node(tuple(f"{word}zz".split()))
         later.command = Command(later.name, summary="Do it.")
     assert {word: registry.resolve(word)[0].target.name for word in words} == words
 

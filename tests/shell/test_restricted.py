@@ -121,7 +121,7 @@ def test_the_history_is_not_touched(cage, tmp_path: Path) -> None:
     load_history(cage.session)
     cage.run("set history save on")
     save_history(cage.session)
-    assert cage.interpreter.history == []
+    assert cage.interpreter.command_history == []
     assert (tmp_path / "here" / ".vmdbg_history").read_text() == "print 1\n"
 
 

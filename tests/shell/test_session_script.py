@@ -74,7 +74,7 @@ def test_a_session_played_again_ends_in_the_same_state(
     ours, theirs = first.session, second.session
     assert theirs.timeline.position == ours.timeline.position
     assert theirs.target.machine.digest() == ours.target.machine.digest()
-    assert theirs.timeline.marks == ours.timeline.marks
+    assert theirs.timeline.bookmarks == ours.timeline.bookmarks
     assert [a.command for a in theirs.timeline.actions] == [a.command for a in ours.timeline.actions]
     assert theirs.target.machine.config.values == ours.target.machine.config.values
     assert theirs.settings.number("listsize") == ours.settings.number("listsize")

@@ -180,4 +180,4 @@ def test_stops_cost_the_machine_nothing(prompt: Prompt) -> None:
     prompt.times()
     assert prompt.session.target.machine.digest() == plain
     machine = prompt.session.target.machine
-    assert (machine.marked, any(machine.m.mask)) == ({}, False)
+    assert (machine.saved_words, any(machine.m.mask)) == ({}, False)

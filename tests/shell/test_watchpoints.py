@@ -150,7 +150,7 @@ def test_a_virtual_address_is_followed_from_frame_to_frame(tmp_path: Path) -> No
     while "Watchpoint 1" in (text := prompt.run("continue")):
         old, new = (part.split()[-1] for part in text.splitlines() if "value" in part)
         line = prompt.session.timeline
-        seen.append((line.position.operations, old, new, line.place.pid))
+        seen.append((line.position.operations, old, new, line.location.pid))
     assert [place[1:] for place in seen] == [("0x0", "0x5", 1), ("0x5", "0x7", 1)]
     back = []
     prompt.run("goto end")

@@ -144,7 +144,7 @@ def test_processes_count_as_one_does(trace: str) -> None:
     one, two = (json.loads(done.stdout) for done in said)
     assert one == two
     assert [row["faults"] for row in one][:2] == [9, 10]
-    assert one[0]["machine.format"] == "x86_64"
+    assert one[0]["configuration"]["machine.format"] == "x86_64"
 
 
 @needs_joblib
@@ -167,7 +167,7 @@ def test_a_sweep_that_is_killed_goes_on(cache: Path) -> None:
     rows = json.loads(done.stdout)
     expected = json.loads((TESTS / "data" / "expected.json").read_text())
     assert len(rows) == 24
-    by_frames = {row["kernel.user_frames"]: row["faults"] for row in rows}
+    by_frames = {row["values"]["kernel.user_frames"]: row["faults"] for row in rows}
     counts = expected["ls.lackey"]["frames"]
     assert by_frames[16] == counts["16"]["CLOCK_ref1"]
     assert by_frames[32] == counts["32"]["CLOCK_ref1"]

@@ -143,12 +143,15 @@ def tables_of(machine: Machine, pid: int) -> int:
 
 
 def swap_out(machine: Machine, pid: int, va: int) -> None:
-    """Make the page of `va` of a process leave memory."""
+    """Evict the page of `va` of a process."""
     machine.swap_out(pid, s64(va))
 
 
 def swap_out_pages(machine: Machine, count: int) -> int:
-    """Make pages leave as the policy chooses; how many did.  UserError if none could."""
+    """Evict `count` pages that the policy chooses.
+
+    Returns how many were evicted; UserError if none could be.
+    """
     for done in range(count):
         if machine.k.reclaim(machine.m, 1) == REASON_MEMORY:
             if not done:
@@ -158,7 +161,7 @@ def swap_out_pages(machine: Machine, count: int) -> int:
 
 
 def swap_out_process(machine: Machine, pid: int) -> int:
-    """Make all pages of a process leave that can; how many did.  UserError if none could."""
+    """Evict all pages of a process that can leave.  Returns how many did; UserError if none could."""
     done = 0
     for va in resident_pages(machine, pid):
         frame = machine.find_page(pid, va)

@@ -1,7 +1,7 @@
-"""What expressions see of the machine: memory, registers `$cr3`, functions `$pte(va)`, symbols.
+"""The scope of expressions on a machine: memory, registers `$cr3`, functions `$pte(va)`, symbols.
 
-Reading is pure: it goes by the tables, whatever the TLB holds, and sets no A or D bit.  Writing acts; it
-goes through `perform`, which the session's timeline replaces.
+Reading changes nothing: it uses the tables and not the TLB, and sets no A or D bit.  Writing changes the
+machine; it goes through `perform`, which the session's timeline replaces.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.expressions.values import Value, make_integer, text_of
 from vmdbg.inspect.address_space import page_number
-from vmdbg.inspect.context import check_process, current_cpu, find_place
+from vmdbg.inspect.context import check_process, current_cpu, find_context
 from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.translate import walk
 from vmdbg.inspect.walk import READ, page_of, walk_tables
@@ -46,7 +46,7 @@ WALKING = ("entry", "pa", "pfn", "pte", "slot")  # those that read the tables
 
 
 class MachineScope:
-    """The scope of a machine; `perform(text, action)` does what acts, `text` says what it was."""
+    """The scope of a machine.  `perform(text, action)` makes changes; `text` is the name of the change."""
 
     def __init__(self, machine: Machine, perform: Callable[[str, Callable[[], None]], None]) -> None:
         self.machine, self.perform = machine, perform
@@ -60,7 +60,7 @@ class MachineScope:
         """Bytes at a virtual address, by the tables.  UserError names the first one that is not there."""
         found = bytearray()
         try:
-            root = find_place(self.machine).root
+            root = find_context(self.machine).root
         except UserError:
             raise inaccessible(address) from None
         while len(found) < size:
@@ -102,7 +102,7 @@ class MachineScope:
         Entries that map them become dirty, so that no byte is lost (Linux: access_process_vm).
         """
         self.read_memory(address, len(data))
-        k, m, root = self.machine.k, self.machine.m, find_place(self.machine).root
+        k, m, root = self.machine.k, self.machine.m, find_context(self.machine).root
 
         def write() -> None:
             done = 0
@@ -116,7 +116,7 @@ class MachineScope:
                 make_dirty(self.machine, walk)
                 done += len(here)
             for cpu in range(self.machine.config["machine.cpus"]):
-                k.tlb_suspect(m, cpu, -1, 0)  # they may have been a table's
+                k.tlb_suspect(m, cpu, -1, 0)  # the bytes may belong to a page table
 
         self.perform(f"set memory at {self.notation.va(address)}", write)
 
@@ -158,7 +158,7 @@ class MachineScope:
         if program is None or not program.symbols:
             return ""
         try:
-            pid = find_place(self.machine).pid
+            pid = find_context(self.machine).pid
         except UserError:
             return ""
         region = self.machine.k.region_find(self.machine.m, pid, s64(address))
@@ -194,7 +194,7 @@ class MachineScope:
 
     def look(self, va: int, root: int | None) -> tuple[Walk, Outcome]:
         """The walk of an address by a root table, else by the CPU's, and where it ends."""
-        return walk(self.machine, find_place(self.machine, root=root), va, READ)
+        return walk(self.machine, find_context(self.machine, root=root), va, READ)
 
     def call(self, name: str, arguments: list[Value]) -> Value | None:
         """A function of the machine.  UserError if the address is not mapped and the function needs it.
@@ -237,14 +237,14 @@ class MachineScope:
 
 
 def make_dirty(machine: Machine, walk: Walk) -> None:
-    """Set D in the leaf at which a walk ended, where the kernel writes back what is dirty."""
+    """Set D in the leaf at which a walk ended, so that the kernel writes the page back."""
     k, m = machine.k, machine.m
     if not walk.steps:
         return
     old = s64(walk.last.entry)
     frame = k.frame_at(m, page_of(machine, walk)[0])
     if not k.is_dirty(old) and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
-        new = k.marked(old, 1)
+        new = k.touched(old, 1)
         k.store(m, walk.last.address, machine.format.entry_bytes, new)
         k.emit(m, ENTRY_WRITE, walk.last.address, old, new)
 
@@ -256,12 +256,12 @@ def register_names(form: Format) -> list[str]:
 
 def store_bytes(k: Any, m: Any, pa: int, data: bytes) -> None:
     """Store bytes at a physical address, in words where they are aligned."""
-    place = 0
-    while place < len(data):
-        width = WORD_BYTES if not (pa + place) % WORD_BYTES and len(data) - place >= WORD_BYTES else 1
-        word = int.from_bytes(data[place : place + width], "little")
-        k.store(m, pa + place, width, s64(word))
-        place += width
+    offset = 0
+    while offset < len(data):
+        width = WORD_BYTES if not (pa + offset) % WORD_BYTES and len(data) - offset >= WORD_BYTES else 1
+        word = int.from_bytes(data[offset : offset + width], "little")
+        k.store(m, pa + offset, width, s64(word))
+        offset += width
 
 
 def unsigned(number: int) -> Value:

@@ -22,7 +22,7 @@ S_DIGITS = {"1": 4, "2": 6, "3": 8}  # of addresses, by the type of a record
 
 
 def check_range(kind: str, start: int, length: int) -> None:
-    """UserError if a format cannot say the addresses of `length` bytes from `start` on."""
+    """UserError if a format has no room for the addresses of `length` bytes from `start` on."""
     last = start + length - 1
     if kind != BINARY and last > HIGHEST:
         raise UserError(f"Address {last:#x} is out of range for {TITLES[kind]} files.")
@@ -37,36 +37,36 @@ def written(kind: str, name: str, start: int, length: int, pieces: Iterable[byte
 
 def sixteens(start: int, pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """The bytes in records that do not cross a multiple of 64 KiB, with their addresses."""
-    kept, place = b"", start
+    kept, address = b"", start
     for piece in pieces:
         kept += piece
         at = 0
         while len(kept) - at >= RECORD:
-            size = min(RECORD, 0x10000 - (place & 0xFFFF))
-            yield place, kept[at : at + size]
-            place, at = place + size, at + size
+            size = min(RECORD, 0x10000 - (address & 0xFFFF))
+            yield address, kept[at : at + size]
+            address, at = address + size, at + size
         kept = kept[at:]
     while kept:
-        size = min(len(kept), 0x10000 - (place & 0xFFFF))
-        yield place, kept[:size]
-        place, kept = place + size, kept[size:]
+        size = min(len(kept), 0x10000 - (address & 0xFFFF))
+        yield address, kept[:size]
+        address, kept = address + size, kept[size:]
 
 
 def ihex(start: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Intel HEX: data (00), segment (02) and linear (04) addresses, the end (01)."""
     segment = linear = 0
-    for place, data in sixteens(start, pieces):
-        if place > segment + linear + 0xFFFF:
-            if place <= 0xFFFFF:
-                segment = place & 0xF0000
+    for address, data in sixteens(start, pieces):
+        if address > segment + linear + 0xFFFF:
+            if address <= 0xFFFFF:
+                segment = address & 0xF0000
                 yield ihex_record(2, 0, (segment >> 4).to_bytes(2, "big"))
             else:
                 if segment:
                     segment = 0
                     yield ihex_record(2, 0, bytes(2))
-                linear = place & 0xFFFF0000
+                linear = address & 0xFFFF0000
                 yield ihex_record(4, 0, (linear >> 16).to_bytes(2, "big"))
-        yield ihex_record(0, place - segment - linear, data)
+        yield ihex_record(0, address - segment - linear, data)
     yield ihex_record(1, 0, b"")
 
 
@@ -81,8 +81,8 @@ def srec(name: str, start: int, length: int, pieces: Iterable[bytes]) -> Iterato
     last = start + length - 1
     digit = 1 if last <= 0xFFFF else 2 if last <= 0xFFFFFF else 3
     yield srec_record("0", bytes(2), name.encode("utf-8", "replace")[:LONGEST_NAME])
-    for place, data in sixteens(start, pieces):
-        yield srec_record(str(digit), place.to_bytes(digit + 1, "big"), data)
+    for address, data in sixteens(start, pieces):
+        yield srec_record(str(digit), address.to_bytes(digit + 1, "big"), data)
     yield srec_record(str(10 - digit), bytes(digit + 1), b"")
 
 

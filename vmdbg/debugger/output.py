@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 
 from vmdbg import progress
-from vmdbg.errors import BoundReached, OutputLost, Quit
+from vmdbg.errors import LimitReached, OutputLost, Quit
 from vmdbg.units import visible
 
 TYPE_CHECKING = False
@@ -144,14 +144,14 @@ class Output:
         self.warning(f"Logging has ended: {error.strerror}.")
 
     def count(self, text: str) -> None:
-        """What is to be written counts; BoundReached if it is too much."""
+        """Counts the characters of a text that is to be written; LimitReached if there are too many."""
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
-                raise BoundReached(self.limit_reached())
+                raise LimitReached(self.limit_reached())
 
     def limit_reached(self) -> int:
-        """Says that the bound on output is reached; the exit status."""
+        """Says that the limit on output is reached; the exit status."""
         self.limit = None
         self.error("Output limit reached.")
         return 1
@@ -197,7 +197,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError:
-            pass  # there is nobody to tell
+            pass  # stderr is closed too
         self._column = 0
 
     def warning(self, text: str) -> None:
@@ -242,7 +242,7 @@ class Output:
 
 
 def drop_stdout() -> None:
-    """What is still buffered for stdout, and all that follows, goes nowhere: Python's own last flush too."""
+    """Discards what is buffered for stdout and all that follows: Python's last flush must not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -305,7 +305,7 @@ class Settings:
         self._values: dict[str, object] = {name: setting.default for name, setting in self._own.items()}
         self._sources: list[Source] = []
         self._later: list[Callable[[], Source]] = []
-        self.version = 0  # another number whenever settings have come or gone
+        self.version = 0  # changes whenever settings are added or removed
         self.chosen: set[str] = set()  # what `set` has given a value
         self._watchers: dict[str, Callable[[object], None]] = {}
 
@@ -320,7 +320,7 @@ class Settings:
         self._later.append(make)
 
     def detach(self, source: Source) -> None:
-        """They are gone again."""
+        """Settings of `source` are no longer shown or set."""
         self.version += 1
         self._sources.remove(source)
 

@@ -1,10 +1,10 @@
-"""Hot code: its marks, how it is linked, its language, and how it becomes machine code.
+"""Hot code: its decorators, how it is linked, its language, and how it becomes machine code.
 
-Modules with hot functions import the marks from here; what runs them imports the files beside this one.
+Modules with hot functions import the decorators from here; what runs them imports the files beside this one.
 """
 
 from __future__ import annotations
 
-from vmdbg.engine.link import Linked, reads, slot, twin, writes
+from vmdbg.engine.link import Linked, hole, reads, twin, writes
 
-__all__ = ["Linked", "reads", "slot", "twin", "writes"]
+__all__ = ["Linked", "hole", "reads", "twin", "writes"]

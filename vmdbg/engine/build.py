@@ -1,8 +1,8 @@
 """One build of the hot code, and its machine code in two tiers.
 
-*Quick* code is there in a fraction of a second and runs at a third of the speed of *full* code, which a
-thread makes meanwhile and keeps in the cache: LLVM works without Python's lock.  Builds that are alike
-are one object in a process, so that nothing is compiled twice.
+*Quick* code is ready in a fraction of a second and runs at a third of the speed of *full* code.  A thread
+makes the full code meanwhile and keeps it in the cache: LLVM works without Python's lock.  Equal builds are
+one object in a process, so that nothing is compiled twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _working: set[threading.Thread] = set()
 
 
 def build(bindings: Mapping[str, Any], entry: str, layout: Layout, checked: bool) -> Build:
-    """The build of an entry with what is bound; nothing is compiled yet.
+    """The build of an entry with these bindings; nothing is compiled yet.
 
     `checked`: every function looks at its indices.  SourceError without the sources of hot code.
     """
@@ -44,7 +44,7 @@ def build(bindings: Mapping[str, Any], entry: str, layout: Layout, checked: bool
 
 
 class Build:
-    """Hot code with what is bound, on its way to machine code.
+    """Hot code with its bindings, and the machine code that is made of it.
 
     `trouble` says in one line why the cache is not used, or is empty.
     """
@@ -69,7 +69,7 @@ class Build:
         return self._text
 
     def cached(self) -> native.Code | None:
-        """Full code that is in this process or in the cache; None if there is none."""
+        """Full code from this process or from the cache; None if there is none."""
         if self._full is None:
             try:
                 found = cache.read(cache.folder(), self.key) if cache.folder() else None
@@ -90,7 +90,7 @@ class Build:
         return self._quick
 
     def start(self) -> None:
-        """Let a thread make full code, if nobody does.  NotHotError, SourceError."""
+        """Start a thread that makes full code, if none does yet.  NotHotError, SourceError."""
         if self._full is None and self._thread is None:
             self.text()
             self._thread = threading.Thread(target=self._work, name="vmdbg-compile")
@@ -98,7 +98,7 @@ class Build:
             self._thread.start()
 
     def _work(self) -> None:
-        """What the thread does."""
+        """Make full code: the work of the thread."""
         try:
             self._object = native.compiled(self._text, native.FULL)
             if cache.folder():

@@ -1,9 +1,9 @@
-"""Machine code on disk: one object file a build, named by a hash of all that it was made from.
+"""Machine code on disk: one object file for each build, named by a hash of everything that it was made from.
 
-What is loaded from here runs as the user.  So the folder, and each file, has to be the user's own and
-writable to nobody else, and a file has to be whole: its length and a checksum stand before the object.
-Anything else is not loaded, and is replaced.  A file is written beside its place and moved there, so that
-processes may race.
+Code that is loaded from here runs with the user's rights.  So the folder and each file have to belong to the
+user, nobody else may be able to write to them, and the length and checksum before the object have to be
+right.  A file that fails this is not loaded but replaced.  A file is written under another name and then
+renamed, so that several processes may write it at the same time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAGIC = b"vmdbg object\n"
 SUM = 16  # bytes of a checksum
 HEAD = len(MAGIC) + 8 + SUM
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
-MOST = 200  # files that are kept; above, the oldest go
+MOST = 200  # files that are kept; the oldest of more are removed
 
 
 class CacheError(Exception):
@@ -56,7 +56,7 @@ def checksum(data: bytes) -> bytes:
 def key(
     functions: Mapping[str, Function], constants: Mapping[str, int], options: Mapping[str, object]
 ) -> str:
-    """The name of a build: a hash of its sources, of what is bound, of options, versions and processor.
+    """The name of a build: a hash of its sources, bindings, options, versions and the processor.
 
     `functions` are all that the entry may call, by the names under which they are linked.  Builds of one
     name have the same machine code.  SourceError.
@@ -75,10 +75,10 @@ def key(
     seen = set()
     for name, function in sorted(functions.items()):
         code = function.__code__
-        marks = function.__dict__["hot"]
-        add(name, marks["cold"], marks.get("checked"), code.co_filename, code.co_firstlineno)
+        decorated = function.__dict__["hot"]
+        add(name, decorated["cold"], decorated.get("checked"), code.co_filename, code.co_firstlineno)
         add(*sources.meaning(code))
-        if code.co_filename not in seen or "source" in marks:
+        if code.co_filename not in seen or "source" in decorated:
             seen.add(code.co_filename)
             digest.update(sources.text(function))
         values = function.__globals__
@@ -100,20 +100,20 @@ def trusted(status: os.stat_result, path: str) -> None:
 def opened(path: str) -> Any:
     """The cache's folder, made if it is not there, as a descriptor.  CacheError, OSError."""
     os.makedirs(path, mode=0o700, exist_ok=True)
-    place = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        trusted(os.fstat(place), path)
-        yield place
+        trusted(os.fstat(directory), path)
+        yield directory
     finally:
-        os.close(place)
+        os.close(directory)
 
 
 def read(path: str, name: str) -> bytes | None:
     """The object of a build; None if there is none.  CacheError for one that is not to be trusted."""
     try:
-        with opened(path) as place:
+        with opened(path) as directory:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not waiting at a pipe
-            file = os.open(name, flags, dir_fd=place)
+            file = os.open(name, flags, dir_fd=directory)
             try:
                 status = os.fstat(file)
                 if not stat.S_ISREG(status.st_mode):
@@ -137,31 +137,31 @@ def write(path: str, name: str, found: bytes) -> None:
     """Keep the object of a build.  CacheError if it cannot be kept."""
     part = f"{name}.{os.getpid()}.part"
     try:
-        with opened(path) as place:
+        with opened(path) as directory:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(part, dir_fd=place)  # of a process of this number that was killed
+                os.unlink(part, dir_fd=directory)  # left by a killed process with the same number
             try:
-                with open(os.open(part, flags, 0o600, dir_fd=place), "wb") as stream:
+                with open(os.open(part, flags, 0o600, dir_fd=directory), "wb") as stream:
                     stream.write(MAGIC + len(found).to_bytes(8, "little") + checksum(found) + found)
-                os.rename(part, name, src_dir_fd=place, dst_dir_fd=place)
+                os.rename(part, name, src_dir_fd=directory, dst_dir_fd=directory)
             except OSError:
                 with contextlib.suppress(OSError):
-                    os.unlink(part, dir_fd=place)
+                    os.unlink(part, dir_fd=directory)
                 raise
-            prune(place)
+            prune(directory)
     except OSError as error:
         raise CacheError(f"{path}: {error.strerror}.") from None
 
 
-def prune(place: int) -> None:
+def prune(directory: int) -> None:
     """Remove the files that were made first, if there are more than MOST."""
-    names = os.listdir(place)
+    names = os.listdir(directory)
     if len(names) > MOST:
         dated = []
         for name in names:
             with contextlib.suppress(OSError):
-                dated.append((os.stat(name, dir_fd=place, follow_symlinks=False).st_mtime, name))
+                dated.append((os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime, name))
         for _, name in sorted(dated)[: len(names) - MOST]:
             with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=place)
+                os.unlink(name, dir_fd=directory)

@@ -1,7 +1,7 @@
-"""Checked tables: what functions of a user's work on in the interpreted engine, and what they fail with.
+"""Checked tables: the interpreted engine gives them to functions of a user's; and the failures of these.
 
-Python counts an index below 0 from a table's end; the compiled engine's checked functions take none
-(`engine.module`).  With these tables both fail at the same places, in the same words.
+In Python a negative index counts from the end of a table; in the compiled engine's checked functions it is an
+error (`engine.module`).  With these tables both engines fail at the same access, with the same message.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 #: Ranges of the elements of a table by its type code.
 RANGES = {"q": (-(1 << 63), 1 << 63), "I": (0, 1 << 32), "H": (0, 1 << 16), "B": (0, 1 << 8)}
-STRETCHES = ("zero_words", "copy_words")  # their callers are who fails
+STRETCHES = ("zero_words", "copy_words")  # the failure is reported for the line that calls them
 
 
 class Failure(IndexError):
     """A checked function found no such element, a divisor of 0, a shift count or a number that is too large.
 
-    `said` tells what it was, with the number and the function; `path` and `line` are where that stands;
-    `caller` is the (path, line) of the call in a user's function that led there, or of the place itself if
-    it is in one; None if it was no user's function, or if the traceback tells.
+    `said` is the message, with the number and the function; `path` and `line` are where the failure was.
+    `caller` is the (path, line) of the line in a user's function that failed or whose call failed; None if
+    there is no such function, or if the traceback shows it.
     """
 
     def __init__(self, path: str, line: int, function: str, what: str, number: int) -> None:
@@ -37,7 +37,7 @@ class Failure(IndexError):
 
 
 class CheckedTable:
-    """A table of the interpreted engine that has no elements but those from 0 to its length."""
+    """A table of the interpreted engine in which an index has to be from 0 to its length - 1."""
 
     __slots__ = ("memory", "name")
 

@@ -1,4 +1,4 @@
-"""What hot code may say: what interpreted and compiled mean the same (docs/policies.md).
+"""The language of hot code: Python that means the same interpreted and compiled (docs/policies.md).
 
 The tests hold the package's own hot functions to these rules; a policy in a file of the user's is read by
 them before it is used.
@@ -32,14 +32,14 @@ MOST_ROUNDS = 1 << 25
 
 
 class NotHotError(Exception):
-    """A hot function says what the language does not have: a mistake in vmdbg, or in a policy of a user's."""
+    """A hot function uses what the language does not have: a mistake in vmdbg, or in a policy of a user's."""
 
     def __init__(self, wrong: str, function: str, path: str, line: int) -> None:
         super().__init__(f"{path}:{line}: {function}: {wrong}")
         self.wrong, self.function, self.path, self.line = wrong, function, path, line
 
 
-def mark_of(node: ast.FunctionDef) -> str:
+def decorator_of(node: ast.FunctionDef) -> str:
     """The name of its first decorator that is a plain name or a call of one; empty without."""
     for item in node.decorator_list:
         called = item.func if isinstance(item, ast.Call) else item
@@ -62,7 +62,7 @@ def mistakes(
     shifts: Container[tuple[str, str]] = (),
     constants: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[ast.AST, str]]:
-    """What a function that is marked `reads` or `writes` must not say, and where.
+    """The mistakes in a function with the decorator `reads` or `writes`: each with its node and a sentence.
 
     `known` has the functions that it may call, and whether each writes; `shifts` are shift counts, by
     function and text, that are known to be 0 to 63; `constants` are values of names of ints.
@@ -87,7 +87,7 @@ def is_plain(arguments: ast.arguments) -> bool:
 
 def mistake(function: ast.FunctionDef, node: ast.AST, known: Mapping[str, bool]) -> str:
     """What is wrong with one node; empty if nothing is."""
-    reads = mark_of(function) == READS
+    reads = decorator_of(function) == READS
     if isinstance(node, ast.Constant):
         if not isinstance(node.value, int):
             return f"a constant that is no int: {node.value!r}"
@@ -112,7 +112,7 @@ def mistake(function: ast.FunctionDef, node: ast.AST, known: Mapping[str, bool])
 
 
 def wrong_place(node: ast.AST) -> str:
-    """Is something where the language does not have it: the machine as a number, a number as a table?"""
+    """Is a name in a wrong position: the machine used as a number, or a number as a table?"""
     if isinstance(node, ast.Assign) and len(node.targets) > 1:
         return "several names that get one value"
     if isinstance(node, ast.While) and node.orelse:
@@ -135,7 +135,7 @@ def wrong_place(node: ast.AST) -> str:
 
 
 def is_passed(child: ast.expr, node: ast.AST) -> bool:
-    """Is an expression an argument of the call that `node` is, and may be a table or the machine?"""
+    """Is `child` an argument of the call `node`, so that it may be a table or the machine?"""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and child in node.args:
         return node.func.id != "int" and (node.func.id != "len" or isinstance(child, ast.Attribute))
     return False
@@ -144,7 +144,7 @@ def is_passed(child: ast.expr, node: ast.AST) -> bool:
 def wrong_shift(
     function: ast.FunctionDef, node: ast.AST, shifts: Container[tuple[str, str]], constants: Mapping[str, int]
 ) -> str:
-    """Does a node shift by what may be below 0 or above 63?"""
+    """Does a node shift by a count that may be below 0 or above 63?"""
     count = shift_count(node)
     if count is None or (function.name, ast.unparse(count)) in shifts:
         return ""
@@ -155,7 +155,7 @@ def wrong_shift(
 
 
 def shift_count(node: ast.AST) -> ast.expr | None:
-    """By how much a node shifts; None if it does not."""
+    """The shift count of a node; None if it is no shift."""
     if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, (ast.LShift, ast.RShift)):
         return node.right if isinstance(node, ast.BinOp) else node.value
     return None
@@ -200,7 +200,7 @@ def assigned(node: ast.FunctionDef) -> set[str]:
 
 
 def unassigned(node: ast.FunctionDef) -> list[ast.Name]:
-    """Where a function may read a local name before it has a value, as far as its branches tell."""
+    """The nodes at which a function may read a local name before it has a value, on any way through it."""
     return Assignments(node).early
 
 
@@ -214,7 +214,7 @@ class Assignments:
         self.block(body_of(node), {argument.arg for argument in node.args.args})
 
     def block(self, body: list[ast.stmt], known: set[str] | None) -> set[str] | None:
-        """The names with a value behind the statements; None where nothing goes on."""
+        """The names that have a value after the statements; None if nothing is executed after them."""
         for item in body:
             if known is not None:
                 known = self.statement(item, known)
@@ -245,7 +245,7 @@ class Assignments:
 
     @staticmethod
     def both(one: set[str] | None, other: set[str] | None) -> set[str] | None:
-        """The names with a value whichever way was taken."""
+        """The names that have a value on both ways; None stands for a way that does not go on."""
         if one is None or other is None:
             return other if one is None else one
         return one & other

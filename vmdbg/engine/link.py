@@ -1,12 +1,12 @@
 """Hot code: one source, two engines.
 
-Everything that runs on every access is a plain function over the tables, marked `@reads` (it changes
-nothing but the scratch tables of the `control` group) or `@writes`.  `@slot` marks a hole in that
-code: a function or a constant that a format, a policy or the configuration fills.
+Every function that runs on each access is a plain function over the tables.  It has the decorator `@reads`
+(it changes nothing but the scratch tables of the group `control`) or `@writes`.  A function with `@hole` is a
+hole in that code: a format, a policy or the configuration fills it with a function or a constant.
 
-`link(bindings)` copies all of them into fresh namespaces in which every hole already *is* what fills
-it; the result is the interpreted engine, and what the compiled engine is made from.  The originals are never
-called.
+`link(bindings)` copies all hot functions into new namespaces, in which the name of each hole is the function
+that fills it.  These copies are the interpreted engine, and the compiled engine is made from them.  The
+original functions are never called.
 
 What hot code may use: ints, buffers of the tables, `if`, `while`, calls to other hot functions.
 """
@@ -26,44 +26,44 @@ if TYPE_CHECKING:
 #: Hot functions by name; names are unique over all modules.
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 #: Names of the holes, with the placeholder that documents each.
-SLOTS: dict[str, Callable[..., Any]] = {}
+HOLES: dict[str, Callable[..., Any]] = {}
 #: Bodies that only the interpreted engine uses; each does the same as the function of its name.
 TWINS: dict[str, Callable[..., Any]] = {}
 
 
 def reads(function: Any = None, *, cold: bool = False, fills: bool = False) -> Any:
-    """Mark a hot function that reads only.  `cold`: not inlined.  `fills`: it fills a slot."""
-    return _mark(function, writes=False, cold=cold, fills=fills)
+    """Declare a hot function that reads only.  `cold`: not inlined.  `fills`: it fills a hole."""
+    return _declare(function, writes=False, cold=cold, fills=fills)
 
 
 def writes(function: Any = None, *, cold: bool = False, fills: bool = False) -> Any:
-    """Mark a hot function that changes the machine.  Options as for `reads`."""
-    return _mark(function, writes=True, cold=cold, fills=fills)
+    """Declare a hot function that changes the machine.  Options as for `reads`."""
+    return _declare(function, writes=True, cold=cold, fills=fills)
 
 
-def _mark(function: Any, **marks: bool) -> Any:
-    def mark(target: Any) -> Any:
-        target.hot = marks
-        if not marks["fills"]:
+def _declare(function: Any, **options: bool) -> Any:
+    def declare(target: Any) -> Any:
+        target.hot = options
+        if not options["fills"]:
             known = FUNCTIONS.get(target.__name__)
             if known is not None and known.__module__ != target.__module__:
                 raise ValueError(f"two hot functions named {target.__name__}")
             FUNCTIONS[target.__name__] = target
         return target
 
-    return mark if function is None else mark(function)
+    return declare if function is None else declare(function)
 
 
-def slot(function: F) -> F:
+def hole(function: F) -> F:
     """Declare a hole; the function's signature and docstring are the contract of what fills it."""
-    SLOTS[function.__name__] = function
+    HOLES[function.__name__] = function
     return function
 
 
 def twin(function: F) -> F:
     """Give the interpreted engine a body of its own for the hot function of the same name."""
-    marks: Any = FUNCTIONS[function.__name__]
-    function.__dict__["hot"] = marks.hot
+    same: Any = FUNCTIONS[function.__name__]
+    function.__dict__["hot"] = same.hot
     TWINS[function.__name__] = function
     return function
 
@@ -93,12 +93,12 @@ def link(bindings: Mapping[str, Any], twins: bool = True) -> dict[str, Callable[
     """Copies of all hot functions with the holes filled by `bindings`: the interpreted engine.
 
     Without `twins` they are what the compiled engine is made from.  `bindings` gives a function for
-    every slot, and ints for the constants of the contract modules.  Raises ValueError if a slot stays
+    every hole, and ints for the constants of the contract modules.  Raises ValueError if a hole stays
     open.
     """
-    open_slots = SLOTS.keys() - bindings.keys()
-    if open_slots:
-        raise ValueError(f"nothing fills the slots {', '.join(sorted(open_slots))}")
+    open_holes = HOLES.keys() - bindings.keys()
+    if open_holes:
+        raise ValueError(f"nothing fills the holes {', '.join(sorted(open_holes))}")
     originals = FUNCTIONS | TWINS if twins else dict(FUNCTIONS)
     constants: dict[str, int] = {}
     for name, bound in bindings.items():

@@ -4,11 +4,11 @@ The language is that of `engine.language`: ints, which are 64 bits wide here and
 tables of `m`.  Constants of the build are folded while translating, and a branch that they rule out is
 never translated.  Every local name is a word on the stack, which LLVM's `sroa` makes a register.
 
-What Python leaves to an exception is defined here, so that no input makes compiled code undefined: what
-is divided by zero gives 0, a shift whose count is no constant counts modulo 64, and what is stored in a
-narrow table loses its high bits.  A checked function ends with a failure instead, and before an index that
-is outside a table.  The loops of checked functions that are not all of a checked build, so a user's policy
-and what that calls, end with a failure too: after MOST_ROUNDS rounds in one call.
+Where Python raises an exception, compiled code has a defined result: a division by zero gives 0, a shift
+whose count is no constant uses the count modulo 64, and a number that is stored in a narrow table loses its
+high bits. A checked function ends with a failure in these cases, and before it uses an index outside a
+table.  In a build that is not checked as a whole, the loops of checked functions (a user's policy and what it
+calls) also end with a failure, after MOST_ROUNDS rounds in one call.
 """
 
 # Long: the whole language stands here, each construct once.
@@ -35,7 +35,7 @@ ARITHMETIC: dict[type[ast.AST], str] = {
 COMPARISONS: dict[type[ast.AST], str] = {
     ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "slt", ast.LtE: "sle", ast.Gt: "sgt", ast.GtE: "sge",
 }  # fmt: skip
-#: What operators make of constants of the build: what Python makes of them.
+#: Operators on constants of the build: Python's own.
 FOLDED: dict[type[ast.AST], Callable[[int, int], int]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor,
@@ -53,8 +53,8 @@ class Lowering:
         self.module, self.name = module, name
         self.tree = module.tree(name)
         function = module.functions[name]
-        marks = function.__dict__["hot"]
-        self.cold, self.users = marks["cold"], "source" in marks
+        decorated = function.__dict__["hot"]
+        self.cold, self.users = decorated["cold"], "source" in decorated
         self.checked = checked
         self.counts = checked and (self.users or not module.checked)
         self.constants = {k: v for k, v in function.__globals__.items() if type(v) is int}
@@ -65,7 +65,7 @@ class Lowering:
         self.locals = {*names, *assigned(self.tree)}
         self.symbol = module.mangled(name, tables, checked)
         self.lines: list[str] = []
-        self.slots: dict[str, str] = {}  # of local names, whose letters need not be LLVM's
+        self.slots: dict[str, str] = {}  # local name -> its word on the stack
         self.loops: list[tuple[str, str]] = []
         self.names = 0
         self.open = True  # may the present block go on?
@@ -123,7 +123,7 @@ class Lowering:
     # -- statements
 
     def block(self, body: list[ast.stmt]) -> None:
-        """Statements, as far as they can be reached."""
+        """Translate statements up to the first that cannot be reached."""
         for item in body:
             if self.open:
                 self.statement(item)
@@ -141,8 +141,8 @@ class Lowering:
                 old = self.number(target)
                 self.assign(target, self.binary(item, op, old, value))
             case ast.AugAssign(ast.Subscript() as target, op, value):
-                table, place = self.place(target)
-                self.store(item, table, place, self.binary(item, op, self.load(table, place), value))
+                table, pointer = self.element_of(target)
+                self.store(item, table, pointer, self.binary(item, op, self.load(table, pointer), value))
             case ast.Return(value):
                 self.emit(f"ret i64 {0 if value is None else self.number(value)}")
             case ast.If(test, body, orelse):
@@ -162,13 +162,13 @@ class Lowering:
             case ast.Name(name) if self.is_number(target):
                 self.emit(f"store i64 {value}, ptr {self.slot(name)}")
             case ast.Subscript():
-                table, place = self.place(target)
-                self.store(target, table, place, value)
+                table, pointer = self.element_of(target)
+                self.store(target, table, pointer, value)
             case _:
                 raise self.refused(target, f"an assignment to {ast.unparse(target)}")
 
     def branch(self, test: ast.expr, body: list[ast.stmt], orelse: list[ast.stmt]) -> None:
-        """`if`, or the part of it that the build has."""
+        """`if`; if the build fixes its condition, only the part that is executed."""
         known = self.constant(test)
         if known is not None:
             self.block(body if known else orelse)
@@ -184,7 +184,7 @@ class Lowering:
         self.label(after)
 
     def loop(self, test: ast.expr, body: list[ast.stmt]) -> None:
-        """`while`; one that the build rules out is not there."""
+        """`while`; nothing if the build fixes its condition to false."""
         if self.constant(test) == 0:
             return
         head, first, after = self.fresh("while"), self.fresh("do"), self.fresh("after")
@@ -200,7 +200,7 @@ class Lowering:
         self.label(after)
 
     def count_round(self, node: ast.AST) -> None:
-        """One more round of the function's loops: it fails when they are too many."""
+        """Count a round of the function's loops; the function fails when there are too many."""
         slot = self.slot("its rounds")
         rounds = self.value(f"add i64 {self.value(f'load i64, ptr {slot}')}, 1")
         self.emit(f"store i64 {rounds}, ptr {slot}")
@@ -241,7 +241,7 @@ class Lowering:
         return None
 
     def folded(self, node: ast.expr, op: ast.AST, left: int | None, right: int | None) -> int | None:
-        """What an operator makes of two constants; None if one is missing."""
+        """The result of an operator on two constants; None if one of them is no constant."""
         if left is None or right is None or type(op) not in FOLDED:
             return None
         if isinstance(op, (ast.LShift, ast.RShift)) and not 0 <= right < 64:
@@ -321,7 +321,7 @@ class Lowering:
             case ast.BoolOp(op, values):
                 return self.deciding(op, values)
             case ast.Subscript():
-                return self.load(*self.place(node))
+                return self.load(*self.element_of(node))
             case ast.Call(ast.Name(name), arguments, []):
                 return self.call(node, name, arguments)
         raise self.refused(node, f"the expression {ast.unparse(node)}")
@@ -364,7 +364,8 @@ class Lowering:
         return self.value(f"load i64, ptr {slot}")
 
     def undecided(self, op: ast.boolop, values: list[ast.expr]) -> list[ast.expr]:
-        """The operands of `and` or `or` that may be asked: a constant is passed over, or is the last one."""
+        """The operands of `and` or `or` that have to be translated: constants that do not decide are left
+        out, and after one that decides nothing follows."""
         found = []
         for value in values:
             known = self.constant(value)
@@ -440,15 +441,15 @@ class Lowering:
 
     def address(self, table: str) -> str:
         """Where a table begins: no run changes that."""
-        place = self.word(self.module.layout.word[table])
-        return self.value(f"load ptr, ptr {place}, align {WORD}, !invariant.load !0, !tbaa !3")
+        pointer = self.word(self.module.layout.word[table])
+        return self.value(f"load ptr, ptr {pointer}, align {WORD}, !invariant.load !0, !tbaa !3")
 
     def length(self, table: str) -> str:
         """The number of its elements."""
-        place = self.word(self.module.layout.word[table] + 1)
-        return self.value(f"load i64, ptr {place}, align {WORD}, !invariant.load !0, !tbaa !3")
+        pointer = self.word(self.module.layout.word[table] + 1)
+        return self.value(f"load i64, ptr {pointer}, align {WORD}, !invariant.load !0, !tbaa !3")
 
-    def place(self, node: ast.Subscript) -> tuple[str, str]:
+    def element_of(self, node: ast.Subscript) -> tuple[str, str]:
         """A table, and the address of the element that the expression names."""
         table = self.table(node.value)
         return table, self.element(node, table, self.number(node.slice))
@@ -461,14 +462,14 @@ class Lowering:
         width = WIDTHS[self.module.layout.codes[table]]
         return self.value(f"getelementptr inbounds i{width}, ptr {self.address(table)}, i64 {index}")
 
-    def load(self, table: str, place: str) -> str:
+    def load(self, table: str, pointer: str) -> str:
         """An element."""
         width = WIDTHS[self.module.layout.codes[table]]
         tag = self.module.alias_class(table)
-        found = self.value(f"load i{width}, ptr {place}, align {width // 8}, !tbaa !{tag}")
+        found = self.value(f"load i{width}, ptr {pointer}, align {width // 8}, !tbaa !{tag}")
         return found if width == 64 else self.value(f"zext i{width} {found} to i64")
 
-    def store(self, node: ast.AST, table: str, place: str, value: str) -> None:
+    def store(self, node: ast.AST, table: str, pointer: str, value: str) -> None:
         """Give an element a value; a narrow one takes its low bits, or a checked function fails."""
         width = WIDTHS[self.module.layout.codes[table]]
         if width < 64:
@@ -477,7 +478,7 @@ class Lowering:
                 self.fail_if(wide, node, f"{{}} does not fit m.{table}", value)
             value = self.value(f"trunc i64 {value} to i{width}")
         tag = self.module.alias_class(table)
-        self.emit(f"store i{width} {value}, ptr {place}, align {width // 8}, !tbaa !{tag}")
+        self.emit(f"store i{width} {value}, ptr {pointer}, align {width // 8}, !tbaa !{tag}")
 
     # -- failures
 
@@ -510,15 +511,15 @@ class Lowering:
             word = self.word(self.module.layout.failure + 2)
             inner = self.value(f"load ptr, ptr {word}, align {WORD}")
             known = self.value(f"icmp ne ptr {inner}, null")
-            place = self.value(f"select i1 {known}, ptr {inner}, ptr {text}")
-            self.emit(f"store ptr {place}, ptr {word}, align {WORD}")
+            pointer = self.value(f"select i1 {known}, ptr {inner}, ptr {text}")
+            self.emit(f"store ptr {pointer}, ptr {word}, align {WORD}")
         self.emit("ret i64 0")
         self.label(goes)
 
     # -- calls
 
     def call(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> str:
-        """A call of a hot function, or of what hot code has of Python's."""
+        """A call of a hot function, or of a function of Python that the language has."""
         match name, arguments:
             case "int", [value]:
                 return self.number(value)
@@ -557,9 +558,9 @@ class Lowering:
 
     def zero_words(self, node: ast.AST, table: str, start: str, count: str) -> str:
         """Clear words of a table."""
-        place = self.stretch(node, table, start, count)
+        pointer = self.stretch(node, table, start, count)
         size = self.value(f"shl i64 {count}, 3")
-        self.emit(f"call void @llvm.memset.p0.i64(ptr align 8 {place}, i8 0, i64 {size}, i1 false)")
+        self.emit(f"call void @llvm.memset.p0.i64(ptr align 8 {pointer}, i8 0, i64 {size}, i1 false)")
         return "0"
 
     def copy_words(self, node: ast.AST, table: str, source: str, to: str, start: str, count: str) -> str:

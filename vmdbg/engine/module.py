@@ -4,8 +4,8 @@ Compiled code gets `m` as the address of a row of words: for each table its addr
 elements, then the words of `FAILURE`.
 
 A *checked* function looks at each index before it uses it.  One that is out of range ends the function,
-and every caller, at once; the words of `FAILURE` then say where.  Checked are all functions of a checked
-build, functions that are marked so (a policy of a user's), and whatever these call.
+and every caller, at once; the words of `FAILURE` then say where.  These functions are checked: all of
+a checked build, those whose decorator says so (a policy of a user's), and those that these call.
 """
 
 from __future__ import annotations
@@ -81,20 +81,20 @@ class Module:
         return self.trees[name]
 
     def refuse_recursion(self, name: str, way: list[str]) -> None:
-        """NotHotError if a function that `name` calls is one of those that led to it: nothing would bound
-        the stack."""
+        """NotHotError if `name` calls, directly or not, a function in `way`, the calls that led to it: the
+        stack would have no limit."""
         for called, node in self.calls.pop(name, {}).items():
             if called in (*way, name):
                 raise self.error(name, node, f"it calls itself, by way of {called}")
             self.refuse_recursion(called, [*way, name])
 
     def error(self, name: str, node: ast.AST, wrong: str) -> NotHotError:
-        """What is not of the language, with its place."""
+        """The NotHotError for a node that is not of the language."""
         code = self.functions[name].__code__
         return NotHotError(wrong, name, code.co_filename, getattr(node, "lineno", code.co_firstlineno))
 
     def is_checked(self, name: str) -> bool:
-        """Is a function checked whoever calls it?"""
+        """Is a function checked even if its caller is not?"""
         return self.checked or bool(self.functions[name].__dict__["hot"].get("checked"))
 
     def can_fail(self, name: str) -> bool:

@@ -55,7 +55,7 @@ def llvm() -> ModuleType:
 
 
 def target() -> dict[str, str]:
-    """What machine code depends on beside its source: LLVM, and the processor for which it is made."""
+    """What machine code depends on besides its source: the version of LLVM and the processor."""
     import llvmlite
 
     binding = llvm()
@@ -110,7 +110,7 @@ class Tables:
             raise self.taken()
 
     def taken(self) -> Failure:
-        """The failure; it is left no more."""
+        """The failure, which is removed; None if there is none."""
         path, line, function, what = texts(self.words[self.failure], 4)
         failure = Failure(path, int(line), function, what, self.words[self.failure + 1])
         if self.words[self.failure + 2]:
@@ -122,7 +122,7 @@ class Tables:
 
 
 def texts(address: int, count: int) -> list[str]:
-    """So many texts at an address, each with a zero byte at its end."""
+    """`count` texts that follow one another at an address, each with a zero byte at its end."""
     found = []
     for _ in range(count):
         text = ctypes.string_at(address)

@@ -1,4 +1,4 @@
-"""The syntax trees of linked functions, read from where Python read them."""
+"""The syntax trees of linked functions, from the source files that Python imported."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class SourceError(Exception):
-    """There is no source of a hot function, or it is not what was imported: it cannot be compiled."""
+    """A hot function cannot be compiled: its source is missing or has changed since the import."""
 
 
 def text(function: Function) -> bytes:
     """The source of the file that defines a hot function.
 
-    What it was made from, if its marks keep that (`source`: a policy of a user's); else what the file
+    What it was made from, if its decorator keeps that (`source`: a policy of a user's); else what the file
     holds, or what the loader of its module finds in a package.  SourceError.
     """
     kept = function.__dict__["hot"].get("source")
@@ -85,7 +85,7 @@ def first_line(node: ast.FunctionDef) -> int:
 
 
 def is_made_from(function: Function, node: ast.FunctionDef) -> bool:
-    """Is a function what Python makes of the definition?"""
+    """Does the definition compile to the function's code?"""
     path = function.__code__.co_filename
     made = compile(ast.Module([node], []), path, "exec", dont_inherit=True)
     found = next((part for part in made.co_consts if isinstance(part, types.CodeType)), None)
@@ -93,5 +93,5 @@ def is_made_from(function: Function, node: ast.FunctionDef) -> bool:
 
 
 def meaning(code: types.CodeType) -> tuple[object, ...]:
-    """What a function does: its instructions, and the constants and names that they speak of."""
+    """The parts of a code object that decide what it does: instructions, constants, names."""
     return code.co_name, code.co_code, code.co_consts, code.co_names, code.co_varnames

@@ -1,1 +1,2 @@
-"""The C-like language of the prompt: text to tree to value.  It knows no machine; a scope tells it names."""
+"""The C-like language of the prompt: text to tree to value.  It does not know the machine: a scope gives it
+names, registers and memory."""

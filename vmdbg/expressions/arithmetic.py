@@ -1,4 +1,4 @@
-"""What C's operators do to values, with GDB's types and sentences."""
+"""C's operators on values, with GDB's types and error messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORDERINGS = ("<", ">", "<=", ">=")
 
 
 def silent(_warning: str) -> None:
-    """The reader of warnings that nobody wants to see."""
+    """A receiver of warnings that ignores them."""
 
 
 def divide(left: int, right: int) -> int:
@@ -65,7 +65,8 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 def binary(operator: str, left: Value, right: Value, warn: Warn = silent, dry: bool = False) -> Value:
     """`left OP right` for every operator but `&& || , = @`.
 
-    UserError as GDB says it; `warn` hears of shifts that are too wide; `dry` asks only for the type.
+    UserError with GDB's message.  `warn(text)` is called for a shift count that is too large.  With `dry`
+    only the type of the result counts.
     """
     if operator in COMPARISONS:
         return make_truth(compare(operator, left, right))
@@ -135,8 +136,8 @@ def pointer_operation(operator: str, left: Value, right: Value) -> Value | None:
     size = max(1, step.size)
     if right.type.code == INT:
         distance = int(right.number) * size
-        place = left.as_integer() + (distance if operator == "+" else -distance)
-        return make(pointer_to(step), place)
+        address = left.as_integer() + (distance if operator == "+" else -distance)
+        return make(pointer_to(step), address)
     if other is None or operator == "+":
         return None
     if other.size != step.size:
@@ -148,7 +149,7 @@ def pointer_operation(operator: str, left: Value, right: Value) -> Value | None:
 
 
 def element_type(value: Value) -> CType | None:
-    """What a pointer points to or an array consists of; None for all others."""
+    """The type that a pointer points to, or of the elements of an array; None for other values."""
     return value.type.target if value.type.code in (POINTER, ARRAY) else None
 
 
@@ -158,18 +159,18 @@ def compare(operator: str, left: Value, right: Value) -> bool:
     if is_number(kind) and is_number(other):
         shared = common(kind, other)
         return COMPARISONS[operator](shared.wrap(left.number), shared.wrap(right.number))
-    places = [as_place(left), as_place(right)]
+    addresses = [comparable_address(left), comparable_address(right)]
     if kind.code == other.code == VOID_CODE and operator in EQUALITIES:
         return operator == "=="
-    if None in places or not {POINTER, ARRAY} & {kind.code, other.code}:
+    if None in addresses or not {POINTER, ARRAY} & {kind.code, other.code}:
         sort = "equality test" if operator in EQUALITIES else "ordering comparison"
         raise UserError(f"Invalid type combination in {sort}.")
-    first, second = (place or 0 for place in places)
+    first, second = (address or 0 for address in addresses)
     return COMPARISONS[operator](first, second)
 
 
-def as_place(value: Value) -> int | None:
-    """The address that a value is in a comparison; None if it is none."""
+def comparable_address(value: Value) -> int | None:
+    """The address that a value stands for in a comparison; None if it is no address."""
     code = value.type.code
     return value.as_address() if code in (POINTER, ARRAY, INT) else None
 
@@ -190,14 +191,14 @@ def unary(operator: str, value: Value) -> Value:
 
 
 def step(operator: str, value: Value) -> Value:
-    """The value that `++` or `--` leaves behind."""
+    """The new value of the operand of `++` or `--`."""
     if not value.type.is_scalar:
         raise UserError("Not a numeric type.")
     return binary(operator[0], value, make(INT_TYPE, 1))
 
 
 def cast(kind: CType, value: Value) -> Value:
-    """`(type)value`.  An integer becomes an array of its bytes, as GDB has it."""
+    """`(type)value`.  A cast of an integer to an array type gives the array of its bytes, as in GDB."""
     source = value.type
     if kind.code == VOID_CODE:
         return VOID_VALUE
@@ -219,7 +220,7 @@ def cast(kind: CType, value: Value) -> Value:
 
 
 def cast_to_array(kind: CType, value: Value) -> Value:
-    """The bytes of a value as an array of the same size; an open bound is filled in."""
+    """The bytes of a value as an array of the same size; an open count of the array type is computed."""
     element = kind.pointed()
     data = value.as_bytes()
     if kind.count is None and element.size and value.type.code != INTERNAL:

@@ -17,7 +17,7 @@ FLOAT_LETTERS = {4: "<f", 8: "<d", 16: "<d"}  # a long double has no more digits
 class CType:
     """One type: code, name, size; `signed`, `text` for integers; `target` and `count` for what points.
 
-    `text` marks types whose values GDB shows as characters; `count` is None for an array without bound.
+    `text`: GDB shows values of the type as characters.  `count` is None for an array type without a length.
     """
 
     __slots__ = ("code", "count", "name", "signed", "size", "target", "text")
@@ -85,7 +85,7 @@ class CType:
 
 
 def single(bits: int) -> float:
-    """The number with these bits in single precision; NaN keeps its payload, which conversion would not."""
+    """The number with these bits in single precision.  NaN keeps its payload, which struct would change."""
     if bits >> 23 & 0xFF == 0xFF and bits & 0x7FFFFF:
         wide = bits >> 31 << 63 | 0x7FF << 52 | (bits & 0x7FFFFF) << 29
         return float(struct_unpack("<d", wide.to_bytes(8, "little"))[0])
@@ -117,7 +117,7 @@ def pointer_to(target: CType) -> CType:
 
 
 def array_of(element: CType, count: int | None) -> CType:
-    """The type of arrays of `count` elements; None leaves the bound open."""
+    """The type of arrays of `count` elements; None: without a length."""
     return CType(ARRAY, "", element.size * (count or 0), target=element, count=count)
 
 
@@ -208,7 +208,7 @@ TYPE_WORDS = {words[0] for words in SPELLINGS} | QUALIFIERS | AGGREGATES
 
 
 def promoted(kind: CType) -> CType:
-    """The integer promotion of C: what is shorter than an int becomes one."""
+    """The integer promotion of C: a type shorter than int becomes int."""
     return INT_TYPE if kind.code == INT and kind.size < INT_TYPE.size else kind
 
 

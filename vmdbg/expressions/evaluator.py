@@ -91,25 +91,25 @@ class EmptyScope:
 class Evaluator:
     """Runs expressions against a scope, a value history and the convenience variables.
 
-    `warn` hears each warning as GDB words it, without `warning: `; `functions` may be extended with
-    functions of the shell.
+    `warn(text)` is called for each warning, with GDB's text without `warning: `; `functions` may be extended
+    with functions of the shell.
     """
 
     def __init__(
         self,
         scope: Scope,
-        history: ValueHistory | None = None,
+        value_history: ValueHistory | None = None,
         variables: Variables | None = None,
         warn: arithmetic.Warn = arithmetic.silent,
     ) -> None:
         self.scope = scope
-        self.history = ValueHistory() if history is None else history
+        self.value_history = ValueHistory() if value_history is None else value_history
         self.variables = Variables() if variables is None else variables
         self.warn = warn
         self.functions = dict(FUNCTIONS)
         self.dry = False
         self.assignments = 0
-        self.radix = 10  # of numbers that do not say theirs
+        self.radix = 10  # of numbers without a prefix
         self._parsed: dict[tuple[int, str], Node] = {}
         self._counted: dict[Node, int] = {}  # the assignments of kept trees
         self._named = False
@@ -122,7 +122,7 @@ class Evaluator:
     def parse(self, text: str) -> Node:
         """The text as a tree.  UserError for a syntax error or a name that the program does not have.
 
-        A tree without names of the program is kept for the next time: a script's loop parses it once.
+        A tree without names of the program is kept: a text in a loop of a script is parsed once.
         """
         key = (self.radix, text)
         node = self._parsed.get(key)
@@ -182,7 +182,7 @@ class Evaluator:
             raise UserError(TOO_DEEP) from None
 
     def assigns(self, expression: str | Node) -> bool:
-        """Whether the expression assigns to anything; `set` warns where it does not."""
+        """Whether the expression contains an assignment; `set` warns if not."""
         node = self.parse(expression) if isinstance(expression, str) else expression
         return self.count(node) > 0
 

@@ -18,7 +18,7 @@ COUNTS = {1: "one argument", 2: "two arguments", 3: "three arguments"}
 
 
 def demand(name: str, arguments: Sequence[Value], count: int) -> None:
-    """UserError unless there are so many arguments."""
+    """UserError unless there are `count` arguments."""
     if len(arguments) != count:
         raise UserError(f"You must provide {COUNTS[count]} for ${name}.")
 

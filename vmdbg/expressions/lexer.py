@@ -1,4 +1,4 @@
-"""Expressions as tokens, with the sentences that GDB has for text that is none."""
+"""Cuts expressions into tokens; text that is no token gets GDB's error message."""
 
 from __future__ import annotations
 
@@ -59,34 +59,34 @@ ESCAPE_FORM = re.compile(
 class Token:
     """One token: its kind, its text, its value (number, bytes), and where it begins."""
 
-    __slots__ = ("kind", "place", "text", "value")
+    __slots__ = ("kind", "offset", "text", "value")
 
-    def __init__(self, kind: int, text: str, place: int, value: object = None) -> None:
-        self.kind, self.text, self.place, self.value = kind, text, place, value
+    def __init__(self, kind: int, text: str, offset: int, value: object = None) -> None:
+        self.kind, self.text, self.offset, self.value = kind, text, offset, value
 
 
 class Lexer:
-    """The tokens of a text, one at a time, so that the first mistake is the one that is told.
+    """The tokens of a text, one at a time, so that the error message is about the first mistake.
 
     The end is the end of the text, a closing bracket that nothing opened, the word `if`, or, with
-    `comma`, a comma outside brackets.  `radix` is that of numbers that do not say theirs.
+    `comma`, a comma outside brackets.  `radix` is the radix of numbers without a prefix.
     """
 
     def __init__(self, text: str, comma: bool = False, radix: int = 10) -> None:
         self.text, self.comma, self.radix = text, comma, radix
-        self.place = 0
+        self.offset = 0
         self.depth = 0
 
     def next(self) -> Token:
-        """The next token.  UserError for text that is none."""
-        text, place = self.text, self.place
-        while place < len(text) and text[place] in " \t\n\r\f\v":
-            place += 1
-        self.place = place
-        if place >= len(text):
-            return Token(END, "", place)
-        char = text[place]
-        if NUMBER_START.match(text, place):
+        """The next token.  UserError for text that is no token."""
+        text, offset = self.text, self.offset
+        while offset < len(text) and text[offset] in " \t\n\r\f\v":
+            offset += 1
+        self.offset = offset
+        if offset >= len(text):
+            return Token(END, "", offset)
+        char = text[offset]
+        if NUMBER_START.match(text, offset):
             return self.number()
         if char == "$":
             return self.take(DOLLAR, DOLLAR_FORM)
@@ -95,27 +95,27 @@ class Lexer:
         if NAME_FORM.match(char):
             token = self.take(NAME, NAME_FORM)
             if token.text == "if":
-                return self.end(place)
+                return self.end(offset)
             return token
         return self.symbol(char)
 
     def take(self, kind: int, form: re.Pattern[str]) -> Token:
-        """The token that a form matches here."""
-        place = self.place
-        found = form.match(self.text, place)
+        """The token at the current position, which `form` matches."""
+        offset = self.offset
+        found = form.match(self.text, offset)
         assert found is not None
-        self.place = found.end()
-        return Token(kind, found[0], place)
+        self.offset = found.end()
+        return Token(kind, found[0], offset)
 
-    def end(self, place: int) -> Token:
-        """The end of the expression before the end of the text."""
-        self.place = place
-        return Token(END, "", place)
+    def end(self, offset: int) -> Token:
+        """The token for the end of the expression, at a position before the end of the text."""
+        self.offset = offset
+        return Token(END, "", offset)
 
     def symbol(self, char: str) -> Token:
         """An operator or bracket."""
-        place = self.place
-        found = SYMBOLS.match(self.text, place)
+        offset = self.offset
+        found = SYMBOLS.match(self.text, offset)
         if found is None:
             raise UserError(f"Invalid character '{char}' in expression.")
         text = found[0]
@@ -123,12 +123,12 @@ class Lexer:
             self.depth += 1
         elif text in ")]":
             if self.depth == 0:
-                return self.end(place)
+                return self.end(offset)
             self.depth -= 1
         elif text == "," and self.comma and self.depth == 0:
-            return self.end(place)
-        self.place = found.end()
-        return Token(SYMBOL, text, place)
+            return self.end(offset)
+        self.offset = found.end()
+        return Token(SYMBOL, text, offset)
 
     def number(self) -> Token:
         """An integer or float with its type."""
@@ -138,34 +138,34 @@ class Lexer:
 
     def quoted(self, quote: str) -> Token:
         """A string, or a character constant; more than two characters in single quotes are a name."""
-        place = self.place
-        end = place + 1
+        offset = self.offset
+        end = offset + 1
         while end < len(self.text) and self.text[end] != quote:
             end += 2 if self.text[end] == "\\" else 1
         if end >= len(self.text):
             single = "Unmatched single quote."
             raise UserError(single if quote == "'" else "Unterminated string in expression.")
-        self.place = end + 1
-        inside = self.text[place + 1 : end]
+        self.offset = end + 1
+        inside = self.text[offset + 1 : end]
         data = unescape_c(inside)
         if quote == '"':
-            return Token(STRING, self.text[place : end + 1], place, data)
+            return Token(STRING, self.text[offset : end + 1], offset, data)
         if not data:
             raise UserError("A character constant must contain at least one character.")
         if len(data) > 2 and inside.isascii():
-            return Token(NAME, inside, place, "quoted")
+            return Token(NAME, inside, offset, "quoted")
         if len(data) > 1:
             raise UserError("Invalid character constant.")
-        return Token(CHARACTER, self.text[place : end + 1], place, make(CHAR, data[0]))
+        return Token(CHARACTER, self.text[offset : end + 1], offset, make(CHAR, data[0]))
 
 
 def unescape_c(text: str) -> bytes:
-    """The bytes of a C string literal's inside."""
+    """The bytes of a C string literal, given the text between its quotes."""
     out = bytearray()
-    place = 0
+    offset = 0
     for found in ESCAPE_FORM.finditer(text):
-        out += text[place : found.start()].encode("utf-8", "surrogateescape")
-        place = found.end()
+        out += text[offset : found.start()].encode("utf-8", "surrogateescape")
+        offset = found.end()
         if found["octal"] is not None:
             out.append(int(found["octal"], 8) & 0xFF)
         elif found["hex"] is not None:
@@ -179,7 +179,7 @@ def unescape_c(text: str) -> bytes:
         else:
             point = int(found["short"] or found["long"], 16)
             out += chr(min(point, 0x10FFFF)).encode("utf-8", "surrogatepass")
-    return bytes(out + text[place:].encode("utf-8", "surrogateescape"))
+    return bytes(out + text[offset:].encode("utf-8", "surrogateescape"))
 
 
 def parse_number(text: str, radix: int = 10) -> Value:

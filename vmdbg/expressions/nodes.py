@@ -1,4 +1,4 @@
-"""The parsed form of expressions: nodes that compute their value, place and effect.
+"""The parsed form of expressions: nodes that compute their value, address and effect.
 
 A node is parsed once and run many times; it keeps nothing between runs.
 """
@@ -21,7 +21,7 @@ NO_ADDRESS = "Attempt to take address of value not located in memory."
 
 
 class Node:
-    """An expression.  UserError from `run`, `locate` and `assign` is what GDB would say."""
+    """An expression.  `run`, `locate` and `assign` raise UserError with GDB's message."""
 
     __slots__ = ()
 
@@ -34,14 +34,14 @@ class Node:
         raise NotImplementedError
 
     def locate(self, evaluator: Evaluator) -> tuple[CType, int]:
-        """Type and address of what is in memory, without reading it."""
+        """Type and address of the expression in memory, which is not read."""
         value = self.run(evaluator)
         if value.address is None:
             raise UserError(NEEDS_MEMORY if value.type.code == ARRAY else NO_ADDRESS)
         return value.type, value.address
 
     def assign(self, evaluator: Evaluator, value: Value) -> Value:
-        """Store a value here; the value as it is stored."""
+        """Store a value in what the expression names; returns the value as stored."""
         raise UserError(NOT_AN_LVALUE)
 
     def writes(self, evaluator: Evaluator) -> bool:
@@ -66,7 +66,7 @@ class Constant(Node):
 
 
 class TypeName(Node):
-    """A type where an expression could stand."""
+    """A type in the position of an expression, as in `sizeof(int)`."""
 
     __slots__ = ("type",)
 
@@ -79,7 +79,7 @@ class TypeName(Node):
         raise UserError("Attempt to use a type name as an expression")
 
 
-class History(Node):
+class HistoryValue(Node):
     """`$`, `$$`, `$$N` (numbers from 0 down), `$N`."""
 
     __slots__ = ("number",)
@@ -88,7 +88,7 @@ class History(Node):
         self.number = number
 
     def run(self, evaluator: Evaluator) -> Value:
-        return evaluator.history.get(self.number)
+        return evaluator.value_history.get(self.number)
 
     def assign(self, evaluator: Evaluator, value: Value) -> Value:
         self.run(evaluator)
@@ -136,14 +136,14 @@ class Variable(Node):
 
 
 def assign_register(evaluator: Evaluator, name: str, current: Value, value: Value) -> Value:
-    """Set a register to a value of its own type; the value that it then has."""
+    """Set a register, with the value converted to the register's type; returns its new value."""
     evaluator.scope.set_register(name, arithmetic.cast(current.type, value))
     after = evaluator.scope.register(name)
     return current if after is None else after
 
 
 class Symbol(Node):
-    """The name of a place of the program: a pointer to it."""
+    """A name of the program: a pointer to its address."""
 
     __slots__ = ("name",)
 
@@ -201,7 +201,7 @@ class Field(Node):
 
 
 class InMemory(Node):
-    """A node whose value lies in memory at the place that `locate` tells."""
+    """A node whose value lies in memory, at the address that `locate` returns."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The nodes of operators: what computes from values and has no place of its own."""
+"""The nodes of operators: they compute from values, and their results have no address."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Binary(Node):
 
 
 class Logical(Node):
-    """`&&` and `||`, which may leave out their right side."""
+    """`&&` and `||`: the right side is not run if the left one decides."""
 
     __slots__ = ("left", "operator", "right")
 

@@ -35,7 +35,7 @@ from vmdbg.expressions.nodes import (
     Constant,
     Dereference,
     Field,
-    History,
+    HistoryValue,
     Node,
     Repeated,
     Subscript,
@@ -86,12 +86,12 @@ Knows = Callable[[str], bool]
 def parse(text: str, knows: Knows | None = None, radix: int = 10) -> Node:
     """The whole text as one expression (or a type's name).
 
-    `knows` tells whether a name is a symbol; with it, the first one that is not raises UserError.
-    `radix` is that of numbers without a prefix.
+    `knows(name)` says whether a name is a symbol; the first name that is not raises UserError.  Without it
+    all names are accepted.  `radix` is the radix of numbers without a prefix.
     """
     parser = Parser(text, knows, radix=radix)
     node = parser.whole()
-    if parser.token.place < len(text):
+    if parser.token.offset < len(text):
         raise UserError("Junk after end of expression.")
     return node
 
@@ -105,7 +105,7 @@ def parse_prefix(
     """
     parser = Parser(text, knows, comma, radix)
     node = parser.whole()
-    return node, text[parser.token.place :]
+    return node, text[parser.token.offset :]
 
 
 def parse_list(text: str, knows: Knows | None = None, radix: int = 10) -> list[Node]:
@@ -122,7 +122,7 @@ def parse_list(text: str, knows: Knows | None = None, radix: int = 10) -> list[N
 
 
 class Parser:
-    """One pass over one text; `token` is the next one that nothing has taken yet."""
+    """One pass over one text; `token` is the next token, which was not taken yet."""
 
     def __init__(self, text: str, knows: Knows | None = None, comma: bool = False, radix: int = 10) -> None:
         self.lexer = Lexer(text, comma, radix)
@@ -153,8 +153,8 @@ class Parser:
             raise self.mistake()
 
     def mistake(self) -> UserError:
-        """What GDB says when the next token cannot follow."""
-        near = self.lexer.text[self.token.place :]
+        """GDB's error for a token that cannot stand here."""
+        near = self.lexer.text[self.token.offset :]
         return UserError(f"A syntax error in expression, near `{near}'.")
 
     def whole(self) -> Node:
@@ -187,7 +187,7 @@ class Parser:
         return left
 
     def unary(self) -> Node:
-        """An operand with what stands before and behind it."""
+        """An operand with its prefix and postfix operators."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise UserError(TOO_DEEP)
@@ -284,7 +284,7 @@ class Parser:
         raise self.mistake()
 
     def as_number(self, token: Token) -> Value | None:
-        """A name that the program has not as a number of a radix above 10 (`ff`), or None."""
+        """The number for a name such as `ff` in a radix above 10; None if the program has the name."""
         if self.lexer.radix <= 10 or token.value is not None:
             return None
         try:
@@ -321,7 +321,7 @@ class Parser:
         return node
 
     def arguments(self) -> list[Node]:
-        """What stands between the brackets of a call."""
+        """The arguments of a call, between its brackets."""
         found: list[Node] = []
         while not self.accept(")"):
             if found:
@@ -357,7 +357,7 @@ class Parser:
         return self.declarator(qualified(kind, before) if before else kind)
 
     def declarator(self, kind: CType) -> CType:
-        """Stars before, a bracketed declarator, bounds and `()` behind."""
+        """A declarator: stars, a declarator in brackets, array lengths and `()`."""
         while True:
             if self.accept("*"):
                 kind = pointer_to(kind)
@@ -385,7 +385,7 @@ class Parser:
         return stars
 
     def suffixes(self, kind: CType) -> CType:
-        """The bounds and `()` behind a declarator; the last bound is the innermost."""
+        """The array lengths and `()` behind a declarator; the last length is the innermost."""
         bounds: list[int | None] = []
         while self.accept("["):
             bound = None
@@ -415,11 +415,11 @@ def join(operator: str, left: Node, right: Node) -> Node:
 
 
 def dollar(text: str) -> Node:
-    """`$`, `$$`, `$3`, `$$2` are of the history; all else that begins with `$` is a variable."""
+    """`$`, `$$`, `$3`, `$$2` are values of the value history; any other name with `$` is a variable."""
     found = HISTORY_FORM.fullmatch(text)
     if found is None:
         return Variable(text[1:])
     back, digits = found[1], found[2][:MAX_DIGITS]
     if back:
-        return History(-int(digits or 1))
-    return History(int(digits or 0))
+        return HistoryValue(-int(digits or 1))
+    return HistoryValue(int(digits or 0))

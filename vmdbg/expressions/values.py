@@ -1,4 +1,4 @@
-"""Values: what an expression yields; the value history `$ $$ $3`, the variables `$foo`."""
+"""Values of expressions; the value history `$ $$ $3`; the convenience variables `$foo`."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ INTEGERS = {
 class Value:
     """A typed value that never changes: a number, an array's bytes, void, or a function's name.
 
-    `number` is meant for integers, floats and pointers (pointers unsigned), `data` for arrays;
-    `address` is where in memory it was read, or None; `name` is that of an internal function.
+    Integers, floats and pointers (unsigned) have a `number`, arrays have `data`.  `address` is where in
+    memory it was read, or None; `name` is the name of an internal function.
     """
 
     __slots__ = ("address", "data", "name", "number", "type")
@@ -109,7 +109,7 @@ class Value:
         raise UserError("Value can't be converted to integer.")
 
     def truth(self) -> bool:
-        """What `!` and `&&` ask: not zero, not void; an array asks for its address."""
+        """The value as a condition: not zero and not void; for an array, its address."""
         if self.type.is_scalar:
             return bool(self.number)
         return self.type.code == ARRAY and self.decayed() != 0
@@ -120,8 +120,8 @@ class Value:
         if not 0 <= index < (self.type.count or 0):
             raise UserError("no such vector element")
         at = index * kind.size
-        place = None if self.address is None else self.address + at
-        return from_bytes(kind, self.data[at : at + kind.size], place)
+        address = None if self.address is None else self.address + at
+        return from_bytes(kind, self.data[at : at + kind.size], address)
 
     def elements(self) -> Iterator[Value]:
         """The elements of an array value in order."""
@@ -170,14 +170,14 @@ ONE = Value(INT_TYPE, 1)
 
 
 def read_string(read: Reader, address: int, limit: int) -> tuple[bytes, bool, UserError | None]:
-    """The bytes at an address up to a zero byte or `limit`, whether zero ended them, and what failed."""
+    """The bytes at an address up to a zero byte or `limit`; did a zero byte end them; the error or None."""
     found = bytearray()
     step = 64
     while len(found) < limit:
-        place = (address + len(found)) & ADDRESS_MASK
-        size = min(limit - len(found), step - place % step)
+        at = (address + len(found)) & ADDRESS_MASK
+        size = min(limit - len(found), step - at % step)
         try:
-            chunk = read(place, size)
+            chunk = read(at, size)
         except UserError as error:
             if size == 1:
                 return bytes(found), False, error
@@ -191,13 +191,13 @@ def read_string(read: Reader, address: int, limit: int) -> tuple[bytes, bool, Us
 
 
 def goes_on(read: Reader, address: int) -> bool:
-    """Whether a string that was cut before this address has more than its zero byte there."""
+    """Whether a string that was cut before this address goes on there, with another byte than zero."""
     data, whole, _ = read_string(read, address & ADDRESS_MASK, 1)
     return bool(data) or not whole
 
 
 def text_of(value: Value, read: Reader) -> str:
-    """The C string that a value is or points to.  UserError if it can be none or memory cannot be read."""
+    """The C string that a value is or points to.  UserError if it is no string or memory cannot be read."""
     kind = value.type
     target = kind.target
     if target is None or target.code != INT or target.size != 1:
@@ -229,14 +229,14 @@ class ValueHistory:
     def get(self, number: int) -> Value:
         """The value `$number`; 0 and less count back from the last.  UserError if there is none."""
         size = len(self.values)
-        place = number if number > 0 else size + number
-        if place > size:
-            raise UserError(f"History has not yet reached ${place}.")
-        if place <= 0:
+        wanted = number if number > 0 else size + number
+        if wanted > size:
+            raise UserError(f"History has not yet reached ${wanted}.")
+        if wanted <= 0:
             if number == 0:
                 raise UserError("The history is empty.")
             raise UserError(f"History does not go back to $${-number}.")
-        return self.values[place - 1]
+        return self.values[wanted - 1]
 
     def last(self) -> Value:
         """The value `$`.  UserError on an empty history."""

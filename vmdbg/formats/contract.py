@@ -6,7 +6,7 @@ counts from the root, 0.  Rights are a nibble: r 1, w 2, x 4, u 8 (without u: ke
 
 from __future__ import annotations
 
-from vmdbg.engine import slot
+from vmdbg.engine import hole
 
 RIGHT_R, RIGHT_W, RIGHT_X, RIGHT_U = 1, 2, 4, 8
 ALL_RIGHTS = 15
@@ -69,86 +69,86 @@ CODE_RESERVED = 0  # a reserved bit is set,
 CODE_FETCH = 0  # it fetches an instruction
 
 
-@slot
+@hole
 def classify(entry: int, depth: int) -> int:
     """One of the ENTRY_ constants, but at the last level not ENTRY_TABLE."""
 
 
-@slot
+@hole
 def combine(rights: int, entry: int, kind: int, depth: int) -> int:
     """The rights so far, after an entry of that kind at a depth, given the rights before it."""
 
 
-@slot
+@hole
 def next_table(entry: int) -> int:
     """Physical address of the table that a table entry points to."""
 
 
-@slot
+@hole
 def leaf_frame(entry: int, depth: int) -> int:
     """Physical address of the page that a leaf entry maps."""
 
 
-@slot
-def marked(entry: int, dirty: int) -> int:
+@hole
+def touched(entry: int, dirty: int) -> int:
     """The leaf or table entry with A set, and D too if `dirty`."""
 
 
-@slot
-def marked_table(entry: int, depth: int) -> int:
+@hole
+def touched_table(entry: int, depth: int) -> int:
     """The table entry at a depth as the walker leaves it (A set where the architecture has it)."""
 
 
-@slot
+@hole
 def is_accessed(entry: int) -> int:
     """1 if A is set in a leaf."""
 
 
-@slot
+@hole
 def is_dirty(entry: int) -> int:
     """1 if D is set in a leaf."""
 
 
-@slot
+@hole
 def is_global(entry: int) -> int:
     """1 if a leaf is global."""
 
 
-@slot
+@hole
 def aged(entry: int) -> int:
     """The leaf with A clear."""
 
 
-@slot
+@hole
 def cleaned(entry: int) -> int:
     """The leaf with D clear."""
 
 
-@slot
+@hole
 def protected(entry: int) -> int:
     """The leaf without the right to write."""
 
 
-@slot
+@hole
 def globalized(entry: int) -> int:
     """The leaf as a global one, where the format has those."""
 
 
-@slot
+@hole
 def make_leaf(address: int, rights: int, depth: int) -> int:
     """A present leaf for the page at physical `address`; A and D clear."""
 
 
-@slot
+@hole
 def make_table(address: int, depth: int) -> int:
     """A table entry at a depth that points to the table at physical `address`, as the kernel writes it."""
 
 
-@slot
+@hole
 def make_swapped(slot: int) -> int:
     """An absent leaf that keeps a slot."""
 
 
-@slot
+@hole
 def swapped_slot(entry: int) -> int:
     """The slot that an absent leaf keeps."""

@@ -141,14 +141,14 @@ def leaf_frame(entry, depth):
 
 
 @reads(fills=True)
-def marked(entry, dirty):
+def touched(entry, dirty):
     if dirty:
         return entry | A_MASK | D_MASK
     return entry | A_MASK
 
 
 @reads(fills=True)
-def marked_table(entry, depth):
+def touched_table(entry, depth):
     if NO_A and (NO_A >> (depth & 63)) & 1:
         return entry
     return entry | TABLE_A
@@ -241,7 +241,7 @@ def swapped_slot(entry):
 
 
 FUNCTIONS = (
-    classify, combine, next_table, leaf_frame, marked, marked_table, is_accessed, is_dirty, is_global,
+    classify, combine, next_table, leaf_frame, touched, touched_table, is_accessed, is_dirty, is_global,
     aged, cleaned, protected, globalized, make_leaf, make_table, make_swapped, swapped_slot,
 )  # fmt: skip
 

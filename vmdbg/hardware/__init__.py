@@ -1,1 +1,1 @@
-"""What silicon does: memory, walks, translation caches.  It knows no process."""
+"""The hardware: memory, walks, translation caches.  It does not know processes."""

@@ -1,4 +1,4 @@
-"""Base and bounds: what stands in for the walk and the MMU on a machine without tables."""
+"""Base and bounds: the functions that replace the walk and the MMU on a machine without tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def in_bounds(m, cpu, va):
 
 @reads(fills=True)
 def walk(m, root, va):
-    """One step, which reads no memory: the base `root` maps what the bound of the CPU in use allows."""
+    """A walk of one step, without memory: `root` + `va`, if `va` is below the bound of the CPU in use."""
     kind = ENTRY_LEAF
     rights = ALL_RIGHTS
     if not in_bounds(m, m.kernel[KERNEL_CPU], va):

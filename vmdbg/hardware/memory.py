@@ -40,7 +40,7 @@ def load(m, pa, width):
 
 @reads
 def load_at(m, at, width):
-    """`load` from an offset into the memory buffer; of any width up to 8."""
+    """`load` from an offset into the memory buffer, of any width up to 8 bytes."""
     if at & (width - 1):
         return load_bytes(m, at, width)
     if width == 8:
@@ -58,13 +58,13 @@ def load_at(m, at, width):
 def load_bytes(m, at, width):
     """A word from the memory buffer that is misaligned, or of 0, 3, 5, 6 or 7 bytes."""
     value = 0
-    place = width - 1
-    if width == 8:  # the top byte with its sign, so that nothing exceeds 64 bits
+    index = width - 1
+    if width == 8:  # the top byte is signed, so that no number exceeds 64 bits
         value = (m.ram1[at + 7] ^ 128) - 128
-        place = 6
-    while place >= 0:
-        value = (value << 8) | m.ram1[at + place]
-        place -= 1
+        index = 6
+    while index >= 0:
+        value = (value << 8) | m.ram1[at + index]
+        index -= 1
     return value
 
 
@@ -80,7 +80,7 @@ def store(m, pa, width, value):
 
 @writes
 def store_at(m, at, width, value):
-    """`store` to an offset into the memory buffer; of any width up to 8."""
+    """`store` to an offset into the memory buffer, of any width up to 8 bytes."""
     m.dirty[at >> CHUNK_BITS] = 1
     if at & (width - 1):
         store_bytes(m, at, width, value)
@@ -99,12 +99,12 @@ def store_at(m, at, width, value):
 @writes(cold=True)
 def store_bytes(m, at, width, value):
     """A word into the memory buffer that is misaligned, or of 0, 3, 5, 6 or 7 bytes."""
-    place = 0
-    while place < width:
-        m.ram1[at + place] = value & 0xFF
-        m.dirty[(at + place) >> CHUNK_BITS] = 1
+    index = 0
+    while index < width:
+        m.ram1[at + index] = value & 0xFF
+        m.dirty[(at + index) >> CHUNK_BITS] = 1
         value >>= 8
-        place += 1
+        index += 1
 
 
 @writes

@@ -57,7 +57,7 @@ from vmdbg.hardware.tlb import (
     tlb_trust,
     word_address,
 )
-from vmdbg.hardware.walk import first_step, mark, recheck, tell_steps, walk, walk_fault
+from vmdbg.hardware.walk import first_step, recheck, set_path_ad, tell_steps, walk, walk_fault
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
 from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, TLB_STALE, WALK_STEP, emit
 from vmdbg.state.tables import (
@@ -112,13 +112,13 @@ def fault_code(fault, access, mode):
 
 @reads
 def code_of(m, cpu, fault, access, mode):
-    """What a CPU reports of a fault in a mode: the format's error code or cause, as its registers want it."""
+    """The error code or cause that a CPU reports for a fault in a mode, as its registers modify it."""
     return fault_code(fault, access, mode) & ~m.cpu[cpu * CPU + CPU_SILENT]
 
 
 @reads
 def path_word(m, cpu):
-    """The TLB word of the leaf at the end of `path`, as a CPU takes it."""
+    """The TLB word that a CPU makes of the leaf at the end of `path`."""
     depth = m.control[CONTROL_STEPS] - 1
     entry = m.path[depth * PATH + PATH_ENTRY] & ~m.cpu[cpu * CPU + CPU_IGNORED]
     word = ((leaf_frame(entry, depth) >> PAGE_BITS) << WORD_PFN) | m.control[CONTROL_RIGHTS]
@@ -161,7 +161,10 @@ def lacks_ad(m, access):
 
 @writes
 def walk_and_fill(m, cpu, va, access):
-    """What the walker does after a TLB miss: a physical address, or -1 and CONTROL_FAULT."""
+    """Walk the tables after a TLB miss and fill the TLB.
+
+    Returns the physical address, or -1 with CONTROL_FAULT set.
+    """
     doubt = 0
     if WALK_CACHES:
         kind = walk_cached(m, cpu, m.cpu[cpu * CPU + CPU_ROOT], m.cpu[cpu * CPU + CPU_ASID], va)
@@ -179,7 +182,7 @@ def walk_and_fill(m, cpu, va, access):
         tell_steps(m, WALK_STEP)
         m.control[CONTROL_FAULT] = fault
         return -1
-    mark(m, access == ACCESS_WRITE)
+    set_path_ad(m, access == ACCESS_WRITE)
     if WALK_CACHES:
         walk_cache_fill(m, cpu, va, doubt)
     word = tlb_fill(m, cpu, va, access, doubt)
@@ -188,7 +191,7 @@ def walk_and_fill(m, cpu, va, access):
 
 @reads(cold=True)
 def agrees(m, cpu, va, key, word):
-    """Do the tables say of `va` what a cached word says?"""
+    """Do the tables translate `va` as a word of the TLB does?"""
     kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
     if walk_fault(recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)):
         return False
@@ -204,7 +207,10 @@ def agrees(m, cpu, va, key, word):
 
 @writes(cold=True)
 def confirm(m, cpu, va, key, word):
-    """The first use of a suspect entry: tell if it is stale.  Returns its word, suspect no more."""
+    """Compare a suspect TLB entry with the tables at its first use; emit `tlb-stale` if they disagree.
+
+    Returns its word, which is no longer suspect.
+    """
     asid = m.cpu[cpu * CPU + CPU_ASID]
     tlb_trust(m, cpu, va, asid)
     trusted = word & ~WORD_SUSPECT
@@ -215,7 +221,7 @@ def confirm(m, cpu, va, key, word):
 
 @writes
 def translate(m, cpu, va, access):
-    """One access by a CPU: a physical address, or -1 and CONTROL_FAULT."""
+    """Translate the address of one access by a CPU: the physical address, or -1 with CONTROL_FAULT set."""
     high = va >> TOP_SHIFT
     if high != 0 and high != TOP_BITS:
         m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL

@@ -1,14 +1,15 @@
-"""The one reader of whole trees of page tables; `hardware.walk` reads the one path of an address.  Cold code.
+"""Reads a whole tree of page tables; `hardware.walk` reads the path of one address.  Cold code.
 
 It needs linked functions `k` with the tables `bank` and `ram1` .. `ram8` of `k.m`: no kernel, no process.
 
-The one rule for trees that are no trees: an entry is followed as a walk follows it.  A walk does not remember
-tables: one that many entries point to is read for each of them, and one that contains itself is read again as
-one of the next level, so that every path ends at the last level, where no entry points to a table (the
-contract of `classify`).  Nothing is read of a table if not all that is asked of it lies in memory.
+Entries may point anywhere, so the "tree" may have shared tables and circles.  The rule: an entry is followed
+as a walk follows it, which does not remember tables.  So a table to which many entries point is read once for
+each of them, and a table that points to itself is read again as a table of the next level.  Every path ends
+at the last level, where no entry points to a table (the contract of `classify`).  If the entries to read do
+not all lie in memory, nothing of that table is read.
 
-`n` tables can have `n` to the power of the number of levels such paths.  Who cannot wait for all of them, or
-does not want them, says which to follow, by what the reader says of each: `Entry.above` and `Entry.seen`.
+`n` tables can have up to `n` to the power of the number of levels such paths.  A caller that does not want
+all of them decides for each entry, by `Entry.above` and `Entry.seen`, whether to follow it.
 """
 
 from __future__ import annotations
@@ -59,10 +60,10 @@ def entries(
 ) -> Iterator[Entry]:
     """The entries below a root register's value that are not zero, by address.
 
-    Those of the pages from `start` to `end` (exclusive; signed or not), by default of all.  An entry that
-    points to a table comes before what that table holds, with `tables_last` after it.  `follow` is asked
-    once for each of them, before its table is read, whether to read it.  With base and bounds the register
-    itself is the one entry, at address -1.  Memory may change during the iteration: the entries of one
+    Only those for the pages from `start` to `end` (exclusive; signed or not); by default all.  An entry that
+    points to a table comes before the entries of that table, with `tables_last` after them.  `follow(entry)`
+    is called once for each such entry and says whether to read its table.  With base and bounds the only
+    entry is the register itself, at address -1.  Memory may change during the iteration: all entries of one
     table are read at once.
     """
     mask = (1 << form.va_bits) - 1
@@ -103,7 +104,7 @@ def entries(
 
 
 def once(found: Entry) -> bool:
-    """For `follow`: read each table once for each level."""
+    """A value for `follow`: read each table only once for each level."""
     return not found.seen
 
 

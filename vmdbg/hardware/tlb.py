@@ -1,16 +1,17 @@
 """Translation lookaside buffers: set-associative arrays of one or two levels, and page-walk caches.
 
-Where a translation goes inside its set, and which one it pushes out, is the replacement policy's
-affair (`hardware.replacement`).  Unless that keeps every row in its way, empty rows come last and a
-search ends at the first.  A row number here is an offset into the table `tlb`.
+The replacement policy (`hardware.replacement`) decides into which row of its set a translation goes, and
+which translation leaves the set for it.  Unless the policy keeps every row in its way, the empty rows of a
+set come last, so that a search ends at the first empty row.  A row number here is an offset into the table
+`tlb`.
 
-Page-walk caches are the last rows of the table `array`, of level 0: what they hold for a "page" is
-the table that translates it, so they are searched, filled and replaced in like manner.
+Page-walk caches are the last rows of the table `array`, with level 0.  They are searched, filled and replaced
+as the other arrays; a translation of theirs leads to a table instead of a page.
 """
 
 from __future__ import annotations
 
-from vmdbg.engine import reads, slot, writes
+from vmdbg.engine import hole, reads, writes
 from vmdbg.formats.contract import ACCESS_FETCH, PAGE_BITS, SIZES, VPN_MASK
 from vmdbg.state.events import TLB_DROP, TLB_EVICT, TLB_FLUSH, WALK_CACHE_FLUSH, emit
 from vmdbg.state.tables import (
@@ -41,12 +42,12 @@ WORD_RIGHTS, WORD_SUSPECT, WORD_DIRTY, WORD_GLOBAL = 15, 16, 32, 64
 WORD_ALLOWED = WORD_RIGHTS | WORD_SUSPECT  # no access is allowed to a suspect entry at once
 
 
-@slot
+@hole
 def tlb_touch(m: object, array: int, cpu: int, row: int) -> None:
-    """A look-up found `row` (CONTROL_SET says where its set begins): what the policy makes of that."""
+    """Let the policy note that a look-up found `row`; CONTROL_SET says where its set begins."""
 
 
-@slot
+@hole
 def tlb_insert(m: object, array: int, cpu: int, key: int, word: int) -> int:
     """Put a translation into its set, in the place of its own key or of the policy's victim.
 
@@ -54,7 +55,7 @@ def tlb_insert(m: object, array: int, cpu: int, key: int, word: int) -> int:
     """
 
 
-@slot
+@hole
 def tlb_take_out(m: object, array: int, cpu: int, row: int) -> None:
     """Make `row` empty."""
 
@@ -146,7 +147,7 @@ def tlb_place(m, array, start, key):
 
 @writes
 def tlb_pushed_out(m, array, row):
-    """Tell that another translation takes the place of the one in `row`; returns its key."""
+    """Emit the event that the translation in `row` is replaced; returns its key."""
     key = m.tlb[row + TLB_KEY]
     if WALK_CACHES == 0 or m.array[array + ARRAY_LEVEL]:
         emit(m, TLB_EVICT, key, m.tlb[row + TLB_WORD], row)
@@ -155,7 +156,7 @@ def tlb_pushed_out(m, array, row):
 
 @writes
 def tlb_write(m, row, key, word):
-    """Let a row hold a translation."""
+    """Write a translation into a row."""
     m.tlb[row + TLB_KEY] = key
     m.tlb[row + TLB_WORD] = word
 
@@ -221,9 +222,10 @@ def tlb_flush(m, cpu, asid, keep_global):
 
 @writes(cold=True)
 def tlb_suspect(m, cpu, va, asid):
-    """What a CPU's arrays hold for `va` in a space (-1: for every page) may be stale: its next use looks.
+    """Make the translations of `va` (-1: of every page) in a space suspect in all arrays of a CPU.
 
-    So may all that its page-walk caches hold for the space, which goes when one of its pages is invalidated.
+    The next use of a suspect translation compares it with the tables.  All translations of the space in the
+    page-walk caches become suspect too, as an invalidation of one page would drop them all.
     """
     array = 0
     while array < len(m.array) - WALK_CACHES * ARRAY:
@@ -252,7 +254,7 @@ def tlb_suspect(m, cpu, va, asid):
 
 @writes(cold=True)
 def tlb_trust(m, cpu, va, asid):
-    """What a CPU's arrays hold for `va` in a space is not suspect any more."""
+    """Make the translations of `va` in a space trusted again, in all arrays of a CPU."""
     array = 0
     while array < len(m.array) - WALK_CACHES * ARRAY:
         row = tlb_find(m, array, cpu, va, asid)
@@ -263,7 +265,7 @@ def tlb_trust(m, cpu, va, asid):
 
 @writes(cold=True)
 def tlb_drop_above(m, cpu, key):
-    """The second level has lost a translation: the arrays before it in the table lose it too."""
+    """Drop a translation from the first level because the second level, which is inclusive, has lost it."""
     array = 0
     while array < SECOND:
         start = tlb_set(m, array, cpu, key)

@@ -1,6 +1,6 @@
 """The walk: from the root to a leaf, in the order of the manuals, for every format.
 
-`walk` only reads; it fills the scratch table `path`.  `mark` sets A and D along that path.
+`walk` only reads; it fills the scratch table `path`.  `set_path_ad` sets A and D along that path.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from vmdbg.formats.contract import (
     combine,
     is_accessed,
     is_dirty,
-    marked,
-    marked_table,
     next_table,
+    touched,
+    touched_table,
 )
 from vmdbg.hardware.memory import load, ram_offset, store
 from vmdbg.state.events import WALK_STEP, emit
@@ -104,7 +104,7 @@ def walk_from(m, table, depth, rights, va):
 
 @reads(cold=True)
 def recheck(m, first, reserved, kind):
-    """What a walk that ended in `kind` is if the bits `reserved` of its entries, from row `first`, are too.
+    """The kind of a walk that ended in `kind`, if bits of its entries from row `first` on are reserved.
 
     `path` ends at the first present entry that has one of them.
     """
@@ -122,7 +122,7 @@ def recheck(m, first, reserved, kind):
 
 @reads
 def first_step(m):
-    """The row of `path` at which the CPU's last walk started."""
+    """The row of `path` at which the last walk of a CPU started: not 0 after a hit in a page-walk cache."""
     if WALK_CACHES:
         return m.control[CONTROL_FIRST]
     return 0
@@ -143,7 +143,7 @@ def walk_fault(kind):
 
 
 @writes
-def mark(m, dirty):
+def set_path_ad(m, dirty):
     """Set A along `path`, and D in its leaf if `dirty`; emit a walk-step for each row."""
     last = (m.control[CONTROL_STEPS] - 1) * PATH
     row = first_step(m) * PATH
@@ -151,9 +151,9 @@ def mark(m, dirty):
         old = m.path[row + PATH_ENTRY]
         depth = row // PATH
         if row == last:
-            new = marked(old, dirty)
+            new = touched(old, dirty)
         else:
-            new = marked_table(old, depth)
+            new = touched_table(old, depth)
         step = depth | (m.path[row + PATH_INDEX] << 8)
         if new != old:
             store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)

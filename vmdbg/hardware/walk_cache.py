@@ -1,11 +1,12 @@
-"""Page-walk caches: tables that the walker need not look for (Intel SDM 3A, 4.10.3).
+"""Page-walk caches: they let a walk skip its first steps (Intel SDM 3A, 4.10.3).
 
-Each keeps the table entries of one depth: for a range of addresses of a space, the table that
-translates it and the rights so far.  A walk starts below the deepest one that knows its address.  Only
-walks that ended in a page fill them, so the A bits above a cached table are set.
+Each keeps the table entries of one depth: for a range of addresses of a space, the table that translates it
+and the rights so far.  A walk starts at the deepest table that a cache has for its address.  Only walks that
+ended in a page fill the caches, so the A bits of the entries above a cached table are set.
 
 A row that may disagree with the tables is suspect, as rows of the TLB are: the next walk that begins there
-looks.  If it does disagree, that is told once, and what is cached through it from then on is suspect as well.
+compares them.  If they disagree, one event says so, and every translation that is cached by such a walk is
+suspect as well.
 """
 
 from __future__ import annotations
@@ -47,16 +48,15 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 
-WORD_TOLD = WORD_DIRTY  # of a row of a page-walk cache: it disagrees with the tables, and that was told
+WORD_TOLD = (
+    WORD_DIRTY  # of a row of a page-walk cache: it disagrees with the tables, and the event was emitted
+)
 STALE_TABLE = 1 << 60  # in the third argument of tlb-stale: the entry is one of a page-walk cache
 
 
 @reads
 def walk_cached(m, cpu, root, asid, va):
-    """`walk`, as a CPU with page-walk caches does it in a space.
-
-    It fills CONTROL_FIRST and CONTROL_CACHED, too.
-    """
+    """`walk` as a CPU with page-walk caches does it in a space; also sets CONTROL_FIRST, CONTROL_CACHED."""
     array = len(m.array) - ARRAY
     while array >= len(m.array) - WALK_CACHES * ARRAY:
         row = tlb_find(m, array, cpu, va, asid)
@@ -74,7 +74,7 @@ def walk_cached(m, cpu, root, asid, va):
 
 @reads(cold=True)
 def table_agrees(m, cpu, va, depth, word):
-    """Do the tables lead, at a depth of the walk of `va`, where a word of a page-walk cache does?"""
+    """Does the walk of `va` lead, at a depth, to the same table as a word of a page-walk cache?"""
     kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
     recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
     row = depth * PATH
@@ -86,9 +86,10 @@ def table_agrees(m, cpu, va, depth, word):
 
 @writes(cold=True)
 def walk_cache_use(m, cpu, va):
-    """Tell that a cache gave the last walk its first table, if one did, and the first time if that is stale.
+    """Emit the events for the page-walk cache that gave the last walk its first table, if one did.
 
-    Returns what words are marked with that the walk fills caches with: WORD_SUSPECT if it is, else 0.
+    The event that its entry is stale occurs only the first time.  Returns WORD_SUSPECT if the entry is stale,
+    else 0: the words that this walk puts into caches have that bit.
     """
     array = m.control[CONTROL_CACHED]
     if array < 0:

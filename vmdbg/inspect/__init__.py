@@ -1,1 +1,1 @@
-"""Where truth comes from: the simulated machine, later a memory dump or a live guest."""
+"""Questions to a machine; the answers are plain data.  They change nothing."""

@@ -1,4 +1,4 @@
-"""Base and bounds: what an access makes of two registers, and who has which partition."""
+"""Base and bounds: where an access goes by its two registers, and which process has which partition."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.inspect.walk import Walk
     from vmdbg.machine.machine import Machine
 
 
-def outcome(machine: Machine, place: Place, walk: Walk, access: int) -> Outcome:
+def outcome(machine: Machine, context: Context, walk: Walk, access: int) -> Outcome:
     """Base + address, or a bounds fault."""
-    found = Outcome(walk.va, place.pid, access, place.mode)
-    found.region = region_kind(machine, place.pid, walk.va)
+    found = Outcome(walk.va, context.pid, access, context.mode)
+    found.region = region_kind(machine, context.pid, walk.va)
     if walk.maps:
         found.pa, found.page_size, found.rights = walk.root + walk.va, machine.format.page_size, ALL_RIGHTS
     else:
-        code = machine.k.code_of(machine.m, place.cpu, FAULT_BOUNDS, access, place.mode)
+        code = machine.k.code_of(machine.m, context.cpu, FAULT_BOUNDS, access, context.mode)
         reason = f"the bound is {bound_of(machine):#x}"
         found.fault = Fault(FAULT_BOUNDS, reason, code)
     return found
 
 
 def partitions(machine: Machine) -> Iterator[dict[str, Any]]:
-    """A row for each partition: who has it, the bytes of its regions, and those that nobody can use."""
+    """A row for each partition: its process, the bytes of its regions, and the bytes that stay unused."""
     m, size = machine.m, machine.format.page_size
     for frame in range(len(m.frame) // FRAME):
         taken = m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER

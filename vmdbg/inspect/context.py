@@ -1,4 +1,4 @@
-"""Where a looking command looks: which tables, which CPU's TLB, in which mode."""
+"""The context of a question: which tables, which CPU and its TLB, which mode; what is current."""
 
 from __future__ import annotations
 
@@ -33,17 +33,21 @@ USER, KERNEL = 0, 1
 MODES = ("user", "kernel")
 
 
-class Place:
-    """`pid` None: tables that are no process's.  `asid` None: no TLB is asked."""
+class Context:
+    """The tables below `root`, seen by a CPU in a mode.
+
+    `pid` None: the tables belong to no process.  `asid` None: no TLB is used; else the number with which its
+    entries are searched.
+    """
 
     __slots__ = ("asid", "cpu", "mode", "pid", "root")
 
     def __init__(self, pid: int | None, root: int, cpu: int, asid: int | None, mode: int) -> None:
         self.pid, self.root, self.cpu, self.asid, self.mode = pid, root, cpu, asid, mode
 
-    def with_mode(self, mode: int) -> Place:
+    def with_mode(self, mode: int) -> Context:
         """The same in another mode."""
-        return Place(self.pid, self.root, self.cpu, self.asid, mode)
+        return Context(self.pid, self.root, self.cpu, self.asid, mode)
 
 
 def is_alive(machine: Machine, pid: int) -> bool:
@@ -121,15 +125,15 @@ def current_pid(machine: Machine, cpu: int | None = None) -> int:
     return running_pid(machine, cpu) or waiting_pid(machine, cpu)
 
 
-def find_place(
+def find_context(
     machine: Machine,
     pid: int | None = None,
     root: int | None = None,
     cpu: int | None = None,
     asid: int | None = None,
     mode: int | None = None,
-) -> Place:
-    """Where to look, by what was asked for.  UserError if there is no such process or CPU.
+) -> Context:
+    """The context for what was given.  UserError if there is no such process or CPU.
 
     Without `pid` and `root` it is the process on the CPU, by the CPU's own root register; without a
     process, the tree that this register was made to name.  UserError if nothing can be at `root`.
@@ -140,20 +144,20 @@ def find_place(
     c = cpu * CPU
     mode = int(m.cpu[c + CPU_MODE]) if mode is None else mode
     if root is not None:
-        return Place(None, check_root(machine, root), cpu, asid, mode)
+        return Context(None, check_root(machine, root), cpu, asid, mode)
     running = m.cpu[c + CPU_PID]
     pid = (current_pid(machine, cpu) or None) if pid is None else check_process(machine, pid)
     if pid is None and m.cpu[c + CPU_ROOT]:
-        return Place(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
+        return Context(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
     if pid is None:
         raise UserError("No process.", 'Give a root table with "-root", or start a program.')
     if pid == running:
-        return Place(
+        return Context(
             pid, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode
         )
     if asid is None and machine.config["tlb.asids"]:
         asid = int(m.process[pid * PROCESS + PROCESS_ASID])
-    return Place(pid, int(m.process[pid * PROCESS + PROCESS_ROOT]), cpu, asid, mode)
+    return Context(pid, int(m.process[pid * PROCESS + PROCESS_ROOT]), cpu, asid, mode)
 
 
 def check_root(machine: Machine, root: int) -> int:

@@ -60,10 +60,10 @@ def facts(machine: Machine) -> dict[str, Any]:
                 "page_sizes": [
                     1 << shift
                     for index, shift in enumerate(form.page_shifts)
-                    if m.array[place * ARRAY + ARRAY_SIZES] >> index & 1
+                    if m.array[number * ARRAY + ARRAY_SIZES] >> index & 1
                 ],
             }
-            for place, (name, sets, ways, fetches, data) in enumerate(geometry(machine))
+            for number, (name, sets, ways, fetches, data) in enumerate(geometry(machine))
         ],
         "replacement": config["tlb.replacement"],
         "inclusive": config["tlb.inclusive"],

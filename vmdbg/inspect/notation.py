@@ -17,7 +17,7 @@ def rights_text(rights: int) -> str:
     """A nibble of rights as four letters, `r-xu`; no rights at all are `-`."""
     if rights & 7 == 0:
         return "-"
-    letters = "".join(letter if rights >> place & 1 else "-" for place, letter in enumerate(LETTERS))
+    letters = "".join(letter if rights >> bit & 1 else "-" for bit, letter in enumerate(LETTERS))
     return letters + ("u" if rights & 8 else "k")
 
 

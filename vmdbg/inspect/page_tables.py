@@ -1,4 +1,4 @@
-"""The tree of tables below a root: its lines, what it costs, who maps a frame."""
+"""The tree of page tables below a root: its entries in runs, its cost, and who maps a frame."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 
-class Branch:
-    """Entries in a row of one table that are alike: one that points to a table, or leaves whose frames
-    go on, or equal ones (`equal`).  `target` is the table or first page that it points to, -1 for none;
-    `above` is the depth of the same table on the way from the root, -1 if it is not on it."""
+class EntryRun:
+    """Neighbouring entries of one table that are shown as one line: one entry that points to a table, or
+    leaves whose frames follow one another, or equal entries (`equal`).  `target` is the table or first page
+    that it points to, -1 for none; `above` is the depth of the same table on the way from the root, -1 if it
+    is not on it."""
 
     __slots__ = (
         "above", "address", "count", "depth", "entry", "equal", "index", "kind", "rights", "slot", "target",
@@ -37,7 +38,7 @@ class Branch:
         self.count, self.slot, self.equal = 1, slot, False
 
 
-def branches(machine: Machine, root: int) -> Iterator[Branch]:
+def entry_runs(machine: Machine, root: int) -> Iterator[EntryRun]:
     """The tree below a root, each entry before what it points to; entries that are alike are joined.
 
     A table on the way to itself is named and not followed again.
@@ -45,7 +46,7 @@ def branches(machine: Machine, root: int) -> Iterator[Branch]:
     check_tables(machine)
     k, held = machine.k, None
     for found in entries(k, machine.format, root, follow=lambda found: found.above < 0):
-        new = Branch(found, k.swapped_slot(found.entry) if found.kind == ENTRY_SWAPPED else 0)
+        new = EntryRun(found, k.swapped_slot(found.entry) if found.kind == ENTRY_SWAPPED else 0)
         if held is not None and joins(machine, held, new):
             held.equal = new.entry == held.entry
             held.count += 1
@@ -63,8 +64,8 @@ def check_tables(machine: Machine) -> None:
         raise UserError("Base and bounds: there are no tables.")
 
 
-def joins(machine: Machine, held: Branch, new: Branch) -> bool:
-    """Are two entries of one table equal, or leaves that go on from one another?"""
+def joins(machine: Machine, held: EntryRun, new: EntryRun) -> bool:
+    """Does an entry belong to a run: is it equal to its entries, or the leaf that follows them?"""
     if new.depth != held.depth or new.index != held.index + held.count or new.kind == ENTRY_TABLE:
         return False
     if held.entry == new.entry and (held.equal or held.count == 1):

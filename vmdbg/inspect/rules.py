@@ -1,4 +1,4 @@
-"""Which entry and which field of it decide about an access, by the rules of a format."""
+"""Which entry, and which field of it, decides about an access, by the rules of a format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vmdbg.formats.record import Field, Format
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
 RIGHT_OF_RULE = {"u": RIGHT_U, "k": RIGHT_U, "r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
@@ -49,7 +49,7 @@ def field_named(form: Format, name: str) -> Field | None:
     return next((field for field in form.fields if field.name == name), None)
 
 
-def missing_rights(machine: Machine, place: Place, rights: int, access: int) -> Iterator[list[str]]:
+def missing_rights(machine: Machine, context: Context, rights: int, access: int) -> Iterator[list[str]]:
     """Sets of keys of rules by which the access is refused on a page with these rights, fewest first.
 
     One empty set if it is allowed.
@@ -57,7 +57,7 @@ def missing_rights(machine: Machine, place: Place, rights: int, access: int) -> 
     bits = (RIGHT_U, RIGHT_R, RIGHT_W, RIGHT_X)
     for count in range(len(bits) + 1):
         for changed in combinations(bits, count):
-            if allows(machine, place, access, rights ^ sum(changed)):
+            if allows(machine, context, access, rights ^ sum(changed)):
                 yield [rule_of(rights, bit) for bit in changed]
 
 
@@ -68,17 +68,17 @@ def rule_of(rights: int, bit: int) -> str:
     return {RIGHT_R: "r", RIGHT_W: "w", RIGHT_X: "x"}[bit]
 
 
-def decide(machine: Machine, place: Place, walk: Walk, access: int) -> Cause | None:
+def decide(machine: Machine, context: Context, walk: Walk, access: int) -> Cause | None:
     """What decides against an access to a page that a walk found; None if nothing does.
 
     Its edits are the fewest that make the access possible, none if the format has no such entry.
     """
     first: Cause | None = None
-    for rules in missing_rights(machine, place, walk.last.rights, access):
+    for rules in missing_rights(machine, context, walk.last.rights, access):
         if not rules:
             return None
         cause = cause_of(machine, walk, rules)
-        if cause is not None and suffices(machine, place, walk, access, cause):
+        if cause is not None and suffices(machine, context, walk, access, cause):
             return cause
         first = first or cause
     if first is not None:
@@ -115,7 +115,7 @@ def add_edit(edits: list[Edit], step: Step, new: int, what: str) -> None:
     edits.append(Edit(step, step.entry, new, what))
 
 
-def suffices(machine: Machine, place: Place, walk: Walk, access: int, cause: Cause) -> bool:
+def suffices(machine: Machine, context: Context, walk: Walk, access: int, cause: Cause) -> bool:
     """Would the access be allowed after the edits of a cause?"""
     k, rights = machine.k, ALL_RIGHTS
     new = {edit.step.address: edit.new for edit in cause.edits}
@@ -124,7 +124,7 @@ def suffices(machine: Machine, place: Place, walk: Walk, access: int, cause: Cau
         if k.classify(entry, step.depth) != step.kind:
             return False
         rights = k.combine(rights, entry, step.kind, step.depth)
-    return allows(machine, place, access, rights)
+    return allows(machine, context, access, rights)
 
 
 def deniers(machine: Machine, walk: Walk, rule: str) -> list[Step]:

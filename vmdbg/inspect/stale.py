@@ -1,4 +1,4 @@
-"""How what a TLB or a page-walk cache holds disagrees with the tables."""
+"""How an entry of a TLB or of a page-walk cache disagrees with the tables."""
 
 from __future__ import annotations
 

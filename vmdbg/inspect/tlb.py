@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
 OK, WRONG_ASID = "ok", "wrong-asid"
@@ -105,7 +105,7 @@ def every_entry(
     m = machine.m
     spaces = roots_by_asid(machine)
     names = array_names(machine)
-    arrays = [(place * ARRAY, name) for place, name in enumerate(names)]
+    arrays = [(index * ARRAY, name) for index, name in enumerate(names)]
     if walk:
         first = len(names) * ARRAY
         levels = machine.format.levels
@@ -210,59 +210,59 @@ class Probe:
         self.way, self.level = -1, 1
 
 
-def look_up(machine: Machine, place: Place, va: int, access: int | None) -> list[Probe]:
+def look_up(machine: Machine, context: Context, va: int, access: int | None) -> list[Probe]:
     """The look-ups that an access makes, up to the level of the first hit.
 
     None stands for any access: all of a split first level is asked, and what misses beside a hit left out.
     """
-    if place.asid is None:
+    if context.asid is None:
         return []
     firsts = sorted(first_arrays(machine, READ)) if access is None else [machine.k.first_array(access)]
-    probes = [probe for array in firsts if array >= 0 for probe in look_in(machine, place, va, array)]
+    probes = [probe for array in firsts if array >= 0 for probe in look_in(machine, context, va, array)]
     hits = [probe for probe in probes if probe.way >= 0]
     if hits:
         return hits
     second = machine.bindings["SECOND"]
-    probes += look_in(machine, place, va, second) if second >= 0 else []
+    probes += look_in(machine, context, va, second) if second >= 0 else []
     if any(probe.way >= 0 for probe in probes):
         return probes
-    return probes + look_in_walk_caches(machine, place, va)
+    return probes + look_in_walk_caches(machine, context, va)
 
 
-def look_in_walk_caches(machine: Machine, place: Place, va: int) -> list[Probe]:
+def look_in_walk_caches(machine: Machine, context: Context, va: int) -> list[Probe]:
     """The look-ups that a walk begins with: in the page-walk caches, the deepest level first, up to a hit."""
     m, probes = machine.m, list[Probe]()
     first = len(m.array) - machine.bindings["WALK_CACHES"] * ARRAY
     for array in range(len(m.array) - ARRAY, first - ARRAY, -ARRAY):
-        probe = look_in_one(machine, place, va, array)
+        probe = look_in_one(machine, context, va, array)
         probes.append(probe)
         if probe.way >= 0:
             break
     return probes
 
 
-def look_in_one(machine: Machine, place: Place, va: int, array: int) -> Probe:
+def look_in_one(machine: Machine, context: Context, va: int, array: int) -> Probe:
     """The look-up of an address in a page-walk cache."""
     k, m, form, depth = machine.k, machine.m, machine.format, machine.m.array[array + ARRAY_DEPTH]
-    assert place.asid is not None
+    assert context.asid is not None
     sets, span = m.array[array + ARRAY_MASK] + 1, m.array[array + ARRAY_SPAN]
     shift = form.levels[depth].shift
     number = (va & ((1 << form.va_bits) - 1)) >> shift
-    probe = Probe(f"{form.levels[depth].name} cache", sets, span // TLB, number, 1 << shift, place.asid)
+    probe = Probe(f"{form.levels[depth].name} cache", sets, span // TLB, number, 1 << shift, context.asid)
     probe.level = 0
-    row = k.tlb_find(m, array, place.cpu, s64(va), place.asid) if k.canonical(s64(va)) else -1
+    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if k.canonical(s64(va)) else -1
     if row >= 0:
-        probe.way = (row - k.array_base(m, array, place.cpu)) % span // TLB
+        probe.way = (row - k.array_base(m, array, context.cpu)) % span // TLB
     return probe
 
 
-def look_in(machine: Machine, place: Place, va: int, array: int) -> list[Probe]:
+def look_in(machine: Machine, context: Context, va: int, array: int) -> list[Probe]:
     """The look-ups of an address in one array: for each page size that it may hold, or that which hits."""
     k, m, form = machine.k, machine.m, machine.format
-    assert place.asid is not None
+    assert context.asid is not None
     probes: list[Probe] = []
-    span, base = m.array[array + ARRAY_SPAN], k.array_base(m, array, place.cpu)
-    row = k.tlb_find(m, array, place.cpu, s64(va), place.asid)
+    span, base = m.array[array + ARRAY_SPAN], k.array_base(m, array, context.cpu)
+    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid)
     held = m.array[array + ARRAY_PRESENT] | (m.array[array + ARRAY_SIZES] & 1)
     for size, shift in enumerate(form.page_shifts):
         hit = row >= 0 and m.tlb[row + TLB_KEY] & KEY_SIZE == size
@@ -271,7 +271,7 @@ def look_in(machine: Machine, place: Place, va: int, array: int) -> list[Probe]:
         number = (va & ((1 << form.va_bits) - 1)) >> shift
         sets = m.array[array + ARRAY_MASK] + 1
         name = array_names(machine)[array // ARRAY]
-        probe = Probe(name, sets, span // TLB, number, 1 << shift, place.asid)
+        probe = Probe(name, sets, span // TLB, number, 1 << shift, context.asid)
         if hit:
             probe.way = (row - base) % span // TLB
             return [probe]
@@ -285,12 +285,12 @@ def geometry(machine: Machine) -> list[tuple[str, int, int, bool, bool]]:
     return [
         (
             name,
-            m.array[place * ARRAY + ARRAY_MASK] + 1,
-            m.array[place * ARRAY + ARRAY_SPAN] // TLB,
-            bool(m.array[place * ARRAY + ARRAY_FETCHES]),
-            bool(m.array[place * ARRAY + ARRAY_DATA]),
+            m.array[index * ARRAY + ARRAY_MASK] + 1,
+            m.array[index * ARRAY + ARRAY_SPAN] // TLB,
+            bool(m.array[index * ARRAY + ARRAY_FETCHES]),
+            bool(m.array[index * ARRAY + ARRAY_DATA]),
         )
-        for place, name in enumerate(array_names(machine))
+        for index, name in enumerate(array_names(machine))
     ]
 
 

@@ -8,7 +8,7 @@ from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
 
@@ -27,24 +27,24 @@ def array_names(machine: Machine) -> list[str]:
 
 def first_arrays(machine: Machine, access: int) -> list[int]:
     """The first-level arrays (rows of the table), the one that serves an access before the other."""
-    bound = machine.bindings
-    both = (bound["FIRST_DATA"], bound["FIRST_FETCH"])
+    bindings = machine.bindings
+    both = (bindings["FIRST_DATA"], bindings["FIRST_FETCH"])
     ordered = both[::-1] if access == ACCESS_FETCH else both
     return [array for array in dict.fromkeys(ordered) if array >= 0]
 
 
-def cached_rows(machine: Machine, place: Place, va: int, access: int) -> list[tuple[int, str, str]]:
+def cached_rows(machine: Machine, context: Context, va: int, access: int) -> list[tuple[int, str, str]]:
     """The TLB rows that translate an address, each with the names of its array and level.
 
     Those of the first level, the one that serves the access first; if there are none, that of the second.
     """
-    if place.asid is None or not machine.k.canonical(s64(va)):
+    if context.asid is None or not machine.k.canonical(s64(va)):
         return []
     k, m = machine.k, machine.m
     names = array_names(machine)
     found: list[tuple[int, str, str]] = []
     for array in (*first_arrays(machine, access), machine.bindings["SECOND"]):
-        row = k.tlb_find(m, array, place.cpu, s64(va), place.asid) if array >= 0 else -1
+        row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if array >= 0 else -1
         if row >= 0 and not (found and array == machine.bindings["SECOND"]):
             found.append((row, names[array // ARRAY], f"L{m.array[array + ARRAY_LEVEL]}"))
     return found

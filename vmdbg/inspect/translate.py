@@ -36,37 +36,37 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
 
-def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
+def translate(machine: Machine, context: Context, va: int, access: int) -> Outcome:
     """Where an access goes now: by the TLB, else by the tables, from where a page-walk cache begins.
 
     All of a split first level is asked: an entry that is there is used, and is stale if any is.
     """
-    walk = walk_tables(machine, place.root, va, place.cpu)
-    fresh = outcome_of(machine, place, walk, access)
-    rows = cached_rows(machine, place, va, access)
+    walk = walk_tables(machine, context.root, va, context.cpu)
+    fresh = outcome_of(machine, context, walk, access)
+    rows = cached_rows(machine, context, va, access)
     if not rows:
-        through, stale = walk_cached(machine, place, walk)
+        through, stale = walk_cached(machine, context, walk)
         if stale:
-            fresh = outcome_of(machine, place, through, access)
+            fresh = outcome_of(machine, context, through, access)
         fresh.walk_cache, fresh.stale = through.begun, stale
         return fresh
     k, m = machine.k, machine.m
     row, name, level = rows[0]
     key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
-    found = Outcome(va, place.pid, access, place.mode)
+    found = Outcome(va, context.pid, access, context.mode)
     found.region, found.via, found.cached = fresh.region, level, True
     found.rights = word & WORD_RIGHTS
     shifts = machine.format.page_shifts
     found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
     for other, _, _ in rows:
         other_key, other_word = m.tlb[other + TLB_KEY], m.tlb[other + TLB_WORD]
-        found.stale = found.stale or disagreement(machine, walk, other_key, other_word, va, place.cpu)[1]
-    if not allows(machine, place, access, found.rights):
-        code = k.code_of(machine.m, place.cpu, FAULT_PROTECTION, access, place.mode)
+        found.stale = found.stale or disagreement(machine, walk, other_key, other_word, va, context.cpu)[1]
+    if not allows(machine, context, access, found.rights):
+        code = k.code_of(machine.m, context.cpu, FAULT_PROTECTION, access, context.mode)
         found.fault = fresh.fault
         if fresh.fault is None or fresh.fault.number != FAULT_PROTECTION or found.stale:
             found.fault = Fault(FAULT_PROTECTION, f"{name} holds {rights_text(found.rights)}", code)
@@ -75,34 +75,34 @@ def translate(machine: Machine, place: Place, va: int, access: int) -> Outcome:
     return found
 
 
-def walk(machine: Machine, place: Place, va: int, access: int = READ) -> tuple[Walk, Outcome]:
-    """What the tables say of an address: the walk, and where it leads if every right were there."""
-    found = walk_tables(machine, place.root, va, place.cpu)
-    return found, outcome_of(machine, place, found, access, check=False)
+def walk(machine: Machine, context: Context, va: int, access: int = READ) -> tuple[Walk, Outcome]:
+    """The walk of an address by the tables, and where it leads if all rights are ignored."""
+    found = walk_tables(machine, context.root, va, context.cpu)
+    return found, outcome_of(machine, context, found, access, check=False)
 
 
-def outcome_of(machine: Machine, place: Place, walk: Walk, access: int, check: bool = True) -> Outcome:
-    """What an access makes of a walk.  Without `check` rights do not matter."""
+def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, check: bool = True) -> Outcome:
+    """The outcome of an access whose walk is known.  Without `check` rights are ignored."""
     k = machine.k
     if machine.format.bounded:
-        return base_and_bounds.outcome(machine, place, walk, access)
-    found = Outcome(walk.va, place.pid, access, place.mode)
-    found.region = region_kind(machine, place.pid, walk.va)
+        return base_and_bounds.outcome(machine, context, walk, access)
+    found = Outcome(walk.va, context.pid, access, context.mode)
+    found.region = region_kind(machine, context.pid, walk.va)
     if not k.canonical(s64(walk.va)):
-        found.fault = not_canonical(machine, found, place.cpu)
+        found.fault = not_canonical(machine, found, context.cpu)
         return found
     step = walk.last
     if not walk.maps:
         number = k.walk_fault(walk.kind)
-        reason, slot = why_absent(machine, step, place.cpu)
-        code = k.code_of(machine.m, place.cpu, number, access, place.mode)
+        reason, slot = why_absent(machine, step, context.cpu)
+        code = k.code_of(machine.m, context.cpu, number, access, context.mode)
         found.fault = Fault(number, reason, code, step.level, step.index, slot)
         found.fault.blank = step.kind != ENTRY_EMPTY or not step.entry
         return found
     found.rights = step.rights
     page, found.page_size = page_of(machine, walk)
-    if check and not allows(machine, place, access, step.rights):
-        found.fault = refused(machine, place, walk, access)
+    if check and not allows(machine, context, access, step.rights):
+        found.fault = refused(machine, context, walk, access)
         return found
     found.pa = page + (walk.va & (found.page_size - 1))
     return found
@@ -118,10 +118,10 @@ def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
     return Fault(FAULT_NON_CANONICAL, f"{reason} ({name})" if name else reason, code)
 
 
-def refused(machine: Machine, place: Place, walk: Walk, access: int) -> Fault:
+def refused(machine: Machine, context: Context, walk: Walk, access: int) -> Fault:
     """The protection fault of a walk that found a page: which entry decides, by which field."""
-    code = machine.k.code_of(machine.m, place.cpu, FAULT_PROTECTION, access, place.mode)
-    cause = decide(machine, place, walk, access)
+    code = machine.k.code_of(machine.m, context.cpu, FAULT_PROTECTION, access, context.mode)
+    cause = decide(machine, context, walk, access)
     if cause is None or cause.step is None:
         return Fault(
             FAULT_PROTECTION, f"{walk.last.name} does not allow it", code, walk.last.level, walk.last.index
@@ -156,20 +156,21 @@ def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]
     return {**head, "steps": steps, **data}
 
 
-def walk_cached(machine: Machine, place: Place, fresh: Walk) -> tuple[Walk, str]:
-    """The walk of the place's CPU, which begins at what its page-walk caches hold, and not at the root.
+def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, str]:
+    """The walk of the context's CPU, which begins at an entry of its page-walk caches if one fits.
 
-    `fresh` is that by the tables.  Also how what is held disagrees with them, in words; empty if it does not.
+    `fresh` is the walk by the tables.  Also returns how the entry disagrees with the tables, in words; empty
+    if not.
     """
     k, m, form = machine.k, machine.m, machine.format
-    va, cpu = s64(fresh.va), place.cpu
-    if not machine.bindings["WALK_CACHES"] or place.asid is None or not k.canonical(va):
+    va, cpu = s64(fresh.va), context.cpu
+    if not machine.bindings["WALK_CACHES"] or context.asid is None or not k.canonical(va):
         return fresh, ""
-    kind = k.walk_cached(m, cpu, place.root, place.asid, va)
+    kind = k.walk_cached(m, cpu, context.root, context.asid, va)
     array, first = m.control[CONTROL_CACHED], m.control[CONTROL_FIRST]
     if array < 0:
         return fresh, ""
     kind = k.recheck(m, first, m.cpu[cpu * CPU + CPU_RESERVED], kind)
     walk = Walk(fresh.va, fresh.root, kind, steps_read(machine, first), form.levels[first - 1].name)
-    word = m.tlb[k.tlb_find(m, array, cpu, va, place.asid) + TLB_WORD]
+    word = m.tlb[k.tlb_find(m, array, cpu, va, context.asid) + TLB_WORD]
     return walk, table_disagreement(machine, fresh, first - 1, word)[1]

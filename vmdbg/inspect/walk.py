@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.formats.record import Field, Format, Register
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
 READ, WRITE, FETCH = 0, 1, 2
@@ -257,9 +257,9 @@ def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
     return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
 
 
-def allows(machine: Machine, place: Place, access: int, rights: int) -> bool:
+def allows(machine: Machine, context: Context, access: int, rights: int) -> bool:
     """May the CPU make this access on a page with these rights?"""
-    sets = machine.format.allowed(controls(machine, place.cpu), place.mode)
+    sets = machine.format.allowed(controls(machine, context.cpu), context.mode)
     return bool(sets[access] >> rights & 1)
 
 

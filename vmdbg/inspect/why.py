@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vmdbg.formats.record import Field, Format, Register
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
 RIGHT_OF_RULE = {"u": RIGHT_U, "k": RIGHT_U, "r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
@@ -37,13 +37,13 @@ NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near one
 
 class Verdict:
     """The answer to `why`.  `near` is the nearest entry in use in the table where a walk ended:
-    (its step, the first address that it maps, whether it is the only one), or None; `registers` are the
-    bits of control registers that alone would turn the verdict, with their values now."""
+    (its step, the first address that it maps, whether it is the only one), or None; `registers` are
+    the bits of control registers each of which would reverse the verdict, with their present values."""
 
-    __slots__ = ("cause", "near", "outcome", "place", "registers", "rules", "tlb", "walk")
+    __slots__ = ("cause", "context", "near", "outcome", "registers", "rules", "tlb", "walk")
 
-    def __init__(self, place: Place, walk: Walk, outcome: Outcome) -> None:
-        self.place, self.walk, self.outcome = place, walk, outcome
+    def __init__(self, context: Context, walk: Walk, outcome: Outcome) -> None:
+        self.context, self.walk, self.outcome = context, walk, outcome
         self.cause: Cause | None = None
         self.rules: list[str] = []
         self.near: tuple[Step, int, bool] | None = None
@@ -51,11 +51,11 @@ class Verdict:
         self.registers: list[tuple[Register, int]] = []
 
 
-def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
+def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
     """Which hardware rule decides about an access, by the tables."""
-    walk = walk_tables(machine, place.root, va, place.cpu)
-    verdict = Verdict(place, walk, outcome_of(machine, place, walk, access))
-    through = translate(machine, place, va, access)
+    walk = walk_tables(machine, context.root, va, context.cpu)
+    verdict = Verdict(context, walk, outcome_of(machine, context, walk, access))
+    through = translate(machine, context, va, access)
     if through.stale:
         verdict.tlb = through
     rules = machine.format.rules
@@ -67,30 +67,30 @@ def why(machine: Machine, place: Place, va: int, access: int) -> Verdict:
     elif not walk.maps:
         decide_absent(machine, verdict)
     elif verdict.outcome.fault is not None:
-        verdict.cause = decide(machine, place, walk, access)
+        verdict.cause = decide(machine, context, walk, access)
         verdict.rules = [verdict.cause.rule] if verdict.cause else []
     else:
-        held = next(missing_rights(machine, place, 0, access), [])
+        held = next(missing_rights(machine, context, 0, access), [])
         verdict.rules = [key for key in held if key in rules and not deniers(machine, walk, key)]
     if machine.k.canonical(s64(va)):
-        verdict.registers = list(turning(machine, place, va, access))
+        verdict.registers = list(turning(machine, context, va, access))
     return verdict
 
 
-def turning(machine: Machine, place: Place, va: int, access: int) -> Iterator[tuple[Register, int]]:
-    """The one-bit control registers that alone would turn the verdict, with their values now.
+def turning(machine: Machine, context: Context, va: int, access: int) -> Iterator[tuple[Register, int]]:
+    """The bits of control registers each of which would reverse the verdict, with their present values.
 
-    That one reserves bits is said only of an access that it forbids.
+    A bit that reserves fields of entries is listed only if the access is forbidden because of that.
     """
-    form, control = machine.format, controls(machine, place.cpu)
-    walk = walk_tables(machine, place.root, va)
+    form, control = machine.format, controls(machine, context.cpu)
+    walk = walk_tables(machine, context.root, va)
     entries = [s64(step.entry) for step in walk.steps if step.kind <= ENTRY_LEAF]
 
     def verdict(words: list[int]) -> int:
         reserved, _ = form.masks(words)
         if any(entry & reserved for entry in entries):
             return 0
-        return form.allowed(words, place.mode)[access] >> walk.last.rights & 1
+        return form.allowed(words, context.mode)[access] >> walk.last.rights & 1
 
     now = verdict(control)
     for register in form.registers if walk.maps else ():
@@ -120,7 +120,7 @@ def reserved_cause(machine: Machine, verdict: Verdict) -> Cause | None:
     """The bits by which an entry is reserved, with the edit if that makes the access possible; None if no
     change of one field helps."""
     step, first = verdict.walk.last, None
-    by = reserving(machine, step, verdict.place.cpu)
+    by = reserving(machine, step, verdict.context.cpu)
     if by is not None:
         return Cause("z", by[1].name, 1, step, [])
     for name, mask in suspects(machine, step):
@@ -136,7 +136,7 @@ def reserved_cause(machine: Machine, verdict: Verdict) -> Cause | None:
 
 
 def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
-    """Would the access be allowed with this entry in place of the one at which the walk ended?"""
+    """Would the access be allowed if the walk ended at this entry instead?"""
     m, k, walk = machine.m, machine.k, verdict.walk
     depth, word = walk.last.depth, s64(entry)
     kind = k.classify(word, depth)
@@ -144,7 +144,7 @@ def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
     if kind == ENTRY_TABLE:
         kind = k.walk_from(m, k.next_table(word), depth + 1, rights, s64(walk.va))
         rights = m.control[CONTROL_RIGHTS]
-    return bool(kind == ENTRY_LEAF) and allows(machine, verdict.place, verdict.outcome.access, rights)
+    return bool(kind == ENTRY_LEAF) and allows(machine, verdict.context, verdict.outcome.access, rights)
 
 
 def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
@@ -213,10 +213,10 @@ def rule_text(machine: Machine, verdict: Verdict, key: str) -> str:
     form = machine.format
     text = form.rules[key][1]
     if key in ("r", "w", "x"):
-        text = f"{('user', 'kernel')[verdict.place.mode]} {text}"
+        text = f"{('user', 'kernel')[verdict.context.mode]} {text}"
     return text if "(" in text else f"{text} ({form.manual})"
 
 
-def access_words(place: Place, access: int) -> str:
+def access_words(context: Context, access: int) -> str:
     """`user write`."""
-    return f"{('user', 'kernel')[place.mode]} {ACCESS_WORDS[access]}"
+    return f"{('user', 'kernel')[context.mode]} {ACCESS_WORDS[access]}"

@@ -1,24 +1,29 @@
-"""Patterns of addresses: at which of its places the next access of a pattern is.  Nothing is stored.
+"""Patterns of addresses: which address the next access of a pattern has.
 
-The place is computed from the number of the access, which is counted over the rounds of the loops around
-it: cursor + offset - the sum, over those loops, of rounds left * weight, modulo 2^31.  So it needs no state
-of its own, and `fork` and time travel have none to keep.
+A pattern has a number of places, which are addresses at equal distances.  The place of an access is a
+function of the number of the access.  That number counts all accesses of the pattern, in all rounds of the
+loops around it; modulo 2^31 it is
 
-A patterned access is three rows:
+    PROCESS_CURSOR + offset - the sum over these loops of (rounds left * weight)
 
-    the access        word 3: pattern | loops around it << 8 | bits << 16
-    of the range      accesses, step, number of places (at most 2^30), seed | offset << 32
-    of the loops      weights of 31 bits, innermost loop first, two in a word
+So a pattern has no state of its own that `fork` or time travel would have to copy.
+
+An access by a pattern takes three rows of the table `op` (state/op_rows.py):
+
+    the access        OP_MORE: pattern | loops around it << PATTERN_DEPTH | bits << PATTERN_BITS
+    the range         OP_COUNT, OP_STEP, OP_PLACES (at most 2^30), OP_SEED: seed | offset << PATTERN_OFFSET
+    the loops         OP_WEIGHTS: weights of 31 bits, innermost loop first, two in a word
 """
 
 from __future__ import annotations
 
 from vmdbg.engine import reads
-from vmdbg.state.tables import OP, OP_MORE, OP_VALUE, PROCESS_CURSOR, PROCESS_DEPTH, PROCESS_LOOP0
+from vmdbg.state.op_rows import OP_PLACES, OP_SEED, OP_WEIGHTS
+from vmdbg.state.tables import OP, OP_MORE, PROCESS_CURSOR, PROCESS_DEPTH, PROCESS_LOOP0
 
 PATTERN_RANDOM, PATTERN_ZIPF, PATTERN_CHASE, PATTERN_STRIDE = 1, 2, 3, 4
-PATTERN_DEPTH, PATTERN_BITS = 8, 16  # shifts in word 3 of the access
-PATTERN_OFFSET = 32  # shift in word 3 of the range
+PATTERN_DEPTH, PATTERN_BITS = 8, 16  # shifts in OP_MORE
+PATTERN_OFFSET = 32  # shift in OP_SEED
 LOW31 = 0x7FFFFFFF
 MAX_PLACES = 1 << 30
 FIRST_FACTOR, SECOND_FACTOR, STEP31 = 0x045D9F3B, 0x2C1B3C6D, 0x1E3779B1
@@ -26,7 +31,7 @@ FIRST_FACTOR, SECOND_FACTOR, STEP31 = 0x045D9F3B, 0x2C1B3C6D, 0x1E3779B1
 
 @reads
 def mix(x):
-    """A permutation of the numbers of 31 bits in which each bit depends on all."""
+    """A permutation of the numbers of 31 bits: each bit of the result depends on all bits of `x`."""
     x = ((x ^ (x >> 16)) * FIRST_FACTOR) & LOW31
     x = ((x ^ (x >> 15)) * SECOND_FACTOR) & LOW31
     return x ^ (x >> 16)
@@ -37,10 +42,10 @@ def access_number(m, p, row):
     """Number of the next access of the pattern at `row`; `p` is the offset of its process."""
     depth = m.process[p + PROCESS_DEPTH]
     around = (m.op[row * OP + OP_MORE] >> PATTERN_DEPTH) & 255
-    number = m.process[p + PROCESS_CURSOR] + (m.op[(row + 1) * OP + OP_MORE] >> PATTERN_OFFSET)
+    number = m.process[p + PROCESS_CURSOR] + (m.op[row * OP + OP_SEED] >> PATTERN_OFFSET)
     loop = 0
     while loop < around:
-        weight = (m.op[(row + 2) * OP + (loop >> 1)] >> ((loop << 5) & 63)) & LOW31
+        weight = (m.op[row * OP + OP_WEIGHTS + (loop >> 1)] >> ((loop << 5) & 63)) & LOW31
         left = m.process[p + PROCESS_LOOP0 + depth - 1 - loop] & LOW31
         number -= (left * weight) & LOW31
         loop += 1
@@ -49,10 +54,11 @@ def access_number(m, p, row):
 
 @reads
 def zipf_place(x, places, bits):
-    """A place with a probability proportional to 1 / (place + 1), exactly; `bits` has `places` in binary.
+    """A random place: the probability of a place is exactly proportional to 1 / (place + 1).
 
-    A group of ranks [2^g, 2^(g+1)) is drawn, all groups alike, then one of its ranks, which is taken with
-    probability 2^g / rank.
+    `x` is a random number of 31 bits, `bits` the length of `places` in binary.  The rank of a place is the
+    place + 1.  The function draws a group of ranks [2^g, 2^(g+1)), all with the same probability, then a rank
+    of the group.  It accepts the rank with probability 2^g / rank, else it draws again.
     """
     turn = x
     while True:
@@ -67,7 +73,10 @@ def zipf_place(x, places, bits):
 
 @reads
 def chase_place(x, places, bits, seed):
-    """Where a permutation of all places puts place `x`: one of `bits` bits, repeated until it hits one."""
+    """The place to which a permutation of all places takes place `x`.
+
+    The permutation is one of all numbers of `bits` bits.  It is repeated until the result is a place.
+    """
     mask = (1 << (bits & 63)) - 1
     half = (bits + 1) >> 1
     first = mix(seed)
@@ -87,12 +96,11 @@ def chase_place(x, places, bits, seed):
 @reads(cold=True)
 def pattern_place(m, p, row):
     """The place, from 0, of the next access of the pattern at `row`; `p` is the offset of its process."""
-    at = (row + 1) * OP
     more = m.op[row * OP + OP_MORE]
     pattern = more & 255
     bits = (more >> PATTERN_BITS) & 63
-    places = m.op[at + OP_VALUE]
-    seed = m.op[at + OP_MORE] & LOW31
+    places = m.op[row * OP + OP_PLACES]
+    seed = m.op[row * OP + OP_SEED] & LOW31
     number = access_number(m, p, row)
     if pattern == PATTERN_STRIDE:
         return number % places

@@ -23,9 +23,9 @@ from vmdbg.formats.contract import (
     is_dirty,
     make_leaf,
     make_table,
-    marked,
     next_table,
     protected,
+    touched,
 )
 from vmdbg.hardware.memory import load, store
 from vmdbg.hardware.walk import table_index
@@ -98,9 +98,9 @@ def stack_above(m, pid, va):
 
 @writes
 def entry_address(m, pid, va, last):
-    """Physical address of the entry for `va` at depth `last`, with tables made on the way.
+    """Physical address of the entry for `va` at depth `last`.  Tables that are missing on the way are made.
 
-    -1: no frame for a table.  -2: an entry on the way is no pointer to a table.
+    Returns -1 if there is no frame for a table, -2 if an entry on the way does not point to a table.
     """
     table = m.process[pid * PROCESS + PROCESS_ROOT] & ROOT_MASK
     depth = 0
@@ -126,28 +126,29 @@ def entry_address(m, pid, va, last):
 
 @reads
 def new_leaf(m, region, frame, access):
-    """A leaf for a frame with the region's rights; where the kernel sets A and D, set.
+    """A leaf that maps a frame with the rights of the region.
 
-    A page of an object that the region may only copy is protected until it is written.
+    A (and D for a write) is set if the kernel does that on this machine.  If the frame holds a page of an
+    object and the region has private copies, the leaf is protected against writes.
     """
     leaf = make_leaf(frame_address(m, frame), m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
     if m.frame[frame * FRAME + FRAME_SLOT] < 0 and m.region[region * REGION + REGION_SHARE] == 0:
         leaf = protected(leaf)
     if SOFTWARE_WALK or KERNEL_SETS_AD:
-        leaf = marked(leaf, access == ACCESS_WRITE)
+        leaf = touched(leaf, access == ACCESS_WRITE)
     return leaf
 
 
 @reads(cold=True)
-def with_marks(leaf, entry):
-    """A leaf with A and D, too, if another entry for the same page has them.
+def keep_ad(leaf, entry):
+    """The leaf, with A and D also set where `entry`, an older entry for the same page, has them.
 
-    D is cleared by nobody but who writes the page back, whatever became of A (Linux: pte_modify).
+    Only the code that writes a page back may clear D (Linux: pte_modify).
     """
     accessed = is_accessed(leaf) | is_accessed(entry)
     dirty = is_dirty(leaf) | is_dirty(entry)
     if accessed or dirty:
-        leaf = marked(leaf, dirty)
+        leaf = touched(leaf, dirty)
     if accessed == 0:
         leaf = aged(leaf)
     return leaf

@@ -1,8 +1,8 @@
 """Address-space numbers, given one by one and taken back all at once (Linux: arch/arm64/mm/context.c).
 
-A process keeps its number until all are given.  Then a new generation of them begins: only the processes
-that run on a CPU keep theirs, the TLBs forget every space, and who runs next gets a new one.  Number 0 is
-nobody's.
+A process keeps its number until all numbers are given.  Then a new generation begins: only the processes that
+run on a CPU keep their numbers, the TLBs are flushed, and each other process gets a new number when it runs
+next.  No process has number 0.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def runs_on(m, pid):
 
 @reads(cold=True)
 def next_asid(m):
-    """The number that is given next in this generation: some processes kept theirs of the last one."""
+    """The number to give next: the next one that no process has kept from the last generation."""
     number = m.kernel[KERNEL_ASIDS] + 1
     row = 0
     while row < len(m.process):

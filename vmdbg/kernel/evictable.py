@@ -38,9 +38,10 @@ def frame_dirty(m, frame):
 
 @reads
 def takes_slot(m, frame):
-    """Would the page in a frame need a free slot to leave?
+    """Does the page in a frame need a free slot to leave memory?
 
-    It needs none if a slot or a file has its content, or if nobody else needs what its own slot holds.
+    It needs none if a slot or a file has the same content, or if its own slot can be written again because no
+    other entry refers to it.
     """
     slot = m.frame[frame * FRAME + FRAME_SLOT]
     if slot < 0:

@@ -1,4 +1,4 @@
-"""Why hot code hands over to the run loop; cold work follows, in plain Python over the same tables."""
+"""Reasons for which hot code returns to the run loop, which then does the cold work in plain Python."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from vmdbg.formats.contract import (
     SOFTWARE_WALK,
     classify,
     leaf_frame,
-    marked,
     swapped_slot,
+    touched,
 )
 from vmdbg.hardware.memory import copy_words, load, store, zero_frame
 from vmdbg.hardware.mmu import allowed, code_of, tlb_fill
@@ -31,15 +31,23 @@ from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.hardware.walk import tell_steps, walk, walk_fault
 from vmdbg.kernel.address_space import (
     entry_address,
+    keep_ad,
     map_frame,
     new_leaf,
     region_allows,
     region_find,
     stack_above,
-    with_marks,
 )
 from vmdbg.kernel.exits import REASON_LARGE, REASON_MEMORY, REASON_REFUSED, REASON_SIGNAL
-from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, frame_at, free_row, pool_take, rmap_remove
+from vmdbg.kernel.frames import (
+    FRAME_IS_USER,
+    POOL_COUNT,
+    frame_address,
+    frame_at,
+    free_row,
+    pool_take,
+    rmap_remove,
+)
 from vmdbg.kernel.page_cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
 from vmdbg.kernel.policies import policy_load
 from vmdbg.kernel.reclaim import make_room, reclaim
@@ -115,13 +123,13 @@ SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
 MAPERR, ACCERR = 1, 2
 OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limit
 OVER_LIMIT = ("kill", "fail", "reclaim")
-MOST_FRAMES = (1 << 31) - 1  # of a limit, or of what is added to an out-of-memory score
+MOST_FRAMES = (1 << 31) - 1  # the largest limit, and the largest adjustment of an out-of-memory score
 CAUSE_LIMIT, CAUSE_MEMORY = 1, 2  # of a SIGKILL
 
 
 @writes(cold=True)
 def signal(m, pid, number, code, va):
-    """Condemn a process: the run loop kills it after this."""
+    """Note the signal that is to kill a process; returns REASON_SIGNAL, for which the run loop kills it."""
     m.process[pid * PROCESS + PROCESS_STATUS] = 128 + number
     emit(m, SIGNAL, number, code, va)
     return REASON_SIGNAL
@@ -131,13 +139,13 @@ def signal(m, pid, number, code, va):
 def take_user_frame(m):
     """A frame for a user page, after reclaim if too few are free; -1 if no page can leave."""
     pool = m.kernel[KERNEL_USER_POOL]
-    while m.kernel[pool + 1] <= m.kernel[KERNEL_MIN] and (
-        m.kernel[pool + 1] == 0 or m.kernel[pool + 1] < m.kernel[KERNEL_RESIDENT]
+    while m.kernel[pool + POOL_COUNT] <= m.kernel[KERNEL_MIN] and (
+        m.kernel[pool + POOL_COUNT] == 0 or m.kernel[pool + POOL_COUNT] < m.kernel[KERNEL_RESIDENT]
     ):
         if reclaim(m, 1):
             break
     frame = pool_take(m, pool)
-    if m.kernel[pool + 1] < m.kernel[KERNEL_LOW]:
+    if m.kernel[pool + POOL_COUNT] < m.kernel[KERNEL_LOW]:
         m.kernel[KERNEL_WAKE] = 1
         m.control[CONTROL_LIMIT] = 0
     return frame
@@ -172,9 +180,10 @@ def make_own_room(m, pid, count):
 
 @writes(cold=True)
 def over_limit(m, pid, va, count):
-    """A process needs `count` frames above its limit: what `kernel.over_limit` says.
+    """Do what `kernel.over_limit` says when a process needs `count` frames above its limit.
 
-    0: it gave up pages of its own.  Else a reason: the access is given up, or the process killed.
+    Returns 0 if the process gave up pages of its own; else the reason to give up the access or kill the
+    process.
     """
     p = pid * PROCESS
     if make_own_room(m, pid, count):
@@ -188,7 +197,10 @@ def over_limit(m, pid, va, count):
 
 @writes(cold=True)
 def make_leaf_entry(m, pid, va):
-    """`entry_address` of a last level, after reclaim if a table has no frame; -1 if it has none even so."""
+    """`entry_address` of the last level.
+
+    Reclaims if there is no frame for a table; -1 if that does not help.
+    """
     address = entry_address(m, pid, va, LEVELS - 1)
     while address == -1 and m.kernel[KERNEL_USER_POOL] == KERNEL_FREE:
         if reclaim(m, 1):
@@ -199,7 +211,7 @@ def make_leaf_entry(m, pid, va):
 
 @writes
 def fill_frame(m, pid, page, frame, slot):
-    """Put the content of a page that is the process's own into a frame: from its slot, or zeros."""
+    """Fill a frame with the content of a private page: what its slot holds, or zeros if it has no slot."""
     pfn = frame_address(m, frame) >> PAGE_BITS
     if slot:
         m.frame[frame * FRAME + FRAME_SLOT] = slot
@@ -214,9 +226,9 @@ def fill_frame(m, pid, page, frame, slot):
 
 @writes
 def page_in(m, pid, region, va, access):
-    """Give the page of `va` a frame: zeroed, with its content, or one that others have.  0 or a reason.
+    """Give the page of `va` a frame: a zeroed one, one with the page's content, or one that is shared.
 
-    CONTROL_STEPS and `path` are those of a walk to `va`.
+    CONTROL_STEPS and `path` have to be those of a walk to `va`.  Returns 0 or a reason.
     """
     r = region * REGION
     page = (va >> PAGE_BITS) << PAGE_BITS
@@ -276,16 +288,17 @@ def page_in(m, pid, region, va, access):
 
 @reads(cold=True)
 def leaf_decides(m):
-    """Do the entries above the leaf of `path` leave it the right to be written?"""
+    """Do the entries above the leaf of `path` allow a write?"""
     depth = m.control[CONTROL_STEPS] - 1
     return depth == 0 or m.path[(depth - 1) * PATH + PATH_RIGHTS] & RIGHT_W != 0
 
 
 @writes(cold=True)
 def copy_on_write(m, pid, region, va, access):
-    """A write to a page that its entry protects, but not its region: a copy of its own, or just the right.
+    """Serve a write to a page that its region allows and its entry forbids.
 
-    The leaf is the last row of `path`.  0 or a reason.
+    The process gets a copy of the page, or, if no other process maps the frame, only the right to write.  The
+    leaf is the last row of `path`.  Returns 0 or a reason.
     """
     depth = m.control[CONTROL_STEPS] - 1
     if depth != LEVELS - 1:
@@ -304,7 +317,7 @@ def copy_on_write(m, pid, region, va, access):
     if m.frame[frame * FRAME + FRAME_SLOT] < 0:
         own = m.region[region * REGION + REGION_SHARE] != 0
     if own:
-        leaf = with_marks(new_leaf(m, region, frame, access), entry)
+        leaf = keep_ad(new_leaf(m, region, frame, access), entry)
         store(m, address, ENTRY_BYTES, leaf)
         emit(m, ENTRY_WRITE, address, entry, leaf)
         shoot_down(m, pid, page)
@@ -315,7 +328,7 @@ def copy_on_write(m, pid, region, va, access):
     if fresh < 0:
         return REASON_MEMORY
     if load(m, address, ENTRY_BYTES) != entry:
-        # Making room took the page itself away: the access starts again.  Nobody had the frame.
+        # Making room has evicted the page itself: the new frame goes back and the access starts again.
         free_row(m, m.kernel[KERNEL_USER_POOL], fresh)
         return 0
     if PAYLOAD:
@@ -344,10 +357,10 @@ def grow_stack(m, region, va):
 
 @writes(cold=True)
 def set_ad(m, pid, va, access):
-    """Set A, and D on a write, in the leaf at the end of `path`: the hardware leaves it to the kernel."""
+    """Set A, and D for a write, in the leaf at the end of `path`, on machines where the kernel does that."""
     row = (m.control[CONTROL_STEPS] - 1) * PATH
     old = m.path[row + PATH_ENTRY]
-    new = marked(old, access == ACCESS_WRITE)
+    new = touched(old, access == ACCESS_WRITE)
     store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
     emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
     shoot_down(m, pid, va)
@@ -359,7 +372,7 @@ def refill(m, cpu, va, access):
     """The kernel's TLB handler on a present entry: set A (and D), and fill the TLB."""
     row = (m.control[CONTROL_STEPS] - 1) * PATH
     old = m.path[row + PATH_ENTRY]
-    new = marked(old, access == ACCESS_WRITE)
+    new = touched(old, access == ACCESS_WRITE)
     if new != old:
         store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
         m.path[row + PATH_ENTRY] = new
@@ -385,7 +398,7 @@ def handle_fault(m, cpu, va, access):
         fault = walk_fault(kind)
         if kind == ENTRY_LEAF:
             if allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
-                # Present and allowed: a refill, or the TLB or a page-walk cache knows an older entry.
+                # Present and allowed: the TLB needs a refill, or a cache holds an older entry.
                 if SOFTWARE_WALK:
                     refill(m, cpu, va, access)
                 else:
@@ -397,7 +410,7 @@ def handle_fault(m, cpu, va, access):
         set_ad(m, pid, va, access)
         return 0
     if (m.cpu[c + CPU_ROOT] ^ m.process[pid * PROCESS + PROCESS_ROOT]) & ROOT_MASK:
-        return signal(m, pid, SIGBUS, 0, va)  # somebody wrote the register: these are not its tables
+        return signal(m, pid, SIGBUS, 0, va)  # somebody changed the root register
     region = region_find(m, pid, va)
     if region == 0:
         region = stack_above(m, pid, va)

@@ -27,6 +27,7 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     FRAME_STATE,
     KERNEL_FREE,
+    KERNEL_FREE_COUNT,
     KERNEL_LOW,
     KERNEL_RMAP_COUNT,
     KERNEL_RMAP_FREE,
@@ -48,6 +49,7 @@ FRAME_IS_FREE, FRAME_IS_RESERVED, FRAME_IS_TABLE, FRAME_IS_USER, FRAME_IS_TAIL =
 FRAME_PIECE, RMAP_PIECE = 10, 11  # shifts of rows: pieces of 64 KiB of frame and rmap
 RMAP_SPARE = 8  # free rows of the reverse map that one operation may need
 FRAME_STATES = ("free", "reserved", "table", "user", "tail")
+POOL_COUNT = KERNEL_FREE_COUNT - KERNEL_FREE  # from the column of a pool to that of its number of free frames
 
 
 @reads
@@ -62,7 +64,7 @@ def frame_address(m, frame):
 
 @reads(cold=True)
 def pfn_of(m, frame):
-    """The number of a frame as the hardware counts."""
+    """The page frame number of a frame: its physical address divided by the page size."""
     return frame_address(m, frame) >> PAGE_BITS
 
 
@@ -74,13 +76,13 @@ def frame_at(m, pa):
 
 @reads
 def user_frames_free(m):
-    """Free frames for user pages."""
-    return m.kernel[m.kernel[KERNEL_USER_POOL] + 1]
+    """How many frames are free for user pages."""
+    return m.kernel[m.kernel[KERNEL_USER_POOL] + POOL_COUNT]
 
 
 @writes
 def mark_frame(m, frame):
-    """The row of a frame changes: snapshots look only at what is marked."""
+    """Mark the row of a frame as changed: snapshots look only at rows that are marked."""
     m.framedirty[frame >> FRAME_PIECE] = 1
 
 
@@ -91,7 +93,7 @@ def pool_take(m, pool):
     if frame >= 0:
         mark_frame(m, frame)
         m.kernel[pool] = m.frame[frame * FRAME + FRAME_NEXT]
-        m.kernel[pool + 1] -= 1
+        m.kernel[pool + POOL_COUNT] -= 1
         m.frame[frame * FRAME + FRAME_NEXT] = -1
     return frame
 
@@ -110,9 +112,9 @@ def free_row(m, pool, frame):
     m.frame[row + FRAME_DEPTH] = 0
     m.frame[row + FRAME_NEXT] = m.kernel[pool]
     m.kernel[pool] = frame
-    m.kernel[pool + 1] += 1
+    m.kernel[pool + POOL_COUNT] += 1
     if m.kernel[KERNEL_WAKE] and user_frames_free(m) >= m.kernel[KERNEL_LOW]:
-        m.kernel[KERNEL_WAKE] = 0  # enough have come back by themselves
+        m.kernel[KERNEL_WAKE] = 0  # enough frames are free again without background reclaim
 
 
 @writes
@@ -201,7 +203,7 @@ def is_free(m, frame):
 
 @reads
 def of_user_pool(m, frame):
-    """Is the frame of a pool that only user pages come from?"""
+    """Does the frame belong to the pool that is only for user pages?"""
     if m.kernel[KERNEL_USER_POOL] == KERNEL_FREE:
         return False
     return m.kernel[KERNEL_USER_FIRST] <= frame and frame < m.kernel[KERNEL_USER_END]
@@ -223,7 +225,7 @@ def take_run(m, frame, count):
                 mark_frame(m, previous)
                 m.frame[previous * FRAME + FRAME_NEXT] = following
             m.frame[current * FRAME + FRAME_NEXT] = -1
-            m.kernel[KERNEL_FREE + 1] -= 1
+            m.kernel[KERNEL_FREE_COUNT] -= 1
             left -= 1
         else:
             previous = current
@@ -232,7 +234,7 @@ def take_run(m, frame, count):
 
 @writes
 def table_take(m, pid, depth, entry):
-    """A zeroed table for a process at a depth; `entry` is where the pointer to it will be written.
+    """A zeroed table for a process at a depth; the entry at physical address `entry` will point to it.
 
     Returns its physical address, -1 if there are no frames.
     """

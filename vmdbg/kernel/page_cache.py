@@ -1,9 +1,9 @@
 """The page cache: pages of objects in memory, for all who map them (Linux: mm/filemap.c, mm/shmem.c).
 
-An object is a file or shared memory.  Where a page of it is, its row of the table `cache` says: in a
-frame (whose column `slot` is minus the row), in a slot, in the copy of its file, or nowhere yet.  A
-page stays in memory, mapped or not, until it is reclaimed or no region maps its object any more.
-Entries that hold its slot are notes for those who look: the row decides.
+An object is a file or shared memory.  Each page of it has a row of the table `cache`, which says where the
+page is: in a frame (whose column `slot` is minus the row), in a slot, in the copy of its file, or nowhere
+yet.  A page stays in memory, mapped or not, until it is reclaimed or no region maps its object any more.  An
+entry may still hold the slot of such a page; the kernel does not use that, only the row.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ def cache_row(m, region, page):
 
 @writes(cold=True)
 def map_cached(m, pid, region, va, address, slot, row, access):
-    """Map a page of an object that is in memory; the entry at `address` held `slot` (0: none).  0."""
+    """Map a page of an object that is in memory.
+
+    The entry at `address` held `slot` (0: none).  Returns 0.
+    """
     if slot:
         slot_release(m, slot)
         m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1
@@ -74,7 +77,10 @@ def map_cached(m, pid, region, va, address, slot, row, access):
 
 @writes(cold=True)
 def fill_cached(m, pid, region, page, frame, slot, row, access):
-    """Put a page of an object into a frame, for all, or a copy for a private writer; the kind of fault."""
+    """Fill a frame with a page of an object, or with a private copy for a write.
+
+    Returns the kind of fault.
+    """
     c = row * CACHE
     words = 1 << (PAGE_BITS - 3)
     if slot:
@@ -110,7 +116,7 @@ def fill_cached(m, pid, region, page, frame, slot, row, access):
 
 @writes(cold=True)
 def tell_cached(m, pid, region, va, frame, row, kind):
-    """Count and tell a fault that `fill_cached` has served."""
+    """Count a fault that `fill_cached` has served, and emit its event."""
     c = row * CACHE
     what = m.region[region * REGION + REGION_KIND]
     if kind == FAULT_MAJOR:
@@ -130,7 +136,7 @@ def tell_cached(m, pid, region, va, frame, row, kind):
 
 @writes(cold=True)
 def write_back(m, row, frame, va):
-    """Keep what was written to a page of an object: in the copy of its file, or in its slot if it has one."""
+    """Write a page of an object back to the copy of its file, or to its slot if it has one."""
     c = row * CACHE
     pfn = frame_address(m, frame) >> PAGE_BITS
     if m.cache[c + CACHE_CONTENT]:

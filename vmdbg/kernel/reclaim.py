@@ -71,7 +71,7 @@ def evict(m, frame):
     """
     f = frame * FRAME
     first = m.frame[f + FRAME_RMAP] * RMAP
-    va = -1  # of a page that no entry maps
+    va = -1  # if no entry maps the page
     if first:
         va = m.rmap[first + RMAP_VA]
     pfn = frame_address(m, frame) >> PAGE_BITS
@@ -103,8 +103,7 @@ def evict(m, frame):
 
 @writes(cold=True)
 def evict_cached(m, frame, takes, dirty, va):
-    """Give up a page of an object: the copy of its file or its slot has the content, and the page cache
-    keeps the slot."""
+    """Evict a page of an object: the copy of its file keeps the content, or a slot, which the cache keeps."""
     row = -m.frame[frame * FRAME + FRAME_SLOT]
     c = row * CACHE
     first = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
@@ -146,7 +145,7 @@ def unmap_to(m, frame, slot):
 
 @writes(cold=True)
 def background(m):
-    """What the kernel does between operations when free frames are low: evict up to the high mark."""
+    """Background reclaim, between two operations: evict until KERNEL_HIGH frames are free."""
     m.kernel[KERNEL_WAKE] = 0
     emit(m, BACKGROUND, user_frames_free(m), m.kernel[KERNEL_HIGH], 0)
     tries = m.kernel[KERNEL_HIGH]

@@ -17,6 +17,7 @@ from vmdbg.kernel.reclaim import background
 from vmdbg.kernel.shootdown import note_flushed, note_ran, serve_owed
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, KINDS_SHIFT, READ, RETRY, SWITCH, WRITE, emit
+from vmdbg.state.op_rows import OP_BODY, OP_COUNT, OP_ROUNDS, OP_STEP
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
     CONTROL_GOAL,
@@ -53,12 +54,12 @@ from vmdbg.state.tables import (
 
 # States of a process.
 PROCESS_IS_FREE, PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_IS_ENDED = 0, 1, 2, 3
-PROCESS_IS_IDLE = 4  # waits for nothing: it runs only when it is put on a CPU
+PROCESS_IS_IDLE = 4  # is in no queue: it runs only when a command puts it on a CPU
 PROCESS_STATES = ("free", "ready", "running", "ended", "idle")
 
 # Kinds of operation, in the low byte of an op row; the first three are the ACCESS_ constants.
 OP_READ, OP_WRITE, OP_FETCH, OP_MODIFY = 0, 1, 2, 3
-OP_PATTERNED = 4  # flag of a ranged access: its addresses come in a pattern, said by two rows behind it
+OP_PATTERNED = 4  # flag of a ranged access: two rows behind it describe the pattern of its addresses
 OP_LOOP, OP_END, OP_EXIT = 8, 9, 16  # from OP_EXIT on: system calls
 OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next row
 OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
@@ -148,11 +149,11 @@ def dispatch(m, cpu):
 
 @writes
 def access(m, cpu, pid, va, how, width, value):
-    """Fetch, read or write `width` bytes.  0 or a reason.
+    """Fetch, read or write `width` bytes.  Returns 0 or a reason.
 
-    Faults on the way are served and the access repeated.  One that crosses into the next page is made
-    in two parts, the lower one first.  A page that faults again and again (somebody made its tables
-    garbage) is a bus error.
+    If a fault occurs, it is served and the access repeated.  An access that crosses into the next page is
+    made in two parts, the lower one first.  If a page faults MAX_FAULTS times (its tables may have been
+    overwritten), the process gets a bus error.
     """
     tries = 0
     while True:
@@ -200,20 +201,23 @@ def access(m, cpu, pid, va, how, width, value):
 
 @writes
 def next_operation(m, p):
-    """The row of the next operation of the process with offset `p`, after loop ends before it."""
+    """Execute the starts and ends of loops before the next operation; returns the row of that operation.
+
+    `p` is the offset of the process in its table.
+    """
     row = m.process[p + PROCESS_PC]
     kind = m.op[row * OP] & OP_KIND
     while kind == OP_LOOP or kind == OP_END:
         depth = m.process[p + PROCESS_DEPTH]
         if kind == OP_LOOP:
-            m.process[p + PROCESS_LOOP0 + depth] = m.op[row * OP + 1]
+            m.process[p + PROCESS_LOOP0 + depth] = m.op[row * OP + OP_ROUNDS]
             m.process[p + PROCESS_DEPTH] = depth + 1
             row += 1
         else:
             left = m.process[p + PROCESS_LOOP0 + depth - 1] - 1
             m.process[p + PROCESS_LOOP0 + depth - 1] = left
             if left > 0:
-                row = m.op[row * OP + 1]
+                row = m.op[row * OP + OP_BODY]
             else:
                 m.process[p + PROCESS_DEPTH] = depth - 1
                 row += 1
@@ -224,7 +228,7 @@ def next_operation(m, p):
 
 @reads
 def range_place(m, p, row, word):
-    """Which address of the range at `row` is next, from 0; `p` is the offset of the process."""
+    """The index of the next address of the range at `row`, from 0; `p` is the offset of the process."""
     if word & OP_PATTERNED:
         return pattern_place(m, p, row)
     return m.process[p + PROCESS_CURSOR]
@@ -232,7 +236,10 @@ def range_place(m, p, row, word):
 
 @writes
 def operate(m, cpu, pid):
-    """Execute the next operation of a process.  0 or a reason; the program counter moves on success."""
+    """Execute the next operation of a process, and move the program counter if it succeeds.
+
+    0 or a reason.
+    """
     p = pid * PROCESS
     row = m.process[p + PROCESS_PC]
     word = m.op[row * OP]
@@ -247,13 +254,13 @@ def operate(m, cpu, pid):
         if how == OP_MODIFY:
             how = ACCESS_WRITE
         if word & OP_RANGED:
-            va += range_place(m, p, row, word) * m.op[(row + 1) * OP + OP_VA]
+            va += range_place(m, p, row, word) * m.op[row * OP + OP_STEP]
     reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + OP_VALUE])
     if reason and reason != REASON_REFUSED:
         return reason
     if word & OP_RANGED:
         done = m.process[p + PROCESS_CURSOR] + 1
-        if done < m.op[(row + 1) * OP]:
+        if done < m.op[row * OP + OP_COUNT]:
             m.process[p + PROCESS_CURSOR] = done
             return 0
         m.process[p + PROCESS_CURSOR] = 0
@@ -312,18 +319,18 @@ def anyone_runs(m):
 
 @writes(cold=True)
 def charge(m):
-    """Count events for the CPU that is next, and its process: between operations nothing else is known."""
+    """Count events that occur between operations for the CPU that is next and its process."""
     cpu = m.kernel[KERNEL_CPU]
     m.control[CONTROL_COUNTERS] = (m.cpu[cpu * CPU + CPU_PID] * CPUS + cpu) << KINDS_SHIFT
 
 
 @writes
 def run(m):
-    """Execute operations until CONTROL_GOAL of them are executed.  0, or the reason for stopping.
+    """Execute operations until CONTROL_GOAL of them are executed.  Returns 0, or the reason for stopping.
 
-    CONTROL_LIMIT is the goal, or 0 to leave the inner loop after an operation: for background reclaim,
-    which is an operation of its own, for a stop row that matched, or because the reverse map runs low
-    (both return 0).
+    CONTROL_LIMIT is the same number, or 0: then the inner loop ends after the current operation.  Hot code
+    sets 0 when background reclaim is due, which counts as an operation; when a stop row has matched; and when
+    the reverse map has few free rows.  In the last two cases `run` returns 0.
     """
     charge(m)
     while True:

@@ -26,6 +26,7 @@ from vmdbg.state.tables import (
     PROCESS,
     PROCESS_ASID,
     PROCESS_RAN0,
+    PROCESS_RAN1,
 )
 
 TYPE_CHECKING = False
@@ -37,29 +38,29 @@ ASIDS = 1  # 1: the TLB distinguishes spaces; bound at build
 FORGETS = 0  # 1: the kernel forgets one invalidation; bound at build
 OWED_ROOM = CPU_OWED7 - CPU_OWED0 + 1
 # A request is a TLB key for a base page, or one of these.
-OWED_SPACE = 3  # in place of the size: all pages of that space
-OWED_ALL = -1  # all pages of all spaces, but for global ones
+OWED_SPACE = 3  # in the bits of the page size: all pages of that space
+OWED_ALL = -1  # all pages of all spaces, except global ones
 
 
 @writes
 def note_ran(m, pid, cpu):
-    """From now on a CPU may hold translations of a process's space."""
+    """Note that a CPU may hold translations of a process's space from now on."""
     if CPUS > 1:
         m.process[pid * PROCESS + PROCESS_RAN0 + (cpu >> 5)] |= 1 << (cpu & 31)
 
 
 @writes
 def note_flushed(m, pid, cpu):
-    """From now on a CPU holds none."""
+    """Note that a CPU holds no translations of a process's space any more."""
     if CPUS > 1:
         m.process[pid * PROCESS + PROCESS_RAN0 + (cpu >> 5)] &= ~(1 << (cpu & 31))
 
 
 @writes
 def forget_ran(m, pid):
-    """From now on no CPU holds any."""
+    """Note that no CPU holds translations of a process's space any more."""
     m.process[pid * PROCESS + PROCESS_RAN0] = 0
-    m.process[pid * PROCESS + PROCESS_RAN0 + 1] = 0
+    m.process[pid * PROCESS + PROCESS_RAN1] = 0
 
 
 @reads
@@ -70,14 +71,17 @@ def ran_on(m, pid, cpu):
 
 @reads
 def may_hold(m, pid, cpu):
-    """May a CPU's TLB hold some of a process's space?  Without numbers, not while another one runs there."""
+    """May a CPU's TLB hold translations of a process?
+
+    Without address-space numbers: only while it runs there.
+    """
     running = m.cpu[cpu * CPU + CPU_PID]
     return ASIDS != 0 or running == pid or running == 0
 
 
 @writes(cold=True)
 def forgets(m, va, asid):
-    """Fault injection: is this the invalidation that the kernel forgets?  Then what it leaves is suspect."""
+    """Fault injection: is this the invalidation that the kernel forgets?  Then the entries become suspect."""
     m.kernel[KERNEL_SHOTS] += 1
     if m.kernel[KERNEL_SHOTS] != m.kernel[KERNEL_FORGET]:
         return False
@@ -103,7 +107,7 @@ def shoot_down(m, pid, va):
 
 @writes(cold=True)
 def flush_space(m, pid):
-    """Invalidate a process's whole space, on every CPU that may hold some of it."""
+    """Invalidate all translations of a process, on every CPU that may hold some."""
     asid = m.process[pid * PROCESS + PROCESS_ASID]
     if asid:
         if FORGETS and forgets(m, -1, asid):
@@ -131,25 +135,25 @@ def tell_others(m, pid, asid, va, request):
 
 @writes(cold=True)
 def owe(m, cpu, request):
-    """Let a request wait for a CPU's next operation; where too many wait, it owes a flush of everything."""
+    """Queue a request until a CPU's next operation.  A full queue becomes one request to flush everything."""
     c = cpu * CPU
-    place = m.cpu[c + CPU_OWED]
-    if place == OWED_ROOM:
-        while place > 1:
-            place -= 1
-            m.cpu[c + CPU_OWED0 + place] = 0
-            m.cpu[c + CPU_SINCE0 + place] = 0
+    index = m.cpu[c + CPU_OWED]
+    if index == OWED_ROOM:
+        while index > 1:
+            index -= 1
+            m.cpu[c + CPU_OWED0 + index] = 0
+            m.cpu[c + CPU_SINCE0 + index] = 0
         m.cpu[c + CPU_OWED0] = OWED_ALL
         m.cpu[c + CPU_OWED] = 1
-    elif place == 0 or m.cpu[c + CPU_OWED0] != OWED_ALL:
-        m.cpu[c + CPU_OWED0 + place] = request
-        m.cpu[c + CPU_SINCE0 + place] = m.kernel[KERNEL_OPERATIONS]
-        m.cpu[c + CPU_OWED] = place + 1
+    elif index == 0 or m.cpu[c + CPU_OWED0] != OWED_ALL:
+        m.cpu[c + CPU_OWED0 + index] = request
+        m.cpu[c + CPU_SINCE0 + index] = m.kernel[KERNEL_OPERATIONS]
+        m.cpu[c + CPU_OWED] = index + 1
 
 
 @writes(cold=True)
 def serve(m, cpu, request, since):
-    """A CPU does what it was asked for in operation `since`."""
+    """Let a CPU execute a request that was sent in operation `since`."""
     asid = (request >> KEY_ASID) & ASID_MASK
     va = (request >> KEY_TAG) << PAGE_BITS
     if request == OWED_ALL:
@@ -166,40 +170,40 @@ def serve(m, cpu, request, since):
 
 @writes(cold=True)
 def serve_owed(m, cpu):
-    """A CPU does all that it was asked for."""
+    """Let a CPU execute all requests that wait for it."""
     c = cpu * CPU
-    place = 0
-    while place < m.cpu[c + CPU_OWED]:
-        serve(m, cpu, m.cpu[c + CPU_OWED0 + place], m.cpu[c + CPU_SINCE0 + place])
-        place += 1
+    index = 0
+    while index < m.cpu[c + CPU_OWED]:
+        serve(m, cpu, m.cpu[c + CPU_OWED0 + index], m.cpu[c + CPU_SINCE0 + index])
+        index += 1
     forget_owed(m, cpu)
 
 
 @writes(cold=True)
 def forget_owed(m, cpu):
-    """A CPU owes nothing any more."""
+    """Remove all requests that wait for a CPU."""
     c = cpu * CPU
-    place = m.cpu[c + CPU_OWED]
+    index = m.cpu[c + CPU_OWED]
     m.cpu[c + CPU_OWED] = 0
-    while place > 0:
-        place -= 1
-        m.cpu[c + CPU_OWED0 + place] = 0
-        m.cpu[c + CPU_SINCE0 + place] = 0
+    while index > 0:
+        index -= 1
+        m.cpu[c + CPU_OWED0 + index] = 0
+        m.cpu[c + CPU_SINCE0 + index] = 0
 
 
 def owed_since(m: Any, cpu: int, key: int, shift: int | None) -> int | None:
-    """The operation since which a CPU owes to drop the entry with a TLB key; None if it does not owe that.
+    """The operation in which a CPU was asked to drop the entry with a TLB key; None if no such request waits.
 
     `shift`: how many bits the number of the entry's page is shorter than that of a base page; None for an
     entry of a page-walk cache, which any request for its space drops.  Cold code.
     """
     asid, tag = key >> KEY_ASID & ASID_MASK, key >> KEY_TAG
-    for place in range(m.cpu[cpu * CPU + CPU_OWED]):
-        request = m.cpu[cpu * CPU + CPU_OWED0 + place]
+    for index in range(m.cpu[cpu * CPU + CPU_OWED]):
+        request = m.cpu[cpu * CPU + CPU_OWED0 + index]
         wanted = request >> KEY_ASID & ASID_MASK
         whole = shift is None or request == OWED_ALL or request & KEY_SIZE == OWED_SPACE
         if (asid if request == OWED_ALL else wanted == asid) and (
             whole or request >> KEY_TAG >> (shift or 0) == tag
         ):
-            return int(m.cpu[cpu * CPU + CPU_SINCE0 + place])
+            return int(m.cpu[cpu * CPU + CPU_SINCE0 + index])
     return None

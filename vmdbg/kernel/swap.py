@@ -41,7 +41,7 @@ def slot_take(m, pid, va):
 
 @writes
 def slot_retain(m, slot):
-    """One more reference to a slot.  A number that is no slot in use is left."""
+    """Count one more reference to a slot.  Nothing happens if the number is not one of a slot in use."""
     row = slot * SLOT
     if row > 0 and row < len(m.slot) and m.slot[row + SLOT_REFS] > 0:
         m.slot[row + SLOT_REFS] += 1
@@ -49,7 +49,10 @@ def slot_retain(m, slot):
 
 @writes
 def slot_release(m, slot):
-    """Give up one reference to a slot; without references it is free.  A number that is no slot is left."""
+    """Count one reference to a slot less; the last one frees it.
+
+    Nothing happens if there is no such slot.
+    """
     row = slot * SLOT
     if row <= 0 or row >= len(m.slot) or m.slot[row + SLOT_REFS] == 0:
         return

@@ -10,7 +10,7 @@ from vmdbg.formats.contract import RIGHT_R, RIGHT_W
 from vmdbg.hardware import base_and_bounds, replacement
 from vmdbg.kernel import policies
 from vmdbg.kernel.faults import OVER_LIMIT
-from vmdbg.kernel.frames import FRAME_IS_RESERVED
+from vmdbg.kernel.frames import FRAME_IS_RESERVED, POOL_COUNT
 from vmdbg.machine.tlb_arrays import Arrays, check_served, fill_arrays
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
@@ -78,7 +78,7 @@ SMALL_POOL = 64  # rows that regions and processes start with; pools grow
 
 
 def bindings(config: MachineConfig) -> dict[str, Any]:
-    """Everything that fills the holes of the hot code, but for `halt`."""
+    """The functions and constants that fill the holes of the hot code, all but `halt`, by name."""
     form = find(config["machine.format"], config["machine.page_size"])
     arrays = Arrays(config, form)
     return {
@@ -187,8 +187,11 @@ def asid_count(config: MachineConfig, form: Format) -> int:
 
 
 def set_allowed(m: Any, cpu: int, form: Format) -> None:
-    """Derive from a CPU's mode and control registers what each access needs, what entries may say and what
-    error codes do not."""
+    """Set the columns of a CPU that follow from its mode and control registers.
+
+    These are the rights that each kind of access needs, the reserved and ignored bits of entries, and the
+    bits that error codes never have.
+    """
     row = cpu * CPU
     control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
     sets = form.allowed(control, m.cpu[row + CPU_MODE])
@@ -229,7 +232,7 @@ def fill_frames(m: Any, config: MachineConfig) -> None:
 def fill_pool(m: Any, pool: int, first: int, end: int) -> None:
     """Chain the frames `first .. end - 1` into a pool, lowest first."""
     chain(m.frame, FRAME, FRAME_NEXT, first, end, -1)
-    m.kernel[pool], m.kernel[pool + 1] = (first if end > first else -1), end - first
+    m.kernel[pool], m.kernel[pool + POOL_COUNT] = (first if end > first else -1), end - first
 
 
 def chain(rows: Any, width: int, column: int, first: int, end: int, last: int = 0) -> None:
@@ -255,11 +258,14 @@ def map_kernel(k: Linked, form: Format) -> None:
     for offset in range(0, size, 1 << form.levels[depth].shift):
         address = kernel_entry(k, form, root, form.kernel_base + offset, depth)
         leaf = k.globalized(k.make_leaf(base + offset, RIGHT_R | RIGHT_W, depth))
-        k.store(m, address, form.entry_bytes, k.marked(leaf, 1))
+        k.store(m, address, form.entry_bytes, k.touched(leaf, 1))
 
 
 def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int:
-    """Physical address of the kernel's entry for `va` at a depth, with tables made on the way."""
+    """Physical address of the kernel's entry for `va` at a depth.
+
+    Tables that are missing on the way are made.
+    """
     m = k.m
     k.walk(m, root, va)
     while m.control[CONTROL_STEPS] <= depth:
@@ -268,7 +274,7 @@ def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int
         table = k.table_take(m, 0, steps, address)
         if table < 0:
             raise UserError("Memory is too small for the kernel's map of it.")
-        k.store(m, address, form.entry_bytes, k.marked_table(k.make_table(table, steps - 1), steps - 1))
+        k.store(m, address, form.entry_bytes, k.touched_table(k.make_table(table, steps - 1), steps - 1))
         k.walk(m, root, va)
     return int(m.path[depth * PATH + PATH_ADDRESS])
 

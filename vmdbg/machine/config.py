@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 K, M, G = 1 << 10, 1 << 20, 1 << 30
-MOST = 1 << 40  # of anything that is counted: what has no bound of its own
+MOST = 1 << 40  # the largest value of a number that has no limit of its own
 GEOMETRY = "SETSxWAYS"
 PAGES = "Sizes such as 4K 2M, or all.  Larger pages than the TLB holds are walked for each time."
 FORMAT_NAMES = "a name, or a TOML file that declares one"
@@ -126,7 +126,7 @@ for _setting in SETTINGS:
         _setting.high = MOST
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 PRESETS = os.path.join(os.path.dirname(__file__), "presets")
-MOST_ENTRIES, MOST_DIGITS = 1 << 20, 20  # of one array of the TLB; of its geometry
+MOST_ENTRIES, MOST_DIGITS = 1 << 20, 20  # entries of one array of the TLB; digits of its geometry
 TLB_SETTINGS = ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2")
 
 
@@ -145,7 +145,7 @@ def parse_geometry(name: str, text: str) -> tuple[int, int]:
 
 
 def replaced(values: Mapping[str, object]) -> dict[str, object]:
-    """What values for the first TLB level turn off: unified and split exclude each other."""
+    """The settings of the first TLB level that `values` turn off: a level is unified or split."""
     split = ("tlb.l1i", "tlb.l1d")
     given = {name for name in ("tlb.l1", *split) if values.get(name, "off") != "off"}
     if given == {"tlb.l1"}:
@@ -173,7 +173,10 @@ class MachineConfig:
         return self.values[name]
 
     def with_(self, values: Mapping[str, object]) -> MachineConfig:
-        """The same with some values changed; who gives one form of the first TLB level gives up the other."""
+        """A copy with some values changed.
+
+        A unified first TLB level turns a split one off, and the reverse.
+        """
         return MachineConfig({**self.values, **replaced(values), **values}, self.name)
 
     def geometry(self, name: str) -> tuple[int, int]:
@@ -272,7 +275,7 @@ def expected(setting: Setting) -> str:
         INTEGER: "an integer",
         ADDRESS: "an address",
     }
-    bounds = ""
+    limits = ""
     if setting.low is not None and setting.high is not None:
-        bounds = f", {setting.text(setting.low)} to {setting.text(setting.high)}"
-    return names.get(setting.kind, f"a string ({setting.unit or setting.help})") + bounds
+        limits = f", {setting.text(setting.low)} to {setting.text(setting.high)}"
+    return names.get(setting.kind, f"a string ({setting.unit or setting.help})") + limits

@@ -1,7 +1,7 @@
-"""In what two snapshots of a machine differ, byte by byte: spans of memory, words of tables.
+"""The differences of two snapshots of a machine, byte by byte: spans of memory, words of tables.
 
-What one of them lacks, because a pool grew, is zero in it; so two snapshots differ in nothing exactly if
-their digests are equal.
+Pools grow, so one snapshot may have rows that the other lacks; these count as zeros.  So two snapshots have
+no difference exactly if their digests are equal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Bytes from offset `start` up to `end`, of which `count` differ.
 Span = namedtuple("Span", "start end count")
-#: A word of a table: its row, the name of its column, and what it was and is.
+#: A word of a table: its row, the name of its column, and its value before and after.
 Word = namedtuple("Word", "row column before after")
 STRIDE = 512  # bytes of a chunk that are compared at once
 CONTENT = ("ram1", "swap8", "file8")  # tables that are bytes, not rows

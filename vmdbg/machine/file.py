@@ -5,7 +5,7 @@
     the chunks, one after the other, compressed by zlib
     16 bytes: BLAKE2b of everything before
 
-Nothing of a file is used before all of it was read and found whole.
+Nothing of a file is used before all of it has been read and its checksum is right.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def checksum(data: bytes) -> bytes:
 
 
 def save_machine(machine: Machine, path: str) -> int:
-    """Write a machine to a file: all of it, or nothing, whatever happens meanwhile.  Returns the bytes.
+    """Write a machine to a file, all of it or nothing, even if the process is killed.  Returns the bytes.
 
     UserError if the file cannot be written.
     """
@@ -74,7 +74,7 @@ def save_machine(machine: Machine, path: str) -> int:
             "file": program.file,
             "lines": program.source_lines,
             "symbols": program.symbols,
-            "places": program.places,
+            "places": program.declared_at,
         },
         "digest": machine.digest(),
     }
@@ -89,16 +89,16 @@ def write_whole(path: str, data: bytes) -> None:
 
     A link stays, and what it leads to is replaced; a device or a pipe is not.
     """
-    place = os.path.realpath(path)
-    if os.path.exists(place) and not os.path.isfile(place):
-        raise UserError(f"{path}: {'Is a directory' if os.path.isdir(place) else 'Not a regular file'}.")
-    temporary = f"{place}.{os.getpid()}.new"
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise UserError(f"{path}: {'Is a directory' if os.path.isdir(target) else 'Not a regular file'}.")
+    temporary = f"{target}.{os.getpid()}.new"
     try:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, place)
+        os.replace(temporary, target)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -106,9 +106,10 @@ def write_whole(path: str, data: bytes) -> None:
 
 
 def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda config: None) -> Machine:
-    """The machine in a file.  UserError if it cannot be read, InputError if it is damaged or none.
+    """The machine in a file.  UserError if it cannot be read, InputError if it is damaged or no such file.
 
-    `approve` may raise a UserError at a configuration that is not allowed, before anything is made of it.
+    `approve(config)` may raise a UserError for a configuration that is not allowed; it is called before the
+    machine is made.
     """
     try:
         with open(path, "rb") as file:
@@ -128,7 +129,10 @@ def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda co
 
 
 def read_machine(data: bytes, path: str, approve: Callable[[MachineConfig], None]) -> Machine:
-    """The machine in the bytes of a file that is whole.  ValueError or UserError: what was expected."""
+    """The machine in the bytes of a file whose checksum is right.
+
+    ValueError or UserError says what was expected.
+    """
     end = data.find(b"\n", len(MAGIC))
     try:
         header = json.loads(data[len(MAGIC) : end])
@@ -221,7 +225,9 @@ def unpacked(body: bytes, total: int, path: str) -> bytearray:
 
 def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes, path: str) -> dict[str, Chunks]:
     """The chunks of every table.  ValueError if they do not fit."""
-    wanted = {name: list(places(machine, name, tables.get(name))) for name in machine.recorder.tables()}
+    wanted = {
+        name: list(stored_chunks(machine, name, tables.get(name))) for name in machine.recorder.tables()
+    }
     total = sum(length for chunks in wanted.values() for _, length in chunks)
     data, at = memoryview(unpacked(body, total, path)), 0
     chunks: dict[str, Chunks] = {}
@@ -235,7 +241,7 @@ def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes, path: str
     return chunks
 
 
-def places(machine: Machine, name: str, pairs: Any) -> Iterator[tuple[int, int]]:
+def stored_chunks(machine: Machine, name: str, pairs: Any) -> Iterator[tuple[int, int]]:
     """Number and bytes of the chunks that a file has of a table.  ValueError if the table has no such."""
     size, total = machine.recorder.chunk_size(name), len(machine.buffers[name])
     before = -1
@@ -252,13 +258,13 @@ def places(machine: Machine, name: str, pairs: Any) -> Iterator[tuple[int, int]]
 
 
 class SavedProgram:
-    """What a machine from a file knows of its program: enough to list it and to know its names."""
+    """The part of a program that a file of a machine keeps: its source and its names."""
 
     def __init__(
-        self, name: str, file: str, lines: list[str], symbols: dict[str, int], places: dict[str, int]
+        self, name: str, file: str, lines: list[str], symbols: dict[str, int], declared_at: dict[str, int]
     ) -> None:
         self.name, self.file, self.source_lines = name, file, lines
-        self.symbols, self.places = symbols, places
+        self.symbols, self.declared_at = symbols, declared_at
         self.processes: list[Any] = []
         self.length: int | None = None
 
@@ -273,4 +279,4 @@ def make_program(saved: dict[str, Any] | None) -> SavedProgram | None:
     for key in ("symbols", "places"):
         if not all(type(value) is int for value in saved[key].values()):
             raise ValueError(f"program.{key}: expected a number for every name")
-    return SavedProgram(**{key: saved[key] for key in PROGRAM})
+    return SavedProgram(*(saved[key] for key in PROGRAM))

@@ -63,22 +63,22 @@ if TYPE_CHECKING:
 
 
 ENTRY = "run"
-WATCHING = ("stops", "log")  # rows of what watches: no state has them smaller
+WATCHING = ("stops", "log")  # tables that grow and are never made smaller, even if an older state is restored
 
 
 class Halted(Exception):
-    """Raised by the interpreted engine at the event at which it was told to leave the operation."""
+    """Raised by the interpreted engine at the event CONTROL_STOP_AT, in the middle of an operation."""
 
 
 @reads(cold=True, fills=True)
 def halt(number: int) -> None:
-    """The interpreted engine's way out of the middle of an operation."""
+    """Leave the interpreted engine in the middle of an operation: raises Halted."""
     raise Halted
 
 
 @reads(fills=True)
 def no_halt(number: int) -> None:
-    """The compiled engine ends the operation: CONTROL_LIMIT is 0."""
+    """Do nothing: the compiled engine stops only after the operation, because CONTROL_LIMIT is 0."""
 
 
 def layout() -> Layout:
@@ -91,7 +91,8 @@ def layout() -> Layout:
 class Machine(Pools):
     """A simulated computer.  `m` are its tables as the interpreted engine sees them.
 
-    Nobody keeps a reference to `m` or to a table over a call that may run operations: pools grow.
+    Do not keep a reference to `m` or to a table over a call that may run operations: pools grow, and `m` is
+    another object then.
     """
 
     def __init__(self, config: MachineConfig) -> None:
@@ -117,7 +118,7 @@ class Machine(Pools):
         boot.map_kernel(self.k, self.format)
         self.program: Any = None
         self.compiled: Code | None = None
-        self.marked: dict[int, int] = {}  # rows of operations before which `run` stops: their words
+        self.saved_words: dict[int, int] = {}  # the first word of each row that has a breakpoint
 
     # -- time
 
@@ -160,7 +161,10 @@ class Machine(Pools):
         return pids
 
     def spawn(self, name: str, limit: int) -> int:
-        """Make a process without a program or a region; it waits for no CPU.  UserError if it cannot be."""
+        """Make a process without a program and regions, which is in no queue.
+
+        UserError if there is no room.
+        """
         self.make_room_for_process()
         return processes.spawn(self.k, self.format, name, limit, self.config["tlb.asids"])
 
@@ -183,9 +187,9 @@ class Machine(Pools):
     def run(self, limit: int, compiled: bool = False) -> int:
         """Run until `limit` operations are executed, a stop row matched or nobody can run.
 
-        Returns REASON_NONE or REASON_IDLE.  CONTROL_STOP tells of a stop; the interpreted engine
-        raises Halted at the event itself.  A mistake in a policy of the user's is a UserError, and
-        nothing was run.
+        Returns REASON_NONE or REASON_IDLE.  CONTROL_STOP is not 0 if a stop row matched.  The interpreted
+        engine raises Halted at the event CONTROL_STOP_AT.  A mistake in a policy of the user's is a
+        UserError; then nothing was run.
         """
         if self.config["kernel.policy"] in policies.POLICIES:
             return self.run_on(limit, compiled)
@@ -199,7 +203,7 @@ class Machine(Pools):
 
     @contextlib.contextmanager
     def blaming(self) -> Iterator[None]:
-        """While this holds, what a function of the user's policy raises is a UserError."""
+        """A context: an exception from a function of the user's policy becomes a UserError."""
         try:
             yield
         except policies.MISTAKES as error:
@@ -209,7 +213,7 @@ class Machine(Pools):
             raise mistake from None
 
     def run_on(self, limit: int, compiled: bool) -> int:
-        """As `run`, for code that makes no mistakes."""
+        """As `run`, without the check for mistakes in a policy of the user's."""
         control = self.m.control
         control[CONTROL_STOP] = 0
         while True:
@@ -217,7 +221,7 @@ class Machine(Pools):
             if self.m.kernel[KERNEL_WAKE]:
                 self.m.control[CONTROL_LIMIT] = 0
             reason = self.engine(compiled)
-            if reason == REASON_SYSCALL and self.marked and op_breakpoints.reached(self):
+            if reason == REASON_SYSCALL and self.saved_words and op_breakpoints.reached(self):
                 return REASON_NONE
             if reason not in (REASON_NONE, REASON_IDLE):
                 self.finish_operation(reason)
@@ -228,7 +232,7 @@ class Machine(Pools):
                 return REASON_IDLE if reason == REASON_IDLE else REASON_NONE
 
     def engine(self, compiled: bool) -> int:
-        """Run hot code until it hands over; returns the reason."""
+        """Run hot code until it returns; returns its reason."""
         if not compiled:
             return int(self.k.run(self.m))
         if self._tables is None:
@@ -239,7 +243,7 @@ class Machine(Pools):
         return self.compiled(self._tables)
 
     def finish_operation(self, reason: int) -> None:
-        """Do what hot code asked for, and count the operation if it is over."""
+        """Do the cold work that a reason asks for, and count the operation if that completes it."""
         cpu = self.m.kernel[KERNEL_CPU]
         pid = self.m.cpu[cpu * CPU + CPU_PID]
         if self.cold_work(reason):
@@ -247,7 +251,7 @@ class Machine(Pools):
             (self.k.end_operation if stays else self.k.count_operation)(self.m, cpu)
 
     def cold_work(self, reason: int) -> bool:
-        """What hot code asked for.  True: the operation is over; False: it is to be repeated."""
+        """The cold work that a reason asks for.  True: the operation is complete; False: repeat it."""
         m = self.m
         pid = m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_PID]
         if reason == REASON_SYSCALL:
@@ -284,7 +288,7 @@ class Machine(Pools):
         return int(k.frame_at(m, k.leaf_frame(m.path[depth * PATH + PATH_ENTRY], depth)))
 
     def swap_out(self, pid: int, va: int) -> None:
-        """Make the page of `va` leave memory.  UserError if it is not there or swap is full."""
+        """Evict the page of `va` of a process.  UserError if it is not in memory or swap is full."""
         frame = self.find_page(pid, va)
         if frame < 0 or self.m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER:
             raise UserError(f"No page of process {pid} at {va:#x} is in memory and can leave it.")
@@ -313,7 +317,7 @@ class Machine(Pools):
         return self.recorder.take(self.shape)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the state what it was at the snapshot; pools that grew since have their size of then."""
+        """Restore the state of a snapshot; pools that have grown since get their old size again."""
         for rows, count in snapshot.shape.items():
             if count != self.shape[rows] and rows not in WATCHING:
                 self.resize(rows, count)
@@ -333,7 +337,7 @@ class Machine(Pools):
     # -- what is counted
 
     def counts(self, pid: int | None = None) -> dict[str, int]:
-        """Events by name, of one process or of all, over all CPUs; those that happened."""
+        """The counts of events by name, of one process or of all, over all CPUs; without zeros."""
         m, width = self.m, events.KINDS
         cpus = self.config["machine.cpus"]
         rows = range(len(m.count) // width) if pid is None else range(pid * cpus, (pid + 1) * cpus)

@@ -1,4 +1,8 @@
-"""Operations before which a run stops.  They look like system calls to hot code: a mark costs it nothing."""
+"""Operation breakpoints: rows of the program before which a run stops.
+
+The kind of such a row is changed, so that hot code takes the operation for a system call and returns.  A run
+that meets none of them costs no more than without them.
+"""
 
 from __future__ import annotations
 
@@ -23,31 +27,31 @@ if TYPE_CHECKING:
 
 
 def put(machine: Machine, rows: Iterable[int]) -> None:
-    """Mark the operations of these rows.  `run` then stops before them, with CONTROL_STOP = -1.
+    """Set a breakpoint on each of these rows.  `run` then stops before them, with CONTROL_STOP = -1.
 
-    Loop marks before the operation are executed by then, so that the state is not one between two operations:
-    the caller restores another, or runs on.  Marks change the table `op`: no snapshot and no digest is to be
-    taken before `take`.
+    The rows of loops before the operation are executed by then.  So the machine is not in a state between two
+    operations: the caller restores another state, or runs on.  Breakpoints change the table `op`: take no
+    snapshot and no digest before `take`.
     """
     op = machine.m.op
     for row in rows:
-        machine.marked[row] = op[row * OP]
+        machine.saved_words[row] = op[row * OP]
         op[row * OP] |= OP_KIND
 
 
 def take(machine: Machine) -> None:
-    """Take all marks off."""
+    """Remove all breakpoints."""
     op = machine.m.op
-    for row, word in machine.marked.items():
+    for row, word in machine.saved_words.items():
         op[row * OP] = word
-    machine.marked.clear()
+    machine.saved_words.clear()
 
 
 def reached(machine: Machine) -> bool:
-    """Does the current process stand before an operation that is marked?  If so, tell it."""
+    """Does the current process stand before an operation with a breakpoint?  If so, set CONTROL_STOP."""
     m = machine.m
     pid = m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_PID]
-    if m.process[pid * PROCESS + PROCESS_PC] not in machine.marked:
+    if m.process[pid * PROCESS + PROCESS_PC] not in machine.saved_words:
         return False
     m.control[CONTROL_STOP], m.control[CONTROL_HIT] = -1, m.kernel[KERNEL_OPERATIONS]
     machine.k.charge(m)

@@ -1,4 +1,7 @@
-"""The tables of a machine, and room in them: pools grow between operations, never inside one."""
+"""The tables of a machine.
+
+Some of them are pools of rows, which grow between operations, never inside one.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +62,13 @@ class Pools:
         self._tables = None
 
     def replace(self, table: str, buffer: Any) -> None:
-        """Let a table lie in another buffer of the same size."""
+        """Give a table another buffer of the same size."""
         self.buffers[table] = buffer
         self.k.m = tables.views(self.buffers)
         self._tables = None
 
     def make_room_for_process(self) -> None:
-        """Let there be a spare row for a new process."""
+        """Make sure that there is a free row for a new process."""
         if not processes.spare_row(self.k):
             self.grow("processes", 2 * self.shape["processes"])
 
@@ -86,10 +89,10 @@ class Pools:
         self.m.kernel[KERNEL_REGION_FREE] = old
 
     def make_room_for_system_call(self, pid: int) -> None:
-        """Let the pools have the rows that one system call of a process may need, a fork too.
+        """Make sure that the pools have the rows that one system call of a process may need, even a fork.
 
-        In the reverse map: as many as pages that `fork` shares, or as free frames that a populated region
-        takes (a frame that it takes from another page brings its rows along).
+        The reverse map needs as many as `fork` shares pages, or as a populated region takes free frames.  (A
+        frame that is taken from another page needs no new rows: the rows of that page become free.)
         """
         self.make_room_for_process()
         needed = len(regions.regions_of(self.k, pid)) + 2

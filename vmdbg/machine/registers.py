@@ -109,7 +109,10 @@ def check_root(machine: Machine, value: int) -> None:
 
 
 def write(machine: Machine, cpu: int, name: str, value: int) -> None:
-    """Write a register or field; the CPU's TLB loses what the manual says.  UserError as `check_write`."""
+    """Write a register or field, and flush of the CPU's TLB what the manual says.
+
+    UserError as `check_write`.
+    """
     check_write(machine, cpu, name, value)
     m, form, row = machine.m, machine.format, cpu * CPU
     register, new = composed(machine, cpu, name, value)
@@ -128,15 +131,16 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
             machine.k.tlb_flush(m, cpu, -1, 0)
         elif FLUSH_SPACE in raised:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
-        machine.k.tlb_suspect(m, cpu, -1, 0)  # what stays may say what entries mean no more
+        machine.k.tlb_suspect(m, cpu, -1, 0)  # entries that stay may disagree with the new tables
 
 
 def write_root(machine: Machine, cpu: int, value: int) -> None:
-    """Let a CPU use other tables.
+    """Write the root register of a CPU, so that it uses other tables.
 
-    Where the register has the address alone, what the TLB holds of the space goes (SDM 3A, 4.10.4.1), unless
-    the value says not to; with CR4.PCIDE = 1, which stands for numbers of spaces, it has that number, too;
-    where it has a space's number, too, nothing goes (RISC-V Privileged, 12.1.11: SFENCE.VMA does that).
+    A register without fields (CR3) flushes from the TLB what it holds of the present address space, but for
+    global pages (SDM 3A, 4.10.4.1).  If the machine has address-space numbers (CR4.PCIDE = 1), the value also
+    holds one, and a bit of the value may say that nothing is flushed.  A register with fields (RISC-V)
+    flushes nothing: software does that by SFENCE.VMA (Privileged, 12.1.11).
     """
     m, form, row = machine.m, machine.format, cpu * CPU
     if not form.root_fields:

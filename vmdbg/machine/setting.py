@@ -59,12 +59,14 @@ UINT_MAX = (1 << 32) - 1
 
 
 class Setting:
-    """One setting.  `details` is the longer help; `sentence` replaces the default sentence of `show`
-    (`{}` stands for the value; a boolean may have two, "on ...|off ..."); `low` and `high` bound
-    integers, `among` lists the only values of one; `refusal` is said instead of
-    GDB's usual sentence of a value that is not allowed (`{}` stands for it), `announced` to a person when it
-    is set; `readonly` settings are only
-    shown."""
+    """One setting: its name, kind and default value, and the sentences that speak of it.
+
+    `details` is the longer help.  `sentence` replaces the sentence that `show` prints; `{}` stands for the
+    value, and a boolean may have two sentences, "on ...|off ...".  An integer lies between `low` and `high`;
+    `among` lists the only values that it may have.  `refusal` replaces GDB's sentence about a value that is
+    not allowed, where `{}` stands for that value.  A person sees `announced` when the setting is set.  A
+    setting that is `readonly` can only be shown.
+    """
 
     __slots__ = (
         "among",
@@ -142,7 +144,7 @@ class Setting:
         return self.parse_integer(text, number or (parse_size if self.kind == SIZE else parse_number))
 
     def parse_integer(self, text: str, number: Callable[[str], int]) -> int | None:
-        """An integer of this setting's kind and bounds; None is unlimited."""
+        """An integer of this setting's kind and limits; None is unlimited."""
         unlimited = self.kind in UNLIMITED_KINDS
         if not text:
             what = "size" if self.kind == SIZE else "integer"
@@ -180,7 +182,7 @@ class Setting:
         return self.refusal.format(value) if self.refusal else f"integer {value} out of range"
 
     def allows(self, value: object) -> bool:
-        """Is a value of the right type within the bounds, or among the choices?"""
+        """Is a value of the right type within the limits, or among the choices?"""
         if self.kind == ENUM:
             return value in self.choices
         if isinstance(value, int) and not isinstance(value, bool):
@@ -188,7 +190,7 @@ class Setting:
         return True
 
     def range_hint(self) -> str:
-        """The bounds in words, or nothing."""
+        """The limits in words, or nothing."""
         show = self.text
         if self.low is not None and self.high is not None:
             return f"Allowed: {show(self.low)} to {show(self.high)}."
@@ -253,7 +255,7 @@ def parse_auto(text: str) -> bool:
 
 
 def boolean_word(text: str) -> bool | None:
-    """True or False for a word that GDB takes for one, None for any other."""
+    """True or False for a word that GDB accepts as a boolean; None for any other word."""
     if text in ("1", "0"):
         return text == "1"
     if (

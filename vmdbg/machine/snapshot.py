@@ -1,10 +1,10 @@
 """Copies of the machine's state that share what did not change.
 
-The state is cut into chunks: a frame of memory (64 KiB where frames are larger), a slot of the swap
-area, 64 KiB of any other table.  A snapshot is a list of chunks (None: all zero), in blocks.  A chunk that
-is equal to the same chunk of the snapshot before it *is* that chunk, and so are blocks and lists: a snapshot
-costs what changed, and dropping one drops references.  Most zeros at both ends of a chunk are not kept:
-pages of programs are mostly empty.
+The state is cut into chunks: a frame of memory (64 KiB where frames are larger), a slot of the swap area, 64
+KiB of any other table.  A snapshot is a list of chunks (None: all zero), in blocks.  If a chunk is equal to
+the same chunk of the snapshot before, both snapshots share one object; the same holds for blocks and lists.
+So the cost of a snapshot is what has changed, and deleting one deletes references.  Most zeros at both ends
+of a chunk are not kept, as pages of programs are mostly empty.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ CHUNK = 1 << 16
 BLOCK = 256  # chunks of one block of a list
 LEAD = 4  # bytes of the number before a chunk
 LEAST = 16  # bytes of a chunk that are kept at least
-SMALL = 64  # bytes of a chunk, as it is kept, of which others may well be equal to it
+SMALL = 64  # bytes of a packed chunk that is so small that other chunks are often equal to it
 ZEROS: dict[int, bytes] = {}
 #: Tables whose changes are marked, chunk by chunk.
 MARKED = {"ram1": "dirty", "swap8": "swapdirty", "file8": "filedirty"}
-#: The same, of 64 KiB each; not if a policy of the user's changes rows and marks nothing.
+#: The same for chunks of 64 KiB; not used if a policy of the user's changes rows without marking them.
 ROWS_MARKED = {"frame": "framedirty", "rmap": "rmapdirty"}
 
 
 class Chunks:
-    """A list of chunks as they are kept (`packed`; None: all zero), never changed: `but` makes another."""
+    """A list of chunks as they are kept (`packed`; None: all zero).
+
+    It never changes: `but` makes a changed copy.
+    """
 
     __slots__ = ("blocks", "count")
 
@@ -54,7 +57,7 @@ class Chunks:
             yield from block
 
     def but(self, fresh: dict[int, bytes | None]) -> Chunks:
-        """The same with other chunks at some places."""
+        """A copy with other chunks at some indices."""
         if not fresh:
             return self
         blocks, ours = list(self.blocks), set()
@@ -67,7 +70,7 @@ class Chunks:
         return Chunks(blocks, self.count)
 
     def resized(self, count: int) -> Chunks:
-        """As many as `count`: the last ones are left out, or new ones are zero."""
+        """A copy of length `count`: the last chunks are left out, or chunks of zeros are added."""
         if count == self.count:
             return self
         chunks = list(self)[:count]
@@ -123,7 +126,7 @@ def padded(chunk: bytes, size: int) -> bytes:
     return (bytes(int.from_bytes(chunk[:LEAD], "little")) + chunk[LEAD:]).ljust(size, b"\0")
 
 
-unpacked_small = lru_cache(256)(padded)  # pages in which little was written are often alike
+unpacked_small = lru_cache(256)(padded)  # pages with few bytes written are often equal
 
 
 class Snapshot:
@@ -159,7 +162,7 @@ class Recorder:
         self.buffers = buffers
         self.marked = {**MARKED, **(ROWS_MARKED if rows_marked else {})}
         for marks in ROWS_MARKED.values():
-            buffers[marks][:] = bytes([1]) * len(buffers[marks])  # what boots marks nothing
+            buffers[marks][:] = bytes([1]) * len(buffers[marks])  # boot does not mark what it writes
         self.sizes = {"ram1": memory_chunk, "swap8": page_size, "file8": page_size}
         self.base: dict[str, Chunks] = {}
         for table in self.tables():
@@ -176,7 +179,7 @@ class Recorder:
         return self.sizes.get(table, CHUNK)
 
     def changed(self, table: str) -> list[int]:
-        """Numbers of the chunks that may differ from `base`; marks are taken off."""
+        """Numbers of the chunks that may differ from `base`; clears their marks."""
         marks = self.marked.get(table)
         if marks is None:
             return list(range(-(-len(self.buffers[table]) // CHUNK)))
@@ -219,7 +222,7 @@ class Recorder:
         return self.base[table].resized(-(-len(self.buffers[table]) // self.chunk_size(table)))
 
     def take(self, shape: dict[str, int]) -> Snapshot:
-        """The state as it is."""
+        """A snapshot of the present state."""
         chunks = {}
         for table in self.tables():
             size, buffer = self.chunk_size(table), self.buffers[table]
@@ -232,7 +235,7 @@ class Recorder:
         return Snapshot(chunks, dict(shape))
 
     def put(self, snapshot: Snapshot) -> None:
-        """Make the state what it was.  The buffers have the sizes of the snapshot."""
+        """Restore the state of a snapshot.  The buffers have to have the sizes of the snapshot already."""
         for table, wanted in snapshot.chunks.items():
             size, buffer, known = self.chunk_size(table), self.buffers[table], self.known(table)
             for number in {*self.changed(table), *wanted.differing(known)}:

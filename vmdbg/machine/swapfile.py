@@ -23,10 +23,10 @@ made: set[tuple[int, int]] = set()
 
 
 def attach(machine: Machine) -> None:
-    """Let the machine's slots lie in the file that its configuration names, if it names one.
+    """Put the machine's slots into the file that its configuration names, if it names one.
 
-    What the slots hold is in it afterwards.  UserError if the file cannot be made; then nothing has
-    changed, and whatever was there is still there.
+    The content of the slots is copied there.  UserError if the file cannot be made; then nothing has changed,
+    and a file that was there is still there.
     """
     path = machine.config[SETTING]
     if not path:
@@ -48,8 +48,8 @@ def attach(machine: Machine) -> None:
 def make(path: str, size: int) -> mmap.mmap:
     """A file of `size` bytes at `path`, zero but for the signature; it replaces a swap file that is there.
 
-    It is made whole beside its place, so that another machine that uses the old one goes on with that.
-    It is this process's alone as long as the map lives.  OSError, UserError.
+    It is made under another name and then renamed, so that another machine can still use the old file.  It is
+    locked for this process as long as the returned map lives.  OSError, UserError.
     """
     with replaceable(path):
         temporary = f"{path}.{os.getpid()}.new"
@@ -73,7 +73,7 @@ def make(path: str, size: int) -> mmap.mmap:
 
 @contextlib.contextmanager
 def replaceable(path: str) -> Iterator[None]:
-    """While this holds, the file that is there is nobody else's.  UserError if it is not ours to replace."""
+    """A context in which no other process locks the file.  UserError if this process may not replace it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def replaceable(path: str) -> Iterator[None]:
 
 
 def lock(descriptor: int) -> bool:
-    """Make an open file this one's alone; False if it is another's."""
+    """Lock an open file for this process; False if another process has locked it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -75,16 +75,16 @@ class Arrays:
         return sum(row.sets * row.ways for row in self.rows) + -(-words // TLB)
 
     def bindings(self) -> dict[str, int]:
-        """Which rows of the table `array` serve what."""
+        """The constants of hot code that name rows of the table `array`."""
         found = {"FIRST_FETCH": -1, "FIRST_DATA": -1, "SECOND": -1}
-        for place, row in enumerate(self.rows):
+        for index, row in enumerate(self.rows):
             if row.level == 2:
-                found["SECOND"] = place * ARRAY
+                found["SECOND"] = index * ARRAY
             elif row.level == 1:
                 if row.fetches:
-                    found["FIRST_FETCH"] = place * ARRAY
+                    found["FIRST_FETCH"] = index * ARRAY
                 if row.data:
-                    found["FIRST_DATA"] = place * ARRAY
+                    found["FIRST_DATA"] = index * ARRAY
         inclusive = int(self.inclusive and any(row.level == 1 for row in self.rows))
         return {
             **found,
@@ -103,7 +103,7 @@ def check_ways(arrays: Arrays, name: str, ways: int) -> None:
 def page_sizes(form: Format, name: str, text: str) -> int:
     """The page sizes that a setting such as `tlb.l2_pages` lists, as bits.  UserError if one is none.
 
-    A key of the TLB has no room for sizes beyond the fourth: those are never cached.
+    A key of the TLB has two bits for the size: page sizes beyond the fourth are never cached.
     """
     known = {1 << level.shift: 1 << index for index, level in enumerate(reversed(form.levels)) if level.leaf}
     cached = (1 << KEY_SIZE + 1) - 1
@@ -144,7 +144,7 @@ def walk_caches(form: Format, text: str) -> list[Array]:
 
 
 def check_served(arrays: Arrays, form: Format) -> None:
-    """UserError if a machine whose kernel fills the TLB has no room there for some page."""
+    """UserError if the kernel fills the TLB and no array of it can hold some page size."""
     if not form.software_walk:
         return
     sizes = page_sizes(form, "", ALL_SIZES)
@@ -185,9 +185,9 @@ def layout(arrays: Arrays) -> list[dict[int, int]]:
 
 def place_arrays(m: Any, arrays: Arrays) -> None:
     """Write the geometry of the TLB; no entry is in it."""
-    for place, columns in enumerate(layout(arrays)):
+    for index, columns in enumerate(layout(arrays)):
         for column, value in columns.items():
-            m.array[place * ARRAY + column] = value
+            m.array[index * ARRAY + column] = value
     entries = sum(row.sets * row.ways for row in arrays.rows) * TLB
     stride = arrays.tlb_rows * TLB
     for first in range(0, len(m.tlb) if stride else 0, stride or 1):
@@ -197,42 +197,43 @@ def place_arrays(m: Any, arrays: Arrays) -> None:
 def fill_arrays(m: Any, arrays: Arrays, seed: int) -> None:
     """The arrays before the first operation."""
     place_arrays(m, arrays)
-    for place in range(len(arrays.rows)):
-        m.array[place * ARRAY + ARRAY_RANDOM] = seed
+    for index in range(len(arrays.rows)):
+        m.array[index * ARRAY + ARRAY_RANDOM] = seed
 
 
 def present_arrays(machine: Machine) -> Arrays:
-    """The arrays as they are: some may have been resized."""
+    """The arrays as they are now: some may have been resized since boot."""
     arrays = Arrays(machine.config, machine.format)
-    for place, row in enumerate(arrays.rows):
-        at = place * ARRAY
+    for index, row in enumerate(arrays.rows):
+        at = index * ARRAY
         row.sets, row.ways = machine.m.array[at + ARRAY_MASK] + 1, machine.m.array[at + ARRAY_SPAN] // TLB
     return arrays
 
 
 def misplaced_arrays(machine: Machine) -> bool:
-    """Does the table of arrays say something that cannot be of this machine?"""
+    """Does the table `array` have a layout that this machine cannot have?"""
     arrays = present_arrays(machine)
     if any(row.sets < 1 or row.ways < 1 or row.sets & (row.sets - 1) for row in arrays.rows):
         return True
     columns = layout(arrays)
     return arrays.tlb_rows != machine.shape["tlb_rows"] or any(
-        machine.m.array[place * ARRAY + column] != value
-        for place, wanted in enumerate(columns)
+        machine.m.array[index * ARRAY + column] != value
+        for index, wanted in enumerate(columns)
         for column, value in wanted.items()
     )
 
 
-def resize_array(machine: Machine, place: int, sets: int, ways: int) -> None:
-    """Give one array of each CPU another geometry.  It loses its entries, and an inclusive level all above.
+def resize_array(machine: Machine, index: int, sets: int, ways: int) -> None:
+    """Give one array of each CPU another geometry.  Its entries are lost, and with an inclusive second level
+    those of the first.
 
     UserError if it cannot be that large.
     """
     arrays, k = present_arrays(machine), machine.k
-    row = arrays.rows[place]
+    row = arrays.rows[index]
     check_ways(arrays, row.name, ways)
     above = machine.bindings["INCLUSIVE"] and row.level == 2
-    emptied = range(0 if above else place, place + 1)
+    emptied = range(0 if above else index, index + 1)
     kept: dict[tuple[int, int], Any] = {}
     cpus = range(machine.config["machine.cpus"])
     for number, other in enumerate(arrays.rows):
@@ -252,7 +253,7 @@ def resize_array(machine: Machine, place: int, sets: int, ways: int) -> None:
     machine.resize("tlb_rows", arrays.tlb_rows)
     place_arrays(machine.m, arrays)
     for (number, cpu), (words, trees) in kept.items():
-        if number != place:
+        if number != index:
             base = k.array_base(machine.m, number * ARRAY, cpu)
             machine.m.tlb[base : base + len(words)] = array("q", words)
             if arrays.facts.set_words:

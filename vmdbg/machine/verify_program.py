@@ -1,7 +1,7 @@
-"""What the run loop relies on in the rows of a program, read once before they run.
+"""Checks of the rows of a program, made once before they run.
 
-Readers of programs make rows that hold to it; rows made by hand, or read from a saved machine, may not,
-and compiled code does not look.
+Compiled code does not check rows.  Those that the readers of programs make are right; rows that were made by
+hand or read from a saved machine may be wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from vmdbg.kernel.access_patterns import (
     PATTERN_STRIDE,
 )
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_PATTERNED, OP_RANGED
-from vmdbg.state.tables import OP, OP_MORE, OP_VALUE, PROCESS_LOOP0, PROCESS_LOOP7
+from vmdbg.state.op_rows import OP_BODY, OP_COUNT, OP_PLACES, OP_ROUNDS, OP_STEP
+from vmdbg.state.tables import OP, OP_MORE, OP_VA, PROCESS_LOOP0, PROCESS_LOOP7
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ def is_plain(kinds: bytes) -> bool:
 
 
 def check_rows(rows: Sequence[int], first: int = 0) -> bytes:
-    """UserError for a range that passes the last address, a loop that does not close, or no exit at the end.
+    """UserError for a range beyond the last address, a loop without an end, or a program without an exit.
 
-    `rows` has OP words a row; rows that name another one count from `first`.  Returns for each row the loops
-    that are open before it, or NO_ROW.
+    `rows` has OP words a row; rows that name another row count from `first`.  Returns for each row the number
+    of loops around it, or NO_ROW.
     """
     kinds = kinds_of(rows)
     if kinds and kinds[-1] & OP_KIND != OP_EXIT:
@@ -59,11 +60,11 @@ def check_rows(rows: Sequence[int], first: int = 0) -> bytes:
             loops.append(row)
             if len(loops) > MAX_LOOPS:
                 raise UserError(f"Row {row} of the program: more than {MAX_LOOPS} loops inside one another.")
-            if rows[at + 1] < 1:
-                raise UserError(f"Row {row} of the program: a loop of {rows[at + 1]} rounds.")
+            if rows[at + OP_ROUNDS] < 1:
+                raise UserError(f"Row {row} of the program: a loop of {rows[at + OP_ROUNDS]} rounds.")
         elif kind == OP_END:
             opened = loops.pop() if loops else row
-            if rows[at + 1] != first + opened + 1 or opened == row - 1:
+            if rows[at + OP_BODY] != first + opened + 1 or opened == row - 1:
                 raise UserError(f"Row {row} of the program: the end of no loop, or of an empty one.")
         elif kinds[row] & OP_RANGED and kind < OP_LOOP:
             check_range(rows, at, row, len(loops))
@@ -83,18 +84,18 @@ def rows_taken(word: int) -> int:
 
 
 def spread(rows: Sequence[int], at: int) -> tuple[int, int]:
-    """Addresses from which the access at index `at` of the rows chooses, and the distance of two of them."""
+    """How many addresses the access at index `at` of the rows may have, and their distance in bytes."""
     word = rows[at]
     if rows_taken(word) == 1:
         return 1, 0
-    return rows[at + OP + (OP_VALUE if word & OP_PATTERNED else 0)], rows[at + OP + 1]
+    return rows[at + (OP_PLACES if word & OP_PATTERNED else OP_COUNT)], rows[at + OP_STEP]
 
 
 def check_range(rows: Sequence[int], at: int, row: int, loops: int) -> None:
-    """The rows after a ranged one exist, and all its addresses are 64-bit ones; `loops` are around it."""
+    """UserError if a range leaves the 64-bit addresses or its pattern is wrong; `loops` are around it."""
     count, step = spread(rows, at)
-    start = rows[at + 1]
-    if not FIRST <= start + (count - 1) * step <= LAST or count < 1 or rows[at + OP] < 1:
+    start = rows[at + OP_VA]
+    if not FIRST <= start + (count - 1) * step <= LAST or count < 1 or rows[at + OP_COUNT] < 1:
         raise UserError(
             f"Row {row} of the program: {count} accesses from {start:#x} by {step:#x} "
             "do not stay inside 64-bit addresses."

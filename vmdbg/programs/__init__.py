@@ -55,7 +55,7 @@ def read_program(
 
 
 def is_trace(path: str, head: bytes) -> bool:
-    """Is it a trace?  The name decides where it says so, else the first bytes."""
+    """Is the file a trace?  Its name decides; if that says nothing, its first bytes."""
     if path.endswith(".vmp"):
         return False
     return path.endswith(TRACE_SUFFIXES) or head.startswith((*COMPRESSED, *TRACE_LINES))

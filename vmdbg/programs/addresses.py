@@ -7,7 +7,7 @@ from vmdbg.units import WORD_MASK, format_address, format_size, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 WIDE = 32  # bits; machines with wider addresses extend the sign of an address
 
@@ -15,9 +15,9 @@ WIDE = 32  # bits; machines with wider addresses extend the sign of an address
 class Space:
     """The addresses that a program may name: `va_bits` of them, base pages of `page_size` bytes.
 
-    Where addresses have more than 32 bits, the upper half is written sign-extended to 64 bits; `upper`
-    is its first address, and `half` is one past the last address of the lower half (or of all).  From
-    `user_end` on all are the kernel's.
+    If addresses have more than 32 bits, those of the upper half are written sign-extended to 64 bits.
+    `upper` is the first address of that half; `half` is one past the last address of the lower half (or of
+    all addresses). The addresses from `user_end` on belong to the kernel.
     """
 
     __slots__ = ("half", "page_size", "upper", "user_end", "va_bits")
@@ -33,26 +33,32 @@ class Space:
         return va >> self.va_bits == 0 or va >= self.upper
 
     def normal(self, va: int) -> int:
-        """The address as tables keep it, negative in the upper half; other values as they are."""
+        """The address as tables keep it: negative in the upper half.
+
+        Values that are no address stay as they are.
+        """
         return s64(va) if va & WORD_MASK >= self.upper else va
 
     def canonical(self, va: int) -> bool:
-        """Can it be mapped?  Where addresses have an upper half, there is a hole between the two."""
+        """Can the address be mapped?
+
+        Between the lower and the upper half there are addresses that cannot.
+        """
         va &= WORD_MASK
         return va < self.half or va >= self.upper
 
     def wrong_half(self, va: int) -> str:
-        """What to say of an address that is the kernel's; empty for those of processes."""
+        """The message for an address of the kernel; empty for an address of processes."""
         if va & WORD_MASK < self.user_end:
             return ""
         last = format_address(self.user_end - 1, self.va_bits)
         return f"the address is the kernel's: those of processes end at {last}"
 
     def same_half(self, first: int, last: int) -> bool:
-        """Do two addresses lie in one stretch of them?"""
+        """Do two addresses lie in the same half?"""
         return (first & WORD_MASK >= self.upper) == (last & WORD_MASK >= self.upper)
 
-    def check_address(self, cursor: Cursor, va: int, start: int, end: int, width: int = 1) -> None:
+    def check_address(self, cursor: LineCursor, va: int, start: int, end: int, width: int = 1) -> None:
         """Refuse an access of `width` bytes at `va` that the machine cannot name."""
         top = format_address((1 << self.va_bits) - 1, self.va_bits)
         bits = f"does not fit in {self.va_bits} bits ({format_address(0, self.va_bits)}..{top})"
@@ -62,7 +68,7 @@ class Space:
         if not self.fits(va + width - 1) or not self.same_half(va, va + width - 1):
             cursor.fail(f"the last of {width} bytes at {shown} {bits}", start, end)
 
-    def check_region(self, cursor: Cursor, first: int, size: int, start: int, end: int) -> None:
+    def check_region(self, cursor: LineCursor, first: int, size: int, start: int, end: int) -> None:
         """Refuse a region that the machine's address space has no place for."""
         self.check_address(cursor, first, start, end, size)
         if self.wrong_half(first + size - 1):
@@ -71,7 +77,7 @@ class Space:
             top = format_address(self.half - 1, self.va_bits)
             cursor.fail(f"the region does not end at {top}, where user addresses end", start, end)
 
-    def check_aligned(self, cursor: Cursor, value: int, page: int, start: int, end: int) -> None:
+    def check_aligned(self, cursor: LineCursor, value: int, page: int, start: int, end: int) -> None:
         """Refuse an address or a size that is not a number of pages."""
         if value % page:
             text = cursor.text[start:end].rstrip()

@@ -1,4 +1,4 @@
-"""The arguments of operations: what stands behind the word, checked, as words of a row."""
+"""Reads and checks the arguments of an operation, and makes the words of its rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from vmdbg.kernel.scheduler import OP_EXIT, OP_WIDTH
 from vmdbg.programs.mappings import Options
 from vmdbg.programs.operations import ARGUMENTS
 from vmdbg.programs.options import rights
-from vmdbg.programs.ranges import Place
+from vmdbg.programs.ranges import AddressOperand
+from vmdbg.state.tables import OP_VA, OP_VALUE, OP_WORD
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from vmdbg.programs.addresses import Space
     from vmdbg.programs.mappings import Objects
     from vmdbg.programs.operations import Operation
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 WIDTHS = (1, 2, 4, 8)
 
@@ -26,12 +27,12 @@ def phrase(name: str) -> str:
 
 
 def read_arguments(
-    cursor: Cursor, operation: Operation, space: Space, objects: Objects
+    cursor: LineCursor, operation: Operation, space: Space, objects: Objects
 ) -> tuple[list[int], str, int]:
-    """The rest of an operation's line: its row (and those of a range), a label that it names, and where."""
+    """The rest of an operation's line: its rows, the label that it names (or ""), the label's column."""
     spans: dict[str, tuple[int, int]] = {}
     values: dict[str, int] = {}
-    place: Place | None = None
+    operand: AddressOperand | None = None
     label, label_at = "", 0
     for number, (name, required) in enumerate(operation.arguments):
         if number == 0 or name == "OPTIONS":
@@ -43,7 +44,7 @@ def read_arguments(
             break
         start = cursor.at
         if name == "PLACE":
-            place = Place(cursor, space)
+            operand = AddressOperand(cursor, space)
         elif name == "LABEL":
             label, label_at = cursor.name("a label"), start
         elif name == "RIGHTS":
@@ -60,10 +61,10 @@ def read_arguments(
     )
     row = [operation.kind, 0, 0, 0]
     if operation.kind < OP_EXIT:
-        assert place is not None
-        return access_rows(cursor, space, row, place, values, spans), "", 0
+        assert operand is not None
+        return access_rows(cursor, space, row, operand, values, spans), "", 0
     if ("LABEL", False) in operation.arguments:
-        row[1] = -1
+        row[OP_VA] = -1
     check_call(cursor, operation, space, values, spans)
     for name, value in values.items():
         row[ARGUMENTS[name][0]] |= s64(value)
@@ -71,10 +72,10 @@ def read_arguments(
 
 
 def access_rows(
-    cursor: Cursor,
+    cursor: LineCursor,
     space: Space,
     row: list[int],
-    place: Place,
+    operand: AddressOperand,
     values: dict[str, int],
     spans: dict[str, tuple[int, int]],
 ) -> list[int]:
@@ -86,19 +87,19 @@ def access_rows(
     bits = 8 * width
     if not -(1 << (bits - 1)) <= value < 1 << bits:
         cursor.fail(f"the value does not fit in {width} byte{'s' if width > 1 else ''}", *spans["VALUE"])
-    row[0] |= width << OP_WIDTH
-    row[2] = s64(value & ((1 << bits) - 1))
-    return place.extend(row, cursor, space, width)
+    row[OP_WORD] |= width << OP_WIDTH
+    row[OP_VALUE] = s64(value & ((1 << bits) - 1))
+    return operand.extend(row, cursor, space, width)
 
 
 def check_call(
-    cursor: Cursor,
+    cursor: LineCursor,
     operation: Operation,
     space: Space,
     values: dict[str, int],
     spans: dict[str, tuple[int, int]],
 ) -> None:
-    """Refuse arguments of a system call that no machine of this kind takes."""
+    """Refuse arguments of a system call that this kind of machine cannot take."""
     if "STATUS" in values and not 0 <= values["STATUS"] <= 255:
         cursor.fail("expected a status from 0 to 255", *spans["STATUS"])
     if "ADDRESS" in values:

@@ -39,7 +39,7 @@ KINDS = {"ET_EXEC": "fixed addresses", "ET_DYN": "position-independent"}
 SYMBOL_TYPES = (0, 1, 2, 10)
 UNDEFINED, ABSOLUTE, COMMON = 0, 0xFFF1, 0xFFF2
 LOCAL = 0
-#: What pyelftools may raise besides its own errors at headers that make no sense.
+#: Exceptions that pyelftools may raise, besides its own, for headers that make no sense.
 SURPRISES = (TypeError, ValueError, KeyError, AttributeError, OverflowError, struct.error)
 
 
@@ -98,7 +98,7 @@ class Layout:
         raise InputError(message, self.path)
 
     def check_header(self) -> None:
-        """Refuse what is no executable, or one for other addresses than the machine has."""
+        """Refuse a file that is no executable, or is for addresses of another width than the machine's."""
         if self.kind not in KINDS:
             self.fail(f"expected an executable ELF file, not one of type {self.kind}")
         wanted = 64 if self.space.va_bits > WIDE else 32
@@ -109,7 +109,7 @@ class Layout:
             )
 
     def headers(self, what: str, form: Any) -> Iterator[Any]:
-        """The rows of a table of headers, `ph` or `sh`, as far as the file has them."""
+        """The rows of a table of headers, `ph` or `sh`, that lie inside the file."""
         from elftools.common.utils import struct_parse
 
         header = self.elf.header
@@ -124,7 +124,7 @@ class Layout:
     # -- segments
 
     def read_segments(self) -> Iterator[Segment]:
-        """The loadable segments, checked, where they come to be."""
+        """The loadable segments, checked, at the addresses at which they are loaded."""
         found = [row for row in self.headers("ph", self.elf.structs.Elf_Phdr) if row["p_type"] == "PT_LOAD"]
         found = [row for row in found if row["p_memsz"]]
         if not found:
@@ -162,7 +162,8 @@ class Layout:
     def regions(self) -> list[RegionSpec]:
         """Regions of whole pages; a page that two segments share has the rights of both.
 
-        What the file has of a region is its content; its pages behind that are another region.
+        The pages for which the file has bytes are a region with content; the pages behind them are another
+        region.
         """
         page = self.space.page_size
         whole = [(s.start // page * page, -(-s.end // page) * page, s) for s in self.segments]
@@ -218,7 +219,7 @@ class Layout:
         return {**inner, **found}
 
     def bytes_of(self, section: Any) -> bytes:
-        """What the file has of a section."""
+        """The bytes of a section that lie inside the file."""
         return self.data[section["sh_offset"] : section["sh_offset"] + section["sh_size"]]
 
     def entries(self, section: Any, names: bytes) -> Iterator[tuple[str, int, int]]:
@@ -251,7 +252,7 @@ class Layout:
         for region in regions:
             lines.append(self.region_line(region))
             region.line = len(lines)
-        places = self.places(symbols, regions)
+        declared_at = self.declared_at(symbols, regions)
         rows = array("q")
         entry = self.elf.header["e_entry"]
         if entry:
@@ -265,10 +266,10 @@ class Layout:
         process = ProcessSpec(name, None, -1, regions, rows, (2, len(lines)))
         at = f"loaded at {self.show(self.base)}, relocations not applied"
         remarks = [f"{file} is position-independent: {at}."] if self.kind == "ET_DYN" else []
-        return Program(file, self.path, lines, [process], symbols, places, remarks)
+        return Program(file, self.path, lines, [process], symbols, declared_at, remarks)
 
     @staticmethod
-    def places(symbols: dict[str, int], regions: list[RegionSpec]) -> dict[str, int]:
+    def declared_at(symbols: dict[str, int], regions: list[RegionSpec]) -> dict[str, int]:
         """The lines of the regions that hold symbols."""
         found, starts = {}, [region.start for region in regions]
         for symbol, va in symbols.items():

@@ -35,7 +35,7 @@ USUAL = re.compile(rb"(I  | [LSM] )([0-9a-f]{1,16}),[1-9][0-9]{0,5}")  # a line 
 REMARKS = (b"==", b"--")  # what valgrind itself says
 CHUNK = 1 << 20
 MAX_SHOWN = 80  # characters of a line that an error repeats
-MAX_KNOWN = 1 << 19  # different lines that are remembered
+MAX_KNOWN = 1 << 19  # different lines that are kept
 MAX_RUNS = 256
 MAX_RATIO = 1000  # bytes of text that a byte of a compressed trace may become
 NO_BOUND = 1 << 62
@@ -48,18 +48,18 @@ _programs: weakref.WeakValueDictionary[Known, Program] = weakref.WeakValueDictio
 
 
 class NotALine(Exception):
-    """A line is none of a trace."""
+    """A line is not one of a trace."""
 
 
 def is_remark(line: bytes) -> bool:
-    """Is it no access, but nothing wrong either?"""
+    """Is the line one that is no access and no mistake, such as a message of valgrind?"""
     return not line or line.startswith(REMARKS)
 
 
 class Lines(dict[bytes, bytes]):
     """Each line of a trace -> its row, without the line's number; empty for remarks.
 
-    Programs loop: most lines have come before, and a look-up is all they cost.  `pages` are the
+    Programs loop, so most lines have occurred before and are only looked up here.  `pages` are the
     numbers of all pages that were met, negative in the upper half.
     """
 
@@ -196,7 +196,7 @@ def read_rows(
 
 
 def add_rows(found: list[bytes], before: int, path: str, known: Lines, rows: array[int]) -> None:
-    """Append the rows of some lines, of which `before` come before in the file."""
+    """Append the rows of the lines `found`; `before` lines come before them in the file."""
     try:
         packed = list(map(known.__getitem__, found))
     except NotALine:
@@ -210,13 +210,16 @@ def add_rows(found: list[bytes], before: int, path: str, known: Lines, rows: arr
 
 
 def sums(one: array[int], other: array[int]) -> array[int]:
-    """The sums of the words of two arrays: added as two long numbers, for no word is negative or carries."""
+    """The sums of the words of two arrays.
+
+    They are added as two long numbers: no word is negative or overflows.
+    """
     total = int.from_bytes(one.tobytes(), sys.byteorder) + int.from_bytes(other.tobytes(), sys.byteorder)
     return array("q", total.to_bytes(len(one) * one.itemsize, sys.byteorder))
 
 
 def refuse(found: list[bytes], before: int, path: str, space: Space) -> NoReturn:
-    """Raise the InputError of the first of some lines that is none of a trace."""
+    """Raise the InputError for the first of the lines that is not one of a trace."""
     for number, line in enumerate(found, before + 1):
         wrong = None if is_remark(line) else mistake(line, space)
         if wrong:

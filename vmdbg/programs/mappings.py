@@ -1,4 +1,4 @@
-"""What `region` and `mmap` map besides zeros: options, and the files and shared memory that they name."""
+"""The options of `region` and `mmap`, and the files and shared memory that they name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from vmdbg.programs.addresses import Space
     from vmdbg.programs.options import Known
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
 MOST_BYTES = 256 << 20  # of a file
 MOST_OBJECTS = 1000  # that the calls of a program name
@@ -45,7 +45,7 @@ class Objects:
         self.files: dict[str, Wanted] = {}
         self.shared: dict[str, Wanted] = {}
 
-    def number(self, cursor: Cursor, wanted: Wanted) -> int:
+    def number(self, cursor: LineCursor, wanted: Wanted) -> int:
         """The number of an object, from 1, by which rows name it."""
         if wanted not in self.wanted:
             if len(self.wanted) == MOST_OBJECTS:
@@ -53,7 +53,7 @@ class Objects:
             self.wanted.append(wanted)
         return self.wanted.index(wanted) + 1
 
-    def file(self, cursor: Cursor, name: str, start: int) -> Wanted:
+    def file(self, cursor: LineCursor, name: str, start: int) -> Wanted:
         """The file of that name, which stands at `start`, as it is now."""
         end = cursor.trimmed()
         try:
@@ -88,11 +88,11 @@ def read_file(path: str) -> bytes:
 
 class Options:
     """The options of a `region` or an `mmap`.  `shift` is the page size's, 0 = base pages; `object` None:
-    zeros of its own; `share`: what is written goes to the object; `offset` in bytes."""
+    private zeros; `share`: writes go to the object; `offset` in bytes."""
 
     __slots__ = ("fixed", "name", "object", "offset", "populate", "share", "shift")
 
-    def __init__(self, cursor: Cursor, space: Space, objects: Objects, fixed: bool) -> None:
+    def __init__(self, cursor: LineCursor, space: Space, objects: Objects, fixed: bool) -> None:
         self.object: Wanted | None = None
         self.share, self.name = False, ""
         known: Known = {"page": (space.page_size, 1 << 62), "populate": None, "file": None}
@@ -100,9 +100,9 @@ class Options:
         if fixed:
             known["fixed"] = None
         found: dict[str, int] = {}
-        places: dict[str, int] = {}
+        offsets: dict[str, int] = {}
         while not cursor.done():
-            word, places[cursor.peek_word()] = cursor.peek_word(), cursor.at
+            word, offsets[cursor.peek_word()] = cursor.peek_word(), cursor.at
             if word == "file" and word not in found:
                 self.read_file(cursor, objects, found)
             else:
@@ -113,9 +113,9 @@ class Options:
         self.shift = 0 if page == space.page_size else page.bit_length() - 1
         self.populate, self.fixed, self.share = "populate" in found, "fixed" in found, "shared" in found
         self.offset = found.get("offset", 0)
-        self.check(cursor, space, places)
+        self.check(cursor, space, offsets)
 
-    def read_file(self, cursor: Cursor, objects: Objects, found: dict[str, int]) -> None:
+    def read_file(self, cursor: LineCursor, objects: Objects, found: dict[str, int]) -> None:
         """`file="PATH"`"""
         cursor.take("file")
         if not cursor.take("="):
@@ -124,40 +124,40 @@ class Options:
         self.object = objects.file(cursor, cursor.string("a file name in quotes"), start)
         found["file"] = 1
 
-    def check(self, cursor: Cursor, space: Space, places: dict[str, int]) -> None:
-        """Refuse options that do not go together; `places` is where they stand."""
+    def check(self, cursor: LineCursor, space: Space, offsets: dict[str, int]) -> None:
+        """Refuse options that do not go together; `offsets` is where they stand."""
         backed = self.share or self.object is not None
         if self.offset and not (self.object or self.name):
-            cursor.fail("an offset without a file or a name", places["offset"])
+            cursor.fail("an offset without a file or a name", offsets["offset"])
         if self.offset % space.page_size:
             page = format_size(space.page_size)
-            cursor.fail(f"the offset is not a multiple of the page size, {page}", places["offset"])
+            cursor.fail(f"the offset is not a multiple of the page size, {page}", offsets["offset"])
         if self.name and self.object is not None:
-            cursor.fail("a file has no name beside its own", places["shared"])
+            cursor.fail("a file has no name beside its own", offsets["shared"])
         if backed and self.shift:
-            cursor.fail("files and shared memory are mapped in base pages", places["page"])
+            cursor.fail("files and shared memory are mapped in base pages", offsets["page"])
 
     def settle(self, objects: Objects, size: int) -> None:
-        """The region has `size` bytes: so much of its object there is, if that is shared memory."""
+        """Note that the region has `size` bytes: shared memory is made at least so large."""
         if self.share and self.object is None:
             self.object = objects.named(self.name, self.offset + size) if self.name else Wanted("", size)
 
-    def word(self, cursor: Cursor, objects: Objects, page_size: int) -> int:
-        """What of word 3 of an `mmap` row they make."""
+    def word(self, cursor: LineCursor, objects: Objects, page_size: int) -> int:
+        """The bits of these options in OP_MORE of an `mmap` row."""
         number = objects.number(cursor, self.object) if self.object is not None and self.object.name else 0
         flags = (MMAP_POPULATE, self.populate), (MMAP_FIXED, self.fixed), (MMAP_SHARED, self.share)
         word = self.shift << MMAP_PAGE_SHIFT | sum(flag for flag, is_set in flags if is_set)
         return word | number << MMAP_OBJECT | self.offset // page_size << MMAP_OFFSET
 
-    def check_kind(self, cursor: Cursor, kind: str, rights: int, place: tuple[int, int]) -> None:
-        """Refuse a region of a kind, which stands at `place`, that it cannot be with these options."""
+    def check_kind(self, cursor: LineCursor, kind: str, rights: int, span: tuple[int, int]) -> None:
+        """Refuse a kind of region that does not go with these options; the kind stands at `span`."""
         if kind == "file" and (self.object is None or self.name):
-            cursor.fail('a region of kind file needs file="PATH"', *place)
+            cursor.fail('a region of kind file needs file="PATH"', *span)
         if kind == "shared" and self.shift:
-            cursor.fail("files and shared memory are mapped in base pages", *place)
+            cursor.fail("files and shared memory are mapped in base pages", *span)
         if kind == "shared" and self.object is not None:
-            cursor.fail("a region of kind shared maps no file", *place)
+            cursor.fail("a region of kind shared maps no file", *span)
         if kind in ("heap", "stack", "guard") and (self.share or self.object is not None):
-            cursor.fail(f"a region of kind {kind} is memory of its own", *place)
+            cursor.fail(f"a region of kind {kind} is memory of its own", *span)
         if kind == "guard" and rights & ~RIGHT_U:
-            cursor.fail("a guard allows nothing: its rights are none", *place)
+            cursor.fail("a guard allows nothing: its rights are none", *span)

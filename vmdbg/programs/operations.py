@@ -1,8 +1,8 @@
-"""The operations of programs, declared once: the parser, its errors and the language page derive.
+"""The operations of programs, declared once for the parser, its errors and the page about the language.
 
 A row is four words: kind | OP_RANGED | width << OP_WIDTH | line << OP_LINE, then the arguments as
-ARGUMENTS says.  A range of addresses is followed by a row [count, step, 0, 0], a pattern by two rows
-(vmdbg/kernel/access_patterns.py).
+ARGUMENTS says.  An access to a range has a second row, an access by a pattern also a third
+(vmdbg/state/op_rows.py, vmdbg/kernel/access_patterns.py).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Operation:
         required = usage.partition("[")[0].replace(",", " ").split()
         words = usage.replace("[", " ").replace("]", " ").replace(",", " ").split()
         #: Name and whether it must be there, in order.
-        self.arguments = [(word, place < len(required)) for place, word in enumerate(words)]
+        self.arguments = [(word, index < len(required)) for index, word in enumerate(words)]
 
 
 OPERATIONS = {
@@ -89,7 +89,7 @@ OPERATIONS = {
 }
 
 
-class Pattern:
+class AccessPattern:
     """One pattern of addresses: its number in rows, its options, and how it chooses among its places."""
 
     __slots__ = ("help", "name", "number", "options")
@@ -101,12 +101,16 @@ class Pattern:
 PATTERNS = {
     pattern.name: pattern
     for pattern in (
-        Pattern("random", PATTERN_RANDOM, "count seed step", "any place, all with the same probability"),
-        Pattern(
+        AccessPattern(
+            "random", PATTERN_RANDOM, "count seed step", "any place, all with the same probability"
+        ),
+        AccessPattern(
             "zipf", PATTERN_ZIPF, "count seed step", "place I with a probability proportional to 1/(I+1)"
         ),
-        Pattern("chase", PATTERN_CHASE, "count seed step", "every place once, in a random order, then again"),
-        Pattern("stride", PATTERN_STRIDE, "count step", "every place in order, then again"),
+        AccessPattern(
+            "chase", PATTERN_CHASE, "count seed step", "every place once, in a random order, then again"
+        ),
+        AccessPattern("stride", PATTERN_STRIDE, "count step", "every place in order, then again"),
     )
 }
 

@@ -1,4 +1,4 @@
-"""What stands behind the arguments of a line: rights, and options such as `limit=16` and `populate`."""
+"""Rights, and options such as `limit=16` and `populate`, at the end of a line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.programs.scanner import Cursor
+    from vmdbg.programs.scanner import LineCursor
 
-#: What stands among rights; pages are always the user's, whether it is written or not.
+#: Letters of rights.  Pages are always the user's, with and without `u`.
 LETTERS = {**RIGHT_LETTERS, "u": RIGHT_U, "-": 0}
 OPTION_TEXTS = {
     "limit": "limit=N",
@@ -27,11 +27,11 @@ OPTION_TEXTS = {
     "seed": "seed=N",
     "step": "step=N",
 }
-#: Options with their bounds, or None for a flag.
+#: Options with their limits, or None for a flag.
 Known = dict[str, "tuple[int, int] | None"]
 
 
-def rights(cursor: Cursor) -> int:
+def rights(cursor: LineCursor) -> int:
     """Rights at the cursor, such as `rw`, `r-x`, `rw-u` or `none`; pages are always the user's."""
     start, end = cursor.at, cursor.at
     while end < len(cursor.text) and cursor.text[end] in WORD + "-":
@@ -47,7 +47,7 @@ def rights(cursor: Cursor) -> int:
     return RIGHT_U | sum(LETTERS[letter] for letter in set(letters) - {"u"})
 
 
-def options(cursor: Cursor, known: Known) -> dict[str, int]:
+def options(cursor: LineCursor, known: Known) -> dict[str, int]:
     """`NAME=EXPR` and flags up to the end of the line."""
     found: dict[str, int] = {}
     while not cursor.done():
@@ -55,7 +55,7 @@ def options(cursor: Cursor, known: Known) -> dict[str, int]:
     return found
 
 
-def read_option(cursor: Cursor, known: Known, found: dict[str, int], end: str) -> None:
+def read_option(cursor: LineCursor, known: Known, found: dict[str, int], end: str) -> None:
     """One option at the cursor, put into `found`; `end` is what might stand there instead."""
     start = cursor.at
     word = cursor.peek_word()
@@ -65,15 +65,15 @@ def read_option(cursor: Cursor, known: Known, found: dict[str, int], end: str) -
     if word in found:
         cursor.fail(f"{word} is there already", start, start + len(word))
     cursor.take(word)
-    bounds = known[word]
-    if bounds is None:
+    limits = known[word]
+    if limits is None:
         found[word] = 1
         return
     if not cursor.take("="):
         cursor.expected('"="')
-    place = cursor.at
+    value_at = cursor.at
     found[word] = cursor.expression("a number")
-    if word == "page" and (found[word] < bounds[0] or found[word] & (found[word] - 1)):
-        cursor.fail(f"expected a power of two from {format_size(bounds[0])}", place, cursor.trimmed())
-    if not bounds[0] <= found[word] <= bounds[1]:
-        cursor.fail(f"expected a number from {bounds[0]} to {bounds[1]}", place, cursor.trimmed())
+    if word == "page" and (found[word] < limits[0] or found[word] & (found[word] - 1)):
+        cursor.fail(f"expected a power of two from {format_size(limits[0])}", value_at, cursor.trimmed())
+    if not limits[0] <= found[word] <= limits[1]:
+        cursor.fail(f"expected a number from {limits[0]} to {limits[1]}", value_at, cursor.trimmed())

@@ -1,10 +1,10 @@
-"""What every reader of programs makes: plain data from which a machine starts processes."""
+"""Programs as plain data, which every reader makes and from which a machine starts processes."""
 
 from __future__ import annotations
 
 from vmdbg.kernel.calls.syscalls import MMAP_OBJECT, OBJECT_MASK
 from vmdbg.machine.verify_program import is_plain, kinds_of
-from vmdbg.state.tables import OP
+from vmdbg.state.tables import OP, OP_MORE, OP_VA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ class RegionSpec:
     """A region that a process starts with.
 
     `start` is kept as tables keep addresses (64-bit signed); `size` and `page_size` are bytes, and
-    `page_size` 0 means base pages; `rights` is r 1, w 2, x 4, u 8; `populate`: all pages are given
-    at once.  `object` is a file or shared memory that it maps from byte `offset` on; None: zeros of its
-    own; `share`: what is written goes to the object.  `content` is what its first bytes are when it is
-    touched, as of a file; zeros follow.  `line` counts from 1, 0 = none.
+    `page_size` 0 means base pages; `rights` is r 1, w 2, x 4, u 8; `populate`: all pages get frames
+    at once.  `object` is a file or shared memory that is mapped from byte `offset` on; None: private zeros.
+    `share`: writes go to the object.  `content` is the first bytes of the region at its first access; zeros
+    follow.  `line` counts from 1, 0 = none.
     """
 
     __slots__ = (
@@ -65,11 +65,11 @@ class RegionSpec:
 class ProcessSpec:
     """A process to start.
 
-    `limit` is in frames, None = the machine's setting; `cpu` -1 = any.  `rows` has four words a row,
+    `limit` is in frames, None = the machine's setting; `cpu` -1 = any.  `rows` has OP words a row,
     as the table `op` takes them, and ends with an exit; rows that name another row (`references`)
-    name it in word 1, counted from the process's first row.  `lines` are the first and last line of
+    name it in OP_VA, counted from the process's first row.  `lines` are the first and last line of
     the process in the source; `labels` are rows; `oom` is added to its out-of-memory score, in frames.
-    Rows that name an object (`mappings`) name it in word 3, counted from 1 in `objects`.
+    Rows that name an object (`mappings`) name it in OP_MORE, counted from 1 in `objects`.
     """
 
     __slots__ = (
@@ -108,27 +108,36 @@ class ProcessSpec:
         self.objects, self.mappings = objects or [], mappings or []
 
     def relocated(self, first: int, objects: Sequence[int] = ()) -> array[int]:
-        """The rows as they have to be where the process's first row is row `first` of the table.
+        """A copy of the rows for a process whose first row is row `first` of the table `op`.
 
-        `objects` are the machine's numbers of the process's.
+        `objects` are the machine's numbers of the process's objects.
         """
         rows = self.rows[:]
         for row in self.mappings:
-            place = (rows[row * 4 + 3] >> MMAP_OBJECT & OBJECT_MASK) - 1
-            rows[row * 4 + 3] += (objects[place] - place - 1) << MMAP_OBJECT
+            index = (rows[row * OP + OP_MORE] >> MMAP_OBJECT & OBJECT_MASK) - 1
+            rows[row * OP + OP_MORE] += (objects[index] - index - 1) << MMAP_OBJECT
         for row in self.references:
-            rows[row * 4 + 1] += first
+            rows[row * OP + OP_VA] += first
         return rows
 
 
 class Program:
     """Processes, the text that they came from (empty for traces), and the names in it.
 
-    `symbols` are numbers; `places` has the lines at which names are declared, labels too; `remarks` are
+    `symbols` are numbers; `declared_at` has the lines at which names are declared, labels too; `remarks` are
     lines for whoever loads it.  Nothing of it changes: machines may share one.
     """
 
-    __slots__ = ("__weakref__", "file", "name", "places", "processes", "remarks", "source_lines", "symbols")
+    __slots__ = (
+        "__weakref__",
+        "declared_at",
+        "file",
+        "name",
+        "processes",
+        "remarks",
+        "source_lines",
+        "symbols",
+    )
 
     def __init__(
         self,
@@ -137,17 +146,17 @@ class Program:
         source_lines: list[str],
         processes: list[ProcessSpec],
         symbols: dict[str, int] | None = None,
-        places: dict[str, int] | None = None,
+        declared_at: dict[str, int] | None = None,
         remarks: list[str] | None = None,
     ) -> None:
         self.name, self.file, self.source_lines, self.processes = name, file, source_lines, processes
         self.symbols = symbols or {}
-        self.places = places or {}
+        self.declared_at = declared_at or {}
         self.remarks = remarks or []
 
     @property
     def length(self) -> int | None:
-        """The operations that it executes, if its rows alone tell: one is one access, or an exit."""
+        """How many operations it executes; None if it has rows that are more than one access or an exit."""
         if all(is_plain(kinds_of(process.rows)) for process in self.processes):
             return sum(len(process.rows) // OP for process in self.processes)
         return None

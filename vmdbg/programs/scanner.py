@@ -27,15 +27,15 @@ def without_comment(source: str) -> str:
     if '"' not in source:
         return source.split("#", 1)[0]
     quoted = False
-    for place, character in enumerate(source):
+    for offset, character in enumerate(source):
         quoted ^= character == '"'
         if character == "#" and not quoted:
-            return source[:place]
+            return source[:offset]
     return source
 
 
-class Cursor:
-    """A place in a line.  `at` is an index into `text`, which has no comment and no end of line."""
+class LineCursor:
+    """A position in a line.  `at` is an index into `text`, which has no comment and no end of line."""
 
     __slots__ = ("at", "file", "line", "source", "symbols", "text")
 
@@ -55,7 +55,7 @@ class Cursor:
         raise InputError(message, self.file, self.line, start + 1, self.source, max(1, end - start))
 
     def expected(self, what: str) -> NoReturn:
-        """Refuse what stands at the cursor: something else was expected."""
+        """Refuse the line: `what` was expected at the cursor."""
         if self.at >= len(self.text):
             self.fail(f"expected {what}, but the line ends", len(self.text), len(self.text) + 1)
         word = self.peek_word() or self.text[self.at]
@@ -99,7 +99,7 @@ class Cursor:
         return self.peek_word() == word and self.take(word)
 
     def name(self, what: str) -> str:
-        """The name at the cursor, which moves over it."""
+        """The name at the cursor; moves the cursor over it."""
         word = self.peek_word()
         if not word or word[0] in DIGITS:
             self.expected(what)
@@ -107,7 +107,7 @@ class Cursor:
         return word
 
     def string(self, what: str) -> str:
-        """What stands in quotes at the cursor, which moves over it."""
+        """The text in quotes at the cursor; moves the cursor over it."""
         if not self.starts('"'):
             self.expected(what)
         end = self.text.find('"', self.at + 1)
@@ -121,7 +121,7 @@ class Cursor:
         return text
 
     def word_of(self, characters: str) -> str:
-        """All that is made of these characters from the cursor on, which moves over it."""
+        """The longest text of these characters at the cursor; moves the cursor over it."""
         start = self.at
         while self.at < len(self.text) and self.text[self.at] in characters:
             self.at += 1
@@ -139,11 +139,11 @@ class Cursor:
             sign = self.operator()
             if not sign or PRECEDENCE[sign] < precedence:
                 return value
-            place = self.at
+            left_at = self.at
             self.take(sign)
             right_at = self.at
             right = self.expression("a number", PRECEDENCE[sign] + 1, depth)
-            value = self.apply(sign, value, right, place, right_at)
+            value = self.apply(sign, value, right, left_at, right_at)
             if not -(1 << 63) <= value <= WORD_MASK:
                 self.fail("the value does not fit in 64 bits", start, self.trimmed())
 
@@ -158,7 +158,7 @@ class Cursor:
             return pair
         return pair[0] if pair and pair[0] in PRECEDENCE else ""
 
-    def apply(self, sign: str, left: int, right: int, place: int, right_at: int) -> int:
+    def apply(self, sign: str, left: int, right: int, left_at: int, right_at: int) -> int:
         """The value of a binary operation; division is C's, towards zero."""
         if sign in ("<<", ">>"):
             if not 0 <= right <= 63:
@@ -166,7 +166,7 @@ class Cursor:
             return left << right if sign == "<<" else left >> right
         if sign in ("/", "%"):
             if right == 0:
-                self.fail("division by zero", place, self.trimmed())
+                self.fail("division by zero", left_at, self.trimmed())
             quotient = abs(left) // abs(right)
             if (left < 0) != (right < 0):
                 quotient = -quotient

@@ -18,8 +18,9 @@ from vmdbg.programs.operations import KINDS, OPERATIONS, PATTERNS, expected_oper
 from vmdbg.programs.options import options, rights
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.ranges import weigh
-from vmdbg.programs.scanner import Cursor, shorten
-from vmdbg.state.tables import OP
+from vmdbg.programs.scanner import LineCursor, shorten
+from vmdbg.state.op_rows import OP_ROUNDS
+from vmdbg.state.tables import OP, OP_MORE, OP_VA, OP_WORD
 from vmdbg.units import bytes_of, s64, text_of
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ MAX_LINE = 1000
 MAX_NAME = 16  # bytes of a process's name
 MAX_ROUNDS = (1 << 63) - 1
 
-#: Words that cannot be names.  Those of options can: they stand where no expression goes on.
+#: Words that cannot be names.  Words of options can be names: no expression can stand where they do.
 KEYWORDS = ("process", "region", "let", "loop", "end", "none", *PATTERNS, *OPERATIONS)
 
 
@@ -47,11 +48,13 @@ class Building:
         self.regions: list[RegionSpec] = []
         self.rows: array[int] = array("q")
         self.exits = -1  # the row behind the last `exit`
-        self.loops: list[tuple[int, Cursor, int]] = []  # row, line and place of each open loop
-        self.deep: tuple[Cursor, int] | None = None  # the first loop that no process with a handler may have
+        self.loops: list[tuple[int, LineCursor, int]] = []  # row, line and column of each open loop
+        self.deep: tuple[LineCursor, int] | None = (
+            None  # the first loop that no process with a handler may have
+        )
         self.handles = False
         self.labels: dict[str, tuple[int, int]] = {}  # row and open loops
-        self.uses: list[tuple[int, str, Cursor, int]] = []  # row, label, where it is named
+        self.uses: list[tuple[int, str, LineCursor, int]] = []  # row, label, line and column where it is used
         self.references: list[int] = []
         self.mappings: list[int] = []  # rows that name an object
 
@@ -77,7 +80,7 @@ class Building:
             target, depth = self.labels[label]
             if depth:
                 cursor.fail(f'the label "{shorten(label)}" is inside a loop', start, end)
-            self.rows[row * OP + 1] = target
+            self.rows[row * OP + OP_VA] = target
             self.references.append(row)
         labels = {name: row for name, (row, _) in self.labels.items()}
         if self.exits != self.row or self.row in labels.values():
@@ -104,12 +107,12 @@ class Parser:
         self.name, self.file, self.space = name, file, space
         self.objects = Objects(os.path.dirname(file), approve)
         self.symbols: dict[str, int] = {}
-        self.places: dict[str, int] = {}  # lines of names
+        self.declared_at: dict[str, int] = {}  # lines of names
         self.processes: list[ProcessSpec] = []
         self.building: Building | None = None
         self.line = 0
         self.word_at = 0  # where the statement's word stands in the line
-        self.statements: dict[str, Callable[[Cursor], None]] = {
+        self.statements: dict[str, Callable[[LineCursor], None]] = {
             "process": self.process,
             "region": self.region,
             "let": self.let,
@@ -123,16 +126,16 @@ class Parser:
             for number, source in enumerate(lines, 1):
                 self.line = number
                 check_characters(source, self.file, number)
-                cursor = Cursor(source, self.file, number, self.symbols)
+                cursor = LineCursor(source, self.file, number, self.symbols)
                 if not cursor.done():
                     self.statement(cursor)
                 task.at(number)
         self.close()
         if not self.processes:
             raise InputError("expected a process or an operation, but the file has none", self.file)
-        return Program(self.name, self.file, lines, self.processes, self.symbols, self.places)
+        return Program(self.name, self.file, lines, self.processes, self.symbols, self.declared_at)
 
-    def statement(self, cursor: Cursor) -> None:
+    def statement(self, cursor: LineCursor) -> None:
         """One line that is not empty."""
         start = cursor.at
         word = cursor.name("an operation, a declaration or a label")
@@ -168,14 +171,14 @@ class Parser:
 
     # -- declarations
 
-    def process(self, cursor: Cursor) -> None:
+    def process(self, cursor: LineCursor) -> None:
         """`process NAME [limit=N] [cpu=N] [oom=N]`"""
         self.close()
         start = cursor.at
         name = cursor.name("a name")
         if len(name) > MAX_NAME:
             cursor.fail(f"expected a name of at most {MAX_NAME} characters", start, start + len(name))
-        self.places.setdefault(name, self.line)
+        self.declared_at.setdefault(name, self.line)
         self.building = Building(name, self.line, self.objects)
         found = options(
             cursor, {"limit": (1, MOST_FRAMES), "cpu": (0, 63), "oom": (-MOST_FRAMES, MOST_FRAMES)}
@@ -184,7 +187,7 @@ class Parser:
         self.building.cpu = found.get("cpu", -1)
         self.building.oom = found.get("oom", 0)
 
-    def region(self, cursor: Cursor) -> None:
+    def region(self, cursor: LineCursor) -> None:
         """`region KIND START SIZE RIGHTS [OPTIONS]`"""
         building = self.current()
         if building.row:
@@ -221,7 +224,7 @@ class Parser:
                 cursor.fail(f"the region overlaps the one of line {other.line}", start_at, size_end)
         building.regions.append(new)
 
-    def let(self, cursor: Cursor) -> None:
+    def let(self, cursor: LineCursor) -> None:
         """`let NAME = EXPR`"""
         start = cursor.at
         name = cursor.name("a name")
@@ -229,16 +232,16 @@ class Parser:
         if not cursor.take("="):
             cursor.expected('"="')
         self.symbols[name] = cursor.expression("a number")
-        self.places[name] = self.line
+        self.declared_at[name] = self.line
 
-    def label(self, cursor: Cursor, name: str, start: int) -> None:
+    def label(self, cursor: LineCursor, name: str, start: int) -> None:
         """`NAME:`"""
         building = self.current()
         self.check_new(cursor, name, start)
         building.labels[name] = building.row, len(building.loops)
-        self.places.setdefault(name, self.line)
+        self.declared_at.setdefault(name, self.line)
 
-    def check_new(self, cursor: Cursor, name: str, start: int) -> None:
+    def check_new(self, cursor: LineCursor, name: str, start: int) -> None:
         """Refuse a name that is taken."""
         labels = self.building.labels if self.building else {}
         if name in KEYWORDS:
@@ -248,7 +251,7 @@ class Parser:
 
     # -- operations
 
-    def loop(self, cursor: Cursor) -> None:
+    def loop(self, cursor: LineCursor) -> None:
         """`loop [N]`"""
         building = self.current()
         if len(building.loops) == MAX_LOOPS:
@@ -263,7 +266,7 @@ class Parser:
         building.loops.append((building.row, cursor, self.word_at))
         building.rows.extend((OP_LOOP | self.line << OP_LINE, rounds, 0, 0))
 
-    def end(self, cursor: Cursor) -> None:
+    def end(self, cursor: LineCursor) -> None:
         """`end`"""
         building = self.building
         if building is None or not building.loops:
@@ -275,17 +278,17 @@ class Parser:
         building.references.append(building.row)
         building.rows.extend((OP_END | self.line << OP_LINE, row + 1, 0, 0))
 
-    def operation(self, cursor: Cursor, name: str) -> None:
+    def operation(self, cursor: LineCursor, name: str) -> None:
         """An operation with its arguments."""
         building = self.current()
         row, label, label_at = read_arguments(cursor, OPERATIONS[name], self.space, self.objects)
-        if name == "mmap" and row[3] >> MMAP_OBJECT & OBJECT_MASK:
+        if name == "mmap" and row[OP_MORE] >> MMAP_OBJECT & OBJECT_MASK:
             building.mappings.append(building.row)
         if label:
             building.uses.append((building.row, label, cursor, label_at))
-        if row[0] & OP_RANGED and len(row) == 3 * OP:  # a pattern
-            weigh(row, [building.rows[at * OP + 1] for at, _, _ in reversed(building.loops)])
-        row[0] |= self.line << OP_LINE
+        if row[OP_WORD] & OP_RANGED and len(row) == 3 * OP:  # a pattern
+            weigh(row, [building.rows[at * OP + OP_ROUNDS] for at, _, _ in reversed(building.loops)])
+        row[OP_WORD] |= self.line << OP_LINE
         building.rows.extend(row)
         if name == "exit":
             building.exits = building.row
@@ -293,12 +296,12 @@ class Parser:
 
 
 def check_characters(source: str, file: str, line: int) -> None:
-    """Refuse lines that no editor would show, and those that no message could repeat."""
+    """Refuse lines that are too long for a message or have characters that cannot be printed."""
     if len(source) > MAX_LINE:
         raise InputError(f"expected at most {MAX_LINE} characters in a line", file, line, MAX_LINE + 1)
     visible = source.replace("\t", " ")
     if not visible.isprintable():
-        column = next(place for place, character in enumerate(visible) if not character.isprintable())
+        column = next(column for column, character in enumerate(visible) if not character.isprintable())
         code = ord(visible[column])
         shown = "".join(character if character.isprintable() else "?" for character in visible)
         raise InputError(f"unexpected character U+{code:04X}", file, line, column + 1, shown)

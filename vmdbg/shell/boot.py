@@ -1,4 +1,4 @@
-"""Opens the target of a session and lets its settings join the shell's."""
+"""Opens the target of a session and adds its settings to the shell's."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def approve(permissions: Permissions, values: Mapping[str, Any]) -> None:
 
 
 def tell_remarks(session: Session, target: Target) -> Target:
-    """Says what the reader of the target's program has to say of it; the target."""
+    """Prints the remarks of the reader of the target's program; returns the target."""
     program = target.machine.program
     for line in program.remarks if program is not None else ():
         session.output.error(line)
@@ -107,7 +107,7 @@ def boot_again(
 
 
 def replace_target(session: Session, target: Target) -> None:
-    """The session goes on with another machine.  UserError if that cannot have its swap file."""
+    """Gives the session another target.  UserError if its swap file cannot be made."""
     attach(target.machine)
     session.next_target, session.target = None, target
 

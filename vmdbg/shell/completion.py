@@ -61,7 +61,7 @@ def has_children(node: Node) -> bool:
 
 
 def takes_words(node: Node) -> bool:
-    """Whether something else than a subcommand may follow."""
+    """Whether something other than a subcommand may follow."""
     command = node.declared()
     return command is not None and (command.allow_unknown or bool(command.arguments or command.options))
 

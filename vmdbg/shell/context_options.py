@@ -1,15 +1,15 @@
-"""The options by which looking commands are told where to look."""
+"""The options that say with which process, root, CPU and mode a command looks at memory."""
 
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.shell.command import Option
 from vmdbg.shell.kinds import ASID, CPU, PHYSICAL, PROCESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.inspect.context import Place
+    from vmdbg.inspect.context import Context
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
 
@@ -20,18 +20,18 @@ IN_ASID = Option("-asid", ASID, help="with that address-space number in the TLB"
 AS_USER = Option("-u", help="as user code, whatever the CPU's mode is")
 AS_KERNEL = Option("-k", help="as the kernel")
 TABLES = (PID, ROOT, ON_CPU)
-PLACE = (PID, ROOT, ON_CPU, IN_ASID)
+CONTEXT = (PID, ROOT, ON_CPU, IN_ASID)
 MODES = (AS_USER, AS_KERNEL)
 
 
-def place_of(session: Session, args: Args) -> Place:
-    """The place that the options name; see `vmdbg.inspect.context`.  UserError if two contradict."""
+def context_of(session: Session, args: Args) -> Context:
+    """The context that the options name; see `vmdbg.inspect.context`.  UserError if two contradict."""
     given = args.__dict__
     if given.get("pid") is not None and given.get("root") is not None:
         raise UserError('"-pid" and "-root" exclude one another.')
     if given.get("u") and given.get("k"):
         raise UserError('"-u" and "-k" exclude one another.')
     mode = 1 if given.get("k") else 0 if given.get("u") else None
-    return find_place(
+    return find_context(
         session.machine, given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid"), mode
     )

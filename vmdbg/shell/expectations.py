@@ -30,11 +30,11 @@ ORDER = {
 LONGEST_REMARK = 200
 
 
-class Outcome:
+class Expectation:
     """One expectation: whether it held, and if not what was there instead."""
 
-    def __init__(self, text: str, place: str, points: int, holds: bool, remark: str = "") -> None:
-        self.text, self.place, self.points, self.holds = text, place, points, holds
+    def __init__(self, text: str, where: str, points: int, holds: bool, remark: str = "") -> None:
+        self.text, self.where, self.points, self.holds = text, where, points, holds
         self.remark = remark[:LONGEST_REMARK]
 
 
@@ -43,7 +43,7 @@ class Tally:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Expectation] = []
         session.at_exit.append(self.finish)
 
     @property
@@ -51,7 +51,7 @@ class Tally:
         """Whether the Test Anything Protocol is spoken."""
         return self._session.tap
 
-    def add(self, outcome: Outcome) -> list[str]:
+    def add(self, outcome: Expectation) -> list[str]:
         """Counts one; the lines that tell of it."""
         self.outcomes.append(outcome)
         if not outcome.holds:
@@ -59,10 +59,10 @@ class Tally:
         got = outcome.points if outcome.holds else 0
         if self.tap:
             word = "ok" if outcome.holds else "not ok"
-            lines = [f"{word} {len(self.outcomes)} - {outcome.place}  {outcome.text}"]
+            lines = [f"{word} {len(self.outcomes)} - {outcome.where}  {outcome.text}"]
             return [*lines, f"# {outcome.remark}"] if outcome.remark else lines
         word = "ok" if outcome.holds else "FAILED"
-        lines = [f"{word:6}  {got}/{outcome.points}  {outcome.place}  {outcome.text}"]
+        lines = [f"{word:6}  {got}/{outcome.points}  {outcome.where}  {outcome.text}"]
         return [*lines, f"{'':13}{outcome.remark}"] if outcome.remark else lines
 
     def finish(self) -> None:
@@ -84,23 +84,26 @@ def tally_of(session: Session) -> Tally:
     return session.state(Tally, lambda: Tally(session))
 
 
-def check(session: Session, text: str, points: int) -> Outcome:
-    """Runs what is expected and compares.  What goes wrong on the way does not hold."""
-    place = place_of(session)
+def check(session: Session, text: str, points: int) -> Expectation:
+    """Runs the expected command and compares.
+
+    An error on the way counts as an expectation that does not hold.
+    """
+    where = line_of_script(session)
     try:
-        return judge(session, text, place, points)
+        return judge(session, text, where, points)
     except UserError as error:
-        return Outcome(text, place, points, False, f"error: {one_line(str(error))}")
+        return Expectation(text, where, points, False, f"error: {one_line(str(error))}")
     except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other points away
         report(session, error)
-        return Outcome(text, place, points, False, f"error: {type(error).__name__}")
+        return Expectation(text, where, points, False, f"error: {type(error).__name__}")
 
 
-def judge(session: Session, text: str, place: str, points: int) -> Outcome:
-    """Runs what is expected and compares.  UserError: it cannot."""
+def judge(session: Session, text: str, where: str, points: int) -> Expectation:
+    """Runs the expected command and compares.  UserError if that is not possible."""
     if ARROW not in text:
         value = session.evaluate(text)
-        return Outcome(text, place, points, value.truth(), "" if value.truth() else "is 0")
+        return Expectation(text, where, points, value.truth(), "" if value.truth() else "is 0")
     line, _, condition = text.rpartition(ARROW)
     parsed = CONDITION.fullmatch(condition)
     if parsed is None:
@@ -112,10 +115,10 @@ def judge(session: Session, text: str, place: str, points: int) -> Outcome:
     data = plain(result.data())
     found = look_up(data, parsed["field"])
     holds = compare(found, parsed["op"], wanted)
-    return Outcome(text, place, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
+    return Expectation(text, where, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
 
 
-def place_of(session: Session) -> str:
+def line_of_script(session: Session) -> str:
     """`lab3.vmdbg:3`, of the script that runs; nothing for a line that was typed or given with -ex."""
     sources = [
         source for source in session.interpreter.sources if source.line_number and not source.interactive
@@ -131,7 +134,7 @@ def plain(data: Any) -> Any:
 
 
 def look_up(data: Any, path: str) -> Any:
-    """What a path leads to.  UserError names what is there instead."""
+    """The value at a path in data.  UserError names what is there instead."""
     position = 0
     while position < len(path):
         step = STEP.match(path, position)
@@ -186,7 +189,7 @@ def shown(value: Any) -> str:
 
 
 def story(result: Any) -> str:
-    """What the result says in a few words, or else in its first line, to stand behind the value."""
+    """A short text about the result, or its first line, to print behind the value."""
     if getattr(result, "brief", ""):
         return f": {result.brief}"
     lines = []

@@ -1,4 +1,4 @@
-"""How a line is cut: command words, slash forms, words with quotes and brackets, arguments.
+"""Cuts a line into command words, slash forms, words with quotes and brackets, arguments.
 
 A command word is letters, digits, `-`, `_`, `.`; `!` and `|` are words by themselves.  Arguments are
 parted by blanks and commas outside quotes and brackets; an operator that stands alone joins its
@@ -37,7 +37,7 @@ def word_length(text: str, start: int = 0) -> int:
 
 
 def first_word(text: str) -> str:
-    """What stands before the first blank."""
+    """The text before the first blank."""
     return text.replace("\t", " ").partition(" ")[0]
 
 
@@ -286,7 +286,7 @@ def assign(session: Session, command: Command, values: dict[str, Any], words: li
 
 
 def leaves_out(argument: Argument, word: str, later: list[Argument], left: int) -> bool:
-    """Whether an optional argument is left out because the word cannot be it, or is needed later."""
+    """Whether an optional argument is left out: the word does not fit it, or a later argument needs it."""
     if left <= sum(not other.optional for other in later):
         return True
     if argument.kind.matches is not None and not argument.kind.matches(word):

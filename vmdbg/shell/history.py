@@ -21,7 +21,7 @@ def history_path(session: Session) -> str:
 
 
 def watch_history(session: Session) -> None:
-    """A relative name of the history file is made absolute at once: `cd` does not change the file."""
+    """Makes a relative name of the history file absolute when it is set: `cd` is not to change the file."""
     settings, name = session.settings, "history filename"
 
     def absolute(value: object) -> None:
@@ -61,12 +61,12 @@ def load_history(session: Session) -> None:
     path = history_path(session)
     if not path:
         return
-    history = session.interpreter.history
+    history = session.interpreter.command_history
     history[:0] = newest(session, read_history(path))
 
 
 def newest(session: Session, lines: list[str]) -> list[str]:
-    """As many of the last lines as `history size` allows."""
+    """The last lines, as many as `history size` allows."""
     limit = session.settings.number("history size")
     return lines if limit is None else lines[-limit:] if limit else []
 
@@ -79,7 +79,7 @@ def save_history(session: Session) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(line + "\n" for line in session.interpreter.history)
+            file.writelines(line + "\n" for line in session.interpreter.command_history)
     except OSError as error:
         session.output.warning(f"Could not write the history to {path}: {error.strerror}")
 
@@ -95,7 +95,7 @@ def expand(session: Session, line: str) -> tuple[str, bool]:
         or text[1] in " \t=("
     ):
         return line, False
-    history: list[str] = session.interpreter.history
+    history: list[str] = session.interpreter.command_history
     word, _, tail = text[1:].partition(" ")
     found: str | None = None
     if word.startswith("!"):

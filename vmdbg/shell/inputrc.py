@@ -1,4 +1,4 @@
-"""What readline's init file says about the editing of lines: `set editing-mode vi`.
+"""The editing mode in readline's init file: `set editing-mode vi`.
 
 `$INPUTRC`, else `~/.inputrc`, else `/etc/inputrc`, as readline looks for it (readline manual, "Readline
 Init File").  Of its conditions `$if mode=`, `$if term=` and `$if NAME` are understood; `$include` is not.

@@ -74,7 +74,7 @@ class Interpreter:
         self.previous_line = ""
         self.running = ""  # the innermost command, as it was typed
         self.isolated = False
-        self.history: list[str] = []
+        self.command_history: list[str] = []
         self.history_shown = 0  # where `show commands +` goes on
         self._hooks: set[str] = set()
 
@@ -99,14 +99,14 @@ class Interpreter:
             return
         settings = self.session.settings
         look_back = settings.number("history remove-duplicates")
-        start = 0 if look_back is None else max(0, len(self.history) - look_back)
-        for index in range(len(self.history) - 1, start - 1, -1):
-            if self.history[index] == line:
-                del self.history[index]
-        self.history.append(line)
+        start = 0 if look_back is None else max(0, len(self.command_history) - look_back)
+        for index in range(len(self.command_history) - 1, start - 1, -1):
+            if self.command_history[index] == line:
+                del self.command_history[index]
+        self.command_history.append(line)
         size = settings.number("history size")
-        if size is not None and len(self.history) > size:
-            del self.history[: len(self.history) - size]
+        if size is not None and len(self.command_history) > size:
+            del self.command_history[: len(self.command_history) - size]
 
     def try_line(self, line: str, from_tty: bool = False) -> bool:
         """Executes a line; errors are printed.  Whether it worked."""

@@ -1,4 +1,4 @@
-"""`source -isolated`: a stranger's script, of which only what it does to the machine remains."""
+"""`source -isolated`: runs a script that is not trusted; only its changes of the machine remain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import os
 
 from vmdbg.debugger.time.fence import Fence
-from vmdbg.errors import BoundReached, UserError, VmdbgError
+from vmdbg.errors import LimitReached, UserError, VmdbgError
 from vmdbg.shell.commands.display import Displays
 from vmdbg.shell.limits import Allowance
 from vmdbg.shell.report import report
@@ -25,7 +25,7 @@ OWN = ("last_stop", "next_target", "saved_digest", "torn")  # what of a session'
 
 def source_isolated(session: Session, name: str, seconds: float | None = None) -> None:
     """Runs a stranger's script: only what it does to the machine remains.  What goes wrong in it, and a
-    bound that it reaches, is reported and ends it alone; a bound makes the exit status 1 all the same.
+    limit that it reaches, is reported and ends it alone; a limit makes the exit status 1 all the same.
     It has `seconds`, if that is said."""
     if not name:
         raise UserError(NO_NAME)
@@ -39,7 +39,7 @@ def source_isolated(session: Session, name: str, seconds: float | None = None) -
     try:
         with Allowance(session, seconds, outer), session.output.capture():
             interpreter.run_lines(name, lines)
-    except BoundReached:
+    except LimitReached:
         kept.torn = session.torn
         if outer:
             raise
@@ -58,7 +58,10 @@ def source_isolated(session: Session, name: str, seconds: float | None = None) -
 
 
 class Kept:
-    """What ends with an isolated script, as it was before.  `torn`: the machine was left while it ran."""
+    """The state of the session that is put back after an isolated script.
+
+    `torn`: it ended while the machine ran.
+    """
 
     def __init__(self, session: Session) -> None:
         # One that boots only now would not be the grader's.
@@ -80,7 +83,7 @@ class Kept:
             session.kept.pop(kind, None)
 
     def put_back(self, session: Session) -> None:
-        """All of it; costs are the settings of the machine that can have changed."""
+        """Puts all of it back.  Of the machine's settings only the costs can have changed."""
         session.interpreter.registry.restore(self.commands)
         session.settings.restore(self.settings)
         session.put_values(self.variables)
@@ -98,5 +101,5 @@ class Kept:
 
 
 def kept_values(stop: Stop) -> dict[str, Any]:
-    """What a stop is, to be put back."""
+    """The values of a stop that are put back."""
     return {**vars(stop), "commands": list(stop.commands)}

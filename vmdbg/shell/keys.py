@@ -1,7 +1,7 @@
-"""The keys of the prompt where they differ from prompt_toolkit's: as readline and GDB have them.
+"""The keys of the prompt that differ from prompt_toolkit's, and act as in readline and GDB.
 
-No key opens a second application: the question before a long list of completions and the stops between
-its pages are states of the one that reads the line.
+No key opens a second application.  The question before a long list of completions, and the pauses between its
+pages, are states of the application that reads the line.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class CompletionList:
         self._page(app, app.output.get_size().rows - 1)
 
     def line(self, app: Application[str]) -> None:
-        """One row more, between two pages; no answer to the question."""
+        """Shows one more row between two pages; does nothing at the question before the list."""
         if self._between:
             self._page(app, 1)
 
     def end(self, app: Application[str]) -> None:
-        """No more of it."""
+        """Ends the list."""
         self._rows = []
         self._wait(app, None)
 
@@ -91,7 +91,7 @@ def in_columns(words: list[str], width: int) -> list[str]:
 
 
 def complete(event: KeyPressEvent, listed: CompletionList) -> None:
-    """Tab: what all completions have in common, else their list."""
+    """Tab: inserts the common beginning of all completions, or lists them."""
     buffer = event.current_buffer
     found = list(buffer.completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
     common = get_common_complete_suffix(buffer.document, found)
@@ -149,7 +149,7 @@ def bindings(listed: CompletionList, paste: Callable[[str], str]) -> KeyBindings
 
 
 def add_list_keys(keys: KeyBindings, listed: CompletionList) -> None:
-    """What keys mean while a list of completions waits."""
+    """Adds the keys that act while a list of completions waits."""
     waiting = Condition(lambda: listed.waiting and not get_app().is_done)
 
     @keys.add(Keys.Any, filter=waiting, eager=True)

@@ -90,8 +90,8 @@ def complete_location(session: Session, text: str) -> list[str]:
     """Names of the program, its labels and processes too, for the word at the end of `text`."""
     program = session.machine.program if session.target is not None else None
     start = last_word(text, "_")
-    places = program.places if program is not None else ()
-    found = {text[:start] + name for name in places if name.startswith(text[start:])}
+    names = program.declared_at if program is not None else ()
+    found = {text[:start] + name for name in names if name.startswith(text[start:])}
     return [*(found | set(complete_expression(session, text)))]
 
 

@@ -1,4 +1,4 @@
-"""The bounds of a run: output, time, memory, size of files.  `--time-limit` sets one, `--restricted` all."""
+"""The limits of a run: output, time, memory, size of files.  `--time-limit` sets one, `--restricted` all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import resource
 import signal
 import time
 
-from vmdbg.errors import BoundReached
+from vmdbg.errors import LimitReached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,19 +17,19 @@ OUTPUT_CHARACTERS = 16 << 20
 SECONDS = 120
 MEMORY_BYTES = 4 << 30
 FILE_BYTES = 64 << 20
-LEAST = 0.001  # seconds that remain where none do: a timer of 0 never ends
+LEAST = 0.001  # seconds of a timer at least: a timer of 0 never ends
 
 
-def bound(session: Session, seconds: float | None = None) -> None:
-    """Sets the bounds for the rest of this process; reaching one ends the run with status 1.
+def set_limits(session: Session, seconds: float | None = None) -> None:
+    """Sets the limits for the rest of this process; reaching one ends the run with status 1.
 
-    Without `seconds` a restricted session has SECONDS, and another one all the time that there is.
+    Without `seconds` a restricted session has SECONDS, and another session has no limit of time.
     """
 
     def out_of_time(number: int, frame: object) -> None:
         session.torn = session.runs
         session.output.error("Time limit reached.")
-        raise BoundReached(1)
+        raise LimitReached(1)
 
     signal.signal(signal.SIGALRM, out_of_time)
     if session.permissions.restricted:
@@ -45,13 +45,13 @@ def bound(session: Session, seconds: float | None = None) -> None:
 
 
 def limit_memory(most: int) -> None:
-    """This process has at most so many bytes of memory."""
+    """Limits the memory of this process to `most` bytes."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))
 
 
 def make_room(session: Session, config: MachineConfig) -> None:
-    """In a restricted session: the tables of this machine, and of one more like it, do not count."""
+    """In a restricted session: raises the limit of memory by the tables of two such machines."""
     if session.permissions.restricted:
         from vmdbg.machine import boot
         from vmdbg.state.tables import TABLES, buffer_size
@@ -61,9 +61,9 @@ def make_room(session: Session, config: MachineConfig) -> None:
 
 
 class Allowance:
-    """What an isolated script may take: as much as a restricted run, or `seconds`.
+    """The limits of an isolated script: those of a restricted run, or `seconds`.
 
-    It is not taken from the run that it is part of, but from the script that it is `inside` of.
+    Its time counts against the script that it is `inside` of, but not against the run.
     """
 
     def __init__(self, session: Session, seconds: float | None, inside: bool) -> None:
@@ -81,7 +81,7 @@ class Allowance:
             seconds = self.left if seconds is None else min(seconds, self.left)
         if seconds is not None:
             if not self.session.permissions.restricted:
-                bound(self.session)
+                set_limits(self.session)
             signal.setitimer(signal.ITIMER_REAL, max(LEAST, seconds))
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,6 @@
-"""Words of other debuggers, each with one line that says what it is here.
+"""Commands of other debuggers, each with one line that names the command for it in vmdbg.
 
-They are not commands: a line is shown where the word is not known, and nothing is done.
+They are not commands here: if one is typed, its line is shown, and nothing else happens.
 """
 
 from __future__ import annotations
@@ -93,5 +93,5 @@ WORDS: dict[str, str] = {
 
 
 def meaning(words: str) -> str:
-    """The line of a word of another debugger, or nothing."""
+    """The line for a command of another debugger, or an empty text."""
     return WORDS.get(words, "")

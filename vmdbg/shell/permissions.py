@@ -1,4 +1,4 @@
-"""What a session may open, write and start."""
+"""Which files a session may open and write, and whether it may start programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Permissions:
     """What a session may do.  `restricted` is for scripts from strangers: no shell, no pipe, no file
     outside `folder` (links are followed before the test), and few that are written.
 
-    Whatever name a file is opened by, one of `path`, `reading` and `writing` is asked first.
+    Before a file is opened, its name goes through `path`, `reading` or `writing`.
     """
 
     def __init__(self, restricted: bool = False, folder: str = ".") -> None:
@@ -60,8 +60,8 @@ class Permissions:
 
 
 def strangeness(path: str) -> str:
-    """What sort of file inside the folder leads outside or makes one wait for ever; nothing for a file with
-    one name, a folder, or what is not there."""
+    """Why a file inside the folder is refused: it leads outside (a second hard link, a device), or opening it
+    may wait for ever (a pipe).  Empty for a file with one name, a folder, or a name that does not exist."""
     try:
         found = os.stat(path)
     except OSError:

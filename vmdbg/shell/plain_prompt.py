@@ -28,7 +28,7 @@ class PlainSource(Source):
         readline.set_completer(self._complete)
         readline.set_completer_delims("\n")
         readline.parse_and_bind("tab: complete")
-        for line in session.interpreter.history:
+        for line in session.interpreter.command_history:
             readline.add_history(line)
 
     def _complete(self, text: str, state: int) -> str | None:

@@ -114,7 +114,7 @@ def settings_page(title: str, settings: Iterable[Setting]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as Markdown: what would be markup is shown as it is."""
+    """The text as Markdown, with its markup characters escaped."""
     return (
         text.replace("<", "\\<")
         .replace("*", "\\*")

@@ -117,11 +117,11 @@ class Registry:
                 text = source.read()
             module = f"{package}.{file[:-3]}"
             for match in DECLARATION.finditer(text):
-                node = self.place(tuple(match[1].split()))
+                node = self.make_node(tuple(match[1].split()))
                 self._modules[node.name] = module
                 node.load = partial(self.load, module)
                 for alias in LITERAL.findall(match[2] or ""):
-                    self.place(tuple(alias.split())).alias_of = node
+                    self.make_node(tuple(alias.split())).alias_of = node
 
     def load(self, module: str) -> None:
         """Imports a command module and enters its declarations."""
@@ -143,19 +143,19 @@ class Registry:
 
     def add(self, command: Command) -> Node:
         """Enters one declaration.  A name that is taken by another is an error of ours."""
-        node = self.place(command.words)
+        node = self.make_node(command.words)
         if node.command is not None and node.command is not command:
             raise ValueError(f"command {command.name} is declared twice")
         node.command = command
         for alias in command.aliases:
-            place = self.place(tuple(alias.split()))
-            if place is not node:
-                if place.command is not None or place.alias_of not in (None, node):
+            other = self.make_node(tuple(alias.split()))
+            if other is not node:
+                if other.command is not None or other.alias_of not in (None, node):
                     raise ValueError(f"alias {alias} of {command.name} is taken")
-                place.alias_of = node
+                other.alias_of = node
         return node
 
-    def place(self, path: tuple[str, ...]) -> Node:
+    def make_node(self, path: tuple[str, ...]) -> Node:
         """The node at a path of full words, made if it is not there."""
         self.lines.clear()
         self.hooks = self.hooks or path[-1].startswith(HOOKS)
@@ -175,17 +175,17 @@ class Registry:
         if parent is not None:
             parent.target.children.pop(node.path[-1], None)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> UserDefinitions:
         """What the user made so far, for `restore`."""
-        return Snapshot(self)
+        return UserDefinitions(self)
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: UserDefinitions) -> None:
         """Undoes definitions, aliases and documentation made since `snapshot`."""
         self.lines.clear()
         snapshot.restore(self)
 
     def adopt_settings(self, settings: Settings) -> None:
-        """Enters settings below `set` and `show`; settings that are gone leave."""
+        """Enters settings below `set` and `show`, and removes those that no longer exist."""
         if settings.version == self._adopted:
             return
         wanted = {("set", *setting.words): setting for setting in settings}
@@ -194,7 +194,7 @@ class Registry:
             if node.setting is not None and node.path not in wanted and node.command is None:
                 self.remove(node)
         for path, setting in wanted.items():
-            self.place(path).setting = setting
+            self.make_node(path).setting = setting
         self._adopted = settings.version
 
     # -- looking up
@@ -261,7 +261,7 @@ class Registry:
     def command_of(self, text: str, settings: Settings) -> tuple[Node, str]:
         """The command of a line and the rest of the line; settings belong to `set` and `show`.
 
-        What was found is kept until the tree or the settings change: a loop's lines are looked up once.
+        The answer is kept until the tree or the settings change: a line in a loop is looked up once.
         UserError as `resolve`.
         """
         if settings.version != self._version or len(self.lines) >= KEPT_LINES:
@@ -291,7 +291,7 @@ class Registry:
         return node, rest
 
     def takes_arguments(self, node: Node) -> bool:
-        """Whether a prefix may be followed by something else than its subcommands."""
+        """Whether something other than its subcommands may follow a prefix."""
         command = node.declared()
         if command is None:
             return False
@@ -328,7 +328,7 @@ def is_prefix(node: Node) -> bool:
     return command is not None and command.function is None
 
 
-class Snapshot:
+class UserDefinitions:
     """The user's definitions at one moment."""
 
     def __init__(self, registry: Registry) -> None:

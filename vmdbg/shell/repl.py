@@ -90,8 +90,11 @@ class ShellLexer(Lexer):
 
 
 class QuietOutput(Vt100_Output):
-    """A terminal that is never asked where its cursor is: not all answer, and an answer that comes
-    late is mixed with what is typed ahead.  Two lines, prompt and toolbar, are all that is needed."""
+    """A terminal that is never asked for the position of its cursor.
+
+    Not every terminal answers, and a late answer would mix with what is typed ahead.  Prompt and toolbar need
+    only two lines.
+    """
 
     def get_rows_below_cursor_position(self) -> int:
         return 2
@@ -107,7 +110,7 @@ class TerminalSource(Source):
         super().__init__("stdin", ())
         self._session, self.line_read = session, line_read
         self._history = InMemoryHistory()
-        for line in session.interpreter.history:
+        for line in session.interpreter.command_history:
             self._history.append_string(line)
         self._pasted: list[str] = []  # lines to be read before any that is typed; the last has no end yet
         self._below = ""
@@ -134,7 +137,7 @@ class TerminalSource(Source):
         return self._session.output.coloured and self._session.settings.flag("style sources")
 
     def show_below(self, text: str | None) -> None:
-        """Puts a question in the place of the toolbar; None brings the toolbar back, "" leaves nothing."""
+        """Shows a question instead of the toolbar; None shows the toolbar again, "" an empty line."""
         if text is not None:
             self._prompt.bottom_toolbar = [("class:question", text)] if text else None
         elif self._session.toolbar is None:
@@ -143,7 +146,7 @@ class TerminalSource(Source):
             self._prompt.bottom_toolbar = lambda: self._below
 
     def paste(self, text: str) -> str:
-        """Keeps the lines of a pasted text behind its first, which it gives."""
+        """Keeps all lines of a pasted text but the first, and returns the first."""
         first, *rest = text.split("\n")
         if rest:
             self._pasted[:0] = rest
@@ -186,7 +189,7 @@ class TerminalSource(Source):
         return self.paste(line)
 
     def bare_line(self, prompt: str) -> str | None:
-        """A line as the terminal itself lets one type it: `set editing off`."""
+        """Reads a line with the editing of the terminal driver only: `set editing off`."""
         stdout = self._session.output.stdout
         stdout.write(prompt)
         stdout.flush()

@@ -1,4 +1,4 @@
-"""How errors reach the user: GDB's sentence and our hint; anything else is a bug of ours."""
+"""Prints errors: GDB's message and our hint.  Any other exception is reported as a bug of vmdbg."""
 
 from __future__ import annotations
 

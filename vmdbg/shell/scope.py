@@ -1,4 +1,4 @@
-"""What expressions see: the machine, if there is one, and the session's settings."""
+"""The scope of expressions: the machine, if there is one, and the session's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where lines come from, and blocks of them: `if while define document commands` down to `end`."""
+"""Sources of lines, and blocks of lines: `if while define document commands` down to `end`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A session: settings, values, variables, output, target, time.  It knows no terminal and no command.
 
-An interpreter executes its lines; whoever wants one to be executed says `session.execute(line)`.
+An interpreter executes its lines; other code calls `session.execute(line)`.
 """
 
 # Long: what all commands share stands here.
@@ -41,7 +41,7 @@ NO_MACHINE = ("No machine.", 'Use "machine NAME" to boot one.')
 class Session:
     """What all commands share.
 
-    `kept` holds what the commands of one file remember between them, by its class: see `state`.
+    `kept` holds an object for each file of commands that share something, by its class: see `state`.
     `next_target` is a machine with other settings that waits for `run`; `first_values` are settings that
     were given before the first boot, None once they cannot be given.  `exit_code` is the least exit status
     that a batch run ends with (a failed `expect` sets 1); `at_exit` is called before the process ends;
@@ -89,8 +89,7 @@ class Session:
 
     @property
     def target(self) -> Target | None:
-        """What commands look at, or None.  One that is still to be opened (`open_target`) is opened by the
-        first command that asks."""
+        """The target, or None.  If it is not open yet (`open_target`), this opens it."""
         if self._target is None and self.open_target is not None:
             opener, self.open_target = self.open_target, None
             self._target = opener()
@@ -102,7 +101,7 @@ class Session:
 
     @property
     def opened(self) -> Target | None:
-        """The target if it is open already, else None: asking opens nothing."""
+        """The target if it is already open, else None.  This does not open it."""
         return self._target
 
     @property
@@ -121,7 +120,7 @@ class Session:
 
     @property
     def machine_scope(self) -> MachineScope | None:
-        """What expressions see of the machine; what they change goes through the timeline."""
+        """The scope of expressions on the machine; their changes go through the timeline."""
         if self._machine_scope is None and self.target is not None:
             from vmdbg.debugger.machine_scope import MachineScope
 
@@ -175,11 +174,11 @@ class Session:
 
     @property
     def runs(self) -> bool:
-        """Whether the timeline runs or changes the machine at this instant: it may be in no whole state."""
+        """Whether the timeline runs or changes the machine now: its state may not be consistent."""
         return self._timeline is not None and self._timeline.runner.interrupts.entered
 
     def close_timeline(self) -> None:
-        """Nothing of the machine is running when the session ends, and what is compiled is in the cache."""
+        """Ends the threads of the timeline; code that they have compiled is in the cache then."""
         if self._timeline is not None:
             self._timeline.close()
         build = sys.modules.get("vmdbg.engine.build")
@@ -208,7 +207,7 @@ class Session:
     @property
     def values(self) -> ValueHistory:
         """The value history."""
-        return self.evaluator.history
+        return self.evaluator.value_history
 
     @property
     def variables(self) -> Variables:
@@ -286,7 +285,7 @@ class Session:
 
     def put_values(self, kept: tuple[ValueHistory, Variables]) -> None:
         """Puts back what `keep_values` gave."""
-        self.evaluator.history, self.evaluator.variables = kept
+        self.evaluator.value_history, self.evaluator.variables = kept
 
     # -- doing
 

@@ -1,4 +1,4 @@
-"""A session as a script: its stops, its settings, its acting commands, as commands that make them again."""
+"""Writes a session as a script: commands that make its stops, settings and acting commands again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_THE_FILE = ("machine.program", "machine.warm", "kernel.swapped")  # what `fil
 
 
 def spelled(session: Session) -> str:
-    """The command that is running, as it can be typed again: variables of the shell by their values."""
+    """The running command so that it can be typed again: values replace the variables of the shell."""
     text = str(session.interpreter.running) if session.interpreter is not None else ""
     return NAMED.sub(lambda found: value_text(session, found[0]), text)
 
@@ -144,8 +144,10 @@ def history_lines(timeline: Timeline) -> Iterator[str]:
         at = action.time + 1
     if timeline.end != at:
         yield f"goto {timeline.end}"
-    for name, place in sorted(timeline.marks.items(), key=lambda mark: (not mark[0].isdigit(), mark[1])):
-        yield f"goto {place}"
+    for name, position in sorted(
+        timeline.bookmarks.items(), key=lambda item: (not item[0].isdigit(), item[1])
+    ):
+        yield f"goto {position}"
         yield "checkpoint" if name.isdigit() else f"bookmark {name}"
 
 

@@ -1,4 +1,4 @@
-"""Makes a session that is ready to execute lines, and reads what it reads at its start."""
+"""Makes a session that is ready to execute lines, and reads its init files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_session(
 
 
 def watch_acting(session: Session) -> None:
-    """Lets the timeline know by which command the machine is changed."""
+    """Tells the timeline which command is changing the machine."""
 
     def spell() -> str:
         from vmdbg.shell.session_script import spelled

@@ -1,4 +1,4 @@
-"""What every halt of the machine shows: why, where, displays, hook-stop, the stop's commands."""
+"""Shows a halt of the machine: reason, location, displays, hook-stop; then runs the stop's commands."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def boot_if_changed(session: Session) -> bool:
     return True
 
 
-def show_place(session: Session) -> None:
+def show_location(session: Session) -> None:
     """The banner of a halt, and the displays."""
     timeline = session.timeline
-    session.output.lines(banner(timeline.machine, timeline.position, timeline.place))
+    session.output.lines(banner(timeline.machine, timeline.position, timeline.location))
     show_all_displays(session)
 
 
@@ -67,8 +67,8 @@ def show_arrival(session: Session, arrival: Arrival) -> None:
         row = arrival.event
         if row is not None and row.name == "tlb-stale":
             session.output.lines(stale_lines(timeline, row))
-        if timeline.place is not None:
-            show_place(session)
+        if timeline.location is not None:
+            show_location(session)
     if arrival.kind == AT_STOP and named:
         session.last_stop = named[0]
         run_commands(session, arrival)

@@ -1,4 +1,4 @@
-"""The terminal as it was found: modes are put back at the end of a conversation, however it ends."""
+"""Restores the modes of the terminal at the end of a conversation, also after a signal."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def kept_terminal() -> Iterator[None]:
 
 
 def end(number: int, frame: object) -> None:
-    """Leaves the conversation through everything that puts things back; a second signal ends it at once."""
+    """Ends the conversation by an exception, which restores everything; a second signal ends it at once."""
     signal.signal(number, signal.SIG_DFL)
     raise Terminated(number)
 
 
 def end_by(number: int) -> None:
-    """Ends this process by the signal that it was sent, so that whoever started it sees which."""
+    """Ends this process by the signal that it got, so that its parent process can see which."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -16,8 +16,8 @@ def position_of(session: Session, text: str) -> tuple[int, int]:
         return timeline.begin, 0
     if words == "end":
         return timeline.end, 0
-    if words in timeline.marks:
-        return timeline.marks[words]
+    if words in timeline.bookmarks:
+        return timeline.bookmarks[words]
     now = timeline.position.operations
     if words[:1] in ("+", "-"):
         distance = session.integer(words[1:]) if words[1:] else 1

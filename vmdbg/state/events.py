@@ -6,7 +6,7 @@ derive from these declarations.  `emit` counts, and calls `note` for the kinds w
 
 from __future__ import annotations
 
-from vmdbg.engine import reads, slot, writes
+from vmdbg.engine import hole, reads, writes
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
     CONTROL_EVENTS,
@@ -156,7 +156,7 @@ MASK_LOG = 2  # the log is on, or single events are stepped
 ACTION_STOP, ACTION_LOG = 0, 2  # of a stop row
 
 
-@slot
+@hole
 def halt(number: int) -> None:
     """Leave the current operation at event `number`, at once (interpreted engine only: it raises)."""
 

@@ -330,10 +330,10 @@ table(
     STATE,
     "ops",
     """
-    word      kind | 0x80 if a range follows | width << 8 | line << 16; of a range: number of accesses
-    va        virtual address; of a range: step
+    word      kind | 0x80 if a range follows | width << 8 | line << 16
+    va        virtual address; of a loop, and of the rows of a range or a pattern: state/op_rows.py
     value     value that is written
-    more      rights and options of mmap; what the pattern of an access is (kernel/access_patterns.py)
+    more      rights and options of mmap; which pattern an access has (kernel/access_patterns.py)
     """,
 )
 table("count", STATE, "processes * cpus * kinds", "events  [0:2^62] of each process, CPU and kind")
@@ -369,7 +369,7 @@ table(
     goal      what limit was when the run began
     counters  row of the count table for the current CPU and process
     events    events inside the current operation, while some are masked
-    stop      number of the event that asked to stop; 0 = none, -1 = a row that was marked
+    stop      number of the event that asked to stop; 0 = none, -1 = a row that has a breakpoint
     stopped_kind  its kind
     stop_at   leave the operation at this event; 0 = do not
     stops     rows of the stop table

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop
     from vmdbg.debugger.time.ended import Ended
     from vmdbg.debugger.time.event_log import LoggedEvent
-    from vmdbg.debugger.time.location import Place
+    from vmdbg.debugger.time.location import Location
     from vmdbg.debugger.time.types import Arrival, Position
     from vmdbg.machine.machine import Machine
     from vmdbg.views.past_events import PastTeller
@@ -144,24 +144,29 @@ class EventTable(Result):
 # -- where the machine stands
 
 
-def banner(machine: Machine, position: Position, place: Place | None) -> Iterator[Line]:
+def banner(machine: Machine, position: Position, location: Location | None) -> Iterator[Line]:
     """`3:0  process 1, tutorial16.vmp:7` and the line of the program; just the time without a process."""
-    if place is None:
+    if location is None:
         yield [("time", str(position))]
         return
     cpu = f"cpu {machine.m.kernel[KERNEL_CPU]}, " if machine.config["machine.cpus"] > 1 else ""
-    where = f", {place.file}" + (f":{place.line}" if place.line else "") if place.file else ""
-    yield [("time", str(position)), ("", f"  {cpu}process {place.pid}{where}")]
-    number = str(place.line) if place.line else ""
-    yield f"{number:{TAB}}{place.source or place.operation}"
+    where = f", {location.file}" + (f":{location.line}" if location.line else "") if location.file else ""
+    yield [("time", str(position)), ("", f"  {cpu}process {location.pid}{where}")]
+    number = str(location.line) if location.line else ""
+    yield f"{number:{TAB}}{location.source or location.operation}"
 
 
-def banner_data(position: Position, place: Place | None) -> dict[str, Any]:
+def banner_data(position: Position, location: Location | None) -> dict[str, Any]:
     """The same as JSON shows it."""
     data: dict[str, Any] = {"time": str(position), "pid": None, "name": None, "file": None, "line": None}
-    if place is not None:
-        data |= {"pid": place.pid, "name": place.name, "file": place.file or None, "line": place.line or None}
-        data["operation"] = place.operation
+    if location is not None:
+        data |= {
+            "pid": location.pid,
+            "name": location.name,
+            "file": location.file or None,
+            "line": location.line or None,
+        }
+        data["operation"] = location.operation
     return data
 
 

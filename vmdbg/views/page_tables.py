@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Format
     from vmdbg.inspect.notation import Notation
     from vmdbg.inspect.overhead import Flat, PageSize
-    from vmdbg.inspect.page_tables import Branch, Cost
+    from vmdbg.inspect.page_tables import Cost, EntryRun
 
 UNDECIDED = "-"
 SMALL_ENTRY = 4
@@ -27,59 +27,59 @@ MANY = 10  # tables that take so many times what is resident are no percentage
 # -- tables
 
 
-def tree_lines(show: Notation, form: Format, root: int, branches: Iterable[Branch]) -> Iterator[str]:
+def tree_lines(show: Notation, form: Format, root: int, runs: Iterable[EntryRun]) -> Iterator[str]:
     """The tree, one line an entry; leaves whose frames go on share a line."""
-    rows = iter(branches)
+    rows = iter(runs)
     first = next(rows, None)  # before the header: the machine may have no tables
     yield f"{form.levels[0].name} at {show.pa(root)}"
-    for branch in chain([first] if first else [], rows):
-        level = form.levels[branch.depth].name
-        indent = "  " * (branch.depth + 1)
-        last = f"..{branch.index + branch.count - 1}" if branch.count > 1 else ""
-        size = 1 << form.levels[branch.depth].shift
-        name = f"{level}[{branch.index}{last}] {show.va(branch.va)}"
-        yield f"{indent}{name}: {tree_text(show, form, branch, size)}"
+    for run in chain([first] if first else [], rows):
+        level = form.levels[run.depth].name
+        indent = "  " * (run.depth + 1)
+        last = f"..{run.index + run.count - 1}" if run.count > 1 else ""
+        size = 1 << form.levels[run.depth].shift
+        name = f"{level}[{run.index}{last}] {show.va(run.va)}"
+        yield f"{indent}{name}: {tree_text(show, form, run, size)}"
 
 
-def tree_text(show: Notation, form: Format, branch: Branch, size: int) -> str:
-    """What a branch points to."""
-    if branch.kind == ENTRY_TABLE and branch.depth + 1 < len(form.levels):
-        text = f"{form.levels[branch.depth + 1].name} at {show.pa(branch.target)}"
-        if branch.above < 0:
+def tree_text(show: Notation, form: Format, run: EntryRun, size: int) -> str:
+    """What a run of entries points to."""
+    if run.kind == ENTRY_TABLE and run.depth + 1 < len(form.levels):
+        text = f"{form.levels[run.depth + 1].name} at {show.pa(run.target)}"
+        if run.above < 0:
             return text
-        which = "the root" if branch.above == 0 else f"the {form.levels[branch.above].name} above"
+        which = "the root" if run.above == 0 else f"the {form.levels[run.above].name} above"
         return f"{text}, {which} itself: recursive"
-    if branch.kind in (ENTRY_LEAF, ENTRY_TABLE):
-        first = branch.target >> show.page_bits
-        end = (branch.target + (1 if branch.equal else branch.count) * size >> show.page_bits) - 1
+    if run.kind in (ENTRY_LEAF, ENTRY_TABLE):
+        first = run.target >> show.page_bits
+        end = (run.target + (1 if run.equal else run.count) * size >> show.page_bits) - 1
         frames = show.pfn(first) + (f"..{show.pfn(end)}" if end > first else "")
-        pages = format_size(size) if branch.count == 1 else f"{branch.count} x {format_size(size)}"
-        return f"pfn {frames}, {pages}, {rights_text(branch.rights)}"
-    if branch.kind == ENTRY_SWAPPED:
-        return f"slot {branch.slot}"
-    what = "reserved" if branch.kind == ENTRY_RESERVED else "not valid"
-    return f"{what} ({show.entry(branch.entry)})"
+        pages = format_size(size) if run.count == 1 else f"{run.count} x {format_size(size)}"
+        return f"pfn {frames}, {pages}, {rights_text(run.rights)}"
+    if run.kind == ENTRY_SWAPPED:
+        return f"slot {run.slot}"
+    what = "reserved" if run.kind == ENTRY_RESERVED else "not valid"
+    return f"{what} ({show.entry(run.entry)})"
 
 
-def tree_rows(form: Format, branches: Iterable[Branch]) -> Iterator[dict[str, Any]]:
-    """The branches as JSON shows them."""
-    for branch in branches:
-        points = branch.kind == ENTRY_TABLE and branch.depth + 1 < len(form.levels)
+def tree_rows(form: Format, runs: Iterable[EntryRun]) -> Iterator[dict[str, Any]]:
+    """The runs of entries as JSON shows them."""
+    for run in runs:
+        points = run.kind == ENTRY_TABLE and run.depth + 1 < len(form.levels)
         yield {
-            "depth": branch.depth,
-            "level": form.levels[branch.depth].name,
-            "index": branch.index,
-            "count": branch.count,
-            "va": branch.va,
-            "entry_address": branch.address,
-            "entry": branch.entry,
-            "kind": kind_word(branch.kind, branch.entry),
-            "recursive": branch.above >= 0,
-            "equal": branch.equal,
-            "table": branch.target if points else None,
-            "pa": branch.target if not points and branch.target >= 0 else None,
-            "slot": branch.slot or None,
-            "rights": rights_text(branch.rights),
+            "depth": run.depth,
+            "level": form.levels[run.depth].name,
+            "index": run.index,
+            "count": run.count,
+            "va": run.va,
+            "entry_address": run.address,
+            "entry": run.entry,
+            "kind": kind_word(run.kind, run.entry),
+            "recursive": run.above >= 0,
+            "equal": run.equal,
+            "table": run.target if points else None,
+            "pa": run.target if not points and run.target >= 0 else None,
+            "slot": run.slot or None,
+            "rights": rights_text(run.rights),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.views.document import Document
 from vmdbg.views.result import NUMBER, Column, Table
 
 TYPE_CHECKING = False
@@ -24,23 +25,45 @@ MEASURES = (
 HIDDEN = ("accesses", "instructions")  # the same in every row of a sweep of one program
 
 
-def sweep_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Table:
+def sweep_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Document:
     """Axes and measures; JSON and CSV have the whole configuration of each point."""
-    swept = [axis.setting for axis in axes]
-    names = [setting.name for setting in swept]
+    names = [axis.setting.name for axis in axes]
     rest = [name for name in points[0].config.values if name not in names]
+    return Document(
+        lambda: [data(point, row) for point, row in zip(points, found, strict=True)],
+        lambda: text_table(axes, points, found).lines(),
+        [Column(name) for name in (*names, *MEASURES, "error", *rest)],
+        lambda: [
+            [
+                *(point.config[name] for name in names),
+                *(row.get(name) for name in (*MEASURES, "error")),
+                *(point.config[name] for name in rest),
+            ]
+            for point, row in zip(points, found, strict=True)
+        ],
+    )
+
+
+def data(point: Point, row: dict[str, Any]) -> dict[str, Any]:
+    """A point as JSON shows it."""
+    measures = {name: row.get(name) for name in (*MEASURES, "error")}
+    return {"values": point.values, **measures, "configuration": point.config.values}
+
+
+def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Table:
+    """What a person reads: the axes by the ends of their names, and what differs."""
+    swept = [axis.setting for axis in axes]
+    shown = [name for name in MEASURES if name not in HIDDEN]
+    failed = any("error" in row for row in found)
     columns = [
         *(Column(setting.name, setting.name.rpartition(".")[2], format=setting.text) for setting in swept),
-        *(Column(name, header(name), NUMBER, shown=name not in HIDDEN) for name in MEASURES),
-        Column("error", shown=any("error" in row for row in found)),
-        *(Column(name, shown=False) for name in rest),
+        *(Column(name, header(name), NUMBER) for name in shown),
+        *([Column("error", wraps=True)] if failed else []),
     ]
     rows = [
         [
-            *(point.config[name] for name in names),
-            *(row.get(name) for name in MEASURES),
-            row.get("error"),
-            *(point.config[name] for name in rest),
+            *(point.config[setting.name] for setting in swept),
+            *(row.get(name) for name in (*shown, *(["error"] if failed else []))),
         ]
         for point, row in zip(points, found, strict=True)
     ]

@@ -44,7 +44,7 @@ def mark(verdict: Verdict, depth: int) -> str:
 def why_lines(machine: Machine, verdict: Verdict) -> Iterator[Line]:
     """All that `why` says."""
     show, found = Notation(machine.format), verdict.outcome
-    words = access_words(verdict.place, found.access)
+    words = access_words(verdict.context, found.access)
     if found.fault is None:
         yield [("ok", "Yes"), ("", f": {words} "), *outcome_line(show, found)]
     else:

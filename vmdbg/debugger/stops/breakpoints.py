@@ -1,8 +1,9 @@
 """Breakpoints: stops before an operation, by its line in the program or by the address that it accesses.
 
-The operations whose rows are known are marked, which costs a run nothing.  Where an address is only known
-when a range or pattern gets there, or something is asked of the process, what is caught is the event that
-an operation begins with: an access first looks into the TLB, and a system call tells of itself.
+Where the rows of the operations are known, these rows get breakpoints, which cost a run nothing.  Sometimes
+the row is not enough: a range or a pattern reaches the address only in some of its accesses, or the stop asks
+for a process or has a condition.  Then the machine halts at the first event of the operation: for an access
+the event of its search in the TLB, for a system call the event of the call.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from vmdbg.kernel.scheduler import (
     OP_WIDTH,
 )
 from vmdbg.state import events
-from vmdbg.state.tables import OP
+from vmdbg.state.op_rows import OP_COUNT, OP_PLACES, OP_STEP
+from vmdbg.state.tables import OP, OP_VA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,11 +72,11 @@ def rows_accessing(m: Any, va: int) -> list[int]:
 
 def span(m: Any, row: int) -> tuple[int, int]:
     """The lowest and highest address that an access, a range or a pattern of accesses may begin at."""
-    word, first = m.op[row * OP], m.op[row * OP + 1]
+    word, first = m.op[row * OP], m.op[row * OP + OP_VA]
     if not word & OP_RANGED:
         return first, first
-    places = m.op[row * OP + 4 + (2 if word & OP_PATTERNED else 0)]
-    last = first + (places - 1) * m.op[row * OP + 5]
+    places = m.op[row * OP + (OP_PLACES if word & OP_PATTERNED else OP_COUNT)]
+    last = first + (places - 1) * m.op[row * OP + OP_STEP]
     return min(first, last), max(first, last)
 
 
@@ -108,9 +110,9 @@ def break_line(stops: Stops, machine: Machine, line: int, disposition: str = KEE
         if not later:
             raise UserError(f'No line {line} in file "{base_name(program.file)}".')
         found = rows_of_line(m, later[0])
-        stop.what, stop.marks = f"{base_name(program.file)}:{later[0]}", frozenset(found)
+        stop.what, stop.break_rows = f"{base_name(program.file)}:{later[0]}", frozenset(found)
         stop.openings = openings(m, found, pid)
-        stop.test = lambda event: next_row(target, event.pid) in stop.marks
+        stop.test = lambda event: next_row(target, event.pid) in stop.break_rows
 
     stop = stops.add(BREAKPOINT, "", [], disposition)
     stop.pid = pid
@@ -128,7 +130,7 @@ def break_address(
         there = [row for row in rows if not m.op[row * OP] & OP_RANGED]
         ranges = len(there) < len(rows)
         reach = [Pattern(kind, pid, low=va - WIDEST + 1, high=va) for kind in FIRST]
-        stop.marks = frozenset(there)
+        stop.break_rows = frozenset(there)
         stop.openings, stop.patterns = ([], reach) if ranges else (reach if there else [], [])
 
         def test(event: LoggedEvent) -> bool:

@@ -1,4 +1,7 @@
-"""Conditions of stops: what of them the stop table asks, what an event alone answers, what needs the machine.
+"""Conditions of stops.
+
+A part of a condition may be tested by the stop table, even in compiled code; a part may be decided by the
+event alone; the rest needs the machine at that event.
 
 `$_event`, `$_pid`, `$_cpu`, `$_operations` and the arguments of the event (`$_va`, `$_slot`, ...) are those
 of the event; the names work without `$_` too, unless the program has a symbol of that name.
@@ -52,7 +55,7 @@ class EventScope:
         return 0 if address is None and self.is_name(name) else address
 
     def is_name(self, name: str) -> bool:
-        """Does a name that the program has not stand for something of the event?"""
+        """Does a name that the program does not have stand for a value of the event?"""
         return name in self.names and self._scope.symbol(name) is None
 
     def register(self, name: str) -> Value | None:
@@ -66,7 +69,7 @@ class EventScope:
 
 
 class Condition:
-    """An expression about events of some kinds.  `by_event`: an event alone decides it, without the machine.
+    """An expression about events of some kinds.  `by_event`: its value depends only on the event.
 
     UserError if it is no expression, or would change the machine.
     """
@@ -76,7 +79,7 @@ class Condition:
         names = {name for kind in kinds for name in EVENTS[kind].arguments}
         self.names = {*OF_EVERY_EVENT, "kind", *names}
         self.scope = EventScope(evaluator.scope, self.names)
-        self.evaluator = Evaluator(self.scope, evaluator.history, evaluator.variables, evaluator.warn)
+        self.evaluator = Evaluator(self.scope, evaluator.value_history, evaluator.variables, evaluator.warn)
         self.evaluator.radix = evaluator.radix
         node = self.evaluator.parse(text)
         if self.evaluator.acts(node):
@@ -149,7 +152,10 @@ class Condition:
     # -- what the stop rows can ask
 
     def restrict(self, patterns: list[Pattern]) -> list[Pattern]:
-        """The patterns, with what they can ask of the condition: where it holds, one still matches."""
+        """The patterns, narrowed by those parts of the condition that they can express.
+
+        Every event at which the condition holds still matches one of them.
+        """
         for part in conjuncts(self.node):
             found = self.comparison(part)
             if found is not None:
@@ -159,7 +165,7 @@ class Condition:
         return patterns
 
     def asks(self, patterns: list[Pattern]) -> bool:
-        """Can these patterns ask a part of it, or does it name arguments of such events?"""
+        """Can these patterns express a part of the condition, or does it name arguments of their events?"""
         return bool(patterns) and (
             bool(self.named(self.node) - {"pid", "operations"}) or self.restrict(patterns) != patterns
         )
@@ -200,7 +206,7 @@ def constant(node: Node) -> bool:
 
 
 def restricted_to(pattern: Pattern, name: str, operator: str, value: int | str) -> Pattern | None:
-    """A pattern that also asks for a comparison, as far as it can; None if no event would match."""
+    """The pattern, narrowed by a comparison if a pattern can express that; None if no event would match."""
     event = EVENTS[pattern.kind]
     if isinstance(value, str):
         return pattern if operator != "==" or event.name == value else None

@@ -1,4 +1,4 @@
-"""Patterns: events that the machine's stop table can ask for, so that a compiled run finds them."""
+"""Patterns: what a row of the stop table can ask of an event, so that a compiled run finds it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ ANY = -1
 class Pattern:
     """A row of the stop table: a kind of event and what is asked of it (ANY: nothing).
 
-    `low` and `high` bound the argument number `which`, counted from 1; None: there is no bound.  An event
-    that matches one that `retargets` may change which events its stop wants: `Stop.follow` is then called.
+    `low` and `high` are the limits of argument number `which`, counted from 1; None: there is no limit.  With
+    `retargets` an event that matches may change which events the stop wants: `Stop.follow` is called then.
     """
 
     __slots__ = ("cpu", "high", "kind", "low", "pid", "retargets", "which")

@@ -46,20 +46,20 @@ NO_ROWS: frozenset[int] = frozenset()
 class Stop:
     """A breakpoint, watchpoint or catchpoint with its number.
 
-    Where it may halt the machine: at events that match one of `patterns`, and before operations whose rows in
-    the program are `marks`.  A mark cannot ask for a process, or what a condition asks.  Where that is asked
-    (`asks_openings`) the machine halts instead at `openings`: the events that these operations begin with.
+    It may halt the machine at events that match one of `patterns`, and before operations whose rows in the
+    program are `break_rows`.  A row cannot ask for a process, or what a condition asks.  Where that is
+    asked (`asks_openings`) the machine halts instead at `openings`: the first events of these operations.
 
-    Whether it does is asked in this order, where None says yes: `quick(event)` decides by the event alone,
-    `test(event)` when the machine is at the event, and `condition` is the user's.  With `before` the machine
-    halts at the start of the event's operation.  Instead of halting it `action()` is called, if it is given:
-    that prints `printed`.
+    It halts the machine if three tests are true, in this order (None counts as true): `quick(event)` needs
+    only the event, `test(event)` needs the machine at the event, and `condition` is the user's.  With
+    `before` the machine halts at the start of the event's operation.  Instead of halting it `action()` is
+    called, if it is given: that prints `printed`.
 
     `aim(machine)` makes it a stop of another machine.  `spelling` is the command that makes such a stop.
 
-    Some watchpoints want other events when the state changes: `follow(machine)` then sets `patterns` to those
-    that are wanted in the present state.  Of what these catch, `find(events, width)` chooses: from all events
-    of an operation, which accesses `width` bytes, those that are meant; their kinds are `kinds`.
+    The events that some watchpoints want depend on the state: `follow(machine)` sets `patterns` for the
+    present state.  `find(events, width)` gets all events of an operation, which accesses `width` bytes, and
+    returns those that the stop is about; their kinds are `kinds`.
     """
 
     def __init__(self, number: int, sort: str, what: str, patterns: list[Pattern], disposition: str) -> None:
@@ -68,20 +68,20 @@ class Stop:
         self.spelling = self.address = self.printed = ""
         self.enabled = True
         self.hits = self.ignore = 0
-        self.left = 0  # hits after which it is disabled; 0: no bound
+        self.left = 0  # hits after which it is disabled; 0: no limit
         self.condition: Condition | None = None
         self.commands: list[Any] = []
         self.before = False
         self.pid = ANY
-        self.marks: frozenset[int] = frozenset()
+        self.break_rows: frozenset[int] = frozenset()
         self.openings: list[Pattern] = []
         self.quick: Callable[[LoggedEvent], bool] | None = None
         self.test: Callable[[LoggedEvent], bool] | None = None
-        self.values: Callable[[Any, LoggedEvent], tuple[int, int]] | None = None  # what was, and is
+        self.values: Callable[[Any, LoggedEvent], tuple[int, int]] | None = None  # the old and the new value
         self.aim: Callable[[Any], None] | None = None
         self.follow: Callable[[Any], None] | None = None
         self.find: Callable[[list[LoggedEvent], int], list[LoggedEvent]] | None = None
-        self.kinds: tuple[int, ...] = ()  # of the events that `find` tells
+        self.kinds: tuple[int, ...] = ()  # of the events that `find` may return
         self.action: Callable[[], None] | None = None
         self.complain: Callable[[str], None] = lambda text: None
 
@@ -94,13 +94,13 @@ class Stop:
 
     @property
     def asks_openings(self) -> bool:
-        """Does it ask for more than a mark can tell?"""
+        """Does it ask for a process, or for a condition that needs the first event of the operation?"""
         return self.pid != ANY or (self.condition is not None and self.condition.asks(self.openings))
 
     @property
     def rows(self) -> frozenset[int]:
         """Rows of the program before whose operations it halts the machine."""
-        return NO_ROWS if self.asks_openings else self.marks
+        return NO_ROWS if self.asks_openings else self.break_rows
 
     @property
     def caught(self) -> list[Pattern]:
@@ -118,7 +118,7 @@ class Stop:
 
     @property
     def by_event(self) -> bool:
-        """Does an event alone tell whether it holds?"""
+        """Can it be decided from an event alone whether the stop holds?"""
         return (
             self.test is None
             and self.find is None
@@ -129,7 +129,7 @@ class Stop:
     def condition_holds(self, event: LoggedEvent | None, pid: int, operations: int) -> bool:
         """Does the condition hold at an event, or (None) at the start of an operation of a process?
 
-        As in GDB, one that cannot be computed holds, and the user is told why.
+        As in GDB, a condition that cannot be computed counts as true, and the user is shown the error.
         """
         if self.condition is None:
             return True
@@ -140,7 +140,7 @@ class Stop:
             return True
 
     def may_hold(self, event: LoggedEvent) -> bool:
-        """Does it hold at an event, as far as that alone tells?"""
+        """May it hold at an event?  Only what needs no machine is tested."""
         return (
             self.condition is None
             or not self.condition.by_event
@@ -203,8 +203,8 @@ class Stops:
         self.by_number.pop(stop.number, None)
 
     def aim(self, machine: Any) -> list[str]:
-        """Another machine takes the place of the one before.  A stop for which there is no place on it is
-        disabled; a line to be shown of each such stop."""
+        """Aim all stops at another machine.  A stop that is not possible there is disabled; returns a line to
+        show for each of them."""
         said = []
         for stop in self.by_number.values():
             if stop.aim is not None:
@@ -280,7 +280,7 @@ class Stops:
         m.control[CONTROL_STOPS] = 0
 
     def matching(self, event: LoggedEvent) -> list[Stop]:
-        """The active stops that an event may concern, as far as it alone tells."""
+        """The active stops that may hold at an event; only what needs no machine is tested."""
         return [
             stop
             for stop in self.active
@@ -308,7 +308,7 @@ class Stops:
             if (event.kind in (*stop.kinds, ENTRY_WRITE) if stop.find is not None else stop in matching)
         ]
 
-    def marked(self) -> set[int]:
+    def break_rows(self) -> set[int]:
         """Rows of the program before whose operations a stop may halt."""
         return {row for stop in self.active for row in stop.rows}
 
@@ -317,9 +317,9 @@ class Stops:
         return [stop for stop in self.active if row in stop.rows and stop.pid in (ANY, pid)]
 
     def passes(self, events: list[LoggedEvent]) -> bool:
-        """Does the machine go on after these events of one operation, as far as they alone tell?
+        """Do these events of one operation alone show that no stop halts the machine?
 
-        If so, the crossings of stops that are to ignore some are counted.
+        If so, crossings of stops with an ignore count are counted.
         """
         ignored: list[Stop] = []
         for event in events:
@@ -356,7 +356,7 @@ class Stops:
         return stop.condition_holds(event, event.pid, event.operation) and self.count_crossing(stop)
 
     def halts_before(self, stop: Stop, pid: int, operations: int) -> bool:
-        """Does a stop halt the machine before an operation that it marks?  Counts the crossing."""
+        """Does a stop halt the machine before an operation whose row it names?  Counts the crossing."""
         return stop.condition_holds(None, pid, operations) and self.count_crossing(stop)
 
     def count_crossing(self, stop: Stop) -> bool:

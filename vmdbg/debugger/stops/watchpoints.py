@@ -95,7 +95,7 @@ def watch_virtual(
     pid, va = space
     kinds = TOUCHES[sort]
     stop = stops.add(sort, what, [], disposition)
-    places: dict[tuple[int, int], int] = {}  # physical address of the bytes, by the time of the event
+    addresses: dict[tuple[int, int], int] = {}  # physical address of the bytes, by the time of the event
 
     def follow(machine: Machine) -> None:
         stop.patterns = []
@@ -119,13 +119,13 @@ def watch_virtual(
             elif event.kind in kinds and event.pid == pid and at is not None:
                 inside = at < va + width and va < at + bytes_accessed
                 if inside and (sort != WATCHPOINT or flipped(event, va - at, width)):
-                    places[event.operation, event.number] = event.a + va - at
+                    addresses[event.operation, event.number] = event.a + va - at
                     found.append(event)
         return found
 
     stop.follow, stop.find, stop.kinds = follow, find, kinds
     stop.values = lambda machine, event: values_at(
-        machine, event, places[event.operation, event.number], width
+        machine, event, addresses[event.operation, event.number], width
     )
     return stop
 

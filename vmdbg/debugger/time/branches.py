@@ -1,4 +1,4 @@
-"""Branches: to change the past is to start another history there; the one that was stays as it was."""
+"""Branches: a change of the past begins another history there; the old history stays as it was."""
 
 from __future__ import annotations
 
@@ -19,17 +19,27 @@ class Branch:
 
     `checkpoints` are copies of the state on the way, and `searched` is one more: the state at the start of
     the operation that was last searched for stops, with its time.  `actions` are the commands that changed
-    the machine, in order of time, and `undone` those that `redo` brings back.  `marks` are the positions of
-    checkpoints and bookmarks of the user by name.  Boot executed `booted` operations and left the machine as
-    `boot_end` has it (None: as it came out of the last of them).
+    the machine, in order of time, and `undone` those that `redo` brings back.  `bookmarks` are the positions
+    of the user's checkpoints and bookmarks by name.  Boot executed `booted` operations and left the machine
+    in the state `boot_end` (None: the state after the last of these operations).
 
-    The history is that of branch number `parent` (0: of none) up to `time`; of the actions the first
-    `inherited` are from there.
+    Up to `time` the history is that of branch number `parent` (0: there is none); the first `inherited`
+    actions are from that branch.
     """
 
     __slots__ = (
-        "actions", "boot_end", "booted", "checkpoints", "end", "inherited", "marks", "number", "parent",
-        "searched", "time", "undone",
+        "actions",
+        "bookmarks",
+        "boot_end",
+        "booted",
+        "checkpoints",
+        "end",
+        "inherited",
+        "number",
+        "parent",
+        "searched",
+        "time",
+        "undone",
     )  # fmt: skip
 
     def __init__(self, number: int, time: int, checkpoints: Checkpoints) -> None:
@@ -40,13 +50,13 @@ class Branch:
         self.searched: tuple[int, Snapshot] | None = None
         self.actions: list[Action] = []
         self.undone: list[Undone] = []
-        self.marks: dict[str, Position] = {}
+        self.bookmarks: dict[str, Position] = {}
 
     def parted(self, number: int, time: int) -> Branch:
         """A new branch with the history of this one up to a time."""
         new = Branch(number, time, self.checkpoints.copy())
         new.booted, new.boot_end = self.booted, self.boot_end
-        new.actions, new.marks = self.actions, self.marks
+        new.actions, new.bookmarks = self.actions, self.bookmarks
         new.parent = self.number
         new.cut(time)
         new.inherited = len(new.actions)
@@ -58,7 +68,9 @@ class Branch:
             self.booted, self.boot_end = time, None  # this history is not the one that boot made
         self.checkpoints.cut(time)
         self.searched = None
-        self.marks = {name: position for name, position in self.marks.items() if position <= (time, 0)}
+        self.bookmarks = {
+            name: position for name, position in self.bookmarks.items() if position <= (time, 0)
+        }
         self.actions = [action for action in self.actions if action.time < time]
         self.end = time
 
@@ -69,20 +81,20 @@ class Branch:
             self.undone.clear()
 
     def add(self, action: Action) -> None:
-        """A command changed the machine at the end of this history, and belongs to it now."""
+        """Add a command that changed the machine at the end of this history."""
         self.forget_copies(action.time)
         self.actions.append(action)
         self.end = action.time + 1
         self.undone.clear()
 
     def add_again(self, undone: Undone) -> None:
-        """Commands that were undone belong to this history again, with what came after them."""
+        """Add commands again that were undone, with the end of the history that they had."""
         self.forget_copies(undone.actions[0].time)
         self.actions += undone.actions
         self.end = undone.end
 
     def forget_copies(self, time: int) -> None:
-        """What follows a time is another history than the machine may have been run on to beyond `end`."""
+        """Forget the snapshots after a time, as another history follows it now."""
         self.checkpoints.cut(time)
         self.searched = None
 
@@ -138,9 +150,9 @@ class Branches:
         return cls(branch)
 
     def part(self, time: int, orphan: bool = False) -> Branch:
-        """Leave the current branch as it is, and go on from a time of it in a new one.
+        """Leave the current branch as it is, and make a new branch that goes on from a time of it.
 
-        An `orphan` is not made to change the other one: it has no parent.
+        An `orphan` has no parent: it is a new beginning, not a change of the past.
         """
         old = self.current
         self.last += 1
@@ -165,10 +177,10 @@ class Branches:
         own = branch.actions[branch.inherited :]
         return branch.parent in self.by_number and bool(own) and own[0].time == time == branch.time
 
-    def holding(self, mark: str) -> tuple[int, Position] | None:
+    def holding(self, bookmark: str) -> tuple[int, Position] | None:
         """The number of a branch, other than the current one, with a checkpoint or bookmark of that name, and
         the position of it there; None if there is no such branch."""
         for branch in self.by_number.values():
-            if branch is not self.current and mark in branch.marks:
-                return branch.number, branch.marks[mark]
+            if branch is not self.current and bookmark in branch.bookmarks:
+                return branch.number, branch.bookmarks[bookmark]
         return None

@@ -1,4 +1,4 @@
-"""Copies of the machine's state along the way, from which the past is run again."""
+"""Checkpoints: snapshots that are kept along a run, from which the past is run again."""
 
 from __future__ import annotations
 
@@ -29,26 +29,25 @@ class Checkpoints:
 
     def before(self, time: int) -> tuple[int, Snapshot]:
         """The nearest copy at or before a time."""
-        place = max(0, bisect_right(self.times, time) - 1)
-        return self.times[place], self.snapshots[place]
+        index = max(0, bisect_right(self.times, time) - 1)
+        return self.times[index], self.snapshots[index]
 
     def wants(self, time: int, ran: float = math.inf) -> bool:
-        """Is the nearest copy before `time` far enough away for another one, after so many seconds of
-        running?"""
+        """Is another copy due at `time`, after `ran` seconds of running?"""
         return ran >= self.wait_until and time - self.before(time)[0] >= self.spacing
 
     def took(self, seconds: float, ran: float) -> None:
-        """A copy took so long, after so many seconds of running: the next ones wait."""
+        """Note that a copy took `seconds`, after `ran` seconds of running: the next copy has to wait."""
         self.wait_until = ran + SHARE * seconds
 
     def add(self, time: int, snapshot: Snapshot) -> None:
         """Keep a copy, unless there is one of that time."""
-        place = bisect_right(self.times, time)
-        if self.times[place - 1] == time:
+        index = bisect_right(self.times, time)
+        if self.times[index - 1] == time:
             return
-        self.times.insert(place, time)
-        self.snapshots.insert(place, snapshot)
-        self.sizes.insert(place, unshared(self.snapshots[place - 1], snapshot))
+        self.times.insert(index, time)
+        self.snapshots.insert(index, snapshot)
+        self.sizes.insert(index, unshared(self.snapshots[index - 1], snapshot))
         while len(self.times) > 2 and (len(self.times) > MOST or sum(self.sizes) > self.budget):
             self.thin()
 
@@ -60,21 +59,21 @@ class Checkpoints:
         self.sizes = [0, *(unshared(before, after) for before, after in pairs)]
 
     def copy(self) -> Checkpoints:
-        """The same copies, to be cut and thinned on their own."""
+        """A list of the same copies, which can be cut and thinned independently."""
         other = Checkpoints(self.times[0], self.snapshots[0], self.budget)
         other.times, other.snapshots, other.sizes = self.times[:], self.snapshots[:], self.sizes[:]
         other.spacing = self.spacing
         return other
 
     def shrink(self, most: int) -> None:
-        """Keep at most so many copies: the machine is on another branch for now."""
+        """Keep at most `most` copies, while the machine is on another branch."""
         while len(self.times) > max(2, most):
             self.thin()
 
     def cut(self, time: int) -> None:
         """Forget all copies after a time."""
-        place = max(1, bisect_right(self.times, time))
-        del self.times[place:], self.snapshots[place:], self.sizes[place:]
+        index = max(1, bisect_right(self.times, time))
+        del self.times[index:], self.snapshots[index:], self.sizes[index:]
 
 
 def unshared(before: Snapshot, after: Snapshot) -> int:

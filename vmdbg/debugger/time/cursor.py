@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from vmdbg.debugger.time import event_log
-from vmdbg.debugger.time.location import next_row, place
+from vmdbg.debugger.time.location import locate, next_row
 from vmdbg.debugger.time.types import Moment, Position
 from vmdbg.errors import UserError
 from vmdbg.machine.machine import Halted
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vmdbg.debugger.time.event_log import LoggedEvent
-    from vmdbg.debugger.time.location import Place
+    from vmdbg.debugger.time.location import Location
     from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
 
@@ -27,15 +27,15 @@ class Cursor:
 
     Between two operations the machine is whole, and `inside` is 0.  Inside an operation the machine is as it
     was at the instant of the operation's event number `inside`, counted from 1.  Then `start` is the state at
-    the operation's start, from which everything about the operation is run again, and `start_place` the place
-    there.
+    the operation's start, from which everything about the operation is run again, and `start_location` what
+    `location` was there.
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.inside = 0
         self.start: Snapshot | None = None
-        self.start_place: Place | None = None
+        self.start_location: Location | None = None
 
     # -- where
 
@@ -45,21 +45,21 @@ class Cursor:
         return Position(self.machine.operations, self.inside)
 
     @property
-    def place(self) -> Place | None:
+    def location(self) -> Location | None:
         """The process and its current or next operation; None if no process can run."""
-        return self.start_place if self.inside else place(self.machine)
+        return self.start_location if self.inside else locate(self.machine)
 
     def require_process(self) -> int:
         """The current process.  UserError if there is none."""
-        where = self.place
+        where = self.location
         if where is None:
             raise UserError(NOT_RUN)
         return where.pid
 
     def row_of(self, pid: int) -> int:
         """The row of a process's current or next operation in the program."""
-        if self.inside and self.start_place is not None and self.start_place.pid == pid:
-            return self.start_place.row
+        if self.inside and self.start_location is not None and self.start_location.pid == pid:
+            return self.start_location.row
         return next_row(self.machine, pid)
 
     # -- coming back
@@ -76,7 +76,7 @@ class Cursor:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put the machine to a state between two operations."""
-        self.inside, self.start, self.start_place = 0, None, None
+        self.inside, self.start, self.start_location = 0, None, None
         self.machine.restore(snapshot)
 
     @contextlib.contextmanager
@@ -104,7 +104,7 @@ class Cursor:
         the machine stands at its start.
         """
         machine, time = self.machine, self.machine.operations
-        self.start, self.start_place = start or machine.snapshot(), place(machine)
+        self.start, self.start_location = start or machine.snapshot(), locate(machine)
         event_log.start_log(machine.m, stop_at=event)
         try:
             machine.run(time + 1)
@@ -118,7 +118,7 @@ class Cursor:
         raise UserError(f"Operation {time} has {number} events.")
 
     def execute(self, start: Snapshot | None = None) -> list[LoggedEvent]:
-        """From the start of an operation execute all of it; its events.
+        """Execute the whole operation at whose start the machine stands; returns its events.
 
         `start` is the state there, if the caller has it.
         """

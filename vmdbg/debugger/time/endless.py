@@ -1,4 +1,4 @@
-"""A run without a limit that does not end: what is said of it where no user sits at the terminal."""
+"""Remarks about a run without a limit that takes long, for output that nobody watches at a terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.scheduler import OP_KIND, OP_LINE, OP_LOOP
 from vmdbg.programs.vmp import MAX_ROUNDS
+from vmdbg.state.op_rows import OP_ROUNDS
 from vmdbg.state.tables import OP
 
 TYPE_CHECKING = False
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 SOON, LATE = 2.0, 10.0  # seconds after which a run is mentioned: in a loop without a count, and any other
-BOUNDS = 'bound it with "step N" or a stop, or end it with Ctrl-C.'
+HOW_TO_END = 'bound it with "step N" or a stop, or end it with Ctrl-C.'
 
 
 class RunClock:
-    """Knows for how long a command has run the machine without a limit."""
+    """Measures for how long a command has run the machine without a limit."""
 
     def __init__(self) -> None:
         self._next = float("inf")
@@ -35,8 +36,8 @@ class RunClock:
         self._next = float("inf")
         where = f"The run goes on, at {machine.operations}:0"
         if not self._loop:
-            return f"{where}: {BOUNDS}"
-        return f'{where}: {self._loop}: this loop has no count and never ends.  Write "loop N", {BOUNDS}'
+            return f"{where}: {HOW_TO_END}"
+        return f'{where}: {self._loop}: this loop has no count and never ends.  Write "loop N", {HOW_TO_END}'
 
 
 def endless_loop(machine: Machine) -> str:
@@ -47,6 +48,6 @@ def endless_loop(machine: Machine) -> str:
     for process in program.processes:
         rows = process.rows
         for row in range(0, len(rows), OP):
-            if rows[row] & OP_KIND == OP_LOOP and rows[row + 1] == MAX_ROUNDS:
+            if rows[row] & OP_KIND == OP_LOOP and rows[row + OP_ROUNDS] == MAX_ROUNDS:
                 return f"{program.file}:{rows[row] >> OP_LINE}"
     return ""

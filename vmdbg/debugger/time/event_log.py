@@ -84,7 +84,7 @@ def start_log(m: Any, stop_at: int = 0) -> None:
 
 
 def stop_log(m: Any) -> None:
-    """Log no more."""
+    """Stop logging."""
     for kind in range(KINDS):
         m.mask[kind] &= MASK_STOPS
     m.control[CONTROL_STOP_AT] = 0
@@ -135,7 +135,7 @@ def totals(m: Any) -> list[int]:
 
 
 def amounts(before: list[int], after: list[int], logged: list[LoggedEvent]) -> dict[str, int]:
-    """Of how many things events told between two `totals`, by name of the event; these are `logged`."""
+    """The amounts of events between two `totals`, by name of the event; `logged` are these events."""
     found = {e.name: after[e.kind] - before[e.kind] for e in EVENTS if after[e.kind] != before[e.kind]}
     for event in logged:
         if event.declaration.amount:
@@ -144,7 +144,7 @@ def amounts(before: list[int], after: list[int], logged: list[LoggedEvent]) -> d
 
 
 def aim_counters(machine: Machine, cpu: int | None = None, pid: int | None = None) -> None:
-    """Events that cold code tells are counted for a CPU and process; the current ones by default."""
+    """Let events of cold code be counted for a CPU and a process; by default the current ones."""
     m = machine.m
     cpu = m.kernel[KERNEL_CPU] if cpu is None else cpu
     pid = m.cpu[cpu * CPU + CPU_PID] if pid is None else pid

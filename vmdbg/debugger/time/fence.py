@@ -1,4 +1,4 @@
-"""A fence in the past of a timeline: while it stands, the record begins where it was put up."""
+"""A fence: while it exists, the record of a timeline begins at the time at which it was made."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Fence:
-    """Put up by being made; the operation in which the machine stands is finished first.
+    """A new fence first finishes the operation in which the machine stands.
 
-    Nothing behind it can be gone to, undone or asked.  Once it is removed, what happened in front of it is
-    the end of the record, in a branch of its own if the machine had gone further before.
+    Commands cannot go to earlier times, undo earlier commands or ask about them.  When the fence is removed,
+    what happened after it becomes the end of the record, in a new branch if the old record was longer.
     """
 
     def __init__(self, timeline: Timeline) -> None:
@@ -28,8 +28,8 @@ class Fence:
         timeline.branches = Branches(branch)
 
     def remove(self, torn: bool = False) -> None:
-        """Take it away.  `torn`: somebody broke off in the middle of an operation; the machine is then put
-        to the end of what is known of it."""
+        """Remove the fence.  `torn`: a run was interrupted in the middle of an operation; then the machine is
+        put to the end of the record."""
         timeline = self.timeline
         if torn:
             with timeline.runner.interrupts:

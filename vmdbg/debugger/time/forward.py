@@ -42,7 +42,7 @@ def forward(timeline: Timeline, limit: int = FOREVER, watch: bool = True, fresh:
 
 
 def run_to_stop(timeline: Timeline, limit: int, watch: bool = True, fresh: bool = False) -> Arrival:
-    """As `forward`; what the timeline knows of its end is left to the caller."""
+    """As `forward`, but the caller has to note the new end of the record."""
     start = -1 if fresh or timeline.inside else timeline.machine.operations
     if timeline.inside:
         found = execute_to_stop(timeline, timeline.inside, watch)
@@ -62,22 +62,23 @@ def run_to_stop(timeline: Timeline, limit: int, watch: bool = True, fresh: bool 
 
 
 def run_watched(timeline: Timeline, limit: int, passing: int = -1) -> str:
-    """As `Timeline.run_to`, or AT_STOP: CONTROL_HIT is then the time of an operation in which, or before
-    which, a stop may hold, and the caller restores a state: this one is inside that operation.
+    """As `Timeline.run_to`, or AT_STOP if a stop may hold in the operation of time CONTROL_HIT or before it.
+
+    After AT_STOP the machine is not between two operations: the caller has to restore a state.
 
     A stop before the operation of time `passing` does not hold.
     """
     machine, runner, stops = timeline.machine, timeline.runner, timeline.stops
     stops.install(machine)
-    marked = stops.marked()
+    break_rows = stops.break_rows()
     try:
         for goal in timeline.goals(limit):
             machine.m.control[CONTROL_LOGGED] = 0
             if machine.operations == passing:
                 reason = runner.slice(passing + 1)
             else:
-                reason = runner.slice_to_mark(goal, marked)
-            if at_mark(machine):
+                reason = runner.slice_to_breakpoint(goal, break_rows)
+            if at_breakpoint(machine):
                 crossing = next_crossing(machine)
                 if not stops.passes_row(crossing.row, crossing.pid, crossing.operation):
                     return AT_STOP
@@ -91,8 +92,8 @@ def run_watched(timeline: Timeline, limit: int, passing: int = -1) -> str:
         stops.remove(machine.m)
 
 
-def at_mark(machine: Machine) -> bool:
-    """Did the last run come to before an operation that is marked for a stop?"""
+def at_breakpoint(machine: Machine) -> bool:
+    """Did the last run end before an operation that has a breakpoint?"""
     return bool(machine.m.control[CONTROL_STOP] < 0)
 
 
@@ -103,7 +104,7 @@ def next_crossing(machine: Machine) -> Crossing:
 
 
 def passes_events(timeline: Timeline) -> bool:
-    """Events matched stop rows: does the machine go on, as far as these events alone tell?"""
+    """After events that matched stop rows: do these events alone show that no stop holds?"""
     m = timeline.machine.m
     return not event_log.overflowed(m) and timeline.stops.passes(event_log.read_log(m))
 
@@ -142,13 +143,13 @@ def execute_to_stop(
 
 
 def access_width(machine: Machine) -> int:
-    """Bytes that the operation accesses that is next."""
+    """How many bytes the next operation accesses."""
     pid = current_pid(machine)
     return width_of(machine.m.op[next_row(machine, pid) * OP]) if pid else 1
 
 
 def stops_before_next(timeline: Timeline) -> list[Stop]:
-    """The stops that halt the machine before the next operation; that they were crossed is counted."""
+    """The stops that halt the machine before the next operation; counts a crossing of each."""
     machine = timeline.machine
     pid = current_pid(machine)
     stops = timeline.stops.at_row(next_row(machine, pid), pid) if pid else []
@@ -191,7 +192,7 @@ def step(timeline: Timeline, count: int, over: bool = False) -> Arrival:
 
 def step_some(timeline: Timeline, pid: int, count: int) -> tuple[Arrival, int]:
     """Run to a stop, or on by at most `count` operations of a process; how many of them it executed."""
-    machine, start = timeline.machine, timeline.cursor.start_place
+    machine, start = timeline.machine, timeline.cursor.start_location
     if timeline.inside:
         own = start is not None and start.pid == pid
         return execute_to_stop(timeline, timeline.inside) or Arrival(AT_LIMIT), int(own)

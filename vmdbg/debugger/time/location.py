@@ -1,4 +1,4 @@
-"""Where the machine stands: the process that is next, and its next operation."""
+"""The location of a machine: the process that is next, and its next operation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from vmdbg.inspect.context import current_pid
 from vmdbg.kernel.calls.processes import process_name
 from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE, OP_RANGED, OP_WIDTH, next_operation
 from vmdbg.programs.operations import call_text
-from vmdbg.state.tables import OP, PROCESS
+from vmdbg.state.op_rows import OP_STEP
+from vmdbg.state.tables import OP, OP_VA, OP_VALUE, PROCESS
 from vmdbg.units import format_address
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 ACCESS_NAMES = ("read", "write", "fetch", "modify")
 
 
-class Place:
+class Location:
     """A process and its operation.  `line` counts from 1, 0 = none; `row` is one of the table `op`."""
 
     __slots__ = ("file", "line", "name", "operation", "pid", "row", "source")
@@ -34,7 +35,7 @@ class Place:
 def next_row(machine: Machine, pid: int) -> int:
     """The row in the program of a process's next operation; the machine does not change."""
     m, p = machine.m, pid * PROCESS
-    # The scheduler executes the loop marks before it: here on a copy of the process.
+    # The scheduler executes the rows of loops before the operation: here on a copy of the process.
     copy = SimpleNamespace(op=m.op, process=m.process[p : p + PROCESS].tolist())
     return int(next_operation(copy, 0))
 
@@ -47,18 +48,18 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
     bits = machine.format.va_bits
     if kind >= OP_EXIT:
         return call_text(m.op[row * OP : row * OP + OP], lambda va: format_address(va, bits))
-    va = m.op[row * OP + 1]
+    va = m.op[row * OP + OP_VA]
     if word & OP_RANGED and pid:
-        va += machine.k.range_place(m, pid * PROCESS, row, word) * m.op[row * OP + 5]
+        va += machine.k.range_place(m, pid * PROCESS, row, word) * m.op[row * OP + OP_STEP]
     text = f"{ACCESS_NAMES[kind & 3]} {format_address(va, bits)}"
     width = (word >> OP_WIDTH) & 15
     if width and kind in (1, 3):
-        text += f", {m.op[row * OP + 2]:#x}"
+        text += f", {m.op[row * OP + OP_VALUE]:#x}"
     return text + (f", {width}" if width > 1 else "")
 
 
-def place(machine: Machine) -> Place | None:
-    """Where the machine stands between two operations; None if no process can run."""
+def locate(machine: Machine) -> Location | None:
+    """The location of a machine that stands between two operations; None if no process can run."""
     pid = current_pid(machine)
     if not pid:
         return None
@@ -71,4 +72,4 @@ def place(machine: Machine) -> Place | None:
         if 0 < line <= len(program.source_lines):
             source = program.source_lines[line - 1].split("#")[0].strip()
     name = process_name(machine.k, pid)
-    return Place(pid, name, row, file, line, source, operation_text(machine, row, pid))
+    return Location(pid, name, row, file, line, source, operation_text(machine, row, pid))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.debugger.time import event_log
-from vmdbg.debugger.time.forward import at_mark, next_crossing
+from vmdbg.debugger.time.forward import at_breakpoint, next_crossing
 from vmdbg.debugger.time.types import AT_END, AT_LIMIT
 from vmdbg.kernel.exits import REASON_IDLE
 from vmdbg.state.tables import CONTROL_STOP
@@ -25,11 +25,11 @@ def run_logged(timeline: Timeline, limit: int, crossings: list[Crossing]) -> str
     """
     machine, runner, stops = timeline.machine, timeline.runner, timeline.stops
     stops.install_log(machine)
-    marked = stops.marked()
+    break_rows = stops.break_rows()
     try:
         for goal in timeline.goals(limit):
-            reason = runner.slice_to_mark(goal, marked)
-            if at_mark(machine):
+            reason = runner.slice_to_breakpoint(goal, break_rows)
+            if at_breakpoint(machine):
                 crossings.append(next_crossing(machine))
                 reason = runner.slice(machine.operations + 1)
             if machine.m.control[CONTROL_STOP]:

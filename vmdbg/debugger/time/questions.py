@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.time.event_log import LoggedEvent
-    from vmdbg.debugger.time.location import Place
+    from vmdbg.debugger.time.location import Location
     from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.machine.machine import Machine
 
@@ -88,10 +88,10 @@ def find_back(
     timeline: Timeline,
     patterns: list[Pattern],
     find: Callable[[list[LoggedEvent], int], list[LoggedEvent]] | None = None,
-) -> tuple[LoggedEvent | None, Place | None, str]:
+) -> tuple[LoggedEvent | None, Location | None, str]:
     """The last event before now that is one of the patterns.
 
-    With it the place of its operation, or None and the name of the command whose operation it was.  `find`
+    With it the location of its operation, or None and the name of the command whose operation it was.  `find`
     tells of the events of an operation, and the bytes that it accesses, which are meant.
     """
     now, name = timeline.position, ""
@@ -102,20 +102,20 @@ def find_back(
         stop.find, stop.kinds = find, tuple(pattern.kind for pattern in patterns)
     with timeline.excursion(stops):
         arrival = back_to_stop(timeline)
-        found, place = arrival.event, timeline.place if arrival.kind == AT_STOP else None
+        found, location = arrival.event, timeline.location if arrival.kind == AT_STOP else None
     for action in timeline.actions:
         if action.time < now.operations and (found is None or action.time > found.operation):
             logged = action.events if find is None else find(action.events, 1)
             for event in logged:
                 if any(pattern.matches(event) for pattern in patterns):
-                    found, place, name = event, None, action.name
-    return found, place, name
+                    found, location, name = event, None, action.name
+    return found, location, name
 
 
 # -- the last write
 
 
-def last_write(timeline: Timeline, pid: int, va: int) -> tuple[LoggedEvent | None, Place | None, str]:
+def last_write(timeline: Timeline, pid: int, va: int) -> tuple[LoggedEvent | None, Location | None, str]:
     """The last write before now to the byte at a virtual address (signed) of a process, by whomever.
 
     The page is followed back: from frame to frame, through swap, and into the process that it was forked
@@ -128,9 +128,9 @@ def last_write(timeline: Timeline, pid: int, va: int) -> tuple[LoggedEvent | Non
             patterns += [] if entry is None else [Pattern(events.ENTRY_WRITE, low=entry)]
             if not patterns:
                 return None, None, ""
-            event, place, name = find_back(timeline, patterns, partial(writes_to, pa))
+            event, location, name = find_back(timeline, patterns, partial(writes_to, pa))
             if event is None or event.kind == events.WRITE:
-                return event, place, name
+                return event, location, name
             timeline.go(event.operation)
             action = timeline.branch.action_at(event.operation)
             logged = timeline.operation_events() if action is None else action.events

@@ -147,11 +147,11 @@ class Runner:
                 self.look_for_code()
         return reason
 
-    def slice_to_mark(self, limit: int, marked: set[int]) -> int:
+    def slice_to_breakpoint(self, limit: int, break_rows: set[int]) -> int:
         """As `slice`, or to before an operation of these rows of the program: then CONTROL_STOP is -1."""
-        if not marked:
+        if not break_rows:
             return self.slice(limit)
-        op_breakpoints.put(self.machine, marked)
+        op_breakpoints.put(self.machine, break_rows)
         try:
             return self.slice(limit)
         finally:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop, Stops
     from vmdbg.debugger.time.branches import Branch
     from vmdbg.debugger.time.event_log import LoggedEvent
-    from vmdbg.debugger.time.location import Place
+    from vmdbg.debugger.time.location import Location
     from vmdbg.debugger.time.types import Position
     from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
@@ -78,9 +78,9 @@ class Timeline:
         return self.cursor.inside
 
     @property
-    def place(self) -> Place | None:
+    def location(self) -> Location | None:
         """The process and its current or next operation; None if no process can run."""
-        return self.cursor.place
+        return self.cursor.location
 
     def require_process(self) -> int:
         """The current process.  UserError if there is none."""
@@ -112,9 +112,9 @@ class Timeline:
         return self.branch.actions
 
     @property
-    def marks(self) -> dict[str, Position]:
+    def bookmarks(self) -> dict[str, Position]:
         """Checkpoints and bookmarks of the user by name."""
-        return self.branch.marks
+        return self.branch.bookmarks
 
     @cached_property
     def forks(self) -> bool:
@@ -354,7 +354,7 @@ class Timeline:
         """
         with self.cursor.rollback():
             self.travel(self.begin)
-            if self.place is None:
+            if self.location is None:
                 raise UserError(NOT_RUN)
         if self.actions:
             self.branches.part(self.begin, orphan=True)

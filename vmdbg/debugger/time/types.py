@@ -1,4 +1,4 @@
-"""What the timeline hands out and keeps: positions, acting commands, why a run ended."""
+"""The values that a timeline returns and keeps: positions, acting commands, reasons why a run ended."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Crossing(namedtuple("Crossing", "operation row pid")):
 class Action:
     """A change made by a command: one operation of the timeline, at `time`.
 
-    `before` and `after` are the states around it, `events` what it told, `changes` the amounts by name of the
+    `before` and `after` are the states around it, `events` its events, `changes` their amounts by name of the
     event.  `finished`: the operation in which the machine stood was finished first.  `branch`: the number of
     the branch that it began, or 0.  `command`: the command line that does it again.
     """
@@ -101,7 +101,7 @@ class Moment:
 
 
 class Undone:
-    """What one `undo` took away: commands, the end that the record had, and where the machine stood.
+    """What one `undo` has removed: commands, the old end of the record, and the old position of the machine.
 
     `branch`: the number of the branch that still has them; 0: only this has.
     """

@@ -39,6 +39,6 @@ def facts_of(name: str) -> Facts:
 
 
 def bindings(name: str) -> dict[str, Any]:
-    """The functions of a policy by slot, and the constant that says what its sets look like."""
+    """The functions of a policy by hole, and the constant that says what its sets look like."""
     module = module_of(name)
     return {hole: getattr(module, hole) for hole in HOLES} | {"KEEPS_WAYS": int(module.FACTS.keeps_ways)}

@@ -1,4 +1,4 @@
-"""Sets that are kept in order: way 0 is the newest row, empty rows come last."""
+"""Functions for sets that are kept in order: way 0 is the newest row, empty rows come last."""
 
 from __future__ import annotations
 

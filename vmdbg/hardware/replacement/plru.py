@@ -1,9 +1,9 @@
 """Pseudo-LRU by a tree: a bit for each inner node says which half of its ways was not used last.
 
-A use turns the bits on its way down away from it; the victim is where the bits lead.  An empty way,
-the lowest one, is filled first.  The tree of a number of ways that is no power of two is that of the
-next one: where a bit leads to a half without ways, the other half is taken.  (Handy, The Cache Memory
-Book, 2nd edition, 2.2.4.)
+A use of a way sets the bits on the path to it so that they lead to the other halves; the victim is the way to
+which the bits lead.  An empty way, the lowest one, is filled first.  The tree of a number of ways that is no
+power of two is that of the next one: where a bit leads to a half without ways, the other half is taken.
+(Handy, The Cache Memory Book, 2nd edition, 2.2.4.)
 
 The bits of a set are one word, node 1 (the root) in bit 0, in the tables behind the arrays' rows.
 """
@@ -59,7 +59,7 @@ def tree_victim(m, array, tree):
 
 @writes
 def tree_use(m, array, cpu, start, row):
-    """Turn the bits above a row away from it."""
+    """Set the bits on the path to a row so that they lead to the other halves."""
     at = tree_word(m, array, cpu, start)
     tree = m.tlb[at]
     way = (row - start) // TLB

@@ -1,1 +1,1 @@
-"""System calls and whatever else runs between operations, in plain Python, never in compiled code."""
+"""System calls and other work between operations: plain Python that is never compiled."""

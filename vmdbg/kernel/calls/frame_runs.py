@@ -1,7 +1,7 @@
-"""Runs of frames for large pages: found, taken and given back whole, in whole columns.  Cold code.
+"""Runs of frames for large pages: found, taken and given back as a whole.  Cold code.
 
-What `frames.run_of_free` and `take_run` do for tables of several frames, frame by frame: a page of 1 GiB has
-262,144 of them.
+`frames.run_of_free` and `take_run` do the same for page tables of several frames, one frame after the other.
+A page of 1 GiB has 262,144 frames, so the functions here work on whole columns.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     FRAME_STATE,
     KERNEL_FREE,
+    KERNEL_FREE_COUNT,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     KERNEL_USER_POOL,
@@ -51,7 +52,7 @@ def take_run(k: Linked, frame: int, count: int, pid: int, index: int) -> None:
         following = links[current]
         if frame <= current < end:
             left -= 1
-            links[previous] = following  # -1: the last one, which nobody looks at
+            links[previous] = following  # -1: the link after the last one, which is not read
             if previous < 0:
                 m.kernel[KERNEL_FREE] = following
         else:
@@ -61,7 +62,7 @@ def take_run(k: Linked, frame: int, count: int, pid: int, index: int) -> None:
         current = following
     if previous >= 0:
         set_next(k, previous, links[previous])
-    m.kernel[KERNEL_FREE + 1] -= count
+    m.kernel[KERNEL_FREE_COUNT] -= count
     set_column(k, frame, count, FRAME_NEXT, -1)
     set_column(k, frame, count, FRAME_STATE, FRAME_IS_TAIL)
     set_column(k, frame, count, FRAME_PID, pid)
@@ -80,7 +81,7 @@ def give_run(k: Linked, frame: int, count: int) -> None:
     links[-1] = m.kernel[KERNEL_FREE]
     m.frame[start + FRAME_NEXT : end : FRAME] = links
     m.kernel[KERNEL_FREE] = frame
-    m.kernel[KERNEL_FREE + 1] += count
+    m.kernel[KERNEL_FREE_COUNT] += count
     mark_frames(k, frame, count)
     k.emit(m, FRAME_FREE, k.pfn_of(m, frame), count, 0)
 

@@ -1,4 +1,4 @@
-"""Pages larger than a base page, and pages given before they are touched (Linux: mm/huge_memory.c).
+"""Pages larger than a base page, and pages with frames before their first access (mm/huge_memory.c in Linux).
 
 Cold code: all functions take `k`, the linked hot functions and their tables.
 """
@@ -65,7 +65,7 @@ def check_limit(k: Linked, pid: int, count: int) -> None:
 
 
 def bring_in(k: Linked, pid: int, region: int, va: int, access: int) -> None:
-    """Serve a page of an object as a fault on it would be.  UserError if it cannot be."""
+    """Bring a page of an object into memory as a fault would.  UserError if that fails."""
     if k.m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
         k.grow_rmap()
     check_limit(k, pid, 1)
@@ -79,7 +79,8 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
     """Give one page of size `index` a zeroed frame (or run of frames) now."""
     m, depth = k.m, len(form.levels) - 1 - index
     count = 1 << (form.page_shifts[index] - form.page_bits)
-    frame, address = -1, k.entry_address(m, pid, va, depth)  # first: tables take frames, too
+    # The entry before the frames of the page: tables that are missing take frames, too.
+    frame, address = -1, k.entry_address(m, pid, va, depth)
     if address >= 0:
         frame = find_run(k, count) if index else k.take_user_frame(m)
     if frame < 0:
@@ -124,7 +125,7 @@ def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
         address = m.path[depth * PATH + PATH_ADDRESS]
         if m.frame[old * FRAME + FRAME_MAPS] == 1:
             entry = m.path[depth * PATH + PATH_ENTRY]
-            leaf = k.marked(k.make_leaf(k.frame_address(m, old), m.region[row + REGION_RIGHTS], depth), 1)
+            leaf = k.touched(k.make_leaf(k.frame_address(m, old), m.region[row + REGION_RIGHTS], depth), 1)
             k.store(m, address, form.entry_bytes, leaf)
             k.emit(m, ENTRY_WRITE, address, entry, leaf)
         else:
@@ -143,7 +144,7 @@ def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
 def copy_large(
     k: Linked, form: Format, pid: int, page: int, old: int, address: int, rights: int, index: int
 ) -> int:
-    """A copy of its own of a large page that it shares: the entry at `address` maps it."""
+    """Give the process its own copy of a large page that it shares, mapped by the entry at `address`."""
     m, count = k.m, 1 << (form.page_shifts[index] - form.page_bits)
     fresh = find_run(k, count)
     if fresh < 0:

@@ -44,8 +44,9 @@ NO_FILE = -1  # size of an object that is shared memory
 
 
 class Wanted:
-    """An object of `size` bytes that somebody wants to map.  `content` are the first bytes of a file;
-    None: shared memory, which has a name, or is nobody else's."""
+    """A request for an object of `size` bytes.  `content` is the first bytes of a file, or None for shared
+    memory, which has a name or belongs to one process.
+    """
 
     __slots__ = ("content", "name", "size")
 
@@ -55,7 +56,7 @@ class Wanted:
 
     @property
     def key(self) -> int:
-        """63 bits that tell it from others: of a file its name and content; 0 without a name."""
+        """63 bits that identify the object: of a file a hash of name and content; 0 without a name."""
         import hashlib
 
         if not self.name:
@@ -66,7 +67,7 @@ class Wanted:
 
 
 class Backing:
-    """What of an object a region maps: from which page on; `share`: what is written goes to the object."""
+    """The part of an object that a region maps: its first page; `share`: writes go to the object."""
 
     __slots__ = ("number", "page", "share")
 
@@ -87,7 +88,7 @@ def open_object(k: Linked, form: Format, wanted: Wanted) -> int:
     row = number * OBJECT
     name = shortened(wanted.name).ljust(8 * NAME_WORDS, b"\0")
     first = room(k, pages)
-    m = k.m  # it may have grown
+    m = k.m  # the tables may have grown: `k.m` is another object then
     m.object[row + OBJECT_CACHED], m.object[row + OBJECT_PAGES] = first, pages
     m.object[row + OBJECT_SIZE] = NO_FILE if wanted.content is None else wanted.size
     m.object[row + OBJECT_KEY] = key
@@ -107,7 +108,7 @@ def shortened(name: str) -> bytes:
 
 
 def make_larger(k: Linked, form: Format, number: int, wanted: Wanted) -> None:
-    """Let shared memory that nobody maps have the size that is wanted.  UserError if it is mapped."""
+    """Make a shared-memory object that no region maps as large as wanted.  UserError if a region maps it."""
     m, row = k.m, number * OBJECT
     pages = -(-wanted.size // form.page_size)
     if pages <= m.object[row + OBJECT_PAGES]:
@@ -136,7 +137,7 @@ def free_row(k: Linked) -> int:
 
 
 def room(k: Linked, pages: int) -> int:
-    """The first of so many free rows of the page cache in a row."""
+    """The first of `pages` consecutive free rows of the page cache."""
     m, at = k.m, 1
     spans = [
         (m.object[row + OBJECT_CACHED], m.object[row + OBJECT_PAGES])
@@ -194,12 +195,15 @@ def attach(k: Linked, region: int, backing: Backing) -> None:
 
 
 def retain(k: Linked, number: int) -> None:
-    """One more region maps an object, or somebody who is about to make it one."""
+    """Count one more region that maps an object; a caller that is about to map it may count itself."""
     k.m.object[number * OBJECT + OBJECT_REGIONS] += 1
 
 
 def release(k: Linked, form: Format, number: int) -> None:
-    """One less, which has no page of it any more: with the last one the object's pages leave memory."""
+    """Count one region less, whose pages are unmapped by now.
+
+    After the last one the object's pages are freed.
+    """
     m, row = k.m, number * OBJECT
     m.object[row + OBJECT_REGIONS] -= 1
     if m.object[row + OBJECT_REGIONS]:
@@ -215,7 +219,7 @@ def release(k: Linked, form: Format, number: int) -> None:
 
 
 def forget_page(k: Linked, form: Format, at: int) -> None:
-    """A page of an object that no region maps leaves memory and swap; a file's copy stays."""
+    """Free the frame and the slot of a page of an object that no region maps; the copy of a file stays."""
     m = k.m
     frame = m.cache[at + CACHE_FRAME] - 1
     if m.cache[at + CACHE_SLOT]:
@@ -224,5 +228,5 @@ def forget_page(k: Linked, form: Format, at: int) -> None:
     if frame >= 0:
         k.mark_frame(m, frame)
         m.frame[frame * FRAME + FRAME_SLOT] = 0
-        if not m.frame[frame * FRAME + FRAME_MAPS]:  # else somebody made its entry garbage
+        if not m.frame[frame * FRAME + FRAME_MAPS]:  # else an entry was overwritten with garbage
             give_frame(k, form, frame)

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
 def entries(
     k: Linked, form: Format, pid: int, start: int | None = None, end: int | None = None
 ) -> Iterator[Entry]:
-    """The entries of a process's tables that are not empty, tables after what they hold.
+    """The entries of a process's tables that are not empty; an entry comes after those in the table it names.
 
-    Those of the pages from `start` to `end`, or all of the user's half; the tree may change behind the
-    iteration.  Entries may be garbage: only tables of the process are followed, each once.
+    Only entries for the pages from `start` to `end`, or all of the user's half.  The caller may change
+    entries that it has already got.  Entries may be garbage: only tables of the process are followed, each
+    one once.
     """
     last = form.user_end if end is None else min(form.user_end, ((end - 1) & (1 << form.va_bits) - 1) + 1)
     root = k.m.process[pid * PROCESS + PROCESS_ROOT] & form.root_mask
@@ -58,7 +59,7 @@ def entries(
 
 
 def tables_of(k: Linked, form: Format, pid: int) -> int:
-    """Frames of the tables that a copy of a process's space needs: no table that leads to nothing."""
+    """How many frames the tables of a copy of the process need: those below which something is mapped."""
     needed = {(0, 0)}
     for found in entries(k, form, pid):
         if found.kind != ENTRY_TABLE:
@@ -69,7 +70,7 @@ def tables_of(k: Linked, form: Format, pid: int) -> int:
 
 
 def make_room_for_tables(k: Linked, count: int) -> None:
-    """Let pages leave until so many frames are free for tables.  UserError if no page can leave."""
+    """Evict pages until `count` frames are free for tables.  UserError if no page can leave."""
     m = k.m
     while m.kernel[KERNEL_FREE_COUNT] < count:
         shared = m.kernel[KERNEL_USER_POOL] == KERNEL_FREE
@@ -79,7 +80,7 @@ def make_room_for_tables(k: Linked, count: int) -> None:
 
 
 def drop_pages(k: Linked, form: Format, pid: int, start: int, end: int) -> None:
-    """Clear every entry of the pages from `start` to `end`: what they map or hold goes back."""
+    """Clear every entry of the pages from `start` to `end`, and give back the frames and slots."""
     for found in list(entries(k, form, pid, start, end)):
         if found.kind != ENTRY_TABLE:
             drop_entry(k, form, pid, found)
@@ -119,7 +120,7 @@ def release_frame(k: Linked, form: Format, pid: int, va: int, frame: int, addres
     maps = m.frame[row + FRAME_MAPS]
     k.rmap_remove(m, frame, address)
     if m.frame[row + FRAME_MAPS] == maps:
-        return  # the entry was garbage: it is another one's frame
+        return  # the entry was garbage: the frame belongs to another page
     m.process[pid * PROCESS + PROCESS_RSS] -= count
     slot = m.frame[row + FRAME_SLOT]
     if slot < 0 and k.is_dirty(entry):
@@ -144,7 +145,7 @@ def give_frame(k: Linked, form: Format, frame: int) -> None:
 
 
 def drop_tables(k: Linked, form: Format, pid: int, va: int, depth: int) -> None:
-    """Give back the tables, empty by now, below the entry for `va` at a depth: a page takes their place."""
+    """Give back the empty tables below the entry for `va` at a depth, which is to map a page."""
     for found in list(entries(k, form, pid, va, va + (1 << form.levels[depth].shift))):
         if found.kind == ENTRY_TABLE and found.depth >= depth:
             k.table_give(k.m, pid, found.target, found.depth + 1)

@@ -12,6 +12,7 @@ from vmdbg.state.tables import (
     FRAME_PID,
     FRAME_STATE,
     KERNEL_FREE,
+    KERNEL_FREE_COUNT,
     KERNEL_RESIDENT,
     PROCESS,
     PROCESS_ROOT,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def take_partition(k: Linked, pid: int) -> int:
     """Give a process a zeroed partition; returns its base.  UserError if none is free."""
     m = k.m
-    free = m.kernel[KERNEL_FREE + 1]
+    free = m.kernel[KERNEL_FREE_COUNT]
     frame = k.pool_take(m, KERNEL_FREE)
     if frame < 0:
         total = len(m.frame) // FRAME
@@ -67,10 +68,10 @@ def copy_partition(k: Linked, form: Format, pid: int, child: int) -> int:
 
 
 def check_fits(k: Linked, form: Format, start: int, end: int) -> None:
-    """A region lies inside a partition.  UserError says how much is free all the same."""
+    """UserError if a region does not fit into a partition; the message also says how much memory is free."""
     if start >= 0 and end <= form.page_size:
         return
-    free = k.m.kernel[KERNEL_FREE + 1]
+    free = k.m.kernel[KERNEL_FREE_COUNT]
     size = format_size(form.page_size)
     raise UserError(
         f"Region {start:#x}..{end:#x} does not fit a partition of {size}: an address is below "

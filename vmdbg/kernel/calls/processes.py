@@ -117,22 +117,22 @@ def spare_row(k: Linked) -> int:
 
 
 def clear_row(k: Linked, pid: int) -> None:
-    """Forget the process that ended with this pid; what happened to it counts as nobody's from now on."""
+    """Clear the row of a process that ended.  Its event counts are added to those of process 0."""
     m, width = k.m, len(k.m.cpu) // CPU * KINDS
     if m.process[pid * PROCESS + PROCESS_STATE] == PROCESS_IS_FREE:
         return
-    for place in range(width):
-        m.count[place] += m.count[pid * width + place]
-        m.count[pid * width + place] = 0
+    for index in range(width):
+        m.count[index] += m.count[pid * width + index]
+        m.count[pid * width + index] = 0
     for row in range(0, len(m.process), PROCESS):
         if m.process[row + PROCESS_PARENT] == pid:
             m.process[row + PROCESS_PARENT] = 0
     for column in range(PROCESS):
         m.process[pid * PROCESS + column] = 0
     for rows, width, owner in ((m.slot, SLOT, SLOT_PID), (m.frame, FRAME, FRAME_PID)):
-        for place, held in enumerate(rows[owner::width].tolist()):
+        for index, held in enumerate(rows[owner::width].tolist()):
             if held == pid:
-                rows[place * width + owner] = 0
+                rows[index * width + owner] = 0
 
 
 def take_root(k: Linked, form: Format, pid: int) -> int:
@@ -211,7 +211,10 @@ def badness(k: Linked, pid: int) -> int:
 
 
 def adjust(k: Linked, pid: int, limit: int | None, oom: int | None) -> None:
-    """Set the frames that a process may hold (0: no limit) and those added to its score.  UserError."""
+    """Set the frames that a process may hold (0: no limit), and those added to its out-of-memory score.
+
+    None leaves a number as it is.  UserError if one is out of range.
+    """
     for column, value, low in ((PROCESS_LIMIT, limit, 0), (PROCESS_OOM, oom, -MOST_FRAMES)):
         if value is not None:
             if not low <= value <= MOST_FRAMES:
@@ -345,8 +348,10 @@ def share_leaf(k: Linked, form: Format, child: int, found: Entry) -> tuple[int, 
 
 
 def write_entry(k: Linked, form: Format, pid: int, found: Entry, entry: int) -> int:
-    """Write an entry where a process has what another `found`, with tables made on the way; returns its
-    address.  UserError if there is no frame for a table.
+    """Write an entry into a process's tables at the address and depth that `found` has in another process.
+
+    Tables that are missing are made.  Returns the physical address of the entry.  UserError if there is no
+    frame for a table.
     """
     address: int = k.entry_address(k.m, pid, found.va, found.depth)
     if address < 0:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from vmdbg.kernel.calls.objects import Backing
 
 REGION_KINDS = ("", "text", "data", "heap", "anon", "stack", "file", "shared", "trace")
-GUARD = "guard"  # what an anonymous region is called while it allows nothing
+GUARD = "guard"  # the kind that is shown for an anonymous region whose rights are none
 
 
 def region_kind(k: Linked, region: int) -> str:
@@ -76,8 +76,8 @@ def neighbours(k: Linked, pid: int, start: int, end: int) -> tuple[int, int]:
     return before, after
 
 
-def check_place(k: Linked, form: Format, start: int, end: int, page: int) -> None:
-    """UserError if no region of pages of `page` bytes can be there, whatever else is mapped."""
+def check_range(k: Linked, form: Format, start: int, end: int, page: int) -> None:
+    """UserError if a region of pages of `page` bytes can never have this range, whatever is mapped."""
     if form.bounded:
         check_fits(k, form, start, end)
     grain, where = 1 if form.bounded else page, f"{start & WORD_MASK:#x}..{end & WORD_MASK:#x}"
@@ -90,7 +90,7 @@ def check_place(k: Linked, form: Format, start: int, end: int, page: int) -> Non
 
 
 def in_user_half(form: Format, start: int, end: int) -> bool:
-    """Are the addresses of a range, which fit the address space, a process's?"""
+    """Does a range of valid addresses lie in the half of the address space that processes use?"""
     return max(form.index(start, 0), form.index(end - 1, 0)) < form.user_entries
 
 
@@ -128,7 +128,7 @@ def add_region(
     its row.  UserError if it is misaligned, overlaps another one or does not fit.
     """
     m, end = k.m, start + size
-    check_place(k, form, start, end, 1 << form.page_shifts[index])
+    check_range(k, form, start, end, 1 << form.page_shifts[index])
     before, after = neighbours(k, pid, start, end)
     new = m.kernel[KERNEL_REGION_FREE]
     row = new * REGION
@@ -158,7 +158,7 @@ def add_region(
 
 
 def put_behind(k: Linked, pid: int, before: int, region: int) -> None:
-    """The list of a process's regions goes on with `region` after the region `before` (0: it starts)."""
+    """Link `region` into the list of a process's regions behind `before` (0: at the start)."""
     if before:
         k.m.region[before * REGION + REGION_NEXT] = region
     else:
@@ -166,7 +166,10 @@ def put_behind(k: Linked, pid: int, before: int, region: int) -> None:
 
 
 def remove_region(k: Linked, form: Format, pid: int, before: int, region: int) -> None:
-    """Unmap a region, which stands behind the region `before`: its pages, its slots, then its row."""
+    """Unmap a region: free its pages, its slots, then its row.
+
+    `before` is the region before it in the list.
+    """
     row = region * REGION
     drop_pages(k, form, pid, k.m.region[row + REGION_START], k.m.region[row + REGION_END])
     put_behind(k, pid, before, k.m.region[row + REGION_NEXT])
@@ -218,7 +221,7 @@ def merge_regions(k: Linked, form: Format, pid: int, start: int, end: int) -> No
 
 
 def one_goes_on(k: Linked, form: Format, row: int, at: int) -> bool:
-    """Does the region with offset `at` go on where that with offset `row` ends, all else being equal?"""
+    """Does the region at offset `at` begin where that at `row` ends, with all other columns alike?"""
     m = k.m
     same = (REGION_RIGHTS, REGION_KIND, REGION_SIZE, REGION_OBJECT, REGION_SHARE)
     grows = m.region[at + REGION_LIMIT] < m.region[at + REGION_START]
@@ -233,7 +236,10 @@ def one_goes_on(k: Linked, form: Format, row: int, at: int) -> bool:
 
 
 def checked_range(k: Linked, form: Format, pid: int, start: int, size: int) -> tuple[int, int]:
-    """The range as start and end, rounded up to pages; split regions stand at both.  UserError."""
+    """The range as start and end, rounded up to pages.  Regions that cross its ends are split there.
+
+    UserError if the range is not valid.
+    """
     end = start + -(-size // form.grain) * form.grain
     if start % form.grain or size <= 0:
         raise UserError(f"Range {start & WORD_MASK:#x}, {size:#x} is empty or does not start at a page.")
@@ -292,11 +298,11 @@ def protect(k: Linked, form: Format, pid: int, start: int, size: int, rights: in
 
 
 def leaf_with(k: Linked, pid: int, found: Entry, rights: int) -> int:
-    """A leaf with other rights; still protected if the page is copied before it is written."""
+    """The leaf with other rights; it stays protected if the page is to be copied on the next write."""
     m = k.m
     frame = k.frame_at(m, found.target)
     leaf: int = k.make_leaf(found.target, rights, found.depth)
-    leaf = k.with_marks(leaf, found.entry)
+    leaf = k.keep_ad(leaf, found.entry)
     alone = frame < 0 or (
         m.frame[frame * FRAME + FRAME_MAPS] == 1 and m.frame[frame * FRAME + FRAME_SLOT] >= 0
     )

@@ -1,7 +1,7 @@
 """Handlers of signals: a process whose access has no translation may repair it (POSIX sigaction).  Cold code.
 
-The handler is a place in the process's program.  It runs as operations of the process; `return` ends it, and
-the access that faulted is repeated.  A signal while it runs kills, as one that is blocked does.
+The handler begins at a row of the process's program.  It runs as operations of the process; `return` ends it,
+and the access that faulted is repeated.  A signal while it runs kills, as one that is blocked does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HANDLED = (SIGBUS, SIGSEGV)  # a process cannot catch the others
 
 
 def handles(m: Any, pid: int, number: int) -> bool:
-    """Would the handler of a process run if it got that signal now?"""
+    """Would a handler of the process run if the process got that signal now?"""
     row = pid * PROCESS
     return number in HANDLED and m.process[row + PROCESS_HANDLER] > 0 and m.process[row + PROCESS_BACK] == 0
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Format
 
 OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK, OP_HANDLER, OP_RETURN = range(OP_EXIT + 1, OP_EXIT + 8)
-EXIT_UNSAID = 1  # in word 2 of an `exit` that the program does not say: it ends a handler as `return` does
-#: In word 3 of an `mmap` row: rights, then these.
+EXIT_UNSAID = 1  # in OP_VALUE of an `exit` that is not in the source: it ends a handler as `return` does
+#: In OP_MORE of an `mmap` row: rights, then these.
 RIGHTS_MASK = 15
 MMAP_PAGE_SHIFT = 8  # shift of the page's shift; 0 = base pages
 MMAP_POPULATE, MMAP_FIXED, MMAP_SHARED = 1 << 16, 1 << 17, 1 << 18
@@ -26,8 +26,10 @@ OBJECT_MASK, OFFSET_MASK = (1 << 16) - 1, (1 << 27) - 1
 
 
 def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
-    """Execute the system call at a process's program counter.  A refused one changes nothing but that
-    `syscall-error` is told; the program goes on behind it."""
+    """Execute the system call at a process's program counter.
+
+    A call that is refused changes nothing and emits the event `syscall-error`; the program goes on behind it.
+    """
     m, p = k.m, pid * PROCESS
     pc = m.process[p + PROCESS_PC]
     word, va, value, more = m.op[pc * OP : pc * OP + OP]
@@ -78,10 +80,10 @@ def execute_mmap(k: Linked, form: Format, pid: int, row: int) -> None:
 
 
 class Mapping:
-    """What is to be mapped: bytes, a rights nibble, a page size in bytes (0: base pages).
+    """A request to map: bytes, a rights nibble, a page size in bytes (0: base pages).
 
-    `object` is None for memory of its own, else an object or its number, mapped from byte `offset` on;
-    with `share` what is written goes to it.  `fixed`: what is mapped there is replaced.
+    `object` is None for private zeros, else an object or its number, which is mapped from byte `offset` on.
+    With `share` writes go to the object.  `fixed`: a mapping that is there is replaced.
     """
 
     __slots__ = ("fixed", "object", "offset", "page", "populate", "rights", "share", "size", "start")
@@ -98,12 +100,13 @@ class Mapping:
 def map_region(k: Linked, form: Format, pid: int, mapping: Mapping) -> None:
     """Map a region; its size is rounded up to pages (POSIX mmap).
 
-    Without `fixed` (MAP_FIXED) it refuses to replace anything (MAP_FIXED_NOREPLACE).  UserError: nothing
-    has changed, unless there was no memory to populate what is mapped in place of something else.
+    Without `fixed` (MAP_FIXED) it does not replace a mapping (MAP_FIXED_NOREPLACE).  After a UserError
+    nothing has changed, with one exception: a mapping that was replaced is gone if there was no memory to
+    populate the new one.
     """
     unit = mapping.page or form.grain
     start, size = mapping.start, -(-mapping.size // unit) * unit
-    regions.check_place(k, form, start, start + size, mapping.page or form.page_size)
+    regions.check_range(k, form, start, start + size, mapping.page or form.page_size)
     if not mapping.fixed:
         regions.neighbours(k, pid, start, start + size)
     index = regions.page_index(form, mapping.page, mapping.object is not None)
@@ -112,7 +115,7 @@ def map_region(k: Linked, form: Format, pid: int, mapping: Mapping) -> None:
         backing = backing_of(k, form, mapping.object, mapping.offset, mapping.share)
         kind = "file" if is_file(k, backing.number) else "shared"
     if backing is not None:
-        retain(k, backing.number)  # what it replaces may be the last that maps it
+        retain(k, backing.number)  # the region that is replaced may be the last one that maps the object
     try:
         if mapping.fixed:
             regions.unmap(k, form, pid, start, size)
@@ -125,7 +128,10 @@ def map_region(k: Linked, form: Format, pid: int, mapping: Mapping) -> None:
 
 
 def backing_of(k: Linked, form: Format, wanted: Wanted | int, offset: int, share: bool) -> Backing:
-    """What a region maps of an object, or of the one with that number, from a byte on.  UserError."""
+    """The part of an object (or of the object with that number) that a region maps from byte `offset` on.
+
+    UserError if there is no such part.
+    """
     if offset % form.page_size or offset < 0:
         raise UserError(f"Offset {offset:#x} is not a multiple of the page size, {form.page_size:#x}.")
     number = wanted if isinstance(wanted, int) else open_object(k, form, wanted)

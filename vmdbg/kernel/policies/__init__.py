@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from vmdbg.engine import slot
+from vmdbg.engine import hole
 from vmdbg.engine.declarations import declaring
 from vmdbg.errors import InputError
 
@@ -30,22 +30,22 @@ MISTAKES = (IndexError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 HOLES = ("policy_load", "policy_unload", "policy_use", "victim")
 
 
-@slot
+@hole
 def policy_load(m: object, frame: int) -> None:
     """A user page came into the frame."""
 
 
-@slot
+@hole
 def policy_unload(m: object, frame: int) -> None:
     """The page in the frame leaves it."""
 
 
-@slot
+@hole
 def policy_use(m: object, frame: int) -> None:
     """A program accessed the page in the frame."""
 
 
-@slot
+@hole
 def victim(m: object, pid: int) -> int:
     """The frame to evict next, of those for which `may_leave(m, frame, pid)` holds; -1 if there is none."""
 

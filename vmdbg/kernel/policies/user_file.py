@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 
 from vmdbg.engine import link
-from vmdbg.engine.language import MOST_ROUNDS, PLAIN, READS, WRITES, is_plain, mark_of, mistakes
+from vmdbg.engine.language import MOST_ROUNDS, PLAIN, READS, WRITES, decorator_of, is_plain, mistakes
 from vmdbg.errors import InputError, UserError
 from vmdbg.state.tables import COMPILED, RAM_VIEWS
 
@@ -70,13 +70,13 @@ def functions_of(tree: ast.Module, path: str, source: bytes) -> dict[str, Functi
             raise InputError(f"there is a function {node.name:.40}; choose another name", path, node.lineno)
         taken.add(node.name)
     for name, line in names.items():
-        if name in taken or name in link.SLOTS:
+        if name in taken or name in link.HOLES:
             raise InputError(f"there is a function {name}; choose another name", path, line)
-    known |= {name: name in PARAMETERS for name in link.SLOTS} | {"int": False, "len": False}
-    known |= {node.name: mark_of(node) == WRITES for node in definitions}
-    takes = {name: function.__code__.co_argcount for name, function in (link.FUNCTIONS | link.SLOTS).items()}
+    known |= {name: name in PARAMETERS for name in link.HOLES} | {"int": False, "len": False}
+    known |= {node.name: decorator_of(node) == WRITES for node in definitions}
+    takes = {name: function.__code__.co_argcount for name, function in (link.FUNCTIONS | link.HOLES).items()}
     takes |= {node.name: len(node.args.args) for node in definitions} | {"int": 1, "len": 1}
-    tabled = {name for name, function in (link.FUNCTIONS | link.SLOTS).items() if first_of(function) == "m"}
+    tabled = {name for name, function in (link.FUNCTIONS | link.HOLES).items() if first_of(function) == "m"}
     tabled |= {node.name for node in definitions if [word.arg for word in node.args.args[:1]] == ["m"]}
     for node in definitions:
         for part, wrong in (
@@ -114,13 +114,13 @@ def wrong_definition(node: ast.FunctionDef) -> str:
     """What is wrong with the head of a function; empty if nothing is."""
     arguments = node.args
     names = [argument.arg for argument in arguments.args]
-    if len(node.decorator_list) != 1 or mark_of(node) not in MARKS:
+    if len(node.decorator_list) != 1 or decorator_of(node) not in MARKS:
         return f"{node.name} is to be marked @reads or @writes"
     mark = node.decorator_list[0]
     if isinstance(mark, ast.Call) and (
         mark.args or [ast.unparse(word) for word in mark.keywords] != ["cold=True"]
     ):
-        return f"@{mark_of(node)} takes cold=True or nothing"
+        return f"@{decorator_of(node)} takes cold=True or nothing"
     if not is_plain(arguments) or any(argument.annotation for argument in arguments.args):
         return f"{node.name}: {PLAIN}, no annotations"
     wanted = PARAMETERS.get(node.name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, namedtuple
 
 from vmdbg.kernel.calls.processes import live_processes
-from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_IS_USER, FRAME_STATES
+from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_IS_USER, FRAME_STATES, POOL_COUNT
 from vmdbg.kernel.policies import facts_of
 from vmdbg.machine.check.numbers import wild_numbers
 from vmdbg.machine.check.objects import check_objects
@@ -80,12 +80,12 @@ MOST = 200  # findings that are listed
 def check(machine: Machine, owed: bool = False, tlb_only: bool = False) -> list[Violation]:
     """Everything that is wrong, most basic first; an empty list for a machine that is consistent.
 
-    `tlb_only`: of what the TLBs hold alone.  A TLB entry that its CPU owes to drop is listed if `owed`.
-    In the middle of an operation a page that is in transit is named, too.
+    `tlb_only`: check only the TLBs.  `owed`: also list TLB entries that their CPU has been asked to drop.  In
+    the middle of an operation the list may name a page that is just being moved.
     """
     found = [Violation("numbers", message) for message in wild_numbers(machine)]
     if found:
-        return found[:MOST]  # whoever follows them gets lost
+        return found[:MOST]  # nobody reads more
     survey = Survey(machine)
     found += [] if tlb_only else [Violation("tables", message) for message in survey.problems]
     checks = (
@@ -283,8 +283,8 @@ def check_frame_lists(s: Survey) -> Iterator[str]:
         members, wrong = chain(m.frame, FRAME, FRAME_NEXT, m.kernel[pool], -1, links)
         if wrong:
             yield f"the {name}: the list {wrong}"
-        if len(members) != m.kernel[pool + 1]:
-            yield f"{len(members)} {name}, {m.kernel[pool + 1]} are counted"
+        if len(members) != m.kernel[pool + POOL_COUNT]:
+            yield f"{len(members)} {name}, {m.kernel[pool + POOL_COUNT]} are counted"
         for frame in members:
             if frame in listed:
                 yield f"frame {frame} is in both lists of free frames"
@@ -303,7 +303,7 @@ def check_frame_lists(s: Survey) -> Iterator[str]:
 
 
 def not_like(columns: list[list[int]], rows: list[int], wanted: tuple[int, ...]) -> list[int]:
-    """Those of some rows whose values in the columns are not the wanted ones."""
+    """The rows whose values in the columns are not the wanted ones."""
     found: set[int] = set()
     for values, value in zip(columns, wanted, strict=True):
         found.update(row for row in rows if values[row] != value)

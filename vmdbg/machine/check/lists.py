@@ -1,7 +1,7 @@
-"""Lists in a machine's tables: each row is in one, once, and each is as long as is counted.
+"""Linked lists in a machine's tables: each row is in one list, once; each list has the length of its counter.
 
-A list that is a circle has no end, and a frame that is free twice is two pages.  Nothing here reads the page
-tables in memory: these may be garbage, and then `check` says so.
+A list that is a circle has no end; a frame that is twice in a free list would be given to two pages.  Nothing
+here reads the page tables in memory: these may be garbage, which `check` reports.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Kernel(Survey):
-    """What the tables say by themselves, whatever is in memory: no page table is read."""
+    """The tables of the kernel, without memory: no page table is read."""
 
     def __init__(self, machine: Machine) -> None:
         self.clear(machine)
@@ -57,7 +57,7 @@ class Kernel(Survey):
 
 
 def broken_lists(machine: Machine) -> Iterator[str]:
-    """Lists that are circles, that meet, or that are not as long as is counted, and what is wrongly in one.
+    """What is wrong with the lists: circles, lists that meet, wrong lengths, rows that should not be in one.
 
     All numbers are inside their ranges.
     """
@@ -116,7 +116,7 @@ def check_free_slots(s: Survey) -> Iterator[str]:
 
 
 def refuse(machine: Machine) -> None:
-    """UserError if the numbers in a machine's tables are not such as its code relies on."""
+    """UserError if a number in a machine's tables is one that its code cannot handle."""
     for reader in (wild_numbers, broken_lists):
         for message in reader(machine):
             raise UserError(f"the tables: {message}")

@@ -1,8 +1,8 @@
-"""Are the numbers in a machine's tables such as its code relies on?
+"""Are the numbers in a machine's tables in their ranges?
 
-Compiled code does not look where an index leads.  So every column has the range that `state/tables.py`
-declares with it, and the places in programs are rows of them.  `check` says what is not, and a machine from a
-file that has such numbers is refused (`lists.refuse`).
+Compiled code does not check an index.  So every number has to be in the range that `state/tables.py` declares
+for its column, and every row of a program that a process or an operation names has to exist.  `check` lists
+what is wrong; a machine from a file with such numbers is refused (`lists.refuse`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from vmdbg.kernel.scheduler import OP_KIND
 from vmdbg.machine.boot import asid_count
 from vmdbg.machine.tlb_arrays import misplaced_arrays, present_arrays
 from vmdbg.machine.verify_program import MAX_LOOPS, NO_ROW, PLAIN, check_rows, rows_taken
+from vmdbg.state.op_rows import OP_COUNT
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_PRESENT,
@@ -53,7 +54,7 @@ WORD_BITS = 63  # of a number that is not negative
 
 
 def limits(machine: Machine) -> dict[str, int]:
-    """What the names in the ranges of columns stand for: the shape, and what the configuration says."""
+    """The values of the names in the ranges of columns: of the shape and of the configuration."""
     form, config = machine.format, machine.config
     vpn_bits = form.va_bits - form.page_bits
     return {
@@ -69,7 +70,7 @@ def limits(machine: Machine) -> dict[str, int]:
     }
 
 
-def bound(text: str, known: Mapping[str, int]) -> int:
+def range_end(text: str, known: Mapping[str, int]) -> int:
     """The value of a sum such as `1-cached`, `frames+1` or `2^62`."""
     total = 0
     for part in text.replace("-", "+-").split("+"):
@@ -89,13 +90,13 @@ def ranges_of(declared: Table, known: Mapping[str, int]) -> dict[int, tuple[int,
     for offset, column in enumerate(declared.columns):
         if column in declared.ranges:
             low, colon, high = declared.ranges[column].partition(":")
-            least = bound(low, known)
-            found[offset] = least, (bound(high, known) - 1 if colon else least)
+            least = range_end(low, known)
+            found[offset] = least, (range_end(high, known) - 1 if colon else least)
     return found | dict.fromkeys(range(len(declared.columns), declared.width), (0, 0))
 
 
 def wild_numbers(machine: Machine) -> Iterator[str]:
-    """What in the tables is outside its range, and places in programs that are none."""
+    """The numbers in the tables that are out of range, and the named rows of programs that do not exist."""
     known = limits(machine)
     for declared in TABLES.values():
         ranges = ranges_of(declared, known)
@@ -106,7 +107,7 @@ def wild_numbers(machine: Machine) -> Iterator[str]:
             yield f"row {array // ARRAY} of array: a page is present that it may not hold"
     if misplaced_arrays(machine):
         yield "array: the TLB of another machine"
-    yield from wild_places(machine)
+    yield from wild_rows(machine)
 
 
 def wild_columns(machine: Machine, declared: Table, ranges: Mapping[int, tuple[int, int]]) -> Iterator[str]:
@@ -151,8 +152,11 @@ def spans(machine: Machine, declared: Table) -> Iterator[tuple[int, int]]:
 # -- programs
 
 
-def wild_places(machine: Machine) -> Iterator[str]:
-    """Where processes stand in the rows of operations, and rows that name others; UserError for bad rows."""
+def wild_rows(machine: Machine) -> Iterator[str]:
+    """What is wrong with the rows that processes and operations name.
+
+    UserError if the rows are not valid.
+    """
     m = machine.m
     depths = b"\xff" + check_rows(m.op[OP:-OP], 1) + b"\xff"
     ends = {1, *m.process[PROCESS_END::PROCESS].tolist(), len(depths) - 1}
@@ -173,11 +177,12 @@ def wild_places(machine: Machine) -> Iterator[str]:
     for pid in live_processes(machine.k):
         row = m.process[pid * PROCESS : (pid + 1) * PROCESS]
         if row[PROCESS_PC] or row[PROCESS_END]:
-            yield from wild_place(m, pid, row, depths)
+            yield from wild_row(m, pid, row, depths)
 
 
-def wild_place(m: Any, pid: int, row: Any, depths: bytes) -> Iterator[str]:
-    """What is wrong with where a process stands; `row` is its row, `depths` the loops around operations."""
+def wild_row(m: Any, pid: int, row: Any, depths: bytes) -> Iterator[str]:
+    """What is wrong with the program counter of a process.  `row` is the row of the process in its table,
+    `depths` has the number of loops around each operation."""
     outside = row[PROCESS_BACK_DEPTH] if row[PROCESS_BACK] else 0
     if row[PROCESS_HANDLER] and depths[row[PROCESS_HANDLER]]:
         yield f"process {pid}: its handler is row {row[PROCESS_HANDLER]}, which is none outside of loops"
@@ -194,5 +199,5 @@ def wild_place(m: Any, pid: int, row: Any, depths: bytes) -> Iterator[str]:
 
 
 def accesses(rows: Any, row: int) -> int:
-    """Accesses that the operation of a row makes."""
-    return rows[(row + 1) * OP] if rows_taken(rows[row * OP] & 255) > 1 else 1
+    """How many accesses the operation of a row makes."""
+    return rows[row * OP + OP_COUNT] if rows_taken(rows[row * OP] & 255) > 1 else 1

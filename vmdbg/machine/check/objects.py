@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 
 def check_objects(s: Survey) -> Iterator[str]:
-    """Objects have rows of the page cache of their own, those that are mapped are counted right, and every
-    entry of a region that maps one leads to its page."""
+    """No two objects share rows of the page cache; each counts its regions right; and every entry of such a
+    region leads to the page of the object."""
     m = s.m
     owners: dict[int, int] = {}
     for number in range(1, len(m.object) // OBJECT):
@@ -123,7 +123,7 @@ def check_mappings(s: Survey) -> Iterator[str]:
             yield f"process {pid}: {va:#x} is row {wanted} of the page cache, and maps row {row}"
     for (pid, va), slot in slots.items():
         wanted, share = page_of(s, pid, va)
-        there = wanted < len(m.cache) // CACHE  # not behind the end of a file, where garbage may be
+        there = wanted < len(m.cache) // CACHE  # not beyond the end of a file: there may be garbage there
         if share and not (there and m.cache[wanted * CACHE + CACHE_SLOT] == slot):
             yield f"process {pid}: {va:#x} keeps slot {slot}, not that of row {wanted} of the page cache"
 

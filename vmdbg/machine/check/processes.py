@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def check_processes(s: Survey) -> Iterator[str]:
-    """What is counted for each process is what its tables hold."""
+    """The counters of each process agree with its page tables."""
     m = s.m
     rss, swapped = Counter(), Counter(pid for pid, _, _ in s.swapped.values())  # type: Counter[int], Counter[int]
     for leaf in s.leaves.values():
@@ -123,7 +123,7 @@ def check_cpus(s: Survey) -> Iterator[str]:
 
 
 def check_told(s: Survey) -> Iterator[str]:
-    """A CPU that holds translations of a space is known to, so that it will be told when they change."""
+    """The kernel knows each CPU that holds translations of a process, so that it can invalidate them."""
     m = s.m
     if len(m.cpu) == CPU or not s.machine.config["tlb.asids"]:
         return

@@ -1,4 +1,4 @@
-"""`check` of what entries allow: the rights of their region, less the right to write what is shared."""
+"""`check` of the rights in entries: those of the region, without the right to write if the page is shared."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LETTERS = ((RIGHT_R, "r"), (RIGHT_W, "w"), (RIGHT_X, "x"), (RIGHT_U, "u"))
 
 
 def check_rights(s: Survey) -> Iterator[str]:
-    """An entry gives what its region does.  One of a private region may lack the right to write, and does
-    while others need what its frame holds: the first write makes a copy."""
+    """An entry gives the rights of its region.  An entry of a private region may lack the right to write; it
+    has to lack it while the frame is shared, as the first write makes a copy."""
     m = s.m
     for leaf in s.leaves.values():
         region = s.region_of(leaf.pid, leaf.va)
         if leaf.kernel or leaf.frame < 0 or not region:
-            continue  # told by others
+            continue  # other checks report it
         given, protected = allowed(s, leaf, m.region[region * REGION + REGION_RIGHTS])
         private = not m.region[region * REGION + REGION_SHARE]
         name = f"process {leaf.pid}: the entry at {leaf.address:#x} for {leaf.va:#x}"

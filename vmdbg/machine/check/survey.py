@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 #: page-size index, `kernel` is true of pages that are no user's.
 Leaf = namedtuple("Leaf", "pid va size address entry frame rights kernel")
 #: A TLB row (an offset into the table) that disagrees with the tables.  `owed`: the operation since which
-#: its CPU owes to drop it; None: nobody knows that it is stale.
+#: its CPU owes to drop it; None: the CPU was not asked to drop it.
 Stale = namedtuple("Stale", "cpu row kind message owed")
 #: What `Stale.kind` may be.
 STALE_KINDS = {
@@ -78,9 +78,9 @@ def column(rows: Any, width: int, offset: int) -> list[int]:
 def chain(
     rows: Any, width: int, link: int, first: int, last: int, links: list[int] | None = None
 ) -> tuple[list[int], str]:
-    """The rows of a linked list, and what is wrong with it (it `leaves the table`, it `is a circle`).
+    """The rows of a linked list, and what is wrong with it: `leaves the table`, `is a circle`, or nothing.
 
-    `links` is the column of links where somebody has read it: long lists are faster so.
+    `links` is the column of links, if the caller has read it already: that is faster for long lists.
     """
     members: list[int] = []
     seen: set[int] = set()
@@ -111,7 +111,7 @@ class Survey:
                 self.problems.append(f"frame {frame} is a table that no process's root leads to")
 
     def clear(self, machine: Machine) -> None:
-        """Nothing was read yet."""
+        """Forget what was read."""
         self.machine, self.k, self.m, self.form = machine, machine.k, machine.m, machine.format
         self.states = column(self.m.frame, FRAME, FRAME_STATE)
         self.problems: list[str] = []
@@ -210,7 +210,7 @@ class Survey:
             self.problems.append(f"process {pid}: the entry at {address:#x} for {found.va:#x} is garbage")
 
     def differs(self, frame: int, kept: Any, page: int) -> bool:
-        """Is a frame clean, in every entry that maps it, and yet not equal to a page of the words `kept`?"""
+        """Is a frame clean in all entries that map it, although it differs from the words `kept`?"""
         m, words = self.m, self.form.page_size // 8
         if not self.machine.config["machine.payload"]:
             return False
@@ -246,7 +246,7 @@ class Survey:
                         yield cpu, array, row, key, m.tlb[row + TLB_WORD]
 
     def misplaced(self) -> Iterator[str]:
-        """Rows of the TLB that are where no look-up finds them, or twice in their set."""
+        """Rows of the TLB that a look-up cannot find, or that are twice in their set."""
         m = self.m
         known: set[tuple[int, int, int]] = set()
         holes = self.machine.bindings["KEEPS_WAYS"]
@@ -345,7 +345,7 @@ class Survey:
             return "stale-right"
         if word & WORD_DIRTY and not self.k.is_dirty(leaf.entry):
             return "stale-dirty"
-        cleared = self.k.is_accessed(self.k.marked(leaf.entry, 0)) and not self.k.is_accessed(leaf.entry)
+        cleared = self.k.is_accessed(self.k.touched(leaf.entry, 0)) and not self.k.is_accessed(leaf.entry)
         policy = facts_of(self.machine.config["kernel.policy"])
         kept = policy is not None and not policy.drops  # it lets the TLB keep such entries
         return "stale-accessed" if cleared and not kept else ""

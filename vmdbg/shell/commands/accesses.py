@@ -12,7 +12,7 @@ from vmdbg.debugger.accesses import (
     swap_out_process,
 )
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import check_asid, check_process, find_place
+from vmdbg.inspect.context import check_asid, check_process, find_context
 from vmdbg.inspect.translate import translate
 from vmdbg.inspect.walk import ACCESSES
 from vmdbg.shell.command import ACTING, Argument, Option, command
@@ -84,13 +84,13 @@ def perform(
     def function(machine: Any) -> tuple[Accessed, Any]:
         done = access(machine, va, kind, width, value)
         return done, None if done.refused else translate(
-            session.machine, find_place(session.machine), va, ACCESSES[how]
+            session.machine, find_context(session.machine), va, ACCESSES[how]
         )
 
-    before = translate(session.machine, find_place(session.machine), va, ACCESSES[how])
+    before = translate(session.machine, find_context(session.machine), va, ACCESSES[how])
     (done, after), action = timeline.predict(name, function)
     if done.refused:
-        before = translate(session.machine, find_place(session.machine), done.at & WORD_MASK, ACCESSES[how])
+        before = translate(session.machine, find_context(session.machine), done.at & WORD_MASK, ACCESSES[how])
     if keep and how == "w":
         value = s64(done.value)
         (done, after), action = timeline.predict(name, function)

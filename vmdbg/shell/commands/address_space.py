@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.inspect.address_space import kernel_runs, map_notes, measured, named_runs
-from vmdbg.inspect.context import current_pid, find_place
+from vmdbg.inspect.context import current_pid, find_context
 from vmdbg.inspect.processes import processes, scores
 from vmdbg.shell.command import PURE, Argument, Option, command
-from vmdbg.shell.context_options import TABLES, place_of
+from vmdbg.shell.context_options import TABLES, context_of
 from vmdbg.shell.kinds import PROCESS
 from vmdbg.views.address_space import map_table, process_table, runs_table, score_table
 
@@ -37,23 +37,23 @@ use.  With -root, what a tree of tables maps, whoever it belongs to.  Nothing is
     examples=["map", "map -phys", "map -k", "map/json"],
 )
 def map_command(session: Session, args: Args) -> object:
-    place = place_of(session, args)
+    context = context_of(session, args)
     if args.k:
         none = "The kernel has no part of this address space."
         return runs_table(
             session.notation,
-            ((run, "") for run in kernel_runs(session.machine, place.root)),
+            ((run, "") for run in kernel_runs(session.machine, context.root)),
             none,
             kernel=True,
         )
-    if args.phys or place.pid is None:
+    if args.phys or context.pid is None:
         return runs_table(
-            session.notation, named_runs(session.machine, place.root, place.pid), "No page is mapped."
+            session.notation, named_runs(session.machine, context.root, context.pid), "No page is mapped."
         )
     return map_table(
         session.notation,
-        measured(session.machine, place.pid, place.root),
-        map_notes(session.machine, place.root, place.pid),
+        measured(session.machine, context.pid, context.root),
+        map_notes(session.machine, context.root, context.pid),
     )
 
 
@@ -103,7 +103,7 @@ PROCESS_ARGUMENT = Argument("process", PROCESS, optional=True, help="process; th
     examples=["info proc", "info proc 1"],
 )
 def info_proc(session: Session, args: Args) -> object:
-    pid = find_place(session.machine, args.process).pid
+    pid = find_context(session.machine, args.process).pid
     rows = [row for row in processes(session.machine) if row["pid"] == pid]
     return process_table(session.notation, rows, current_pid(session.machine))
 
@@ -120,11 +120,11 @@ def info_proc(session: Session, args: Args) -> object:
     examples=["info proc mappings", "info proc mappings 1"],
 )
 def info_proc_mappings(session: Session, args: Args) -> object:
-    place = find_place(session.machine, args.process)
-    if place.pid is None:
+    context = find_context(session.machine, args.process)
+    if context.pid is None:
         raise UserError("No process.", '"ps" lists the processes.')
     return map_table(
         session.notation,
-        measured(session.machine, place.pid, place.root),
-        map_notes(session.machine, place.root, place.pid),
+        measured(session.machine, context.pid, context.root),
+        map_notes(session.machine, context.root, context.pid),
     )

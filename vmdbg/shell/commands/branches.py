@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
 from vmdbg.shell.kinds import NUMBER
-from vmdbg.shell.stop_report import show_place
+from vmdbg.shell.stop_report import show_location
 from vmdbg.views import result
 from vmdbg.views.result import Column, Table
 
@@ -30,7 +30,7 @@ how they differ.""",
 )
 def branch_command(session: Session, args: Args) -> object:
     session.timeline.switch(args.number)
-    show_place(session)
+    show_location(session)
     return None
 
 

@@ -57,10 +57,10 @@ def make_break(session: Session, args: Args, disposition: str) -> list[str]:
 
 def here(session: Session) -> str:
     """The line at which the machine stands."""
-    place = session.timeline.place
-    if place is None or not place.line:
+    location = session.timeline.location
+    if location is None or not location.line:
         raise UserError("No default breakpoint location.")
-    return str(place.line)
+    return str(location.line)
 
 
 def announced(
@@ -194,14 +194,14 @@ def dprintf_command(session: Session, args: Args) -> object:
 def until_command(session: Session, args: Args) -> object:
     timeline = session.timeline
     timeline.require_process()
-    place = timeline.place
+    location = timeline.location
     if args.where:
         run_to(session, args.where)
-    elif place is None or not place.line:
+    elif location is None or not location.line:
         raise UserError("Argument required (a location).")
     else:
         try:
-            run_to(session, str(place.line + 1))
+            run_to(session, str(location.line + 1))
         except UserError:
             show_arrival(session, landed(timeline, forward(timeline)))
     return None

@@ -42,7 +42,7 @@ def kinds_of(session: Session, word: str) -> list[Event]:
     return [BY_NAME[name] for name in FAMILIES.get(found[0], found)]
 
 
-def bounds(session: Session, event: Event, text: str) -> tuple[int, int, str]:
+def argument_range(session: Session, event: Event, text: str) -> tuple[int, int, str]:
     """Lowest and highest first argument that `text` asks for, and how that reads."""
     if event.name == "signal":
         numbers = {name: number for number, (name, _) in SIGNAL_NAMES.items()}
@@ -83,7 +83,7 @@ def make_catch(session: Session, args: Args, disposition: str) -> str:
     shown = ""
     for event in events:
         if argument:
-            low, high, shown = bounds(session, event, argument.strip())
+            low, high, shown = argument_range(session, event, argument.strip())
             patterns.append(Pattern(event.kind, pid, cpu, low, high))
         else:
             patterns.append(Pattern(event.kind, pid, cpu))

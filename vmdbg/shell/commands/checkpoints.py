@@ -35,7 +35,7 @@ def checkpoint_command(session: Session, args: Args) -> object:
     numbers = session.state(CheckpointNumbers)
     numbers.last += 1
     number = numbers.last
-    timeline.marks[str(number)] = timeline.position
+    timeline.bookmarks[str(number)] = timeline.position
     return f"Checkpoint {number}: time {timeline.position}."
 
 
@@ -53,7 +53,7 @@ def bookmark_command(session: Session, args: Args) -> object:
     if not args.name.isidentifier() or args.name in ("begin", "start", "end"):
         raise UserError(f'"{args.name}" cannot be the name of a time.')
     timeline = session.timeline
-    timeline.marks[args.name] = timeline.position
+    timeline.bookmarks[args.name] = timeline.position
     return f"Bookmark {args.name}: time {timeline.position}."
 
 
@@ -72,14 +72,14 @@ def restart_command(session: Session, args: Args) -> object:
         raise UserError("Requires argument (checkpoint id to restart)")
     number = session.integer(args.number)
     timeline = session.timeline
-    place = timeline.marks.get(str(number))
+    position = timeline.bookmarks.get(str(number))
     elsewhere = timeline.branches.holding(str(number))
-    if place is None and elsewhere is not None:
+    if position is None and elsewhere is not None:
         timeline.switch(elsewhere[0])
-        place = elsewhere[1]
-    if place is None:
+        position = elsewhere[1]
+    if position is None:
         raise UserError(f"Not found: checkpoint id {number}")
-    show_arrival(session, timeline.go(*place))
+    show_arrival(session, timeline.go(*position))
     return None
 
 
@@ -98,10 +98,10 @@ def restart_command(session: Session, args: Args) -> object:
 def delete_checkpoint(session: Session, args: Args) -> object:
     if not args.name:
         raise UserError("Requires argument (checkpoint id to delete)")
-    marks = session.timeline.marks
-    if args.name not in marks:
+    bookmarks = session.timeline.bookmarks
+    if args.name not in bookmarks:
         raise UserError(f"No such checkpoint id, {args.name}")
-    del marks[args.name]
+    del bookmarks[args.name]
     return None
 
 
@@ -118,8 +118,8 @@ def delete_checkpoint(session: Session, args: Args) -> object:
 def info_checkpoints(session: Session, args: Args) -> object:
     timeline = session.timeline
     rows = [
-        [place == timeline.position, name, str(place)]
-        for name, place in sorted(timeline.marks.items(), key=lambda item: (item[1], item[0]))
+        [position == timeline.position, name, str(position)]
+        for name, position in sorted(timeline.bookmarks.items(), key=lambda item: (item[1], item[0]))
     ]
     star = Column("current", "", format=lambda here: "*" if here else " ")
     columns = [star, Column("name"), Column("time")]

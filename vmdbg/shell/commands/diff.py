@@ -65,16 +65,16 @@ class Side:
             policy = self.session.permissions
             allow = lambda config: approve(policy, config.values)  # noqa: E731
             return look(load_machine(policy.path(self.name), allow))
-        place = None if self.sort in ("process", "root") and not self.time else self.place()
+        position = None if self.sort in ("process", "root") and not self.time else self.position()
         if self.sort == "branch":
-            return visit_branch(timeline, self.session.integer(self.name), place, look)  # type: ignore[no-any-return]
-        if place is None:
+            return visit_branch(timeline, self.session.integer(self.name), position, look)  # type: ignore[no-any-return]
+        if position is None:
             return look(timeline.machine)
-        if place[0] > timeline.end:
+        if position[0] > timeline.end:
             raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
-        return visit(timeline, *place, look)  # type: ignore[no-any-return]
+        return visit(timeline, *position, look)  # type: ignore[no-any-return]
 
-    def place(self) -> tuple[int, int] | None:
+    def position(self) -> tuple[int, int] | None:
         """The time that was asked for; None: the end of a branch."""
         if self.sort == "branch":
             return position_of(self.session, self.time) if self.time else None

@@ -54,8 +54,8 @@ def memory_range(session: Session, words: list[str]) -> tuple[int, int]:
 def memory_pieces(session: Session, start: int, length: int) -> Iterator[bytes]:
     """The bytes of memory, some at a time."""
     read = session.scope.read_memory
-    for place in range(start, start + length, PIECE):
-        yield read(place, min(PIECE, start + length - place))
+    for address in range(start, start + length, PIECE):
+        yield read(address, min(PIECE, start + length - address))
 
 
 def kind_of(args: Args) -> str:
@@ -222,9 +222,9 @@ def read_binary(path: str, name: str, offset: int, low: int, high: int) -> list[
         end = min(high or length, length)
         file.seek(low)
         data = file.read(end - low)
-    place = (offset + low) & WORD_MASK
-    told = f"Restoring binary file {name} into memory ({place:#x} to {place + len(data):#x})"
-    return [(told, place, data)]
+    address = (offset + low) & WORD_MASK
+    told = f"Restoring binary file {name} into memory ({address:#x} to {address + len(data):#x})"
+    return [(told, address, data)]
 
 
 def read_hex(path: str, name: str, offset: int, low: int, high: int) -> list[tuple[str, int, bytes]]:
@@ -237,8 +237,8 @@ def read_hex(path: str, name: str, offset: int, low: int, high: int) -> list[tup
         if first >= last:
             continue
         told = f"Restoring section .sec{number} ({start:#x} to {start + len(data):#x})"
-        place = (first + offset) & WORD_MASK
+        address = (first + offset) & WORD_MASK
         if offset or (first, last) != (start, start + len(data)):
-            told += f" into memory ({place:#x} to {place + last - first:#x})"
-        found.append((told, place, bytes(data[first - start : last - start])))
+            told += f" into memory ({address:#x} to {address + last - first:#x})"
+        found.append((told, address, bytes(data[first - start : last - start])))
     return found

@@ -7,7 +7,7 @@ from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.questions import find_back, last_write, visit
 from vmdbg.debugger.time.search import frame_patterns, page_history, scan, slot_patterns
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import find_place
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.translate import translate, walk
 from vmdbg.inspect.walk import READ
 from vmdbg.shell.command import PURE, Argument, Option, command, prefix
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.time.event_log import LoggedEvent
-    from vmdbg.debugger.time.location import Place
+    from vmdbg.debugger.time.location import Location
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
 
@@ -112,17 +112,17 @@ class Question:
         """Is a condition on the machine true at the instant of an event?"""
         timeline = self.session.timeline
         if timeline.branch.action_at(row.operation) is not None:
-            place = (row.operation + 1, 0)
+            position = (row.operation + 1, 0)
         else:
-            place = (row.operation, row.number)
-        return bool(visit(timeline, *place, lambda machine: condition.holds(row, row.pid, row.operation)))
+            position = (row.operation, row.number)
+        return bool(visit(timeline, *position, lambda machine: condition.holds(row, row.pid, row.operation)))
 
 
 def is_range(session: Session, word: str) -> bool:
     """Is the word a time or a range of times?"""
     return (
         ".." in word or word[:1] in "+-" or word[:1].isdigit() or word in ("begin", "start", "end")
-        or word in session.timeline.marks
+        or word in session.timeline.bookmarks
     )  # fmt: skip
 
 
@@ -246,20 +246,20 @@ def history_slot(session: Session, args: Args) -> object:
 LAST = prefix("last", group="time", summary="When something happened last.")
 
 
-def answer(session: Session, found: tuple[LoggedEvent | None, Place | None, str], what: str) -> object:
+def answer(session: Session, found: tuple[LoggedEvent | None, Location | None, str], what: str) -> object:
     """The last event of the record that was looked for: when, what, by whom."""
     timeline = session.timeline
-    row, place, command_name = found
+    row, location, command_name = found
     if row is None:
         line = f"{what}: not since {timeline.begin}:0, where the record begins."
         return Record({"time": None, "event": None, "what": None, "command": None}, [line])
     said = PastTeller(timeline, [row]).what(row)
-    by = f'command "{command_name}"' if place is None else f"process {place.pid}"
-    if place is not None and place.line:
-        by += f", {place.file}:{place.line}"
+    by = f'command "{command_name}"' if location is None else f"process {location.pid}"
+    if location is not None and location.line:
+        by += f", {location.file}:{location.line}"
     time = f"{row.operation}:{row.number}"
     data: dict[str, Any] = {"time": time, "event": row.name, "what": said, "command": command_name or None}
-    data |= {"pid": row.pid, "line": place.line if place is not None and place.line else None}
+    data |= {"pid": row.pid, "line": location.line if location is not None and location.line else None}
     return Record(data, [f"{time}  {row.name}  {said}", f"by {by}"])
 
 
@@ -281,7 +281,7 @@ def last_write_command(session: Session, args: Args) -> object:
     found = last_write(timeline, timeline.require_process(), s64(args.address))
     if (
         found[0] is None
-        and translate(session.machine, find_place(session.machine), args.address, READ).pa is None
+        and translate(session.machine, find_context(session.machine), args.address, READ).pa is None
     ):
         raise UserError(f"{show} is in no frame now.", '"last map" says when its entry was written.')
     return answer(session, found, f"{show} was written")
@@ -299,7 +299,7 @@ def last_write_command(session: Session, args: Args) -> object:
     examples=["last map 0x406000"],
 )
 def last_map(session: Session, args: Args) -> object:
-    walked, _ = walk(session.machine, find_place(session.machine), args.address)
+    walked, _ = walk(session.machine, find_context(session.machine), args.address)
     if not walked.steps:
         raise UserError(f"{session.notation.va(args.address)} has no entry.")
     at = walked.steps[-1].address

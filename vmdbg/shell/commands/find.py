@@ -86,14 +86,14 @@ def parse_search(session: Session, text: str) -> Search | None:
 
 def pieces(read: Callable[[int, int], bytes], start: int, length: int) -> Iterator[bytes]:
     """The bytes that can be read from `start` on without a gap, in pieces."""
-    place, end, size = start, start + length, PIECE
-    while place < end and size:
+    address, end, size = start, start + length, PIECE
+    while address < end and size:
         try:
-            data = read(place, min(size, end - place))
+            data = read(address, min(size, end - address))
         except UserError:
-            size = min(size, end - place) // 2
+            size = min(size, end - address) // 2
             continue
-        place += len(data)
+        address += len(data)
         yield data
 
 

@@ -58,8 +58,8 @@ def line_at(session: Session, program: Any, text: str, here: int) -> int:
         if not found:
             raise UserError(f"No source file for address {session.notation.va(va)}.")
         return found[0]
-    if text in program.places:
-        return int(program.places[text])
+    if text in program.declared_at:
+        return int(program.declared_at[text])
     file, colon, rest = text.rpartition(":")
     if colon and not f"/{program.file}".endswith(f"/{file}"):
         raise UserError(f"No source file named {file}.")
@@ -86,8 +86,8 @@ def chosen_lines(session: Session, program: Any, where: str) -> tuple[int, int]:
     """First and last line that `list WHERE` shows; they may lie outside of the program.  UserError."""
     size = session.settings.number("listsize") or 10
     known = session.state(Listed)
-    place = session.timeline.place
-    here = place.line if place is not None and place.line else 1
+    location = session.timeline.location
+    here = location.line if location is not None and location.line else 1
     if known.file != program.file or (not where and known.position != str(session.timeline.position)):
         before, after = here, max(1, here - size // 2)
     else:
@@ -165,14 +165,14 @@ def list_command(session: Session, args: Args) -> object:
 )
 def info_line(session: Session, args: Args) -> object:
     program = source(session)
-    place = session.timeline.place
+    location = session.timeline.location
     where, name = (args.where or "").strip(), base_name(program)
     if where.startswith("*"):
         return lines_of(session, program, session.address(where[1:]))
     if where:
-        line = line_at(session, program, where, place.line if place is not None else 1)
-    elif place is not None:
-        line = place.line
+        line = line_at(session, program, where, location.line if location is not None else 1)
+    elif location is not None:
+        line = location.line
     else:
         raise UserError("The program is not being run.")
     if not 1 <= line <= len(program.source_lines):
@@ -206,8 +206,8 @@ def lines_of(session: Session, program: Any, va: int) -> object:
     """The lines that access an address, as `info line` tells each."""
     rows = [line_data(session, program, line) for line in lines_of_address(session, va)]
     if not rows:
-        place = session.scope.symbolize(va)
-        named = f" <{place}>" if place else ""
+        symbol = session.scope.symbolize(va)
+        named = f" <{symbol}>" if symbol else ""
         said = f"No line number information available for address {va:#x}{named}"
     return Document(
         lambda: rows,

@@ -8,7 +8,7 @@ from vmdbg.inspect.overhead import flat, page_sizes
 from vmdbg.inspect.page_tables import (
     aliases,
     all_mappers,
-    branches,
+    entry_runs,
     overhead_data,
     table_costs,
     valid_entries,
@@ -16,7 +16,7 @@ from vmdbg.inspect.page_tables import (
 from vmdbg.inspect.pte import described
 from vmdbg.inspect.translate import walk
 from vmdbg.shell.command import PURE, Argument, Option, command
-from vmdbg.shell.context_options import ROOT, TABLES, place_of
+from vmdbg.shell.context_options import ROOT, TABLES, context_of
 from vmdbg.shell.kinds import ADDRESS, NUMBER, SIZE, WORD
 from vmdbg.views.document import Document
 from vmdbg.views.page_tables import (
@@ -57,15 +57,15 @@ a line.  /xv6 prints what vmprint of the xv6 labs would: every valid entry, with
     examples=["tables", "tables/xv6", "tables/json"],
 )
 def tables_command(session: Session, args: Args) -> object:
-    place = place_of(session, args)
+    context = context_of(session, args)
     form, show = session.machine.format, session.notation
     if args.xv6 and not args.form:
-        return Lines(vmprint_lines(place.root, valid_entries(session.machine, place.root)))
+        return Lines(vmprint_lines(context.root, valid_entries(session.machine, context.root)))
     return Document(
-        lambda: list(tree_rows(form, branches(session.machine, place.root))),
-        lambda: tree_lines(show, form, place.root, branches(session.machine, place.root)),
+        lambda: list(tree_rows(form, entry_runs(session.machine, context.root))),
+        lambda: tree_lines(show, form, context.root, entry_runs(session.machine, context.root)),
         tree_columns(),
-        lambda: (list(row.values()) for row in tree_rows(form, branches(session.machine, place.root))),
+        lambda: (list(row.values()) for row in tree_rows(form, entry_runs(session.machine, context.root))),
         ("va", "entry_address", "entry", "table", "pa"),
     )
 
@@ -107,9 +107,9 @@ def overhead_command(session: Session, args: Args) -> object:
         )
     if session.machine.format.bounded:
         return partitions_overhead(session)
-    place = place_of(session, args)
-    costs = table_costs(session.machine, place.root, own=place.pid is not None)
-    data = overhead_data(session.machine, place.pid, costs)
+    context = context_of(session, args)
+    costs = table_costs(session.machine, context.root, own=context.pid is not None)
+    data = overhead_data(session.machine, context.pid, costs)
     return Document(
         lambda: data,
         lambda: overhead_lines(costs, data),
@@ -176,8 +176,8 @@ whether the kernel knows them or not.  "info aliases" searches the tables of all
     examples=["rmap", "rmap $pfn(0x401000)", "rmap/json"],
 )
 def rmap_command(session: Session, args: Args) -> object:
-    place = place_of(session, args) if args.root is not None else None
-    root = place.root if place is not None else None
+    context = context_of(session, args) if args.root is not None else None
+    root = context.root if context is not None else None
     empty = "No frame is shared." if args.pfn is None else "No entry maps this frame."
     return rmap_table(session.notation, all_mappers(session.machine, args.pfn, root), empty)
 
@@ -197,12 +197,12 @@ where ADDRESS does.  See also "rmap".""",
     examples=["info aliases 0x401000", "info aliases/json 0x401000"],
 )
 def aliases_command(session: Session, args: Args) -> object:
-    place = place_of(session, args)
-    _, found = walk(session.machine, place, args.address)
+    context = context_of(session, args)
+    _, found = walk(session.machine, context, args.address)
     if found.fault is not None:
         raise UserError(f"{session.notation.va(found.va)} is not mapped: {found.fault.reason}{hint(found)}.")
     assert found.pa is not None
-    root = place.root if place.pid is None else None
+    root = context.root if context.pid is None else None
     return aliases_table(session.notation, aliases(session.machine, found.pa, root), "No process maps it.")
 
 

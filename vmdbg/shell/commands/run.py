@@ -10,7 +10,7 @@ from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.shell.boot import boot_again, replace_target, tell_remarks
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
 from vmdbg.shell.kinds import REST_EXPRESSION, REST_FILE
-from vmdbg.shell.stop_report import boot_if_changed, count_of, show_all_displays, show_arrival, show_place
+from vmdbg.shell.stop_report import boot_if_changed, count_of, show_all_displays, show_arrival, show_location
 from vmdbg.views.event_table import EventTable, banner, banner_data, ended_lines
 from vmdbg.views.result import Lines, Record
 
@@ -32,14 +32,14 @@ def restart(session: Session) -> None:
     """Put the machine at the beginning of its program, after a question if it is under way."""
     timeline = session.timeline
     moved = not timeline.untouched and timeline.position != (timeline.begin, 0)
-    if moved and timeline.place is not None and not session.query(RUNNING):
+    if moved and timeline.location is not None and not session.query(RUNNING):
         raise UserError("Program not restarted.")
     sizes = tlb_sizes(session)
     booted = boot_if_changed(session)
     timeline = session.timeline
     here = timeline.position
     timeline.go(timeline.begin)
-    if timeline.place is None:
+    if timeline.location is None:
         timeline.go(*here)
         raise UserError("No process is there at the beginning.")
     timeline.restart()
@@ -90,7 +90,7 @@ def run_command(session: Session, args: Args) -> object:
 )
 def start_command(session: Session, args: Args) -> object:
     restart(session)
-    show_place(session)
+    show_location(session)
     return None
 
 
@@ -259,9 +259,10 @@ def file_command(session: Session, args: Args) -> object:
 )
 def info_program(session: Session, args: Args) -> object:
     timeline = session.timeline
-    place = timeline.place
-    if place is None and not args.form:
+    location = timeline.location
+    if location is None and not args.form:
         return "The program being debugged is not being run."
     return Record(
-        banner_data(timeline.position, place), lambda: banner(timeline.machine, timeline.position, place)
+        banner_data(timeline.position, location),
+        lambda: banner(timeline.machine, timeline.position, location),
     )

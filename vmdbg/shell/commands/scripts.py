@@ -134,7 +134,7 @@ def warn_about_hook(session: Session, path: tuple[str, ...]) -> None:
 
 def define(registry: Registry, path: tuple[str, ...], body: list[Statement]) -> None:
     """Makes or replaces a user-defined command; its documentation and subcommands stay."""
-    node = registry.place(path)
+    node = registry.make_node(path)
     old = node.command if node.user else None
     name = " ".join(path)
 
@@ -170,7 +170,7 @@ def define_prefix(session: Session, args: Args) -> object:
     if existing is not None and existing.children:
         return None
     registry = session.interpreter.registry
-    node = registry.place(path)
+    node = registry.make_node(path)
     node.user = True
     if node.command is None:
         node.command = Command(" ".join(path), None, group="user-defined", summary="User-defined.")
@@ -334,7 +334,7 @@ def place_alias(registry: Registry, names: tuple[str, ...], node: Node, argument
         if there.alias_of is not None or there.user:
             raise UserError(f"Alias already exists: {' '.join(names)}")
         raise UserError(f"Alias {' '.join(names)} is the name of an existing command")
-    alias = registry.place((*parent.path, names[-1]))
+    alias = registry.make_node((*parent.path, names[-1]))
     alias.alias_of, alias.arguments, alias.user = (
         node.target,
         arguments,

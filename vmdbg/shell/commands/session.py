@@ -86,7 +86,7 @@ def show_version(session: Session, args: Args) -> object:
     repeat=REPEAT,
 )
 def show_commands(session: Session, args: Args) -> object:
-    history = session.interpreter.history
+    history = session.interpreter.command_history
     text = args.position or ""
     if text == "+":
         start = session.interpreter.history_shown
@@ -115,7 +115,7 @@ def history_table(rows: list[tuple[int, str]]) -> Table:
     examples=["history"],
 )
 def history_command(session: Session, args: Args) -> object:
-    return history_table(list(enumerate(session.interpreter.history, 1)))
+    return history_table(list(enumerate(session.interpreter.command_history, 1)))
 
 
 @command(

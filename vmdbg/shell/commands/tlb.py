@@ -9,7 +9,7 @@ from vmdbg.machine.config import parse_geometry
 from vmdbg.machine.tlb_arrays import resize_array
 from vmdbg.shell.command import ACTING, PURE, Argument, Option, command
 from vmdbg.shell.commands.accesses import changed, finished_lines
-from vmdbg.shell.context_options import IN_ASID, ON_CPU, PID, place_of
+from vmdbg.shell.context_options import IN_ASID, ON_CPU, PID, context_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, WORD
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column
@@ -86,7 +86,10 @@ are asked, the deepest level first.  See also "translate".""",
 )
 def tlb_lookup(session: Session, args: Args) -> object:
     probes = look_up(
-        session.machine, place_of(session, args), args.address, ACCESSES[args.access] if args.access else None
+        session.machine,
+        context_of(session, args),
+        args.address,
+        ACCESSES[args.access] if args.access else None,
     )
     data = probe_data(args.address, probes)
     columns = [
@@ -122,8 +125,8 @@ def tlb_check(session: Session, args: Args) -> object:
     columns = [column for column in tlb_columns(session.notation) if column.exported]
 
     def cells() -> list[list[object]]:
-        kept = [place for place, column in enumerate(tlb_columns(session.notation)) if column.exported]
-        return [[tlb_row(found)[place] for place in kept] for found in stale]
+        kept = [index for index, column in enumerate(tlb_columns(session.notation)) if column.exported]
+        return [[tlb_row(found)[index] for index in kept] for found in stale]
 
     return Document(
         lambda: {
@@ -158,19 +161,19 @@ first along.  "set tlb.l1d 8x2" and the like say what the next machine is made o
 def tlb_resize(session: Session, args: Args) -> object:
     timeline = session.timeline
     rows = geometry(timeline.machine)
-    names = {name.lower(): place for place, (name, *_) in enumerate(rows)}
-    place = names.get(args.array.lower())
-    if place is None:
+    names = {name.lower(): index for index, (name, *_) in enumerate(rows)}
+    index = names.get(args.array.lower())
+    if index is None:
         known = ", ".join(name for name, *_ in rows)
         raise UserError(
             f'No TLB array "{args.array}": ' + (f"this machine has {known}." if known else "no TLB.")
         )
-    name, old_sets, old_ways = rows[place][:3]
+    name, old_sets, old_ways = rows[index][:3]
     sets, ways = parse_geometry(name, args.geometry)
     if not sets:
         raise UserError(f"{name} cannot be turned off while the machine runs.")
     text = f"tlb resize {name} {sets}x{ways}"
-    _, action = timeline.act(text, lambda machine: resize_array(machine, place, sets, ways))
+    _, action = timeline.act(text, lambda machine: resize_array(machine, index, sets, ways))
     entries = f"{sets * ways} entr{'y' if sets * ways == 1 else 'ies'}"
     said = f"{name} has {entries}, {sets}x{ways}; it had {old_sets * old_ways}, {old_sets}x{old_ways}."
     return [*finished_lines(action), said, changed(session, action)]

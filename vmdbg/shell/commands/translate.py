@@ -8,7 +8,7 @@ from vmdbg.inspect.translate import translate, walk, walk_data
 from vmdbg.inspect.walk import ACCESSES, byte_at, linux_names, remark
 from vmdbg.inspect.why import deciding_fields, why
 from vmdbg.shell.command import PURE, Argument, Option, command
-from vmdbg.shell.context_options import MODES, PLACE, TABLES, place_of
+from vmdbg.shell.context_options import CONTEXT, MODES, TABLES, context_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, SIZE
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column
@@ -39,7 +39,7 @@ ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
     needs=("translate",),
     effect=PURE,
     arguments=[VA, HOW],
-    options=[*PLACE, *MODES],
+    options=[*CONTEXT, *MODES],
     forms=("json", "csv"),
     summary="Say where an access to a virtual address goes now.",
     help="""
@@ -50,7 +50,7 @@ use "fault".""",
     examples=["translate 0x401234", "translate 0x401234 w", "translate/json 0x5000"],
 )
 def translate_command(session: Session, args: Args) -> object:
-    found = translate(session.machine, place_of(session, args), args.address, ACCESSES[args.access])
+    found = translate(session.machine, context_of(session, args), args.address, ACCESSES[args.access])
     keys = [key for key in found.data() if key != "fault"]
 
     def cells() -> list[list[Any]]:
@@ -85,7 +85,7 @@ and shows those that the format lacks as folded.""",
     examples=["walk 0x401234", "walk/json 0x401234", "walk 0x5000"],
 )
 def walk_command(session: Session, args: Args) -> object:
-    walked, found = walk(session.machine, place_of(session, args), args.address)
+    walked, found = walk(session.machine, context_of(session, args), args.address)
     return Document(
         lambda: walk_data(session.machine, walked, found),
         lambda: walk_text(session, args, walked, found),
@@ -154,7 +154,7 @@ smallest edit that would make the access possible; and for an empty entry the ne
 )
 def why_command(session: Session, args: Args) -> object:
     machine = session.machine
-    verdict = why(machine, place_of(session, args), args.address, ACCESSES[args.access])
+    verdict = why(machine, context_of(session, args), args.address, ACCESSES[args.access])
     fields = [field.name for field in deciding_fields(machine.format)]
     return Document(
         lambda: why_data(machine, verdict),

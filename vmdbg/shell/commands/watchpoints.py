@@ -14,7 +14,7 @@ from vmdbg.debugger.stops.watchpoints import (
 )
 from vmdbg.errors import UserError
 from vmdbg.expressions.nodes import InMemory
-from vmdbg.inspect.context import check_address, find_place
+from vmdbg.inspect.context import check_address, find_context
 from vmdbg.inspect.translate import walk
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, Option, command
 from vmdbg.shell.commands.stops import CONDITION_HELP, declared, split_condition
@@ -54,7 +54,7 @@ def memory(session: Session, args: Args, sort: str) -> str:
         return declared(
             session, stop, condition, f"{stop.label}: {stop.what}", f"{command} -phys{width} {pa:#x}"
         )
-    va, size = place_of(session, text)
+    va, size = memory_of(session, text)
     size = args.width if args.width > 1 else size
     pid = session.timeline.require_process()
     what = show.va(va) if text.removeprefix("*")[:1].isdigit() else text
@@ -63,7 +63,7 @@ def memory(session: Session, args: Args, sort: str) -> str:
     return declared(session, stop, condition, f"{stop.label}: {stop.what}", spelling)
 
 
-def place_of(session: Session, text: str) -> tuple[int, int]:
+def memory_of(session: Session, text: str) -> tuple[int, int]:
     """The address and size of what an expression stands for in memory; of a plain address, one byte."""
     evaluator = session.evaluator
     plain = text[1:] if text.startswith("*0") else text
@@ -109,7 +109,7 @@ def watch_command(session: Session, args: Args) -> object:
     show = session.notation
     if args.entry:
         va = session.address(text)
-        walked, _ = walk(session.machine, find_place(session.machine), va)
+        walked, _ = walk(session.machine, find_context(session.machine), va)
         if not walked.steps:
             raise UserError(f"{show.va(va)} has no entry.")
         step = walked.steps[-1]
