@@ -21,6 +21,7 @@ from vmdbg.state.tables import (
     CPU_MODE,
     CPU_PID,
     CPU_ROOT,
+    KERNEL_CPU,
     KERNEL_SLOT_COUNT,
     SLOT,
 )
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Register
     from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.machine import Machine
+
+
+def cpu_in_use(machine: Machine) -> int | None:
+    """The CPU that executes; None on a machine that has but one."""
+    return int(machine.m.kernel[KERNEL_CPU]) if machine.config["machine.cpus"] > 1 else None
 
 
 def facts(machine: Machine) -> dict[str, Any]:

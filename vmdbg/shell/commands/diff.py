@@ -7,6 +7,7 @@ import os
 from vmdbg.debugger.time.questions import visit, visit_branch
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import check_root
+from vmdbg.inspect.diff_facts import State
 from vmdbg.machine.file import load_machine
 from vmdbg.shell.boot import approve
 from vmdbg.shell.command import PURE, Argument, command
@@ -14,7 +15,6 @@ from vmdbg.shell.kinds import REST
 from vmdbg.shell.times import position_of
 from vmdbg.state.tables import PROCESS, PROCESS_STATE
 from vmdbg.views.diff import difference_table
-from vmdbg.views.diff_facts import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
