@@ -15,7 +15,7 @@ from typing import Any
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED
-from vmdbg.kernel.calls import processes, regions, switching
+from vmdbg.kernel.calls import processes, regions
 from vmdbg.kernel.calls.syscalls import (
     MMAP_FIXED,
     MMAP_OBJECT,
@@ -416,7 +416,7 @@ class Lives:
                 m.kernel[KERNEL_CPU] = cpu
                 self.machine.k.charge(m)
                 return
-        switching.put_on_cpu(self.machine.k, m.kernel[KERNEL_CPU], pid)
+        processes.put_on_cpu(self.machine.k, m.kernel[KERNEL_CPU], pid)
 
     def do_run(self, pid: int, where: int, how: int) -> None:
         """The programs go on, one operation at a time."""

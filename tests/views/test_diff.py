@@ -156,12 +156,12 @@ def test_no_difference_exactly_if_the_digests_are_equal(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", sorted(BUILDS))
 def test_no_difference_exactly_if_the_digests_are_equal_often(
     engine: str, name: str, model: Callable[[str], ModuleType], ready: Callable[[Machine], Machine]
 ) -> None:
-    run(machine_class(model("lives"), name, compiled_for(engine, ready)), 100, 50)
+    run(machine_class(model("lives"), name, compiled_for(engine, ready)), 300, 50)
 
 
 def test_every_table_of_the_state_is_compared() -> None:
