@@ -156,11 +156,11 @@ def bits(machine: Machine, cpu: int, fields: Iterable[Register]) -> str:
     return f"[ {' '.join(found)} ]" if found else "[ ]"
 
 
-def all_frames(machine: Machine) -> tuple[Iterator[dict[str, Any]], list[str]]:
-    """Rows of frames, and a line that sums up."""
+def frame_summary(machine: Machine) -> str:
+    """How many frames there are, and of them in each state."""
     states = frame_states(machine)
     total = ", ".join(f"{count} {state}" for state, count in states.items() if count)
-    return frame_runs(machine), [f"{sum(states.values())} frames: {total}."]
+    return f"{sum(states.values())} frames: {total}."
 
 
 def frame_runs(machine: Machine) -> Iterator[dict[str, Any]]:

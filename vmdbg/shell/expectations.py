@@ -187,8 +187,9 @@ def shown(value: Any) -> str:
 
 def story(result: Any) -> str:
     """What the result says in a few words, or else in its first line, to stand behind the value."""
-    if getattr(result, "brief", ""):
-        return f": {result.brief}"
+    brief = getattr(result, "brief", "")
+    if brief:
+        return f": {brief}"
     lines = []
     for line in result.lines():
         lines.append(line if isinstance(line, str) else "".join(text for _, text in line))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_RESERVED, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.inspect.notation import kind_word, rights_text, size_text
+from vmdbg.inspect.notation import rights_text, size_text
 from vmdbg.units import format_size
 from vmdbg.views.result import ADDRESS, ENTRY, NUMBER, RIGHTS, Column, Table
 
@@ -36,35 +35,33 @@ def tree_lines(show: Notation, form: Format, root: int, branches: Iterable[Branc
         level = form.levels[branch.depth].name
         indent = "  " * (branch.depth + 1)
         last = f"..{branch.index + branch.count - 1}" if branch.count > 1 else ""
-        size = 1 << form.levels[branch.depth].shift
         name = f"{level}[{branch.index}{last}] {show.va(branch.va)}"
-        yield f"{indent}{name}: {tree_text(show, form, branch, size)}"
+        yield f"{indent}{name}: {tree_text(show, form, branch)}"
 
 
-def tree_text(show: Notation, form: Format, branch: Branch, size: int) -> str:
+def tree_text(show: Notation, form: Format, branch: Branch) -> str:
     """What a branch points to."""
-    if branch.kind == ENTRY_TABLE and branch.depth + 1 < len(form.levels):
+    if branch.points:
         text = f"{form.levels[branch.depth + 1].name} at {show.pa(branch.target)}"
         if branch.above < 0:
             return text
         which = "the root" if branch.above == 0 else f"the {form.levels[branch.above].name} above"
         return f"{text}, {which} itself: recursive"
-    if branch.kind in (ENTRY_LEAF, ENTRY_TABLE):
-        first = branch.target >> show.page_bits
-        end = (branch.target + (1 if branch.equal else branch.count) * size >> show.page_bits) - 1
-        frames = show.pfn(first) + (f"..{show.pfn(end)}" if end > first else "")
-        pages = format_size(size) if branch.count == 1 else f"{branch.count} x {format_size(size)}"
+    if branch.frames is not None:
+        first, last = branch.frames
+        frames = show.pfn(first) + (f"..{show.pfn(last)}" if last > first else "")
+        size = format_size(branch.size)
+        pages = size if branch.count == 1 else f"{branch.count} x {size}"
         return f"pfn {frames}, {pages}, {rights_text(branch.rights)}"
-    if branch.kind == ENTRY_SWAPPED:
+    if branch.word == "swapped":
         return f"slot {branch.slot}"
-    what = "reserved" if branch.kind == ENTRY_RESERVED else "not valid"
+    what = "reserved" if branch.word == "reserved" else "not valid"
     return f"{what} ({show.entry(branch.entry)})"
 
 
 def tree_rows(form: Format, branches: Iterable[Branch]) -> Iterator[dict[str, Any]]:
     """The branches as JSON shows them."""
     for branch in branches:
-        points = branch.kind == ENTRY_TABLE and branch.depth + 1 < len(form.levels)
         yield {
             "depth": branch.depth,
             "level": form.levels[branch.depth].name,
@@ -73,11 +70,11 @@ def tree_rows(form: Format, branches: Iterable[Branch]) -> Iterator[dict[str, An
             "va": branch.va,
             "entry_address": branch.address,
             "entry": branch.entry,
-            "kind": kind_word(branch.kind, branch.entry),
+            "kind": branch.word,
             "recursive": branch.above >= 0,
             "equal": branch.equal,
-            "table": branch.target if points else None,
-            "pa": branch.target if not points and branch.target >= 0 else None,
+            "table": branch.target if branch.points else None,
+            "pa": branch.target if not branch.points and branch.target >= 0 else None,
             "slot": branch.slot or None,
             "rights": rights_text(branch.rights),
         }
@@ -199,9 +196,6 @@ def ratio(row: PageSize) -> str:
 
 def partitions_table(show: Notation, rows: list[dict[str, Any]]) -> Table:
     """Who has which partition, and what is lost inside."""
-    used, wasted = (sum(row[key] for row in rows) for key in ("used", "wasted"))
-    taken = sum(row["pid"] is not None for row in rows)
-    share = f" ({100 * wasted / (used + wasted):.2f} %)" if taken else ""
     columns = [
         Column("partition", kind=NUMBER),
         Column("base", kind=ADDRESS, format=show.pa),
@@ -211,11 +205,18 @@ def partitions_table(show: Notation, rows: list[dict[str, Any]]) -> Table:
         Column("used", format=size_text, align=">"),
         Column("wasted", "wasted inside", format=size_text, align=">"),
     ]
-    total = (
+    return Table(columns, rows, notes=lambda: [partitions_total(rows)])
+
+
+def partitions_total(rows: list[dict[str, Any]]) -> str:
+    """How many partitions are in use, and how much in them is used and wasted."""
+    used, wasted = (sum(row[key] for row in rows) for key in ("used", "wasted"))
+    taken = sum(row["pid"] is not None for row in rows)
+    share = f" ({100 * wasted / (used + wasted):.2f} %)" if taken else ""
+    return (
         f"{taken} of {len(rows)} partitions of {format_size(rows[0]['size'])} in use: "
         f"{size_text(used)} used, {size_text(wasted)} wasted{share}."
     )
-    return Table(columns, rows, notes=[total])
 
 
 # -- rmap, aliases

@@ -136,7 +136,7 @@ def fault_command(session: Session, args: Args) -> object:
             "time": str(session.timeline.position),
         },
         lambda: fault_lines(session, args.n, done, action, before, after),
-        list(table.table()[0]),
+        lambda: table.table()[0],
         lambda: table.table()[1],
         ADDRESSES,
     )

@@ -263,5 +263,6 @@ def info_program(session: Session, args: Args) -> object:
     if place is None and not args.form:
         return "The program being debugged is not being run."
     return Record(
-        banner_data(timeline.position, place), lambda: banner(timeline.machine, timeline.position, place)
+        lambda: banner_data(timeline.position, place),
+        lambda: banner(timeline.machine, timeline.position, place),
     )
