@@ -7,14 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from vmdbg.debugger.access_story import MOVES
 from vmdbg.debugger.time.event_log import LoggedEvent
 from vmdbg.debugger.time.search import frame_patterns, slot_patterns
 from vmdbg.inspect.changes import changes_told
+from vmdbg.inspect.event_costs import PART_OF, SERVED
 from vmdbg.inspect.event_fields import FIELDS, NOTATIONS
 from vmdbg.inspect.event_words import EventWords
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.state.events import EVENTS, FAMILIES, Event, event
+from vmdbg.views.accesses import MOVED_TEXTS
 
 BRACES = re.compile(r"{(\w+):?([^}]*)}")
 
@@ -43,6 +46,14 @@ def test_what_a_kind_names_are_its_arguments(kind: Event) -> None:
     assert len(kind.places("start")) == len(kind.places("end")) <= 1
 
 
+def test_every_fault_and_every_price_has_its_place() -> None:
+    """Lists that are no part of a declaration: which event of an access weighs most, which part takes the
+    cycles."""
+    assert set(FAMILIES["fault"]) <= set(SERVED)
+    assert {kind.cost for kind in EVENTS} - {""} == PART_OF.keys()
+    assert set(MOVES) == MOVED_TEXTS.keys() <= {kind.name for kind in EVENTS}
+
+
 def test_no_two_kinds_have_one_rank() -> None:
     ranks = [kind.rank for kind in EVENTS if kind.changes]
     assert len(ranks) == len(set(ranks))
@@ -53,11 +64,11 @@ def new_kind() -> Iterator[Event]:
     """A kind that is declared in one line."""
     number = event(
         "test-moved", "pfn from:pfn slot", "memory", "a page was moved", "{from:pfn} -> {pfn:pfn}{where}",
-        families="test-family", fills="pfn", changes="page moved|pages moved", rank=100,
+        families="syscall", fills="pfn", changes="page moved|pages moved", rank=100,
     )  # fmt: skip
     yield EVENTS[number]
     EVENTS.pop()
-    del FAMILIES["test-family"]
+    FAMILIES["syscall"].pop()
 
 
 def test_a_new_kind_is_one_line(new_kind: Event, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,4 +82,4 @@ def test_a_new_kind_is_one_line(new_kind: Event, monkeypatch: pytest.MonkeyPatch
     assert [p.which for p in slot_patterns(3) if p.kind == new_kind.kind] == [3]
     state = machine.snapshot()
     assert changes_told(machine, state, state, [happened], {"test-moved": 2}) == ["2 pages moved"]
-    assert FAMILIES["test-family"] == ["test-moved"]
+    assert FAMILIES["syscall"][-1] == "test-moved"

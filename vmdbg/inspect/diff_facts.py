@@ -78,6 +78,12 @@ def named(sort: str, name: str, text: str) -> tuple[Key, Said]:
     return Key(sort, "", -1, 0, name), Said(text, -1, "")
 
 
+def has_process(machine: Machine, pid: int) -> bool:
+    """Is there a process of that number, be it one that has ended?"""
+    rows = len(machine.m.process) // PROCESS
+    return 0 < pid < rows and bool(machine.m.process[pid * PROCESS + PROCESS_STATE])
+
+
 class State:
     """A state of a machine: facts, and the bytes themselves.
 

@@ -81,7 +81,7 @@ class Event:
 
 EVENTS: list[Event] = []
 #: Words that stand for several kinds, for `catch` and `$count`: their names.
-FAMILIES: dict[str, list[str]] = {}
+FAMILIES: dict[str, list[str]] = {"fault": [], "swapin": [], "swapout": [], "cow": [], "syscall": []}
 
 
 def event(
@@ -122,7 +122,7 @@ def event(
     declared.amount, declared.fills, declared.head = amount, fills, head
     declared.changes, declared.rank = tuple(changes.split("|")) if changes else (), rank
     for family in families.split():
-        FAMILIES.setdefault(family, []).append(name)
+        FAMILIES[family].append(name)
     EVENTS.append(declared)
     return declared.kind
 
