@@ -188,6 +188,43 @@ def test_a_circle_is_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["a", "b", "c"]]
 
 
+# -- views draw what others have found out
+
+#: What views import when they run; with TYPE_CHECKING they may name other types.
+FOR_VIEWS = ("views", "inspect", "debugger", "expressions", "units", "errors")
+
+
+def of_machine(source: str) -> list[str]:
+    """Where a module takes something from the tables of a machine (`.m`) or from its kernel (`.k`)."""
+    return sorted(
+        f"{node.lineno}: .{node.attr}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in ("k", "m")
+    )
+
+
+def test_views_decide_nothing() -> None:
+    found = imports_of_all()
+    views = {name: others for name, others in found.items() if layer(name) == "views"}
+    assert views
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in views.items()
+        for _, other in others
+        if layer(other) and layer(other) not in FOR_VIEWS
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "views").glob("*.py")), ids=module_name)
+def test_views_look_at_no_machine(path: Path) -> None:
+    assert of_machine(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_look_at_a_machine_is_found() -> None:
+    assert of_machine("sets = machine.m.array[0] + 1\nkind = k.classify(machine.k, 2)") == ["1: .m", "2: .k"]
+
+
 def loaded_by(line: str) -> set[str]:
     """The modules of vmdbg that are loaded once a batch run has executed a line."""
     program = (

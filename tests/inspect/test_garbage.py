@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from vmdbg.formats import NAMES, find
 from vmdbg.inspect.address_space import kernel_runs, named_runs
 from vmdbg.inspect.context import find_context
+from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.page_tables import (
     aliases,
     all_mappers,
@@ -95,8 +96,8 @@ def test_looking_answers_whatever_there_is(
         assert len(walk.steps) <= len(form.levels)
         assert walk_data(found.machine, walk, outcome)["outcome"] in ("translated", "fault")
         verdict = why(found.machine, context, va, ACCESSES[access])
-        assert why_data(found.machine, verdict)["allowed"] == (verdict.outcome.fault is None)
-        assert list(why_lines(found.machine, verdict))
+        assert why_data(verdict)["allowed"] == (verdict.outcome.fault is None)
+        assert list(why_lines(Notation(found.machine.format), found.machine.format, verdict))
         look_up(found.machine, context, va, ACCESSES[access])
         assert list(
             itertools.islice(tree_lines(found.notation, form, root, entry_runs(found.machine, root)), ENOUGH)

@@ -9,12 +9,13 @@ import pytest
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import Context, check_address, find_context, running_pid
+from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.target import Target, boot_named
 from vmdbg.inspect.tlb import cached_entries
 from vmdbg.inspect.translate import translate, walk_data
 from vmdbg.inspect.translate import walk as walk_of
 from vmdbg.inspect.walk import ACCESSES, READ
-from vmdbg.inspect.why import why
+from vmdbg.inspect.why import Verdict, why
 from vmdbg.machine import registers
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
@@ -253,8 +254,8 @@ def test_an_entry_outside_memory_has_no_value_and_decides(demo: Target) -> None:
     verdict = why(demo.machine, find_context(demo.machine), 0x401234, ACCESSES["r"])
     assert verdict.outcome.fault.kind == "bus"
     assert (verdict.cause, verdict.rules) == (None, [])
-    assert why_data(demo.machine, verdict)["steps"][-1]["entry"] is None
-    assert "PDPT   -    " in "\n".join(plain(line) for line in why_lines(demo.machine, verdict))
+    assert why_data(verdict)["steps"][-1]["entry"] is None
+    assert "PDPT   -    " in "\n".join(plain(line) for line in drawn(demo.machine, verdict))
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,12 @@ def test_an_entry_outside_memory_has_no_value_and_decides(demo: Target) -> None:
 def test_a_fault_is_reported_in_the_manuals_words(machine: str, va: int, how: str, code: str) -> None:
     target = boot_named(machine)
     verdict = why(target.machine, find_context(target.machine), va, ACCESSES[how])
-    assert plain(next(iter(why_lines(target.machine, verdict)))).endswith(f", {code}")
+    assert plain(next(iter(drawn(target.machine, verdict)))).endswith(f", {code}")
+
+
+def drawn(machine: Machine, verdict: Verdict) -> Any:
+    """What `why` says."""
+    return why_lines(Notation(machine.format), machine.format, verdict)
 
 
 def plain(line: Any) -> str:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from vmdbg.inspect.diff_facts import State
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import STATE, TABLES
 from vmdbg.views.diff import difference_table
-from vmdbg.views.diff_facts import State
 
 pytestmark = pytest.mark.long
 

@@ -49,3 +49,13 @@ def partitions(machine: Machine) -> Iterator[dict[str, Any]]:
             "used": used,
             "wasted": size - used if taken else 0,
         }
+
+
+def partitions_data(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What JSON shows of `partitions`; sizes in bytes."""
+    return {
+        "partitions": rows,
+        "in_use": sum(row["pid"] is not None for row in rows),
+        "used": sum(row["used"] for row in rows),
+        "wasted": sum(row["wasted"] for row in rows),
+    }

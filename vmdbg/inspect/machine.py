@@ -21,6 +21,7 @@ from vmdbg.state.tables import (
     CPU_MODE,
     CPU_PID,
     CPU_ROOT,
+    KERNEL_CPU,
     KERNEL_SLOT_COUNT,
     SLOT,
 )
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Register
     from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.machine import Machine
+
+
+def cpu_in_use(machine: Machine) -> int | None:
+    """The CPU that executes; None on a machine that has but one."""
+    return int(machine.m.kernel[KERNEL_CPU]) if machine.config["machine.cpus"] > 1 else None
 
 
 def facts(machine: Machine) -> dict[str, Any]:
@@ -150,11 +156,11 @@ def bits(machine: Machine, cpu: int, fields: Iterable[Register]) -> str:
     return f"[ {' '.join(found)} ]" if found else "[ ]"
 
 
-def all_frames(machine: Machine) -> tuple[Iterator[dict[str, Any]], list[str]]:
-    """Rows of frames, and a line that sums up."""
+def frame_summary(machine: Machine) -> str:
+    """How many frames there are, and of them in each state."""
     states = frame_states(machine)
     total = ", ".join(f"{count} {state}" for state, count in states.items() if count)
-    return frame_runs(machine), [f"{sum(states.values())} frames: {total}."]
+    return f"{sum(states.values())} frames: {total}."
 
 
 def frame_runs(machine: Machine) -> Iterator[dict[str, Any]]:

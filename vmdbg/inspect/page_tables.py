@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_EMPTY, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
 from vmdbg.hardware.page_tables import entries, once
+from vmdbg.inspect.notation import kind_word
 from vmdbg.inspect.processes import mappings, processes
 from vmdbg.inspect.walk import walk_tables, where
 from vmdbg.kernel.frames import FRAME_STATES
@@ -16,26 +17,50 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from vmdbg.formats.record import Format
     from vmdbg.hardware.page_tables import Entry
     from vmdbg.machine.machine import Machine
 
 
 class EntryRun:
-    """Neighbouring entries of one table that are shown as one line: one entry that points to a table, or
-    leaves whose frames follow one another, or equal entries (`equal`).  `target` is the table or first page
-    that it points to, -1 for none; `above` is the depth of the same table on the way from the root, -1 if it
-    is not on it."""
+    """Neighbouring entries of one table that are shown as one line.
+
+    They are one entry that points to a table, or leaves whose frames follow one another, or equal entries
+    (`equal`).  `target` is the table or first page that it points to, -1 for none; `above` is the depth of
+    the same table on the way from the root, -1 if it is not on it.  `word` says what they are; `size` is how
+    many bytes of addresses one of them translates.
+    """
 
     __slots__ = (
-        "above", "address", "count", "depth", "entry", "equal", "index", "kind", "rights", "slot", "target",
-        "va",
+        "above", "address", "count", "depth", "entry", "equal", "index", "is_last", "kind", "page_bits",
+        "rights", "size", "slot", "target", "va",
     )  # fmt: skip
 
-    def __init__(self, first: Entry, slot: int) -> None:
+    def __init__(self, form: Format, first: Entry, slot: int) -> None:
         self.depth, self.index, self.address = first.depth, first.index, first.address
         self.va, self.entry = first.va & WORD_MASK, first.entry & WORD_MASK
         self.kind, self.rights, self.target, self.above = first.kind, first.rights, first.target, first.above
         self.count, self.slot, self.equal = 1, slot, False
+        self.size, self.page_bits = 1 << form.levels[first.depth].shift, form.page_bits
+        self.is_last = first.depth + 1 == len(form.levels)
+
+    @property
+    def word(self) -> str:
+        """One of ENTRY_KINDS, or `not-valid`."""
+        return kind_word(self.kind, self.entry)
+
+    @property
+    def points(self) -> bool:
+        """Does it point to a table of the next level?"""
+        return self.kind == ENTRY_TABLE and not self.is_last
+
+    @property
+    def frames(self) -> tuple[int, int] | None:
+        """The numbers of the first and the last frame that it maps; None if it maps no page."""
+        if self.points or self.kind not in (ENTRY_LEAF, ENTRY_TABLE):
+            return None
+        end = self.target + (1 if self.equal else self.count) * self.size >> self.page_bits
+        return self.target >> self.page_bits, end - 1
 
 
 def entry_runs(machine: Machine, root: int) -> Iterator[EntryRun]:
@@ -46,7 +71,9 @@ def entry_runs(machine: Machine, root: int) -> Iterator[EntryRun]:
     check_tables(machine)
     k, held = machine.k, None
     for found in entries(k, machine.format, root, follow=lambda found: found.above < 0):
-        new = EntryRun(found, k.swapped_slot(found.entry) if found.kind == ENTRY_SWAPPED else 0)
+        new = EntryRun(
+            machine.format, found, k.swapped_slot(found.entry) if found.kind == ENTRY_SWAPPED else 0
+        )
         if held is not None and joins(machine, held, new):
             held.equal = new.entry == held.entry
             held.count += 1

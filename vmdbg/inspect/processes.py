@@ -205,9 +205,11 @@ def slot_keepers(machine: Machine, live: list[int]) -> dict[int, tuple[int, int]
     return found
 
 
-def counters(machine: Machine, pid: int | None = None) -> tuple[list[Row], list[str]]:
-    """A row for each kind of event that happened, to a process that may have ended; and lines that sum up.
-    UserError if there was no such process."""
+def counters(machine: Machine, pid: int | None = None) -> list[Row]:
+    """A row for each kind of event that happened, to a process that may have ended.
+
+    UserError if there was no such process.
+    """
     if pid is not None:
         check_process(machine, pid, ended=True)
     counts = machine.counts(pid)
@@ -215,7 +217,7 @@ def counters(machine: Machine, pid: int | None = None) -> tuple[list[Row], list[
         {"event": event.name, "count": counts[event.name], "help": event.help}
         for event in events.EVENTS
         if event.name in counts
-    ], rates(machine, pid)
+    ]
 
 
 def rates(machine: Machine, pid: int | None) -> list[str]:
@@ -247,9 +249,9 @@ def rates(machine: Machine, pid: int | None) -> list[str]:
     return lines
 
 
-def slots_of(machine: Machine, pid: int | None) -> tuple[list[dict[str, Any]], list[str]]:
-    """Rows of slots, of all processes or of one, and a line that sums up."""
-    return [row for row in slots(machine) if pid in (None, row["pid"])], [slot_summary(machine)]
+def slots_of(machine: Machine, pid: int | None) -> list[dict[str, Any]]:
+    """Rows of slots, of all processes or of one."""
+    return [row for row in slots(machine) if pid in (None, row["pid"])]
 
 
 def slot_summary(machine: Machine) -> str:

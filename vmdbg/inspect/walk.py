@@ -60,6 +60,11 @@ class Step:
         """`PT[12]`."""
         return f"{self.level}[{self.index}]"
 
+    @property
+    def outside(self) -> bool:
+        """Is the entry outside every bank of memory, so that there is nothing to read?"""
+        return self.kind == ENTRY_BUS
+
 
 class Fault:
     """A fault as a value.  `level` None: no entry decided it; `slot` 0: none; `blank`: that entry is not

@@ -37,13 +37,36 @@ NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near one
 
 class Verdict:
     """The answer to `why`.  `near` is the nearest entry in use in the table where a walk ended:
-    (its step, the first address that it maps, whether it is the only one), or None; `registers` are
-    the bits of control registers each of which would reverse the verdict, with their present values."""
+    (its step, the first address that it maps, whether it is the only one), or None; `registers` are the
+    bits of control registers that alone would turn the verdict, with their values now.  `fields` are the
+    names of the fields that the rules speak of, `values` what each has in the entry of each step (None: it
+    has no meaning there)."""
 
-    __slots__ = ("cause", "context", "near", "outcome", "registers", "rules", "tlb", "walk")
+    __slots__ = (
+        "canonical",
+        "cause",
+        "context",
+        "fields",
+        "near",
+        "outcome",
+        "registers",
+        "rules",
+        "sentences",
+        "tlb",
+        "values",
+        "walk",
+    )  # fmt: skip
 
-    def __init__(self, context: Context, walk: Walk, outcome: Outcome) -> None:
+    def __init__(self, machine: Machine, context: Context, walk: Walk, outcome: Outcome) -> None:
         self.context, self.walk, self.outcome = context, walk, outcome
+        self.canonical = bool(machine.k.canonical(s64(walk.va)))
+        fields = deciding_fields(machine.format)
+        self.fields = [field.name for field in fields]
+        self.values = [
+            [field.get(step.entry) if has_field(machine, step, field) else None for field in fields]
+            for step in walk.steps
+        ]
+        self.sentences: list[str] = []  # the rules in words
         self.cause: Cause | None = None
         self.rules: list[str] = []
         self.near: tuple[Step, int, bool] | None = None
@@ -53,8 +76,15 @@ class Verdict:
 
 def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
     """Which hardware rule decides about an access, by the tables."""
+    verdict = decided(machine, context, va, access)
+    verdict.sentences = [rule_text(machine, verdict, key) for key in verdict.rules]
+    return verdict
+
+
+def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict:
+    """The answer to `why`, the rules by their keys only."""
     walk = walk_tables(machine, context.root, va, context.cpu)
-    verdict = Verdict(context, walk, outcome_of(machine, context, walk, access))
+    verdict = Verdict(machine, context, walk, outcome_of(machine, context, walk, access))
     through = translate(machine, context, va, access)
     if through.stale:
         verdict.tlb = through
@@ -62,7 +92,7 @@ def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
     if machine.format.bounded:
         verdict.rules = list(rules)
         return verdict
-    if not machine.k.canonical(s64(va)):
+    if not verdict.canonical:
         verdict.rules = [key for key in ("c",) if key in rules]
     elif not walk.maps:
         decide_absent(machine, verdict)
@@ -72,7 +102,7 @@ def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
     else:
         held = next(missing_rights(machine, context, 0, access), [])
         verdict.rules = [key for key in held if key in rules and not deniers(machine, walk, key)]
-    if machine.k.canonical(s64(va)):
+    if verdict.canonical:
         verdict.registers = list(turning(machine, context, va, access))
     return verdict
 

@@ -189,9 +189,10 @@ def shown(value: Any) -> str:
 
 
 def story(result: Any) -> str:
-    """A short text about the result, or its first line, to print behind the value."""
-    if getattr(result, "brief", ""):
-        return f": {result.brief}"
+    """What the result says in a few words, or else in its first line, to stand behind the value."""
+    brief = getattr(result, "brief", "")
+    if brief:
+        return f": {brief}"
     lines = []
     for line in result.lines():
         lines.append(line if isinstance(line, str) else "".join(text for _, text in line))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.time.stale import Stale
 from vmdbg.debugger.time.types import AT_STOP
 from vmdbg.errors import UserError
 from vmdbg.shell.boot import replace_target
@@ -66,7 +67,7 @@ def show_arrival(session: Session, arrival: Arrival) -> None:
         session.output.lines(arrival_lines(timeline.machine, arrival))
         row = arrival.event
         if row is not None and row.name == "tlb-stale":
-            session.output.lines(stale_lines(timeline, row))
+            session.output.lines(stale_lines(session.notation, Stale(timeline, row)))
         if timeline.location is not None:
             show_location(session)
     if arrival.kind == AT_STOP and named:

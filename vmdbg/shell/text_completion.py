@@ -127,7 +127,7 @@ def complete_signal(session: Session, text: str) -> list[str]:
 
 def signal_words(session: Session, text: str) -> list[str]:
     """Names of signals, and `all`."""
-    from vmdbg.views.events import SIGNAL_NAMES
+    from vmdbg.inspect.signals import SIGNAL_NAMES
 
     return [name for name in (*(name for name, _ in SIGNAL_NAMES.values()), "all") if name.startswith(text)]
 

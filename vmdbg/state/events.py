@@ -1,7 +1,8 @@
 """Events: the only way in which the machine tells what it does.
 
-Each kind is declared once, below; counters, `catch`, `info stats`, costs, completion and the docs
-derive from these declarations.  `emit` counts, and calls `note` for the kinds whose mask byte is set.
+Each kind is declared once, below: counters, `catch`, `info stats`, costs, completion, the docs, what is said
+of an event, what the past is asked and what a command changed all follow from that.  `emit` counts, and calls
+`note` for the kinds whose mask byte is set.
 """
 
 from __future__ import annotations
@@ -42,113 +43,221 @@ from vmdbg.state.tables import (
     STOP_VALUE,
 )
 
+#: Kinds of arguments that are 64 bits without a sign.
+UNSIGNED = ("va", "history", "pa", "word")
+#: The kinds of arguments that are not called as they are.
+KINDS_BY_NAME = {"address": "pa", "entry": "word", "old": "word", "new": "word", "key": "word"}
+
 
 class Event:
-    """One kind of event.  `arguments` names what `a`, `b`, `c` are; `cost` is a key of the costs.
+    """One kind of event, as it was declared: see `event`.
 
-    `amount` names the argument that says of how many things one event tells; empty: of one.
+    `changes` is two texts, for one thing and for many, or empty.
     """
 
-    __slots__ = ("amount", "arguments", "cost", "help", "kind", "name")
+    __slots__ = (
+        "amount", "arguments", "changes", "cost", "fills", "head", "help", "kind", "kinds", "name", "rank",
+        "says",
+    )  # fmt: skip
 
-    def __init__(
-        self, kind: int, name: str, arguments: tuple[str, ...], cost: str, help: str, amount: str
-    ) -> None:
-        self.kind, self.name, self.arguments, self.cost, self.help = kind, name, arguments, cost, help
-        self.amount = amount
+    def __init__(self, kind: int, name: str, arguments: str, cost: str, help: str, says: str) -> None:
+        self.kind, self.name, self.cost, self.help, self.says = kind, name, cost, help, says
+        pairs = [argument.partition(":") for argument in arguments.split()]
+        self.arguments = tuple(name for name, _, _ in pairs)
+        self.kinds = tuple(sort or KINDS_BY_NAME.get(name, name) for name, _, sort in pairs)
+        self.amount = self.fills = self.head = ""
+        self.changes: tuple[str, ...] = ()
+        self.rank = 0
+
+    @property
+    def is_step(self) -> bool:
+        """Is it one step of a walk?"""
+        return "step" in self.arguments
+
+    def places(self, kind: str) -> list[int]:
+        """Which arguments are of a kind: 1 for `a`, 2 for `b`, 3 for `c`."""
+        return [place for place, own in enumerate(self.kinds, 1) if own == kind]
 
 
 EVENTS: list[Event] = []
+#: Words that stand for several kinds, for `catch` and `$count`: their names.
+FAMILIES: dict[str, list[str]] = {"fault": [], "swapin": [], "swapout": [], "cow": [], "syscall": []}
 
 
-def event(name: str, arguments: str, cost: str, help: str, amount: str = "") -> int:
-    """Declare a kind; returns its number."""
-    EVENTS.append(Event(len(EVENTS), name, tuple(arguments.split()), cost, help, amount))
-    return len(EVENTS) - 1
+def event(
+    name: str,
+    arguments: str,
+    cost: str,
+    help: str,
+    says: str,
+    families: str = "",
+    amount: str = "",
+    fills: str = "",
+    changes: str = "",
+    rank: int = 0,
+    head: str = "",
+) -> int:
+    """Declare a kind; returns its number.
+
+    `arguments` names what `a`, `b`, `c` are.  A kind may follow, `va:history`; without one an argument is of
+    the kind that KINDS_BY_NAME says or its name is.  What is asked of the past follows from the kinds:
+
+    - history: a virtual address; the event belongs to the life of the page that it lies in
+    - start, end: a range of virtual addresses; the event belongs to the life of every page in it
+    - pfn: the number of a frame to whose life the event belongs; slot: of a slot
+    - UNSIGNED: 64 bits without a sign
+
+    `cost` is a key of the costs.  `families` are words that stand for this kind and others.  `amount` names
+    the argument that says of how many things one event tells (empty: of one), `fills` that of a frame which
+    has new content then.
+
+    `says` is the event in a sentence.  In braces stand an argument, `pid`, `cpu`, or what is computed of them
+    (FIELDS of inspect/event_fields.py); after a colon how it is written (its NOTATIONS), or by which of some
+    words: `{dirty:clean|dirty}`.  A stop at the event has the words `head` instead, where more lines follow.
+
+    `changes` says what came of the event in the line after a command, of one and of many: `table made|tables
+    made`.  There the events stand in the order of their `rank`.
+    """
+    declared = Event(len(EVENTS), name, arguments, cost, help, says)
+    declared.amount, declared.fills, declared.head = amount, fills, head
+    declared.changes, declared.rank = tuple(changes.split("|")) if changes else (), rank
+    for family in families.split():
+        FAMILIES[family].append(name)
+    EVENTS.append(declared)
+    return declared.kind
 
 
+# fmt: off
 # What the program does.
-FETCH = event("fetch", "pa value", "memory", "an instruction was fetched from memory")
-READ = event("read", "pa value", "memory", "a program read memory")
-WRITE = event("write", "pa old new", "memory", "a program wrote memory")
+FETCH = event("fetch", "pa value", "memory", "an instruction was fetched from memory", "{pa:pa}{loaded}")
+READ = event("read", "pa value", "memory", "a program read memory", "{pa:pa}{loaded}")
+WRITE = event("write", "pa old new", "memory", "a program wrote memory", "{pa:pa}{stored}")
 # What the hardware does.
 # The third argument of a hit has the page-size index above the word (hardware/mmu.py).
-TLB_HIT = event("tlb-hit", "va row word", "l1", "a first-level TLB array had the translation")
-TLB_L2_HIT = event("tlb-l2-hit", "va row word", "l1+l2", "the second-level TLB had the translation")
-TLB_STALE = event(
-    "tlb-stale", "va key word", "", "the first use of a cached entry that disagrees with the tables"
-)
-TLB_MISS = event("tlb-miss", "va asid access", "l1+l2", "no TLB array had the translation")
-TLB_FILL = event("tlb-fill", "va key word", "", "a translation was put into the TLB arrays")
-TLB_EVICT = event("tlb-evict", "key word row", "", "a translation was pushed out of a TLB array")
-TLB_DROP = event("tlb-drop", "key word row", "", "a translation was invalidated")
-TLB_FLUSH = event("tlb-flush", "asid count", "", "many translations were invalidated at once")
-WALK_STEP = event("walk-step", "step address entry", "memory", "the hardware walker read an entry")
-WALK_CACHE_HIT = event("walk-cache-hit", "va depth table", "", "a page-walk cache gave the walk a table")
-WALK_CACHE_FLUSH = event(
-    "walk-cache-flush", "asid count cpu", "", "page-walk caches were invalidated", "count"
-)
-TABLE_READ = event("table-read", "step address entry", "memory", "the kernel's TLB handler read an entry")
-TRAP = event("trap", "fault code va", "trap", "the CPU entered the kernel")
-RETRY = event("retry", "va kind", "", "the operation is executed again")
-BUS_ERROR = event("bus-error", "pa va", "", "an access outside every bank of memory")
+TLB_HIT = event("tlb-hit", "va row word", "l1", "a first-level TLB array had the translation",
+    "vpn {va:vpn} -> pfn {hit:pfn}, {row:way}")
+TLB_L2_HIT = event("tlb-l2-hit", "va row word", "l1+l2", "the second-level TLB had the translation",
+    "vpn {va:vpn} -> pfn {hit:pfn}, {row:way}")
+TLB_STALE = event("tlb-stale", "va:history key word", "",
+    "the first use of a cached entry that disagrees with the tables",
+    "{stale}; the tables disagree", head="first use of an entry that disagrees with the tables")
+TLB_MISS = event("tlb-miss", "va asid access", "l1+l2", "no TLB array had the translation",
+    "vpn {va:vpn}, asid {asid}: {searched}")
+TLB_FILL = event("tlb-fill", "va key word", "", "a translation was put into the TLB arrays",
+    "{filled}", changes="TLB entry filled|TLB entries filled", rank=7)
+TLB_EVICT = event("tlb-evict", "key word row", "", "a translation was pushed out of a TLB array",
+    "{translation}, {row:way}")
+TLB_DROP = event("tlb-drop", "key word row", "", "a translation was invalidated",
+    "{translation}, {row:way}", changes="TLB entry dropped|TLB entries dropped", rank=8)
+TLB_FLUSH = event("tlb-flush", "asid count", "", "many translations were invalidated at once",
+    "{asid:space}: {count:entries} dropped")
+WALK_STEP = event("walk-step", "step address entry", "memory", "the hardware walker read an entry",
+    "{reading}")
+WALK_CACHE_HIT = event("walk-cache-hit", "va depth table", "", "a page-walk cache gave the walk a table",
+    "{depth:level} of {start:va}: {table:pa}, {spared:entries} not read")
+WALK_CACHE_FLUSH = event("walk-cache-flush", "asid count cpu", "", "page-walk caches were invalidated",
+    "{asid:space}: {count:entries} dropped", amount="count",
+    changes="page-walk cache entry dropped|page-walk cache entries dropped", rank=9)
+TABLE_READ = event("table-read", "step address entry", "memory", "the kernel's TLB handler read an entry",
+    "{reading}")
+TRAP = event("trap", "fault code va:history", "trap", "the CPU entered the kernel", "{trap}")
+RETRY = event("retry", "va kind", "", "the operation is executed again", "{kind:read|write|fetch} {va:va}")
+BUS_ERROR = event("bus-error", "pa va", "", "an access outside every bank of memory",
+    "{pa:pa} is outside memory")
 # What the kernel does.  `region` is the kind of a region, an index into REGION_KINDS
 # (kernel/calls/regions.py): its row may be another's by the time that somebody reads of the event.
-LIMIT_CHECK = event("limit-check", "held limit allowed", "", "the process's memory limit was compared")
-REFUSED = event("refused", "va held limit", "", "an access was given up: its process is at its limit")
-FRAME_ALLOC = event("frame-alloc", "pfn va", "", "a frame was given to a page, zeroed")
-FRAME_FREE = event("frame-free", "pfn count", "", "a frame, or all of a large page, was given back", "count")
-TABLE_ALLOC = event("table-alloc", "pfn depth address", "", "a frame was made a page table")
-ENTRY_WRITE = event("entry-write", "address old new", "", "the kernel wrote a page-table entry")
-FAULT_COW = event("fault-cow", "va from to", "minor", "a write to a shared page gave the writer a copy")
-FAULT_FILE = event("fault-file", "va region page", "major", "a fault was served from a file")
-FAULT_ACCESS = event(
-    "fault-access", "va entry dirty", "minor", "the kernel set A or D where no hardware does"
-)
-STACK_GROW = event("stack-grow", "from to region", "", "a stack region grew down to an address")
-FAULT_MINOR = event("fault-minor", "va region reason", "minor", "a fault was served from memory")
-FAULT_MAJOR = event("fault-major", "va region slot", "major", "a fault was served from swap")
-SIGNAL = event("signal", "number code va", "", "a process was sent a signal")
-HANDLER = event("handler", "number line", "", "a process's handler runs instead of its being killed")
-RETURN = event("return", "line", "", "a handler is done: the access that faulted is repeated")
-RECLAIM = event("reclaim", "free wanted", "", "no frame is free: the kernel looks for a victim")
-BACKGROUND = event("reclaim-background", "free wanted", "", "free frames are low: the kernel makes room")
-AGE = event("age", "pfn va", "", "the policy cleared the accessed bit of an entry and passed its page by")
-EVICT = event("evict", "pfn va dirty", "", "the policy chose a page to leave memory")
-SWAP_OUT = event("swap-out", "slot pfn va", "", "a page was written to the swap area")
-FILE_READ = event("file-read", "page pfn va", "", "a page was read from a file")
-FILE_DROP = event("file-drop", "page pfn va", "", "a page of a file left memory; the file has it")
-FILE_WRITE = event("file-write", "page pfn va", "", "a dirty page of a shared file was kept aside")
-SWAP_DROP = event("swap-drop", "slot pfn va", "", "a clean page left memory; its slot is still valid")
-SWAP_IN = event("swap-in", "slot pfn va", "", "a page was read from the swap area")
-SWITCH = event("switch", "from to root", "", "a CPU changed to another process")
-FORK = event("fork", "parent child pages", "", "a process was copied")
-MMAP = event("mmap", "start end rights", "", "a region was mapped")
-MUNMAP = event("munmap", "start end", "", "a range was unmapped")
-MPROTECT = event("mprotect", "start end rights", "", "the rights of a range were changed")
-BRK = event("brk", "from to", "", "the end of the heap was moved")
-POKE = event("poke", "address old new", "", "memory was written behind the kernel's back")
-SYSCALL_ERROR = event("syscall-error", "operation line", "", "a system call was refused")
-SHOOTDOWN = event("shootdown", "va asid cpu", "", "another CPU was told to invalidate a page")
-SHOOTDOWN_DONE = event("shootdown-done", "va asid since", "", "a CPU invalidated what it was told to")
-ASID_ROLLOVER = event("asid-rollover", "generation given", "", "all address-space numbers were taken back")
-EXIT = event("exit", "pid status", "", "a process ended")
-OOM_PAGES = event("oom-pages", "pid resident swapped", "", "out of memory: what a process holds")
-OOM_SCORE = event("oom-score", "pid tables score", "", "out of memory: its tables, and the score of all")
-OOM = event("oom", "pid score", "", "no frame is free and no page can leave: a process is killed")
+LIMIT_CHECK = event("limit-check", "held limit allowed", "", "the process's memory limit was compared",
+    "process {pid} holds {held} of {limit} frames: {allowed:refused|allowed}")
+REFUSED = event("refused", "va:history held limit", "", "an access was given up: its process is at its limit",
+    "{va:va}: process {pid} holds {held} of {limit} frames")
+FRAME_ALLOC = event("frame-alloc", "pfn va:history", "", "a frame was given to a page, zeroed",
+    "pfn {pfn:pfn}, first free{zeroed}", changes="frame given|frames given", rank=1, fills="pfn")
+FRAME_FREE = event("frame-free", "pfn count", "", "a frame, or all of a large page, was given back",
+    "pfn {pfn:pfn}{tail}", amount="count", changes="frame freed|frames freed", rank=6)
+TABLE_ALLOC = event("table-alloc", "pfn depth address", "", "a frame was made a page table",
+    "pfn {pfn:pfn}, a {depth:level}", changes="table made|tables made", rank=5)
+ENTRY_WRITE = event("entry-write", "address old new", "", "the kernel wrote a page-table entry", "{change}")
+FAULT_COW = event("fault-cow", "va:history from:pfn to:pfn", "minor",
+    "a write to a shared page gave the writer a copy",
+    "{copy}", changes="page copied|pages copied", rank=4, fills="to", families="fault cow")
+FAULT_FILE = event("fault-file", "va:history region page", "major", "a fault was served from a file",
+    "region {region:region}, page {page} of its file", families="fault")
+FAULT_ACCESS = event("fault-access", "va:history entry dirty", "minor",
+    "the kernel set A or D where no hardware does",
+    "{entry:entry}: {dirty:A|D} set by the kernel", families="fault")
+STACK_GROW = event("stack-grow", "from to region", "", "a stack region grew down to an address",
+    "from {from:va} to {to:va}")
+FAULT_MINOR = event("fault-minor", "va:history region reason", "minor", "a fault was served from memory",
+    "{reason:demand-zero|shared}, region {region:region}", families="fault")
+FAULT_MAJOR = event("fault-major", "va:history region slot", "major", "a fault was served from swap",
+    "region {region:region}; slot {slot} stays valid while clean", families="fault")
+SIGNAL = event("signal", "number code va:history", "", "a process was sent a signal",
+    "{signal} to process {pid}, {va:va}")
+HANDLER = event("handler", "number line", "", "a process's handler runs instead of its being killed",
+    "process {pid} handles {number:signal}, line {line}")
+RETURN = event("return", "line", "", "a handler is done: the access that faulted is repeated",
+    "process {pid} repeats its access of line {line}")
+RECLAIM = event("reclaim", "free wanted", "", "no frame is free: the kernel looks for a victim",
+    "{free} user frames free, {wanted} wanted")
+BACKGROUND = event("reclaim-background", "free wanted", "", "free frames are low: the kernel makes room",
+    "{free} user frames free, {wanted} wanted")
+AGE = event("age", "pfn va:history", "",
+    "the policy cleared the accessed bit of an entry and passed its page by",
+    "pfn {pfn:pfn}, vpn {va:vpn}: A cleared")
+EVICT = event("evict", "pfn va:history dirty", "", "the policy chose a page to leave memory",
+    "pfn {pfn:pfn}, {va:mapping}, {dirty:clean|dirty}")
+SWAP_OUT = event("swap-out", "slot pfn va:history", "", "a page was written to the swap area",
+    "pfn {pfn:pfn} -> slot {slot}, {page_size} written", families="swapout")
+FILE_READ = event("file-read", "page pfn va:history", "", "a page was read from a file",
+    "page {page} -> pfn {pfn:pfn}, {page_size} read", changes="page read from a file|pages read from files",
+    rank=3, fills="pfn")
+FILE_DROP = event("file-drop", "page pfn va:history", "", "a page of a file left memory; the file has it",
+    "pfn {pfn:pfn} dropped; page {page} of the file has it")
+FILE_WRITE = event("file-write", "page pfn va:history", "", "a dirty page of a shared file was kept aside",
+    "pfn {pfn:pfn} kept as page {page} of the file")
+SWAP_DROP = event("swap-drop", "slot pfn va:history", "", "a clean page left memory; its slot is still valid",
+    "pfn {pfn:pfn} dropped; slot {slot} is still valid")
+SWAP_IN = event("swap-in", "slot pfn va:history", "", "a page was read from the swap area",
+    "slot {slot} -> pfn {pfn:pfn}, {page_size} read", changes="page read from swap|pages read from swap",
+    rank=2, fills="pfn", families="swapin")
+SWITCH = event("switch", "from to root", "", "a CPU changed to another process",
+    "{switch}", changes="switch|switches", rank=14)
+FORK = event("fork", "parent child pages", "", "a process was copied",
+    "process {child} from {parent}, {pages} pages shared", families="syscall")
+MMAP = event("mmap", "start end rights", "", "a region was mapped",
+    "{start:va}..{end:va}, {rights:rights}", changes="region mapped|regions mapped", rank=10,
+    families="syscall")
+MUNMAP = event("munmap", "start end", "", "a range was unmapped",
+    "{start:va}..{end:va}", changes="range unmapped|ranges unmapped", rank=11, families="syscall")
+MPROTECT = event("mprotect", "start end rights", "", "the rights of a range were changed",
+    "{start:va}..{end:va}, {rights:rights}", changes="range given other rights|ranges given other rights",
+    rank=12, families="syscall")
+BRK = event("brk", "from to", "", "the end of the heap was moved",
+    "from {from:va} to {to:va}", changes="heap resized|heaps resized", rank=13, families="syscall")
+POKE = event("poke", "address old new", "", "memory was written behind the kernel's back",
+    "{address:pa}: {old:hex} -> {new:hex}")
+SYSCALL_ERROR = event("syscall-error", "operation line", "", "a system call was refused",
+    "operation {operation}, line {line}")
+SHOOTDOWN = event("shootdown", "va:history asid cpu", "", "another CPU was told to invalidate a page",
+    "{target}: cpu {cpu} is told to invalidate")
+SHOOTDOWN_DONE = event("shootdown-done", "va:history asid since", "", "a CPU invalidated what it was told to",
+    "{target}, told in operation {since}")
+ASID_ROLLOVER = event("asid-rollover", "generation given", "", "all address-space numbers were taken back",
+    "generation {generation}: all {given} numbers were given; TLBs are flushed")
+EXIT = event("exit", "pid status", "", "a process ended",
+    "process {pid}, {ending}", changes="process ended|processes ended", rank=15, families="syscall")
+OOM_PAGES = event("oom-pages", "pid resident swapped", "", "out of memory: what a process holds",
+    "process {pid}: {resident} frames resident, {swapped} swapped")
+OOM_SCORE = event("oom-score", "pid tables score", "", "out of memory: its tables, and the score of all",
+    "process {pid}: {tables} in tables, score {score}")
+OOM = event("oom", "pid score", "", "no frame is free and no page can leave: a process is killed",
+    "process {pid} has the highest score, {score}")
+# fmt: on
 
 KINDS_SHIFT = 7
 KINDS = 1 << KINDS_SHIFT  # room for kinds in the count table
 
 BY_NAME = {declared.name: declared for declared in EVENTS}
-# Words that stand for several kinds, for `catch` and `$count`.
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "fault": ("fault-minor", "fault-major", "fault-cow", "fault-file", "fault-access"),
-    "swapin": ("swap-in",),
-    "swapout": ("swap-out",),
-    "cow": ("fault-cow",),
-    "syscall": ("fork", "mmap", "munmap", "mprotect", "brk", "exit"),
-}
 
 MASK_STOPS = 1  # a row of the stop table names this kind
 MASK_LOG = 2  # the log is on, or single events are stepped

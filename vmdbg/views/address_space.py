@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.inspect.notation import rights_text, size_text
+from vmdbg.inspect.signals import signal_name
 from vmdbg.units import WORD_MASK, format_size
-from vmdbg.views.events import SIGNAL_NAMES
 from vmdbg.views.result import ADDRESS, NUMBER, RIGHTS, TEXT, Column, Table
 
 TYPE_CHECKING = False
@@ -84,9 +84,7 @@ def process_state(row: dict[str, Any]) -> str:
     status = row["status"]
     if status is None:
         return str(row["state"])
-    return (
-        SIGNAL_NAMES.get(status - 128, (f"signal {status - 128}",))[0] if status > 128 else f"exit {status}"
-    )
+    return signal_name(status - 128) if status > 128 else f"exit {status}"
 
 
 def process_table(show: Notation, processes: Iterable[dict[str, Any]], current: int) -> Table:

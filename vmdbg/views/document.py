@@ -13,23 +13,28 @@ if TYPE_CHECKING:
 
 
 class Document(Result):
-    """`data`, `lines` and `rows` are functions: whichever form is not asked for is not computed.
+    """`data`, `lines`, `rows` and `brief` are functions: whichever form is not asked for is not computed.
 
-    `columns` and `rows` are what CSV shows; `addresses` names the keys that are addresses, at any depth;
-    `brief` is the result in a few words (empty: its first line will do).
+    `columns`, which may be a function too, and `rows` are what CSV shows; `addresses` names the keys that are
+    addresses, at any depth; `brief` is the result in a few words (empty: its first line will do).
     """
 
     def __init__(
         self,
         data: Callable[[], Mapping[str, Any] | Iterable[Mapping[str, Any]]],
         lines: Callable[[], Iterable[Line]],
-        columns: Sequence[Column],
+        columns: Sequence[Column] | Callable[[], Sequence[Column]],
         rows: Callable[[], Iterable[Sequence[Any]]],
         addresses: Sequence[str] = (),
-        brief: str = "",
+        brief: Callable[[], str] = str,
     ) -> None:
         self._data, self._lines, self._columns, self._rows = data, lines, columns, rows
-        self._addresses, self.brief = addresses, brief
+        self._addresses, self._brief = addresses, brief
+
+    @property
+    def brief(self) -> str:
+        """The result in a few words; empty if it has none."""
+        return self._brief()
 
     def lines(self) -> Iterator[Line]:
         return iter(self._lines())
@@ -38,7 +43,7 @@ class Document(Result):
         return self._data()
 
     def table(self) -> tuple[Sequence[Column], Iterable[Sequence[Any]]]:
-        return self._columns, self._rows()
+        return self._columns() if callable(self._columns) else self._columns, self._rows()
 
     def columns_by_key(self) -> Mapping[str, Column]:
         return {key: Column(key, kind=ADDRESS) for key in self._addresses}

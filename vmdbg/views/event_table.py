@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from vmdbg.debugger.time.types import AT_BEGIN, AT_END, AT_INTERRUPT
-from vmdbg.kernel.faults import CAUSE_LIMIT
-from vmdbg.state.events import EVENTS
-from vmdbg.state.tables import KERNEL_CPU
-from vmdbg.views.event_words import Teller
-from vmdbg.views.events import SIGNAL_NAMES, tell_walk, text
+from vmdbg.inspect.event_costs import PARTS, cost_by_part, how_done
+from vmdbg.inspect.event_words import UNSIGNED_NAMES, EventWords
+from vmdbg.inspect.machine import cpu_in_use
+from vmdbg.inspect.signals import signal_help, signal_name
+from vmdbg.units import WORD_MASK
 from vmdbg.views.result import ADDRESS, DATA, NUMBER, SAMPLE, Column, Result, Table, chunks, folded
 
 TYPE_CHECKING = False
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vmdbg.debugger.time.location import Location
     from vmdbg.debugger.time.types import Arrival, Position
     from vmdbg.machine.machine import Machine
-    from vmdbg.views.past_events import PastTeller
     from vmdbg.views.result import Line
 
 
@@ -37,17 +36,12 @@ COLUMNS = (
     Column("arguments", kind=DATA),
 )
 HEADERS = ("time", "event")
-GROUPED = ("walk-step", "table-read")
-ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
-WORD_MASK = (1 << 64) - 1
-#: What a catchpoint says of a kind of which more lines tell.
-HEADS = {"tlb-stale": "first use of an entry that disagrees with the tables"}
 
 
 class EventTable(Result):
     """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header.
 
-    Those of a record, `past`, are told by it: the machine is no longer as it was then.
+    `words` says what they were; by default of the machine as it is.
     """
 
     def __init__(
@@ -55,13 +49,10 @@ class EventTable(Result):
         machine: Machine,
         rows: Iterable[LoggedEvent],
         grouped: bool = False,
-        past: PastTeller | None = None,
+        words: EventWords | None = None,
     ) -> None:
-        self.teller, self.rows, self.grouped, self.past = past or Teller(machine), rows, grouped, past
-
-    def what(self, row: LoggedEvent) -> str:
-        """What is said of an event."""
-        return text(self.teller, row) if self.past is None else self.past.what(row)
+        self.words, self.rows = words or EventWords(machine), rows
+        self.grouped = grouped and self.words.has_levels
 
     def data(self) -> Any:
         return (self.row_data(row) for row in self.rows)
@@ -69,13 +60,14 @@ class EventTable(Result):
     def row_data(self, row: LoggedEvent) -> dict[str, Any]:
         """One event as JSON shows it."""
         arguments = {
-            name: value & WORD_MASK if name in ADDRESSES else value for name, value in row.arguments.items()
+            name: value & WORD_MASK if name in UNSIGNED_NAMES else value
+            for name, value in row.arguments.items()
         }
         return {
             "time": f"{row.operation}:{row.number}",
             "event": row.name,
-            "what": self.what(row),
-            "cycles": self.teller.cost(row),
+            "what": self.words.what(row),
+            "cycles": self.words.cost(row),
             "cpu": row.cpu,
             "pid": row.pid,
             "arguments": arguments,
@@ -87,13 +79,13 @@ class EventTable(Result):
         return COLUMNS[:-1], ([row[key] for key in keys] for row in rows)
 
     def columns_by_key(self) -> dict[str, Column]:
-        return {key: Column(key, kind=ADDRESS) for key in ADDRESSES}
+        return {key: Column(key, kind=ADDRESS) for key in UNSIGNED_NAMES}
 
     def groups(self) -> Iterator[list[LoggedEvent]]:
         """The rows that one line tells."""
         held: list[LoggedEvent] = []
         for row in self.rows:
-            joins = self.grouped and row.name in GROUPED and len(self.teller.machine.format.levels) > 1
+            joins = self.grouped and row.declaration.is_step
             if held and not (joins and held[-1].name == row.name and row.number == held[-1].number + 1):
                 yield held
                 held = []
@@ -109,11 +101,10 @@ class EventTable(Result):
         first, last = rows[0], rows[-1]
         time = f"{first.operation}:{first.number}"
         if last is first:
-            short = self.grouped and first.name == "walk-step" and len(self.teller.machine.format.levels) > 1
-            what = tell_walk(self.teller, rows) if short else self.what(first)
-            return time, first.name, what, self.teller.cost(first)
-        costs = self.teller.total(rows)
-        return f"{time}-{last.number}", first.name, tell_walk(self.teller, rows), costs
+            short = self.grouped and first.name == "walk-step"
+            what = self.words.walk(rows) if short else self.words.what(first)
+            return time, first.name, what, self.words.cost(first)
+        return f"{time}-{last.number}", first.name, self.words.walk(rows), self.words.total(rows)
 
     def lines(self) -> Iterator[Line]:
         header, widths = False, [0, 0]
@@ -149,11 +140,12 @@ def banner(machine: Machine, position: Position, location: Location | None) -> I
     if location is None:
         yield [("time", str(position))]
         return
-    cpu = f"cpu {machine.m.kernel[KERNEL_CPU]}, " if machine.config["machine.cpus"] > 1 else ""
+    number = cpu_in_use(machine)
+    cpu = "" if number is None else f"cpu {number}, "
     where = f", {location.file}" + (f":{location.line}" if location.line else "") if location.file else ""
     yield [("time", str(position)), ("", f"  {cpu}process {location.pid}{where}")]
-    number = str(location.line) if location.line else ""
-    yield f"{number:{TAB}}{location.source or location.operation}"
+    line = str(location.line) if location.line else ""
+    yield f"{line:{TAB}}{location.source or location.operation}"
 
 
 def banner_data(position: Position, location: Location | None) -> dict[str, Any]:
@@ -175,17 +167,22 @@ def ended_lines(ended: list[Ended]) -> Iterator[Line]:
     for process in ended:
         who = f"Process {process.pid} ({process.name})"
         if process.status > 128:
-            name, words = SIGNAL_NAMES.get(process.status - 128, (f"signal {process.status - 128}", ""))
-            yield f"{who} terminated with signal {name}{', ' + words if words else ''}{cause_text(process)}."
+            yield f"{who} terminated with signal {signal_words(process.status - 128)}{cause_text(process)}."
         elif process.status:
             yield f"[{who} exited with code {process.status:02o}]"
         else:
             yield f"[{who} exited normally]"
 
 
+def signal_words(number: int) -> str:
+    """`SIGSEGV, Segmentation fault`."""
+    described = signal_help(number)
+    return signal_name(number) + (f", {described}" if described else "")
+
+
 def cause_text(process: Ended) -> str:
     """Why a process was killed that did nothing wrong itself, after a colon."""
-    if process.cause == CAUSE_LIMIT:
+    if process.at_limit:
         return f": it is at its limit, {process.limit} frame{'' if process.limit == 1 else 's'}"
     return (
         f": no frame is free and no page can leave, and its score, {process.score}, is the highest"
@@ -207,12 +204,11 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
             continue
         assert row is not None
         if stop.values is not None or stop.sort == "watchpoint":
-            yield from watch_lines(Teller(machine), arrival, stop, row)
+            yield from watch_lines(EventWords(machine), arrival, stop, row)
         elif stop.number:
-            yield f"{stop.label}, {row.name}: {HEADS.get(row.name) or text(Teller(machine), row)}"
+            yield f"{stop.label}, {row.name}: {row.declaration.head or EventWords(machine).what(row)}"
         else:
-            name, words = SIGNAL_NAMES.get(row.a, (f"signal {row.a}", ""))
-            yield f"Process {row.pid} received signal {name}{', ' + words if words else ''}."
+            yield f"Process {row.pid} received signal {signal_words(row.a)}."
     if arrival.kind == AT_INTERRUPT:
         yield ""
         yield "Program received signal SIGINT, Interrupt."
@@ -223,20 +219,15 @@ def arrival_lines(machine: Machine, arrival: Arrival) -> Iterator[Line]:
         yield "The program has ended."
 
 
-def watch_lines(teller: Teller, arrival: Arrival, stop: Stop, row: LoggedEvent) -> Iterator[Line]:
+def watch_lines(words: EventWords, arrival: Arrival, stop: Stop, row: LoggedEvent) -> Iterator[Line]:
     """What a watchpoint saw, in GDB's words; going back, old and new change places."""
     yield f"{stop.label}: {stop.what}"
     yield ""
     values = arrival.values.get(stop.number)
     if values is None:
-        yield f"{row.name}: {text(teller, row)}"
+        yield f"{row.name}: {words.what(row)}"
         return
-    if row.name not in ("entry-write", "walk-step"):
-        shown = [f"{value:#x}" for value in values]
-    else:
-        known = teller.table_of(row.a if row.name == "entry-write" else row.b)
-        depth = known[0] if known else len(teller.machine.format.levels) - 1
-        shown = [f"{teller.show.entry(value)}  {teller.entry_text(value, depth)}" for value in values]
+    shown = [words.watched_text(row, value) for value in values]
     old, new = reversed(shown) if arrival.back else shown
     if values[0] == values[1]:
         yield f"Value = {new}"
@@ -255,19 +246,6 @@ def changed_flags(old: str, new: str) -> str:
     return f"  ({' '.join(marks)})" if marks else ""
 
 
-GROUPS = {"l1": "tlb", "l1+l2": "tlb", "trap": "trap", "memory": "memory", "minor": "fault", "major": "fault"}
-PARTS = ("tlb", "trap", "memory", "fault")
-LOOKUPS = ("tlb-hit", "tlb-l2-hit", "tlb-miss")  # the first that happened says how the TLB did
-
-
-def how(rows: list[LoggedEvent]) -> str:
-    """`tlb-miss, fault-minor`: the first look-up, and the faults."""
-    names = [row.name for row in rows]
-    first = [name for name in names if name in LOOKUPS][:1]
-    faults = [name for name in names if name.startswith("fault-") or name == "signal"]
-    return ", ".join(dict.fromkeys([*first, *faults])) or "-"
-
-
 def operation_words(text: str) -> str:
     """An operation without the value that it writes."""
     return text.split(",", maxsplit=1)[0]
@@ -275,7 +253,7 @@ def operation_words(text: str) -> str:
 
 def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEvent]]]) -> Table:
     """A row for each operation: time, text and events of each are given."""
-    teller = Teller(machine)
+    words = EventWords(machine)
     columns = [Column("time", kind=NUMBER, align="<"), Column("operation")]
     columns += [Column(part, f"{part:>4}", kind=NUMBER) for part in PARTS]
     columns += [Column("cycles", kind=NUMBER), Column("how")]
@@ -283,7 +261,7 @@ def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEve
 
     def rows() -> Iterator[list[object]]:
         for operation in operations:
-            row = cost_row(teller, *operation)
+            row = cost_row(words, *operation)
             spent.append(int(row[-2]))  # type: ignore[call-overload]
             yield row
 
@@ -297,12 +275,8 @@ def total_line(spent: list[int]) -> str:
     return f"{len(spent)} operations: {total} cycles, {mean} each."
 
 
-def cost_row(teller: Teller, time: int, text: str, rows: list[LoggedEvent]) -> list[object]:
+def cost_row(words: EventWords, time: int, text: str, rows: list[LoggedEvent]) -> list[object]:
     """The cells of one operation; a part that costs nothing is None."""
-    spent = dict.fromkeys(PARTS, 0)
-    for row in rows:
-        key = EVENTS[row.kind].cost
-        if key:
-            spent[GROUPS[key]] += teller.cost(row) or 0
+    spent = cost_by_part(words, rows)
     parts = [spent[part] or None for part in PARTS]
-    return [time, operation_words(text), *parts, sum(spent.values()), how(rows)]
+    return [time, operation_words(text), *parts, sum(spent.values()), how_done(rows)]

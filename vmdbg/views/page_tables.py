@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_RESERVED, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.inspect.notation import kind_word, rights_text, size_text
+from vmdbg.inspect.notation import rights_text, size_text
 from vmdbg.units import format_size
 from vmdbg.views.result import ADDRESS, ENTRY, NUMBER, RIGHTS, Column, Table
 
@@ -36,35 +35,33 @@ def tree_lines(show: Notation, form: Format, root: int, runs: Iterable[EntryRun]
         level = form.levels[run.depth].name
         indent = "  " * (run.depth + 1)
         last = f"..{run.index + run.count - 1}" if run.count > 1 else ""
-        size = 1 << form.levels[run.depth].shift
         name = f"{level}[{run.index}{last}] {show.va(run.va)}"
-        yield f"{indent}{name}: {tree_text(show, form, run, size)}"
+        yield f"{indent}{name}: {tree_text(show, form, run)}"
 
 
-def tree_text(show: Notation, form: Format, run: EntryRun, size: int) -> str:
-    """What a run of entries points to."""
-    if run.kind == ENTRY_TABLE and run.depth + 1 < len(form.levels):
+def tree_text(show: Notation, form: Format, run: EntryRun) -> str:
+    """What a run points to."""
+    if run.points:
         text = f"{form.levels[run.depth + 1].name} at {show.pa(run.target)}"
         if run.above < 0:
             return text
         which = "the root" if run.above == 0 else f"the {form.levels[run.above].name} above"
         return f"{text}, {which} itself: recursive"
-    if run.kind in (ENTRY_LEAF, ENTRY_TABLE):
-        first = run.target >> show.page_bits
-        end = (run.target + (1 if run.equal else run.count) * size >> show.page_bits) - 1
-        frames = show.pfn(first) + (f"..{show.pfn(end)}" if end > first else "")
-        pages = format_size(size) if run.count == 1 else f"{run.count} x {format_size(size)}"
+    if run.frames is not None:
+        first, last = run.frames
+        frames = show.pfn(first) + (f"..{show.pfn(last)}" if last > first else "")
+        size = format_size(run.size)
+        pages = size if run.count == 1 else f"{run.count} x {size}"
         return f"pfn {frames}, {pages}, {rights_text(run.rights)}"
-    if run.kind == ENTRY_SWAPPED:
+    if run.word == "swapped":
         return f"slot {run.slot}"
-    what = "reserved" if run.kind == ENTRY_RESERVED else "not valid"
+    what = "reserved" if run.word == "reserved" else "not valid"
     return f"{what} ({show.entry(run.entry)})"
 
 
 def tree_rows(form: Format, runs: Iterable[EntryRun]) -> Iterator[dict[str, Any]]:
-    """The runs of entries as JSON shows them."""
+    """The runs as JSON shows them."""
     for run in runs:
-        points = run.kind == ENTRY_TABLE and run.depth + 1 < len(form.levels)
         yield {
             "depth": run.depth,
             "level": form.levels[run.depth].name,
@@ -73,11 +70,11 @@ def tree_rows(form: Format, runs: Iterable[EntryRun]) -> Iterator[dict[str, Any]
             "va": run.va,
             "entry_address": run.address,
             "entry": run.entry,
-            "kind": kind_word(run.kind, run.entry),
+            "kind": run.word,
             "recursive": run.above >= 0,
             "equal": run.equal,
-            "table": run.target if points else None,
-            "pa": run.target if not points and run.target >= 0 else None,
+            "table": run.target if run.points else None,
+            "pa": run.target if not run.points and run.target >= 0 else None,
             "slot": run.slot or None,
             "rights": rights_text(run.rights),
         }
@@ -199,9 +196,6 @@ def ratio(row: PageSize) -> str:
 
 def partitions_table(show: Notation, rows: list[dict[str, Any]]) -> Table:
     """Who has which partition, and what is lost inside."""
-    used, wasted = (sum(row[key] for row in rows) for key in ("used", "wasted"))
-    taken = sum(row["pid"] is not None for row in rows)
-    share = f" ({100 * wasted / (used + wasted):.2f} %)" if taken else ""
     columns = [
         Column("partition", kind=NUMBER),
         Column("base", kind=ADDRESS, format=show.pa),
@@ -211,11 +205,18 @@ def partitions_table(show: Notation, rows: list[dict[str, Any]]) -> Table:
         Column("used", format=size_text, align=">"),
         Column("wasted", "wasted inside", format=size_text, align=">"),
     ]
-    total = (
+    return Table(columns, rows, notes=lambda: [partitions_total(rows)])
+
+
+def partitions_total(rows: list[dict[str, Any]]) -> str:
+    """How many partitions are in use, and how much in them is used and wasted."""
+    used, wasted = (sum(row[key] for row in rows) for key in ("used", "wasted"))
+    taken = sum(row["pid"] is not None for row in rows)
+    share = f" ({100 * wasted / (used + wasted):.2f} %)" if taken else ""
+    return (
         f"{taken} of {len(rows)} partitions of {format_size(rows[0]['size'])} in use: "
         f"{size_text(used)} used, {size_text(wasted)} wasted{share}."
     )
-    return Table(columns, rows, notes=[total])
 
 
 # -- rmap, aliases

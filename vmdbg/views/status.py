@@ -8,7 +8,7 @@ from vmdbg.views.result import ADDRESS, NUMBER, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from vmdbg.inspect.notation import Notation
@@ -54,7 +54,7 @@ def registers_table(rows: Iterable[dict[str, Any]], several: bool) -> Table:
     return Table(columns, rows, headers=several)
 
 
-def stats_table(rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
+def stats_table(rows: Iterable[dict[str, Any]], notes: Callable[[], Iterable[str]]) -> Table:
     """`info stats`."""
     columns = [Column("event"), Column("count", kind=NUMBER), Column("help", "what", wraps=True)]
     return Table(columns, rows, notes=notes, empty="Nothing has happened.")
@@ -70,10 +70,14 @@ def faults_table(rows: list[dict[str, Any]]) -> Table:
         Column("cycles", kind=NUMBER),
         Column("help", "what", wraps=True),
     ]
+    return Table(columns, rows, notes=lambda: [faults_total(rows)] if rows else [], empty="No faults.")
+
+
+def faults_total(rows: list[dict[str, Any]]) -> str:
+    """`12 served, 1 not, 12000 cycles.`"""
     served = sum(row["count"] for row in rows if row["fault"] != "signal")
     signals = sum(row["count"] for row in rows) - served
-    total = f"{served} served, {signals} not, {sum(row['cycles'] for row in rows)} cycles."
-    return Table(columns, rows, notes=[total] if rows else (), empty="No faults.")
+    return f"{served} served, {signals} not, {sum(row['cycles'] for row in rows)} cycles."
 
 
 def first_mapping(show: Notation, row: dict[str, Any]) -> str:
@@ -85,7 +89,7 @@ def first_mapping(show: Notation, row: dict[str, Any]) -> str:
     return f"{show.va(found[0]['va'])} in {found[0]['pid']}{more}"
 
 
-def frames_table(show: Notation, rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
+def frames_table(show: Notation, rows: Iterable[dict[str, Any]], notes: Callable[[], Iterable[str]]) -> Table:
     """`info frames`."""
     columns = [
         Column("pfn", kind=ADDRESS, format=show.pfn),
@@ -107,7 +111,7 @@ def frames_table(show: Notation, rows: Iterable[dict[str, Any]], notes: Iterable
     return Table(columns, cells(), notes=notes)
 
 
-def slots_table(show: Notation, rows: Iterable[dict[str, Any]], notes: Iterable[str]) -> Table:
+def slots_table(show: Notation, rows: Iterable[dict[str, Any]], notes: Callable[[], Iterable[str]]) -> Table:
     """`swap`."""
     columns = [
         Column("slot", kind=NUMBER),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_BUS
 from vmdbg.inspect.notation import code_text, rights_text
 from vmdbg.units import format_size
 from vmdbg.views.walk_drawing import Box
@@ -11,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from vmdbg.formats.record import Format
     from vmdbg.inspect.notation import Notation
     from vmdbg.inspect.walk import Outcome, Walk
     from vmdbg.views.result import Line
@@ -76,7 +76,7 @@ def walk_rows(show: Notation, walk: Walk, found: Outcome, remarks: list[str]) ->
     """The cells of a walk: level, table, index, address, entry, rights, flags; last the page."""
     rows = []
     for step, remark in zip(walk.steps, remarks, strict=True):
-        entry = "-" if remark == "outside memory" else show.entry(step.entry)
+        entry = "-" if step.outside else show.entry(step.entry)
         rows.append(
             [
                 step.level,
@@ -142,7 +142,7 @@ def walk_boxes(
             f"{title} {show.pa(step.table)}",
             step.index,
             count,
-            "-" if step.kind == ENTRY_BUS else show.entry(step.entry),
+            "-" if step.outside else show.entry(step.entry),
             follows=True,
         )
         for step, count, title in zip(walk.steps, counts, titles, strict=False)
@@ -197,7 +197,7 @@ def joined(cells: list[str], widths: list[int]) -> str:
     return f"{level} {table} + {index} = {address}  {entry}  {rights}  {flags}".rstrip()
 
 
-def fault_words(form: object, found: Outcome) -> str:
+def fault_words(form: Format, found: Outcome) -> str:
     """`fault: protection, error code 0x7 (P W U)`; a bus error has no such code."""
     fault = found.fault
     assert fault is not None
@@ -206,4 +206,4 @@ def fault_words(form: object, found: Outcome) -> str:
         return f"fault: {fault.kind}" + (f" ({name}" if name else "")
     if fault.kind == "bus":
         return f"fault: {fault.kind}"
-    return f"fault: {fault.kind}, {code_text(form, fault.code)}"  # type: ignore[arg-type]
+    return f"fault: {fault.kind}, {code_text(form, fault.code)}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_BUS
-from vmdbg.inspect.notation import Notation, rights_text
-from vmdbg.inspect.why import access_words, deciding_fields, has_field, rule_text
+from vmdbg.inspect.notation import rights_text
+from vmdbg.inspect.why import access_words
 from vmdbg.views.result import NUMBER, RIGHTS, Column, Table
 from vmdbg.views.translate import brief_outcome, fault_words, outcome_line
 
@@ -13,19 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from vmdbg.formats.record import Format
+    from vmdbg.inspect.notation import Notation
     from vmdbg.inspect.why import Verdict
-    from vmdbg.machine.machine import Machine
     from vmdbg.views.result import Line
 
 WIDTH, INDENT = 80, 7
 
 
-def why_rows(machine: Machine, verdict: Verdict) -> Iterator[list[Any]]:
+def why_rows(verdict: Verdict) -> Iterator[list[Any]]:
     """Level, entry, a value or None for each deciding field, rights so far."""
-    fields = deciding_fields(machine.format)
-    for step in verdict.walk.steps:
-        values = [field.get(step.entry) if has_field(machine, step, field) else None for field in fields]
-        entry = None if step.kind == ENTRY_BUS else step.entry
+    for step, values in zip(verdict.walk.steps, verdict.values, strict=True):
+        entry = None if step.outside else step.entry
         yield [step.level, entry, *values, rights_text(step.rights)]
 
 
@@ -41,9 +39,9 @@ def mark(verdict: Verdict, depth: int) -> str:
     return ""
 
 
-def why_lines(machine: Machine, verdict: Verdict) -> Iterator[Line]:
+def why_lines(show: Notation, form: Format, verdict: Verdict) -> Iterator[Line]:
     """All that `why` says."""
-    show, found = Notation(machine.format), verdict.outcome
+    found = verdict.outcome
     words = access_words(verdict.context, found.access)
     if found.fault is None:
         yield [("ok", "Yes"), ("", f": {words} "), *outcome_line(show, found)]
@@ -53,37 +51,30 @@ def why_lines(machine: Machine, verdict: Verdict) -> Iterator[Line]:
             ("", f": {words} "),
             ("address", show.va(found.va)),
             ("", " -> "),
-            ("fault", fault_words(machine.format, found)),
+            ("fault", fault_words(form, found)),
         ]
-    if verdict.walk.steps and machine.k.canonical(signed(found.va)):
-        yield from table(machine, verdict).lines()
-    yield from remarks(machine, verdict)
+    if verdict.walk.steps and verdict.canonical:
+        yield from table(show, verdict).lines()
+    yield from remarks(show, verdict)
 
 
-def signed(va: int) -> int:
-    """As the tables keep an address."""
-    return va - (1 << 64) if va >> 63 else va
-
-
-def table(machine: Machine, verdict: Verdict) -> Table:
+def table(show: Notation, verdict: Verdict) -> Table:
     """The fields that decide, level by level."""
-    show = Notation(machine.format)
     columns = [
         Column("level"),
         Column("entry", format=lambda entry: "-" if entry is None else show.entry(entry), style="entry"),
-        *[Column(field.name, kind=NUMBER) for field in deciding_fields(machine.format)],
+        *[Column(name, kind=NUMBER) for name in verdict.fields],
         Column("so_far", kind=RIGHTS),
         Column("mark", header="", style="decides"),
     ]
-    rows = [[*row, mark(verdict, depth)] for depth, row in enumerate(why_rows(machine, verdict))]
+    rows = [[*row, mark(verdict, depth)] for depth, row in enumerate(why_rows(verdict))]
     return Table(columns, rows)
 
 
-def remarks(machine: Machine, verdict: Verdict) -> Iterator[Line]:
+def remarks(show: Notation, verdict: Verdict) -> Iterator[Line]:
     """Rule, swap, edit, near miss, TLB: a word, then the sentence."""
-    show = Notation(machine.format)
-    for key in verdict.rules:
-        yield from wrapped("rule", rule_text(machine, verdict, key))
+    for sentence in verdict.sentences:
+        yield from wrapped("rule", sentence)
     fault = verdict.outcome.fault
     if not verdict.rules and fault is not None and fault.kind == "non-canonical":
         yield from wrapped("rule", fault.reason)
@@ -128,9 +119,8 @@ def found_fault(verdict: Verdict) -> bool:
     return verdict.outcome.fault is not None
 
 
-def why_data(machine: Machine, verdict: Verdict) -> dict[str, Any]:
+def why_data(verdict: Verdict) -> dict[str, Any]:
     """What JSON shows."""
-    fields = [field.name for field in deciding_fields(machine.format)]
     cause = verdict.cause
     near = verdict.near
     return {
@@ -142,10 +132,10 @@ def why_data(machine: Machine, verdict: Verdict) -> dict[str, Any]:
                 "index": step.index,
                 "entry_address": step.address,
                 "entry": row[1],
-                "fields": dict(zip(fields, row[2:-1], strict=True)),
+                "fields": dict(zip(verdict.fields, row[2:-1], strict=True)),
                 "rights": row[-1],
             }
-            for step, row in zip(verdict.walk.steps, why_rows(machine, verdict), strict=True)
+            for step, row in zip(verdict.walk.steps, why_rows(verdict), strict=True)
         ],
         "decides": None
         if cause is None or cause.step is None
@@ -155,7 +145,7 @@ def why_data(machine: Machine, verdict: Verdict) -> dict[str, Any]:
             "field": cause.field,
             "value": cause.value,
         },
-        "rules": [rule_text(machine, verdict, key) for key in verdict.rules],
+        "rules": verdict.sentences,
         "edits": [
             {
                 "level": edit.step.level,

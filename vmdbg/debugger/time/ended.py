@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.kernel.calls.processes import live_processes, process_name
+from vmdbg.kernel.faults import CAUSE_LIMIT
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
 from vmdbg.state.tables import (
     PROCESS,
@@ -31,6 +32,11 @@ class Ended:
     ) -> None:
         self.pid, self.name, self.status = pid, name, status
         self.cause, self.limit, self.score = cause, limit, score
+
+    @property
+    def at_limit(self) -> bool:
+        """Was it killed because it was at its limit of frames?"""
+        return self.cause == CAUSE_LIMIT
 
 
 def ended_since(machine: Machine, alive: list[int]) -> list[Ended]:

@@ -27,11 +27,6 @@ LOG_ROWS = 1 << 15  # matches of one window
 WINDOW = 20_000  # operations that are run at a time, at first
 MOST_ROWS = 1_000_000  # matches that an answer may hold
 HIGHEST = (1 << 63) - 1
-#: Kinds with an argument `va` that are too common to belong to the life of a page.
-COMMON = ("tlb-hit", "tlb-l2-hit", "tlb-miss", "tlb-fill", "retry", "walk-cache-hit", "bus-error")
-RANGES = (events.MMAP, events.MUNMAP, events.MPROTECT)
-OF_FRAMES = ("frame-alloc", "frame-free", "table-alloc", "age", "evict", "swap-out", "swap-in", "swap-drop",
-             "file-read", "file-drop", "file-write")  # fmt: skip
 
 
 def scan(
@@ -114,19 +109,20 @@ def run_window(timeline: Timeline, first: int, last: int, window: int) -> tuple[
 
 def frame_patterns(pfn: int) -> list[Pattern]:
     """What happens to a frame."""
-    found = [Pattern(events.FAULT_COW, low=pfn, which=which) for which in (2, 3)]
-    for name in OF_FRAMES:
-        event = events.BY_NAME[name]
-        found.append(Pattern(event.kind, low=pfn, which=event.arguments.index("pfn") + 1))
-    return found
+    return with_argument("pfn", pfn, pfn)
 
 
 def slot_patterns(slot: int) -> list[Pattern]:
     """What happens to a slot of the swap area."""
+    return with_argument("slot", slot, slot)
+
+
+def with_argument(kind: str, low: int, high: int) -> list[Pattern]:
+    """The events that have an argument of a kind (see `vmdbg.state.events.event`) from `low` to `high`."""
     return [
-        Pattern(event.kind, low=slot, which=event.arguments.index("slot") + 1)
+        Pattern(event.kind, low=low, high=high, which=which)
         for event in EVENTS
-        if "slot" in event.arguments
+        for which in event.places(kind)
     ]
 
 
@@ -139,14 +135,12 @@ def page_history(timeline: Timeline, pid: int, va: int) -> list[LoggedEvent]:
     low = va & -form.page_size
     high = low + form.page_size - 1
     depths = entry_addresses(timeline, pid, va, now)
-    addresses = list(depths)
+    addresses, with_range = list(depths), {event.kind for event in EVENTS if event.places("start")}
     leaves = {address for address in depths if depths[address] == max(depths.values())}
     patterns = [Pattern(events.ENTRY_WRITE, low=address) for address in addresses]
     patterns += [Pattern(events.WALK_STEP, low=address, which=2) for address in addresses]
-    for event in EVENTS:
-        if "va" in event.arguments and event.name not in COMMON:
-            patterns.append(Pattern(event.kind, low=low, high=high, which=event.arguments.index("va") + 1))
-    patterns += [Pattern(kind) for kind in (*RANGES, events.FORK)]
+    patterns += with_argument("history", low, high)
+    patterns += [Pattern(kind) for kind in (*with_range, events.FORK)]
     frames: set[int] = set()  # that the page has had
 
     def wanted(event: LoggedEvent) -> bool:
@@ -156,8 +150,8 @@ def page_history(timeline: Timeline, pid: int, va: int) -> list[LoggedEvent]:
             if event.a in leaves:
                 frames.add(timeline.machine.k.leaf_frame(event.c, len(form.levels) - 1) >> form.page_bits)
             return True
-        if event.kind in RANGES:
-            return event.pid == pid and event.a <= va < event.b
+        if event.kind in with_range:
+            return event.pid == pid and event.arguments["start"] <= va < event.arguments["end"]
         if event.kind == events.FORK:
             return pid in (event.a, event.b)
         if "pfn" in EVENTS[event.kind].arguments:

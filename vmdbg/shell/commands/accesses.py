@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.access_story import signal_of
 from vmdbg.debugger.accesses import (
     access,
     flush,
@@ -13,6 +14,8 @@ from vmdbg.debugger.accesses import (
 )
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import check_asid, check_process, find_context
+from vmdbg.inspect.event_costs import how_served
+from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.translate import translate
 from vmdbg.inspect.walk import ACCESSES
 from vmdbg.shell.command import ACTING, Argument, Option, command
@@ -21,16 +24,12 @@ from vmdbg.units import WORD_MASK, s64
 from vmdbg.views.accesses import (
     access_data,
     access_story,
-    how_served,
     kill_lines,
     moved_lines,
-    signal_of,
-    signal_text,
 )
 from vmdbg.views.changed import changed_line
 from vmdbg.views.document import Document
 from vmdbg.views.event_table import EventTable
-from vmdbg.views.event_words import Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def perform(
         return done, action, before, after
     if done.killed:
         signal = signal_of(action.events)
-        by = f" by {signal_text(signal)}" if signal is not None else ", because memory is full"
+        by = f" by {signal}" if signal else ", because memory is full"
         if not session.query(f"Process {done.pid} will be killed{by}.  Go on? "):
             raise UserError("Not confirmed.")
     (done, after), action = timeline.act(name, function)
@@ -137,7 +136,7 @@ def fault_command(session: Session, args: Args) -> object:
             "time": str(session.timeline.position),
         },
         lambda: fault_lines(session, args.n, done, action, before, after),
-        list(table.table()[0]),
+        lambda: table.table()[0],
         lambda: table.table()[1],
         ADDRESSES,
     )
@@ -149,16 +148,15 @@ def fault_lines(
     """The text of `fault`."""
     machine, rows = session.machine, action.events
     yield from finished_lines(action)
-    signal = signal_of(rows)
     if dry and done.refused:
-        why = signal_text(signal) if signal is not None else "out of memory"
+        why = signal_of(rows) or "out of memory"
         handler = "a handler" if done.handled else "no handler"
         end = "the access fails" if done.failed else f"{why}; process {done.pid} has {handler}"
         yield f"Predicted, nothing done: {end}."
         yield from kill_lines(machine, rows, done, before)
         return
     if dry:
-        cycles = Teller(machine).total(rows)
+        cycles = EventWords(machine).total(rows)
         yield f"Predicted, nothing done: {how_served(rows)}, {cycles} cycles."
     yield from access_story(machine, rows, after)
     if done.refused:
@@ -217,7 +215,7 @@ def accessed(session: Session, va: int, how: str, width: int, value: int) -> Ite
         shown = f"0x{done.value & mask:0{digits}x}"
         if how == "w":
             shown += f" -> 0x{value & mask:0{digits}x}"
-        cost = Teller(machine).total(action.events)
+        cost = EventWords(machine).total(action.events)
         yield f"{show(va)}: {shown}  ({how_served(action.events)}, {cost} cycles)"
     yield changed(session, action)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.stops.stops import CATCHPOINT, DELETE
 from vmdbg.errors import UserError
+from vmdbg.inspect.signals import SIGNAL_NAMES
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command
 from vmdbg.shell.commands.stops import CONDITION_HELP, declared, options_of, split_condition
 from vmdbg.shell.kinds import CATCH, near_hint
 from vmdbg.state.events import BY_NAME, EVENTS, FAMILIES
 from vmdbg.units import s64
-from vmdbg.views.events import SIGNAL_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,14 +7,13 @@ import os
 from vmdbg.debugger.time.questions import visit, visit_branch
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import check_root
+from vmdbg.inspect.diff_facts import State, has_process
 from vmdbg.machine.file import load_machine
 from vmdbg.shell.boot import approve
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.kinds import REST
 from vmdbg.shell.times import position_of
-from vmdbg.state.tables import PROCESS, PROCESS_STATE
 from vmdbg.views.diff import difference_table
-from vmdbg.views.diff_facts import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +54,8 @@ class Side:
 
         def look(machine: Any) -> State:
             if named.pid is not None:
-                require(machine, named.pid)
+                if not has_process(machine, named.pid):
+                    raise UserError(f"No process {named.pid} in one of the two.")
             if named.root is not None:
                 check_root(machine, named.root)
             return State(machine, named.pid, named.root)
@@ -88,12 +88,6 @@ def is_time(session: Session, word: str) -> bool:
     except UserError:
         return not os.path.isfile(session.permissions.path(word))
     return True
-
-
-def require(machine: Any, pid: int) -> None:
-    """UserError if the machine has no process of that number."""
-    if not (0 < pid < len(machine.m.process) // PROCESS and machine.m.process[pid * PROCESS + PROCESS_STATE]):
-        raise UserError(f"No process {pid} in one of the two.")
 
 
 def sides(session: Session, text: str) -> list[Side]:

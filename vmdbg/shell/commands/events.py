@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from vmdbg.debugger.stops.conditions import Condition
 from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.past_words import PastWords
 from vmdbg.debugger.time.questions import find_back, last_write, visit
 from vmdbg.debugger.time.search import frame_patterns, page_history, scan, slot_patterns
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import find_context
+from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.translate import translate, walk
 from vmdbg.inspect.walk import READ
 from vmdbg.shell.command import PURE, Argument, Option, command, prefix
@@ -18,8 +20,6 @@ from vmdbg.state.events import ENTRY_WRITE, EVENTS
 from vmdbg.units import s64
 from vmdbg.views import result
 from vmdbg.views.event_table import EventTable
-from vmdbg.views.event_words import Teller
-from vmdbg.views.past_events import PastTeller
 from vmdbg.views.result import Column, Record, Table
 
 TYPE_CHECKING = False
@@ -166,13 +166,13 @@ def events_command(session: Session, args: Args) -> object:
 
 def grouped(session: Session, question: Question, rows: list[LoggedEvent]) -> object:
     """How many events there are for each combination of values, the most frequent first."""
-    teller = Teller(session.timeline.machine)
+    words = EventWords(session.timeline.machine)
     counts: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
         key = tuple(group.value(row) for group in question.groups)
         entry = counts.setdefault(key, [0, 0])
         entry[0] += 1
-        entry[1] += teller.cost(row) or 0
+        entry[1] += words.cost(row) or 0
     columns = [Column(group.text) for group in question.groups]
     columns += [Column("count", kind=result.NUMBER), Column("cycles", kind=result.NUMBER)]
     ordered = sorted(counts.items(), key=lambda item: (-item[1][0], [str(part) for part in item[0]]))
@@ -184,7 +184,7 @@ def story(session: Session, rows: list[LoggedEvent], form: str) -> object:
     timeline = session.timeline
     if not rows and not form:
         return "No events."
-    return EventTable(timeline.machine, rows, past=PastTeller(timeline, rows))
+    return EventTable(timeline.machine, rows, words=PastWords(timeline, rows))
 
 
 HISTORY_HELP = """
@@ -253,7 +253,7 @@ def answer(session: Session, found: tuple[LoggedEvent | None, Location | None, s
     if row is None:
         line = f"{what}: not since {timeline.begin}:0, where the record begins."
         return Record({"time": None, "event": None, "what": None, "command": None}, [line])
-    said = PastTeller(timeline, [row]).what(row)
+    said = PastWords(timeline, [row]).what(row)
     by = f'command "{command_name}"' if location is None else f"process {location.pid}"
     if location is not None and location.line:
         by += f", {location.file}:{location.line}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from vmdbg.errors import UserError
-from vmdbg.inspect.base_and_bounds import partitions
+from vmdbg.inspect.base_and_bounds import partitions, partitions_data
 from vmdbg.inspect.overhead import flat, page_sizes
 from vmdbg.inspect.page_tables import (
     aliases,
@@ -109,12 +111,12 @@ def overhead_command(session: Session, args: Args) -> object:
         return partitions_overhead(session)
     context = context_of(session, args)
     costs = table_costs(session.machine, context.root, own=context.pid is not None)
-    data = overhead_data(session.machine, context.pid, costs)
+    data = partial(overhead_data, session.machine, context.pid, costs)
     return Document(
-        lambda: data,
-        lambda: overhead_lines(costs, data),
+        data,
+        lambda: overhead_lines(costs, data()),
         [Column(key) for key in ("level", "tables", "size", "used", "entries")],
-        lambda: [list(level.values()) for level in data["levels"]],
+        lambda: [list(level.values()) for level in data()["levels"]],
     )
 
 
@@ -122,14 +124,12 @@ def partitions_overhead(session: Session) -> object:
     """`overhead` where memory is cut into partitions."""
     rows = list(partitions(session.machine))
     table = partitions_table(session.notation, rows)
-    data = {
-        "partitions": rows,
-        "in_use": sum(row["pid"] is not None for row in rows),
-        "used": sum(row["used"] for row in rows),
-        "wasted": sum(row["wasted"] for row in rows),
-    }
     return Document(
-        lambda: data, table.lines, table.columns, lambda: [list(row.values()) for row in rows], ("base",)
+        lambda: partitions_data(rows),
+        table.lines,
+        table.columns,
+        lambda: [list(row.values()) for row in rows],
+        ("base",),
     )
 
 

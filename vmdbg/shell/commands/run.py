@@ -263,6 +263,6 @@ def info_program(session: Session, args: Args) -> object:
     if location is None and not args.form:
         return "The program being debugged is not being run."
     return Record(
-        banner_data(timeline.position, location),
+        lambda: banner_data(timeline.position, location),
         lambda: banner(timeline.machine, timeline.position, location),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.errors import UserError
+from vmdbg.inspect.signals import SIGNAL_NAMES
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command
 from vmdbg.shell.kinds import SIGNAL, SIGNALS
 from vmdbg.shell.text_completion import HANDLE_ACTIONS
 from vmdbg.state import events
-from vmdbg.views.events import SIGNAL_NAMES
 from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False

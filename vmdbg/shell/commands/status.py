@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vmdbg.inspect.context import check_process
-from vmdbg.inspect.machine import all_frames, describe, registers
+from vmdbg.inspect.machine import describe, frame_runs, frame_summary, registers
 from vmdbg.inspect.machine import facts as machine_facts
-from vmdbg.inspect.processes import all_regions, counters, faults, slots_of, violations
+from vmdbg.inspect.processes import all_regions, counters, faults, rates, slot_summary, slots_of, violations
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.context_options import ON_CPU, PID
 from vmdbg.shell.kinds import WORD, choice
@@ -40,13 +40,16 @@ whatever happened before.  Breakpoints, logs and the prompt are no part of it.""
     examples=["info machine", "info machine/json"],
 )
 def info_machine(session: Session, args: Args) -> object:
-    facts = machine_facts(session.machine)
-    flat = {key: value for key, value in facts.items() if not isinstance(value, (dict, list))}
+    facts = machine_facts(session.machine)  # of which all forms are made
+
+    def flat() -> dict[str, object]:
+        return {key: value for key, value in facts.items() if not isinstance(value, (dict, list))}
+
     return Document(
         lambda: facts,
         lambda: machine_lines(facts, describe(session.machine.config, session.machine)),
-        [Column(key) for key in flat],
-        lambda: [list(flat.values())],
+        lambda: [Column(key) for key in flat()],
+        lambda: [list(flat().values())],
     )
 
 
@@ -80,7 +83,8 @@ def info_registers(session: Session, args: Args) -> object:
     examples=["info stats", "info stats -pid 1", "info stats/json"],
 )
 def info_stats(session: Session, args: Args) -> object:
-    return stats_table(*counters(session.machine, args.pid))
+    machine = session.machine
+    return stats_table(counters(machine, args.pid), lambda: rates(machine, args.pid))
 
 
 @command(
@@ -114,7 +118,8 @@ def info_faults(session: Session, args: Args) -> object:
     examples=["info frames", "info frames/json"],
 )
 def info_frames(session: Session, args: Args) -> object:
-    return frames_table(session.notation, *all_frames(session.machine))
+    machine = session.machine
+    return frames_table(session.notation, frame_runs(machine), lambda: [frame_summary(machine)])
 
 
 @command(
@@ -147,7 +152,8 @@ frame can be dropped without a write while it is clean.""",
     examples=["swap", "swap/json"],
 )
 def swap_command(session: Session, args: Args) -> object:
-    return slots_table(session.notation, *slots_of(session.machine, args.pid))
+    machine = session.machine
+    return slots_table(session.notation, slots_of(machine, args.pid), lambda: [slot_summary(machine)])
 
 
 @command(

@@ -91,15 +91,14 @@ def tlb_lookup(session: Session, args: Args) -> object:
         args.address,
         ACCESSES[args.access] if args.access else None,
     )
-    data = probe_data(args.address, probes)
     columns = [
         Column(key) for key in ("array", "set", "sets", "tag", "page_size", "asid", "way", "ways", "hit")
     ]
     return Document(
-        lambda: data,
+        lambda: probe_data(args.address, probes),
         lambda: probe_lines(session.notation, probes) if probes else ["This machine has no TLB."],
         columns,
-        lambda: [list(probe.values()) for probe in data["probes"]],
+        lambda: [list(probe.values()) for probe in probe_data(args.address, probes)["probes"]],
         ("va", "tag"),
     )
 
@@ -138,7 +137,7 @@ def tlb_check(session: Session, args: Args) -> object:
         columns,
         cells,
         ("vpn", "pfn"),
-        stale_words(session.notation, stale[0]) if stale else "",
+        lambda: stale_words(session.notation, stale[0]) if stale else "",
     )
 
 

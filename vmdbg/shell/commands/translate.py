@@ -6,7 +6,7 @@ from vmdbg.inspect.context import bound_of
 from vmdbg.inspect.split import split
 from vmdbg.inspect.translate import translate, walk, walk_data
 from vmdbg.inspect.walk import ACCESSES, byte_at, linux_names, remark
-from vmdbg.inspect.why import deciding_fields, why
+from vmdbg.inspect.why import why
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import CONTEXT, MODES, TABLES, context_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, SIZE
@@ -51,19 +51,13 @@ use "fault".""",
 )
 def translate_command(session: Session, args: Args) -> object:
     found = translate(session.machine, context_of(session, args), args.address, ACCESSES[args.access])
-    keys = [key for key in found.data() if key != "fault"]
-
-    def cells() -> list[list[Any]]:
-        data = found.data()
-        return [[data[key] for key in keys] + [found.fault.kind if found.fault else None]]
-
     return Document(
         found.data,
         lambda: [outcome_line(session.notation, found)],
-        [Column(key) for key in [*keys, "fault"]],
-        cells,
+        lambda: [Column(key) for key in found.data()],
+        lambda: [list({**found.data(), "fault": found.fault.kind if found.fault else None}.values())],
         ADDRESSES,
-        brief_outcome(session.notation, found),
+        lambda: brief_outcome(session.notation, found),
     )
 
 
@@ -155,11 +149,10 @@ smallest edit that would make the access possible; and for an empty entry the ne
 def why_command(session: Session, args: Args) -> object:
     machine = session.machine
     verdict = why(machine, context_of(session, args), args.address, ACCESSES[args.access])
-    fields = [field.name for field in deciding_fields(machine.format)]
     return Document(
-        lambda: why_data(machine, verdict),
-        lambda: why_lines(machine, verdict),
-        [Column(key) for key in ("level", "entry", *fields, "rights")],
-        lambda: why_rows(machine, verdict),
+        lambda: why_data(verdict),
+        lambda: why_lines(session.notation, machine.format, verdict),
+        [Column(key) for key in ("level", "entry", *verdict.fields, "rights")],
+        lambda: why_rows(verdict),
         ADDRESSES,
     )

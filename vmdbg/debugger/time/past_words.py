@@ -8,6 +8,8 @@ from functools import partial
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.questions import visit
 from vmdbg.debugger.time.search import scan
+from vmdbg.inspect.event_fields import sentence
+from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.tlb_rows import array_names
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.machine.snapshot import table_words
@@ -22,19 +24,18 @@ from vmdbg.state.tables import (
     FRAME_DEPTH,
     FRAME_STATE,
 )
-from vmdbg.views.event_words import Teller
-from vmdbg.views.events import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.debugger.time.event_log import LoggedEvent
     from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.debugger.time.types import Action
+    from vmdbg.inspect.event_fields import Happened
     from vmdbg.machine.machine import Machine
     from vmdbg.machine.snapshot import Snapshot
 
 
-class PastTeller(Teller):
+class PastWords(EventWords):
     """Says what events of a timeline's record were, `rows` in order of time.
 
     Which frames held tables is asked of the machine at the first of them and of the events since; what lies
@@ -45,7 +46,7 @@ class PastTeller(Teller):
         super().__init__(line.machine)
         self.line, self.rows = line, rows
         self.tables: dict[int, list[tuple[tuple[int, int], int]]] | None = None
-        self.texts: dict[LoggedEvent, str] = {}
+        self.texts: dict[Happened, str] = {}
         times = sorted(action.time for action in line.actions if changes_arrays(action))
         groups: dict[int, list[LoggedEvent]] = {}
         for row in rows if times else ():
@@ -53,25 +54,25 @@ class PastTeller(Teller):
         for members in groups.values():
             self.texts.update(visit(line, members[0].operation, 0, partial(self.told, members)))
 
-    def told(self, rows: list[LoggedEvent], machine: Machine) -> dict[LoggedEvent, str]:
+    def told(self, rows: list[LoggedEvent], machine: Machine) -> dict[Happened, str]:
         """What to say of events at which the machine's TLB arrays are as they are now."""
         held, self.arrays = self.arrays, array_names(machine)
         try:
-            return {row: text(self, row) for row in rows}
+            return {row: sentence(self, row) for row in rows}
         finally:
             self.arrays = held
 
-    def what(self, row: LoggedEvent) -> str:
+    def what(self, event: Happened) -> str:
         """What is said of one of the events."""
-        said = self.texts.get(row)
-        return text(self, row) if said is None else said
+        said = self.texts.get(event)
+        return sentence(self, event) if said is None else said
 
-    def way_filled(self, row: LoggedEvent, array: int) -> str:
+    def way_filled(self, row: Happened, array: int) -> str:
         """The way is told by the order alone: the TLB of then is gone."""
         ordered = self.machine.config["tlb.replacement"] in ("lru", "fifo")
         return super().way_filled(row, array) if ordered else ""
 
-    def table_depth(self, frame: int, row: LoggedEvent | None) -> int:
+    def table_depth(self, frame: int, row: Happened | None) -> int:
         if row is None:
             return super().table_depth(frame, row)
         if self.tables is None:

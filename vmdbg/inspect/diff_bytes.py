@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.diff_facts import Key, Said
 from vmdbg.inspect.notation import Notation
 from vmdbg.machine.diff import CONTENT, content, joined, spans
-from vmdbg.views.diff_facts import Key, Said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vmdbg.inspect.diff_facts import State
     from vmdbg.machine.diff import Span
     from vmdbg.machine.machine import Machine
-    from vmdbg.views.diff_facts import State
 
     #: Key, and what is said before and after.
     Found = tuple[Key, Said, Said]
@@ -81,7 +81,7 @@ def bytes_changed(name: str, data: list[bytes]) -> Found:
 
 def pages_changed(before: State, after: State) -> Iterator[Found]:
     """The bytes of pages that both have, by virtual addresses."""
-    show = after.teller.show.va
+    show = after.words.show.va
     for (va, size), (table, start) in sorted(after.pages.items()):
         other = before.pages.get((va, size))
         if other is None or (other == (table, start) and before.snapshot is after.snapshot):
@@ -121,7 +121,7 @@ def entries_changed(before: State, after: State) -> Iterator[Found]:
             address = machine.k.frame_address(machine.m, head) + index * width
             pair = old[at : at + width], new[at : at + width]
             if pair[0] != pair[1] and address not in known:
-                name = f"{form.levels[depth].name}[{index}] {after.teller.show.pa(address)}"
+                name = f"{form.levels[depth].name}[{index}] {after.words.show.pa(address)}"
                 said = [entry_said(after, int.from_bytes(word, "little"), depth) for word in pair]
                 yield Key("entry", "", -1, 0, name), said[0], said[1]
 
@@ -129,4 +129,4 @@ def entries_changed(before: State, after: State) -> Iterator[Found]:
 def entry_said(state: State, word: int, depth: int) -> Said:
     """An entry, and what it says."""
     entry = word - (1 << 64) if word >> 63 else word
-    return Said(f"{state.teller.show.entry(word)} {state.teller.entry_text(entry, depth)}", -1, "")
+    return Said(f"{state.words.show.entry(word)} {state.words.entry_text(entry, depth)}", -1, "")

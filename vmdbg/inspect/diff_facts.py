@@ -9,6 +9,7 @@ from vmdbg.hardware.page_tables import entries
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
 from vmdbg.inspect.address_space import ZEROS, spaces
 from vmdbg.inspect.context import MODES
+from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.notation import rights_text
 from vmdbg.inspect.processes import mappings
 from vmdbg.kernel.calls.processes import live_processes, process_name
@@ -50,7 +51,6 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 from vmdbg.units import WORD_MASK, format_size, s64
-from vmdbg.views.event_words import Teller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ def named(sort: str, name: str, text: str) -> tuple[Key, Said]:
     return Key(sort, "", -1, 0, name), Said(text, -1, "")
 
 
+def has_process(machine: Machine, pid: int) -> bool:
+    """Is there a process of that number, be it one that has ended?"""
+    rows = len(machine.m.process) // PROCESS
+    return 0 < pid < rows and bool(machine.m.process[pid * PROCESS + PROCESS_STATE])
+
+
 class State:
     """A state of a machine: facts, and the bytes themselves.
 
@@ -90,7 +96,7 @@ class State:
     def __init__(self, machine: Machine, pid: int | None = None, root: int | None = None) -> None:
         self.machine, self.pid, self.root = machine, pid, root
         self.snapshot = machine.snapshot()
-        self.form, self.teller = machine.format, Teller(machine)
+        self.form, self.words = machine.format, EventWords(machine)
         self.whole = pid is None and root is None
         self.facts: dict[Key, Said] = {}
         self.entries: dict[Key, int] = {}
@@ -122,7 +128,7 @@ class State:
     def of_regions(self) -> Iterator[tuple[Key, Said]]:
         """The regions of the processes that live."""
         alive = live_processes(self.machine.k)
-        show = self.teller.show.va
+        show = self.words.show.va
         for number, who in self.chosen():
             for space in spaces(self.machine, number) if number in alive else ():
                 backing = "" if space.backing == ZEROS else f", {space.backing}"
@@ -149,7 +155,7 @@ class State:
             va, size = found.va & WORD_MASK, 1 << form.levels[found.depth].shift
             key = Key("entry", who, va, size, "")
             if found.kind == ENTRY_LEAF:
-                flags = self.teller.entry_text(found.entry, found.depth)
+                flags = self.words.entry_text(found.entry, found.depth)
                 said = Said(
                     "pfn ",
                     found.target >> form.page_bits,
@@ -219,7 +225,7 @@ class State:
         for slot, references in enumerate(m.slot[SLOT_REFS::SLOT].tolist()):
             row = slot * SLOT
             if references and (self.whole or slot in self.slots):
-                page = f"vpn {self.teller.vpn(m.slot[row + SLOT_VA])}"
+                page = f"vpn {self.words.vpn(m.slot[row + SLOT_VA])}"
                 page += f" of {m.slot[row + SLOT_PID]}" if self.whole else ""
                 page += f", {references} references" if references > 1 else ""
                 yield Key("slot", "", slot, 1, ""), Said(page, -1, "")
@@ -227,7 +233,7 @@ class State:
     def of_tlbs(self) -> Iterator[tuple[Key, Said]]:
         """Every entry of the TLBs, whatever way it is in; of a process those that are its own."""
         m = self.machine.m
-        for place, name in enumerate(self.teller.arrays):
+        for place, name in enumerate(self.words.arrays):
             at = place * ARRAY
             words = (m.array[at + ARRAY_MASK] + 1) * m.array[at + ARRAY_SPAN]
             for cpu in range(len(m.cpu) // CPU):
@@ -250,14 +256,14 @@ class State:
         """A TLB entry."""
         form, space = self.form, (key >> KEY_ASID) & ASID_MASK
         shift = form.page_shifts[min(key & KEY_SIZE, len(form.levels) - 1)]
-        who = f"{name} vpn {self.teller.show.vpn((key >> KEY_TAG) << (shift - form.page_bits))}"
+        who = f"{name} vpn {self.words.show.vpn((key >> KEY_TAG) << (shift - form.page_bits))}"
         if self.whole:
             who += f" asid {space}" if space else " global"
         if len(self.machine.m.cpu) > CPU:
             who = f"cpu {cpu} {who}"
         size = f", {format_size(1 << shift)}" if key & KEY_SIZE else ""
         dirty = " D" if word & WORD_DIRTY else ""
-        pfn = self.teller.show.pfn(word >> WORD_PFN)
+        pfn = self.words.show.pfn(word >> WORD_PFN)
         return named("tlb", who, f"pfn {pfn}{size}, {rights_text(word & WORD_RIGHTS)}{dirty}")
 
     def of_cpus(self) -> Iterator[tuple[Key, Said]]:
@@ -266,7 +272,7 @@ class State:
         for cpu in range(len(m.cpu) // CPU) if self.whole else ():
             row = cpu * CPU
             yield named("cpu", f"cpu {cpu}: process", str(m.cpu[row + CPU_PID] or "-"))
-            name, _, value = self.teller.root_text(m.cpu[row + CPU_ROOT]).partition(" = ")
+            name, _, value = self.words.root_text(m.cpu[row + CPU_ROOT]).partition(" = ")
             yield named("cpu", f"cpu {cpu}: {name}", value)
             yield named("cpu", f"cpu {cpu}: mode", MODES[m.cpu[row + CPU_MODE] & 1])
             yield named("cpu", f"cpu {cpu}: error_code", f"{m.cpu[row + CPU_CODE]:#x}")

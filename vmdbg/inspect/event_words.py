@@ -6,11 +6,11 @@ from vmdbg.formats.contract import ACCESS_FETCH, ENTRY_EMPTY, ENTRY_SWAPPED, ENT
 from vmdbg.hardware.replacement import facts_of
 from vmdbg.hardware.tlb import KEY_SIZE, KEY_TAG, WORD_PFN, WORD_RIGHTS
 from vmdbg.hardware.walk_cache import STALE_TABLE
+from vmdbg.inspect.event_fields import sentence, walk_sentence
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.inspect.tlb_rows import array_names
-from vmdbg.kernel.calls.regions import REGION_KINDS
 from vmdbg.kernel.frames import FRAME_IS_TABLE
-from vmdbg.state.events import EVENTS
+from vmdbg.state.events import ENTRY_WRITE, EVENTS, UNSIGNED, WALK_STEP
 from vmdbg.state.tables import (
     ARRAY,
     ARRAY_BASE,
@@ -28,18 +28,41 @@ from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vmdbg.debugger.time.event_log import LoggedEvent
+    from collections.abc import Sequence
+
+    from vmdbg.inspect.event_fields import Happened
     from vmdbg.machine.machine import Machine
 
 
-class Teller:
-    """Says what events of one machine were."""
+#: The arguments of events, by name, that are 64 bits without a sign.
+UNSIGNED_NAMES = frozenset(
+    name
+    for event in EVENTS
+    for name, kind in zip(event.arguments, event.kinds, strict=True)
+    if kind in UNSIGNED
+)
+
+
+class EventWords:
+    """Says what events of one machine were, and what they cost."""
 
     def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.show = Notation(machine.format)
+        self.machine: Machine = machine
+        self.show: Notation = Notation(machine.format)
         self.arrays = array_names(machine)
         self.costs = {event.kind: self.price(event.cost) for event in EVENTS}
+        self.has_levels: bool = len(machine.format.levels) > 1
+        self.has_content: bool = bool(machine.config["machine.payload"])
+
+    # -- sentences
+
+    def what(self, event: Happened) -> str:
+        """What is said of an event."""
+        return sentence(self, event)
+
+    def walk(self, events: Sequence[Happened]) -> str:
+        """What is said of the steps of a walk, together."""
+        return walk_sentence(self, events)
 
     # -- cost
 
@@ -54,11 +77,11 @@ class Teller:
             total += self.machine.config[f"cost.{part}"]
         return total
 
-    def cost(self, row: LoggedEvent) -> int | None:
+    def cost(self, row: Happened) -> int | None:
         """The cycles of an event; None if it has no cost of its own."""
         return self.costs[row.kind]
 
-    def total(self, rows: list[LoggedEvent]) -> int:
+    def total(self, rows: Sequence[Happened]) -> int:
         """The cycles of some events."""
         return sum(self.costs[row.kind] or 0 for row in rows)
 
@@ -125,7 +148,7 @@ class Teller:
             parts.append(self.set_text(self.arrays[place], mask + 1, vpn & mask).strip())
         return ", ".join(parts)
 
-    def filled(self, row: LoggedEvent, access: int) -> str:
+    def filled(self, row: Happened, access: int) -> str:
         """Where a translation went: its set in each array that took it, and the way."""
         m, tag = self.machine.m, row.b >> KEY_TAG
         parts = []
@@ -137,7 +160,7 @@ class Teller:
                 parts.append((text + self.way_filled(row, at)).strip())
         return ", ".join(parts)
 
-    def way_filled(self, row: LoggedEvent, array: int) -> str:
+    def way_filled(self, row: Happened, array: int) -> str:
         """`way 0`: where a set is kept in order; else the way as the TLB has it now, if it still does."""
         m, k = self.machine.m, self.machine.k
         if facts_of(self.machine.config["tlb.replacement"]).ordered:
@@ -168,7 +191,15 @@ class Teller:
         where = "t" if kind == ENTRY_TABLE else "l" if depth == len(form.levels) - 1 else "h"
         return " ".join(form.flags(entry, where, depth))
 
-    def table_of(self, address: int, row: LoggedEvent | None = None) -> tuple[int, int] | None:
+    def watched_text(self, event: Happened, value: int) -> str:
+        """A value that a watchpoint saw at an event; that of an entry with what it says."""
+        if event.kind not in (ENTRY_WRITE, WALK_STEP):
+            return f"{value:#x}"
+        known = self.table_of(event.a if event.kind == ENTRY_WRITE else event.b)
+        depth = known[0] if known else len(self.machine.format.levels) - 1
+        return f"{self.show.entry(value)}  {self.entry_text(value, depth)}"
+
+    def table_of(self, address: int, row: Happened | None = None) -> tuple[int, int] | None:
         """Depth and index of the entry at a physical address, at the time of an event; None if no table is
         there."""
         m, k, form = self.machine.m, self.machine.k, self.machine.format
@@ -182,15 +213,16 @@ class Teller:
                 break
         return None
 
-    def table_depth(self, frame: int, row: LoggedEvent | None) -> int:
+    def entry_name(self, address: int) -> str:
+        """`PT[6]`: the entry at a physical address; the address itself if no table is there."""
+        known = self.table_of(address)
+        return f"{self.machine.format.levels[known[0]].name}[{known[1]}]" if known else self.show.pa(address)
+
+    def table_depth(self, frame: int, row: Happened | None) -> int:
         """The depth of the table that a frame holds, or begins, at the time of an event; -1 if it is none."""
         at = frame * FRAME
         held = self.machine.m.frame[at + FRAME_STATE] == FRAME_IS_TABLE
         return int(self.machine.m.frame[at + FRAME_DEPTH]) if held else -1
-
-    def region(self, kind: int) -> str:
-        """The kind of a region, as events tell it."""
-        return REGION_KINDS[kind]
 
     def value(self, value: int) -> str:
         """A value in memory, two digits at least."""
