@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAGIC = b"vmdbg machine 1\n"
 HASH_BYTES = 16
 #: Rows that may be more than at boot.
-POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows")
+POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows", "futures")
 CONFIGURED = ("ram1", "swap8")  # tables that are as large as the configuration says
 LARGEST = 1 << 32  # bytes that the tables of a file may have, besides memory and swap area
 PIECE = 1 << 16  # bytes of a file that are unpacked at a time
