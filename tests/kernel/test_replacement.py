@@ -1,4 +1,4 @@
-"""Every policy against a model of its own: which page leaves at each fault, and the published counts of traces."""
+"""Every policy against a model of its own, page by page, and the published counts of traces."""
 
 from __future__ import annotations
 
@@ -84,7 +84,11 @@ def test_the_page_that_leaves_is_that_of_the_model(policy: str, models: Any) -> 
     for seed in range(12):
         references, frames = draw_references(seed)
         more = {"kernel.tau": 20 + seed} if policy == "wsclock" else {}
-        expected = models.wsclock(references, frames, 20 + seed) if more else models.MODELS[policy](references, frames)
+        expected = (
+            models.wsclock(references, frames, 20 + seed)
+            if more
+            else models.MODELS[policy](references, frames)
+        )
         machine = machine_of(policy, references, frames, **more)
         left = {place: gone for place, _, gone in expected}
         resident: set[int] = set()
@@ -125,7 +129,9 @@ def test_the_textbooks_string(policy: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("frames", [3, 4])
-@pytest.mark.parametrize(("policy", "column"), [("fifo", "FIFO"), ("lru", "LRU"), ("clock", "CLOCK_ref1"), ("opt", "OPT")])
+@pytest.mark.parametrize(
+    ("policy", "column"), [("fifo", "FIFO"), ("lru", "LRU"), ("clock", "CLOCK_ref1"), ("opt", "OPT")]
+)
 def test_beladys_anomaly(policy: str, column: str, frames: int) -> None:
     machine = machine_of(policy, [(page, False) for page in BELADY], frames)
     machine.run(len(BELADY))

@@ -1,7 +1,8 @@
 """Page replacement once more, as the papers and textbooks write it, over dictionaries and lists.
 
-Each function takes a list of (page, whether it is written) and the number of frames, and returns the faults, in
-order, as (place, page, page that left or None).  Nothing here comes from the code that is tested.
+Each function takes a list of (page, whether it is written) and the number of frames, and returns the
+faults, in order, as (place, page, page that left or None).  Nothing here comes from the code that is
+tested.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ References = Sequence[tuple[int, bool]]
 Faults = list[tuple[int, int, int | None]]
 
 
-def demand(references: References, frames: int, leave: Callable[..., int], use: Callable[..., None]) -> Faults:
-    """Demand paging: `use(place, page, fault)` after each access, `leave(place, page)` the page that leaves."""
+def demand(
+    references: References, frames: int, leave: Callable[..., int], use: Callable[..., None]
+) -> Faults:
+    """Demand paging: `use(place, page, fault, written)` after each access, `leave(place, page)` evicts."""
     resident: set[int] = set()
     faults: Faults = []
     for place, (page, written) in enumerate(references):
@@ -87,8 +90,8 @@ def aging(references: References, frames: int) -> Faults:
     used: set[int] = set()
 
     def leave(place: int, page: int) -> int:
-        for other in registers:
-            registers[other] = registers[other] >> 1 | (0x80 if other in used else 0)
+        for other, register in registers.items():
+            registers[other] = register >> 1 | (0x80 if other in used else 0)
         used.clear()
         gone = min(registers, key=registers.__getitem__)
         del registers[gone]

@@ -66,8 +66,8 @@ def foresee(machine: Machine, pids: list[int]) -> None:
             raise UserError(REFUSED.format(policy, f"it makes more than {MOST_ACCESSES}"))
     machine.resize("futures", len(pages) + 1)
     m = machine.m
-    m.future[FUTURE_PAGE :: FUTURE] = pages + array("q", [-1])
-    m.future[FUTURE_NEXT :: FUTURE] = next_uses(pages) + array("q", [NEVER])
+    m.future[FUTURE_PAGE::FUTURE] = pages + array("q", [-1])
+    m.future[FUTURE_NEXT::FUTURE] = next_uses(pages) + array("q", [NEVER])
     m.kernel[KERNEL_FUTURE] = 0
 
 

@@ -1,8 +1,9 @@
 """Aging: each page has a register of 8 bits that its accessed bit is shifted into; the lowest number leaves.
 
-A tick of the clock is a search for a victim: at each, the register of every page that may leave moves right by
-one, the accessed bit becomes its highest bit and is cleared.  A page comes in with the register 0 and its
-bit set.  Of equal numbers the page that came first leaves.  (Tanenbaum, Modern Operating Systems, 3.4.7.)
+A tick of the clock is a search for a victim: at each, the register of every page that may leave moves right
+by one, the accessed bit becomes its highest bit and is cleared.  A page comes in with the register 0 and
+its bit set.  Of equal numbers the page that came first leaves.  (Tanenbaum, Modern Operating Systems,
+3.4.7.)
 """
 
 from __future__ import annotations

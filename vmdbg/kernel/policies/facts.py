@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-#: What a policy can look at when it chooses: nothing, that pages come, A bits, every access of a program, what
-#: a program is going to access.  No hardware tells a kernel of the last two: such a policy is an oracle.
+#: What a policy can look at when it chooses: nothing, that pages come, A bits, every access of a program,
+#: what a program is going to access.  No hardware tells a kernel of the last two: such a policy is an oracle.
 NOTHING, ARRIVALS, ACCESSED_BITS, ACCESSES = "nothing", "arrivals", "accessed bits", "every access"
 FUTURE = "the future"
 
@@ -23,9 +23,9 @@ class Facts(
     `queue`: the frames that may be evicted, and no others, are in the queue `oldest .. newest`
     (`kernel.policies.queue`).  `hand`: KERNEL_HAND names the frame at which it goes on, one that user pages
     may have.  `drops`: it drops a page from the TLBs when it clears the page's A bit, so that the next
-    access sets the bit again.  `counters`: it notes numbers of each page in the table node.  `lists`: names of
-    its lists, from FIRST_LIST on (`kernel.policies.nodes`); each frame that may be evicted is in one.
-    `ghosts`: names of the lists behind them, of pages that left.
+    access sets the bit again.  `counters`: it notes numbers of pages in the table node.  `lists`: its lists,
+    by name, from FIRST_LIST on (`kernel.policies.nodes`); each frame that may be evicted is in one.
+    `ghosts`: the lists behind them, of pages that left.
     """
 
     __slots__ = ()

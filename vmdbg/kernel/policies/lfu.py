@@ -1,8 +1,9 @@
 """Least frequently used, in memory: the page with the fewest accesses since it came in leaves.
 
-A count begins with the access that brought the page in, and is forgotten when the page leaves ("in-cache LFU";
-the perfect one keeps counts of pages that are out).  Of equal counts the page that came first leaves.  (Tanenbaum,
-Modern Operating Systems, 3.4.7, "not frequently used", which counts ticks instead of accesses.)
+A count begins with the access that brought the page in, and is forgotten when the page leaves ("in-cache
+LFU"; the perfect one keeps counts of pages that are out).  Of equal counts the page that came first
+leaves.  (Tanenbaum, Modern Operating Systems, 3.4.7, "not frequently used", which counts ticks instead of
+accesses.)
 """
 
 from __future__ import annotations

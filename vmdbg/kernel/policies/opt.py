@@ -1,9 +1,9 @@
-"""OPT, Belady's: the page that is not accessed for longest leaves.  The yardstick: no policy has fewer faults.
+"""OPT, Belady's: the page that is not accessed for longest leaves.  The yardstick: none has fewer faults.
 
 What the program accesses is computed before it runs (`machine.future`), so that the machine takes only
-programs whose rows say it: one process, on one CPU, that has no child and handles no signal.  Of pages that are
-not accessed any more, the one that came first leaves.  Accesses that the plan does not have, such as those
-made at the prompt, change nothing in it.  (Belady, IBM Systems Journal 5(2), 1966.)
+programs whose rows say it: one process, on one CPU, that has no child and handles no signal.  Of pages that
+are not accessed any more, the one that came first leaves.  Accesses that the plan does not have, such as
+those made at the prompt, change nothing in it.  (Belady, IBM Systems Journal 5(2), 1966.)
 """
 
 from __future__ import annotations

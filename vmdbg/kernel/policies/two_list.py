@@ -1,11 +1,12 @@
 """Two lists: inactive pages, which leave, and active ones, as in Linux; moved by accessed bits.
 
-A page comes in as the newest of the inactive list.  A search first moves the oldest active pages to the newest
-end of the inactive list, their bits cleared, while there are more active than inactive pages.  Then it takes the
-oldest inactive page.  If its bit is clear the page leaves; if it is set, the bit is cleared, and the page gets
-its second chance as the newest inactive one; if that happens to it once more, it becomes the newest active one.
-(Linux: mm/vmscan.c, shrink_inactive_list, folio_check_references, shrink_active_list.  Linux looks at many pages
-at a time, keeps anonymous pages and those of files in lists of their own, and remembers refaults: not so here.)
+A page comes in as the newest of the inactive list.  A search first moves the oldest active pages to the
+newest end of the inactive list, their bits cleared, while there are more active than inactive pages.  Then
+it takes the oldest inactive page.  If its bit is clear the page leaves; if it is set, the bit is cleared,
+and the page gets its second chance as the newest inactive one; if that happens to it once more, it becomes
+the newest active one. (Linux: mm/vmscan.c, shrink_inactive_list, folio_check_references,
+shrink_active_list.  Linux looks at many pages at a time, keeps anonymous pages and those of files in lists
+of their own, and remembers refaults: not so here.)
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def deactivate(m, frame):
 
 @writes
 def second_chance(m, frame):
-    """The oldest inactive page was used: it is the newest inactive one, the next time the newest active one."""
+    """The oldest inactive page was used: it becomes the newest one, the next time the newest active one."""
     seen = m.node[frame * NODE + NODE_COUNT]
     node_remove(m, frame)
     m.node[frame * NODE + NODE_COUNT] = 1 - seen

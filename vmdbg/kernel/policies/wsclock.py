@@ -1,11 +1,12 @@
-"""WSClock: a clock that knows working sets; a page leaves if it was not used for `kernel.tau` of its process's time.
+"""WSClock: a clock that knows working sets; a page leaves if its process did not use it for `kernel.tau`.
 
 The virtual time of a process is the number of accesses that it has made.  The hand looks at each page once.
-One whose accessed bit is set was used: the bit is cleared and the process's time noted.  Another one is old if
-more than tau has passed since; the first old page that is clean leaves.  Where the original starts a write of an
-old dirty page and goes on, a write here is done when the page leaves: after a turn without a clean one, the
-first old page leaves.  If none is old, all are of working sets: the first clean page behind the hand leaves,
-or else the first one.  (Carr & Hennessy, SOSP 1981; Tanenbaum, Modern Operating Systems, 3.4.9.)
+One whose accessed bit is set was used: the bit is cleared and the process's time noted.  Another one is old
+if more than tau has passed since; the first old page that is clean leaves.  Where the original starts a
+write of an old dirty page and goes on, a write here is done when the page leaves: after a turn without a
+clean one, the first old page leaves.  If none is old, all are of working sets: the first clean page behind
+the hand leaves, or else the first one.  (Carr & Hennessy, SOSP 1981; Tanenbaum, Modern Operating Systems,
+3.4.9.)
 """
 
 from __future__ import annotations

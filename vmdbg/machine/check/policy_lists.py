@@ -1,4 +1,4 @@
-"""The lists of a policy and the page numbers that it remembers (`kernel.policies.nodes`), held to its facts."""
+"""The lists of a policy, and the pages that it remembers, held to its facts (`kernel.policies.nodes`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def check_policy_lists(s: Survey) -> Iterator[str]:
-    """Each frame that may be evicted is in one list of pages, each ghost in one of ghosts; links and sizes."""
+    """Each frame that may be evicted is in one list of pages, each ghost in one of ghosts; links, sizes."""
     facts = facts_of(s.machine.config["kernel.policy"])
     if facts is None or not facts.lists:
         return
