@@ -26,7 +26,7 @@ MACHINES = ["default", "tutorial16"]
 METHODS = ("inspect", "views", "debugger.machine_scope")
 # What recomputes the past runs it again and puts the present back, and what compares policies runs machines
 # of its own: the digests alone speak for it.
-ROLLS_BACK = {"info cost", "events", "policy table", "policy compare"}
+ROLLS_BACK = {"info cost", "events", "policy table", "policy compare", "why victim"}
 # What acts: a pure command that calls it acts too.
 DOORS = {"act", "set_register", "write_memory", "restore", "swap_out"}
 

@@ -182,8 +182,8 @@ def test_opt_refuses_what_it_cannot_know() -> None:
     machine = Machine(MachineConfig({"kernel.policy": "opt"}))
     with pytest.raises(UserError, match="all accesses before the program runs: one process on one CPU"):
         machine.load(program_of([], 2))
-    for kind, name in ((OP_FORK, "fork"), (OP_HANDLER, "handler")):
-        with pytest.raises(UserError, match=f'not with "{name}"'):
+    for kind in (OP_FORK, OP_HANDLER):
+        with pytest.raises(UserError, match='not with "fork" or "handler"'):
             machine.load(program_of([[kind, -1, 0, 0]]))
     machine.load(program_of([[0, START, 0, 0]]))
     with pytest.raises(UserError, match="another program is loaded already"):

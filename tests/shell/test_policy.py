@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from vmdbg.inspect.target import boot
 from vmdbg.kernel.policies import POLICIES
+from vmdbg.machine.config import load_config
 from vmdbg.shell.boot import open_target
 
 SILBERSCHATZ = "7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1"
 BELADY = "1 2 3 4 1 2 5 1 2 3 4 5"
-DATA = Path(__file__).resolve().parent.parent / "data"
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 NOTE = "lru, opt are oracles: no hardware tells a kernel what that takes."
 
 
@@ -114,3 +116,24 @@ def test_replacements_of_the_record(make_shell: Any) -> None:
     assert first["pid"] == 1
     assert first["page_in"] is not None
     assert first["page_in"] != first["page_out"]
+
+
+def test_why_the_victim(make_shell: Any) -> None:
+    shell = make_shell(target=False)
+    config = load_config("default").with_({"kernel.user_frames": 3, "kernel.policy": "clock"})
+    shell.session.target = boot(config, str(EXAMPLES / "belady.vmp"))
+    shell.run("step 5")
+    lines = shell.run("why victim").splitlines()
+    assert lines[0].startswith("4:8  frame 0x3ffe (page 0x402000, A 0, D 1): the first one behind the hand")
+    rows = json.loads(shell.run("why victim/json"))["candidates"]
+    # The string goes on 1 2 5 1 2 3 4 5; pages 4, 2, 3 are in memory.
+    assert [(row["va"] >> 12 & 15, row["age"], row["next_use"]) for row in rows] == [
+        (4, 1, 7),
+        (2, 3, 2),
+        (3, 2, 6),
+    ]
+    assert [row["taken"] for row in rows] == [False, True, False]
+    assert "<- taken; OPT would take frame 0x3ffd" in lines[3]
+    digest = shell.session.machine.digest()
+    shell.run("why victim")
+    assert shell.session.machine.digest() == digest

@@ -58,7 +58,10 @@ def foresee(machine: Machine, pids: list[int]) -> None:
         raise UserError(REFUSED.format(policy, wrong))
     mask = machine.format.page_size - 1
     pages = array("q")
-    for va, width in accesses(machine, pids[0], policy):
+    for access in accesses(machine, pids[0]):
+        if access is None:
+            raise UserError(REFUSED.format(policy, 'not with "fork" or "handler"'))
+        va, width = access
         pages.append(va & ~mask)
         if (va & mask) + width > mask + 1:
             pages.append((va & ~mask) + mask + 1)
@@ -82,8 +85,12 @@ def next_uses(pages: array[int]) -> array[int]:
     return found
 
 
-def accesses(machine: Machine, pid: int, policy: str) -> Iterator[tuple[int, int]]:
-    """Address and width (bytes; 0 in a trace) of each access that a process will make, in order."""
+def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int] | None]:
+    """Address and width (bytes; 0 in a trace) of each access that a process will make from now on, in order.
+
+    None, and no more, where its rows do not say how it goes on: at `fork` and `handler`.  Nothing has changed
+    when it is done or closed.
+    """
     m, k, p = machine.m, machine.k, pid * PROCESS
     first, end = m.process[p + PROCESS_PC], m.process[p + PROCESS_END]
     rows = m.op[first * OP : end * OP]
@@ -101,14 +108,14 @@ def accesses(machine: Machine, pid: int, policy: str) -> Iterator[tuple[int, int
             if kind == OP_EXIT:
                 return
             if kind in (OP_FORK, OP_HANDLER):
-                what = "fork" if kind == OP_FORK else "handler"
-                raise UserError(REFUSED.format(policy, f'not with "{what}"'))
+                yield None
+                return
             taken = 1
             if kind < OP_LOOP:
                 va = m.op[row * OP + OP_VA]
                 if word & OP_RANGED:
                     taken = 3 if word & OP_PATTERNED else 2
-                    for done in range(m.op[(row + 1) * OP]):
+                    for done in range(m.process[p + PROCESS_CURSOR], m.op[(row + 1) * OP]):
                         m.process[p + PROCESS_CURSOR] = done
                         place = k.range_place(m, p, row, word)
                         yield va + place * m.op[(row + 1) * OP + OP_VA], word >> OP_WIDTH & 15

@@ -189,6 +189,60 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
     return Document(data, drawn.lines, columns, lambda: rows)
 
 
+# -- why victim
+
+
+def victim_document(
+    show: Notation, time: str, taken: int, rule: str, pages: Sequence[Mapping[str, Any]]
+) -> Document:
+    """The pages that a policy could choose from at an eviction; `taken` is the frame whose page left."""
+    known = any(page["known"] for page in pages)
+    best = max(pages, key=lambda page: page["next_use"] or 1 << 62) if known else None
+    keys = ("pfn", "pid", "va", "accessed", "dirty", "hand", "age", "next_use")
+
+    def note(page: Mapping[str, Any]) -> str:
+        if page["frame"] != taken:
+            return ""
+        if best is None or (best["next_use"] or 1 << 62) == (page["next_use"] or 1 << 62):
+            return "<- taken"
+        return f"<- taken; OPT would take frame {show.pfn(best['pfn'])}"
+
+    def lines() -> Iterator[Any]:
+        for page in pages:
+            if page["frame"] == taken:
+                name = "in no process" if page["va"] is None else f"page {show.va(page['va'])}"
+                said = f"{name}, A {int(page['accessed'])}, D {int(page['dirty'])}"
+                yield f"{time}  frame {show.pfn(page['pfn'])} ({said}): {rule}"
+        rows = []
+        for page in pages:
+            use = "-" if not page["known"] else "never" if page["next_use"] is None else str(page["next_use"])
+            mark = ">" if page["hand"] else ""
+            bits = [str(int(page["accessed"])), str(int(page["dirty"]))]
+            va = "-" if page["va"] is None else show.va(page["va"])
+            age = "-" if page["age"] is None else str(page["age"])
+            rows.append([mark, show.pfn(page["pfn"]), page["pid"], va, *bits, age, use, note(page)])
+        columns = [Column("hand", ""), Column("frame"), Column("pid", kind=NUMBER), Column("page")]
+        columns += [Column("A"), Column("D"), Column("age", align=">"), Column("next use", align=">")]
+        yield from Table([*columns, Column("note", "")], rows).lines()
+
+    def data() -> dict[str, Any]:
+        return {
+            "time": time,
+            "rule": rule,
+            "candidates": [
+                {**{key: page[key] for key in keys}, "taken": page["frame"] == taken} for page in pages
+            ],
+        }
+
+    return Document(
+        data,
+        lines,
+        [*(Column(key) for key in keys), Column("taken", kind=FLAG)],
+        lambda: [[*(page[key] for key in keys), page["frame"] == taken] for page in pages],
+        ("pfn", "va"),
+    )
+
+
 # -- info replacements
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.questions import find_back, visit
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
 from vmdbg.inspect.policy import compare, count_references, steps
-from vmdbg.kernel.policies import POLICIES
+from vmdbg.inspect.victim import candidates
+from vmdbg.kernel.policies import POLICIES, facts_of
 from vmdbg.programs import read_program
 from vmdbg.shell.command import PURE, Argument, command, prefix
 from vmdbg.shell.kinds import Kind
 from vmdbg.shell.text_completion import complete_file
 from vmdbg.state import events
-from vmdbg.views.policy import compare_table, policy_table, replacements_table
+from vmdbg.views.policy import compare_table, policy_table, replacements_table, victim_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 YARDSTICKS = ("fifo", "lru", "opt")
 MOST_DRAWN = 1000  # references of a table
+MOST_BACK = 100_000  # operations that are looked at for the last use of a page
 PAGE_BYTES, ADDRESS_BITS = 4096, 48  # Architecture: of the preset "trace", which runs what is compared
 
 POLICY = prefix(
@@ -163,6 +166,48 @@ def policy_compare_command(session: Session, args: Args) -> object:
         )
     found = compare(question.policies, question.sizes, question.pages, program)
     return compare_table(found, question.policies, question.sizes)
+
+
+@command(
+    "why victim",
+    group="time",
+    needs=("run", "kernel"),
+    effect=PURE,
+    forms=("json", "csv"),
+    summary="Say what the policy could choose from at the last eviction, and what it took.",
+    help="""
+Each page that could leave memory, as it was when the victim had been chosen: ">" marks the frame at which the
+hand stands, A and D are the bits of its entry, "age" counts the operations since its last access by a program
+in the last 100000 operations ("-": none).  "next use" counts the accesses of the program, 1 the one that is
+served, until it accesses the page ("never": not among the next 100000; "-": nobody knows, for other processes
+run or the program forks), which no kernel knows and OPT chooses by.  Go to an eviction of "info replacements"
+and one event further to ask about it.""",
+    examples=["why victim", "why victim/json"],
+)
+def why_victim(session: Session, args: Args) -> object:
+    timeline = session.timeline
+    row = find_back(timeline, [Pattern(events.EVICT)])[0]
+    if row is None:
+        return "No page has left memory."
+    machine = session.machine
+    bits = machine.format.page_bits
+    last: dict[int, int] = {}
+    kinds = (events.READ, events.WRITE, events.FETCH)
+    first = max(timeline.begin, row.operation - MOST_BACK)
+
+    def note(event: LoggedEvent) -> None:
+        last[event.a >> bits] = event.operation
+
+    if row.operation > first:
+        scan(timeline, [Pattern(kind) for kind in kinds], first, row.operation, take=note)
+    pages = visit(timeline, row.operation, row.number, candidates)
+    for page in pages:
+        used = last.get(page["pfn"])
+        page["age"] = None if used is None else row.operation - used
+    taken = next((page["frame"] for page in pages if page["pfn"] == row.a), -1)
+    facts = facts_of(machine.config["kernel.policy"])
+    rule = facts.leaves if facts is not None else "as the policy in its file says"
+    return victim_document(session.notation, f"{row.operation}:{row.number}", taken, rule, pages)
 
 
 #: Events that tell what came into a frame, and what became of the page that left it: how, in a word.
