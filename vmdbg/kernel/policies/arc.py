@@ -110,8 +110,7 @@ def adapt(m, ghost):
     else:
         target -= larger(first // second, 1)
     most = m.kernel[KERNEL_USER_END] - m.kernel[KERNEL_USER_FIRST]
-    target = min(target, most)
-    m.list[T1 * LIST + LIST_TARGET] = larger(target, 0)
+    m.list[T1 * LIST + LIST_TARGET] = larger(most - larger(most - target, 0), 0)
 
 
 @reads
