@@ -15,6 +15,7 @@ from vmdbg.shell.kinds import Kind
 from vmdbg.shell.text_completion import complete_file
 from vmdbg.state import events
 from vmdbg.views.policy import compare_table, policy_table, replacements_table, victim_document
+from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,9 +187,9 @@ and one event further to ask about it.""",
 )
 def why_victim(session: Session, args: Args) -> object:
     timeline = session.timeline
-    row = find_back(timeline, [Pattern(events.EVICT)])[0]
+    row, place, by = find_back(timeline, [Pattern(events.EVICT)])
     if row is None:
-        return "No page has left memory."
+        return Record({"time": None, "rule": None, "candidates": []}, ["No page has left memory."])
     machine = session.machine
     bits = machine.format.page_bits
     last: dict[int, int] = {}
@@ -200,13 +201,15 @@ def why_victim(session: Session, args: Args) -> object:
 
     if row.operation > first:
         scan(timeline, [Pattern(kind) for kind in kinds], first, row.operation, take=note)
-    pages = visit(timeline, row.operation, row.number, candidates)
+    pages = visit(timeline, row.operation, row.number if place is not None else 0, candidates)
     for page in pages:
         used = last.get(page["pfn"])
         page["age"] = None if used is None else row.operation - used
     taken = next((page["frame"] for page in pages if page["pfn"] == row.a), -1)
     facts = facts_of(machine.config["kernel.policy"])
     rule = facts.leaves if facts is not None else "as the policy in its file says"
+    if place is None:
+        rule = f'command "{by}"'
     return victim_document(session.notation, f"{row.operation}:{row.number}", taken, rule, pages)
 
 
