@@ -21,6 +21,7 @@ from vmdbg.kernel.policies.facts import NOTHING
 from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_WRITE
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
+from vmdbg.machine.file import HASH_BYTES, LATER, MAGIC, checksum, load_machine, save_machine
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -151,6 +152,32 @@ def test_going_back_and_on_again_ends_equal(policy: str) -> None:
     assert machine.digest() == digest
     machine.run(300)
     assert machine.digest() == end
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_saved_machine_goes_on_equal(policy: str, tmp_path: Path) -> None:
+    references, frames = draw_references(6)
+    machine = machine_of(policy, references, frames)
+    machine.run(150)
+    save_machine(machine, str(tmp_path / "machine"))
+    again = load_machine(str(tmp_path / "machine"))
+    for one in (machine, again):
+        one.run(300)
+    assert again.digest() == machine.digest()
+
+
+def test_a_machine_of_a_file_before_these_tables(tmp_path: Path) -> None:
+    machine = machine_of("fifo", [(page % 7, True) for page in range(40)], 3)
+    machine.run(20)
+    save_machine(machine, str(tmp_path / "machine"))
+    data = (tmp_path / "machine").read_bytes()[len(MAGIC) : -HASH_BYTES]
+    line, _, body = data.partition(b"\n")
+    header = json.loads(line)
+    for table, rows in LATER.items():
+        del header["shape"][rows], header["tables"][table]
+    old = MAGIC + json.dumps(header).encode() + b"\n" + body
+    (tmp_path / "machine").write_bytes(old + checksum(old))
+    assert load_machine(str(tmp_path / "machine")).digest() == machine.digest()
 
 
 def program_of(words: list[list[int]], processes: int = 1) -> Program:
