@@ -24,8 +24,9 @@ SOURCES = Path(link.__file__).parents[1]
 MACHINES = ["default", "tutorial16"]
 # Whose methods an attribute of unknown type may be.
 METHODS = ("inspect", "views", "debugger.machine_scope")
-# What recomputes the past runs it again and puts the present back: the digests alone speak for it.
-ROLLS_BACK = {"info cost", "events"}
+# What recomputes the past runs it again and puts the present back, and what compares policies runs machines
+# of its own: the digests alone speak for it.
+ROLLS_BACK = {"info cost", "events", "policy table", "policy compare", "why victim"}
 # What acts: a pure command that calls it acts too.
 DOORS = {"act", "set_register", "write_memory", "restore", "swap_out"}
 

@@ -11,13 +11,13 @@ import pytest
 from vmdbg.engine import link
 from vmdbg.engine.link import reachable
 from vmdbg.kernel.policies import HOLES, POLICIES, facts_of, module_of
-from vmdbg.kernel.policies.facts import ACCESSED_BITS, ACCESSES, ARRIVALS, NOTHING, Facts
+from vmdbg.kernel.policies.facts import ACCESSED_BITS, ACCESSES, ARRIVALS, FUTURE, NOTHING, Facts
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
-from vmdbg.state.tables import KERNEL_HAND, KERNEL_OLDEST, KERNEL_USER_END
+from vmdbg.state.tables import KERNEL_HAND, KERNEL_OLDEST, KERNEL_USER_END, KERNEL_USER_FIRST
 
 START, PAGE = 0x400000, 4096
 PAGES = 12
@@ -40,9 +40,12 @@ def test_the_facts_are_those_of_the_code(policy: str) -> None:
     said, used = facts(policy), {hole: calls(policy, hole) for hole in HOLES}
     assert said.queue == ("queue_append" in used["policy_load"]) == ("queue_remove" in used["policy_unload"])
     assert said.hand == ("KERNEL_HAND" in used["victim"])
-    assert (said.sees == ACCESSES) == bool(used["policy_use"])
+    assert said.oracle == bool(used["policy_use"])
+    assert bool(said.lists) == ("node_append" in used["policy_load"])
+    assert bool(said.ghosts) == ("leave_ghost" in used["victim"])
+    assert (said.counters or bool(said.lists)) == ("node_unload" in used["policy_unload"])
     assert (said.sees == ACCESSED_BITS) == ("is_accessed" in used["victim"])
-    assert said.sees in (NOTHING, ARRIVALS, ACCESSED_BITS, ACCESSES)
+    assert said.sees in (NOTHING, ARRIVALS, ACCESSED_BITS, ACCESSES, FUTURE)
     assert said.drops or said.sees == ACCESSED_BITS
     assert said.leaves
 
@@ -110,10 +113,13 @@ def test_check_holds_it_to_its_facts(policy: str) -> None:
     machine.run(5)
     if said.queue:
         machine.k.queue_remove(machine.m, machine.m.kernel[KERNEL_OLDEST])
+    if said.lists:
+        machine.k.node_remove(machine.m, machine.m.kernel[KERNEL_USER_FIRST])
     machine.m.kernel[KERNEL_HAND] = machine.m.kernel[KERNEL_USER_END]
     found = [violation.message for violation in check(machine) if violation.rule == "policy"]
     assert any("queue" in message for message in found) == said.queue
     assert any("hand" in message for message in found) == said.hand
+    assert any("a list of the policy" in message for message in found) == bool(said.lists)
 
 
 @pytest.mark.engine

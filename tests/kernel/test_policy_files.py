@@ -245,7 +245,7 @@ def test_a_machine_file_names_it_beside_itself(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('[kernel]\npolicy = "policy.py"\n')
     assert load_config(str(tmp_path / "own.toml"))["kernel.policy"] == str(tmp_path / "policy.py")
     (tmp_path / "bad.toml").write_text('[kernel]\npolicy = "nothing"\n')
-    with pytest.raises(InputError, match=r"kernel\.policy: expected one of clock, .*, or a \.py file"):
+    with pytest.raises(InputError, match=r"kernel\.policy: expected one of .*clock, .*, or a \.py file"):
         load_config(str(tmp_path / "bad.toml"))
 
 

@@ -156,7 +156,9 @@ def test_every_index_has_a_range() -> None:
         "ram1.byte", "file8.word", "swap8.word", "op.word", "op.va", "op.value", "op.more",
         "cpu.root", "cpu.address", "cpu.code", "cpu.reserved", "cpu.ignored", "cpu.silent",
         *(f"cpu.control{n}" for n in range(4)), *(f"cpu.owed{n}" for n in range(8)),
-        "kernel.root", "kernel.hand", "rmap.entry", "rmap.va", "region.start", "region.end", "region.limit",
+        "kernel.root", "kernel.hand", "rmap.entry", "rmap.va",
+        "node.count", "node.time", "node.va", "future.page", "future.next",
+        "region.start", "region.end", "region.limit",
         "process.root", "process.status", "process.name0", "process.name1", "slot.va",
         "object.key", "object.name0", "object.name1", "object.name2",
     }  # fmt: skip

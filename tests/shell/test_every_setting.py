@@ -228,6 +228,11 @@ MACHINE |= {
     "tlb.walk_cache": ("PD:4", "", []),
     "tlb.asids": ("off", "", []),
     "kernel.policy": ("fifo", "", ["set kernel.limit 9", "set kernel.over_limit reclaim"]),
+    "kernel.tau": (
+        "1",
+        "",
+        ["set kernel.policy wsclock", "set kernel.limit 9", "set kernel.over_limit reclaim"],
+    ),
     "kernel.first_frame": ("300", "", []),
     "kernel.user_frames": ("40", "", []),
     "kernel.table_frames": ("40", "", ["set kernel.user_frames 400"]),

@@ -18,6 +18,8 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "json.md"
 KEY = re.compile(r"`(\w+)`")
 # What has to be done before a command has something to show, and what it is asked.
 BEFORE = {
+    "info replacements": ["swapout 0x404000"],
+    "why victim": ["swapout 0x404000"],
     "check": ["poke $pte_address 0"],
     "tlb check": ["poke $pte_address 0"],
     "rmap": ["fork 1"],
@@ -35,6 +37,8 @@ BEFORE = {
     "info watchpoints": ["watch *(char *)0x404000"],
 }
 ARGUMENTS = {
+    "policy table": "clock -frames 3 7 0 1 2 0 3 0 4",
+    "policy compare": "fifo opt -frames 3,4 1 2 3 4 1 2 5 1 2 3 4 5",
     "translate": "0x401234",
     "walk": "0x401234",
     "split": "0x401234",

@@ -54,6 +54,7 @@ SMALL_SHAPE = {
     "rmaps": 9, "regions": 3,
     "processes": 3, "slots": 4, "swap": 1 << 12, "ops": 5, "one": 1, "kinds": 64, "stops": 1, "log": 1,
     "path": 8, "file_pages": 0, "page_words": 128, "objects": 1, "cached": 1,
+    "nodes": 3, "lists": 2, "buckets": 2, "futures": 2,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from vmdbg.hardware import base_and_bounds, replacement
 from vmdbg.kernel import policies
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED, POOL_COUNT
+from vmdbg.kernel.policies.nodes import FREE_GHOSTS, GHOSTS_A_FRAME, LISTS
 from vmdbg.machine.tlb_arrays import Arrays, check_served, fill_arrays
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
@@ -50,10 +51,20 @@ from vmdbg.state.tables import (
     KERNEL_SLOT_COUNT,
     KERNEL_SLOT_FREE,
     KERNEL_STACK_LIMIT,
+    KERNEL_TAU,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     KERNEL_USER_FREE,
     KERNEL_USER_POOL,
+    LIST,
+    LIST_NEWEST,
+    LIST_OLDEST,
+    LIST_SIZE,
+    NODE,
+    NODE_CHAIN,
+    NODE_LIST,
+    NODE_NEXT,
+    NODE_PREVIOUS,
     PATH,
     PATH_ADDRESS,
     REGION,
@@ -127,6 +138,8 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "arrays": len(arrays.rows),
         "tlb_rows": arrays.tlb_rows,
         "rmaps": frames + SMALL_POOL,
+        **policy_rows(config["kernel.policy"], frames),
+        "futures": 1,
         "regions": SMALL_POOL,
         "processes": SMALL_POOL,
         "slots": slots,
@@ -141,6 +154,41 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "log": MAX_LOG,
         "path": 8,
     }
+
+
+def policy_rows(policy: str, frames: int) -> dict[str, int]:
+    """Rows of the tables in which a policy remembers pages: none if its facts name nothing."""
+    facts = policies.facts_of(policy)
+    rows = {"nodes": 0, "lists": 0, "buckets": 0}
+    if facts is not None and (facts.counters or facts.lists):
+        rows["nodes"] = frames
+    if facts is not None and facts.lists:
+        rows["lists"] = LISTS
+    if facts is not None and facts.ghosts:
+        rows["nodes"] = frames + GHOSTS_A_FRAME * frames
+        rows["buckets"] = 1 << max(0, frames.bit_length())
+    return rows
+
+
+def fill_policy(m: Any, config: MachineConfig) -> None:
+    """Empty lists and buckets, and the free ghosts; the window of wsclock."""
+    rows = shape(config)
+    nodes, frames = rows["nodes"], rows["frames"]
+    for column in (NODE_NEXT, NODE_PREVIOUS, NODE_CHAIN) if nodes else ():
+        m.node[column::NODE] = array("q", [-1]) * nodes
+    for column in (LIST_OLDEST, LIST_NEWEST) if rows["lists"] else ():
+        m.list[column::LIST] = array("q", [-1]) * rows["lists"]
+    if rows["buckets"]:
+        m.bucket[:] = array("q", [-1]) * rows["buckets"]
+        ghosts, first = nodes - frames, frames * NODE
+        m.node[first + NODE_LIST :: NODE] = array("q", [FREE_GHOSTS]) * ghosts
+        chain(m.node, NODE, NODE_NEXT, frames, nodes, -1)
+        m.node[first + NODE_PREVIOUS :: NODE] = array("q", [-1, *range(frames, nodes - 1)])
+        place = FREE_GHOSTS * LIST
+        m.list[place + LIST_OLDEST], m.list[place + LIST_NEWEST] = frames, nodes - 1
+        m.list[place + LIST_SIZE] = ghosts
+    if config["kernel.policy"] == "wsclock":
+        m.kernel[KERNEL_TAU] = config["kernel.tau"]
 
 
 def fill(m: Any, config: MachineConfig) -> None:
@@ -163,6 +211,7 @@ def fill(m: Any, config: MachineConfig) -> None:
     m.kernel[KERNEL_LAZY] = int(config["machine.shootdown"] == "lazy")
     m.kernel[KERNEL_ASID_COUNT] = asid_count(config, form)
     fill_frames(m, config)
+    fill_policy(m, config)
     chain(m.rmap, RMAP, RMAP_NEXT, 1, len(m.rmap) // RMAP)
     m.kernel[KERNEL_RMAP_FREE], m.kernel[KERNEL_RMAP_COUNT] = 1, len(m.rmap) // RMAP - 1
     chain(m.region, REGION, REGION_NEXT, 1, len(m.region) // REGION)

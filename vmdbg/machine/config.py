@@ -94,6 +94,13 @@ SETTINGS: tuple[Setting, ...] = (
         unit=".py",
         choices=POLICIES,
     ),
+    Setting(
+        "kernel.tau",
+        INTEGER,
+        1000,
+        "wsclock: accesses of its process after which a page that was not used is old",
+        low=0,
+    ),
     Setting("kernel.first_frame", INTEGER, 256, "first frame that the kernel hands out", low=0, high=1 << 40),
     Setting("kernel.user_frames", INTEGER, 0, "frames for user pages alone; 0: any", low=0, high=1 << 40),
     Setting("kernel.table_frames", INTEGER, 0, "frames for tables before them; 0: all others", low=0),

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 MAGIC = b"vmdbg machine 1\n"
 HASH_BYTES = 16
 #: Rows that may be more than at boot.
-POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows")
+POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows", "futures")
+#: Tables, and their rows, that files of version 0.1 do not have: they are as they are at boot.
+LATER = {"node": "nodes", "list": "lists", "bucket": "buckets", "future": "futures"}
 CONFIGURED = ("ram1", "swap8")  # tables that are as large as the configuration says
 LARGEST = 1 << 32  # bytes that the tables of a file may have, besides memory and swap area
 PIECE = 1 << 16  # bytes of a file that are unpacked at a time
@@ -192,7 +194,8 @@ def read_config(header: dict[str, Any], path: str) -> MachineConfig:
 def resize(machine: Machine, shape: dict[str, Any]) -> None:
     """Give the tables the rows that a file says.  ValueError if such a machine cannot have them."""
     for rows in machine.shape.keys() | shape.keys():
-        count, usual = shape.get(rows), machine.shape.get(rows)
+        usual = machine.shape.get(rows)
+        count = shape.get(rows, usual if rows in LATER.values() else None)
         if usual is None:
             raise ValueError(f"shape.{rows}: there are no such rows")
         if type(count) is not int or count < 0 or (count != usual and rows not in POOLS):
@@ -225,6 +228,8 @@ def unpacked(body: bytes, total: int, path: str) -> bytearray:
 
 def read_chunks(machine: Machine, tables: dict[str, Any], body: bytes, path: str) -> dict[str, Chunks]:
     """The chunks of every table.  ValueError if they do not fit."""
+    old: dict[str, Any] = {name: [] for name in LATER}
+    tables = {**old, **tables}
     wanted = {
         name: list(stored_chunks(machine, name, tables.get(name))) for name in machine.recorder.tables()
     }

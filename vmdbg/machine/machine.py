@@ -21,7 +21,7 @@ from vmdbg.kernel.exits import (
     REASON_SYSCALL,
 )
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
-from vmdbg.machine import boot, op_breakpoints
+from vmdbg.machine import boot, future, op_breakpoints
 from vmdbg.machine.pools import Pools
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.machine.verify_program import check_rows
@@ -150,6 +150,8 @@ class Machine(Pools):
                     map_region(self, pid, region, program.name)
                 self.append_operations(pid, spec)
                 self.k.ready_put(self.m, pid)
+            if future.looks_ahead(self):
+                future.foresee(self, pids)
         except UserError:
             self.restore(before)
             raise

@@ -38,8 +38,8 @@ def policies_table() -> str:
     for name in policies.POLICIES:
         facts = policies.facts_of(name)
         assert facts is not None
-        kept = " and ".join(word for word in ("queue", "hand") if getattr(facts, word))
-        rows.append(f"| `{name}` | {facts.leaves} | {facts.sees} | {f'a {kept}' if kept else 'nothing'} |")
+        sees = f"{facts.sees} (an oracle)" if facts.oracle else facts.sees
+        rows.append(f"| `{name}` | {facts.leaves} | {sees} | {facts.kept} |")
     return "\n".join(rows) + "\n"
 
 

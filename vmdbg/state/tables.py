@@ -195,6 +195,8 @@ table(
     forget      [0:2^62]         number of the invalidation that it forgets; 0 = none
     stack_limit [0:2^62]         bytes that a stack may grow to
     root                         root table of the kernel half; 0 = there is none
+    future      [0:futures]      row of the table future of the access that comes next
+    tau         [0:2^62]         accesses of its process after which wsclock takes an unused page to be old
     """,
 )
 table(
@@ -221,6 +223,43 @@ table(
     pid   [0:processes] process
     va                  virtual address of the page
     next  [0:rmaps]     next row of the same frame, or next free row; 0 = none
+    """,
+)
+# What a policy remembers of pages; without rows unless the policy in use has some (its FACTS).
+table(
+    "node",
+    STATE,
+    "nodes",
+    """
+    list     [0:8]         list that it is in (kernel/policies/nodes.py); 0 = none
+    next     [-1:nodes]    next one of its list; -1 = none
+    previous [-1:nodes]    previous one of its list; -1 = none
+    count                  what the policy counts: accesses, or a register that is shifted
+    time                   operation, access of the process or place in the future, as the policy says
+    pid      [0:processes] process that mapped the page first when it came in
+    va                     virtual address of the page in it
+    chain    [-1:nodes]    next ghost of the same bucket; -1 = none
+    """,
+)
+table(
+    "list",
+    STATE,
+    "lists",
+    """
+    oldest [-1:nodes]  the one that came first; -1 = none
+    newest [-1:nodes]  the one that came last; -1 = none
+    size   [0:nodes+1] how many there are
+    target [0:nodes+1] how many there should be, if the policy adapts that
+    """,
+)
+table("bucket", STATE, "buckets", "first [-1:nodes] first ghost whose page number falls here; -1 = none")
+table(
+    "future",
+    STATE,
+    "futures",
+    """
+    page address of the page that the program accesses there; -1 = the end
+    next row of the next access to the same page; 2^62 = never
     """,
 )
 table(

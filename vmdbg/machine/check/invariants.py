@@ -14,6 +14,7 @@ from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_IS_USER, FRA
 from vmdbg.kernel.policies import facts_of
 from vmdbg.machine.check.numbers import wild_numbers
 from vmdbg.machine.check.objects import check_objects
+from vmdbg.machine.check.policy_lists import check_policy_lists
 from vmdbg.machine.check.processes import check_cpus, check_processes, check_scheduler, check_told, name_of
 from vmdbg.machine.check.rights import check_rights
 from vmdbg.machine.check.survey import Survey, chain, column
@@ -99,6 +100,7 @@ def check(machine: Machine, owed: bool = False, tlb_only: bool = False) -> list[
         ("lists", check_frame_lists(survey)),
         ("policy", check_queue(survey)),
         ("policy", check_hand(survey)),
+        ("policy", check_policy_lists(survey)),
         ("scheduler", check_scheduler(survey)),
         ("scheduler", check_cpus(survey)),
         ("tlb", check_told(survey)),

@@ -10,6 +10,7 @@ from vmdbg.errors import UserError
 from vmdbg.machine.check.invariants import check_frame_lists, check_partitions, check_queue, check_regions
 from vmdbg.machine.check.numbers import wild_numbers
 from vmdbg.machine.check.objects import check_objects
+from vmdbg.machine.check.policy_lists import check_policy_lists
 from vmdbg.machine.check.processes import check_scheduler
 from vmdbg.machine.check.survey import Survey, chain, column
 from vmdbg.state.tables import (
@@ -66,6 +67,7 @@ def broken_lists(machine: Machine) -> Iterator[str]:
     for rule in (
         check_frame_lists,
         check_queue,
+        check_policy_lists,
         check_scheduler,
         check_regions,
         check_objects,

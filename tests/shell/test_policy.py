@@ -1,0 +1,139 @@
+"""policy table, policy compare, info replacements."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmdbg.inspect.target import boot
+from vmdbg.kernel.policies import POLICIES
+from vmdbg.machine.config import load_config
+from vmdbg.shell.boot import open_target
+
+SILBERSCHATZ = "7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1"
+BELADY = "1 2 3 4 1 2 5 1 2 3 4 5"
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+NOTE = "lru, opt are oracles: no hardware tells a kernel what that takes."
+
+
+def test_the_textbooks_table(shell: Any) -> None:
+    assert shell.run(f"policy table clock -frames 3 {SILBERSCHATZ}").splitlines() == [
+        "page    7  0  1  2  0  3  0  4  2  3  0  3  2  1  2  0  1  7  0  1",
+        "frame 0 7* 7* 7* 2* 2* 2* 2* 4* 4* 4* 4  3* 3* 3  3  0* 0* 0  0* 0*",
+        "frame 1 .  0* 0* 0  0* 0  0* 0  2* 2* 2  2  2* 1* 1* 1* 1* 7* 7* 7*",
+        "frame 2 .  .  1* 1  1  3* 3* 3  3  3* 0* 0* 0* 0  2* 2* 2* 2  2  1*",
+        "hand    0  0  0  1  1  0  0  1  2  2  0  1  1  2  0  1  1  2  2  0",
+        "fault   F  F  F  F     F     F  F     F  F     F  F  F     F     F",
+        "14 faults in 20 references (70 %).  FIFO 15, LRU 12, OPT 9.",
+        NOTE,
+    ]
+
+
+def test_victims_and_hits_are_drawn_when_asked_for(shell: Any) -> None:
+    lines = shell.run("policy table/v fifo -frames 2 0x10 2 3, 2 0x10").splitlines()
+    assert lines[:6] == [
+        "page    0x10 2    3    2    0x10",
+        "frame 0 0x10 0x10 3    3    3",
+        "frame 1 .    2    2    2    0x10",
+        "fault   F    F    F         F",
+        "out               0x10      2",
+        "hit                    H",
+    ]
+
+
+def test_a_long_string_is_cut_at_the_screen(shell: Any) -> None:
+    text = shell.run(f"policy table lru -frames 3 {' '.join([BELADY] * 5)}")
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("frame 2") == 2
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_json_form_adds_up(shell: Any, policy: str) -> None:
+    data = json.loads(shell.run(f"policy table/json {policy} -frames 3 {SILBERSCHATZ}"))
+    faults = sum(step["fault"] for step in data["steps"])
+    assert data["faults"] == faults
+    assert data["hits"] == 20 - faults
+    assert sum(step["victim"] is not None for step in data["steps"]) == faults - 3
+    assert all(step["page"] in step["frames"] for step in data["steps"])
+    assert data["oracle"] == (policy in ("arc", "lfu", "lru", "opt", "s3-fifo"))
+
+
+def test_beladys_anomaly_and_thrashing_are_said(shell: Any) -> None:
+    assert shell.run(f"policy compare fifo lru clock opt -frames 3,4,5 {BELADY}").splitlines() == [
+        "frames  fifo  lru  clock  opt   faults",
+        "     3     9   10      9    7",
+        "     4    10    8     10    6   fifo, clock: more frames, more faults (Belady)",
+        "     5     5    5      5    5",
+        NOTE,
+    ]
+    text = shell.run(f"policy compare fifo lru -frames 2 {'1 2 3 ' * 8}")
+    assert "fifo, lru: thrashing" in text
+
+
+def test_a_trace_is_compared(shell: Any, tmp_path: Path) -> None:
+    (tmp_path / "here" / "short.lackey").write_text("".join(f" L {n % 5:x}000,4\n" for n in range(40)))
+    data = json.loads(shell.run("policy compare/json lru opt -frames 4,5 short.lackey"))
+    assert [(row["frames"], row["policy"], row["faults"]) for row in data["counts"]] == [
+        (4, "lru", 40),
+        (4, "opt", 13),
+        (5, "lru", 5),
+        (5, "opt", 5),
+    ]
+    assert data["oracles"] == ["lru", "opt"]
+    rows = shell.run("policy compare/csv lru opt -frames 4,5 short.lackey").splitlines()
+    assert rows == ["frames,lru,opt,remark", "4,40,13,lru: thrashing", "5,5,5,"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("policy table nonsense -frames 3 1 2", 'Undefined policy: "nonsense".'),
+        ("policy table fifo 1 2", "Argument required (-frames N)."),
+        ("policy table fifo -frames 3", "Argument required (page numbers)."),
+        ("policy table fifo -frames 0 1 2", "0 frames: expected 1 to 65536."),
+        ("policy table fifo -frames x 1", "-frames: expected a number of frames"),
+        ("policy table fifo lru -frames 3 1", "Expected one policy, one number of frames"),
+        ("policy table fifo -frames 3 1 two", '"two" is no page number'),
+        ("policy compare fifo -frames 3 absent.lackey", "absent.lackey: No such file or directory."),
+    ],
+)
+def test_mistakes_are_named(shell: Any, line: str, said: str) -> None:
+    assert said in shell.errors(line)
+
+
+def test_replacements_of_the_record(make_shell: Any) -> None:
+    shell = make_shell(target=False)
+    shell.session.target = open_target(shell.session, "pressure", "")
+    assert shell.run("info replacements") == "No page has left memory.\n"
+    shell.run("step 3000")
+    rows = json.loads(shell.run("info replacements/json"))
+    assert len(rows) == shell.session.machine.counts()["evict"]
+    assert {row["how"] for row in rows} <= {"written", "dropped"}
+    first = rows[0]
+    assert first["pid"] == 1
+    assert first["page_in"] is not None
+    assert first["page_in"] != first["page_out"]
+
+
+def test_why_the_victim(make_shell: Any) -> None:
+    shell = make_shell(target=False)
+    config = load_config("default").with_({"kernel.user_frames": 3, "kernel.policy": "clock"})
+    shell.session.target = boot(config, str(EXAMPLES / "belady.vmp"))
+    shell.run("step 5")
+    lines = shell.run("why victim").splitlines()
+    assert lines[0].startswith("4:8  frame 0x3ffe (page 0x402000, A 0, D 1): the first one behind the hand")
+    rows = json.loads(shell.run("why victim/json"))["candidates"]
+    # The string goes on 1 2 5 1 2 3 4 5; pages 4, 2, 3 are in memory.
+    assert [(row["va"] >> 12 & 15, row["age"], row["next_use"]) for row in rows] == [
+        (4, 1, 7),
+        (2, 3, 2),
+        (3, 2, 6),
+    ]
+    assert [row["taken"] for row in rows] == [False, True, False]
+    assert "<- taken; OPT would take frame 0x3ffd" in lines[3]
+    digest = shell.session.machine.digest()
+    shell.run("why victim")
+    assert shell.session.machine.digest() == digest

@@ -1,0 +1,160 @@
+"""What a page-replacement policy does with a reference string or a trace: a machine of its own runs it.
+
+The machine that a session looks at takes no part.  The page that a textbook numbers 7 is some page of the
+machine; its number plays no role for any policy.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import namedtuple
+
+from vmdbg import progress
+from vmdbg.errors import UserError
+from vmdbg.kernel.policies import facts_of
+from vmdbg.kernel.scheduler import OP_EXIT
+from vmdbg.machine.config import MachineConfig, load_config
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_RMAP,
+    KERNEL_HAND,
+    KERNEL_USER_END,
+    KERNEL_USER_FIRST,
+    OP,
+    RMAP,
+    RMAP_ENTRY,
+    RMAP_VA,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+#: One reference: its page, whether it was a fault, the page that left (None), the page in each frame after it
+#: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).
+Step = namedtuple("Step", "page fault victim frames accessed hand")
+#: A policy with a number of frames: faults, those that no policy avoids (each page's first), references.
+Count = namedtuple("Count", "policy frames faults cold references")
+
+START, SPARE, ALL_RIGHTS = 0x400000, 16, 15
+MOST_FRAMES, MOST_REFERENCES = 1 << 16, 100_000
+LONG = 20_000  # operations from which on compiling is worth its time
+
+
+def is_oracle(policy: str) -> bool:
+    """Does a policy need to know what no hardware tells a kernel?  Of one in a file nobody knows."""
+    facts = facts_of(policy)
+    return facts is not None and facts.oracle
+
+
+def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
+    """A machine with so many frames for pages, at the begin of a program that reads these pages in turn.
+
+    UserError for numbers of frames and references that are too large, or none.
+    """
+    if not 1 <= frames <= MOST_FRAMES:
+        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
+    if len(pages) > MOST_REFERENCES:
+        raise UserError(f"{len(pages)} references: at most {MOST_REFERENCES} are possible.", "Make a trace.")
+    places = {page: place for place, page in enumerate(sorted(set(pages)))}
+    config = load_config("trace")
+    form_page = 4096  # Architecture: what the preset "trace" has
+    tables = SPARE + len(places) // 256
+    config = config.with_(
+        {
+            "machine.ram": (frames + tables) * form_page,
+            "machine.swap.size": (len(places) + 1) * form_page,
+            "kernel.first_frame": 1,
+            "kernel.user_frames": frames,
+            "kernel.policy": policy,
+        }
+    )
+    machine = Machine(config)
+    rows = array("q")
+    for page in pages:
+        rows.extend((0, START + places[page] * form_page, 0, 0))
+    rows.extend((OP_EXIT, 0, 0, 0))
+    region = RegionSpec("heap", START, len(places) * form_page, ALL_RIGHTS)
+    machine.load(Program("references", "", [], [ProcessSpec("references", None, -1, [region], rows)]))
+    return machine
+
+
+def steps(policy: str, frames: int, pages: Sequence[int]) -> Iterator[Step]:
+    """What happens at each reference.  UserError as for `small_machine`."""
+    machine = small_machine(policy, frames, pages)
+    names = sorted(set(pages))
+    facts = facts_of(policy)
+    before: list[int | None] = [None] * frames
+    for place, page in enumerate(pages):
+        machine.run(place + 1)
+        held, accessed = held_pages(machine, names)
+        gone = {old for old in before if old is not None and old not in held}
+        hand = machine.m.kernel[KERNEL_HAND] - machine.m.kernel[KERNEL_USER_FIRST]
+        shown = facts is not None and facts.hand
+        yield Step(page, page not in before, min(gone, default=None), held, accessed, hand if shown else None)
+        before = held
+
+
+def held_pages(machine: Machine, names: Sequence[int]) -> tuple[list[int | None], list[bool]]:
+    """The page in each frame for pages, and whether its accessed bit is set."""
+    m, k, form = machine.m, machine.k, machine.format
+    held: list[int | None] = []
+    accessed = []
+    for frame in range(m.kernel[KERNEL_USER_FIRST], m.kernel[KERNEL_USER_END]):
+        row = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
+        held.append(names[(m.rmap[row + RMAP_VA] - START) >> form.page_bits] if row else None)
+        accessed.append(
+            bool(row) and bool(k.is_accessed(k.load(m, m.rmap[row + RMAP_ENTRY], form.entry_bytes)))
+        )
+    return held, accessed
+
+
+def counted(policy: str, machine: Machine, frames: int, references: int) -> Count:
+    """Run a machine to the end of its program: the faults of the policy."""
+    compiled = references >= LONG
+    if compiled:
+        machine.compile()
+    machine.run(references, compiled)
+    counts = machine.counts()
+    cold = counts.get("fault-minor", 0)
+    return Count(policy, frames, cold + counts.get("fault-major", 0), cold, references)
+
+
+def count_references(policy: str, frames: int, pages: Sequence[int]) -> Count:
+    """The faults of a policy on a reference string.  UserError as for `small_machine`."""
+    return counted(policy, small_machine(policy, frames, pages), frames, len(pages))
+
+
+def trace_config(policy: str, frames: int) -> MachineConfig:
+    """The machine that runs a trace with so many frames for pages."""
+    if not 1 <= frames <= MOST_FRAMES:
+        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
+    return load_config("trace").with_({"kernel.policy": policy, "kernel.user_frames": frames})
+
+
+def count_trace(policy: str, frames: int, program: Program) -> Count:
+    """The faults of a policy on a program of one process whose rows alone tell what it does.  UserError."""
+    if program.length is None or len(program.processes) != 1:
+        raise UserError(f"{program.name} is no trace.", 'Load it, and see "info stats".')
+    machine = Machine(trace_config(policy, frames))
+    machine.load(program)
+    return counted(policy, machine, frames, len(program.processes[0].rows) // OP - 1)
+
+
+def compare(
+    policies: Sequence[str], sizes: Sequence[int], pages: Sequence[int], program: Program | None
+) -> list[Count]:
+    """The faults of each policy with each number of frames, of a reference string or a program."""
+    found = []
+    with progress.task("Comparing", "runs", len(policies) * len(sizes)) as task:
+        for frames in sizes:
+            for policy in policies:
+                found.append(
+                    count_references(policy, frames, pages)
+                    if program is None
+                    else count_trace(policy, frames, program)
+                )
+                task.at(len(found))
+    return found

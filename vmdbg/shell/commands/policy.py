@@ -1,0 +1,265 @@
+"""policy table, policy compare, info replacements: what page-replacement policies do, and did."""
+
+from __future__ import annotations
+
+from vmdbg.debugger.stops.patterns import Pattern
+from vmdbg.debugger.time.questions import find_back, visit
+from vmdbg.debugger.time.search import scan
+from vmdbg.errors import UserError
+from vmdbg.inspect.policy import compare, count_references, steps
+from vmdbg.inspect.victim import candidates
+from vmdbg.kernel.policies import POLICIES, facts_of
+from vmdbg.programs import read_program
+from vmdbg.shell.command import PURE, Argument, command, prefix
+from vmdbg.shell.kinds import Kind
+from vmdbg.shell.text_completion import complete_file
+from vmdbg.state import events
+from vmdbg.views.policy import compare_table, policy_table, replacements_table, victim_document
+from vmdbg.views.result import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.debugger.time.event_log import LoggedEvent
+    from vmdbg.programs.program import Program
+    from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
+
+YARDSTICKS = ("fifo", "lru", "opt")
+MOST_DRAWN = 1000  # references of a table
+MOST_BACK = 100_000  # operations that are looked at for the last use of a page
+PAGE_BYTES, ADDRESS_BITS = 4096, 48  # Architecture: of the preset "trace", which runs what is compared
+
+POLICY = prefix(
+    "policy", group="looking", summary="What page-replacement policies do with a reference string."
+)
+
+
+def complete_question(session: Session, text: str) -> list[str]:
+    """Policies, the option, and files, for the word at the end of `text`."""
+    start = text.rfind(" ") + 1
+    word = text[start:]
+    names = [name for name in (*POLICIES, "-frames") if name.startswith(word)]
+    return [text[:start] + name for name in names or complete_file(session, word)]
+
+
+QUESTION = Kind("policies and references", lambda session, text: text, complete_question, rest=True)
+
+
+class Question:
+    """What is asked: policies, numbers of frames, and page numbers as they were typed or a file."""
+
+    def __init__(self, session: Session, text: str) -> None:
+        words = text.replace(",", " ").split()
+        given = text.split()
+        self.policies: list[str] = []
+        self.sizes: list[int] = []
+        if "-frames" not in given:
+            raise UserError("Argument required (-frames N).")
+        place = given.index("-frames")
+        sizes = given[place + 1].split(",") if place + 1 < len(given) else []
+        if not sizes or not all(size.isdecimal() for size in sizes):
+            raise UserError("-frames: expected a number of frames, or several with commas between them.")
+        self.sizes = sorted({int(size) for size in sizes if len(size) < 10})
+        words = " ".join(given[:place] + given[place + 2 :]).replace(",", " ").split()
+        while words and number_of(words[0]) is None and (words[0] in POLICIES or words[0].endswith(".py")):
+            self.policies.append(policy_of(session, words.pop(0)))
+        if not self.policies:
+            wrong = f'Undefined policy: "{words[0]}".' if words else "Argument required (a policy)."
+            raise UserError(wrong, f"Policies are {', '.join(POLICIES)}.")
+        self.policies = list(dict.fromkeys(self.policies))
+        if not self.sizes or not words:
+            raise UserError("Argument required (page numbers).")
+        self.file = words[0] if len(words) == 1 and number_of(words[0]) is None else ""
+        self.texts: dict[int, str] = {}
+        self.pages = [] if self.file else [self.page(word) for word in words]
+
+    def page(self, word: str) -> int:
+        """A page number; how it was typed first is kept."""
+        found = number_of(word)
+        if found is None:
+            raise UserError(f'"{word}" is no page number: expected decimal, or hex with 0x.')
+        self.texts.setdefault(found, word)
+        return found
+
+
+def number_of(word: str) -> int | None:
+    """A page number, decimal or with 0x; None if the word is none."""
+    try:
+        found = int(word, 16 if word[:2].lower() == "0x" else 10) if len(word) <= 20 else -1
+    except ValueError:
+        return None
+    return found if found >= 0 else None
+
+
+def policy_of(session: Session, word: str) -> str:
+    """A policy, or a file that has one, which a restricted session may not run."""
+    if word in POLICIES:
+        return word
+    session.permissions.require_open("A file as kernel.policy")
+    return str(session.permissions.path(word))
+
+
+@command(
+    "policy table",
+    group="looking",
+    effect=PURE,
+    arguments=[Argument("question", QUESTION)],
+    usage="policy table[/json|/csv|/v] POLICY -frames N PAGE...",
+    forms=("json", "csv", "v"),
+    summary="Draw what a policy does with a reference string, as textbooks do.",
+    help="""
+Rows are frames, columns are references; F marks a fault.  For a policy with a hand a star marks a page whose
+accessed bit is set after the step, and "hand" is the frame at which the hand stands then.  With /v the rows
+"out", the pages that left, and "hit" are drawn, too.  Page numbers are decimal, or hex with 0x.
+
+A small machine is booted for it, with so many frames for pages, and the reads are executed: page tables,
+faults, swap, all of it.  The machine of the session takes no part.  FIFO, LRU and OPT are counted as
+yardsticks.""",
+    examples=[
+        "policy table clock -frames 3 7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1",
+        "policy table/v fifo -frames 4 1 2 3 4 1 2 5 1 2 3 4 5",
+    ],
+)
+def policy_table_command(session: Session, args: Args) -> object:
+    question = Question(session, args.question)
+    if len(question.policies) != 1 or len(question.sizes) != 1 or question.file:
+        raise UserError("Expected one policy, one number of frames, and page numbers.", '"policy compare".')
+    if len(question.pages) > MOST_DRAWN:
+        raise UserError(f"{len(question.pages)} references: at most {MOST_DRAWN} are drawn.")
+    policy, frames = question.policies[0], question.sizes[0]
+    others = {
+        name: count_references(name, frames, question.pages).faults for name in YARDSTICKS if name != policy
+    }
+    found = list(steps(policy, frames, question.pages))
+    return policy_table(policy, found, question.texts, others, args.v)
+
+
+@command(
+    "policy compare",
+    group="looking",
+    effect=PURE,
+    arguments=[Argument("question", QUESTION)],
+    usage="policy compare[/json|/csv] POLICY... -frames N,... PAGE...|TRACE",
+    forms=("json", "csv"),
+    summary="Count the faults of policies with several numbers of frames.",
+    help="""
+Each policy runs on a machine of its own, the references or the trace executed to the end; the machine of the
+session takes no part.  TRACE is a file with a trace.  Said of a row: "more frames, more faults" where a
+policy has more faults than with fewer frames, Belady's anomaly; "thrashing" where faults other than the first
+of each page are more than half of the references.""",
+    examples=[
+        "policy compare fifo lru clock opt -frames 3,4,5 1 2 3 4 1 2 5 1 2 3 4 5",
+        "policy compare/csv arc s3-fifo two-list -frames 2,3 1 2 3 1 2 4 1 2",
+    ],
+)
+def policy_compare_command(session: Session, args: Args) -> object:
+    question = Question(session, args.question)
+    program: Program | None = None
+    if question.file:
+        program = read_program(
+            question.file,
+            va_bits=ADDRESS_BITS,
+            page_size=PAGE_BYTES,
+            approve=session.permissions.reading,
+        )
+    found = compare(question.policies, question.sizes, question.pages, program)
+    return compare_table(found, question.policies, question.sizes)
+
+
+@command(
+    "why victim",
+    group="time",
+    needs=("run", "kernel"),
+    effect=PURE,
+    forms=("json", "csv"),
+    summary="Say what the policy could choose from at the last eviction, and what it took.",
+    help="""
+Each page that could leave memory, as it was when the victim had been chosen: ">" marks the frame at which the
+hand stands, A and D are the bits of its entry, "age" counts the operations since its last access by a program
+in the last 100000 operations ("-": none).  "next use" counts the accesses of the program, 1 the one that is
+served, until it accesses the page ("never": not among the next 100000; "-": nobody knows, for other processes
+run or the program forks), which no kernel knows and OPT chooses by.  Go to an eviction of "info replacements"
+and one event further to ask about it.""",
+    examples=["why victim", "why victim/json"],
+)
+def why_victim(session: Session, args: Args) -> object:
+    timeline = session.timeline
+    row, place, by = find_back(timeline, [Pattern(events.EVICT)])
+    if row is None:
+        return Record({"time": None, "rule": None, "candidates": []}, ["No page has left memory."])
+    machine = session.machine
+    bits = machine.format.page_bits
+    last: dict[int, int] = {}
+    kinds = (events.READ, events.WRITE, events.FETCH)
+    first = max(timeline.begin, row.operation - MOST_BACK)
+
+    def note(event: LoggedEvent) -> None:
+        last[event.a >> bits] = event.operation
+
+    if row.operation > first:
+        scan(timeline, [Pattern(kind) for kind in kinds], first, row.operation, take=note)
+    pages = visit(timeline, row.operation, row.number if place is not None else 0, candidates)
+    for page in pages:
+        used = last.get(page["pfn"])
+        page["age"] = None if used is None else row.operation - used
+    taken = next((page["frame"] for page in pages if page["pfn"] == row.a), -1)
+    facts = facts_of(machine.config["kernel.policy"])
+    rule = facts.leaves if facts is not None else "as the policy in its file says"
+    if place is None:
+        rule = f'command "{by}"'
+    return victim_document(session.notation, f"{row.operation}:{row.number}", taken, rule, pages)
+
+
+#: Events that tell what came into a frame, and what became of the page that left it: how, in a word.
+CAME = {events.FRAME_ALLOC: (1, 2), events.SWAP_IN: (2, 3), events.FILE_READ: (2, 3)}
+LEFT = {
+    events.SWAP_OUT: "written",
+    events.FILE_WRITE: "written",
+    events.SWAP_DROP: "dropped",
+    events.FILE_DROP: "dropped",
+}
+
+
+@command(
+    "info replacements",
+    group="status",
+    needs=("run", "kernel"),
+    effect=PURE,
+    forms=("json", "csv"),
+    summary="Each eviction of the record: frame, page that left, page that came in.",
+    help="""
+"pid" is the process that needed room, "page in" the page that got the frame next, whosever it is; "-" if
+nobody has had it since, or a page table has.  "written": the content went to swap or to a file's copy;
+"dropped": a copy was there already.  Each row is a time to go to ("goto 12:4").  It is not stored: the past
+is run again.""",
+    examples=["info replacements", "info replacements/json"],
+)
+def info_replacements(session: Session, args: Args) -> object:
+    timeline = session.timeline
+    now = timeline.machine.operations + bool(timeline.inside)
+    patterns = [Pattern(kind) for kind in (events.EVICT, *CAME, *LEFT)]
+    rows = scan(timeline, patterns, timeline.begin, now) if now > timeline.begin else []
+    return replacements_table(session.notation, replacements(rows))
+
+
+def replacements(rows: list[LoggedEvent]) -> Iterator[list[Any]]:
+    """Evictions with what followed, in order of time."""
+    found: list[list[Any]] = []
+    last: dict[int, list[Any]] = {}
+    for row in rows:
+        arguments = (row.a, row.b, row.c)
+        if row.kind == events.EVICT:
+            time = f"{row.operation}:{row.number}"
+            page_out = None if row.b == -1 else row.b
+            last[row.a] = [time, row.pid, row.a, page_out, None, ""]
+            found.append(last[row.a])
+        elif row.kind in LEFT and row.b in last:
+            last[row.b][5] = last[row.b][5] or LEFT[row.kind]
+        elif row.kind in CAME:
+            pfn, va = (arguments[place - 1] for place in CAME[row.kind])
+            if pfn in last:
+                last.pop(pfn)[4] = va
+    yield from found

@@ -1,0 +1,263 @@
+"""policy table, policy compare, info replacements: what page-replacement policies did."""
+
+from __future__ import annotations
+
+from vmdbg.inspect.policy import is_oracle
+from vmdbg.views.document import Document
+from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from vmdbg.inspect.notation import Notation
+    from vmdbg.inspect.policy import Count, Step
+
+
+def percent(part: int, whole: int) -> str:
+    """`70 %`; tenths where there are some."""
+    return f"{100 * part / whole:.1f}".removesuffix(".0") + " %" if whole else "0 %"
+
+
+def oracle_note(policies: Iterable[str]) -> list[str]:
+    """Which of some policies are oracles, in a line; nothing if none is."""
+    names = [policy for policy in dict.fromkeys(policies) if is_oracle(policy)]
+    if not names:
+        return []
+    what = "is an oracle" if len(names) == 1 else "are oracles"
+    return [f"{', '.join(names)} {what}: no hardware tells a kernel what that takes."]
+
+
+# -- policy table
+
+
+def step_data(policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int]) -> Any:
+    """The table as plain data; pages as they were typed."""
+
+    def name(page: int | None) -> str | None:
+        return None if page is None else texts[page]
+
+    faults = sum(step.fault for step in steps)
+    return {
+        "policy": policy,
+        "oracle": is_oracle(policy),
+        "frames": len(steps[0].frames),
+        "references": len(steps),
+        "faults": faults,
+        "hits": len(steps) - faults,
+        "ratio": faults / len(steps),
+        "others": dict(others),
+        "steps": [
+            {
+                "page": name(step.page),
+                "fault": step.fault,
+                "victim": name(step.victim),
+                "frames": [name(page) for page in step.frames],
+                "accessed": step.accessed,
+                "hand": step.hand,
+            }
+            for step in steps
+        ],
+    }
+
+
+def table_rows(steps: Sequence[Step], texts: Mapping[int, str], victims: bool) -> list[list[str]]:
+    """Rows of the drawing, the head of each first.  Accessed bits and the hand are drawn for a clock."""
+    clock = steps[0].hand is not None
+    rows = [["page", *(texts[step.page] for step in steps)]]
+    for frame in range(len(steps[0].frames)):
+        row = [f"frame {frame}"]
+        for step in steps:
+            page = step.frames[frame]
+            row.append("." if page is None else texts[page] + "*" * (clock and step.accessed[frame]))
+        rows.append(row)
+    if clock:
+        rows.append(["hand", *(str(step.hand) for step in steps)])
+    rows.append(["fault", *("F" if step.fault else "" for step in steps)])
+    if victims:
+        rows.append(["out", *("" if step.victim is None else texts[step.victim] for step in steps)])
+        rows.append(["hit", *("" if step.fault else "H" for step in steps)])
+    return rows
+
+
+def table_lines(
+    policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int], victims: bool
+) -> Iterator[str]:
+    """The textbook's drawing, cut where the screen ends, and the sum."""
+    rows = table_rows(steps, texts, victims)
+    head = max(len(row[0]) for row in rows)
+    cell = max(len(text) for row in rows for text in row[1:])
+    room = max(1, (WIDTH - head) // (cell + 1))
+    for first in range(0, len(steps), room):
+        if first:
+            yield ""
+        for row in rows:
+            cells = row[1 + first : 1 + first + room]
+            yield " ".join([row[0].ljust(head), *(text.ljust(cell) for text in cells)]).rstrip()
+    faults = sum(step.fault for step in steps)
+    told = ", ".join(f"{name.upper()} {count}" for name, count in others.items())
+    line = f"{faults} fault{'s' * (faults != 1)} in {len(steps)} reference{'s' * (len(steps) != 1)}"
+    yield f"{line} ({percent(faults, len(steps))})." + (f"  {told}." if told else "")
+    yield from oracle_note([policy, *others])
+
+
+def policy_table(
+    policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int], victims: bool
+) -> Document:
+    """What a policy does with a reference string, reference by reference."""
+    columns = [Column("page"), Column("fault", kind=FLAG), Column("victim"), Column("hand", kind=NUMBER)]
+    for frame in range(len(steps[0].frames)):
+        columns += [Column(f"frame_{frame}"), Column(f"accessed_{frame}", kind=FLAG)]
+
+    def cells() -> Iterator[list[Any]]:
+        for step in steps:
+            row = [texts[step.page], step.fault, texts.get(step.victim), step.hand]
+            for page, accessed in zip(step.frames, step.accessed, strict=True):
+                row += [texts.get(page), accessed]
+            yield row
+
+    return Document(
+        lambda: step_data(policy, steps, texts, others),
+        lambda: table_lines(policy, steps, texts, others, victims),
+        columns,
+        cells,
+    )
+
+
+# -- policy compare
+
+
+def remarks(counts: Sequence[Count], policies: Sequence[str]) -> dict[int, list[str]]:
+    """What is to be said of a number of frames: more faults than with fewer frames; thrashing."""
+    found: dict[int, list[str]] = {}
+    by_place = {(count.frames, count.policy): count for count in counts}
+    sizes = sorted({count.frames for count in counts})
+    for place, frames in enumerate(sizes):
+        more = [
+            policy
+            for policy in policies
+            if any(by_place[frames, policy].faults > by_place[less, policy].faults for less in sizes[:place])
+        ]
+        thrashing = [
+            policy
+            for policy in policies
+            if 2 * (by_place[frames, policy].faults - by_place[frames, policy].cold)
+            > by_place[frames, policy].references
+        ]
+        found[frames] = [f"{', '.join(more)}: more frames, more faults (Belady)"] * bool(more)
+        found[frames] += [f"{', '.join(thrashing)}: thrashing"] * bool(thrashing)
+    return found
+
+
+def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Document:
+    """Faults by number of frames and policy."""
+    said = remarks(counts, policies)
+    faults = {(count.frames, count.policy): count.faults for count in counts}
+    with_a = "; clock loads pages with A set" if "clock" in policies and counts[0].references > 100 else ""
+    columns = [Column("frames", kind=NUMBER), *(Column(policy, policy, kind=NUMBER) for policy in policies)]
+    columns.append(Column("remark", f" faults{with_a}"))
+    rows = [
+        [frames, *(faults[frames, policy] for policy in policies), "; ".join(said[frames])]
+        for frames in sizes
+    ]
+
+    def data() -> dict[str, Any]:
+        return {
+            "references": counts[0].references,
+            "pages": counts[0].cold,
+            "oracles": [policy for policy in policies if is_oracle(policy)],
+            "counts": [
+                {
+                    "frames": count.frames,
+                    "policy": count.policy,
+                    "faults": count.faults,
+                    "hits": count.references - count.faults,
+                    "cold": count.cold,
+                    "ratio": count.faults / count.references if count.references else 0.0,
+                }
+                for count in counts
+            ],
+            "remarks": {str(frames): lines for frames, lines in said.items() if lines},
+        }
+
+    drawn = Table(
+        columns,
+        [[*row[:-1], f" {row[-1]}" if row[-1] else ""] for row in rows],
+        notes=oracle_note(policies),
+    )
+    return Document(data, drawn.lines, columns, lambda: rows)
+
+
+# -- why victim
+
+
+def victim_document(
+    show: Notation, time: str, taken: int, rule: str, pages: Sequence[Mapping[str, Any]]
+) -> Document:
+    """The pages that a policy could choose from at an eviction; `taken` is the frame whose page left."""
+    known = any(page["known"] for page in pages)
+    best = max(pages, key=lambda page: page["next_use"] or 1 << 62) if known else None
+    keys = ("pfn", "pid", "va", "accessed", "dirty", "hand", "age", "next_use")
+
+    def note(page: Mapping[str, Any]) -> str:
+        if page["frame"] != taken:
+            return ""
+        if best is None or (best["next_use"] or 1 << 62) == (page["next_use"] or 1 << 62):
+            return "<- taken"
+        return f"<- taken; OPT would take frame {show.pfn(best['pfn'])}"
+
+    def lines() -> Iterator[Any]:
+        for page in pages:
+            if page["frame"] == taken:
+                name = "in no process" if page["va"] is None else f"page {show.va(page['va'])}"
+                said = f"{name}, A {int(page['accessed'])}, D {int(page['dirty'])}"
+                yield f"{time}  frame {show.pfn(page['pfn'])} ({said}): {rule}"
+        rows = []
+        for page in pages:
+            use = "-" if not page["known"] else "never" if page["next_use"] is None else str(page["next_use"])
+            mark = ">" if page["hand"] else ""
+            bits = [str(int(page["accessed"])), str(int(page["dirty"]))]
+            va = "-" if page["va"] is None else show.va(page["va"])
+            age = "-" if page["age"] is None else str(page["age"])
+            rows.append([mark, show.pfn(page["pfn"]), page["pid"], va, *bits, age, use, note(page)])
+        columns = [Column("hand", ""), Column("frame"), Column("pid", kind=NUMBER), Column("page")]
+        columns += [Column("A"), Column("D"), Column("age", align=">"), Column("next use", align=">")]
+        yield from Table([*columns, Column("note", "")], rows).lines()
+
+    def data() -> dict[str, Any]:
+        return {
+            "time": time,
+            "rule": rule,
+            "candidates": [
+                {**{key: page[key] for key in keys}, "taken": page["frame"] == taken} for page in pages
+            ],
+        }
+
+    return Document(
+        data,
+        lines,
+        [*(Column(key) for key in keys), Column("taken", kind=FLAG)],
+        lambda: [[*(page[key] for key in keys), page["frame"] == taken] for page in pages],
+        ("pfn", "va"),
+    )
+
+
+# -- info replacements
+
+
+def replacements_table(show: Notation, rows: Iterable[Sequence[Any]]) -> Table:
+    """Evictions: time, process, frame, the page that left, the page that came, what became of the first."""
+    page = show.va
+    return Table(
+        [
+            Column("time"),
+            Column("pid", kind=NUMBER),
+            Column("pfn", "frame", kind=ADDRESS, format=show.pfn),
+            Column("page_out", kind=ADDRESS, format=lambda va: "-" if va is None else page(va)),
+            Column("page_in", kind=ADDRESS, format=lambda va: "-" if va is None else page(va)),
+            Column("how"),
+        ],
+        rows,
+        empty="No page has left memory.",
+    )
