@@ -127,6 +127,8 @@ SOMETIMES = {
     "joblib": "it may be missing",
     "distributed": "it may be missing",
     "pygments": "it may be missing",
+    "pyarrow": "it may be missing",
+    "zstandard": "it may be missing",
     "readline": "it may be missing",
     "termios": "not on every system",
     "lzma": "it may be missing",

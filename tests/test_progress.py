@@ -174,6 +174,17 @@ def test_to_the_end_of_a_trace_it_is_known_how_far_it_is_and_in_a_loop_it_is_not
 
 
 @pytest.mark.usefixtures("at_once")
+def test_of_a_replay_it_is_known_about_how_far_it_is(terminal: Terminal, tmp_path: Path) -> None:
+    talk = Talk("trace", terminal)
+    (tmp_path / "many.lackey").write_bytes(b" L 1000,1\n" * 140_000)
+    lines = talk.said("set engine interpreted", f"replay {tmp_path / 'many.lackey'}")
+    running = re.compile(r"Running: (\d+)%, [\d.]+( million)? operations/s(, \d+ s left)?")
+    shares = [int(found[1]) for line in lines if (found := running.fullmatch(line))]
+    assert shares == sorted(shares)
+    assert any(20 < share < 80 for share in shares)
+
+
+@pytest.mark.usefixtures("at_once")
 def test_a_machine_is_loaded(terminal: Terminal, tmp_path: Path) -> None:
     said = Talk("default", terminal).said(
         f"save machine {tmp_path / 'kept'}", f"load machine {tmp_path / 'kept'}"

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.scheduler import OP, OP_EXIT, OP_FETCH, OP_KIND, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs import lackey, read_program
+from vmdbg.programs import read_program
 from vmdbg.programs.program import Program
+from vmdbg.programs.traces import parser as parsing
+from vmdbg.programs.traces.whole import read_trace
 
 pytestmark = pytest.mark.long
 
@@ -126,14 +128,6 @@ def test_plain_and_compressed(tmp_path: Path, name: str, pack: type[bytes]) -> N
     ]
 
 
-def test_pieces_of_a_file_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = read(tmp_path / "t.lackey", TEXT).processes[0].rows
-    monkeypatch.setattr(lackey, "MAX_KNOWN", 1)
-    for chunk in range(20, len(TEXT) + 1):
-        monkeypatch.setattr(lackey, "CHUNK", chunk)
-        assert read(tmp_path / "t.lackey", TEXT).processes[0].rows == whole
-
-
 def test_resident_pages(tmp_path: Path) -> None:
     regions = read(tmp_path / "t.lackey", TEXT, resident=True).processes[0].regions
     assert [(r.start >> SHIFT, r.size >> SHIFT, r.populate) for r in regions] == [
@@ -157,18 +151,18 @@ def test_too_many_runs_become_the_user_half(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"X  0401ab70,3", '3:1: expected "I  ", " L ", " S " or " M "'),
-        (b"I 0401ab70,3", '3:1: expected "I  ", " L ", " S " or " M "'),
-        (b"I  ,3", "3:4: expected an address in hex"),
-        (b"I  04g1ab70,3", '3:6: expected a hex digit or ","'),
-        (b"I  0401ab70", '3:12: expected a hex digit or ","'),
-        (b"I  0x401ab70,3", '3:5: expected a hex digit or ","'),
-        (b"I  0401ab70,", "3:13: expected a size in bytes, from 1"),
-        (b"I  0401ab70,-3", "3:13: expected a size in bytes, from 1"),
-        (b"I  0401ab70,0", "3:13: expected a size in bytes, from 1"),
-        (b"I  800000000000,1", "3:4: the address does not fit in 48 bits"),
-        (b"I  " + b"1" * 17 + b",1", "3:4: the address does not fit in 48 bits"),
-        (b"\x1b[31m\xff", '3:1: expected "I  ", " L ", " S " or " M "'),
+        (b"X  0401ab70,3", '3:1: expected "I  ", " L ", " S " or " M " (lackey)'),
+        (b"I 0401ab70,3", '3:1: expected "I  ", " L ", " S " or " M " (lackey)'),
+        (b"I  ,3", "3:4: expected an address in hex (lackey)"),
+        (b"I  04g1ab70,3", '3:6: expected a hex digit or "," (lackey)'),
+        (b"I  0401ab70", '3:12: expected a hex digit or "," (lackey)'),
+        (b"I  0x401ab70,3", '3:5: expected a hex digit or "," (lackey)'),
+        (b"I  0401ab70,", "3:13: expected a size in bytes, from 1 (lackey)"),
+        (b"I  0401ab70,-3", "3:13: expected a size in bytes, from 1 (lackey)"),
+        (b"I  0401ab70,0", "3:13: expected a size in bytes, from 1 (lackey)"),
+        (b"I  800000000000,1", "3:4: the address does not fit in 48 bits (lackey)"),
+        (b"I  " + b"1" * 17 + b",1", "3:4: the address does not fit in 48 bits (lackey)"),
+        (b"\x1b[31m\xff", '3:1: expected "I  ", " L ", " S " or " M " (lackey)'),
     ],
 )
 def test_lines_that_are_refused(tmp_path: Path, line: bytes, message: str) -> None:
@@ -180,19 +174,19 @@ def test_lines_that_are_refused(tmp_path: Path, line: bytes, message: str) -> No
 
 @pytest.mark.parametrize("data", [b"", b"==1== nothing\n", lzma.compress(TEXT)[:40], b"\x1f\x8b\x08broken"])
 def test_files_without_a_trace(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(InputError, match=r"there is none|cannot be decompressed"):
+    with pytest.raises(InputError, match=r"there is no access|nothing in it|cannot be decompressed"):
         read(tmp_path / "t.lackey", data)
 
 
 def test_a_file_without_line_ends_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lackey, "CHUNK", 100)
+    monkeypatch.setattr(parsing, "TEXT", 104)
     with pytest.raises(InputError, match="1:1: expected"):
         read(tmp_path / "t.lackey", b"z" * 1000)
 
 
 def test_a_missing_file() -> None:
     with pytest.raises(UserError, match=r"^none\.lackey: No such file or directory\.$"):
-        lackey.read_lackey("none.lackey", va_bits=48, page_size=1 << SHIFT)
+        read_trace("none.lackey", va_bits=48, page_size=1 << SHIFT)
 
 
 @given(st.integers(0, len(TEXT)), st.integers(0, 3), st.binary(max_size=4), st.booleans())
@@ -221,12 +215,11 @@ def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
         read_program(str(path), va_bits=48, page_size=1 << SHIFT)
 
 
-def test_an_address_of_the_kernel_is_told_with_its_line(tmp_path: Path) -> None:
+def test_accesses_of_the_kernel_are_left_out_and_told(tmp_path: Path) -> None:
     """Traces of x86-64 may have fetches of the vsyscall page."""
     trace = tmp_path / "t.lackey"
     trace.write_text(" L 1000,8\nI  ffffffffff600000,3\n")
-    with pytest.raises(InputError) as caught:
-        lackey.read_lackey(str(trace), va_bits=48, page_size=4096, user_end=1 << 47)
-    assert (caught.value.line, caught.value.column) == (2, 4)
-    assert "the address is the kernel's: those of processes end at 0x7fffffffffff" in str(caught.value)
-    assert lackey.read_lackey(str(trace), va_bits=48, page_size=4096).processes
+    program = read_trace(str(trace), va_bits=48, page_size=4096, user_end=1 << 47)
+    assert program.remarks == ["1 access of kernel or vsyscall addresses left out."]
+    assert len(program.processes[0].rows) == 2 * OP
+    assert len(read_trace(str(trace), va_bits=48, page_size=4096).processes[0].rows) == 3 * OP

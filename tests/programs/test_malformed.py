@@ -210,7 +210,7 @@ ENDLESS = {
 }
 #: vmdbg as a restricted run that may take half a second.
 HURRIED = (
-    "import sys; from vmdbg.shell import bounds; from vmdbg.cli import main; bounds.SECONDS = 0.5\n"
+    "import sys; from vmdbg.shell import limits; from vmdbg.cli import main; limits.SECONDS = 0.5\n"
     "sys.exit(main(sys.argv[1:]))"
 )
 

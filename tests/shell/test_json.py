@@ -15,6 +15,7 @@ from vmdbg.shell.boot import open_target
 from vmdbg.shell.startup import make_session
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "json.md"
+TRACE = PAGE.parent.parent / "tests" / "data" / "ls.lackey.xz"
 KEY = re.compile(r"`(\w+)`")
 # What has to be done before a command has something to show, and what it is asked.
 BEFORE = {
@@ -57,6 +58,8 @@ ARGUMENTS = {
     "info cost": "12",
     "show": "confirm",
     "sweep": f"-jobs 1 policy=fifo {PAGE.parent / 'examples' / 'belady.vmp'}",
+    "replay": f"-count 1000 {TRACE}",
+    "trace info": str(TRACE),
 }
 
 

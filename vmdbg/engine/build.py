@@ -64,7 +64,7 @@ class Build:
     def text(self) -> str:
         """The module in LLVM's representation.  NotHotError, SourceError."""
         if not self._text:
-            functions = link.link(self.bindings, twins=False)
+            functions = link.link(self.bindings, twins=False, entry=self.entry)
             self._text = Module(functions, self.entry, self.layout, self.checked).text()
         return self._text
 

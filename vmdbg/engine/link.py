@@ -89,23 +89,23 @@ class Linked:
         def __getattr__(self, name: str) -> Any: ...
 
 
-def link(bindings: Mapping[str, Any], twins: bool = True) -> dict[str, Callable[..., Any]]:
+def link(bindings: Mapping[str, Any], twins: bool = True, entry: str = "") -> dict[str, Callable[..., Any]]:
     """Copies of all hot functions with the holes filled by `bindings`: the interpreted engine.
 
     Without `twins` they are what the compiled engine is made from.  `bindings` gives a function for
-    every hole, and ints for the constants of the contract modules.  Raises ValueError if a hole stays
-    open.
+    every hole, and ints for the constants of the contract modules.  With an `entry`: only what that calls,
+    and its holes.  Raises ValueError if a hole stays open.
     """
-    open_holes = HOLES.keys() - bindings.keys()
+    originals = FUNCTIONS | TWINS if twins else dict(FUNCTIONS)
+    fills = {name: bound for name, bound in bindings.items() if callable(bound)}
+    if entry:
+        originals = reachable(HOLES | originals | fills, entry)
+        fills = {name: bound for name, bound in fills.items() if name in originals}
+    open_holes = (HOLES.keys() & originals.keys() if entry else HOLES.keys()) - bindings.keys()
     if open_holes:
         raise ValueError(f"nothing fills the holes {', '.join(sorted(open_holes))}")
-    originals = FUNCTIONS | TWINS if twins else dict(FUNCTIONS)
-    constants: dict[str, int] = {}
-    for name, bound in bindings.items():
-        if callable(bound):
-            originals[name] = bound
-        else:
-            constants[name] = bound
+    originals |= fills
+    constants = {name: bound for name, bound in bindings.items() if not callable(bound)}
     spaces: dict[str, dict[str, Any]] = {}
     own: dict[str, Container[str]] = {}  # names of ints that a user's file has itself
     copies: dict[str, Callable[..., Any]] = {}

@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vmdbg.programs.traces.feed import ReplayedProgram
+
 #: What commands may need of a target: tables to walk, a TLB, a kernel with processes, a program to run,
 #: and that they may change it.
 CAPABILITIES = frozenset({"translate", "tlb", "act", "run", "kernel"})
@@ -42,6 +44,9 @@ class Target:
     ) -> None:
         self.machine, self.name, self.capabilities = machine, name, capabilities
         self.origin, self.loaded_from, self.resident, self.approve = origin, "", resident, approve
+        # Of a replay: what boots it anew, and the command, without the machine's settings.
+        self.again: Callable[[MachineConfig], Target] | None = None
+        self.command = ""
         self.notation = Notation(machine.format)  # how its numbers read
 
 
@@ -57,6 +62,13 @@ def boot(
     machine = Machine(config)
     boot_program(machine, resident, approve)
     return Target(machine, origin=config.name, resident=resident, approve=approve)
+
+
+def boot_fed(config: MachineConfig, program: ReplayedProgram) -> Target:
+    """A machine of that configuration with traces in place of its program, at their begin.  UserError."""
+    machine = Machine(config.with_({"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}))
+    machine.feeds.update(zip(machine.load(program), program.feeds, strict=True))
+    return Target(machine, origin=config.name)
 
 
 def boot_named(name: str = "default", program_file: str = "") -> Target:

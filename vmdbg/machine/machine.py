@@ -21,7 +21,7 @@ from vmdbg.kernel.exits import (
     REASON_SYSCALL,
 )
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
-from vmdbg.machine import boot, future, op_breakpoints
+from vmdbg.machine import boot, feeds, future, op_breakpoints
 from vmdbg.machine.pools import Pools
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.machine.verify_program import check_rows
@@ -118,6 +118,7 @@ class Machine(Pools):
         boot.map_kernel(self.k, self.format)
         self.program: Any = None
         self.compiled: Code | None = None
+        self.feeds: dict[int, feeds.Feed] = {}  # of processes whose operations come from a trace, by pid
         self.saved_words: dict[int, int] = {}  # the first word of each row that has a breakpoint
 
     # -- time
@@ -187,7 +188,8 @@ class Machine(Pools):
     # -- running
 
     def run(self, limit: int, compiled: bool = False) -> int:
-        """Run until `limit` operations are executed, a stop row matched or nobody can run.
+        """Run until `limit` operations are executed, a stop row matched or nobody can run; or for a shorter
+        while, where rows came from a trace.
 
         Returns REASON_NONE or REASON_IDLE.  CONTROL_STOP is not 0 if a stop row matched.  The interpreted
         engine raises Halted at the event CONTROL_STOP_AT.  A mistake in a policy of the user's is a
@@ -225,11 +227,14 @@ class Machine(Pools):
             reason = self.engine(compiled)
             if reason == REASON_SYSCALL and self.saved_words and op_breakpoints.reached(self):
                 return REASON_NONE
-            if reason not in (REASON_NONE, REASON_IDLE):
+            fed = reason == REASON_SYSCALL and feeds.is_fed(self)
+            if reason not in (REASON_NONE, REASON_IDLE) and not fed:
                 self.finish_operation(reason)
             if self.m.kernel[KERNEL_RMAP_COUNT] < RMAP_SPARE:
                 self.grow_rmap()
-            if reason == REASON_IDLE or self.m.control[CONTROL_STOP] or self.operations >= limit:
+            if fed or reason == REASON_IDLE or self.m.control[CONTROL_STOP] or self.operations >= limit:
+                if self.feeds:
+                    feeds.feed_all(self)
                 self.k.charge(self.m)
                 return REASON_IDLE if reason == REASON_IDLE else REASON_NONE
 

@@ -15,6 +15,7 @@ from vmdbg.kernel.access_patterns import (
     PATTERN_STRIDE,
 )
 from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KIND, OP_LOOP, OP_PATTERNED, OP_RANGED
+from vmdbg.machine.feeds import OP_FEED
 from vmdbg.state.op_rows import OP_BODY, OP_COUNT, OP_PLACES, OP_ROUNDS, OP_STEP
 from vmdbg.state.tables import OP, OP_MORE, OP_VA, PROCESS_LOOP0, PROCESS_LOOP7
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 MAX_LOOPS = PROCESS_LOOP7 - PROCESS_LOOP0 + 1
 FIRST, LAST = -(1 << 63), (1 << 63) - 1
-#: Low bytes of rows that need a second look: plain accesses and exits do not.
-PLAIN = bytes([*range(4), OP_EXIT])
+#: Low bytes of rows that need a second look: plain accesses, exits and ends of parts do not.
+PLAIN = bytes([*range(4), OP_EXIT, OP_FEED])
 
 
 NO_ROW = 255  # for a row that belongs to the operation before it

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
     from vmdbg.programs.program import Program
 
-COMPRESSED = (b"\xfd7zXZ\x00", b"\x1f\x8b")
+COMPRESSED = (b"\xfd7zXZ\x00", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 ELF = b"\x7fELF"
-#: How lines of a trace begin, and what valgrind says around them.
-TRACE_LINES = (b"I  ", b" L ", b" S ", b" M ", b"==")
-TRACE_SUFFIXES = (".lackey", ".trace", ".xz", ".gz")
+TRACE_SUFFIXES = (".trace", ".xz", ".gz", ".zst")
 
 
 def read_program(
@@ -38,7 +36,7 @@ def read_program(
     path = approve(path)
     try:
         with open(path, "rb") as stream:
-            head = stream.read(1 << 10)
+            head = stream.read(1 << 12)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
     if head.startswith(ELF):
@@ -46,9 +44,9 @@ def read_program(
 
         return read_elf(path, va_bits=va_bits, page_size=page_size)
     if is_trace(path, head):
-        from vmdbg.programs.lackey import read_lackey
+        from vmdbg.programs.traces.whole import read_trace
 
-        return read_lackey(path, va_bits=va_bits, page_size=page_size, resident=resident, user_end=user_end)
+        return read_trace(path, va_bits=va_bits, page_size=page_size, resident=resident, user_end=user_end)
     from vmdbg.programs.vmp import read_vmp
 
     return read_vmp(path, va_bits=va_bits, page_size=page_size, approve=approve, user_end=user_end)
@@ -58,4 +56,8 @@ def is_trace(path: str, head: bytes) -> bool:
     """Is the file a trace?  Its name decides; if that says nothing, its first bytes."""
     if path.endswith(".vmp"):
         return False
-    return path.endswith(TRACE_SUFFIXES) or head.startswith((*COMPRESSED, *TRACE_LINES))
+    if path.endswith(TRACE_SUFFIXES) or head.startswith(COMPRESSED):
+        return True
+    from vmdbg.programs.traces.catalog import named, recognised
+
+    return named(path) is not None or recognised(head) is not None

@@ -96,6 +96,8 @@ def boot_again(
     old = session.next_target or session.target
     assert old is not None
     changed = program or "machine.program" in values
+    if old.again is not None and not changed:
+        return old.again(old.machine.config.with_(values))
     target = boot(
         old.machine.config.with_(values),
         program,

@@ -7,6 +7,8 @@ import signal
 import time
 
 from vmdbg.errors import LimitReached
+from vmdbg.machine import boot
+from vmdbg.state.tables import TABLES, buffer_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +55,6 @@ def limit_memory(most: int) -> None:
 def make_room(session: Session, config: MachineConfig) -> None:
     """In a restricted session: raises the limit of memory by the tables of two such machines."""
     if session.permissions.restricted:
-        from vmdbg.machine import boot
-        from vmdbg.state.tables import TABLES, buffer_size
-
         shape = boot.shape(config)
         limit_memory(MEMORY_BYTES + 2 * sum(buffer_size(table, shape) for table in TABLES.values()))
 

@@ -34,7 +34,7 @@ WORDS: dict[str, str] = {
     ),
     **dict.fromkeys(("disassemble", "jump", "return", "compile", "info macro", "skip"), CODE),
     **dict.fromkeys(("nexti", "ni"), '"stepi" goes on by one event, "next" by one line.'),
-    **dict.fromkeys(("record", "info record", "tstart", "tstop", "trace", "tstatus", "stop"), RECORDING),
+    **dict.fromkeys(("record", "info record", "tstart", "tstop", "tstatus", "stop"), RECORDING),
     **dict.fromkeys(("tui", "layout", "focus", "refresh", "winheight", "info win"), SCREEN),
     **dict.fromkeys(
         ("target", "attach", "detach", "core-file", "exec-file", "generate-core-file"), ATTACHING

@@ -6,6 +6,7 @@ from vmdbg import formats
 from vmdbg.hardware import replacement
 from vmdbg.kernel import policies
 from vmdbg.programs.operations import operations_table
+from vmdbg.programs.traces.catalog import FORMATS
 from vmdbg.units import format_size
 
 TYPE_CHECKING = False
@@ -50,10 +51,18 @@ def replacement_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def traces_table() -> str:
+    """The formats of traces as Markdown."""
+    rows = ["| name | is | a record | defined in |", "| --- | --- | --- | --- |"]
+    rows += [f"| `{form.name}` | {form.summary} | `{form.sample}` | {form.source} |" for form in FORMATS]
+    return "\n".join(row.replace("*", "\\*") for row in rows) + "\n"
+
+
 #: Page -> what its tables are made from -> the table.
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "programs.md": {"vmdbg/programs/operations.py": operations_table},
     "formats.md": {"vmdbg/formats": formats_table},
     "policies.md": {"vmdbg/kernel/policies": policies_table},
+    "traces.md": {"vmdbg/programs/traces/formats": traces_table},
     "hardware.md": {"vmdbg/hardware/replacement": replacement_table},
 }

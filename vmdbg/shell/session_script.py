@@ -124,7 +124,7 @@ def machine_lines(target: Any) -> Iterator[str]:
     config = target.machine.config
     plain = load_config(target.origin)
     yield f"machine {target.origin}"
-    ours = config["machine.program"] == plain["machine.program"]
+    ours = config["machine.program"] == plain["machine.program"] and not target.command
     for setting in SETTINGS:
         value = config[setting.name]
         if value != plain[setting.name] and (ours or setting.name not in OF_THE_FILE):
@@ -132,6 +132,8 @@ def machine_lines(target: Any) -> Iterator[str]:
     if not ours and config["machine.program"]:
         resident = "-resident " if target.resident else ""
         yield f"file {resident}{os.path.abspath(config['machine.program'])}"
+    if target.command:
+        yield target.command
 
 
 def history_lines(timeline: Timeline) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.engine import native
 from vmdbg.errors import VmdbgError
 from vmdbg.inspect.target import boot
 from vmdbg.inspect.translation_cost import translation_cost
@@ -32,8 +33,6 @@ def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -
 
 def run_to_end(machine: Machine) -> None:
     """Run compiled where that is possible, else interpreted."""
-    from vmdbg.engine import native
-
     compiled = native.available()
     if compiled:
         machine.compile()

@@ -106,6 +106,10 @@ def break_line(stops: Stops, machine: Machine, line: int, disposition: str = KEE
         program, m = target.program, target.m
         if program is None:
             raise UserError("No program is loaded.", 'Use "file FILE".')
+        if target.feeds:
+            raise UserError(
+                "The lines of a trace that is replayed come and go.", "Use break *ADDRESS or watch."
+            )
         later = sorted(number for row in rows_of(m) if (number := m.op[row * OP] >> OP_LINE) >= line > 0)
         if not later:
             raise UserError(f'No line {line} in file "{base_name(program.file)}".')
@@ -126,9 +130,9 @@ def break_address(
 
     def aim(target: Machine) -> None:
         m = target.m
-        rows = rows_accessing(m, va)
+        rows = [] if target.feeds else rows_accessing(m, va)  # rows of a trace come and go
         there = [row for row in rows if not m.op[row * OP] & OP_RANGED]
-        ranges = len(there) < len(rows)
+        ranges = len(there) < len(rows) or bool(target.feeds)
         reach = [Pattern(kind, pid, low=va - WIDEST + 1, high=va) for kind in FIRST]
         stop.break_rows = frozenset(there)
         stop.openings, stop.patterns = ([], reach) if ranges else (reach if there else [], [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,12 @@ class Checkpoints:
         """Keep at most `most` copies, while the machine is on another branch."""
         while len(self.times) > max(2, most):
             self.thin()
+
+    def forget(self, time: int) -> int:
+        """Forget the copies before a time, but the last one; the time of the first that is left."""
+        place = min(bisect_left(self.times, time), len(self.times) - 1)
+        del self.times[:place], self.snapshots[:place], self.sizes[:place]
+        return self.times[0]
 
     def cut(self, time: int) -> None:
         """Forget all copies after a time."""

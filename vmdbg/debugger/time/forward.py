@@ -34,8 +34,10 @@ def forward(timeline: Timeline, limit: int = FOREVER, watch: bool = True, fresh:
         timeline.runner.begin()
         timeline.run_clock.start(timeline.machine)
         alive = live_processes(timeline.machine.k)
-        arrival = run_to_stop(timeline, limit, watch, fresh)
-        timeline.note_end()
+        try:
+            arrival = run_to_stop(timeline, limit, watch, fresh)
+        finally:
+            timeline.note_end()
         arrival.ended = ended_since(timeline.machine, alive)
         timeline.halted = (timeline.position, arrival.stops) if arrival.event is not None else None
         return arrival

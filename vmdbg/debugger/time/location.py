@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from vmdbg.inspect.context import current_pid
 from vmdbg.kernel.calls.processes import process_name
 from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE, OP_RANGED, OP_WIDTH, next_operation
+from vmdbg.machine.feeds import OP_FEED
 from vmdbg.programs.operations import call_text
 from vmdbg.state.op_rows import OP_STEP
 from vmdbg.state.tables import OP, OP_VA, OP_VALUE, PROCESS
@@ -46,6 +47,8 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
     word = m.op[row * OP]
     kind = word & OP_KIND
     bits = machine.format.va_bits
+    if kind == OP_FEED:
+        return "the next access of the trace"
     if kind >= OP_EXIT:
         return call_text(m.op[row * OP : row * OP + OP], lambda va: format_address(va, bits))
     va = m.op[row * OP + OP_VA]

@@ -24,6 +24,7 @@ from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.calls.syscalls import OP_FORK
 from vmdbg.kernel.exits import REASON_IDLE
 from vmdbg.kernel.scheduler import OP_KIND
+from vmdbg.machine.feeds import forgotten
 from vmdbg.state.tables import OP
 
 TYPE_CHECKING = False
@@ -134,6 +135,10 @@ class Timeline:
     def note_end(self) -> None:
         """The machine may have come further than ever."""
         self.branch.note(self.machine.operations)
+        if self.machine.feeds and not self.inside:
+            if self.forgets:
+                self.keep_checkpoint()
+            self.begin_at(forgotten(self.machine))
 
     # -- questions
 
@@ -197,9 +202,9 @@ class Timeline:
         while machine.operations < limit:
             branch.finish_boot(machine, before)
             now = before = machine.operations
-            if branch.checkpoints.wants(now, runner.ran):
+            if branch.checkpoints.wants(now, runner.ran) or self.forgets:
                 self.keep_checkpoint()
-            remark = self.run_clock.remark(machine) if limit == FOREVER else ""
+            remark = self.run_clock.remark(machine) if limit == FOREVER and not machine.feeds else ""
             if remark:
                 runner.tell(remark, unattended=True)
             if interruptible and runner.interrupts.take():
@@ -212,10 +217,22 @@ class Timeline:
             yield min([limit, *(time for time in ahead if time > now)])
         branch.finish_boot(machine, before)
 
+    @property
+    def forgets(self) -> bool:
+        """Would the record, as it is, soon begin at a time from which it cannot be run again?"""
+        machine = self.machine
+        return bool(machine.feeds) and forgotten(machine) > self.branch.checkpoints.times[-1]
+
+    def begin_at(self, time: int) -> None:
+        """What cannot be run again, for records of a pipe are gone, is no part of the record any more."""
+        self.branches.begin = self.branch.checkpoints.forget(time)
+
     def keep_checkpoint(self) -> None:
         """Keep a copy of the state, which is between two operations."""
         started = clock.monotonic()
         self.branch.checkpoints.add(self.machine.operations, self.machine.snapshot())
+        if self.machine.feeds:
+            self.begin_at(forgotten(self.machine))
         self.branch.checkpoints.took(clock.monotonic() - started, self.runner.ran)
 
     def run_to(self, limit: int, interruptible: bool = True) -> str:

@@ -233,10 +233,11 @@ def finish_command(session: Session, args: Args) -> object:
     usage="file [-resident] FILE",
     summary="Load a program into the machine in place of the one it has.",
     help="""
-FILE is a .vmp program, a trace of valgrind's lackey, which may be compressed with xz or gzip, or an ELF
-file: its segments become regions, its symbols addresses, and the process fetches at its entry point.  The
-machine boots anew with its configuration; the program starts at its first operation ("run", "step").
-If the file is wrong, the error says where, and the machine stays as it is.""",
+FILE is a .vmp program, a trace of memory accesses ("trace formats"), which may be compressed, or an ELF file:
+its segments become regions, its symbols addresses, and the process fetches at its entry point.  A trace is in
+memory as a whole; "replay" reads one as it goes.  The machine boots anew with its configuration; the program
+starts at its first operation ("run", "step").  If the file is wrong, the error says where, and the machine
+stays as it is.""",
     repeat=NO_REPEAT,
 )
 def file_command(session: Session, args: Args) -> object:

@@ -1,0 +1,148 @@
+"""replay and trace, as they are typed: what they print, pipes, Ctrl-C, mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def lackey(count: int, seed: int = 1) -> bytes:
+    chance = random.Random(seed)
+    lines = [
+        b"%s%08x,4\n" % (chance.choice((b"I  ", b" L ", b" S ", b" M ")), chance.randrange(1 << 18) & ~7)
+        for _ in range(count)
+    ]
+    return b"".join(lines)
+
+
+def batch(run: Run, *lines: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return run("-nx", "-batch", *[part for line in lines for part in ("-ex", line)], **more)
+
+
+def test_standard_input(tmp_path: Path, run_vmdbg: Run) -> None:
+    text = lackey(2000).decode()
+    (tmp_path / "t.lackey").write_text(text)
+    piped = batch(run_vmdbg, "replay -", input=text)
+    assert piped.stdout == batch(run_vmdbg, "replay t.lackey").stdout
+    assert re.search(r"^accesses +2000$", piped.stdout, re.MULTILINE)
+    assert piped.stderr == ""
+    refused = run_vmdbg("-nx", "-q", input="replay -\n")
+    assert 'Standard input has the commands; with "-batch" and "-ex" it can be a trace.' in refused.stderr
+
+
+def test_stops_and_going_on(tmp_path: Path, run_vmdbg: Run) -> None:
+    (tmp_path / "t.lackey").write_bytes(b" L 1000,4\n" * 70_000 + b" S 5000,4\n" + b" L 2000,4\n" * 9)
+    done = batch(run_vmdbg, "catch write", "replay t.lackey", "when", "reverse-step", "delete", "replay")
+    assert "Time 70000:" in done.stdout
+    assert re.search(r"^accesses +70010$", done.stdout, re.MULTILINE)
+    done = batch(run_vmdbg, "catch write", "replay t.lackey", "check")
+    assert done.stderr == ""
+    assert "Consistent: nothing disagrees." in done.stdout
+    done = batch(run_vmdbg, "replay -count 9 t.lackey", "break 5")
+    assert "The lines of a trace that is replayed come and go." in done.stderr
+    done = batch(run_vmdbg, "replay -count 1 t.lackey", "start", "break *0x5000", "continue", "when")
+    assert done.stderr == ""
+
+
+def test_several_traces_are_several_processes(tmp_path: Path, run_vmdbg: Run) -> None:
+    (tmp_path / "a.lackey").write_bytes(lackey(100))
+    (tmp_path / "b.din").write_bytes(b"2 1000\n1 2000\n" * 40)
+    done = batch(run_vmdbg, "set kernel.quantum 10", "replay/json a.lackey b.din", "ps/csv -all")
+    counts, _, *rows = done.stdout.splitlines()
+    assert json.loads(counts)["accesses"] == 180
+    assert [row.split(",")[1] for row in rows] == ["a", "b"]
+
+
+def test_a_setting_replays_the_same_traces(tmp_path: Path, run_vmdbg: Run) -> None:
+    (tmp_path / "a.lackey").write_bytes(lackey(1000))
+    done = batch(run_vmdbg, "replay/json a.lackey", "set tlb.l1 1x1", "run", "info stats/csv")
+    again = batch(run_vmdbg, "set tlb.l1 1x1", "replay/json a.lackey", "info stats/csv")
+    assert done.stdout.partition("event,")[2] == again.stdout.partition("event,")[2] != ""
+
+
+def test_a_session_that_replays_can_be_saved(tmp_path: Path, run_vmdbg: Run) -> None:
+    (tmp_path / "a b.lackey").write_bytes(lackey(300))
+    lines = ["machine trace", 'replay -start -skip 5 "a b.lackey"', "when", "step 100", "save session s"]
+    done = batch(run_vmdbg, *lines, "info machine/json")
+    assert "Time 0:0." in done.stdout
+    again = run_vmdbg("-nx", "-batch", "-x", "s", "-ex", "when", "-ex", "info machine/json")
+    assert (done.stderr, again.stderr) == ("", "")
+    assert "Time 100:0." in again.stdout
+    before, after = (json.loads(each.stdout.splitlines()[-1])["digest"] for each in (done, again))
+    assert before == after
+
+
+def test_mistakes_change_nothing(tmp_path: Path, run_vmdbg: Run) -> None:
+    (tmp_path / "bad.lackey").write_bytes(lackey(10) + b"I  zz,3\n")
+    (tmp_path / "what").write_bytes(b"hello\n")
+    before = batch(run_vmdbg, "info machine").stdout
+    for command, said in (
+        ("replay", "Argument required (trace to replay)."),
+        ("replay bad.lackey", "bad.lackey:11:4: expected an address in hex (lackey)"),
+        ("replay what", "what: this is no trace that can be read"),
+        ("replay gone", "gone: No such file or directory."),
+        ("replay -format foo bad.lackey", 'Undefined item: "foo".'),
+        ("replay -skip -1 bad.lackey", "Negative count."),
+        ("trace info what", "what: this is no trace that can be read"),
+        ("trace convert bad.lackey x.csv", "bad.lackey:11:4: expected an address in hex (lackey)"),
+        ("trace convert bad.lackey x", "The name of the file does not say its format: give -to NAME."),
+    ):
+        done = batch(run_vmdbg, command, "info machine")
+        assert done.stderr.startswith(said), (command, done.stderr)
+        assert done.stdout == before
+    done = batch(run_vmdbg, "replay/json -skip-bad bad.lackey")
+    assert json.loads(done.stdout)["malformed"] == 1
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_every_machine_replays_or_says_why_not(tmp_path: Path, run_vmdbg: Run) -> None:
+    (tmp_path / "t.csv").write_bytes(b"address,op\n0x1000,w\n0x2000,r\n")
+    names = ["default", "pages", "pressure", "sv39", "sv39-svade", "tutorial16", "word-table", "x86_32"]
+    lines = [line for name in names for line in (f"machine {name}", "replay/json t.csv")]
+    done = batch(run_vmdbg, *lines, "machine partitions", "replay t.csv")
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [(row["accesses"], row["faults"]) for row in found] == [(2, 2)] * len(names)
+    assert done.stderr.startswith("A replay learns only as it goes which memory it needs")
+
+
+def test_ctrl_c_while_a_pipe_has_nothing(tmp_path: Path, user_environment: dict[str, str]) -> None:
+    """The machine halts between two operations and goes on from there; nothing is lost."""
+    os.mkfifo(tmp_path / "fifo")
+    asks = ["replay fifo", "echo halted\\n", "when", "step", "replay"]
+    command = ["vmdbg", "-nx", "-q", "-batch", *[part for line in asks for part in ("-ex", line)]]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=user_environment, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        with (tmp_path / "fifo").open("wb") as stream:
+            stream.write(lackey(66_000))
+            stream.flush()
+            time.sleep(3)
+            run.send_signal(signal.SIGINT)
+            lines = []
+            while "halted\n" not in lines:
+                lines.append(run.stdout.readline())
+                assert lines[-1], lines
+            stream.write(lackey(10, 2))
+        rest = run.stdout.read()
+    assert "Program received signal SIGINT, Interrupt.\n" in lines
+    assert "Time 65536:0." in rest
+    assert re.search(r"^accesses +66010$", rest, re.MULTILINE)
+
+
+def test_left_out_accesses_are_told(tmp_path: Path, run_vmdbg: Run) -> None:
+    (tmp_path / "t.lackey").write_bytes(b" L 1000,8\nI  ffffffffff600000,3\n")
+    done = batch(run_vmdbg, "file t.lackey", "continue")
+    assert "1 access of kernel or vsyscall addresses left out." in done.stderr
+    done = batch(run_vmdbg, "replay t.lackey")
+    assert re.search(r"^left out +1$", done.stdout, re.MULTILINE)

@@ -1,0 +1,109 @@
+"""All formats of traces, in the order in which they are tried, and opening a trace."""
+
+from __future__ import annotations
+
+import os
+
+from vmdbg.errors import InputError, UserError
+from vmdbg.programs.traces.formats.address_letter import ADDRESS_LETTER
+from vmdbg.programs.traces.formats.addresses import ADDRESSES, HEX_ADDRESSES
+from vmdbg.programs.traces.formats.champsim import CHAMPSIM
+from vmdbg.programs.traces.formats.columns import OBJECT_TABLE, TABLE
+from vmdbg.programs.traces.formats.dinero import DINERO
+from vmdbg.programs.traces.formats.dynamorio import DYNAMORIO
+from vmdbg.programs.traces.formats.lackey import LACKEY
+from vmdbg.programs.traces.formats.letter_address import LETTER_ADDRESS
+from vmdbg.programs.traces.formats.numpy_array import NUMPY_ARRAY
+from vmdbg.programs.traces.formats.oracle_general import ORACLE_GENERAL
+from vmdbg.programs.traces.formats.parquet_table import PARQUET_TABLE
+from vmdbg.programs.traces.formats.pinatrace import PINATRACE
+from vmdbg.programs.traces.parser import AUTO, Parser
+from vmdbg.programs.traces.stream import SUFFIXES, TraceBytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.programs.addresses import Space
+    from vmdbg.programs.traces.record import TraceFormat
+
+FORMATS: tuple[TraceFormat, ...] = (
+    NUMPY_ARRAY,
+    PARQUET_TABLE,
+    LACKEY,
+    PINATRACE,
+    DYNAMORIO,
+    TABLE,
+    OBJECT_TABLE,
+    LETTER_ADDRESS,
+    ADDRESS_LETTER,
+    DINERO,
+    ADDRESSES,
+    HEX_ADDRESSES,
+    CHAMPSIM,
+    ORACLE_GENERAL,
+)
+BY_NAME = {form.name: form for form in FORMATS}
+NAMES = ", ".join(BY_NAME)
+READABLE = f'Traces that can be read ("-format NAME" forces one): {NAMES}.'
+
+
+def find_format(name: str) -> TraceFormat:
+    """The format of that name.  UserError if there is none."""
+    if name not in BY_NAME:
+        raise UserError(f'No format of traces is named "{name}": there are {NAMES}.')
+    return BY_NAME[name]
+
+
+def recognised(head: bytes) -> TraceFormat | None:
+    """The first format that the first bytes of a trace, uncompressed, have; None if there is none."""
+    return next((form for form in FORMATS if form.recognise(head)), None)
+
+
+def named(path: str) -> TraceFormat | None:
+    """The format that the name of a file says; None if it says none."""
+    for suffix in SUFFIXES:
+        path = path.removesuffix(suffix)
+    return next((form for form in FORMATS if path.endswith(form.suffixes)), None)
+
+
+def trace_name(path: str) -> str:
+    """The name of a trace: that of its file without the ends that say how it is written."""
+    name = os.path.basename(path) if path != "-" else "stdin"
+    for suffix in (*SUFFIXES, ".trace", *(suffix for form in FORMATS for suffix in form.suffixes)):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def open_trace(
+    path: str,
+    format: str = "",
+    *,
+    space: Space | None = None,
+    page_bits: int = 12,
+    skip_bad: bool = False,
+    engine: str = AUTO,
+) -> Parser:
+    """A trace from its first record on; `path` `-` is standard input, `format` empty: by its content.
+
+    `space` are the addresses of the machine that it is for; None: all.  `page_bits`: of a page's offset, for
+    formats that number pages.  UserError, InputError.
+    """
+    form = find_format(format) if format else None
+    trace = TraceBytes(path)
+    try:
+        if form is None:
+            form = recognised(trace.head) or named(path)
+        if form is None:
+            said = "there is nothing in it" if not trace.head else "this is no trace that can be read"
+            raise InputError(said, trace.shown)
+        if form.opened is not None:
+            trace.use_pieces(form.opened)
+        try:
+            head = form.prepare(trace.head)
+        except UserError as error:
+            raise InputError(f"{str(error).rstrip('.')} ({form.name})", trace.shown) from None
+        return Parser(trace, form, head, space, page_bits, skip_bad, engine)
+    except UserError as error:
+        trace.close()
+        if not error.hint:
+            error.hint = READABLE
+        raise
