@@ -160,7 +160,7 @@ def key_of(package: Path) -> str:
 EDITS = (
     ("hardware/tlb.py", "return (SIZES >> (size << 3)) & 255", "return (SIZES >> (size << 3)) & 127"),
     ("kernel/scheduler.py", "MAX_FAULTS = ", "MAX_FAULTS = 1 + "),
-    ("state/events.py", "AGE = event(", "ELDER = event('elder', 'pfn', '', '')\nAGE = event("),
+    ("state/events.py", "AGE = event(", "ELDER = event('elder', 'pfn', '', '', '{pfn:pfn}')\nAGE = event("),
     (
         "state/tables.py",
         "    base    [0:tlb_words]      where CPU 0's rows",

@@ -86,7 +86,7 @@ def fewest(pages: list[int], frames: int) -> int:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_random_accesses_keep_every_invariant(policy: str) -> None:
     """After each access; no page leaves before the frames are full, and the faults are as many as can be."""
-    for seed in range(6):
+    for seed in range(3):
         draw = random.Random(seed)
         frames = draw.randint(1, 6)
         accesses = [(draw.randrange(PAGES), draw.choice((0, 0, 1))) for _ in range(60)]

@@ -106,6 +106,7 @@ def test_the_page_that_leaves_is_that_of_the_model(policy: str, models: Any) -> 
 
 
 @pytest.mark.engine
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", MODELLED)
 def test_both_engines_have_the_faults_of_the_model(
     policy: str, models: Any, ready: Callable[[Machine], Machine], both: None

@@ -126,6 +126,7 @@ def test_a_replay_counts_as_a_program_does(tmp_path: Path, run_vmdbg: Run, engin
     assert stats[0] == stats[1] != ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [form.name for form in FORMATS])
 def test_both_engines_alike(
     tmp_path: Path, small: None, name: str, ready: Callable[[Machine], Machine], both: None
