@@ -38,8 +38,8 @@ def trace(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Unfinished sweeps of this test alone."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "vmdbg" / "sweeps"
+    monkeypatch.setenv("VMDBG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "sweeps"
 
 
 def test_belady_s_anomaly(trace: str) -> None:
@@ -87,13 +87,16 @@ def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pyt
 
     monkeypatch.setattr(execute, "run_point", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        execute.run_sweep(machines, trace, False, 1)
+        execute.run_sweep(machines, trace, False, 1, tell=said.append)
     (file,) = cache.iterdir()
     file.write_text(file.read_text() + '{"key": "half a li')
     monkeypatch.setattr(execute, "run_point", lambda *given: ran.append(given[0]["kernel.user_frames"]) or {})
     found = execute.run_sweep(machines, trace, False, 1, tell=said.append)
     assert ran == [3, 4, 5]
-    assert said == ["2 of 3 points were done before."]
+    assert said == [
+        "2 of 3 points are done; the same sweep goes on with the others.",
+        "2 of 3 points were done before.",
+    ]
     assert [row.get("faults") for row in found] == [9, 10, None]
     assert list(cache.iterdir()) == []
 

@@ -7,6 +7,8 @@ import re
 from vmdbg.formats.contract import ENTRY_SWAPPED
 from vmdbg.inspect.address_space import measured
 from vmdbg.inspect.context import check_process, current_cpu, current_pid
+from vmdbg.inspect.counts import accesses as access_count
+from vmdbg.inspect.counts import first_misses, page_faults
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.calls.processes import badness, live_processes, process_name
@@ -228,20 +230,18 @@ def rates(machine: Machine, pid: int | None) -> list[str]:
     misses; a kernel that fills the TLB itself puts it there, so that it hits.
     """
     counts = machine.counts(pid)
-    accesses = sum(counts.get(name, 0) for name in ("fetch", "read", "write"))
+    accesses = access_count(counts)
     if not accesses:
         return []
     misses = counts.get("tlb-miss", 0)
-    faults = sum(counts.get(f"fault-{kind}", 0) for kind in ("minor", "major", "file", "cow"))
+    faults = page_faults(counts)
     served = f"{faults} page fault" + ("." if faults == 1 else "s.")
     what = "1 access" if accesses == 1 else f"{accesses} accesses"
     missed = f"{misses} TLB miss" + ("" if misses == 1 else "es")
     if machine.config["machine.forget"]:
         return [f"{what}: {missed}, {served}"]  # a forgotten entry is still there at the second try
-    hits = counts.get("tlb-hit", 0) + counts.get("tlb-l2-hit", 0)
-    repeated = counts.get("retry", 0) if machine.format.software_walk else 0
     tries = accesses + counts.get("signal", 0)
-    first = min(tries, hits - min(hits, repeated))
+    first = tries - first_misses(machine, counts)[1]
     lines = [f"{what}: hit at first try {first} of {tries}, {served}"]
     again = misses - (tries - first)
     if again > 0:

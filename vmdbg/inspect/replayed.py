@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.counts import first_misses, page_faults
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.machine.machine import Machine
     from vmdbg.programs.traces.feed import ReplayedProgram
-
-FAULTS = ("fault-minor", "fault-major", "fault-file", "fault-cow")
 
 
 def replay_counts(machine: Machine, program: ReplayedProgram) -> dict[str, Any]:
@@ -22,21 +22,17 @@ def replay_counts(machine: Machine, program: ReplayedProgram) -> dict[str, Any]:
     counts = machine.counts()
     fetches, reads, writes = (counts.get(name, 0) for name in ("fetch", "read", "write"))
     accesses = fetches + reads + writes
-    hits = counts.get("tlb-hit", 0)
-    second = counts.get("tlb-l2-hit", 0)
-    repeated = counts.get("retry", 0) if machine.format.software_walk else 0
-    tries = accesses + counts.get("signal", 0)
     forgets = bool(machine.config["machine.forget"])
-    misses = counts.get("tlb-miss", 0) if forgets else max(0, tries - max(0, hits + second - repeated))
+    misses = counts.get("tlb-miss", 0) if forgets else first_misses(machine, counts)[1]
     return {
         "accesses": accesses,
         "instructions": fetches,
         "reads": reads,
         "writes": writes,
-        "faults": sum(counts.get(name, 0) for name in FAULTS),
+        "faults": page_faults(counts),
         "major_faults": counts.get("fault-major", 0),
-        "tlb_hits": hits,
-        "tlb_l2_hits": second,
+        "tlb_hits": counts.get("tlb-hit", 0),
+        "tlb_l2_hits": counts.get("tlb-l2-hit", 0),
         "tlb_misses": misses,
         "walks": counts.get("tlb-miss", 0),
         "mpki": round(1000 * misses / fetches, 3) if fetches else None,

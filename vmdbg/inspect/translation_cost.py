@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.counts import accesses
 from vmdbg.inspect.tlb_rows import array_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
-
-ACCESSES = ("fetch", "read", "write")
 
 
 class TranslationCost:
@@ -23,7 +22,7 @@ class TranslationCost:
     def __init__(self, machine: Machine) -> None:
         counts, config = machine.counts(), machine.config
         levels = {name[1] for name in array_names(machine)}
-        self.accesses = sum(counts.get(kind, 0) for kind in ACCESSES)
+        self.accesses = accesses(counts)
         self.walks = counts.get("tlb-miss", 0)
         self.l1_misses = self.walks + counts.get("tlb-l2-hit", 0)
         self.steps = counts.get("walk-step", 0)
@@ -48,8 +47,3 @@ class TranslationCost:
             parts.append(f"{self.l1_misses / self.accesses:.6f} * {self.l2}")
         parts.append(f"{self.steps / self.accesses:.6f} * {self.memory}")
         return f"{' + '.join(parts)} = {self.per_access:.3f} cycles an access"
-
-
-def translation_cost(machine: Machine) -> TranslationCost:
-    """What translation has cost on a machine so far."""
-    return TranslationCost(machine)

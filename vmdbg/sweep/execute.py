@@ -13,6 +13,7 @@ import json
 import os
 
 from vmdbg import progress
+from vmdbg.engine import cache
 from vmdbg.errors import UserError
 from vmdbg.sweep.work import run_point
 
@@ -30,18 +31,12 @@ NO_DASK = 'A cluster needs Dask: pip install "vmdbg[cluster]".'
 CRASHED = {"error": "its process crashed"}
 
 
-def folder() -> str:
-    """Where unfinished sweeps are kept (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "vmdbg", "sweeps")
-
-
 class Done:
-    """The results of a sweep that are there, by the key of their point; `path` "" keeps nothing."""
+    """The results of a sweep that are there, by the key of their point, kept beside the compiled code."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         name = hashlib.blake2b("".join(point.key for point in points).encode(), digest_size=12).hexdigest()
-        self.path = os.path.join(folder(), name + ".jsonl")
+        self.path = os.path.join(cache.folder(), "sweeps", name + ".jsonl") if cache.folder() else ""
         self.found: dict[str, Measures] = {}
         with contextlib.suppress(OSError), open(self.path, encoding="utf-8") as file:
             for line in file:
@@ -52,6 +47,8 @@ class Done:
     def add(self, key: str, measures: Measures) -> None:
         """Keep a result.  A disk that is full costs the resuming, not the result."""
         self.found[key] = measures
+        if not self.path:
+            return
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             with open(self.path, "a", encoding="utf-8") as file:
@@ -81,9 +78,16 @@ def run_sweep(
         tell(f"{len(points) - len(missing)} of {len(points)} points were done before.")
     with progress.task("Sweeping", "points", len(points)) as task:
         task.at(len(done.found))
-        for key, measures in results(missing, program, resident, jobs, cluster, tell):
-            done.add(key, measures)
-            task.at(len(done.found))
+        try:
+            for key, measures in results(missing, program, resident, jobs, cluster, tell):
+                done.add(key, measures)
+                task.at(len(done.found))
+        except KeyboardInterrupt:
+            progress.clear()
+            tell(
+                f"{len(done.found)} of {len(points)} points are done; the same sweep goes on with the others."
+            )
+            raise
     found = [done.found[point.key] for point in points]
     done.forget()
     return found

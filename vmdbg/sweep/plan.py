@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from difflib import get_close_matches
 from itertools import product
 
 from vmdbg import __version__
@@ -51,7 +52,15 @@ def find_setting(name: str) -> Setting:
         return found[0]
     if found:
         raise UserError(f'Ambiguous setting "{name}": {", ".join(setting.name for setting in found)}.')
-    raise UserError(f'No setting "{name}" of a machine.', '"help sweep" has an example.')
+    near = get_close_matches(
+        name, [end for setting in SETTINGS for end in (setting.name, last(setting))], n=1
+    )
+    raise UserError(f'No setting "{name}" of a machine.', f'Did you mean "{near[0]}"?' if near else "")
+
+
+def last(setting: Setting) -> str:
+    """The end of a setting's name: `policy` of `kernel.policy`."""
+    return setting.name.rpartition(".")[2]
 
 
 def read_axis(text: str) -> Axis:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vmdbg.engine import native
 from vmdbg.errors import VmdbgError
+from vmdbg.inspect.counts import first_misses, page_faults
 from vmdbg.inspect.target import boot
-from vmdbg.inspect.translation_cost import translation_cost
+from vmdbg.inspect.translation_cost import TranslationCost
 from vmdbg.machine.config import MachineConfig
 
 TYPE_CHECKING = False
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 NO_END = (1 << 62) - 1  # operations
-FAULTS = ("fault-minor", "fault-major", "fault-file", "fault-cow")
 
 
 def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -> dict[str, Any]:
@@ -40,16 +40,17 @@ def run_to_end(machine: Machine) -> None:
 
 
 def measures(machine: Machine) -> dict[str, Any]:
-    """What is counted of a run; `mpki` are misses of the first TLB level per thousand instructions."""
-    counts, cost = machine.counts(), translation_cost(machine)
-    instructions = counts.get("fetch", 0)
+    """What is counted of a run; `l1_misses` are of the first try of each access, `l1_mpki` are those per
+    1000 instructions.  `walks` and cycles are of all tries: an access is repeated after a fault."""
+    counts, cost = machine.counts(), TranslationCost(machine)
+    instructions, missed = counts.get("fetch", 0), first_misses(machine, counts)[0]
     return {
         "accesses": cost.accesses,
         "instructions": instructions,
-        "faults": sum(counts.get(kind, 0) for kind in FAULTS),
+        "faults": page_faults(counts),
         "swapped_out": counts.get("swap-out", 0),
-        "l1_misses": cost.l1_misses,
-        "mpki": round(1000 * cost.l1_misses / instructions, 3) if instructions else None,
+        "l1_misses": missed,
+        "l1_mpki": round(1000 * missed / instructions, 3) if instructions else None,
         "walks": cost.walks,
         "cycles_per_access": round(cost.per_access, 3),
         "formula": cost.formula(),

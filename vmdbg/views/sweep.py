@@ -18,7 +18,7 @@ MEASURES = (
     "faults",
     "swapped_out",
     "l1_misses",
-    "mpki",
+    "l1_mpki",
     "walks",
     "cycles_per_access",
 )
@@ -72,7 +72,7 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
 
 def header(name: str) -> str:
     """`L1 misses`, `cycles/access`."""
-    words = {"l1_misses": "L1 misses", "mpki": "MPKI", "cycles_per_access": "cycles/access"}
+    words = {"l1_misses": "L1 misses", "l1_mpki": "L1 MPKI", "cycles_per_access": "cycles/access"}
     return words.get(name, name.replace("_", " "))
 
 

@@ -36,8 +36,9 @@ is run.  They run in processes of their own, on all processors, through joblib (
 with -on, on a cluster, whose workers see FILE under the same path (pip install "vmdbg[cluster]").  What is
 done is kept: the same sweep, interrupted and started again, goes on.  The session's machine stays as it is.
 
-MPKI are misses of the first TLB level per 1000 instructions, cycles what translation costs an access by the
-settings "cost.*"; below the table, how those of the fastest machine come about.  /json and /csv have the
+L1 misses are of the first try of each access, L1 MPKI those per 1000 instructions.  Cycles are what
+translation costs an access by the settings "cost.*", the second try after a fault with it; below the table
+stands how those of the fastest machine come about.  /json and /csv have the
 whole configuration of each.""",
 )
 def sweep_command(session: Session, args: Args) -> object:
