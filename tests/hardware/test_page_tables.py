@@ -171,9 +171,9 @@ def users(name: str) -> set[tuple[str, str]]:
     """File and innermost function of every use of a name, or of an attribute of that name."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        file = path.relative_to(PACKAGE).as_posix()
-        if not file.startswith("formats/"):
-            found |= {(file, function) for function in functions_with(ast.parse(path.read_text()), name)}
+        file, text = path.relative_to(PACKAGE).as_posix(), path.read_text()
+        if name in text and not file.startswith("formats/"):
+            found |= {(file, function) for function in functions_with(ast.parse(text), name)}
     return found
 
 

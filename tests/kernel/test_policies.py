@@ -83,6 +83,7 @@ def fewest(pages: list[int], frames: int) -> int:
     return faults
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", POLICIES)
 def test_random_accesses_keep_every_invariant(policy: str) -> None:
     """After each access; no page leaves before the frames are full, and the faults are as many as can be."""

@@ -80,6 +80,7 @@ def draw_references(seed: int) -> tuple[list[tuple[int, bool]], int]:
     return found[:300], frames
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", MODELLED)
 def test_the_page_that_leaves_is_that_of_the_model(policy: str, models: Any) -> None:
     for seed in range(12):

@@ -145,6 +145,7 @@ def test_both_engines_alike(
     assert slow.operations >= 701
 
 
+@pytest.mark.long
 def test_any_time_has_one_state(tmp_path: Path, small: None) -> None:
     """However the machine came to a time, through its parts or to it and on."""
     path = tmp_path / "t"
@@ -172,6 +173,7 @@ def timeline_of(machine: Machine) -> Timeline:
     return line
 
 
+@pytest.mark.long
 def test_going_back_reads_the_file_again(
     tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -40,6 +42,7 @@ def test_standard_input(tmp_path: Path, run_vmdbg: Run) -> None:
     assert 'Standard input has the commands; with "-batch" and "-ex" it can be a trace.' in refused.stderr
 
 
+@pytest.mark.long
 def test_stops_and_going_on(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "t.lackey").write_bytes(b" L 1000,4\n" * 70_000 + b" S 5000,4\n" + b" L 2000,4\n" * 9)
     done = batch(run_vmdbg, "catch write", "replay t.lackey", "when", "reverse-step", "delete", "replay")
@@ -82,6 +85,7 @@ def test_a_session_that_replays_can_be_saved(tmp_path: Path, run_vmdbg: Run) -> 
     assert before == after
 
 
+@pytest.mark.long
 def test_mistakes_change_nothing(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "bad.lackey").write_bytes(lackey(10) + b"I  zz,3\n")
     (tmp_path / "what").write_bytes(b"hello\n")
@@ -105,6 +109,7 @@ def test_mistakes_change_nothing(tmp_path: Path, run_vmdbg: Run) -> None:
     assert not (tmp_path / "x.csv").exists()
 
 
+@pytest.mark.long
 def test_every_machine_replays_or_says_why_not(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "t.csv").write_bytes(b"address,op\n0x1000,w\n0x2000,r\n")
     names = ["default", "pages", "pressure", "sv39", "sv39-svade", "tutorial16", "word-table", "x86_32"]
@@ -115,6 +120,7 @@ def test_every_machine_replays_or_says_why_not(tmp_path: Path, run_vmdbg: Run) -
     assert done.stderr.startswith("A replay learns only as it goes which memory it needs")
 
 
+@pytest.mark.long
 def test_ctrl_c_while_a_pipe_has_nothing(tmp_path: Path, user_environment: dict[str, str]) -> None:
     """The machine halts between two operations and goes on from there; nothing is lost."""
     os.mkfifo(tmp_path / "fifo")
