@@ -101,7 +101,7 @@ def test_a_leaf_says_what_it_was_made_from(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FORMATS if find(name).role("user")])
 def test_a_page_without_rights_is_not_for_users(name: str) -> None:
     k = linked(name)
-    sets = find(name).allowed([0, 0, 0, 0], 0)
+    sets = find(name).allowed([0] * 8, 0)
     for depth in leaf_depths(name):
         entry = stored(name, k.make_leaf(0, 8, depth))
         assert k.classify(entry, depth) == ENTRY_LEAF

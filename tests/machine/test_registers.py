@@ -23,6 +23,7 @@ from vmdbg.state.tables import (
     TLB,
     TLB_KEY,
 )
+from vmdbg.units import s64
 
 KERNEL = -0x777FFFEF8000  # of the default machine: physical 0x108000 in the direct map
 TEXT, DATA = 0x401000, 0x404000
@@ -72,7 +73,7 @@ def test_names_are_those_of_the_manuals(x86: Machine, sv39: Machine) -> None:
     )
     wanted = {"satp", "satp.mode", "satp.asid", "satp.ppn", "sstatus", "sstatus.sum", "sstatus.mxr", "stval"}
     assert wanted == set(names(sv39.format))
-    assert read(x86, 0, "cr4") == 1 << 7 | 1 << 20
+    assert read(x86, 0, "cr4") == 1 << 5 | 1 << 7 | 1 << 17 | 1 << 20  # PAE PGE PCIDE SMEP
     assert read(x86, 0, "efer") == 1 << 11
     assert read(x86, 0, "satp") is None
 
@@ -111,7 +112,7 @@ def test_smep_flushes_the_space_when_it_is_set(x86: Machine) -> None:
     held = keys(x86)
     write(x86, 0, "cr4.smep", 0)
     assert keys(x86) == held
-    write(x86, 0, "cr4", 1 << 7 | 1 << 20)
+    write(x86, 0, "cr4", 1 << 5 | 1 << 7 | 1 << 17 | 1 << 20)
     assert keys(x86) == {key for key in held if is_global(key)}
 
 
@@ -206,6 +207,42 @@ def test_without_pcids_low_bits_are_ignored_and_bit_63_is_reserved() -> None:
     with pytest.raises(UserError, match=r"bits 63:52 are reserved"):
         write(machine, 0, "cr3", 1 << 63 | root)
     assert read(machine, 0, "cr3") == root | 0xFFF
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "value", "said"),
+    [
+        ("default", "cr4.pae", 0, r"\$cr4\.pae is 1: PAE is all that this machine translates by"),
+        ("default", "cr4.la57", 1, r"\$cr4\.la57 is 0: x86_64 is all that"),
+        ("default", "cr4.pcide", 0, r"\$cr4\.pcide is 1: the setting tlb\.asids decides"),
+        ("default", "cr4", 1 << 7, r"\$cr4\.pae is 1: "),
+        ("default", "maxphyaddr", 53, r"\$maxphyaddr is 32 to 52, not 53"),
+        ("default", "pkru", 1 << 32, r"does not fit in the 32 bits of \$pkru"),
+        ("x86_32", "cr4.pae", 1, r"\$cr4\.pae is 0: x86_32 is all that"),
+        ("x86_pae", "cr3", 1 << 32, r"bits 63:32 are reserved"),
+    ],
+)
+def test_registers_of_x86_have_limits(preset: str, name: str, value: int, said: str) -> None:
+    """SDM 3A, 4.1.1 and 4.5.2: paging modes cannot be left by these; a MOV of them is #GP."""
+    machine = boot_named(preset).machine
+    before = machine.digest()
+    with pytest.raises(UserError, match=said):
+        write(machine, 0, name, value)
+    assert machine.digest() == before
+
+
+def test_pae_loads_only_entries_without_reserved_bits() -> None:
+    """SDM 3A, 4.4.1: MOV to CR3 checks the four PDPTEs.  A in one of them is let pass: QEMU sets it."""
+    machine = boot_named("x86_pae").machine
+    k, m, root = machine.k, machine.m, 0x200020
+    for bit in (1, 2, 6, 7, 8, 52, 63):
+        k.store(m, root + 16, 8, s64(1 | 1 << bit))
+        with pytest.raises(UserError, match=rf"PDPT\[2\] has bit {bit} set, which is reserved"):
+            write(machine, 0, "cr3", root)
+    for entry in (1 << 63, 0x5000 | 0x39, 0x5000 | 0xE01):
+        k.store(m, root + 16, 8, s64(entry))
+        write(machine, 0, "cr3", root)
+    assert read(machine, 0, "cr3") == root
 
 
 @pytest.mark.parametrize(("name", "value"), [("x86_32", 1 << 32), ("tutorial16", 1 << 16)])

@@ -30,6 +30,8 @@ class Layout(NamedTuple):
     reserved: int = 0
     reserved_table: int = 0
     aligned: bool = False  # a large leaf with low frame bits is reserved
+    rights_from: int = 0  # depth from which entries have rights
+    pse36: bool = False  # bits 20:13 of a large leaf are bits 39:32 of its address
 
 
 LAYOUTS = {
@@ -38,10 +40,20 @@ LAYOUTS = {
         8, (39, 30, 21, 12), (9, 9, 9, 9), (12, 40), (None, (1, 1), (63, 0), (2, 1)), True,
         page_size_bit=7, large_at=(1, 2), slot_bit=9,
     ),
+    # Intel SDM 3A, 4.5: as 4-level paging, with a level more
+    "x86_64_la57": Layout(
+        8, (48, 39, 30, 21, 12), (9, 9, 9, 9, 9), (12, 40), (None, (1, 1), (63, 0), (2, 1)), True,
+        page_size_bit=7, large_at=(2, 3), slot_bit=9,
+    ),
+    # Intel SDM 3A, tables 4-8 to 4-11
+    "x86_pae": Layout(
+        8, (30, 21, 12), (2, 9, 9), (12, 40), (None, (1, 1), (63, 0), (2, 1)), True,
+        page_size_bit=7, large_at=(1,), slot_bit=9, reserved=0x7FF << 52, rights_from=1,
+    ),
     # Intel SDM 3A, tables 4-4 to 4-6
     "x86_32": Layout(
         4, (22, 12), (10, 10), (12, 20), (None, (1, 1), None, (2, 1)), True,
-        page_size_bit=7, large_at=(0,), slot_bit=9,
+        page_size_bit=7, large_at=(0,), slot_bit=9, pse36=True,
     ),
     # RISC-V Privileged, figures 12.20 and 12.21
     "sv39": Layout(
@@ -72,7 +84,7 @@ def kind_of(layout: Layout, entry: int, depth: int) -> str:
     last = depth == len(layout.shifts) - 1
     if not entry & 1:
         return "swapped" if entry >> layout.slot_bit & 1 else "empty"
-    if entry & layout.reserved:
+    if entry & layout.reserved or (depth < layout.rights_from and entry >> 63):
         return "reserved"
     frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
     below = (1 << layout.shifts[depth] - layout.shifts[-1]) - 1
@@ -83,12 +95,13 @@ def kind_of(layout: Layout, entry: int, depth: int) -> str:
         return "reserved" if last or entry & layout.reserved_table else "table"
     if last:
         return "leaf"
-    if layout.page_size_bit is not None and entry >> layout.page_size_bit & 1:
+    if layout.page_size_bit is not None and depth >= layout.rights_from and entry >> layout.page_size_bit & 1:
         if depth not in layout.large_at:
             return "reserved"
         if layout.aligned:
             return "reserved" if frame & below else "leaf"
-        return "reserved" if frame & below & ~1 else "leaf"  # bit 12 is PAT
+        free = 0x1FF if layout.pse36 else 1  # bit 12 is PAT
+        return "reserved" if frame & below & ~free else "leaf"
     return "table"
 
 
@@ -103,11 +116,17 @@ def walk(layout: Layout, memory: bytes, base: int, root: int, va: int) -> Walk:
         entry = int.from_bytes(memory[at : at + layout.width], "little")
         kind = kind_of(layout, entry, depth)
         frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
-        if kind in ("leaf", "table") and (layout.hierarchical or kind == "leaf"):
+        if (
+            kind in ("leaf", "table")
+            and (layout.hierarchical or kind == "leaf")
+            and depth >= layout.rights_from
+        ):
             rights &= rights_of(layout, entry)
         if kind == "leaf":
             below = (1 << shift - layout.shifts[-1]) - 1
             pa = (frame & ~below) << layout.shifts[-1] | va & (1 << shift) - 1
+            if layout.pse36 and below:
+                pa |= (entry >> 13 & 255) << 32
             return Walk("leaf", pa, rights, entries)
         if kind != "table":
             return Walk(kind, 0, 0, entries)

@@ -37,9 +37,12 @@ CPUS = 1  # bound at build
 WALK_CACHES = 0  # number of page-walk caches; bound at build
 KEEPS_WAYS = 0  # 1: rows stay in their ways, empty ones too, and each hit is told; bound at build
 INCLUSIVE = 0  # 1: what the second level loses, the first level loses too; bound at build
-WORD_PFN = 7  # shift
-WORD_RIGHTS, WORD_SUSPECT, WORD_DIRTY, WORD_GLOBAL = 15, 16, 32, 64
-WORD_ALLOWED = WORD_RIGHTS | WORD_SUSPECT  # no access is allowed to a suspect entry at once
+WORD_KEY, WORD_PFN = 8, 12  # shifts of the protection key, 4 bits, and of the frame
+WORD_RIGHTS, WORD_SUSPECT, WORD_DIRTY, WORD_GLOBAL = 15, 32, 64, 128
+WORD_KEYED = 16  # protection keys decide about the page; or RIGHT_OTHER, where the format has that
+# What the sets of allowed rights are asked by: no access is allowed to a suspect entry at once, and to a
+# keyed one only while no key forbids anything.
+WORD_ALLOWED = WORD_RIGHTS | WORD_KEYED | WORD_SUSPECT
 
 
 @hole

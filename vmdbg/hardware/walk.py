@@ -20,6 +20,7 @@ from vmdbg.formats.contract import (
     FAULT_NOT_PRESENT,
     FAULT_RESERVED,
     LEVELS,
+    MASKED,
     ROOT_MASK,
     SHIFTS,
     TOP_BITS,
@@ -38,6 +39,12 @@ from vmdbg.state.tables import (
     CONTROL_FIRST,
     CONTROL_RIGHTS,
     CONTROL_STEPS,
+    CPU,
+    CPU_IGNORED,
+    CPU_IGNORED_HIGH,
+    CPU_RESERVED,
+    CPU_RESERVED_LARGE,
+    KERNEL_CPU,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -66,8 +73,16 @@ def table_index(va, depth):
 
 
 @reads
+def ignored_bits(m, cpu, va):
+    """The bits of entries that the control registers of a CPU make its walker take for 0."""
+    if MASKED and va < 0:
+        return m.cpu[cpu * CPU + CPU_IGNORED_HIGH]
+    return m.cpu[cpu * CPU + CPU_IGNORED]
+
+
+@reads
 def walk(m, root, va):
-    """Read the tables for `va`; fills `path`, CONTROL_STEPS and CONTROL_RIGHTS.
+    """Read the tables for `va` as the CPU in use does; fills `path`, CONTROL_STEPS and CONTROL_RIGHTS.
 
     Returns the kind of the last entry: one of the ENTRY_ constants, ENTRY_TABLE never.
     """
@@ -82,10 +97,13 @@ def walk_from(m, table, depth, rights, va):
         index = table_index(va, depth)
         address = table + index * ENTRY_BYTES
         entry = load(m, address, ENTRY_BYTES)
-        kind = classify(entry, depth)
+        word = entry
+        if MASKED:
+            word = entry & ~ignored_bits(m, m.kernel[KERNEL_CPU], va)
+        kind = classify(word, depth)
         if entry == -1 and ram_offset(m, address, ENTRY_BYTES) < 0:
             kind = ENTRY_BUS
-        rights = combine(rights, entry, kind, depth)
+        rights = combine(rights, word, kind, depth)
         row = depth * PATH
         m.path[row + PATH_TABLE] = table
         m.path[row + PATH_INDEX] = index
@@ -102,14 +120,23 @@ def walk_from(m, table, depth, rights, va):
     return kind
 
 
+@reads
+def reserves(m, cpu):
+    """Do the control registers of a CPU reserve bits of entries?"""
+    return m.cpu[cpu * CPU + CPU_RESERVED] | m.cpu[cpu * CPU + CPU_RESERVED_LARGE] != 0
+
+
 @reads(cold=True)
-def recheck(m, first, reserved, kind):
-    """The kind of a walk that ended in `kind`, if bits of its entries from row `first` on are reserved.
+def recheck(m, cpu, first, kind):
+    """The kind of a walk that ended in `kind`, if a CPU reserves bits of its entries from row `first` on.
 
     `path` ends at the first present entry that has one of them.
     """
     row = first * PATH
     while row < m.control[CONTROL_STEPS] * PATH:
+        reserved = m.cpu[cpu * CPU + CPU_RESERVED]
+        if m.path[row + PATH_KIND] == ENTRY_LEAF and row < (LEVELS - 1) * PATH:
+            reserved |= m.cpu[cpu * CPU + CPU_RESERVED_LARGE]
         if m.path[row + PATH_KIND] <= ENTRY_LEAF and m.path[row + PATH_ENTRY] & reserved:
             m.path[row + PATH_KIND] = ENTRY_RESERVED
             m.path[row + PATH_RIGHTS] = 0

@@ -6,12 +6,13 @@ from itertools import combinations
 
 from vmdbg.formats.contract import (
     ALL_RIGHTS,
+    FAULT_KEY,
     RIGHT_R,
     RIGHT_U,
     RIGHT_W,
     RIGHT_X,
 )
-from vmdbg.inspect.walk import Step, Walk, allows
+from vmdbg.inspect.walk import Step, Walk, allows, key_of, refusal
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -74,6 +75,9 @@ def decide(machine: Machine, context: Context, walk: Walk, access: int) -> Cause
     Its edits are the fewest that make the access possible, none if the format has no such entry.
     """
     first: Cause | None = None
+    key = key_of(machine, walk.last.entry)
+    if refusal(machine, context, access, walk.last.rights, key) == FAULT_KEY:
+        return Cause("y", machine.format.by_role["key"].name, key, walk.last, [])
     for rules in missing_rights(machine, context, walk.last.rights, access):
         if not rules:
             return None

@@ -18,8 +18,6 @@ from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls import regions
 from vmdbg.state.tables import (
     CONTROL_STEPS,
-    CPU,
-    CPU_RESERVED,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -170,8 +168,8 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
     """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
     k, m, form = machine.k, machine.m, machine.format
     kind = k.walk(m, root, s64(va))
-    if cpu is not None and m.cpu[cpu * CPU + CPU_RESERVED]:
-        kind = k.recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
+    if cpu is not None and k.reserves(m, cpu):
+        kind = k.recheck(m, cpu, 0, kind)
     return Walk(va & WORD_MASK, root, kind, [] if form.bounded else steps_read(machine, 0))
 
 
@@ -266,6 +264,17 @@ def allows(machine: Machine, context: Context, access: int, rights: int) -> bool
     """May the CPU make this access on a page with these rights?"""
     sets = machine.format.allowed(controls(machine, context.cpu), context.mode)
     return bool(sets[access] >> rights & 1)
+
+
+def key_of(machine: Machine, entry: int) -> int:
+    """The protection key of a leaf; 0 where the format has none."""
+    field = machine.format.role("key")
+    return field.get(entry) if field is not None else 0
+
+
+def refusal(machine: Machine, context: Context, access: int, rights: int, key: int) -> int:
+    """The fault of an access by a CPU to a page with these rights and this protection key, or FAULT_NONE."""
+    return machine.format.refusal(controls(machine, context.cpu), context.mode, access, rights, key)
 
 
 def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:

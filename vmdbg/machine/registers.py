@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE
+from vmdbg.hardware.page_tables import table_entries
 from vmdbg.machine.boot import set_allowed
-from vmdbg.state.tables import CPU, CPU_ADDRESS, CPU_ASID, CPU_CONTROL0, CPU_ROOT
+from vmdbg.state.tables import CONTROLS, CPU, CPU_ADDRESS, CPU_ASID, CPU_ROOT
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ def read(machine: Machine, cpu: int, name: str) -> int | None:
     if name == form.fault_register:
         return int(m.cpu[row + CPU_ADDRESS]) & WORD_MASK
     word = next((field.word for field in form.registers if owner(field.name) == name), None)
-    return None if word is None else int(m.cpu[row + CPU_CONTROL0 + word]) & WORD_MASK
+    return None if word is None else int(m.cpu[row + CONTROLS[word]]) & WORD_MASK
 
 
 def root_value(machine: Machine, cpu: int) -> int:
@@ -80,6 +81,7 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
     if name not in names(form):
         raise UserError(f"Register ${name} cannot be set.")
     register, whole = composed(machine, cpu, name, value)
+    check_fields(machine, cpu, register, whole)
     if register == form.root_register and not form.root_fields and not form.bounded:
         check_root(machine, whole)
     if register == form.root_register and form.root_fields:
@@ -91,6 +93,18 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
             )
         if machine.config["tlb.asids"] and not 0 < number < 1 << form.asid_bits:
             raise UserError(f"${asid.name} is 1 to {(1 << form.asid_bits) - 1}, not {number}.")
+
+
+def check_fields(machine: Machine, cpu: int, register: str, whole: int) -> None:
+    """UserError if a field of a control register cannot have the value that it would get."""
+    for field in (field for field in machine.format.registers if owner(field.name) == register):
+        new = whole >> field.low & field.mask
+        if field.name == register and whole >> field.low > field.mask:
+            raise UserError(f"Value {whole:#x} does not fit in the {field.width} bits of ${register}.")
+        if field.fixed and new != read(machine, cpu, field.name):
+            raise UserError(f"${field.name} is {1 - new}: {field.fixed}")
+        if not field.least <= new <= field.most:
+            raise UserError(f"${field.name} is {field.least} to {field.most}, not {new}.")
 
 
 def check_root(machine: Machine, value: int) -> None:
@@ -106,6 +120,23 @@ def check_root(machine: Machine, value: int) -> None:
             f"${form.root_register} = {value:#x}: bits {63 if not keeps else 62}:{top} are reserved; "
             "the CPU would refuse it."
         )
+    if form.root_checked:
+        check_root_entries(machine, value & form.root_mask)
+
+
+def check_root_entries(machine: Machine, root: int) -> None:
+    """UserError if an entry of a root table that the CPU checks when it loads it has reserved bits set.
+
+    PAE, SDM 3A, 4.4.1; bits up to MAXPHYADDR are the walk's to find.
+    """
+    form, level = machine.format, machine.format.levels[0]
+    for index, entry in table_entries(machine.k, form, root, 0, 1 << level.bits):
+        wrong = entry & WORD_MASK & form.root_checked
+        if wrong and form.by_role["valid"].get(entry):
+            raise UserError(
+                f"{level.name}[{index}] has bit {wrong.bit_length() - 1} set, which is reserved: the CPU "
+                f"would refuse ${form.root_register} = {root:#x}."
+            )
 
 
 def write(machine: Machine, cpu: int, name: str, value: int) -> None:
@@ -122,8 +153,8 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
         m.cpu[row + CPU_ADDRESS] = s64(new)
     else:
         fields = [field for field in form.registers if owner(field.name) == register]
-        old = m.cpu[row + CPU_CONTROL0 + fields[0].word] & WORD_MASK
-        m.cpu[row + CPU_CONTROL0 + fields[0].word] = s64(new)
+        old = m.cpu[row + CONTROLS[fields[0].word]] & WORD_MASK
+        m.cpu[row + CONTROLS[fields[0].word]] = s64(new)
         set_allowed(m, cpu, form)
         flushes = [field.flush for field in fields if (old ^ new) >> field.low & field.mask]
         raised = [field.flush for field in fields if new & ~old & field.mask << field.low]
