@@ -31,6 +31,7 @@ class Layout(NamedTuple):
     reserved_table: int = 0
     aligned: bool = False  # a large leaf with low frame bits is reserved
     rights_from: int = 0  # depth from which entries have rights
+    napot: bool = False  # bit 63 of a leaf at the last level: 64 KiB, if its frame ends in 1000
     pse36: bool = False  # bits 20:13 of a large leaf are bits 39:32 of its address
 
 
@@ -58,12 +59,23 @@ LAYOUTS = {
     # RISC-V Privileged, figures 12.20 and 12.21
     "sv39": Layout(
         8, (30, 21, 12), (9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
-        slot_bit=1, reserved=0x3FF << 54, reserved_table=0b11010000, aligned=True,
+        slot_bit=1, reserved=0x1FF << 54, reserved_table=1 << 63 | 0b11010000, aligned=True, napot=True,
     ),
     # RISC-V Privileged, 12.5: as Sv39, with a level more
     "sv48": Layout(
         8, (39, 30, 21, 12), (9, 9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
-        slot_bit=1, reserved=0x3FF << 54, reserved_table=0b11010000, aligned=True,
+        slot_bit=1, reserved=0x1FF << 54, reserved_table=1 << 63 | 0b11010000, aligned=True, napot=True,
+    ),
+    # RISC-V Privileged, 12.3: 4 bytes, two levels
+    "sv32": Layout(
+        4, (22, 12), (10, 10), (10, 22), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
+        slot_bit=1, reserved_table=0b11010000, aligned=True,
+    ),
+    # RISC-V Privileged, 12.6: as Sv48, with a level more
+    "sv57": Layout(
+        8, (48, 39, 30, 21, 12), (9, 9, 9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)),
+        leaf_by_rights=True, slot_bit=1, reserved=0x1FF << 54, reserved_table=1 << 63 | 0b11010000,
+        aligned=True, napot=True,
     ),
     "tutorial16": Layout(2, (8,), (8,), (8, 8), ((1, 1), (2, 1), (3, 1), (4, 1)), slot_bit=1),
     "word-table": Layout(8, (3,), (16,), (12, 40), (None, None, None, None), slot_bit=3),
@@ -91,7 +103,8 @@ def kind_of(layout: Layout, entry: int, depth: int) -> str:
     if layout.leaf_by_rights:
         read, write, fetch = entry >> 1 & 1, entry >> 2 & 1, entry >> 3 & 1
         if read or write or fetch:
-            return "reserved" if (write and not read) or frame & below else "leaf"
+            odd = layout.napot and entry >> 63 and (not last or frame & 15 != 8)
+            return "reserved" if (write and not read) or frame & below or odd else "leaf"
         return "reserved" if last or entry & layout.reserved_table else "table"
     if last:
         return "leaf"
@@ -124,6 +137,8 @@ def walk(layout: Layout, memory: bytes, base: int, root: int, va: int) -> Walk:
             rights &= rights_of(layout, entry)
         if kind == "leaf":
             below = (1 << shift - layout.shifts[-1]) - 1
+            if layout.napot and entry >> 63:
+                below, shift = 15, 16
             pa = (frame & ~below) << layout.shifts[-1] | va & (1 << shift) - 1
             if layout.pse36 and below:
                 pa |= (entry >> 13 & 255) << 32

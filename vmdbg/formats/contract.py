@@ -21,6 +21,8 @@ ENTRY_SWAPPED = 3  # maps nothing; the kernel keeps a slot in it
 ENTRY_RESERVED = 4  # a bit is set that the manual reserves
 ENTRY_BUS = 5  # lies outside every bank of memory
 ENTRY_BOUND = 6  # base and bounds: the address is not below the bound
+NAPOT_ENTRIES = 16
+BARE_ROOT = -1  # no address of a table: satp.MODE is Bare
 ENTRY_KINDS = ("table", "leaf", "empty", "swapped", "reserved", "bus", "bound")
 
 # Kinds of access.
@@ -65,7 +67,9 @@ TOP_BITS = 0  # -1 where addresses are sign-extended
 SOFTWARE_WALK = 0  # 1: the kernel fills the TLB
 KERNEL_SETS_AD = 0  # 1: the walker may fault where A, or D on a write, is clear: CPU_KERNEL_AD says whether
 RIGHTS = 15  # bits of rights that the format has: the nibble, and RIGHT_OTHER if it uses it
+BARE = 0  # 1: a CPU whose root is BARE_ROOT does not translate
 MASKED = 0  # 1: registers make the walker take bits of entries for 0
+NAPOT = 0  # bit of a leaf at the last level: it is one of NAPOT_ENTRIES for a page of as many base pages
 KEY_LOW, KEY_MASK = 0, 0  # of the protection key of a leaf; no mask: there are none
 ROOT_MASK = 0  # of a root register: the bits that are the table's address
 CAUSES = 0  # byte a: the cause that a fault of access kind a is reported as; 0: there are error codes
@@ -95,7 +99,7 @@ def next_table(entry: int) -> int:
 
 @hole
 def leaf_frame(entry: int, depth: int) -> int:
-    """Physical address of the page that a leaf entry maps."""
+    """Physical address of the page that a leaf entry maps; with NAPOT, of all its entries together."""
 
 
 @hole

@@ -14,6 +14,8 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     LEVELS,
+    NAPOT,
+    NAPOT_ENTRIES,
     PAGE_BITS,
     RIGHT_R,
     RIGHT_U,
@@ -27,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.formats.record import Format
 
+NAPOT_BITS = NAPOT_ENTRIES.bit_length() - 1
 # Bound for each format.  A mask has the one bit of a field, 0 if the format has no such field.
 VALID = 0
 R_MASK, W_MASK, X_MASK, U_MASK = 0, 0, 0, 0
@@ -97,6 +100,9 @@ def classify_by_rights(entry, depth):
             return ENTRY_RESERVED
         if (HUGE_DEPTHS >> (depth & 63)) & 1 == 0 or misaligned(entry, depth):
             return ENTRY_RESERVED
+        if NAPOT and entry & NAPOT:  # Svnapot knows 64 KiB alone: ppn[0] ends in 1000 (12.7)
+            if depth != LEVELS - 1 or (entry >> FRAME_LOW) & (NAPOT_ENTRIES - 1) != NAPOT_ENTRIES >> 1:
+                return ENTRY_RESERVED
         return ENTRY_LEAF
     if depth == LEVELS - 1 or entry & RESERVED_TABLE:
         return ENTRY_RESERVED
@@ -141,6 +147,8 @@ def next_table(entry):
 @reads(fills=True)
 def leaf_frame(entry, depth):
     low = ((SHIFTS >> (depth << 3)) & 255) - PAGE_BITS
+    if NAPOT and entry & NAPOT:
+        low = NAPOT_BITS
     return ((((entry >> FRAME_LOW) & FRAME_MASK) >> low) << low) << PAGE_BITS
 
 
@@ -292,11 +300,12 @@ def constants(form: Format) -> dict[str, int]:
         "SLOT_MARK": mask("slot_mark"),
         "SLOT_LOW": slot.low if slot else 0,
         "SLOT_MASK": (1 << slot.width) - 1 if slot else 0,
-        "RESERVED": form.reserved,
+        "RESERVED": s64(form.reserved),
         "RESERVED_ROOT": s64(form.reserved_root),
-        "RESERVED_TABLE": form.reserved_table,
+        "RESERVED_TABLE": s64(form.reserved_table),
         "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
         "BUS_CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.bus_causes)),
+        "NAPOT": mask("napot"),
         "KEY_LOW": key.low if key else 0,
         "KEY_MASK": (1 << key.width) - 1 if key else 0,
         "CODE_PRESENT": bits.get("P", 0),

@@ -39,9 +39,9 @@ class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
-    slot_mark`, of one bit each, or `frame`, `slot` or `key`.  `where` says in which entries it stands: any of
-    `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at which
-    it stands, none for all of them; elsewhere its bit means nothing.
+    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`.  `where` says in which entries it stands:
+    any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at
+    which it stands, none for all of them; elsewhere its bit means nothing.
     """
 
     name: str
@@ -370,6 +370,7 @@ class Format:
             "KERNEL_SETS_AD": int(self.kernel_sets_ad or any(register.sets for register in self.registers)),
             "RIGHTS": (1 << self.rights_bits) - 1,
             "MASKED": int(self.masked),
+            "BARE": int(bool(self.root_fields)),
         }
 
     @cached_property

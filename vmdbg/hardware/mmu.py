@@ -6,6 +6,8 @@ from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
+    BARE,
+    BARE_ROOT,
     BUS_CAUSES,
     CAUSES,
     CODE_FETCH,
@@ -37,7 +39,6 @@ from vmdbg.formats.contract import (
     is_accessed,
     is_dirty,
     is_global,
-    leaf_frame,
 )
 from vmdbg.hardware.tlb import (
     FIRST_DATA,
@@ -69,6 +70,7 @@ from vmdbg.hardware.tlb import (
 from vmdbg.hardware.walk import (
     first_step,
     ignored_bits,
+    leaf_address,
     recheck,
     reserves,
     set_path_ad,
@@ -92,6 +94,7 @@ from vmdbg.state.tables import (
     CPU_SILENT,
     PATH,
     PATH_ENTRY,
+    PATH_INDEX,
     TLB_KEY,
     TLB_WORD,
 )
@@ -182,7 +185,8 @@ def path_word(m, cpu, va):
     """The TLB word that a CPU makes of the leaf at the end of `path`, to which `va` led."""
     depth = m.control[CONTROL_STEPS] - 1
     entry = m.path[depth * PATH + PATH_ENTRY] & ~ignored_bits(m, cpu, va)
-    word = ((leaf_frame(entry, depth) >> PAGE_BITS) << WORD_PFN) | m.control[CONTROL_RIGHTS]
+    address = leaf_address(entry, depth, m.path[depth * PATH + PATH_INDEX])
+    word = ((address >> PAGE_BITS) << WORD_PFN) | m.control[CONTROL_RIGHTS]
     if is_dirty(entry):
         word |= WORD_DIRTY
     if is_global(entry):
@@ -290,6 +294,8 @@ def confirm(m, cpu, va, key, word):
 @writes
 def translate(m, cpu, va, access):
     """Translate the address of one access by a CPU: the physical address, or -1 with CONTROL_FAULT set."""
+    if BARE and m.cpu[cpu * CPU + CPU_ROOT] == BARE_ROOT:
+        return va
     high = va >> TOP_SHIFT
     if high != 0 and high != TOP_BITS:
         m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL

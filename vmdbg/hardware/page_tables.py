@@ -81,7 +81,7 @@ def entries(
             address, so_far = table + index * form.entry_bytes, k.combine(rights, entry, kind, depth)
             found = Entry(form.signed(page), depth, table, index, address, entry, kind, so_far)
             if kind == ENTRY_LEAF:
-                found.target = k.leaf_frame(entry, depth)
+                found.target = k.leaf_address(entry, depth, index)
             if kind != ENTRY_TABLE:
                 yield found
                 continue

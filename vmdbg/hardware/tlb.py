@@ -31,6 +31,7 @@ from vmdbg.state.tables import (
 
 KEY_TAG, KEY_ASID, KEY_SIZE = 18, 2, 3  # shifts of tag and ASID; mask of the size
 ASID_MASK = 0xFFFF
+ZERO_SPACE = 0xFFFF  # stands in a key for the address-space number 0, as 0 stands for all spaces
 # Rows of the table `array`, bound at build; -1 = no such array.
 FIRST_FETCH, FIRST_DATA, SECOND = -1, -1, -1
 CPUS = 1  # bound at build

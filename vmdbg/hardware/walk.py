@@ -21,6 +21,9 @@ from vmdbg.formats.contract import (
     FAULT_RESERVED,
     LEVELS,
     MASKED,
+    NAPOT,
+    NAPOT_ENTRIES,
+    PAGE_BITS,
     ROOT_MASK,
     SHIFTS,
     TOP_BITS,
@@ -29,6 +32,7 @@ from vmdbg.formats.contract import (
     combine,
     is_accessed,
     is_dirty,
+    leaf_frame,
     next_table,
     touched,
     touched_table,
@@ -70,6 +74,18 @@ def table_index(va, depth):
     """The index of `va` in the table at a depth."""
     at = depth << 3
     return (va >> ((SHIFTS >> at) & 255)) & ((1 << ((BITS >> at) & 255)) - 1)
+
+
+@reads
+def leaf_address(entry, depth, index):
+    """Physical address of what the leaf at an index of a table at a depth maps itself.
+
+    It is that of the page but for one of several entries (NAPOT) that map a page together.
+    """
+    address = leaf_frame(entry, depth)
+    if NAPOT and entry & NAPOT:
+        address += (index & (NAPOT_ENTRIES - 1)) << PAGE_BITS
+    return address
 
 
 @reads

@@ -81,5 +81,5 @@ def code_text(form: Format, code: int) -> str:
 def code_words(form: Format, code: int) -> str:
     """The names of an error code's bits, or of a cause; empty if there is none."""
     if form.causes:
-        return form.causes.get(code, "")
+        return {**form.causes, **form.bus_causes}.get(code, "")
     return " ".join(name for bit, name in form.code_bits if code & bit)

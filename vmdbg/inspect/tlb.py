@@ -11,6 +11,7 @@ from vmdbg.hardware.tlb import (
     WORD_DIRTY,
     WORD_GLOBAL,
     WORD_PFN,
+    ZERO_SPACE,
 )
 from vmdbg.inspect.context import check_asid, check_cpu, is_alive
 from vmdbg.inspect.stale import disagreement, table_disagreement
@@ -145,7 +146,7 @@ def fill(machine: Machine, found: Cached, key: int, word: int) -> None:
     found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
     found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
     found.rights, found.dirty = word & machine.bindings["RIGHTS"], found.level > 0 and bool(word & WORD_DIRTY)
-    found.asid = None if space == 0 or word & WORD_GLOBAL else space
+    found.asid = None if space == 0 or word & WORD_GLOBAL else space % ZERO_SPACE
     found.owed = owed_since(machine.m, found.cpu, key, shift - form.page_bits if found.level else None)
 
 

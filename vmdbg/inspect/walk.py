@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import (
     ACCESS_LETTERS,
+    BARE_ROOT,
     ENTRY_BUS,
     ENTRY_EMPTY,
     ENTRY_LEAF,
@@ -12,6 +13,7 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     FAULT_KINDS,
+    NAPOT_ENTRIES,
 )
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.notation import Notation, rights_text
@@ -167,6 +169,8 @@ class Outcome:
 def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) -> Walk:
     """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
     k, m, form = machine.k, machine.m, machine.format
+    if form.root_fields and root == BARE_ROOT:
+        raise UserError(f"${form.root_fields[0].name} is 0 (Bare): virtual addresses are physical ones.")
     kind = k.walk(m, root, s64(va))
     if cpu is not None and k.reserves(m, cpu):
         kind = k.recheck(m, cpu, 0, kind)
@@ -257,6 +261,8 @@ def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
     if machine.format.bounded:
         return walk.root, machine.format.page_size
     size = 1 << machine.format.levels[walk.last.depth].shift
+    if walk.last.entry & machine.bindings["NAPOT"] & WORD_MASK:
+        size *= NAPOT_ENTRIES
     return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
 
 

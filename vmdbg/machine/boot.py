@@ -8,6 +8,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
 from vmdbg.hardware import base_and_bounds, replacement
+from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.kernel import policies
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED, POOL_COUNT
@@ -223,7 +224,7 @@ def initial(register: Register, config: MachineConfig) -> int:
 
 def asid_count(config: MachineConfig, form: Format) -> int:
     """The highest address-space number that the kernel gives; 1 for a TLB without them.  UserError."""
-    wanted, most = config["kernel.asids"], (1 << form.asid_bits) - 1
+    wanted, most = config["kernel.asids"], min((1 << form.asid_bits) - 1, ZERO_SPACE - 1)
     if not config["tlb.asids"]:
         return 1
     if wanted > most:

@@ -7,8 +7,10 @@ format declares them.
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.formats.contract import BARE_ROOT
 from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE
 from vmdbg.hardware.page_tables import table_entries
+from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.machine.boot import set_allowed
 from vmdbg.state.tables import CONTROLS, CPU, CPU_ADDRESS, CPU_ASID, CPU_ROOT
 from vmdbg.units import WORD_MASK, s64
@@ -56,10 +58,12 @@ def root_value(machine: Machine, cpu: int) -> int:
     """The root register: the table's address, or what it is composed of (RISC-V: MODE, ASID, PPN)."""
     m, form, row = machine.m, machine.format, cpu * CPU
     root = int(m.cpu[row + CPU_ROOT]) & WORD_MASK
+    if form.root_fields and s64(root) == BARE_ROOT:
+        return 0
     if not form.root_fields or not root:
         return root
     mode, asid, page = form.root_fields
-    number = m.cpu[row + CPU_ASID] if machine.config["tlb.asids"] else 0
+    number = m.cpu[row + CPU_ASID] % ZERO_SPACE if machine.config["tlb.asids"] else 0
     return mode.initial << mode.low | number << asid.low | root >> form.page_bits << page.low
 
 
@@ -87,12 +91,13 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
     if register == form.root_register and form.root_fields:
         mode, asid, _ = form.root_fields
         number = whole >> asid.low & asid.mask
-        if whole >> mode.low & mode.mask != mode.initial:
+        if whole >> mode.low & mode.mask not in (0, mode.initial):
             raise UserError(
-                f"${mode.name} is {mode.initial}: {form.name} is all that this machine translates by."
+                f"${mode.name} is {mode.initial}, or 0 for Bare: "
+                f"{form.name} is all that this machine translates by."
             )
-        if machine.config["tlb.asids"] and not 0 < number < 1 << form.asid_bits:
-            raise UserError(f"${asid.name} is 1 to {(1 << form.asid_bits) - 1}, not {number}.")
+        if machine.config["tlb.asids"] and number == ZERO_SPACE:
+            raise UserError(f"${asid.name} is 0 to {ZERO_SPACE - 1}, not {number}.")
 
 
 def check_fields(machine: Machine, cpu: int, register: str, whole: int) -> None:
@@ -185,8 +190,11 @@ def write_root(machine: Machine, cpu: int, value: int) -> None:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
         machine.k.tlb_suspect(m, cpu, -1, 0)
         return
-    _, asid, page = form.root_fields
+    mode, asid, page = form.root_fields
+    if not value >> mode.low & mode.mask:
+        m.cpu[row + CPU_ROOT] = BARE_ROOT
+        return
     m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << form.page_bits)
     if machine.config["tlb.asids"]:
-        m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask
+        m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask or ZERO_SPACE
     machine.k.tlb_suspect(m, cpu, -1, 0)

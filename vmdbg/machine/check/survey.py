@@ -328,6 +328,11 @@ class Survey:
         """The page number of a virtual address, in pages of a size."""
         return (va & ((1 << self.form.va_bits) - 1)) >> self.form.page_shifts[size]
 
+    def frame_of(self, leaf: Leaf, depth: int) -> int:
+        """Number of the frame that a leaf of a table at a depth maps."""
+        index = leaf.address // self.form.entry_bytes
+        return int(self.k.leaf_address(leaf.entry, depth, index)) >> self.form.page_bits
+
     def stale_kind(
         self, pages: dict[tuple[int, int, int], Leaf], pid: int, size: int, tag: int, word: int
     ) -> str:
@@ -342,7 +347,7 @@ class Survey:
                     return "overlapping-size"
             return "dead-page"
         last = len(self.form.levels) - 1
-        if self.k.leaf_frame(leaf.entry, last - size) >> self.form.page_bits != word >> WORD_PFN:
+        if self.frame_of(leaf, last - size) != word >> WORD_PFN:
             return "stale-frame"
         if leaf.rights != word & self.machine.bindings["RIGHTS"]:
             return "stale-right"
