@@ -77,3 +77,50 @@ def test_one_access(model: Callable[[str], ModuleType], name: str, count: int) -
     found = [play(cases, engine, manual.Rules(name), name, seed) for seed in range(count)]
     assert found.count("translated") > count // 10
     assert len(set(found)) > 3
+
+
+def play_riscv(cases: Any, engine: Any, manual: Any, name: str, seed: int) -> str:
+    """One access by RISC-V; what came of it, in a word."""
+    rng, form = random.Random(seed), find(name)
+    va = rng.choice(cases.addresses(form.va_bits - 1)) & ~0xFFF | rng.randrange(128) << 4
+    access, user = rng.choice("rwx"), rng.random() < 0.5
+    rules = manual.Rules(len(form.levels), rng.random() < 0.5, rng.random() < 0.5)
+    booted, root = cases.prepare(name, rng, va, user, rules)
+    k, m, size, width = booted.k, booted.m, len(booted.m.ram1), form.entry_bytes
+    first, place = 8 * 4096, root - cases.BASE + engine.entries_for_code(rules.levels)[1]
+    m.ram1[first:] = engine.pattern(cases.BASE, first, size)
+    m.ram1[place : place + width] = engine.pointer(engine.CODE + 0x1000).to_bytes(width, "little")
+    before, how = bytes(m.ram1), "rwx".index(access)
+    pa = k.translate(m, 0, va, how)
+    fault = m.control[CONTROL_FAULT]
+    kind = "" if pa >= 0 else FAULT_KINDS[fault]
+    if kind in ("bus", "reserved") or (not kind and not cases.BASE <= pa < cases.BASE + size):
+        return "elsewhere"  # it knows no reserved bits
+    if not kind and access == "x" and pa - cases.BASE < first:
+        return "no code"
+    outcome = engine.access(before, cases.BASE, root, va, access, user, rules)
+    facts = name, seed, access, hex(va), user, rules, kind, outcome.cause
+    if kind:
+        assert outcome.cause == k.code_of(m, 0, fault, how, int(not user), 0), facts
+        return kind
+    assert (outcome.cause, outcome.strange) == (-1, False), facts
+    data = 4 if width == 4 else 8
+    at = pa - cases.BASE
+    if access == "r":
+        signed = int.from_bytes(before[at : at + data], "little")
+        assert outcome.value & (1 << 8 * data) - 1 == signed, facts
+    if access == "w":
+        m.ram1[at : at + data] = engine.WORD.to_bytes(8, "little")[:data]
+    if access == "x":
+        assert outcome.value == at >> 4 << 12, facts
+    assert outcome.memory == bytes(m.ram1), facts
+    return "translated"
+
+
+@pytest.mark.parametrize("name", ["sv32", "sv39", "sv48", "sv57"])
+@pytest.mark.parametrize("count", [50, pytest.param(5000, marks=pytest.mark.slow)])
+def test_one_access_by_riscv(model: Callable[[str], ModuleType], name: str, count: int) -> None:
+    cases, engine, manual = model("riscv_cases"), model("unicorn_riscv"), model("riscv")
+    found = [play_riscv(cases, engine, manual, name, seed) for seed in range(count)]
+    assert found.count("translated") > count // 20
+    assert len(set(found)) > 3
