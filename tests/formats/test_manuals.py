@@ -87,6 +87,48 @@ def test_entries_of_other_modes(
     assert k.combine(ALL_RIGHTS, entry, kind, depth) == rights
 
 
+# Arm ARM, D8.3.1, figures of the descriptors: (format, what, entry, depth, kind, address, rights)
+ARM = [
+    ("arm64", "table at level 0", 0x4000_1003, 0, ENTRY_TABLE, 0x4000_1000, 15),
+    (
+        "arm64",
+        "table with APTable, UXNTable, PXNTable",
+        0x7800 << 48 | 0x4000_1003,
+        1,
+        ENTRY_TABLE,
+        0x4000_1000,
+        17,
+    ),
+    ("arm64", "level 0 has no blocks", 0x4000_0001, 0, ENTRY_EMPTY, None, 0),
+    ("arm64", "block of 1 GiB, read-only for all", 0x4000_07C1, 1, ENTRY_LEAF, 0x4000_0000, 13),
+    (
+        "arm64",
+        "block of 2 MiB: low address bits are not looked at",
+        0x4020_3741,
+        2,
+        ENTRY_LEAF,
+        0x4020_0000,
+        15,
+    ),
+    ("arm64", "page of EL1, executable there alone", 1 << 54 | 0x4000_0783, 3, ENTRY_LEAF, 0x4000_0000, 21),
+    ("arm64", "page with DBM, clean", 1 << 51 | 0x4000_07C3, 3, ENTRY_LEAF, 0x4000_0000, 15),
+    ("arm64", "page executable by neither", 3 << 53 | 0x4000_0743, 3, ENTRY_LEAF, 0x4000_0000, 27),
+    ("arm64", "bit 1 clear at level 3", 0x4000_0741, 3, ENTRY_EMPTY, None, 0),
+    ("arm64_16k", "level 1 has no blocks", 0x4000_0741, 1, ENTRY_EMPTY, None, 0),
+    ("arm64_16k", "block of 32 MiB", 0x4200_0741, 2, ENTRY_LEAF, 0x4200_0000, 15),
+    ("arm64_64k", "level 1 has no blocks", 0x4000_0741, 0, ENTRY_EMPTY, None, 0),
+    ("arm64_64k", "block of 512 MiB", 0x6000_0741, 1, ENTRY_LEAF, 0x6000_0000, 15),
+]
+
+
+@pytest.mark.parametrize(("name", "what", "word", "depth", "kind", "address", "rights"), ARM, ids=str)
+def test_entries_of_arm(
+    name: str, what: str, word: int, depth: int, kind: int, address: int | None, rights: int
+) -> None:
+    """16 among the rights: the level that the page does not belong to may not execute it."""
+    test_entries_of_other_modes(name, what, word, depth, kind, address, rights)
+
+
 def test_accessed_dirty_and_global_bits() -> None:
     """Tables 4-18 and 4-20: A is bit 5, D bit 6, G bit 8; NX is bit 63 and makes the word negative."""
     k = functions("x86_64")
@@ -127,6 +169,11 @@ def test_entries_of_sv39(word: int, depth: int, kind: int) -> None:
         ("x86_64", 3, 1, 0, 0b01111),
         ("x86_64", 2, 2, 1, 0b10001),
         ("x86_64", 9, 1, 0, 0b100111),
+        ("arm64", 1, 1, 0, 0x92000044),  # Arm ARM, D24.2.40: data abort from EL0, write, translation, level 0
+        ("arm64", 2, 2, 1, 0x8600000C),  # instruction abort from EL1, permission
+        ("arm64_64k", 8, 0, 0, 0x92000009),  # access flag, level 1
+        ("sv39", 5, 0, 0, 5),
+        ("sv39", 5, 2, 0, 1),
         ("x86_pae", 3, 2, 0, 0b11101),
         ("x86_32", 3, 0, 0, 0b01101),
         ("sv39", 1, 0, 0, 13),

@@ -49,7 +49,7 @@ def play(cases: Any, engine: Any, rules: Any, name: str, seed: int) -> str:
         return kind
     assert (outcome.vector == engine.PAGE_FAULT, outcome.strange) == (False, False), facts
     data = 8 if name.startswith("x86_64") else 4
-    seen = before[pa - cases.BASE : pa - cases.BASE + data]
+    seen = bytes(m.ram1[pa - cases.BASE : pa - cases.BASE + data])  # an entry has its new A
     if access == "w":
         m.ram1[pa - cases.BASE : pa - cases.BASE + data] = engine.WORD.to_bytes(8, "little")[:data]
     if access == "r":
@@ -107,8 +107,8 @@ def play_riscv(cases: Any, engine: Any, manual: Any, name: str, seed: int) -> st
     data = 4 if width == 4 else 8
     at = pa - cases.BASE
     if access == "r":
-        signed = int.from_bytes(before[at : at + data], "little")
-        assert outcome.value & (1 << 8 * data) - 1 == signed, facts
+        seen = int.from_bytes(m.ram1[at : at + data], "little")  # an entry has its new A
+        assert outcome.value & (1 << 8 * data) - 1 == seen, facts
     if access == "w":
         m.ram1[at : at + data] = engine.WORD.to_bytes(8, "little")[:data]
     if access == "x":

@@ -32,6 +32,7 @@ class Layout(NamedTuple):
     aligned: bool = False  # a large leaf with low frame bits is reserved
     rights_from: int = 0  # depth from which entries have rights
     napot: bool = False  # bit 63 of a leaf at the last level: 64 KiB, if its frame ends in 1000
+    arm: bool = False  # bit 1: a table or page; rights as `arm_rights` says
     pse36: bool = False  # bits 20:13 of a large leaf are bits 39:32 of its address
 
 
@@ -77,6 +78,18 @@ LAYOUTS = {
         leaf_by_rights=True, slot_bit=1, reserved=0x1FF << 54, reserved_table=1 << 63 | 0b11010000,
         aligned=True, napot=True,
     ),
+    # Arm ARM, D8.3.1 (figures of the VMSAv8-64 descriptors); rights without registers, DBM gives the write
+    "arm64": Layout(
+        8, (39, 30, 21, 12), (9, 9, 9, 9), (12, 36), (None, None, None, None), slot_bit=2, large_at=(1, 2),
+        arm=True,
+    ),
+    "arm64_16k": Layout(
+        8, (47, 36, 25, 14), (1, 11, 11, 11), (14, 34), (None, None, None, None), slot_bit=2, large_at=(2,),
+        arm=True,
+    ),
+    "arm64_64k": Layout(
+        8, (42, 29, 16), (6, 13, 13), (16, 32), (None, None, None, None), slot_bit=2, large_at=(1,), arm=True,
+    ),
     "tutorial16": Layout(2, (8,), (8,), (8, 8), ((1, 1), (2, 1), (3, 1), (4, 1)), slot_bit=1),
     "word-table": Layout(8, (3,), (16,), (12, 40), (None, None, None, None), slot_bit=3),
 }  # fmt: skip
@@ -92,6 +105,17 @@ def rights_of(layout: Layout, entry: int) -> int:
     return granted
 
 
+def arm_rights(path: list[int]) -> int:
+    """Rights of a page: who belongs to it may execute by X; 16: the other level may not."""
+    *tables, leaf = path
+    written = not any(entry >> 62 & 1 for entry in tables) and not (leaf >> 7 & 1 and not leaf >> 51 & 1)
+    el0 = not any(entry >> 61 & 1 for entry in tables) and leaf >> 6 & 1
+    uxn = any(entry >> 60 & 1 for entry in tables) or leaf >> 54 & 1
+    pxn = any(entry >> 59 & 1 for entry in tables) or leaf >> 53 & 1
+    own, other = (uxn, pxn) if el0 else (pxn, uxn)
+    return 1 | (2 if written else 0) | (0 if own else 4) | (8 if el0 else 0) | (16 if other else 0)
+
+
 def kind_of(layout: Layout, entry: int, depth: int) -> str:
     last = depth == len(layout.shifts) - 1
     if not entry & 1:
@@ -100,6 +124,10 @@ def kind_of(layout: Layout, entry: int, depth: int) -> str:
         return "reserved"
     frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
     below = (1 << layout.shifts[depth] - layout.shifts[-1]) - 1
+    if layout.arm:
+        if last:
+            return "leaf" if entry & 2 else "empty"
+        return "table" if entry & 2 else "leaf" if depth in layout.large_at else "empty"
     if layout.leaf_by_rights:
         read, write, fetch = entry >> 1 & 1, entry >> 2 & 1, entry >> 3 & 1
         if read or write or fetch:
@@ -119,7 +147,9 @@ def kind_of(layout: Layout, entry: int, depth: int) -> str:
 
 
 def walk(layout: Layout, memory: bytes, base: int, root: int, va: int) -> Walk:
-    table, rights, entries = root, 15, []
+    table, rights = root, 15
+    entries: list[int] = []
+    path: list[int] = []
     for depth, (shift, bits) in enumerate(zip(layout.shifts, layout.bits, strict=True)):
         address = table + (va >> shift & (1 << bits) - 1) * layout.width
         entries.append(address)
@@ -127,6 +157,7 @@ def walk(layout: Layout, memory: bytes, base: int, root: int, va: int) -> Walk:
         if at < 0 or at + layout.width > len(memory):
             return Walk("bus", 0, 0, entries)
         entry = int.from_bytes(memory[at : at + layout.width], "little")
+        path.append(entry)
         kind = kind_of(layout, entry, depth)
         frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
         if (
@@ -142,7 +173,7 @@ def walk(layout: Layout, memory: bytes, base: int, root: int, va: int) -> Walk:
             pa = (frame & ~below) << layout.shifts[-1] | va & (1 << shift) - 1
             if layout.pse36 and below:
                 pa |= (entry >> 13 & 255) << 32
-            return Walk("leaf", pa, rights, entries)
+            return Walk("leaf", pa, arm_rights(path) if layout.arm else rights, entries)
         if kind != "table":
             return Walk(kind, 0, 0, entries)
         table = frame << layout.shifts[-1]

@@ -162,6 +162,10 @@ class Format:
     latter.  `root_low`, `root_bits`: the root's address has these bits of its register, where they are not
     those of a base page.  `root_checked`: bits that must be 0 in the valid entries of the root table when its
     register is written (PAE).  `bus_causes`: as `causes`, of an entry outside memory.
+    `split`: the upper half of addresses has a root table of its own (Arm); `va_bits` counts both halves.
+    `ad_first`: a clear A is told before rights that are missing.  `first_level`: number of the root's level.
+    `reach(control)`: how many bits of addresses each half has, and which halves ignore the top byte.
+    `code_text`: what a code says in words.
     `rule_texts`: see `rules`.  `address_fault`: what the CPU calls the fault of an address that it has not.
     `functions` take the place of those of `formats.declared` that have their names.
     """
@@ -198,6 +202,11 @@ class Format:
     keys: Callable[[list[int], int], tuple[int, int]] | None = None
     masks_more: Callable[[list[int]], Mapping[str, int]] | None = None
     root_checked: int = 0
+    split: bool = False
+    ad_first: bool = False
+    first_level: int = 0
+    reach: Callable[[list[int]], tuple[int, int, int]] | None = None
+    code_text: Callable[[int], str] | None = None
     ignores_more: bool = False
     bus_causes: Mapping[int, str] = MappingProxyType({})
     code_bits: tuple[tuple[int, str], ...] = CODE_BITS
@@ -325,7 +334,7 @@ class Format:
     def user_entries(self) -> int:
         """Entries of the root table that belong to the process; the others are the kernel's."""
         entries = 1 << self.levels[0].bits
-        if self.kernel_base is None:
+        if self.kernel_base is None or self.split:
             return entries
         return entries // 2 if self.sign_extended else self.index(self.kernel_base, 0)
 
@@ -370,7 +379,10 @@ class Format:
             "KERNEL_SETS_AD": int(self.kernel_sets_ad or any(register.sets for register in self.registers)),
             "RIGHTS": (1 << self.rights_bits) - 1,
             "MASKED": int(self.masked),
-            "BARE": int(bool(self.root_fields)),
+            "BARE": int(any(field.name.endswith(".mode") for field in self.root_fields)),
+            "SPLIT": int(self.split),
+            "AD_FIRST": int(self.ad_first),
+            "FIRST_LEVEL": self.first_level,
         }
 
     @cached_property
@@ -388,6 +400,8 @@ class Format:
         reads, writes, fetches = self.allowed(control, mode)
         found = self.masks(control) | {"silent": self.silent(control), "kernel_ad": self.kernel_ad(control)}
         found |= {"keys_read": 0, "keys_write": 0, "read": reads, "write": writes, "fetch": fetches}
+        low, high, tags = self.reach(control) if self.reach is not None else (0, 0, 0)
+        found |= {"reach_low": low, "reach_high": high, "tags": tags}
         if self.keys is not None:
             found["keys_read"], found["keys_write"] = self.keys(control, mode)
             keyed = {"read": found["keys_read"], "write": found["keys_write"], "fetch": 0}

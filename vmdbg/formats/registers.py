@@ -16,7 +16,7 @@ NAMES = re.compile(
     # Arm ARM D17
     r"|(?:ttbr[01]?|tcr|sctlr|mair|esr|far|vttbr|vbar|elr|spsr)(?:_el[0-3])?"
     # GDB's standard names
-    r"|pc|sp|fp|ps"
+    r"|pc|sp|fp|ps|pstate"
 )
 
 

@@ -6,6 +6,7 @@ from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
+    AD_FIRST,
     BARE,
     BARE_ROOT,
     BUS_CAUSES,
@@ -33,6 +34,7 @@ from vmdbg.formats.contract import (
     RIGHT_U,
     RIGHTS,
     SOFTWARE_WALK,
+    SPLIT,
     TOP_BITS,
     TOP_SHIFT,
     VPN_MASK,
@@ -71,11 +73,14 @@ from vmdbg.hardware.walk import (
     first_step,
     ignored_bits,
     leaf_address,
+    reached,
     recheck,
     reserves,
     set_path_ad,
     tell_steps,
+    untagged,
     walk,
+    walk_began,
     walk_fault,
 )
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
@@ -92,6 +97,7 @@ from vmdbg.state.tables import (
     CPU_READ,
     CPU_ROOT,
     CPU_SILENT,
+    CPU_TAGS,
     PATH,
     PATH_ENTRY,
     PATH_INDEX,
@@ -246,6 +252,8 @@ def walk_and_fill(m, cpu, va, access):
     if reserves(m, cpu):
         kind = recheck(m, cpu, first_step(m), kind)
     fault = walk_fault(kind)
+    if AD_FIRST and fault == FAULT_NONE and lacks_ad(m, cpu, access):
+        fault = FAULT_AD  # Arm ARM, D8.16: before permissions
     if fault == FAULT_NONE:
         fault = page_fault(m, cpu, access)
     if KERNEL_SETS_AD and fault == FAULT_NONE and lacks_ad(m, cpu, access):
@@ -265,7 +273,7 @@ def walk_and_fill(m, cpu, va, access):
 def agrees(m, cpu, va, key, word):
     """Do the tables translate `va` as a word of the TLB does?"""
     kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
-    if walk_fault(recheck(m, cpu, 0, kind)):
+    if walk_fault(recheck(m, cpu, walk_began(m), kind)):
         return False
     size = LEVELS - m.control[CONTROL_STEPS]
     fresh = path_word(m, cpu, va)
@@ -296,11 +304,18 @@ def translate(m, cpu, va, access):
     """Translate the address of one access by a CPU: the physical address, or -1 with CONTROL_FAULT set."""
     if BARE and m.cpu[cpu * CPU + CPU_ROOT] == BARE_ROOT:
         return va
-    high = va >> TOP_SHIFT
-    if high != 0 and high != TOP_BITS:
-        m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
-        return -1
     c = cpu * CPU
+    if SPLIT:
+        if m.cpu[c + CPU_TAGS]:
+            va = untagged(m, cpu, va)
+        if not reached(m, cpu, va):
+            m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
+            return -1
+    else:
+        high = va >> TOP_SHIFT
+        if high != 0 and high != TOP_BITS:
+            m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
+            return -1
     asid = m.cpu[c + CPU_ASID]
     array = FIRST_DATA
     if access == ACCESS_FETCH:

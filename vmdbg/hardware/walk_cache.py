@@ -26,7 +26,7 @@ from vmdbg.hardware.tlb import (
     tlb_insert,
     tlb_touch,
 )
-from vmdbg.hardware.walk import recheck, walk, walk_from
+from vmdbg.hardware.walk import recheck, walk, walk_began, walk_from
 from vmdbg.state.events import TLB_STALE, WALK_CACHE_HIT, emit
 from vmdbg.state.tables import (
     ARRAY,
@@ -74,7 +74,7 @@ def walk_cached(m, cpu, root, asid, va):
 def table_agrees(m, cpu, va, depth, word):
     """Does the walk of `va` lead, at a depth, to the same table as a word of a page-walk cache?"""
     kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
-    recheck(m, cpu, 0, kind)
+    recheck(m, cpu, walk_began(m), kind)
     row = depth * PATH
     if m.control[CONTROL_STEPS] <= depth or m.path[row + PATH_KIND] != ENTRY_TABLE:
         return False

@@ -6,6 +6,7 @@ from itertools import combinations
 
 from vmdbg.formats.contract import (
     ALL_RIGHTS,
+    ENTRY_TABLE,
     FAULT_KEY,
     RIGHT_R,
     RIGHT_U,
@@ -101,6 +102,8 @@ def cause_of(machine: Machine, walk: Walk, rules: list[str]) -> Cause | None:
             continue
         steps = deniers(machine, walk, rule)
         for step in steps:
+            own = form.role(f"table_{field.role}") if step.kind == ENTRY_TABLE else None
+            field = own or field
             value = field.get(step.entry)
             new = field.put(now[step.address], 1 - value)
             add_edit(edits, step, new, f"{'clear' if value else 'set'} {field.name}")

@@ -89,7 +89,7 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
         return base_and_bounds.outcome(machine, context, walk, access)
     found = Outcome(walk.va, context.pid, access, context.mode)
     found.region = region_kind(machine, context.pid, walk.va)
-    if not k.canonical(s64(walk.va)):
+    if not k.canonical(machine.m, s64(walk.va)):
         found.fault = not_canonical(machine, found, context.cpu)
         return found
     step = walk.last
@@ -163,7 +163,7 @@ def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, 
     """
     k, m, form = machine.k, machine.m, machine.format
     va, cpu = s64(fresh.va), context.cpu
-    if not machine.bindings["WALK_CACHES"] or context.asid is None or not k.canonical(va):
+    if not machine.bindings["WALK_CACHES"] or context.asid is None or not k.canonical(m, va):
         return fresh, ""
     kind = k.walk_cached(m, cpu, context.root, context.asid, va)
     array, first = m.control[CONTROL_CACHED], m.control[CONTROL_FIRST]

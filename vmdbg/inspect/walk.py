@@ -169,12 +169,13 @@ class Outcome:
 def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) -> Walk:
     """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
     k, m, form = machine.k, machine.m, machine.format
-    if form.root_fields and root == BARE_ROOT:
+    if machine.bindings["BARE"] and root == BARE_ROOT:
         raise UserError(f"${form.root_fields[0].name} is 0 (Bare): virtual addresses are physical ones.")
     kind = k.walk(m, root, s64(va))
     if cpu is not None and k.reserves(m, cpu):
-        kind = k.recheck(m, cpu, 0, kind)
-    return Walk(va & WORD_MASK, root, kind, [] if form.bounded else steps_read(machine, 0))
+        kind = k.recheck(m, cpu, k.walk_began(m), kind)
+    steps = [] if form.bounded else steps_read(machine, k.walk_began(m))
+    return Walk(va & WORD_MASK, root, kind, steps)
 
 
 def steps_read(machine: Machine, first: int) -> list[Step]:

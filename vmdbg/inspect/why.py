@@ -69,7 +69,7 @@ class Verdict:
 
     def __init__(self, machine: Machine, context: Context, walk: Walk, outcome: Outcome) -> None:
         self.context, self.walk, self.outcome = context, walk, outcome
-        self.canonical = bool(machine.k.canonical(s64(walk.va)))
+        self.canonical = bool(machine.k.canonical(machine.m, s64(walk.va)))
         fields = deciding_fields(machine.format)
         self.fields = [field.name for field in fields]
         self.values = [

@@ -21,6 +21,7 @@ from vmdbg.state.tables import (
     CONTROL_STEPS,
     CONTROLS,
     CPU,
+    CPU_CONTROL6,
     CPU_MODE,
     FRAME,
     FRAME_NEXT,
@@ -301,6 +302,8 @@ def map_kernel(k: Linked, form: Format) -> None:
     fitting = [depth for depth in leaves if (size | base) % (1 << form.levels[depth].shift) == 0]
     if root < 0 or not fitting:
         raise UserError("Memory is too small, or no multiple of a page, for the kernel's map of it.")
+    for row in range(0, len(m.cpu) if form.split else 0, CPU):
+        m.cpu[row + CPU_CONTROL6] = root
     depth = fitting[0]
     for offset in range(0, size, 1 << form.levels[depth].shift):
         address = kernel_entry(k, form, root, form.kernel_base + offset, depth)

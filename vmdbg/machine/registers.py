@@ -58,13 +58,19 @@ def root_value(machine: Machine, cpu: int) -> int:
     """The root register: the table's address, or what it is composed of (RISC-V: MODE, ASID, PPN)."""
     m, form, row = machine.m, machine.format, cpu * CPU
     root = int(m.cpu[row + CPU_ROOT]) & WORD_MASK
-    if form.root_fields and s64(root) == BARE_ROOT:
+    if machine.bindings["BARE"] and s64(root) == BARE_ROOT:
         return 0
     if not form.root_fields or not root:
         return root
-    mode, asid, page = form.root_fields
+    *modes, asid, page = form.root_fields
     number = m.cpu[row + CPU_ASID] % ZERO_SPACE if machine.config["tlb.asids"] else 0
-    return mode.initial << mode.low | number << asid.low | root >> form.page_bits << page.low
+    whole = sum(mode.initial << mode.low for mode in modes)
+    return whole | number << asid.low | root >> page_shift(form) << page.low
+
+
+def page_shift(form: Format) -> int:
+    """How far the root table's address is shifted in its register: satp has a page number."""
+    return form.page_bits if form.root_fields[-1].name.endswith(".ppn") else 0
 
 
 def composed(machine: Machine, cpu: int, name: str, value: int) -> tuple[str, int]:
@@ -89,13 +95,14 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
     if register == form.root_register and not form.root_fields and not form.bounded:
         check_root(machine, whole)
     if register == form.root_register and form.root_fields:
-        mode, asid, _ = form.root_fields
+        *modes, asid, _ = form.root_fields
         number = whole >> asid.low & asid.mask
-        if whole >> mode.low & mode.mask not in (0, mode.initial):
-            raise UserError(
-                f"${mode.name} is {mode.initial}, or 0 for Bare: "
-                f"{form.name} is all that this machine translates by."
-            )
+        for mode in modes:
+            if whole >> mode.low & mode.mask not in (0, mode.initial):
+                raise UserError(
+                    f"${mode.name} is {mode.initial}, or 0 for Bare: "
+                    f"{form.name} is all that this machine translates by."
+                )
         if machine.config["tlb.asids"] and number == ZERO_SPACE:
             raise UserError(f"${asid.name} is 0 to {ZERO_SPACE - 1}, not {number}.")
 
@@ -190,11 +197,11 @@ def write_root(machine: Machine, cpu: int, value: int) -> None:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
         machine.k.tlb_suspect(m, cpu, -1, 0)
         return
-    mode, asid, page = form.root_fields
-    if not value >> mode.low & mode.mask:
+    *modes, asid, page = form.root_fields
+    if any(not value >> mode.low & mode.mask for mode in modes):
         m.cpu[row + CPU_ROOT] = BARE_ROOT
         return
-    m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << form.page_bits)
+    m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << page_shift(form))
     if machine.config["tlb.asids"]:
         m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask or ZERO_SPACE
     machine.k.tlb_suspect(m, cpu, -1, 0)

@@ -129,6 +129,9 @@ table(
     ignored_high             as ignored, for addresses of the upper half
     keys_read  [0:2^16]      bit i set: protection key i forbids reads of user pages
     keys_write [0:2^16]      the same for writes
+    reach_low  [0:64]        bits of addresses that the root table translates, where registers say so
+    reach_high [0:64]        the same of the root table of the upper half, where that has one
+    tags       [0:4]         1: the top byte of addresses of the lower half is ignored; 2: of the upper half
     kernel_ad  [0:4]         1: the walker faults where A is clear; 2: where D is, on a write
     """,
 )

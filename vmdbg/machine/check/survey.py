@@ -155,7 +155,8 @@ class Survey:
 
         if not self.read_table(pid, root, 0):
             return
-        for found in entries(self.k, form, root, end=form.user_end if pid else None, follow=follow):
+        start = form.user_end if form.split and not pid else None
+        for found in entries(self.k, form, root, start, form.user_end if pid else None, follow):
             if found.kind != ENTRY_TABLE:
                 self.read_entry(pid, found)
         if pid:
