@@ -61,6 +61,7 @@ SIZES = 0  # byte s: shift of page size s (0 = base page)
 PAGE_BITS = 0  # shift of a base page
 CHUNK_BITS = 0  # shift of the pieces in which changes of memory are marked
 ENTRY_BYTES = 0
+BIG_ENDIAN = 0  # 1: the first byte of an entry is its highest
 VPN_MASK = 0  # of a virtual address shifted right by PAGE_BITS
 TOP_SHIFT = 0  # an address shifted right by this must be 0 or TOP_BITS
 TOP_BITS = 0  # -1 where addresses are sign-extended

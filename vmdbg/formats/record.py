@@ -163,9 +163,9 @@ class Format:
     those of a base page.  `root_checked`: bits that must be 0 in the valid entries of the root table when its
     register is written (PAE).  `bus_causes`: as `causes`, of an entry outside memory.
     `split`: the upper half of addresses has a root table of its own (Arm); `va_bits` counts both halves.
-    `ad_first`: a clear A is told before rights that are missing.  `first_level`: number of the root's level.
-    `reach(control)`: how many bits of addresses each half has, and which halves ignore the top byte.
-    `code_text`: what a code says in words.
+    `big_endian`: the first byte of an entry is its highest.  `ad_first`: a clear A is told before rights
+    that are missing.  `first_level`: number of the root's level.  `reach(control)`: how many bits of
+    addresses each half has, and which halves ignore the top byte.  `code_text`: what a code says in words.
     `rule_texts`: see `rules`.  `address_fault`: what the CPU calls the fault of an address that it has not.
     `functions` take the place of those of `formats.declared` that have their names.
     """
@@ -204,6 +204,7 @@ class Format:
     root_checked: int = 0
     split: bool = False
     ad_first: bool = False
+    big_endian: bool = False
     first_level: int = 0
     reach: Callable[[list[int]], tuple[int, int, int]] | None = None
     code_text: Callable[[int], str] | None = None
@@ -371,6 +372,7 @@ class Format:
             "PAGE_BITS": self.page_bits,
             "CHUNK_BITS": self.chunk_bits,
             "ENTRY_BYTES": self.entry_bytes,
+            "BIG_ENDIAN": int(self.big_endian),
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
             "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,
             "TOP_BITS": -1 if self.sign_extended else 0,

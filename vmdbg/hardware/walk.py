@@ -38,7 +38,7 @@ from vmdbg.formats.contract import (
     touched,
     touched_table,
 )
-from vmdbg.hardware.memory import load, ram_offset, store
+from vmdbg.hardware.memory import load_entry, ram_offset, store_entry
 from vmdbg.state.events import WALK_STEP, emit
 from vmdbg.state.tables import (
     CONTROL_FIRST,
@@ -181,7 +181,7 @@ def walk_from(m, table, depth, rights, va):
         if SPLIT:
             index = reached_index(m, va, depth, index)
         address = table + index * ENTRY_BYTES
-        entry = load(m, address, ENTRY_BYTES)
+        entry = load_entry(m, address)
         word = entry
         if MASKED:
             word = entry & ~ignored_bits(m, m.kernel[KERNEL_CPU], va)
@@ -277,7 +277,7 @@ def set_path_ad(m, dirty):
             new = touched_table(old, depth)
         step = depth | (m.path[row + PATH_INDEX] << 8)
         if new != old:
-            store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+            store_entry(m, m.path[row + PATH_ADDRESS], new)
             m.path[row + PATH_ENTRY] = new
             if row < last or is_accessed(old) == 0:
                 step |= STEP_A
