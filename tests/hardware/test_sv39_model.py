@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.hardware.tlb import WORD_GLOBAL
@@ -70,7 +71,7 @@ def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
     manual, form = model("sv39"), find(name)
     levels, mode = len(form.levels), {39: 8, 48: 9, 57: 10}[form.va_bits]
 
-    @hypothesis.settings(max_examples=400, deadline=None)
+    @hypothesis.settings(max_examples=drawn(400), deadline=None)
     @hypothesis.given(
         st.integers(0, 1 << 30),
         st.sampled_from(addresses(form.va_bits - 1)),
