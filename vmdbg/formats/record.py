@@ -160,8 +160,9 @@ class Format:
     of user pages and which writes, a bit each.  `masks_more(control)`: what control registers reserve and
     make the walker ignore beyond `reserves` and `ignores`, by column of a CPU; `ignores_more`: it does the
     latter.  `root_low`, `root_bits`: the root's address has these bits of its register, where they are not
-    those of a base page.  `root_checked`: bits that must be 0 in the valid entries of the root table when its
-    register is written (PAE).  `bus_causes`: as `causes`, of an entry outside memory.
+    those of a base page.  `root_checked`: the entries of the root table are loaded when its register is
+    written, and these bits of valid ones must be 0 then (PAE).  `bus_causes`: as `causes`, of an entry
+    outside memory.
     `split`: the upper half of addresses has a root table of its own (Arm); `va_bits` counts both halves.
     `big_endian`: the first byte of an entry is its highest.  `ad_first`: a clear A is told before rights
     that are missing.  `first_level`: number of the root's level.  `reach(control)`: how many bits of
@@ -384,6 +385,7 @@ class Format:
             "BARE": int(any(field.name.endswith(".mode") for field in self.root_fields)),
             "SPLIT": int(self.split),
             "AD_FIRST": int(self.ad_first),
+            "ROOT_LOADED": int(bool(self.root_checked)),
             "FIRST_LEVEL": self.first_level,
         }
 

@@ -15,6 +15,7 @@ from vmdbg.formats.contract import (
     RIGHT_R,
     RIGHT_W,
     RIGHT_X,
+    ROOT_LOADED,
     ROOT_MASK,
     SOFTWARE_WALK,
     aged,
@@ -28,7 +29,7 @@ from vmdbg.formats.contract import (
     touched,
 )
 from vmdbg.hardware.memory import load_entry, store_entry
-from vmdbg.hardware.walk import table_index
+from vmdbg.hardware.walk import reload_roots, table_index
 from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, rmap_add, table_take
 from vmdbg.state.events import ENTRY_WRITE, emit
 from vmdbg.state.tables import (
@@ -120,6 +121,8 @@ def entry_address(m, pid, va, last):
                 return -1
             new = make_table(table, depth - 1)
             store_entry(m, address, new)
+            if ROOT_LOADED and depth == 1:
+                reload_roots(m)
             emit(m, ENTRY_WRITE, address, entry, new)
         elif kind == ENTRY_TABLE:
             table = next_table(entry)
