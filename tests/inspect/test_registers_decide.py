@@ -1,4 +1,4 @@
-"""What `translate` and `why` say where a register decides: as the hardware does, and which bit would turn it."""
+"""What `translate` and `why` say where a register decides: as hardware does, and which bit would turn it."""
 
 from __future__ import annotations
 
