@@ -156,7 +156,7 @@ class Survey:
         if not self.read_table(pid, root, 0):
             return
         start = form.user_end if form.split and not pid else None
-        for found in entries(self.k, form, root, start, form.user_end if pid else None, follow):
+        for found in entries(self.k, form, root, start, form.user_end if pid else None, follow, whole=True):
             if found.kind != ENTRY_TABLE:
                 self.read_entry(pid, found)
         if pid:
