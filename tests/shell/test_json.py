@@ -38,6 +38,7 @@ BEFORE = {
     "info watchpoints": ["watch *(char *)0x404000"],
 }
 ARGUMENTS = {
+    "policy load": str(PAGE.parent / "examples" / "mru.py"),
     "policy table": "clock -frames 3 7 0 1 2 0 3 0 4",
     "policy compare": "fifo opt -frames 3,4 1 2 3 4 1 2 5 1 2 3 4 5",
     "translate": "0x401234",

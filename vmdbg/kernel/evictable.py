@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads
-from vmdbg.formats.contract import ENTRY_BYTES, is_dirty
+from vmdbg.formats.contract import ENTRY_BYTES, is_accessed, is_dirty
 from vmdbg.hardware.memory import load
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.state.tables import (
@@ -31,6 +31,17 @@ def frame_dirty(m, frame):
     row = m.frame[frame * FRAME + FRAME_RMAP]
     while row:
         if is_dirty(load(m, m.rmap[row * RMAP + RMAP_ENTRY], ENTRY_BYTES)):
+            return True
+        row = m.rmap[row * RMAP + RMAP_NEXT]
+    return False
+
+
+@reads
+def frame_accessed(m, frame):
+    """Is A set in any entry that maps the frame?"""
+    row = m.frame[frame * FRAME + FRAME_RMAP]
+    while row:
+        if is_accessed(load(m, m.rmap[row * RMAP + RMAP_ENTRY], ENTRY_BYTES)):
             return True
         row = m.rmap[row * RMAP + RMAP_NEXT]
     return False

@@ -1,10 +1,12 @@
-"""policy table, policy compare, info replacements: what page-replacement policies did."""
+"""policy load, policy table, policy compare, info replacements: what page-replacement policies did."""
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.inspect.policy import is_oracle
 from vmdbg.views.document import Document
-from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Table
+from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Record, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.inspect.notation import Notation
-    from vmdbg.inspect.policy import Count, Step
+    from vmdbg.inspect.policy import Count, PolicyFile, Step
 
 
 def percent(part: int, whole: int) -> str:
@@ -27,6 +29,26 @@ def oracle_note(policies: Iterable[str]) -> list[str]:
         return []
     what = "is an oracle" if len(names) == 1 else "are oracles"
     return [f"{', '.join(names)} {what}: no hardware tells a kernel what that takes."]
+
+
+# -- policy load
+
+WHEN = {"now": "it has taken effect", "run": 'it takes effect at the next "run"', "unchanged": "nothing to do"}
+
+
+def loaded_policy(found: PolicyFile, again: bool, effect: str) -> Record:
+    """What `policy load` did: `effect` is a key of WHEN, `again` says that the machine had an older text."""
+    name = os.path.basename(found.path)
+    verb = "has not changed" if effect == "unchanged" else "is loaded again" if again else "is loaded"
+    data = {
+        "file": found.path,
+        "functions": found.functions,
+        "summary": found.summary or None,
+        "again": again,
+        "effect": effect,
+    }
+    lines = [f"{name}: {found.summary}"] if found.summary and effect != "unchanged" else []
+    return Record(data, [*lines, f"{name} {verb} ({', '.join(found.functions)}): {WHEN[effect]}."])
 
 
 # -- policy table
