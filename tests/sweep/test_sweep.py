@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from vmdbg.engine import native
 from vmdbg.errors import UserError
 from vmdbg.machine.config import load_config
 from vmdbg.sweep import execute
@@ -73,6 +74,25 @@ def test_a_program_that_cannot_be_read_is_the_error_of_its_points(tmp_path: Path
     file.write_text("nonsense\n")
     config = load_config("trace")
     assert str(file) in run_point(config.values, config.name, str(file), False)["error"]
+
+
+def test_a_policy_of_one_s_own_and_its_next_text(
+    trace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mistakes are told before anything runs; after an edit its points are others."""
+    monkeypatch.setattr(native, "available", lambda: False)
+    file = tmp_path / "own.py"
+    file.write_bytes((TESTS.parent / "docs" / "examples" / "mru.py").read_bytes())
+    words = [f"policy={file}", "user_frames=3,4"]
+    machines = points(load_config("trace"), [read_axis(word) for word in words], trace)
+    found = execute.run_sweep(machines, trace, resident=False, jobs=1)
+    assert [row["faults"] for row in found] == [7, 6]
+    file.write_text(file.read_text() + "\n")
+    again = points(load_config("trace"), [read_axis(word) for word in words], trace)
+    assert not {point.key for point in machines} & {point.key for point in again}
+    file.write_text("victim = 1\n")
+    with pytest.raises(UserError, match=r"own\.py: a policy needs a function victim"):
+        read_axis(f"policy={file}")
 
 
 def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.views.document import Document
 from vmdbg.views.result import NUMBER, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from vmdbg.machine.setting import Setting
     from vmdbg.sweep.plan import Axis, Point
 
 MEASURES = (
@@ -56,7 +59,7 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
     shown = [name for name in MEASURES if name not in HIDDEN]
     failed = any("error" in row for row in found)
     columns = [
-        *(Column(setting.name, setting.name.rpartition(".")[2], format=setting.text) for setting in swept),
+        *(Column(setting.name, setting.name.rpartition(".")[2], format=text_of(setting)) for setting in swept),
         *(Column(name, header(name), NUMBER) for name in shown),
         *([Column("error", wraps=True)] if failed else []),
     ]
@@ -68,6 +71,11 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
         for point, row in zip(points, found, strict=True)
     ]
     return Table(columns, rows, notes=lambda: notes(axes, points, found))
+
+
+def text_of(setting: Setting) -> Callable[[Any], str]:
+    """How a value of a setting reads; of a file without its folder."""
+    return lambda value: os.path.basename(setting.text(value))
 
 
 def header(name: str) -> str:
@@ -82,5 +90,5 @@ def notes(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[st
     if not done:
         return []
     at = min(done)[1]
-    said = ", ".join(axis.setting.text(points[at].config[axis.setting.name]) for axis in axes)
+    said = ", ".join(text_of(axis.setting)(points[at].config[axis.setting.name]) for axis in axes)
     return [f"{said}: {found[at]['formula']}"]
