@@ -38,6 +38,10 @@ BEFORE = {
     "info watchpoints": ["watch *(char *)0x404000"],
 }
 ARGUMENTS = {
+    "calc levels": "48 4K 8",
+    "calc reach": "16x4 4K",
+    "calc eat": "-memory 100ns -hit 98% -tlb 1ns",
+    "calc table": "32 4K 4",
     "policy load": str(PAGE.parent / "examples" / "mru.py"),
     "policy table": "clock -frames 3 7 0 1 2 0 3 0 4",
     "policy compare": "fifo opt -frames 3,4 1 2 3 4 1 2 5 1 2 3 4 5",

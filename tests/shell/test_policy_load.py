@@ -155,14 +155,19 @@ def test_what_is_said(shell: Any) -> None:
     )
     shell.run("step 3")
     Path("own.py").write_text(FIFO.partition("\n")[2])
-    again = 'own.py is loaded again (policy_load, policy_unload, victim): it takes effect at the next "run".\n'
+    again = (
+        'own.py is loaded again (policy_load, policy_unload, victim): it takes effect at the next "run".\n'
+    )
     assert shell.run("policy load") == again
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (FIFO.replace("return oldest", "x = 1 / 2\n    return oldest"), "own.py:15: victim: the operator Div"),
+        (
+            FIFO.replace("return oldest", "x = 1 / 2\n    return oldest"),
+            "own.py:15: victim: the operator Div",
+        ),
         (FIFO.replace("return oldest", "return newest"), "own.py:15: victim: a call of no hot function"),
         (FIFO.replace("(m, pid):", "(m):"), "own.py:14: expected victim(m, pid)"),
         (FIFO + "x = (\n", "own.py:16:5: not Python: '(' was never closed"),

@@ -33,7 +33,11 @@ def oracle_note(policies: Iterable[str]) -> list[str]:
 
 # -- policy load
 
-WHEN = {"now": "it has taken effect", "run": 'it takes effect at the next "run"', "unchanged": "nothing to do"}
+WHEN = {
+    "now": "it has taken effect",
+    "run": 'it takes effect at the next "run"',
+    "unchanged": "nothing to do",
+}
 
 
 def loaded_policy(found: PolicyFile, again: bool, effect: str) -> Record:

@@ -59,7 +59,10 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
     shown = [name for name in MEASURES if name not in HIDDEN]
     failed = any("error" in row for row in found)
     columns = [
-        *(Column(setting.name, setting.name.rpartition(".")[2], format=text_of(setting)) for setting in swept),
+        *(
+            Column(setting.name, setting.name.rpartition(".")[2], format=text_of(setting))
+            for setting in swept
+        ),
         *(Column(name, header(name), NUMBER) for name in shown),
         *([Column("error", wraps=True)] if failed else []),
     ]

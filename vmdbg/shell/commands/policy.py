@@ -1,4 +1,4 @@
-"""policy load, policy table, policy compare, info replacements: what page-replacement policies do, and did."""
+"""policy load, policy table, policy compare, info replacements, why victim: what policies do and did."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def policy_of(session: Session, word: str) -> str:
     effect=SHELL,
     arguments=[Argument("file", FILE, optional=True, help="Python file with a page-replacement policy")],
     forms=("json", "csv"),
-    summary="Let the machine have the page-replacement policy in a file, or read that file again.",
+    summary="Use the page-replacement policy in a file, or the file's new text.",
     help="""
 The file is read, held to the rules for policies, and becomes the setting "kernel.policy" of the machine: at
 once if nothing has happened since it was booted, else at the next "run".  Edit the file and load it again to
-try a change; without FILE the policy file that the machine has is read again.  A mistake is told with its line,
-and then the machine keeps the policy that it has.  Both engines run it.
+try a change; without FILE the policy file that the machine has is read again.  A mistake is told with its
+line, and then the machine keeps the policy that it has.  Both engines run it.
 
 docs/policies.md says what is in such a file, and which functions it may call.""",
     examples=["policy load mru.py"],
