@@ -22,7 +22,7 @@ Levels = namedtuple("Levels", "bits page entry offset entries index split")
 #: Tables of one level: with pages that lie together from the begin of a table, as far apart as they can, with
 #: everything mapped.
 LevelTables = namedtuple("LevelTables", "level together apart all")
-#: Tables of each kind, with `pages` mapped; `inverted` entries, one for each frame of `ram` (None: not asked).
+#: Tables of each kind, with `pages` mapped; `inverted` entries, one a frame of `ram` (None: not asked).
 Tables = namedtuple("Tables", "walk flat mapped pages levels ram inverted")
 #: TLB entries that hold pages of one size.  `sets` is 0 for a number of entries that was given as such.
 Reach = namedtuple("Reach", "sets ways entries page size")
@@ -50,7 +50,7 @@ def levels(bits: int, page: int, entry: int) -> Levels:
 
 
 def tables(bits: int, page: int, entry: int, mapped: int, ram: int | None) -> Tables:
-    """What tables take in which `mapped` bytes are mapped, in whole pages, and an inverted one.  UserError."""
+    """What tables take with `mapped` bytes mapped, in whole pages, and an inverted one.  UserError."""
     walk = levels(bits, page, entry)
     pages = -(-mapped // page)
     if not 0 < mapped <= 1 << bits:
@@ -88,8 +88,8 @@ def access_time(
 ) -> AccessTime:
     """The effective access time.
 
-    A walk of so many levels reads memory as often, and the access itself once more.  `ratio` None: there is no
-    TLB.  A fault takes `service`, all in all, in place of an access.  UserError for what cannot be.
+    A walk of so many levels reads memory as often, and the access itself once more.  `ratio` None: there is
+    no TLB.  A fault takes `service`, all in all, in place of an access.  UserError for what cannot be.
     """
     if not 0 <= walk <= MOST_LEVELS:
         raise UserError(f"{walk} levels: expected 0 to {MOST_LEVELS}.")

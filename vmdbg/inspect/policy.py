@@ -39,8 +39,8 @@ Step = namedtuple("Step", "page fault victim frames accessed hand")
 #: A policy with a number of frames: faults, those that no policy avoids (each page's first), references.
 Count = namedtuple("Count", "policy frames faults cold references")
 
-#: A policy in a file of the user's: the file, its functions by name in their order there, what the first line of
-#: its docstring says (empty: nothing), and the text that the machine has of it.
+#: A policy in a file of the user's: the file, its functions by name in their order there, what the first line
+#: of its docstring says (empty: nothing), and the text that the machine has of it.
 PolicyFile = namedtuple("PolicyFile", "path functions summary source")
 
 START, SPARE, ALL_RIGHTS = 0x400000, 16, 15

@@ -109,8 +109,8 @@ def boot_again(
 
 
 def boot_changed(session: Session, values: Mapping[str, object]) -> bool:
-    """Boots a machine like the present one with other values, which may be the same ones where their files have
-    changed.  True: it is the session's; False: something has happened there, and it waits for `run`.
+    """Boots a machine like the present one with other values, which may be the same ones where their files
+    have changed.  True: it is the session's; False: something has happened there, and it waits for `run`.
 
     UserError if it cannot boot; then nothing has changed.
     """

@@ -271,7 +271,8 @@ class Parser:
         """InputError if the trace has not as many records as its head says."""
         total = self.head.total
         if total is not None and total != self.records and not self.skip_bad:
-            said = f"the header says {total} records, but there are {self.records}"
+            place = self._base + self._used
+            said = f"offset {place}: the header says {total} records, but there are {self.records}"
             raise InputError(f"{said} ({self.form.name})", self.trace.shown)
 
     def error(self) -> InputError:

@@ -76,9 +76,9 @@ SPACE = [
     forms=("json", "csv"),
     summary="How many levels of page tables an address space needs.",
     help="""
-BITS of an address, less those of the offset in a PAGE, are shared out among the levels; a table takes one page,
-so that each level has as many bits as number the ENTRY-sized entries of a page.  Where they do not come out even,
-the root has fewer.  "split" cuts an address of the machine in this way.""",
+BITS of an address, less those of the offset in a PAGE, are shared out among the levels; a table takes one
+page, so that each level has as many bits as number the ENTRY-sized entries of a page.  Where they do not come
+out even, the root has fewer.  "split" cuts an address of the machine in this way.""",
     examples=["calc levels 48 4K 8", "calc levels 32 4K 4", "calc levels/json 64 16K 8"],
 )
 def calc_levels(session: Session, args: Args) -> object:
