@@ -1,4 +1,4 @@
-"""Five traces of real programs at six sizes: libCacheSim's faults, from a file, and from itself if it is there."""
+"""Five traces of real programs at six sizes: the faults of libCacheSim, kept in a file and counted anew."""
 
 from __future__ import annotations
 

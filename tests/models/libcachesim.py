@@ -21,12 +21,16 @@ def lfu(pages: Sequence[int], frames: int) -> int:
         count = held.get(page, 0)
         if count:
             del by_count[count][page]
+            if not by_count[count]:
+                del by_count[count]
         else:
             faults += 1
             if len(held) == frames:
-                lowest = min(number for number, those in by_count.items() if those)
+                lowest = min(by_count)
                 gone, _ = by_count[lowest].popitem(last=False)
                 del held[gone]
+                if not by_count[lowest]:
+                    del by_count[lowest]
         held[page] = count + 1
         by_count.setdefault(count + 1, OrderedDict())[page] = None
     return faults
