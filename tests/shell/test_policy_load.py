@@ -213,7 +213,6 @@ def helpers() -> dict[str, str]:
 
 
 ALL_CALLS = """
-from vmdbg.formats.contract import ENTRY_BYTES
 from vmdbg.state.tables import FRAME, FRAME_RMAP, KERNEL_RANDOM, RMAP, RMAP_ENTRY
 
 @writes
@@ -231,8 +230,7 @@ def victim(m, pid):
         return frame
     state = m.kernel[KERNEL_RANDOM]
     address = m.rmap[m.frame[frame * FRAME + FRAME_RMAP] * RMAP + RMAP_ENTRY]
-    width = ENTRY_BYTES
-    entry = load(m, address, width)
+    entry = load_entry(m, address)
     queue_remove(m, frame)
     queue_append(m, frame)
 """
