@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.machine.machine import Machine
+    from vmdbg.programs.program import Program
 
 NO_END = (1 << 62) - 1  # operations
+#: The program of the last point: a process that runs the next one does not read a trace again.
+_last: list[Program | None] = []
 
 
 def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -> dict[str, Any]:
@@ -25,6 +28,7 @@ def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -
     """
     try:
         machine = boot(MachineConfig(values, name), program, resident).machine
+        _last[:] = [machine.program]
         run_to_end(machine)
         return measures(machine)
     except VmdbgError as error:

@@ -13,7 +13,7 @@ MOST = 256  # copies kept; beyond that every second one goes, and new ones come 
 BUDGET = 512 << 20  # bytes that the copies may hold besides what they share; the same beyond that
 SPACING = 20_000  # operations between two copies, at first
 SHARE = 8  # seconds to be run for each second that the last copy took
-LEAST = 0.2  # seconds to be run after a copy that took no time: nobody notices that the past is run so long again
+LEAST = 0.2  # seconds to be run after any copy: nobody notices that the past is run so long again
 OBJECT = 40  # bytes that a chunk takes besides what is in it
 
 

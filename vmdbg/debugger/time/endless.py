@@ -23,7 +23,7 @@ class RunClock:
 
     def __init__(self) -> None:
         self._started, self._next = 0.0, float("inf")
-        self._loop: str | None = None  # what `endless_loop` says; None: it was not asked yet, for that takes time
+        self._loop: str | None = None  # what `endless_loop` says; None: not asked yet, for that takes time
 
     def start(self) -> None:
         """A command begins to run the machine."""
