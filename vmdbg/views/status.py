@@ -8,7 +8,7 @@ from vmdbg.views.result import ADDRESS, NUMBER, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from vmdbg.inspect.notation import Notation
@@ -28,6 +28,7 @@ def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:
         sizes = ", ".join(format_size(size) for size in array["page_sizes"])
         held = f", pages of {sizes}" if array["page_sizes"] != facts["page_sizes"] else ""
         yield f"tlb      {array['level']}: {array['sets']} sets of {array['ways']} ways{what}{held}"
+        yield f"         reach {reach_text(array['page_sizes'], array['reach'])}"
     filled = "the kernel fills it" if facts["software_walk"] else "a walker fills it"
     kind = f"{facts['replacement']} replacement" + (", inclusive" if facts["inclusive"] else "")
     yield f"         {filled}, {kind}" if facts["tlb"] else "tlb      none"
@@ -41,6 +42,14 @@ def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:
     yield f"program  {facts['program'] or 'none'}"
     yield f"time     {facts['operations']} operations"
     yield f"digest   {facts['digest']}"
+
+
+def reach_text(page_sizes: Sequence[int], reach: Sequence[int]) -> str:
+    """`256 KiB by 4 KiB pages, 128 MiB by 2 MiB`: bytes that the entries of an array translate."""
+    first, *others = [
+        (format_size(size), format_size(held)) for size, held in zip(page_sizes, reach, strict=True)
+    ]
+    return ", ".join([f"{first[1]} by {first[0]} pages", *(f"{held} by {size}" for size, held in others)])
 
 
 def registers_table(rows: Iterable[dict[str, Any]], several: bool) -> Table:
