@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.units import format_size
 from vmdbg.views.address_space import size_column
+from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import ADDRESS, NUMBER, Column, Table
 
 TYPE_CHECKING = False
@@ -69,8 +70,8 @@ def stats_table(rows: Iterable[dict[str, Any]], notes: Callable[[], Iterable[str
     return Table(columns, rows, notes=notes, empty="Nothing has happened.")
 
 
-def faults_table(rows: list[dict[str, Any]]) -> Table:
-    """`info faults`."""
+def faults_table(rows: list[dict[str, Any]], plot: Callable[[], Plot]) -> Table:
+    """`info faults`; the picture is one over time."""
     columns = [
         Column("pid", kind=NUMBER),
         Column("name"),
@@ -79,7 +80,45 @@ def faults_table(rows: list[dict[str, Any]]) -> Table:
         Column("cycles", kind=NUMBER),
         Column("help", "what", wraps=True),
     ]
-    return Table(columns, rows, notes=lambda: [faults_total(rows)] if rows else [], empty="No faults.")
+    return Table(
+        columns, rows, notes=lambda: [faults_total(rows)] if rows else [], empty="No faults.", plot=plot
+    )
+
+
+def faults_over_time(rows: list[dict[str, Any]], every: int) -> Table:
+    """`info faults -every`: intervals of so many operations; kinds that never happened are not shown."""
+    kinds = [key for key in rows[0] if key not in ("time", "operations")] if rows else []
+    columns = [
+        Column("time", kind=NUMBER),
+        Column("operations", kind=NUMBER, shown=False),
+        *(
+            Column(key.replace("-", "_"), key, NUMBER, shown=any(row[key] for row in rows) or key == kinds[0])
+            for key in kinds
+        ),
+    ]
+    return Table(
+        columns,
+        [list(row.values()) for row in rows],
+        empty="Nothing was executed.",
+        plot=lambda: faults_plot(rows, every),
+    )
+
+
+def faults_plot(rows: list[dict[str, Any]], every: int) -> Plot:
+    """Faults over the time of a run, a line for each kind that happened."""
+    times = [row["time"] for row in rows]
+    kinds = [key for key in rows[0] if key.startswith("fault-")] if rows else []
+    each = "each operation" if every == 1 else f"each {every} operations"
+    return Plot(
+        "Page faults over time",
+        "operations",
+        f"faults in {each}",
+        [
+            Series(kind, times, [row[kind] for row in rows])
+            for kind in kinds
+            if any(row[kind] for row in rows)
+        ],
+    )
 
 
 def faults_total(rows: list[dict[str, Any]]) -> str:
