@@ -159,10 +159,10 @@ def test_a_sweep_is_drawn(booted: Any, trace: str) -> None:
     line = f"-jobs 1 policy=fifo,lru user_frames=3,4 {trace}"
     text = booted.run(f"sweep -plot {line}")
     assert text.startswith("policy  user_frames  faults")
-    assert "page faults by policy, user_frames\n" in text
+    assert "belady.lackey: page faults by policy, user_frames\n" in text
     assert text.endswith("* fifo   + lru\n")
     line = f"-jobs 1 policy=fifo,lru {trace}"
     bars = booted.run(f"plot sweep -measure walks {line}").splitlines()
-    assert bars[:2] == ["walks by policy", "walks"]
+    assert bars[:2] == ["belady.lackey: walks by policy", "walks"]
     assert bars[-2].split() == ["fifo", "lru"]
     assert json.loads(booted.run(f"sweep/json -plot {line}"))[0]["faults"] == 5

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Number = int | float
 
 LEAST = 1e-300  # what is smaller is 0
-DECADES = 50  # the greatest value to the least one from which on an axis is logarithmic
+WIDE = 20  # the greatest value to the least one from which on an axis is logarithmic
 
 
 class Series:
@@ -35,8 +35,8 @@ class Series:
 class Plot:
     """A picture: its title, what the axes are, with units, and the series.
 
-    `binary`: the x axis is logarithmic, to base 2, where the numbers are far apart.  `log_y`: the y axis may
-    be logarithmic; it is where values are far apart.
+    `binary`: the x axis is logarithmic, to base 2, where the numbers are far apart or powers of two.
+    `log_y`: the y axis may be logarithmic; it is where values are far apart.
     """
 
     def __init__(
@@ -52,14 +52,19 @@ class Plot:
         self.title, self.x, self.y, self.series = title, x, y, [one for one in series if one.xs]
         self.bars = any(isinstance(x, str) for one in self.series for x in one.xs)
         numbers = [] if self.bars else [x for one in self.series for x in one.xs]
-        self.log_x = binary and is_wide(numbers)  # type: ignore[arg-type]
+        self.log_x = binary and (is_wide(numbers) or are_doubled(numbers))  # type: ignore[arg-type]
         self.log_y = log_y and is_wide([y for one in self.series for y in one.ys])
 
 
 def is_wide(values: Sequence[Number]) -> bool:
     """Are values so far apart that small ones would not be seen?"""
     positive = [value for value in values if value > 0]
-    return bool(positive) and max(positive) >= DECADES * min(positive)
+    return bool(positive) and max(positive) >= WIDE * min(positive)
+
+
+def are_doubled(values: Sequence[Number]) -> bool:
+    """Are there more than two values, all powers of two?"""
+    return len(set(values)) > 2 and all(math.log2(value).is_integer() for value in values if value > 0)
 
 
 def short(value: float, thousand: int = 1000) -> str:

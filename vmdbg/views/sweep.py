@@ -29,9 +29,14 @@ HIDDEN = ("accesses", "instructions")  # the same in every row of a sweep of one
 
 
 def sweep_table(
-    axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]], measure: str = ""
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    found: Sequence[dict[str, Any]],
+    program: str = "",
+    measure: str = "",
 ) -> Document:
-    """Axes and measures; JSON and CSV have the whole configuration of each point; `measure` is drawn."""
+    """Axes and measures of a program; JSON and CSV have the whole configuration of each point; `measure`, or
+    the first that differs, is drawn."""
     names = [axis.setting.name for axis in axes]
     rest = [name for name in points[0].config.values if name not in names]
     return Document(
@@ -46,12 +51,16 @@ def sweep_table(
             ]
             for point, row in zip(points, found, strict=True)
         ],
-        plot=lambda: sweep_plot(axes, points, found, measure),
+        plot=lambda: sweep_plot(axes, points, found, program, measure),
     )
 
 
 def sweep_plot(
-    axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]], measure: str
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    found: Sequence[dict[str, Any]],
+    program: str,
+    measure: str,
 ) -> Plot:
     """A measure over the last axis of numbers, a line for each combination of the others; without such an
     axis bars.  Machines that have no measure are left out."""
@@ -59,20 +68,21 @@ def sweep_plot(
         differ = [name for name in DRAWN if len({row.get(name) for row in found}) > 1]
         measure = [*differ, DRAWN[0]][0]
     unit = {"faults": "page faults", "swapped_out": "pages swapped out"}.get(measure, header(measure))
-    title = ", ".join(short_name(axis) for axis in axes)
+    by = ", ".join(short_name(axis) for axis in axes)
+    title = f"{program}: {unit} by {by}"
     over = next((axis for axis in reversed(axes) if all(type(value) is int for value in axis.values)), None)
     others = [axis for axis in axes if axis is not over]
     if over is None or len(over.values) < 2:
         names = [", ".join(texts(axes, point)) for point in points]
         ys = [row.get(measure) for row in found]
-        return Plot(f"{unit} by {title}", title, unit, [Series(measure, names, ys)])
+        return Plot(title, by, unit, [Series(measure, names, ys)])
     lines: dict[str, list[tuple[Any, Any]]] = {}
     for point, row in zip(points, found, strict=True):
         name = ", ".join(texts(others, point)) or unit
         lines.setdefault(name, []).append((point.config[over.setting.name], row.get(measure)))
     series = [Series(name, *zip(*sorted(pairs), strict=True)) for name, pairs in lines.items()]
     x = short_name(over) + (", bytes" if over.setting.kind == "size" else "")
-    return Plot(f"{unit} by {title}", x, unit, series, binary=True, log_y=True)
+    return Plot(title, x, unit, series, binary=True, log_y=True)
 
 
 def short_name(axis: Axis) -> str:

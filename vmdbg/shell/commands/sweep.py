@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.errors import UserError
 from vmdbg.shell.command import SHELL, Argument, Option, command
 from vmdbg.shell.kinds import NUMBER, SWEEP, WORD, choice
@@ -66,5 +68,5 @@ def sweep_command(session: Session, args: Args) -> object:
     axes = [read_axis(word) for word in words]
     machines = points(session.machine.config, axes, program)
     found = run_sweep(machines, program, args.resident, args.jobs or 0, args.on or "", session.output.error)
-    table = sweep_table(axes, machines, found, args.measure or "")
+    table = sweep_table(axes, machines, found, os.path.basename(program), args.measure or "")
     return [table, Lines(terminal_lines(table.plot()))] if args.plot and not args.form else table
