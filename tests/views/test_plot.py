@@ -161,3 +161,4 @@ def test_ticks_of_logarithmic_axes() -> None:
     assert log_ticks(1, 300, 2, 9) == [1, 2, 4, 8, 16, 32, 64, 128, 256]
     assert log_ticks(1, 1 << 20, 2, 6) == [1, 16, 256, 4096, 65536, 1 << 20]
     assert log_ticks(0.0003, 0.5, 10, 6) == [0.001, 0.01, 0.1]
+    assert log_ticks(234, 7600, 10, 6) == [500, 1000, 2000, 5000]

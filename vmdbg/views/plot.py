@@ -94,7 +94,11 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 def log_ticks(low: float, high: float, base: int, most: int) -> list[float]:
     """Powers of a base from `low` to `high`, every one, or every second, third, ... so that `most` are
-    enough."""
+    enough; between few powers of ten also their multiples by 2 and 5."""
     first, last = math.ceil(math.log(low, base) - 1e-9), math.floor(math.log(high, base) + 1e-9)
     step = max(1, -(-(last - first + 1) // most))
-    return [float(base) ** power for power in range(first, last + 1, step)]
+    powers = [float(base) ** power for power in range(first, last + 1, step)]
+    if base != 10 or len(powers) > 2:
+        return powers
+    finer = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in (1, 2, 5)]
+    return [place for place in finer if low * (1 - 1e-9) <= place <= high * (1 + 1e-9)] or [low]

@@ -63,7 +63,9 @@ def canvas(plot: Plot) -> list[str]:
     values += [bound for series in plot.series for pair in series.band or () for bound in pair]
     if plot.log_y:
         values = [value for value in values if value > 0]
-        low: float = math.floor(math.log10(min(values)) - 1e-9)
+        low: float = math.log10(min(values))
+        if plot.bars:  # the least one is seen, too
+            low = math.floor(low - 1e-9)
         plotext.ylim(low, math.log10(max(values)))
         places = log_ticks(10.0**low, max(values), 10, Y_TICKS)
         plotext.yticks([math.log10(place) for place in places], [short(place) for place in places])
@@ -72,19 +74,19 @@ def canvas(plot: Plot) -> list[str]:
         plotext.ylim(low, high)
         places = ticks(low, high, Y_TICKS)
         plotext.yticks(places, [short(place) for place in places])
-    (draw_bars if plot.bars else draw_lines)(plot, int(low) if plot.log_y else None)
+    (draw_bars if plot.bars else draw_lines)(plot, low if plot.log_y else None)
     lines = str(plotext.build()).translate(PLAIN).replace("\x1b[0m", "").split("\n")
     return [line.rstrip() for line in lines if line.strip()]
 
 
-def draw_bars(plot: Plot, low: int | None) -> None:
+def draw_bars(plot: Plot, low: float | None) -> None:
     """Bars, from 0, or on a logarithmic axis from 10**`low`."""
     series = plot.series[0]
     heights = [y if low is None else max(math.log10(y), low) if y > 0 else low for y in series.ys]
     plotext.bar(series.xs, heights, marker="#", width=0.6, minimum=low or 0)
 
 
-def draw_lines(plot: Plot, low: int | None) -> None:
+def draw_lines(plot: Plot, low: float | None) -> None:
     """Lines through points; values that a logarithmic axis does not have are left out."""
 
     def points(xs: Sequence[Any], ys: Sequence[float]) -> tuple[list[float], list[float]]:
