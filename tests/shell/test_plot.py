@@ -160,9 +160,25 @@ def test_a_sweep_is_drawn(booted: Any, trace: str) -> None:
     text = booted.run(f"sweep -plot {line}")
     assert text.startswith("policy  user_frames  faults")
     assert "belady.lackey: page faults by policy, user_frames\n" in text
-    assert text.endswith("* fifo   + lru\n")
+    assert text.endswith("* fifo   o lru\n")
     line = f"-jobs 1 policy=fifo,lru {trace}"
     bars = booted.run(f"plot sweep -measure walks {line}").splitlines()
     assert bars[:2] == ["belady.lackey: walks by policy", "walks"]
     assert bars[-2].split() == ["fifo", "lru"]
     assert json.loads(booted.run(f"sweep/json -plot {line}"))[0]["faults"] == 5
+
+
+def test_every_command_that_says_so_has_a_picture(booted: Any, trace: str) -> None:
+    lines = {
+        "info faults": "info faults -every 3",
+        "policy compare": f"policy compare fifo -frames 3 {BELADY}",
+        "sweep": f"sweep -jobs 1 policy=fifo {trace}",
+        "trace curve": f"trace curve {trace}",
+        "trace reuse": f"trace reuse {trace}",
+        "trace workingset": f"trace workingset {trace}",
+    }
+    registry = booted.interpreter.registry
+    registry.load_all()
+    assert {command.name for command in registry.commands() if command.plots} == set(lines)
+    for line in lines.values():
+        assert booted.interpreter.result_of(line).plot().series

@@ -41,7 +41,7 @@ def text(plot: Plot) -> list[str]:
 def test_a_curve_in_the_terminal() -> None:
     lines = text(CURVE)
     assert lines[:2] == ["ls: misses of LRU", "misses per access"]
-    assert lines[-2:] == ["frames of 4 KiB".center(80).rstrip(), "* lru   + opt"]
+    assert lines[-2:] == ["frames of 4 KiB".center(80).rstrip(), "* lru   o opt"]
     assert [label for label in ("0.1+", "0.01+", "0.001+") if any(label in line for line in lines)] == [
         "0.1+",
         "0.01+",
@@ -52,7 +52,7 @@ def test_a_curve_in_the_terminal() -> None:
     assert len(lines) <= 23
     drawn = "".join(lines[2:-3])
     assert drawn.count("*") > 40
-    assert drawn.count("+") > 20
+    assert drawn.count("o") > 20
 
 
 def test_bars_in_the_terminal() -> None:
@@ -70,7 +70,10 @@ def test_marks_have_the_styles_of_the_theme() -> None:
         part for line in plot_terminal.terminal_lines(CURVE) if not isinstance(line, str) for part in line
     ]
     assert {char for style, part in styled for char in part if style == plot_terminal.STYLES[0]} == {"*"}
-    assert {char for style, part in styled for char in part if style == plot_terminal.STYLES[1]} == {"+"}
+    assert "".join(part for _, part in styled).count("*") == "".join(
+        part for style, part in styled if style == plot_terminal.STYLES[0]
+    ).count("*")
+    assert {char for style, part in styled for char in part if style == plot_terminal.STYLES[1]} == {"o"}
 
 
 POINTS = st.lists(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vmdbg.views.result import Line
 
 HEIGHT = 18  # lines, axes and their numbers among them
-MARKS = "*+ox#@%=&$ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MARKS = "*ox#@%=&$ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: What each series is drawn in, by turns; the last one is for bounds of bands.
 STYLES = ("address", "fault", "rights", "entry", "warning", "event")
 BOUND, BOUND_STYLE = ".", "metadata"
@@ -47,8 +47,12 @@ def terminal_lines(plot: Plot) -> Iterator[Line]:
         return
     yield plot.y
     styles = {mark: STYLES[place % len(STYLES)] for place, mark in enumerate(MARKS)} | {BOUND: BOUND_STYLE}
-    for line in canvas(plot):
-        yield fragments(line, styles)
+    lines = canvas(plot)
+    left = lines[0].index("+") + 1
+    below = max(place for place, line in enumerate(lines) if "-" * 9 in line)
+    yield lines[0]
+    yield from (fragments(line, left, styles) for line in lines[1:below])
+    yield from lines[below:]
     yield plot.x.center(WIDTH).rstrip()
     if len(plot.series) > 1:
         yield from legend(plot, styles)
@@ -112,11 +116,10 @@ def draw_lines(plot: Plot, low: float | None) -> None:
         plotext.plot(*points(series.xs, series.ys), marker=mark)
 
 
-def fragments(line: str, styles: dict[str, str]) -> Line:
-    """A line of the canvas; the marks right of its axis have their styles."""
-    start = max(line.find("|"), line.find("+")) + 1 if "-" * 9 not in line else len(line)
-    out = [("", line[:start])]
-    for char in line[start:]:
+def fragments(line: str, left: int, styles: dict[str, str]) -> Line:
+    """A line of the canvas; the marks right of its axis, from column `left` on, have their styles."""
+    out = [("", line[:left])]
+    for char in line[left:]:
         style = styles.get(char, "")
         if out[-1][0] == style:
             out[-1] = (style, out[-1][1] + char)
