@@ -155,24 +155,24 @@ def test_faults_over_time(booted: Any) -> None:
 
 @pytest.mark.long
 def test_a_sweep_is_drawn(booted: Any, trace: str) -> None:
-    booted.run("machine trace")
-    line = f"-jobs 1 policy=fifo,lru user_frames=3,4 {trace}"
-    text = booted.run(f"sweep -plot {line}")
-    assert text.startswith("policy  user_frames  faults")
-    assert "belady.lackey: page faults by policy, user_frames\n" in text
-    assert text.endswith("* fifo   o lru\n")
-    line = f"-jobs 1 policy=fifo,lru {trace}"
+    booted.run("machine trace", "set kernel.policy fifo")
+    text = booted.run(f"sweep -plot -jobs 1 tlb.l1=4x4,8x4 user_frames=3,4 {trace}")
+    assert text.startswith("l1   user_frames  faults")
+    assert "belady.lackey: page faults by l1, user_frames\n" in text
+    assert text.endswith("* 4x4   o 8x4\n")
+    line = f"-jobs 1 tlb.l1=4x4,8x4 {trace}"
     bars = booted.run(f"plot sweep -measure walks {line}").splitlines()
-    assert bars[:2] == ["belady.lackey: walks by policy", "walks"]
-    assert bars[-2].split() == ["fifo", "lru"]
+    assert bars[:2] == ["belady.lackey: walks by l1", "walks"]
+    assert bars[-2].split() == ["4x4", "8x4"]
     assert json.loads(booted.run(f"sweep/json -plot {line}"))[0]["faults"] == 5
 
 
+@pytest.mark.long
 def test_every_command_that_says_so_has_a_picture(booted: Any, trace: str) -> None:
     lines = {
         "info faults": "info faults -every 3",
         "policy compare": f"policy compare fifo -frames 3 {BELADY}",
-        "sweep": f"sweep -jobs 1 policy=fifo {trace}",
+        "sweep": f"sweep -jobs 1 tlb.l2=off {trace}",
         "trace curve": f"trace curve {trace}",
         "trace reuse": f"trace reuse {trace}",
         "trace workingset": f"trace workingset {trace}",

@@ -101,6 +101,7 @@ class Measure:
                 self._run(self.m)
             if self.words[words.MEASURE_AT] >= self.words[words.MEASURE_END]:
                 return self.words[words.MEASURE_END] // OP
+            assert self.pages == self.words[words.MEASURE_ROOM], "hot code stops for want of room only"
             self.power += 2
             self.allot()
 

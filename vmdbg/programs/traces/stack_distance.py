@@ -46,10 +46,10 @@ def count_distances(m):
         lower_slots(m)
     at = m.measure[MEASURE_AT]
     end = m.measure[MEASURE_END]
-    shift = m.measure[MEASURE_SHIFT] & 63
+    shift = m.measure[MEASURE_SHIFT]
     part = m.measure[MEASURE_FIRST] > 0 or m.measure[MEASURE_BELOW] <= LOW31
     while at < end:
-        page = m.op[at + OP_VA] >> shift
+        page = m.op[at + OP_VA] >> (shift & 63)
         if not part or is_in_part(m, page):
             place = 0
             count = m.measure[MEASURE_TOP]

@@ -44,9 +44,9 @@ def follow_working_set(m):
         number_again(m)
     at = m.measure[MEASURE_AT]
     end = m.measure[MEASURE_END]
-    shift = m.measure[MEASURE_SHIFT] & 63
+    shift = m.measure[MEASURE_SHIFT]
     while at < end:
-        page = m.op[at + OP_VA] >> shift
+        page = m.op[at + OP_VA] >> (shift & 63)
         newest = m.measure[MEASURE_NEWEST]
         if newest == 0 or m.page[newest] != page:
             newest = number_page(m, page)
