@@ -65,6 +65,9 @@ ARGUMENTS = {
     "sweep": f"-jobs 1 policy=fifo {PAGE.parent / 'examples' / 'belady.vmp'}",
     "replay": f"-count 1000 {TRACE}",
     "trace info": str(TRACE),
+    "trace curve": f"-frames 8 {TRACE}",
+    "trace reuse": str(TRACE),
+    "trace workingset": f"-every 100000 {TRACE}",
 }
 
 

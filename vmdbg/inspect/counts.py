@@ -23,6 +23,11 @@ def page_faults(counts: Mapping[str, int]) -> int:
     return sum(counts.get(kind, 0) for kind in PAGE_FAULTS)
 
 
+def faults_between(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Page faults by kind, and evictions, that happened between two times (`Machine.counts` of both)."""
+    return {kind: after.get(kind, 0) - before.get(kind, 0) for kind in (*PAGE_FAULTS, "evict")}
+
+
 def first_misses(machine: Machine, counts: Mapping[str, int]) -> tuple[int, int]:
     """How many accesses the first level of the TLB did not serve at their first try, and how many no level.
 

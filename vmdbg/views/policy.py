@@ -6,6 +6,7 @@ import os
 
 from vmdbg.inspect.policy import is_oracle
 from vmdbg.views.document import Document
+from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Record, Table
 
 TYPE_CHECKING = False
@@ -212,7 +213,22 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
         [[*row[:-1], f" {row[-1]}" if row[-1] else ""] for row in rows],
         notes=oracle_note(policies),
     )
-    return Document(data, drawn.lines, columns, lambda: rows)
+    return Document(
+        data, drawn.lines, columns, lambda: rows, plot=lambda: compare_plot(counts, policies, sizes)
+    )
+
+
+def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Plot:
+    """Faults over frames, a line for each policy."""
+    faults = {(count.frames, count.policy): count.faults for count in counts}
+    return Plot(
+        f"Page faults of {counts[0].references} references",
+        "frames",
+        "page faults",
+        [Series(policy, sizes, [faults[size, policy] for size in sizes]) for policy in policies],
+        binary=True,
+        log_y=True,
+    )
 
 
 # -- why victim

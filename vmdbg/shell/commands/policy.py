@@ -207,6 +207,7 @@ def policy_table_command(session: Session, args: Args) -> object:
     arguments=[Argument("question", QUESTION)],
     usage="policy compare[/json|/csv] POLICY... -frames N,... PAGE...|TRACE",
     forms=("json", "csv"),
+    plots=True,
     summary="Count the faults of policies with several numbers of frames.",
     help="""
 Each policy runs on a machine of its own, the references or the trace executed to the end; the machine of the
