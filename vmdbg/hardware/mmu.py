@@ -129,6 +129,14 @@ def path_word(m, cpu):
     return word
 
 
+@reads
+def path_address(m, va):
+    """The physical address of `va` by the leaf at the end of `path`."""
+    depth = m.control[CONTROL_STEPS] - 1
+    start = leaf_frame(m.path[depth * PATH + PATH_ENTRY], depth)
+    return start + (va & ((1 << (size_shift(LEVELS - 1 - depth) & 63)) - 1))
+
+
 @writes
 def tlb_fill(m, cpu, va, access, doubt):
     """Put the translation at the end of `path` into the arrays that serve `access`; returns its word.
@@ -148,7 +156,8 @@ def tlb_fill(m, cpu, va, access, doubt):
         gone = tlb_insert(m, SECOND, cpu, key, word)
         if INCLUSIVE and gone >= 0:
             tlb_drop_above(m, cpu, gone)
-    emit(m, TLB_FILL, va, key, word | (access << FILL_ACCESS))
+    if FIRST_DATA >= 0 or FIRST_FETCH >= 0 or SECOND >= 0:
+        emit(m, TLB_FILL, va, key, word | (access << FILL_ACCESS))
     return word
 
 

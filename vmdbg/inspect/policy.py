@@ -11,6 +11,7 @@ from collections import namedtuple
 
 from vmdbg import progress
 from vmdbg.errors import UserError
+from vmdbg.inspect.counts import instructions
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 #: One reference: its page, whether it was a fault, the page that left (None), the page in each frame after it
 #: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).
 Step = namedtuple("Step", "page fault victim frames accessed hand")
-#: A policy with a number of frames: faults, those that no policy avoids (each page's first), references.
-Count = namedtuple("Count", "policy frames faults cold references")
+#: A policy with a number of frames: faults, those that no policy avoids (each page's first), references, and
+#: instructions among them.
+Count = namedtuple("Count", "policy frames faults cold references instructions")
 
 START, SPARE, ALL_RIGHTS = 0x400000, 16, 15
 MOST_FRAMES, MOST_REFERENCES = 1 << 16, 100_000
@@ -119,7 +121,8 @@ def counted(policy: str, machine: Machine, frames: int, references: int) -> Coun
     machine.run(references, compiled)
     counts = machine.counts()
     cold = counts.get("fault-minor", 0)
-    return Count(policy, frames, cold + counts.get("fault-major", 0), cold, references)
+    faults = cold + counts.get("fault-major", 0)
+    return Count(policy, frames, faults, cold, references, instructions(counts))
 
 
 def count_references(policy: str, frames: int, pages: Sequence[int]) -> Count:

@@ -171,6 +171,21 @@ def complete_sweep(session: Session, text: str) -> list[str]:
     return [before + blank + name for name in (*names, *complete_file(session, word))]
 
 
+def complete_compare(session: Session, text: str) -> list[str]:
+    """A setting of the machine, then two of its values, then files, for the last word."""
+    before, blank, word = text.rpartition(" ")
+    from vmdbg.machine.config import SETTINGS
+
+    given = before.split()
+    if not given:
+        found = [setting.name for setting in SETTINGS if setting.name.startswith(word)]
+    elif len(given) < 3:
+        found = [name for setting in SETTINGS if setting.name == given[0] for name in setting.complete(word)]
+    else:
+        found = complete_file(session, word)
+    return [before + blank + name for name in found]
+
+
 def words_of_machine(session: Session, what: str) -> list[str]:
     """All words of a sort that the target's machine offers; none without a target."""
     if session.target is None:
