@@ -54,13 +54,15 @@ class Build(NamedTuple):
     replacement: str = "lru"
     inclusive: bool = False
     walk_cache: str = ""
+    fill: str = "format"
+    zero_drop: bool = True
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 ONE, SPLIT = ("tlb.l1",), ("tlb.l1i", "tlb.l1d")
 BUILDS = {
     "default": Build("x86_64", "clock", True, 1, True, (*ONE, "tlb.l2")),
-    "cached": Build("x86_64", "clock-cached", True, 2, True, (*ONE, "tlb.l2")),
+    "cached": Build("x86_64", "clock-cached", True, 2, True, (*ONE, "tlb.l2"), zero_drop=False),
     "own-policy": Build("x86_64", str(EXAMPLES / "mru.py"), True, 1, True, (*ONE, "tlb.l2")),
     "trace": Build("x86_64", "fifo", False, 1, True, (*ONE, "tlb.l2")),
     "lazy": Build("x86_64", "clock", True, 3, True, (*ONE, "tlb.l2"), "lru", True, "PDPT:2 PD:2"),
@@ -68,6 +70,7 @@ BUILDS = {
     "caches": Build("x86_64", "clock", True, 1, True, (*SPLIT, "tlb.l2"), "plru", True, "PML4:1 PDPT:2 PD:3"),
     "uncached": Build("x86_64", "random", True, 3, True, ()),
     "software": Build("tutorial16", "clock", True, 1, True, ONE),
+    "untranslated": Build("x86_64", "clock", True, 2, True, (), fill="kernel"),
     "hardware": Build("tutorial16-hw", "fifo", True, 3, False, (*SPLIT, "tlb.l2"), "fifo"),
     "sv39": Build("sv39", "lru", True, 1, True, (*ONE, "tlb.l2")),
     "svade": Build("sv39-svade", "clock", True, 2, True, (*SPLIT, "tlb.l2"), "plru", False, "L2:2 L1:2"),
@@ -113,6 +116,8 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
         "machine.payload": build.payload,
         "machine.cpus": build.cpus,
         "tlb.asids": build.asids,
+        "tlb.fill": build.fill,
+        "kernel.zero_drop": build.zero_drop,
         "machine.seed": draw(st.integers(1, 1000)),
     }
     for name in ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2"):

@@ -71,6 +71,7 @@ region heap 0x400000 64K rw
 region anon 0x800000 8M rw
 write 0x400000 .. 0x40ffff step 4K, 1
 read 0x400000 .. 0x40ffff step 4K
+read 0x900000 .. 0x90ffff step 4K
 write 0x800000 .. 0x8fffff step 4K, 1
 fork
 read 0x400000 .. 0x40ffff step 4K
@@ -245,6 +246,7 @@ MACHINE |= {
     "kernel.min_free": ("30", "", ["set machine.ram 1280K"]),
     "kernel.low_free": ("30", "", ["set machine.ram 1280K", "set kernel.high_free 40"]),
     "kernel.high_free": ("40", "", ["set machine.ram 1280K", "set kernel.low_free 30"]),
+    "kernel.zero_drop": ("off", "", ["set kernel.limit 9", "set kernel.over_limit reclaim"]),
     "kernel.stack_limit": ("4K", "default", []),
     "tlb.fill": ("kernel", "", []),
     "trace.page": ("2M", "", ["file work.lackey"]),

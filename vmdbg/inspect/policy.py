@@ -71,6 +71,7 @@ def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
             "kernel.first_frame": 1,
             "kernel.user_frames": frames,
             "kernel.policy": policy,
+            "kernel.zero_drop": False,  # so that each page's first fault is minor, the others are major
         }
     )
     machine = Machine(config)
@@ -134,7 +135,9 @@ def trace_config(policy: str, frames: int) -> MachineConfig:
     """The machine that runs a trace with so many frames for pages."""
     if not 1 <= frames <= MOST_FRAMES:
         raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
-    return load_config("trace").with_({"kernel.policy": policy, "kernel.user_frames": frames})
+    return load_config("trace").with_(
+        {"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False}
+    )
 
 
 def count_trace(policy: str, frames: int, program: Program) -> Count:

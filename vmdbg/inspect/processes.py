@@ -253,7 +253,7 @@ def rates(machine: Machine, pid: int | None) -> list[str]:
     if instructions:
         rates = per_thousand(tries - first, instructions), per_thousand(faults, instructions)
         what = "1 instruction" if instructions == 1 else f"{instructions} instructions"
-        lines.append(f"{what}: for 1000 of them {rates[0]} TLB misses (MPKI) and {rates[1]} page faults.")
+        lines.append(f"{what}: {rates[0]} TLB misses (MPKI) and {rates[1]} page faults for 1000.")
     return lines
 
 

@@ -120,6 +120,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
         "FORGETS": int(config["machine.forget"] > 0),
+        "ZERO_DROPS": int(config["kernel.zero_drop"]),
         "PAYLOAD": int(config["machine.payload"]),
         "KIND_TRACE": REGION_KINDS.index("trace"),
         "PROMOTE": trace_pages(config, form).threshold,

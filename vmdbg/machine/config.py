@@ -127,6 +127,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("kernel.min_free", INTEGER, 0, "free frames below which an allocation makes room itself", low=0),
     Setting("kernel.low_free", INTEGER, 0, "free frames below which background reclaim wakes", low=0),
     Setting("kernel.high_free", INTEGER, 0, "free frames at which background reclaim sleeps again", low=0),
+    Setting(
+        "kernel.zero_drop",
+        BOOLEAN,
+        True,
+        "whether a page that was never written leaves memory without a write",
+        details="Its next access is a minor fault and finds zeros.  Off: it is written to swap as any other.",
+    ),
     Setting("kernel.stack_limit", SIZE, M, "size that a stack may grow to", low=0),
     Setting("kernel.swapped", PLAIN_STRING, "", "pages swapped out at boot: blank-separated PID:ADDRESS"),
     Setting(
