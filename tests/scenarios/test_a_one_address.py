@@ -114,19 +114,9 @@ def test_a5_one_program_translated_by_the_kernel_by_a_walker_and_with_a_tlb(at: 
     assert [row["translation"] for row in rows] == [130.0, 50.0, 87.667, 41.0]
     assert [row["factor"] for row in rows] == [5.333, 2.667, 3.922, 2.367]
     table = prompt("compare translation").splitlines()
-    assert table[0].split() == [
-        "who",
-        "translates",
-        "TLB",
-        "hits",
-        "entries",
-        "read",
-        "traps",
-        "translation",
-        "cycles",
-        "factor",
-    ]
-    assert table[1].split() == ["kernel", "no", "TLB", "-", "1.000", "1.000", "130.00", "160.00", "5.33"]
+    assert table[0] == "who translates  TLB hits  entries read  traps  translation  cycles  factor"
+    assert table[1].split() == ["kernel,", "no", "TLB", "-", "1.000", "1.000", "130.00", "160.00", "5.33"]
+    assert max(map(len, table)) <= 80
     assert "kernel, no TLB: 100 + 30 = 130.000 cycles an access" in table
 
 

@@ -73,6 +73,12 @@ def test_the_session_s_own_program(trace: str) -> None:
     assert "Argument required (a program or trace), for none is loaded." in typed("compare policy fifo lru")
 
 
+def test_pages_that_are_there_from_the_start(trace: str) -> None:
+    said = json.loads(typed(f"compare/j -resident tlb.l1 off 16x4 {trace}").splitlines()[-1])
+    assert [row["faults"] for row in said["machines"]] == [0, 0]
+    assert [row["resident"] for row in said["machines"]] == [5 * 4096] * 2
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

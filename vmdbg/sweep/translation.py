@@ -20,11 +20,6 @@ class Way:
     def __init__(self, who: str, tlb: bool) -> None:
         self.who, self.tlb = who, tlb
 
-    @property
-    def name(self) -> str:
-        """`kernel, no TLB`."""
-        return f"{self.who}, {'with a TLB' if self.tlb else 'no TLB'}"
-
 
 WAYS = (Way("kernel", False), Way("walker", False), Way("kernel", True), Way("walker", True))
 

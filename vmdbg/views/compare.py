@@ -79,7 +79,6 @@ def written(row: Sequence[Any]) -> list[str]:
 
 COLUMNS = (
     Column("who", "who translates"),
-    Column("tlb", "", exported=False),
     Column("hit_rate", "TLB hits", NUMBER, format=lambda rate: "-" if rate is None else f"{rate:.2f} %"),
     Column("entries_per_access", "entries read", NUMBER, format=lambda number: f"{number:.3f}"),
     Column("traps_per_access", "traps", NUMBER, format=lambda number: f"{number:.3f}"),
@@ -98,17 +97,17 @@ def translation_table(ways: Sequence[Way], found: Sequence[Measures], memory: in
             if "error" not in row and row["accesses"]:
                 yield way_cells(way, row, memory)
 
-    keys = [column.key for column in COLUMNS if column.exported]
+    keys = [column.key for column in COLUMNS]
 
     def lines() -> Iterator[Line]:
-        rows = [{**row, "tlb": "with a TLB" if row["with_tlb"] else "no TLB"} for row in cells()]
+        rows = [{**row, "who": way_name(row["who"], row["with_tlb"])} for row in cells()]
         yield from Table(list(COLUMNS), rows).lines()
-        yield f"For an access each; the factor is to {memory} cycles, what one takes without translation."
+        yield f"Of one access; the factor is to {memory} cycles, an access without translation."
         for way, row in zip(ways, found, strict=True):
             if "error" in row:
-                yield f"{way.name}: {row['error']}"
+                yield f"{way_name(way.who, way.tlb)}: {row['error']}"
             elif row["accesses"]:
-                yield f"{way.name}: {row['formula']}"
+                yield f"{way_name(way.who, way.tlb)}: {row['formula']}"
 
     return Document(
         lambda: list(cells()),
@@ -116,6 +115,11 @@ def translation_table(ways: Sequence[Way], found: Sequence[Measures], memory: in
         [Column(key) for key in (*keys, "with_tlb")],
         lambda: [[row[key] for key in (*keys, "with_tlb")] for row in cells()],
     )
+
+
+def way_name(who: str, tlb: bool) -> str:
+    """`kernel, no TLB`."""
+    return f"{who}, {'TLB' if tlb else 'no TLB'}"
 
 
 def way_cells(way: Way, row: Measures, memory: int) -> dict[str, Any]:

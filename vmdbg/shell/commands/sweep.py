@@ -16,6 +16,7 @@ from vmdbg.views.sweep import sweep_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
 
@@ -60,9 +61,15 @@ def sweep_command(session: Session, args: Args) -> object:
         raise UserError("-jobs: expected a number from 1.")
     program = session.permissions.path(file)
     axes = [read_axis(word) for word in words]
-    machines = points(session.machine.config, axes, program)
-    found = run_sweep(machines, program, args.resident, args.jobs or 0, args.on or "", session.output.error)
+    machines = points(config_of(session, args), axes, program)
+    found = run_sweep(machines, program, False, args.jobs or 0, args.on or "", session.output.error)
     return sweep_table(axes, machines, found)
+
+
+def config_of(session: Session, args: Args) -> MachineConfig:
+    """The session's machine, with what -resident says: it is a part of each point's key."""
+    config: MachineConfig = session.machine.config
+    return config.with_({"trace.resident": True}) if args.resident else config
 
 
 def program_of(session: Session, name: str) -> str:
@@ -121,8 +128,8 @@ def compare_command(session: Session, args: Args) -> object:
     if values[0] == values[1]:
         raise UserError(f"{setting.name}: expected two values, not {setting.text(values[0])} twice.")
     program = program_of(session, words[3] if len(words) > 3 else "")
-    machines = points(session.machine.config, [Axis(setting, values)], program)
-    found = run_sweep(machines, program, args.resident, jobs_of(args), "", session.output.error)
+    machines = points(config_of(session, args), [Axis(setting, values)], program)
+    found = run_sweep(machines, program, False, jobs_of(args), "", session.output.error)
     return compare_table(setting, values, found)
 
 
@@ -147,7 +154,7 @@ on all of them, are left out, but an access that is repeated after one is transl
 def compare_translation(session: Session, args: Args) -> object:
     session.permissions.require_open("compare translation")
     program = program_of(session, args.file or "")
-    config = session.machine.config
+    config = config_of(session, args)
     machines = ways_to_translate(config, program)
-    found = run_sweep(machines, program, args.resident, jobs_of(args), "", session.output.error)
+    found = run_sweep(machines, program, False, jobs_of(args), "", session.output.error)
     return translation_table(WAYS, found, config["cost.memory"])
