@@ -324,3 +324,7 @@ def test_memory_that_is_too_small_for_its_pages_is_told(tmp_path: Path) -> None:
     config = configured(SHAPES[0], trace_page="2M", machine_ram=8 << 20)
     found = run_point(config.values, "trace", str(path), False)
     assert found["error"] == "it ended after 3 of 8 accesses: no memory"
+    said = typed("set machine.ram 8M", "set trace.page 2M", f"replay {path}")
+    assert (
+        "Process 1 (t) terminated with signal SIGKILL, Killed: no frame is free and no page can leave" in said
+    )

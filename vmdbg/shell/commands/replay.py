@@ -22,6 +22,7 @@ from vmdbg.shell.command import ACTING, NO_REPEAT, Argument, Option, command
 from vmdbg.shell.kinds import FILE, NUMBER, choice
 from vmdbg.shell.stop_report import show_arrival, show_location
 from vmdbg.views.document import Document
+from vmdbg.views.event_table import ended_lines
 from vmdbg.views.result import NUMBER as NUMBERS
 from vmdbg.views.result import Column, Table
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
 BOUNDED = "A replay learns only as it goes which memory it needs; base and bounds have to know before."
+KILLED = 128  # above it stands the signal in an exit status
 BUDGET = 64 << 20  # bytes that checkpoints of a replay may hold
 FORMAT = Option(
     "-format", choice(*BY_NAME, label="NAME"), help="the format of the traces; else their content tells"
@@ -182,6 +184,8 @@ def replay_command(session: Session, args: Args) -> object:
     if arrival.kind != AT_END:
         show_arrival(session, arrival)
         return None
+    for line in ended_lines([process for process in arrival.ended if process.status > KILLED]):
+        session.output.error(str(line))
     return counts_document(replay_counts(timeline.machine, program))
 
 
