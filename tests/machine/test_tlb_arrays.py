@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.errors import InputError, UserError
 from vmdbg.inspect.target import boot_named
 from vmdbg.machine.check.invariants import check
@@ -40,7 +41,10 @@ TUTORIAL = {"machine.format": "tutorial16", "machine.ram": 1 << 16, "kernel.firs
         ({"tlb.walk_cache": "PD:4 PD:4"}, r'"PD:4" is no page-walk cache'),
         ({"tlb.walk_cache": "PD:0"}, r'"PD:0" is no page-walk cache'),
         ({"tlb.replacement": "plru", "tlb.l2": "1x65"}, r"^tlb\.l2: plru knows at most 64 ways, not 65\.$"),
-        ({**TUTORIAL, "tlb.l1": "off", "tlb.l2": "off"}, r"^tutorial16 has no walker: it needs a TLB "),
+        (
+            {**TUTORIAL, "tlb.l1": "off", "tlb.l1d": "1x4", "tlb.l2": "off"},
+            r"^tutorial16 has no walker: it needs no TLB at all, or one for fetches and one for data",
+        ),
         ({**TUTORIAL, "tlb.walk_cache": "PT:1"}, "expected nothing, because tutorial16 has no walker"),
     ],
 )  # fmt: skip
@@ -67,7 +71,7 @@ sizes = st.tuples(st.sampled_from((1, 2, 8)), st.integers(1, 5))
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=drawn(40), deadline=None)
 @hypothesis.given(st.data())
 def test_a_resized_machine_is_like_one_made_so(
     model: Callable[[str], ModuleType], data: st.DataObject
@@ -94,7 +98,7 @@ def test_a_resized_machine_is_like_one_made_so(
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=drawn(60), deadline=None)
 @hypothesis.given(st.data())
 def test_resizing_keeps_the_other_arrays(model: Callable[[str], ModuleType], data: st.DataObject) -> None:
     machines = model("machines")

@@ -66,7 +66,7 @@ class MachineScope:
         while len(found) < size:
             va = (address + len(found)) & WORD_MASK
             walk = walk_tables(self.machine, root, va)
-            if not (walk.maps and self.machine.k.canonical(s64(va))) or va >> self.va_width:
+            if not (walk.maps and self.machine.k.canonical(self.machine.m, s64(va))) or va >> self.va_width:
                 raise inaccessible(va)
             page, length = page_of(self.machine, walk)
             offset = va & (length - 1)
@@ -245,7 +245,7 @@ def make_dirty(machine: Machine, walk: Walk) -> None:
     frame = k.frame_at(m, page_of(machine, walk)[0])
     if not k.is_dirty(old) and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
         new = k.touched(old, 1)
-        k.store(m, walk.last.address, machine.format.entry_bytes, new)
+        k.store_entry(m, walk.last.address, new)
         k.emit(m, ENTRY_WRITE, walk.last.address, old, new)
 
 

@@ -11,7 +11,9 @@ from vmdbg.formats.contract import (
     ENTRY_LEAF,
     ENTRY_SWAPPED,
     FAULT_AD,
+    FAULT_KEY,
     FAULT_NON_CANONICAL,
+    FAULT_NONE,
     FAULT_NOT_PRESENT,
     FAULT_PROTECTION,
     FAULT_REFILL,
@@ -25,8 +27,8 @@ from vmdbg.formats.contract import (
     swapped_slot,
     touched,
 )
-from vmdbg.hardware.memory import copy_words, load, store, zero_frame
-from vmdbg.hardware.mmu import allowed, code_of, tlb_fill
+from vmdbg.hardware.memory import copy_words, load_entry, store_entry, zero_frame
+from vmdbg.hardware.mmu import code_of, page_fault, tlb_fill
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.hardware.walk import table_index, tell_steps, walk, walk_fault
 from vmdbg.kernel.address_space import (
@@ -123,7 +125,7 @@ from vmdbg.state.tables import (
 
 # Signals, and the codes of SIGSEGV (POSIX, signal.h; numbers of Linux on x86).
 SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
-MAPERR, ACCERR = 1, 2
+MAPERR, ACCERR, PKUERR = 1, 2, 4
 OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limit
 PROMOTE = 0  # base pages of a trace that a larger page takes the place of; 0: never; bound at build
 SPARED = 16  # a part of memory: where less would stay free, nothing is promoted
@@ -242,7 +244,7 @@ def leaves_around(m, va):
     last = address + (1 << ((size_shift(1) - PAGE_BITS) & 63)) * ENTRY_BYTES
     count = 0
     while address < last:
-        kind = classify(load(m, address, ENTRY_BYTES), LEVELS - 1)
+        kind = classify(load_entry(m, address), LEVELS - 1)
         if kind == ENTRY_SWAPPED:
             return -1
         if kind == ENTRY_LEAF:
@@ -301,7 +303,7 @@ def page_in(m, pid, region, va, access):
             return REASON_MEMORY
     slot = 0
     if address >= 0:
-        entry = load(m, address, ENTRY_BYTES)
+        entry = load_entry(m, address)
         kind = classify(entry, LEVELS - 1)
         if kind == ENTRY_SWAPPED:
             slot = swapped_slot(entry)
@@ -371,7 +373,7 @@ def copy_on_write(m, pid, region, va, access):
         own = m.region[region * REGION + REGION_SHARE] != 0
     if own:
         leaf = keep_ad(new_leaf(m, region, frame, access), entry)
-        store(m, address, ENTRY_BYTES, leaf)
+        store_entry(m, address, leaf)
         emit(m, ENTRY_WRITE, address, entry, leaf)
         shoot_down(m, pid, page)
         m.process[pid * PROCESS + PROCESS_MINOR] += 1
@@ -380,7 +382,7 @@ def copy_on_write(m, pid, region, va, access):
     fresh = take_user_frame(m)
     if fresh < 0:
         return REASON_MEMORY
-    if load(m, address, ENTRY_BYTES) != entry:
+    if load_entry(m, address) != entry:
         # Making room has evicted the page itself: the new frame goes back and the access starts again.
         free_row(m, m.kernel[KERNEL_USER_POOL], fresh)
         return 0
@@ -414,7 +416,7 @@ def set_ad(m, pid, va, access):
     row = (m.control[CONTROL_STEPS] - 1) * PATH
     old = m.path[row + PATH_ENTRY]
     new = touched(old, access == ACCESS_WRITE)
-    store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+    store_entry(m, m.path[row + PATH_ADDRESS], new)
     emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
     shoot_down(m, pid, va)
     emit(m, FAULT_ACCESS, va, new, 1 if access == ACCESS_WRITE else 0)
@@ -427,10 +429,18 @@ def refill(m, cpu, va, access):
     old = m.path[row + PATH_ENTRY]
     new = touched(old, access == ACCESS_WRITE)
     if new != old:
-        store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+        store_entry(m, m.path[row + PATH_ADDRESS], new)
         m.path[row + PATH_ENTRY] = new
         emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
     tlb_fill(m, cpu, va, access, 0)
+
+
+@reads
+def walks_again(fault):
+    """Does the kernel read the tables itself after this fault, as a cache may have told the hardware?"""
+    if fault == FAULT_REFILL or fault == FAULT_PROTECTION or fault == FAULT_KEY:
+        return True
+    return WALK_CACHES != 0 and fault == FAULT_NOT_PRESENT
 
 
 @writes
@@ -440,25 +450,27 @@ def handle_fault(m, cpu, va, access):
     fault = m.control[CONTROL_FAULT]
     pid = m.cpu[c + CPU_PID]
     m.cpu[c + CPU_ADDRESS] = va
-    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
+    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE], m.control[CONTROL_STEPS] - 1)
     emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
     if fault == FAULT_NON_CANONICAL:
         return signal(m, pid, SIGSEGV, MAPERR, va)
-    if fault == FAULT_REFILL or fault == FAULT_PROTECTION or (WALK_CACHES and fault == FAULT_NOT_PRESENT):
+    if walks_again(fault):
         kind = walk(m, m.cpu[c + CPU_ROOT], va)
         if fault == FAULT_REFILL:
             tell_steps(m, TABLE_READ)
         fault = walk_fault(kind)
         if kind == ENTRY_LEAF:
-            if allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
+            fault = page_fault(m, cpu, access)
+            if fault == FAULT_NONE:
                 # Present and allowed: the TLB needs a refill, or a cache holds an older entry.
                 if SOFTWARE_WALK:
                     refill(m, cpu, va, access)
                 else:
                     tlb_drop(m, cpu, va, m.cpu[c + CPU_ASID])
                 return 0
-            fault = FAULT_PROTECTION
-        m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
+        m.cpu[c + CPU_CODE] = code_of(
+            m, cpu, fault, access, m.cpu[c + CPU_MODE], m.control[CONTROL_STEPS] - 1
+        )
     if fault == FAULT_AD:
         set_ad(m, pid, va, access)
         return 0
@@ -472,6 +484,8 @@ def handle_fault(m, cpu, va, access):
         grow_stack(m, region, va)
     if not region_allows(m, region, access):
         return signal(m, pid, SIGSEGV, ACCERR, va)
+    if fault == FAULT_KEY:
+        return signal(m, pid, SIGSEGV, PKUERR, va)
     if fault == FAULT_PROTECTION:
         if access != ACCESS_WRITE or m.control[CONTROL_RIGHTS] & RIGHT_W or not leaf_decides(m):
             return signal(m, pid, SIGSEGV, ACCERR, va)

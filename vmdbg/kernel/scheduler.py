@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_BITS, SOFTWARE_WALK
+from vmdbg.formats.contract import (
+    ACCESS_FETCH,
+    ACCESS_WRITE,
+    CHUNK_BITS,
+    PAGE_BITS,
+    ROOT_LOADED,
+    SOFTWARE_WALK,
+)
 from vmdbg.hardware.memory import load_at, ram_offset, store_at
 from vmdbg.hardware.mmu import path_address, translate
 from vmdbg.hardware.tlb import FIRST_DATA, FIRST_FETCH, SECOND, tlb_flush
+from vmdbg.hardware.walk import load_root
 from vmdbg.kernel.access_patterns import pattern_place
 from vmdbg.kernel.asids import give_asid
 from vmdbg.kernel.exits import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
@@ -142,6 +150,8 @@ def switch_to(m, cpu, pid):
         note_ran(m, pid, cpu)
     m.cpu[c + CPU_PID] = pid
     m.cpu[c + CPU_ROOT] = root
+    if ROOT_LOADED:
+        load_root(m, cpu)
     m.cpu[c + CPU_ASID] = asid
     m.cpu[c + CPU_QUANTUM] = m.kernel[KERNEL_QUANTUM]
     m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT

@@ -158,7 +158,8 @@ def check_served(arrays: Arrays, form: Format) -> None:
                 held |= row.sizes
         if held != sizes:
             raise UserError(
-                f"{form.name} has no walker: it needs a TLB for fetches and one for data, for all page sizes."
+                f"{form.name} has no walker: it needs no TLB at all, or one for fetches and one for data, "
+                "for all page sizes."
             )
 
 

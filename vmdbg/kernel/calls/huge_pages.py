@@ -132,7 +132,7 @@ def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
         if m.frame[old * FRAME + FRAME_MAPS] == 1:
             entry = m.path[depth * PATH + PATH_ENTRY]
             leaf = k.touched(k.make_leaf(k.frame_address(m, old), m.region[row + REGION_RIGHTS], depth), 1)
-            k.store(m, address, form.entry_bytes, leaf)
+            k.store_entry(m, address, leaf)
             k.emit(m, ENTRY_WRITE, address, entry, leaf)
         else:
             fresh = copy_large(k, form, pid, page, old, address, m.region[row + REGION_RIGHTS], index)
@@ -171,8 +171,7 @@ def promote(k: Linked, form: Format, pid: int, va: int, rights: int) -> None:
     drop_pages(k, form, pid, page, page + (count << form.page_bits))
     drop_tables(k, form, pid, page, depth)
     map_large(k, form, pid, page, frame, address, rights, 1)
-    leaf = k.load(m, address, form.entry_bytes)
-    k.store(m, address, form.entry_bytes, k.touched(leaf, dirty))
+    k.store_entry(m, address, k.touched(k.load_entry(m, address), dirty))
     m.kernel[KERNEL_RESIDENT] += count
     k.emit(m, PROMOTED, page, there, k.frame_address(m, frame) >> form.page_bits)
 
