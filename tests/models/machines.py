@@ -55,14 +55,13 @@ class Build(NamedTuple):
     inclusive: bool = False
     walk_cache: str = ""
     fill: str = "format"
-    zero_drop: bool = True
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 ONE, SPLIT = ("tlb.l1",), ("tlb.l1i", "tlb.l1d")
 BUILDS = {
     "default": Build("x86_64", "clock", True, 1, True, (*ONE, "tlb.l2")),
-    "cached": Build("x86_64", "clock-cached", True, 2, True, (*ONE, "tlb.l2"), zero_drop=False),
+    "cached": Build("x86_64", "clock-cached", True, 2, True, (*ONE, "tlb.l2")),
     "own-policy": Build("x86_64", str(EXAMPLES / "mru.py"), True, 1, True, (*ONE, "tlb.l2")),
     "trace": Build("x86_64", "fifo", False, 1, True, (*ONE, "tlb.l2")),
     "lazy": Build("x86_64", "clock", True, 3, True, (*ONE, "tlb.l2"), "lru", True, "PDPT:2 PD:2"),
@@ -121,7 +120,6 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
         "machine.cpus": build.cpus,
         "tlb.asids": build.asids,
         "tlb.fill": build.fill,
-        "kernel.zero_drop": build.zero_drop,
         "machine.seed": draw(st.integers(1, 1000)),
     }
     for name in ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2"):

@@ -84,7 +84,18 @@ from vmdbg.hardware.walk import (
     walk_fault,
 )
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
-from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, TLB_STALE, WALK_STEP, emit
+from vmdbg.state.events import (
+    STRADDLE_FETCH,
+    STRADDLE_READ,
+    STRADDLE_WRITE,
+    TLB_FILL,
+    TLB_HIT,
+    TLB_L2_HIT,
+    TLB_MISS,
+    TLB_STALE,
+    WALK_STEP,
+    emit,
+)
 from vmdbg.state.tables import (
     CONTROL_FAULT,
     CONTROL_RIGHTS,
@@ -369,3 +380,14 @@ def translate(m, cpu, va, access):
             return -1
         return walk_and_fill(m, cpu, va, access)
     return word_address(word, key & KEY_SIZE, va)
+
+
+@writes(cold=True)
+def tell_straddle(m, va, how):
+    """Emit that an access goes on in the next page."""
+    if how == ACCESS_FETCH:
+        emit(m, STRADDLE_FETCH, va, 0, 0)
+    elif how == ACCESS_WRITE:
+        emit(m, STRADDLE_WRITE, va, 0, 0)
+    else:
+        emit(m, STRADDLE_READ, va, 0, 0)

@@ -12,7 +12,7 @@ from vmdbg.formats.contract import (
     SOFTWARE_WALK,
 )
 from vmdbg.hardware.memory import load_at, ram_offset, store_at
-from vmdbg.hardware.mmu import path_address, translate
+from vmdbg.hardware.mmu import path_address, tell_straddle, translate
 from vmdbg.hardware.tlb import FIRST_DATA, FIRST_FETCH, SECOND, tlb_flush
 from vmdbg.hardware.walk import load_root
 from vmdbg.kernel.access_patterns import pattern_place
@@ -30,9 +30,6 @@ from vmdbg.state.events import (
     KINDS_SHIFT,
     READ,
     RETRY,
-    STRADDLE_FETCH,
-    STRADDLE_READ,
-    STRADDLE_WRITE,
     SWITCH,
     WRITE,
     emit,
@@ -169,17 +166,6 @@ def dispatch(m, cpu):
     if pid:
         switch_to(m, cpu, pid)
     return pid
-
-
-@writes(cold=True)
-def tell_straddle(m, va, how):
-    """Emit that an access goes on in the next page."""
-    if how == ACCESS_FETCH:
-        emit(m, STRADDLE_FETCH, va, 0, 0)
-    elif how == ACCESS_WRITE:
-        emit(m, STRADDLE_WRITE, va, 0, 0)
-    else:
-        emit(m, STRADDLE_READ, va, 0, 0)
 
 
 @writes
