@@ -62,6 +62,8 @@ ARGUMENTS = {
     "last write": "0x408000",
     "info cost": "12",
     "show": "confirm",
+    "compare": f"kernel.policy fifo lru {PAGE.parent / 'examples' / 'belady.vmp'}",
+    "compare translation": f"{PAGE.parent / 'examples' / 'belady.vmp'}",
     "sweep": f"-jobs 1 policy=fifo {PAGE.parent / 'examples' / 'belady.vmp'}",
     "replay": f"-count 1000 {TRACE}",
     "trace info": str(TRACE),

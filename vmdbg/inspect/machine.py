@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats import find
 from vmdbg.inspect.context import MODES, check_cpu
 from vmdbg.inspect.notation import code_words
 from vmdbg.inspect.processes import frame_states, frames
 from vmdbg.inspect.tlb import geometry, page_sizes
+from vmdbg.machine.boot import format_of
 from vmdbg.machine.config import TLB_SETTINGS
 from vmdbg.machine.registers import owner, read
 from vmdbg.machine.tlb_arrays import Arrays
@@ -96,7 +96,7 @@ def describe(config: MachineConfig, machine: Machine | None = None) -> str:
     parts = [named] if named.removesuffix(".toml") != config.name else []
     parts.append(f"{format_size(config['machine.ram'])} RAM")
     parts.append(f"TLB {cached} entries" if cached else "no TLB")
-    form = find(config["machine.format"], config["machine.page_size"])
+    form = format_of(config)
     swap = min(config["machine.swap.size"], (form.slots - 1) << form.page_bits)
     parts.append(f"{format_size(swap)} swap" if swap else "no swap")
     return ", ".join(parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.text_completion import (
     complete_catch,
+    complete_compare,
     complete_condition,
     complete_expression,
     complete_file,
@@ -234,4 +235,5 @@ CATCH = Kind("event", _text, complete_catch, label="KIND", rest=True)
 PIPE_LINE = Kind("command line and shell command", _text, complete_pipe, label="COMMAND", rest=True)
 SIGNAL = Kind("signal", _text, complete_signal, rest=True)
 SWEEP = Kind("settings and a file", _text, complete_sweep, rest=True)
+COMPARE = Kind("setting, two values, a file", _text, complete_compare, rest=True)
 SHELL_LINE = Kind("shell command", _text, complete_shell, rest=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from vmdbg.inspect.counts import per_thousand
 from vmdbg.inspect.policy import is_oracle
 from vmdbg.views.document import Document
 from vmdbg.views.plot import Plot, Series
@@ -177,8 +178,13 @@ def remarks(counts: Sequence[Count], policies: Sequence[str]) -> dict[int, list[
     return found
 
 
+def mpki(count: Count) -> float | None:
+    """Faults for 1000 instructions."""
+    return per_thousand(count.faults, count.instructions)
+
+
 def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Document:
-    """Faults by number of frames and policy."""
+    """Faults by number of frames and policy; below them those for 1000 instructions, if there are any."""
     said = remarks(counts, policies)
     faults = {(count.frames, count.policy): count.faults for count in counts}
     with_a = "; clock loads pages with A set" if "clock" in policies and counts[0].references > 100 else ""
@@ -192,6 +198,7 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
     def data() -> dict[str, Any]:
         return {
             "references": counts[0].references,
+            "instructions": counts[0].instructions,
             "pages": counts[0].cold,
             "oracles": [policy for policy in policies if is_oracle(policy)],
             "counts": [
@@ -202,6 +209,7 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
                     "hits": count.references - count.faults,
                     "cold": count.cold,
                     "ratio": count.faults / count.references if count.references else 0.0,
+                    "mpki": mpki(count),
                 }
                 for count in counts
             ],
@@ -213,9 +221,21 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
         [[*row[:-1], f" {row[-1]}" if row[-1] else ""] for row in rows],
         notes=oracle_note(policies),
     )
-    return Document(
-        data, drawn.lines, columns, lambda: rows, plot=lambda: compare_plot(counts, policies, sizes)
-    )
+
+    def lines() -> Iterator[Any]:
+        yield from drawn.lines()
+        if counts[0].instructions:
+            yield f"{counts[0].instructions} instructions; faults for 1000 of them (MPKI):"
+            yield from rate_table(counts, policies, sizes).lines()
+
+    return Document(data, lines, columns, lambda: rows, plot=lambda: compare_plot(counts, policies, sizes))
+
+
+def rate_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Table:
+    """Faults for 1000 instructions by number of frames and policy."""
+    rates = {(count.frames, count.policy): mpki(count) for count in counts}
+    columns = [Column("frames", kind=NUMBER), *(Column(policy, policy, kind=NUMBER) for policy in policies)]
+    return Table(columns, [[frames, *(rates[frames, policy] for policy in policies)] for frames in sizes])
 
 
 def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Plot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from vmdbg.units import format_size
 from vmdbg.views.document import Document
 from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import NUMBER, Column, Table
@@ -21,14 +22,21 @@ MEASURES = (
     "instructions",
     "faults",
     "swapped_out",
+    "resident",
+    "tables",
     "l1_misses",
     "l1_mpki",
+    "tlb_misses",
+    "mpki",
     "walks",
+    "entries_read",
+    "traps",
     "cycles_per_access",
 )
 #: What a picture shows, unless one is named: the first of these that differs from machine to machine.
 DRAWN = ("faults", "cycles_per_access", "l1_misses")
-HIDDEN = ("accesses", "instructions")  # the same in every row of a sweep of one program
+HIDDEN = ("accesses", "instructions", "tlb_misses", "mpki", "entries_read", "traps")  # of a sweep's text
+BYTES = ("resident", "tables")  # shown where they differ
 
 
 def sweep_table(
@@ -107,14 +115,15 @@ def data(point: Point, row: dict[str, Any]) -> dict[str, Any]:
 def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Table:
     """What a person reads: the axes by the ends of their names, and what differs."""
     swept = [axis.setting for axis in axes]
-    shown = [name for name in MEASURES if name not in HIDDEN]
+    alike = [name for name in BYTES if len({row.get(name) for row in found}) == 1]
+    shown = [name for name in MEASURES if name not in (*HIDDEN, *alike)]
     failed = any("error" in row for row in found)
     columns = [
         *(
             Column(setting.name, setting.name.rpartition(".")[2], format=text_of(setting))
             for setting in swept
         ),
-        *(Column(name, header(name), NUMBER) for name in shown),
+        *(Column(name, header(name), NUMBER, format=measure_text(name)) for name in shown),
         *([Column("error", wraps=True)] if failed else []),
     ]
     rows = [
@@ -132,9 +141,24 @@ def text_of(setting: Setting) -> Callable[[Any], str]:
     return lambda value: os.path.basename(setting.text(value))
 
 
+def measure_text(name: str) -> Callable[[Any], str]:
+    """How a measure reads."""
+
+    def text(value: Any) -> str:
+        return "-" if value is None else format_size(value) if name in BYTES else str(value)
+
+    return text
+
+
 def header(name: str) -> str:
     """`L1 misses`, `cycles/access`."""
-    words = {"l1_misses": "L1 misses", "l1_mpki": "L1 MPKI", "cycles_per_access": "cycles/access"}
+    words = {
+        "l1_misses": "L1 misses",
+        "l1_mpki": "L1 MPKI",
+        "tlb_misses": "TLB misses",
+        "mpki": "MPKI",
+        "cycles_per_access": "cycles/access",
+    }
     return words.get(name, name.replace("_", " "))
 
 

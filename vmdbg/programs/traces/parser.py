@@ -66,7 +66,8 @@ def machine_code(bindings: Mapping[str, Any], entry: str, tables: Layout) -> nat
 class Parser:
     """Reads the records of one trace.
 
-    `space` are the machine's addresses (None: any are taken).  After `chunk()` the rows are the first of
+    `space` are the machine's addresses (None: any are taken); `straddle`: the rows of accesses that go on in
+    the next page say so.  After `chunk()` the rows are the first of
     `op`; `records` were read in all, `left_out` accesses of the kernel's addresses, and `bad` records, if
     `skip_bad`, that are none.  `place` is the byte, unpacked, of the next record.  `ended`: the last chunk
     came to the end of the trace.  `patient`: rows before what is wrong are a chunk, and the next one raises
@@ -82,6 +83,7 @@ class Parser:
         page_bits: int,
         skip_bad: bool = False,
         engine: str = AUTO,
+        straddle: bool = False,
     ) -> None:
         self.trace, self.form, self.head, self.space = trace, form, head, space
         self.skip_bad, self.engine = skip_bad, engine
@@ -107,6 +109,7 @@ class Parser:
         self._code: native.Code | None = None
         self._tables: native.Tables | None = None
         self.fill_scan(page_bits)
+        self.m.scan[scan.SCAN_STRADDLE] = int(straddle)
         self._base = self._used = 0  # where text1 begins in the trace; bytes in it
         self.go(head.offset, head.records)
 

@@ -15,8 +15,11 @@ from vmdbg.views.sweep import MEASURES, sweep_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
+
+RESIDENT = Option("-resident", help="the pages of a trace are in memory from the start")
 
 
 @command(
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     effect=SHELL,
     arguments=[Argument("what", SWEEP, optional=True)],
     options=[
-        Option("-resident", help="the pages of a trace are in memory from the start"),
+        RESIDENT,
         Option("-jobs", NUMBER, help="so many processes at a time; without it, one for each processor"),
         Option("-on", WORD, help="on the workers of the Dask scheduler at that address"),
         Option("-plot", help="draw it below the table"),
@@ -48,8 +51,8 @@ done is kept: the same sweep, interrupted and started again, goes on.  The sessi
 
 L1 misses are of the first try of each access, L1 MPKI those per 1000 instructions.  Cycles are what
 translation costs an access by the settings "cost.*", the second try after a fault with it; below the table
-stands how those of the fastest machine come about.  /json and /csv have the
-whole configuration of each.
+stands how those of the fastest machine come about.  Memory is what a trace has at its last access.  /json and
+/csv have the whole configuration of each, and more measures.
 
 -plot draws a measure over the last setting whose values are numbers: page faults where they differ, else
 cycles, else the one that -measure names, such as l1_misses.  "plot sweep ... > FILE.svg" draws it into a
@@ -66,7 +69,13 @@ def sweep_command(session: Session, args: Args) -> object:
         raise UserError("-jobs: expected a number from 1.")
     program = session.permissions.path(file)
     axes = [read_axis(word) for word in words]
-    machines = points(session.machine.config, axes, program)
-    found = run_sweep(machines, program, args.resident, args.jobs or 0, args.on or "", session.output.error)
+    machines = points(config_of(session, args), axes, program)
+    found = run_sweep(machines, program, False, args.jobs or 0, args.on or "", session.output.error)
     table = sweep_table(axes, machines, found, os.path.basename(program), args.measure or "")
     return [table, Lines(terminal_lines(table.plot()))] if args.plot and not args.form else table
+
+
+def config_of(session: Session, args: Args) -> MachineConfig:
+    """The session's machine, with what -resident says: it is a part of each point's key."""
+    config: MachineConfig = session.machine.config
+    return config.with_({"trace.resident": True}) if args.resident else config
