@@ -124,7 +124,7 @@ def trees(k: Linked, form: Format, root: int, whole: bool) -> list[tuple[int, in
         (m.cpu[row + CPU_CONTROL6], m.cpu[row + CPU_REACH_HIGH], True),
     ]
     if whole:
-        halves = [(root, half, False), (m.kernel[KERNEL_ROOT], half if m.kernel[KERNEL_ROOT] else 0, True)]
+        halves = [(root, half, False), (m.kernel[KERNEL_ROOT], half, True)]
     for table, bits, upper in halves:
         depth = next((at for at, level in enumerate(form.levels) if level.shift < bits), 0)
         start = (1 << form.va_bits) - (1 << bits) if upper else 0
