@@ -44,6 +44,7 @@ class Simulator:
         l1, l2 = (f"{sets}x{ways}" for sets, ways in (GEOMETRY[:2], GEOMETRY[2:]))
         config = MachineConfig({
             "machine.ram": workload.frames * PAGE, "machine.payload": bool(workload.payload),
+            "kernel.zero_drop": False,  # as in reference.c
             "machine.swap.size": (workload.frames * 4 - 1) * PAGE, "kernel.user_frames": workload.user_frames,
             "kernel.policy": "fifo" if workload.fifo else "clock", "tlb.l1": l1, "tlb.l2": l2,
         })  # fmt: skip

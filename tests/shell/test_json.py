@@ -62,9 +62,14 @@ ARGUMENTS = {
     "last write": "0x408000",
     "info cost": "12",
     "show": "confirm",
+    "compare": f"kernel.policy fifo lru {PAGE.parent / 'examples' / 'belady.vmp'}",
+    "compare translation": f"{PAGE.parent / 'examples' / 'belady.vmp'}",
     "sweep": f"-jobs 1 policy=fifo {PAGE.parent / 'examples' / 'belady.vmp'}",
     "replay": f"-count 1000 {TRACE}",
     "trace info": str(TRACE),
+    "trace curve": f"-frames 8 {TRACE}",
+    "trace reuse": str(TRACE),
+    "trace workingset": f"-every 100000 {TRACE}",
 }
 
 

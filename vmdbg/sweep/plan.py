@@ -14,6 +14,7 @@ from vmdbg.formats import NAMES as FORMATS
 from vmdbg.kernel import policies
 from vmdbg.machine import boot
 from vmdbg.machine.config import SETTINGS
+from vmdbg.machine.trace_pages import trace_pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,15 +119,21 @@ def combined(base: MachineConfig, axes: Sequence[Axis], program: str) -> Iterato
     """The points, each checked."""
     for values in product(*(axis.values for axis in axes)):
         chosen = {axis.setting.name: value for axis, value in zip(axes, values, strict=True)}
-        try:
-            config = base.with_(chosen)
-            boot.shape(config)
-        except UserError as error:
-            said = ", ".join(f"{name}={value}" for name, value in chosen.items())
-            raise UserError(f"{said}: {error}") from None
-        files = [identity(config[name]) for name in NAMED if is_file(name, config[name])]
-        text = json.dumps([__version__, program, files, config.values], sort_keys=True, default=str)
-        yield Point(chosen, config, hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
+        yield point(base, chosen, program)
+
+
+def point(base: MachineConfig, chosen: dict[str, object], program: str) -> Point:
+    """The machine with other values of some settings.  UserError if it is none."""
+    try:
+        config = base.with_(chosen)
+        boot.shape(config)
+        trace_pages(config, boot.format_of(config))
+    except UserError as error:
+        said = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        raise UserError(f"{said}: {error}") from None
+    files = [identity(config[name]) for name in NAMED if is_file(name, config[name])]
+    text = json.dumps([__version__, program, files, config.values], sort_keys=True, default=str)
+    return Point(chosen, config, hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
 
 
 def identity(file: str) -> str:

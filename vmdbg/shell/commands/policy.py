@@ -207,6 +207,7 @@ def policy_table_command(session: Session, args: Args) -> object:
     arguments=[Argument("question", QUESTION)],
     usage="policy compare[/json|/csv] POLICY... -frames N,... PAGE...|TRACE",
     forms=("json", "csv"),
+    plots=True,
     summary="Count the faults of policies with several numbers of frames.",
     help="""
 Each policy runs on a machine of its own, the references or the trace executed to the end; the machine of the
@@ -283,6 +284,7 @@ LEFT = {
     events.FILE_WRITE: "written",
     events.SWAP_DROP: "dropped",
     events.FILE_DROP: "dropped",
+    events.ZERO_DROP: "dropped",
 }
 
 
@@ -296,8 +298,8 @@ LEFT = {
     help="""
 "pid" is the process that needed room, "page in" the page that got the frame next, whosever it is; "-" if
 nobody has had it since, or a page table has.  "written": the content went to swap or to a file's copy;
-"dropped": a copy was there already.  Each row is a time to go to ("goto 12:4").  It is not stored: the past
-is run again.""",
+"dropped": a copy was there already, or it was never written.  Each row is a time to go to ("goto 12:4").  It
+is not stored: the past is run again.""",
     examples=["info replacements", "info replacements/json"],
 )
 def info_replacements(session: Session, args: Args) -> object:
