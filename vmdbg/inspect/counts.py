@@ -46,6 +46,11 @@ def page_faults(counts: Mapping[str, int]) -> int:
     return sum(counts.get(kind, 0) for kind in PAGE_FAULTS)
 
 
+def faults_between(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Page faults by kind, and evictions, that happened between two times (`Machine.counts` of both)."""
+    return {kind: after.get(kind, 0) - before.get(kind, 0) for kind in (*PAGE_FAULTS, "evict")}
+
+
 def lookups(counts: Mapping[str, int]) -> int:
     """Look-ups at first tries, by `Machine.counts`: of each page that an access went to, or was to go to."""
     return accesses(counts) + straddling(counts) + counts.get("signal", 0)

@@ -6,14 +6,12 @@ from vmdbg.errors import UserError
 from vmdbg.inspect.context import MODES, check_cpu
 from vmdbg.inspect.notation import code_words
 from vmdbg.inspect.processes import frame_states, frames
-from vmdbg.inspect.tlb import geometry
+from vmdbg.inspect.tlb import geometry, page_sizes
 from vmdbg.machine.boot import format_of
 from vmdbg.machine.config import TLB_SETTINGS
 from vmdbg.machine.registers import owner, read
 from vmdbg.machine.tlb_arrays import Arrays
 from vmdbg.state.tables import (
-    ARRAY,
-    ARRAY_SIZES,
     CPU,
     CPU_ADDRESS,
     CPU_ASID,
@@ -63,13 +61,12 @@ def facts(machine: Machine) -> dict[str, Any]:
                 "ways": ways,
                 "fetches": fetches,
                 "data": data,
-                "page_sizes": [
-                    1 << shift
-                    for index, shift in enumerate(form.page_shifts)
-                    if m.array[number * ARRAY + ARRAY_SIZES] >> index & 1
-                ],
+                "page_sizes": sizes,
+                "reach": [sets * ways * size for size in sizes],
             }
-            for number, (name, sets, ways, fetches, data) in enumerate(geometry(machine))
+            for (name, sets, ways, fetches, data), sizes in zip(
+                geometry(machine), page_sizes(machine), strict=True
+            )
         ],
         "replacement": config["tlb.replacement"],
         "inclusive": config["tlb.inclusive"],

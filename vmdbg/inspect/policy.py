@@ -6,6 +6,7 @@ machine; its number plays no role for any policy.
 
 from __future__ import annotations
 
+import ast
 from array import array
 from collections import namedtuple
 
@@ -40,6 +41,10 @@ Step = namedtuple("Step", "page fault victim frames accessed hand")
 #: instructions among them.
 Count = namedtuple("Count", "policy frames faults cold references instructions")
 
+#: A policy in a file of the user's: the file, its functions by name in their order there, what the first line
+#: of its docstring says (empty: nothing), and the text that the machine has of it.
+PolicyFile = namedtuple("PolicyFile", "path functions summary source")
+
 START, SPARE, ALL_RIGHTS = 0x400000, 16, 15
 MOST_FRAMES, MOST_REFERENCES = 1 << 16, 100_000
 LONG = 20_000  # operations from which on compiling is worth its time
@@ -49,6 +54,19 @@ def is_oracle(policy: str) -> bool:
     """Does a policy need to know what no hardware tells a kernel?  Of one in a file nobody knows."""
     facts = facts_of(policy)
     return facts is not None and facts.oracle
+
+
+def policy_file(machine: Machine) -> PolicyFile | None:
+    """The policy in a file that a machine has, as the file was when it was read; None for one of vmdbg's."""
+    own = machine.bindings["victim"]
+    source = own.__dict__["hot"].get("source")
+    if source is None:
+        return None
+    path = own.__code__.co_filename
+    tree = ast.parse(source, path)
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    said = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return PolicyFile(path, functions, said, source)
 
 
 def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads
-from vmdbg.formats.contract import PAGE_BITS, is_dirty
+from vmdbg.formats.contract import PAGE_BITS, is_accessed, is_dirty
 from vmdbg.hardware.memory import load_entry
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.swap import PAYLOAD
@@ -34,6 +34,17 @@ def frame_dirty(m, frame):
     row = m.frame[frame * FRAME + FRAME_RMAP]
     while row:
         if is_dirty(load_entry(m, m.rmap[row * RMAP + RMAP_ENTRY])):
+            return True
+        row = m.rmap[row * RMAP + RMAP_NEXT]
+    return False
+
+
+@reads
+def frame_accessed(m, frame):
+    """Is A set in any entry that maps the frame?"""
+    row = m.frame[frame * FRAME + FRAME_RMAP]
+    while row:
+        if is_accessed(load_entry(m, m.rmap[row * RMAP + RMAP_ENTRY])):
             return True
         row = m.rmap[row * RMAP + RMAP_NEXT]
     return False

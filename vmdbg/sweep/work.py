@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.machine.machine import Machine
+    from vmdbg.programs.program import Program
 
 NO_END = (1 << 62) - 1  # operations
+#: The program of the last point: a process that runs the next one does not read a trace again.
+_last: list[Program | None] = []
 PATIENCE = 20_000  # operations from which on compiling is worth its time
 
 
@@ -36,6 +39,7 @@ def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -
     """
     try:
         machine = boot(MachineConfig(values, name), program, resident).machine
+        _last[:] = [machine.program]
         found = memory_at_end(machine)
         run_until(machine, NO_END)
         return {**measures(machine), **found}

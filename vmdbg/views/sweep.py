@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.units import format_size
 from vmdbg.views.document import Document
+from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import NUMBER, Column, Table
 
 TYPE_CHECKING = False
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from vmdbg.machine.setting import Setting
     from vmdbg.sweep.plan import Axis, Point
 
 MEASURES = (
@@ -29,12 +33,21 @@ MEASURES = (
     "traps",
     "cycles_per_access",
 )
+#: What a picture shows, unless one is named: the first of these that differs from machine to machine.
+DRAWN = ("faults", "cycles_per_access", "l1_misses")
 HIDDEN = ("accesses", "instructions", "tlb_misses", "mpki", "entries_read", "traps")  # of a sweep's text
 BYTES = ("resident", "tables")  # shown where they differ
 
 
-def sweep_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Document:
-    """Axes and measures; JSON and CSV have the whole configuration of each point."""
+def sweep_table(
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    found: Sequence[dict[str, Any]],
+    program: str = "",
+    measure: str = "",
+) -> Document:
+    """Axes and measures of a program; JSON and CSV have the whole configuration of each point; `measure`, or
+    the first that differs, is drawn."""
     names = [axis.setting.name for axis in axes]
     rest = [name for name in points[0].config.values if name not in names]
     return Document(
@@ -49,7 +62,48 @@ def sweep_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[d
             ]
             for point, row in zip(points, found, strict=True)
         ],
+        plot=lambda: sweep_plot(axes, points, found, program, measure),
     )
+
+
+def sweep_plot(
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    found: Sequence[dict[str, Any]],
+    program: str,
+    measure: str,
+) -> Plot:
+    """A measure over the last axis of numbers, a line for each combination of the others; without such an
+    axis bars.  Machines that have no measure are left out."""
+    if not measure:
+        differ = [name for name in DRAWN if len({row.get(name) for row in found}) > 1]
+        measure = [*differ, DRAWN[0]][0]
+    unit = {"faults": "page faults", "swapped_out": "pages swapped out"}.get(measure, header(measure))
+    by = ", ".join(short_name(axis) for axis in axes)
+    title = f"{program}: {unit} by {by}"
+    over = next((axis for axis in reversed(axes) if all(type(value) is int for value in axis.values)), None)
+    others = [axis for axis in axes if axis is not over]
+    if over is None or len(over.values) < 2:
+        names = [", ".join(texts(axes, point)) for point in points]
+        ys = [row.get(measure) for row in found]
+        return Plot(title, by, unit, [Series(measure, names, ys)])
+    lines: dict[str, list[tuple[Any, Any]]] = {}
+    for point, row in zip(points, found, strict=True):
+        name = ", ".join(texts(others, point)) or unit
+        lines.setdefault(name, []).append((point.config[over.setting.name], row.get(measure)))
+    series = [Series(name, *zip(*sorted(pairs), strict=True)) for name, pairs in lines.items()]
+    x = short_name(over) + (", bytes" if over.setting.kind == "size" else "")
+    return Plot(title, x, unit, series, binary=True, log_y=True)
+
+
+def short_name(axis: Axis) -> str:
+    """`user_frames`"""
+    return axis.setting.name.rpartition(".")[2]
+
+
+def texts(axes: Sequence[Axis], point: Point) -> list[str]:
+    """The values of a point on some axes."""
+    return [text_of(axis.setting)(point.config[axis.setting.name]) for axis in axes]
 
 
 def data(point: Point, row: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +119,10 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
     shown = [name for name in MEASURES if name not in (*HIDDEN, *alike)]
     failed = any("error" in row for row in found)
     columns = [
-        *(Column(setting.name, setting.name.rpartition(".")[2], format=setting.text) for setting in swept),
+        *(
+            Column(setting.name, setting.name.rpartition(".")[2], format=text_of(setting))
+            for setting in swept
+        ),
         *(Column(name, header(name), NUMBER, format=measure_text(name)) for name in shown),
         *([Column("error", wraps=True)] if failed else []),
     ]
@@ -77,6 +134,11 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
         for point, row in zip(points, found, strict=True)
     ]
     return Table(columns, rows, notes=lambda: notes(axes, points, found))
+
+
+def text_of(setting: Setting) -> Callable[[Any], str]:
+    """How a value of a setting reads; of a file without its folder."""
+    return lambda value: os.path.basename(setting.text(value))
 
 
 def measure_text(name: str) -> Callable[[Any], str]:
@@ -106,5 +168,5 @@ def notes(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[st
     if not done:
         return []
     at = min(done)[1]
-    said = ", ".join(axis.setting.text(points[at].config[axis.setting.name]) for axis in axes)
+    said = ", ".join(texts(axes, points[at]))
     return [f"{said}: {found[at]['formula']}"]

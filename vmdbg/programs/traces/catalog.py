@@ -100,6 +100,9 @@ def open_trace(
             trace.use_pieces(form.opened)
         try:
             head = form.prepare(trace.head)
+        except InputError as error:
+            said = f"{error.message} ({form.name})"
+            raise InputError(said, trace.shown, error.line, error.column) from None
         except UserError as error:
             raise InputError(f"{str(error).rstrip('.')} ({form.name})", trace.shown) from None
         return Parser(trace, form, head, space, page_bits, skip_bad, engine, straddle)

@@ -20,7 +20,7 @@ from vmdbg.state.tables import OP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from vmdbg.programs.addresses import Space
@@ -50,6 +50,17 @@ class Views:
 def layout() -> Layout:
     """The tables as compiled code takes them."""
     return Layout(CODES, ("text1", "text8"))
+
+
+def machine_code(bindings: Mapping[str, Any], entry: str, tables: Layout) -> native.Code | None:
+    """Full code of an entry; None if this Python cannot compile."""
+    if not native.available():
+        return None
+    checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
+    try:
+        return build(bindings, entry, tables, checked).full()
+    except (NotHotError, SourceError):
+        return None
 
 
 class Parser:
@@ -204,15 +215,12 @@ class Parser:
 
     def compile(self) -> None:
         """Have machine code, if this Python can."""
-        try:
-            if not native.available():
-                raise SourceError
-            checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
-            self._code = build(self.bindings, ENTRY, layout(), checked).full()
+        self._code = machine_code(self.bindings, ENTRY, layout())
+        if self._code is not None:
             self._tables = native.Tables(self.buffers, layout())
-        except (NotHotError, SourceError):
-            if self.engine == COMPILED:
-                raise UserError("The compiled engine needs llvmlite, which is not installed.") from None
+        elif self.engine == COMPILED:
+            raise UserError("The compiled engine needs llvmlite, which is not installed.")
+        else:
             self.engine = INTERPRETED
 
     def more(self) -> bool:
@@ -274,7 +282,8 @@ class Parser:
         """InputError if the trace has not as many records as its head says."""
         total = self.head.total
         if total is not None and total != self.records and not self.skip_bad:
-            said = f"the header says {total} records, but there are {self.records}"
+            place = self._base + self._used
+            said = f"offset {place}: the header says {total} records, but there are {self.records}"
             raise InputError(f"{said} ({self.form.name})", self.trace.shown)
 
     def error(self) -> InputError:

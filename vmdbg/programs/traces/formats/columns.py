@@ -8,7 +8,7 @@ semicolon, a tab or a bar; quotes around a field are dropped.
 from __future__ import annotations
 
 from vmdbg.engine import writes
-from vmdbg.errors import UserError
+from vmdbg.errors import InputError
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.programs.traces.record import Head, TraceFormat
 from vmdbg.programs.traces.scan import (
@@ -125,11 +125,12 @@ def is_object_table(head: bytes) -> bool:
 
 
 def prepared(head: bytes, wanted: tuple[str, ...]) -> Head:
-    """What the first line says of the columns.  UserError if none has one of the wanted names."""
+    """What the first line says of the columns.  InputError if none has one of the wanted names."""
     size, names, delimiter = names_of(head)
     place = place_of(names, wanted)
     if place < 0:
-        raise UserError(f"1:1: expected names of columns, one of them {', '.join(wanted[:3])}.")
+        said = f"expected names of columns, one of them {', '.join(wanted[:3])}"
+        raise InputError(said, line=1, column=1)
     objects = wanted is OBJECTS
     sizes = -1 if objects else place_of(names, SIZES)
     words = ord(delimiter), place, place_of(names, KINDS), int(objects), sizes
