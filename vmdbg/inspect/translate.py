@@ -18,7 +18,7 @@ from vmdbg.inspect.walk import (
     allows,
     page_of,
     region_kind,
-    steps_read,
+    rows_read,
     walk_tables,
     why_absent,
 )
@@ -171,6 +171,8 @@ def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, 
     if array < 0:
         return fresh, ""
     kind = k.recheck(m, first, m.cpu[cpu * CPU + CPU_RESERVED], kind)
-    walk = Walk(fresh.va, fresh.root, kind, steps_read(machine, first), form.levels[first - 1].name)
+    walk = Walk(
+        form, fresh.va, fresh.root, kind, rows_read(machine, first), first, form.levels[first - 1].name
+    )
     word = m.tlb[k.tlb_find(m, array, cpu, va, context.asid) + TLB_WORD]
     return walk, table_disagreement(machine, fresh, first - 1, word)[1]
