@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_NON_CANONICAL, FAULT_PROTECTION
+from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_AD, FAULT_NON_CANONICAL, FAULT_PROTECTION
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
 from vmdbg.inspect import base_and_bounds
 from vmdbg.inspect.context import bound_of
@@ -12,6 +12,7 @@ from vmdbg.inspect.stale import disagreement, table_disagreement
 from vmdbg.inspect.tlb_rows import cached_rows
 from vmdbg.inspect.walk import (
     READ,
+    WRITE,
     Fault,
     Outcome,
     Walk,
@@ -36,6 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.formats.record import Field
     from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
@@ -104,6 +106,10 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
     if check and not allows(machine, context, access, step.rights):
         found.fault = refused(machine, context, walk, access)
         return found
+    if check and not machine.config["machine.kernel"]:
+        found.fault = access_flag_fault(machine, context, walk, access)
+        if found.fault is not None:
+            return found
     found.pa = page + (walk.va & (found.page_size - 1))
     return found
 
@@ -130,6 +136,27 @@ def refused(machine: Machine, context: Context, walk: Walk, access: int) -> Faul
     return Fault(
         FAULT_PROTECTION, f"{step.name} has {cause.field} = {cause.value}", code, step.level, step.index
     )
+
+
+def access_flag_fault(machine: Machine, context: Context, walk: Walk, access: int) -> Fault | None:
+    """The fault of a leaf without A, or without D on a write, where the hardware sets neither."""
+    step = walk.last
+    lacking = lacking_flag(machine, walk, access)
+    if lacking is None:
+        return None
+    code = machine.k.code_of(machine.m, context.cpu, FAULT_AD, access, context.mode)
+    reason = f"{step.name} has {lacking.name} = 0, and the hardware does not set it"
+    return Fault(FAULT_AD, reason, code, step.level, step.index)
+
+
+def lacking_flag(machine: Machine, walk: Walk, access: int) -> Field | None:
+    """The field A or D that an access needs in a leaf and that the hardware does not set; None if none."""
+    k, form, entry = machine.k, machine.format, s64(walk.last.entry)
+    if not form.kernel_sets_ad:
+        return None
+    if not k.is_accessed(entry):
+        return form.role("accessed")
+    return form.role("dirty") if access == WRITE and not k.is_dirty(entry) else None
 
 
 def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]:

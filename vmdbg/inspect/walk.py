@@ -32,7 +32,7 @@ from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
     from vmdbg.formats.record import Field, Format, Register
     from vmdbg.inspect.context import Context
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 READ, WRITE, FETCH = 0, 1, 2
 ACCESSES = {"r": READ, "w": WRITE, "x": FETCH}
-ACCESS_WORDS = ("read", "write", "fetch")
+ACCESS_WORDS: tuple[Literal["read", "write", "fetch"], ...] = ("read", "write", "fetch")
 
 
 class Step:
@@ -152,6 +152,11 @@ class Walk:
             row[PATH_KIND],
             row[PATH_RIGHTS],
         )
+
+    @property
+    def rights(self) -> int:
+        """What all entries that were read give, a nibble."""
+        return self.rows[len(self.rows) - PATH + PATH_RIGHTS]
 
     @property
     def last(self) -> Step:
@@ -281,8 +286,10 @@ def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
     """Physical address of the page that a walk found, and its size."""
     if machine.format.bounded:
         return walk.root, machine.format.page_size
-    size = 1 << machine.format.levels[walk.last.depth].shift
-    return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
+    row = len(walk.rows) - PATH
+    depth = walk.first + row // PATH
+    size = 1 << machine.format.levels[depth].shift
+    return int(machine.k.leaf_frame(walk.rows[row + PATH_ENTRY], depth)), size
 
 
 def allows(machine: Machine, context: Context, access: int, rights: int) -> bool:

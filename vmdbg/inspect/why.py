@@ -10,6 +10,7 @@ from vmdbg.formats.contract import (
     ENTRY_RESERVED,
     ENTRY_SWAPPED,
     ENTRY_TABLE,
+    FAULT_AD,
     RIGHT_R,
     RIGHT_U,
     RIGHT_W,
@@ -18,8 +19,8 @@ from vmdbg.formats.contract import (
 from vmdbg.hardware.page_tables import table_entries
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.rules import Cause, Edit, decide, deniers, field_named, missing_rights
-from vmdbg.inspect.translate import outcome_of, translate
-from vmdbg.inspect.walk import ACCESS_WORDS, Outcome, Step, Walk, allows, reserving, walk_tables, where
+from vmdbg.inspect.translate import lacking_flag, outcome_of, translate
+from vmdbg.inspect.walk import ACCESS_WORDS, WRITE, Outcome, Step, Walk, allows, reserving, walk_tables, where
 from vmdbg.state.tables import CONTROL_RIGHTS
 from vmdbg.units import WORD_MASK, s64
 
@@ -96,6 +97,8 @@ def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict
         verdict.rules = [key for key in ("c",) if key in rules]
     elif not walk.maps:
         decide_absent(machine, verdict)
+    elif (lacking := fault_for_flag(machine, verdict)) is not None:
+        verdict.cause, verdict.rules = lacking, [key for key in ("a",) if key in rules]
     elif verdict.outcome.fault is not None:
         verdict.cause = decide(machine, context, walk, access)
         verdict.rules = [verdict.cause.rule] if verdict.cause else []
@@ -105,6 +108,17 @@ def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict
     if verdict.canonical:
         verdict.registers = list(turning(machine, context, va, access))
     return verdict
+
+
+def fault_for_flag(machine: Machine, verdict: Verdict) -> Cause | None:
+    """Why an access faults that has all rights: A or D, which the hardware does not set, is clear."""
+    fault, walk = verdict.outcome.fault, verdict.walk
+    flag = lacking_flag(machine, walk, verdict.outcome.access)
+    if fault is None or fault.number != FAULT_AD or flag is None:
+        return None
+    new = machine.k.touched(s64(walk.last.entry), verdict.outcome.access == WRITE)
+    edit = Edit(walk.last, walk.last.entry, new, f"set {flag.name}")
+    return Cause("a", flag.name, 0, walk.last, [edit])
 
 
 def turning(machine: Machine, context: Context, va: int, access: int) -> Iterator[tuple[Register, int]]:
