@@ -148,7 +148,8 @@ def tlb_fill(m, cpu, va, access, doubt):
         gone = tlb_insert(m, SECOND, cpu, key, word)
         if INCLUSIVE and gone >= 0:
             tlb_drop_above(m, cpu, gone)
-    emit(m, TLB_FILL, va, key, word | (access << FILL_ACCESS))
+    if array >= 0 or SECOND >= 0:
+        emit(m, TLB_FILL, va, key, word | (access << FILL_ACCESS))
     return word
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, overload
 from vmdbg.debugger.output import plain
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.inspect.context import KERNEL, USER, bound_of
-from vmdbg.inspect.notation import Notation, code_text, code_words, kind_word, rights_text
+from vmdbg.inspect.notation import Notation, kind_word, rights_text
 from vmdbg.inspect.walk import ACCESS_WORDS, READ, Outcome, remark
 from vmdbg.inspect.walk import Fault as FaultFound
 from vmdbg.views.html import html_of
-from vmdbg.views.translate import bounded_lines, outcome_line, walk_lines, walk_rows, walk_table
+from vmdbg.views.translate import bounded_lines, coded_line, walk_lines, walk_rows, walk_table
 from vmdbg.views.why import why_data, why_lines
 
 if TYPE_CHECKING:
@@ -125,14 +125,8 @@ class Steps(Sequence[Step]):
 
     def line(self, found: Outcome) -> str:
         """Where the walk ends, in a line."""
-        form, fault = self._machine.format, found.fault
-        text = text_of(outcome_line(Notation(form), found, cached=False))
-        coded = fault is not None and fault.kind not in ("bus", "bounds", "non-canonical")
-        return f"{text}, {code_text(form, fault.code)}" if fault is not None and coded else text
-
-    def code_words(self, code: int) -> str:
-        """What a code means by the manual: `P W U`, `load page fault`."""
-        return code_words(self._machine.format, code)
+        form = self._machine.format
+        return text_of(coded_line(form, Notation(form), found))
 
 
 def text_of(line: Line) -> str:

@@ -19,6 +19,7 @@ from vmdbg.state.tables import (
     BANK_SIZE,
     CONTROL_STEPS,
     CPU,
+    CPU_ASID,
     CPU_CONTROL0,
     CPU_FETCH,
     CPU_IGNORED,
@@ -199,6 +200,8 @@ def fill(m: Any, config: MachineConfig) -> None:
     for cpu in range(config["machine.cpus"]):
         for register in form.registers:
             m.cpu[cpu * CPU + CPU_CONTROL0 + register.word] |= register.initial << register.low
+        if not config["machine.kernel"]:
+            m.cpu[cpu * CPU + CPU_ASID] = 1  # nobody gives numbers
         set_allowed(m, cpu, form)
     m.kernel[KERNEL_OLDEST] = m.kernel[KERNEL_NEWEST] = -1
     m.kernel[KERNEL_RANDOM] = config["machine.seed"]

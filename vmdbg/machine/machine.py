@@ -143,6 +143,8 @@ class Machine(Pools):
 
         UserError if one cannot be made: then nothing has changed.
         """
+        if not self.config["machine.kernel"]:
+            raise UserError("Without a kernel (machine.kernel) no program can be run.")
         before = self.snapshot()
         pids = []
         try:

@@ -29,7 +29,7 @@ SAVE = prefix("save", group="files", summary="Save things in files: a machine, o
 @command(
     "save machine",
     group="files",
-    needs=("kernel",),
+    needs=("translate",),
     effect=SHELL,
     arguments=[Argument("file", FILE, help="file to write")],
     summary="Save the machine to a file.",

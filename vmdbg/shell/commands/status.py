@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @command(
     "info machine",
     group="status",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     forms=("json", "csv"),
     summary="What the machine is made of and what it holds.",
@@ -57,7 +57,7 @@ def info_machine(session: Session, args: Args) -> object:
     "info registers",
     aliases=("info r", "info all-registers"),
     group="status",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     arguments=[Argument("names", WORD, optional=True, many=True, help="registers; all without")],
     options=[ON_CPU],
@@ -74,7 +74,7 @@ def info_registers(session: Session, args: Args) -> object:
 @command(
     "info stats",
     group="status",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     options=[PID],
     forms=("json", "csv"),
