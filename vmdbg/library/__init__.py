@@ -1,26 +1,5 @@
 """vmdbg as a library: an MMU on memory of the caller's, and sessions without a prompt.
 
-Nothing here decides anything: it hands over what the layers below have found.
+Nothing here decides anything: it hands over what the layers below have found.  The package `vmdbg` has the
+names that are meant for users, and says in which of these modules each is.
 """
-
-from __future__ import annotations
-
-from vmdbg.errors import UserError
-from vmdbg.formats import NAMES
-from vmdbg.library.mmu import Mmu
-from vmdbg.library.values import Fault, Page, Step, Translation, Update, Verdict
-
-#: The names of the page-table formats.
-FORMATS = tuple(NAMES)
-
-__all__ = [
-    "FORMATS",
-    "Fault",
-    "Mmu",
-    "Page",
-    "Step",
-    "Translation",
-    "Update",
-    "UserError",
-    "Verdict",
-]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vmdbg.errors import UserError
+from vmdbg.formats import NAMES
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.hardware.page_tables import entries
 from vmdbg.inspect.context import KERNEL, USER, check_address, find_context
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from vmdbg.inspect.context import Context
     from vmdbg.inspect.walk import Outcome
 
+#: The names of the page-table formats.
+FORMATS = tuple(NAMES)
 HOW = {word: number for number, word in enumerate(ACCESS_WORDS)} | ACCESSES
 
 
