@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -123,6 +124,32 @@ def test_a_walk_is_that_of_the_manual(name: str, model: Callable[[str], ModuleTy
         assert bytes(content) == ram.bytes()
 
     scenario()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in FORMATS if not find(name).bounded])
+def test_four_thousand_accesses_take_less_than_a_minute(name: str) -> None:
+    """As those drive it who have the answers of hardware: entries, registers and an access go in, the
+    outcome, the code and the entries afterwards come out."""
+    form, rng = find(name), random.Random(name)
+    memory = bytearray(RAM)
+    mmu = Mmu(name, memory)
+    started, arrived = time.process_time(), 0
+    for _ in range(4000):
+        va = rng.randrange(1 << form.va_bits)
+        plant(rng, mmu._machine.k, form, memory, 0, va)
+        mmu.registers.update(root_of(form, rng.randrange(4) * form.page_size))
+        found = mmu.access(
+            form.signed(va), rng.choice(("read", "write", "fetch")), rng.random() < 0.5, size=1
+        )
+        arrived += found.ok
+        assert found.ok or (found.code >= 0 and found.reason)
+        assert all(
+            update.new == int.from_bytes(memory[update.address :][: form.entry_bytes], "little")
+            for update in found.updates
+        )
+    assert time.process_time() - started < 60
+    assert arrived > 100
 
 
 def outcome(found: Translation | Fault) -> tuple[str, int]:

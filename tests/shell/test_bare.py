@@ -17,6 +17,7 @@ from vmdbg.formats import NAMES, find
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.startup import make_session
 
+ROOT = Path(__file__).parents[2]
 TABLES = (
     "poke 0x1000 0x2007",
     "poke 0x2000 0x3007",
@@ -96,7 +97,7 @@ def test_what_needs_a_kernel_says_so(bare: Bare, line: str) -> None:
 
 
 def test_a_program_needs_a_kernel(bare: Bare) -> None:
-    program = Path(__file__).parents[2] / "vmdbg" / "machine" / "presets" / "demo.vmp"
+    program = ROOT / "vmdbg" / "machine" / "presets" / "demo.vmp"
     assert "Without a kernel (machine.kernel) no program can be run." in bare.fails(f"file {program}")
     assert "The program is not being run." in bare.fails("step")
 
@@ -249,6 +250,22 @@ def test_a_dump_is_loaded_or_pasted(bare: Bare, tmp_path: Path) -> None:
     (tmp_path / "sheet").write_text("8000: 01\nffffffff0: 02\n")
     assert "Cannot access memory at address 0xffffffff0" in bare.fails(f"load hex {tmp_path}/sheet")
     assert "The dump is empty" in bare.fails(f"load hex {tmp_path}/../{tmp_path.name}/sheet2") or True
+
+
+def test_a_sheet_of_a_course_takes_three_commands(tmp_path: Path) -> None:
+    """OSTEP's homework (tests/data/two-levels.json): the dump as it prints it, and its answers."""
+    known = json.loads((ROOT / "tests" / "data" / "two-levels.json").read_text())
+    (tmp_path / "sheet").write_text("".join(f"page {n:3}:{page}\n" for n, page in enumerate(known["memory"])))
+    bare = Bare(
+        f"machine {ROOT}/docs/examples/sheet.toml",
+        f"load hex {tmp_path}/sheet",
+        f"set $root = {known['root']}",
+    )
+    for answer in known["answers"]:
+        found = bare.json(f"read/json {answer['va']}")
+        assert (found["pa"], found["value"]) == (answer.get("pa"), answer.get("value"))
+        entries = [step["entry"] for step in bare.json(f"walk/json {answer['va']}")["steps"]]
+        assert entries == answer["entries"]
 
 
 def test_a_table_of_an_exam_fills_a_tlb(bare: Bare) -> None:
