@@ -20,10 +20,10 @@ def pieces(text: str, start: int = 0) -> list[tuple[int, bytes]]:
     return [(piece.address, bytes(piece.data)) for piece in found]
 
 
+ROWS = (b"\0" * 16, b" " * 16, b"deadbeefcafe ||  ", b"0123456789abcdef")
 contents = st.one_of(
-    st.binary(min_size=1, max_size=200),
-    st.lists(st.sampled_from([b"\0" * 16, b" " * 16, b"deadbeefcafe ||  ", b"0123456789abcdef"])).map(b"".join),
-).filter(bool)  # fmt: skip
+    st.binary(min_size=1, max_size=200), st.lists(st.sampled_from(ROWS), min_size=1).map(b"".join)
+)
 TOOLS = {
     "hexdump": (["hexdump", "-C"], False),
     "od": (["od", "-A", "x", "-t", "x1"], False),
