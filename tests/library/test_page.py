@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import doctest
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -30,3 +34,28 @@ def test_the_example_runs() -> None:
         "0x1234: protection at PT, code 0x7: PT[1] has RW = 0",
         "0x5000: not-present at PT, code 0x14: PT[5] is empty",
     ]
+
+
+@pytest.mark.long
+def test_the_plug_in_judges_the_tables_of_a_kernel(
+    run_vmdbg: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """The default machine's tables are in order; a page that may be written and executed is not."""
+    lines = ["dump binary memory -phys good.bin 0 0x200000", "poke 0x106020 0x10a007"]
+    lines.append("dump binary memory -phys bad.bin 0 0x200000")
+    done = run_vmdbg("-batch", *(word for line in lines for word in ("-ex", line)), cwd=tmp_path)
+    assert done.stderr == ""
+    for dump, wanted in (("good.bin", "4 passed"), ("bad.bin", "1 failed, 3 passed")):
+        judged = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "kernel_tables"),
+                *(DOCS / "examples" / "kernel_tables.py", "--dump", tmp_path / dump, "--root", "0x103000"),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{DOCS / 'examples'}:{DOCS.parent}", "PYTEST_ADDOPTS": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert wanted in judged.stdout, judged.stdout + judged.stderr
+    assert "0x404000 rwxu" in judged.stdout
