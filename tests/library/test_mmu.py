@@ -85,8 +85,9 @@ def root_of(form: Any, address: int) -> dict[str, int]:
     """The root register that names a table."""
     if not form.root_fields:
         return {form.root_register: address}
-    mode, _, page = form.root_fields
-    return {form.root_register: mode.initial << mode.low | address >> form.page_bits << page.low}
+    *modes, _, page = form.root_fields
+    shift = form.page_bits if page.name.endswith(".ppn") else 0
+    return {form.root_register: sum(m.initial << m.low for m in modes) | address >> shift << page.low}
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if not find(name).bounded])

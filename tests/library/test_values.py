@@ -106,7 +106,7 @@ def test_registers_by_the_names_of_the_manual() -> None:
     unit.registers.update(cr0=1 << 16, cr4_smap=1)
     assert unit.access(0x1000, user=False).meaning == "P"
     assert "cr4.smap" in set(unit.registers)
-    assert Mmu("x86_64", {}, cr3=ROOT, cr4=0).registers["cr4.smep"] == 0
+    assert Mmu("x86_64", {}, cr3=ROOT, cr4_smep=0).registers["cr4.smep"] == 0
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_registers_by_the_names_of_the_manual() -> None:
     [
         (lambda: Mmu("z80", b""), 'machine.format: "z80" is no format'),
         (lambda: Mmu("sv39", b"", cr3=0), "sv39 has no register cr3; expected one of satp"),
-        (lambda: Mmu("sv39", b"", satp=1), r"\$satp.mode is 8"),
+        (lambda: Mmu("sv39", b"", satp=1 << 60), r"\$satp.mode is 8"),
         (lambda: Mmu("x86_64", b"", cr0_wp=2), r"does not fit in the 1 bit of \$cr0.wp"),
         (lambda: mmu().walk(1 << 64), "does not fit in 64 bits"),
         (lambda: Mmu("x86_32", b"").access(1 << 32), "does not fit in 32 bits"),

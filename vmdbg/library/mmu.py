@@ -251,7 +251,8 @@ class Mmu:
         if pa < 0 or form.bounded:
             found = walk_tables(machine, context.root, va, 0)
             return self._answer(found, outcome_of(machine, context, found, access))
-        found = Walk(form, va, context.root, ENTRY_LEAF, rows_read(machine, 0))
+        first = k.first_step(m)
+        found = Walk(form, va, context.root, ENTRY_LEAF, rows_read(machine, first), first)
         return Translation(
             va,
             pa,
