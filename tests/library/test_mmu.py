@@ -163,7 +163,7 @@ def check_against(ram: Ram, mmu: Mmu, va: int, how: str, user: bool, expected: A
     access: Any = {"r": "read", "w": "write", "x": "fetch"}[how]
     looked = mmu.translate(va, access, user)
     assert ram.bytes() == before
-    found = mmu.access(va, access, user)
+    found = mmu.access(va, access, user, size=1)
     assert found == looked
     wanted = ("not-present", -1) if ram.kind == "words" and expected[0] == "bus" else expected
     assert outcome(found) == wanted
