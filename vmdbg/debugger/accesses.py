@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.debugger.time.event_log import read_log
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_LEAF, ENTRY_SWAPPED
-from vmdbg.hardware.tlb import KEY_ASID, KEY_TAG
+from vmdbg.hardware.tlb import KEY_ASID, KEY_TAG, WORD_KEYED
 from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.exits import REASON_MEMORY, REASON_REFUSED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
@@ -225,6 +225,8 @@ def put_translation(
     space = m.cpu[cpu * CPU + CPU_ASID] if asid is None else asid
     tag = (va & (1 << machine.format.va_bits) - 1) >> page_bits
     key = tag << KEY_TAG | space << KEY_ASID | size
+    if machine.bindings["KEY_MASK"]:
+        word |= WORD_KEYED  # with key 0
     at = array * ARRAY
     k.tlb_insert(m, at, cpu, key, word)
     k.emit(m, TLB_FILL, s64(va), key, word)

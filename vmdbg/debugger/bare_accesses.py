@@ -13,7 +13,7 @@ from vmdbg.inspect.translate import outcome_of, translate
 from vmdbg.inspect.walk import Fault, walk_tables
 from vmdbg.machine.boot import set_allowed
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, TRAP, WRITE
-from vmdbg.state.tables import CONTROL_FAULT, CPU, CPU_ADDRESS, CPU_CODE, CPU_MODE, KERNEL_CPU
+from vmdbg.state.tables import CONTROL_FAULT, CONTROL_STEPS, CPU, CPU_ADDRESS, CPU_CODE, CPU_MODE, KERNEL_CPU
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -88,7 +88,7 @@ def trap(machine: Machine, context: Context, va: int, how: int, done: Accessed, 
     """
     k, m, row = machine.k, machine.m, context.cpu * CPU
     number = m.control[CONTROL_FAULT]
-    code = k.code_of(m, context.cpu, number, how, context.mode)
+    code = k.code_of(m, context.cpu, number, how, context.mode, m.control[CONTROL_STEPS] - 1)
     m.cpu[row + CPU_ADDRESS], m.cpu[row + CPU_CODE] = s64(va), code
     k.emit(m, TRAP, number, code, s64(va))
     if fault is None or fault.number != number:

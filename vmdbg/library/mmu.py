@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
-from vmdbg.formats.contract import ENTRY_LEAF
+from vmdbg.formats.contract import BARE_ROOT, ENTRY_LEAF
 from vmdbg.hardware.page_tables import entries
 from vmdbg.inspect.context import KERNEL, USER, check_address, find_context
 from vmdbg.inspect.notation import code_words
-from vmdbg.inspect.translate import outcome_of
+from vmdbg.inspect.translate import outcome_of, translate
 from vmdbg.inspect.walk import ACCESS_WORDS, ACCESSES, READ, Walk, page_of, rows_read, walk_tables, where
 from vmdbg.inspect.why import why
 from vmdbg.library.memory import Memory, memory_of
@@ -156,7 +156,7 @@ class Mmu:
         """
         machine, context = self._machine, self._enter(USER)
         found = walk_tables(machine, context.root, self._address(va), 0)
-        if found.kind == ENTRY_LEAF and found.rows and machine.k.canonical(s64(va)):
+        if found.kind == ENTRY_LEAF and found.rows and machine.k.canonical(machine.m, s64(va)):
             page, size = page_of(machine, found)
             pa = page + (found.va & (size - 1))
             return Translation(found.va, pa, size, RIGHTS[found.rights], steps=Steps(machine, found))
@@ -247,6 +247,9 @@ class Mmu:
         machine = self._machine
         k, m, form = machine.k, machine.m, machine.format
         self._memory.updates.clear()
+        if machine.bindings["BARE"] and context.root == BARE_ROOT:
+            same = translate(machine, context, va, access)
+            return self._answer(Walk(form, va, context.root, ENTRY_LEAF, []), same)
         pa = k.translate(m, 0, s64(va), access)
         if pa < 0 or form.bounded:
             found = walk_tables(machine, context.root, va, 0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Access = Literal["read", "write", "fetch"]
 #: The texts of the nibbles of rights: `r-xu`, without any `-`.
-RIGHTS = tuple(rights_text(rights) for rights in range(16))
+RIGHTS = tuple(rights_text(rights) for rights in range(32))
 
 
 class Update(NamedTuple):
