@@ -166,6 +166,18 @@ def test_what_an_inputrc_says() -> None:
     )
 
 
+def test_without_editing_the_terminal_reads_the_line(start: Start) -> None:
+    """A tab is a character of the line then, as all keys are that the terminal itself does not know."""
+    terminal = start("-q")
+    for setting, length in (("off", 3), ("on", 2)):
+        terminal.type(f"set editing {setting}")
+        terminal.prompt()
+        time.sleep(0.3)
+        terminal.type('print $_strlen("a\tb")')
+        terminal.see(f" = {length}\r\n")
+        terminal.prompt()
+
+
 def test_history_is_kept_for_people_by_default(start: Start, home: Path, tmp_path: Path) -> None:
     first = start("-q")
     first.type("print 11")
@@ -185,6 +197,19 @@ def test_history_is_kept_for_people_by_default(start: Start, home: Path, tmp_pat
     third = start("-q")
     third.press(third.UP, "\r")
     third.see("$1 = 12\r\n")
+
+
+def test_two_sessions_add_to_one_history(start: Start, home: Path) -> None:
+    kept = home / ".vmdbg_history"
+    kept.write_text("print 1\n")
+    first, second = start("-q"), start("-q")
+    for number, terminal in enumerate((first, second), 2):
+        terminal.type(f"print {number}")
+        terminal.see(f"= {number}\r\n")
+        terminal.type("quit")
+        assert terminal.end() == 0
+    assert kept.read_text() == "print 1\nprint 2\nquit\nprint 3\nquit\n"
+    assert [file.name for file in home.iterdir()] == [".vmdbg_history"]
 
 
 def test_scripts_keep_no_history(run_vmdbg: Start, home: Path, tmp_path: Path) -> None:
