@@ -7,6 +7,7 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -209,3 +210,35 @@ def test_the_package_loads_nothing_until_it_is_asked() -> None:
     program = "import sys, vmdbg; print(*[name for name in sys.modules if name.startswith('vmdbg')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["vmdbg"]
+
+
+BIG = """
+[format]
+name = "big"
+va_bits = 16
+entry_bytes = 2
+big_endian = true
+levels = [{ name = "PT", bits = 8 }]
+[format.fields]
+valid = 0
+accessed = 1
+dirty = 2
+frame = { low = 8, width = 8 }
+"""
+
+
+def test_entries_have_the_order_of_bytes_that_the_format_says(tmp_path: Path) -> None:
+    """Numbers are entries; bytes are as memory has them."""
+    (tmp_path / "big.toml").write_text(BIG)
+    content = bytearray(0x200)
+    content[2:4] = b"\x42\x01"
+    kinds = {"buffer": content, "pieces": {0: bytearray(content)}, "words": {2: 0x4201}}
+    for memory in (*kinds.values(), lambda address, size: content[address : address + size]):
+        unit = Mmu(tmp_path / "big.toml", memory, root=0)
+        assert unit.walk(0x110).pa == 0x4210
+        assert [page.pa for page in unit.map()] == [0x4200]
+        assert unit.access(0x110, "write", size=1).updates == (Update(2, 0x4201, 0x4207),)
+        if memory is content:
+            assert content[2:4] == b"\x42\x07"
+            content[2:4] = b"\x42\x01"
+    assert (kinds["pieces"][0][2:4], kinds["words"]) == (b"\x42\x07", {2: 0x4207})

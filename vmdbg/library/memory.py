@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 from vmdbg.library.values import Update
 from vmdbg.units import s64
@@ -22,13 +22,14 @@ class Foreign:
 
     view: memoryview | None = None
     base = 0
+    order: Literal["little", "big"] = "little"
 
     def __init__(self) -> None:
         self.updates: dict[int, Update] = {}
         self.writes = False
 
     def read(self, pa: int, width: int) -> int | None:
-        """The unsigned word at an address; None where there is no memory."""
+        """The unsigned entry at an address; None where there is no memory."""
         raise NotImplementedError
 
     def write(self, pa: int, width: int, word: int) -> None:
@@ -67,12 +68,12 @@ class Buffer(Foreign):
         at = pa - self.base
         if at < 0 or at + width > len(self.view):
             return None
-        return int.from_bytes(self.view[at : at + width], "little")
+        return int.from_bytes(self.view[at : at + width], self.order)
 
     def write(self, pa: int, width: int, word: int) -> None:
         if not self.view.readonly:
             at = pa - self.base
-            self.view[at : at + width] = word.to_bytes(width, "little")
+            self.view[at : at + width] = word.to_bytes(width, self.order)
 
 
 class Words(Foreign):
@@ -101,7 +102,10 @@ class Pieces(Foreign):
     def piece(self, pa: int) -> Buffer | None:
         """The piece that may hold an address."""
         place = bisect_right(self.bases, pa) - 1
-        return self.pieces[place] if place >= 0 else None
+        if place < 0:
+            return None
+        self.pieces[place].order = self.order
+        return self.pieces[place]
 
     def read(self, pa: int, width: int) -> int | None:
         piece = self.piece(pa)
@@ -129,7 +133,7 @@ class Function(Foreign):
 
     def read(self, pa: int, width: int) -> int | None:
         word = self.function(pa, width)
-        return int.from_bytes(word, "little") if isinstance(word, (bytes, bytearray)) else word
+        return int.from_bytes(word, self.order) if isinstance(word, (bytes, bytearray)) else word
 
     def write(self, pa: int, width: int, word: int) -> None:
         if self.put is not None:

@@ -17,23 +17,27 @@ from vmdbg.state.tables import BANK_BASE, BANK_SIZE, RAM_VIEWS, TABLES, Views
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any, Literal, Protocol
 
     class ForeignMemory(Protocol):
-        """What `hardware.foreign_memory` asks.  `view` are the bytes if memory is one buffer, which begins at
-        physical address `base`; then words are read from there."""
+        """What `hardware.foreign_memory` asks.
+
+        `view` are the bytes if memory is one buffer, which begins at physical address `base`; then entries
+        are read from there.  `order` is the order of bytes in an entry, which the format says.
+        """
 
         view: memoryview | None
         base: int
+        order: Literal["little", "big"]
 
         def load(self, pa: int, width: int) -> int:
-            """The word at an address, 8 bytes signed; -1 where there is no memory."""
+            """The entry at an address, 8 bytes signed; -1 where there is no memory."""
 
         def holds(self, pa: int, width: int) -> bool:
             """Is there memory?"""
 
         def store(self, pa: int, width: int, value: int) -> None:
-            """Write a word."""
+            """Write an entry."""
 
 
 #: No array of the TLB is asked or filled, whatever the configuration has: each access walks.  Where software
@@ -63,16 +67,21 @@ class BareMachine(Machine):
         config = load_config("bare").with_(values)
         form = find(format, page_size)
         config = config.with_({"machine.ram": max(form.page_size, LEAST_RAM)})
-        doors: dict[str, Any] = {"store": foreign_memory.store}
+        memory.order = "big" if form.big_endian else "little"
+        doors: dict[str, Any] = {"store_entry": foreign_memory.store_entry}
         if memory.view is None:
-            doors |= {"load": foreign_memory.load, "ram_offset": foreign_memory.ram_offset}
+            doors |= {"load_entry": foreign_memory.load_entry, "ram_offset": foreign_memory.ram_offset}
         super().__init__(config, {**NO_TLB, **doors})
         self.k.m = with_memory(self.m, memory)
 
     def interpreted(self) -> dict[str, Callable[..., Any]]:
         """The functions of the interpreted engine, made once for each format and kind of memory."""
         form = self.config["machine.format"]
-        key = form, self.config["machine.page_size"], self.bindings.get("load") is foreign_memory.load
+        key = (
+            form,
+            self.config["machine.page_size"],
+            self.bindings.get("load_entry") is foreign_memory.load_entry,
+        )
         if form.endswith(".toml"):  # the file may be another one the next time
             return super().interpreted()
         if key not in CODE:
