@@ -118,11 +118,12 @@ def load_hex_command(session: Session, args: Args) -> object:
                 pieces = read_dump(file, args.file, args.address or 0, size)
         except OSError as error:
             raise UserError(f"{args.file}: {error.strerror}.") from None
-    return loaded(session, f"load hex {args.file or ''}".strip(), pieces)
+        lines = []
+    return loaded(session, f"load hex {args.file or ''}".strip(), pieces, lines)
 
 
-def loaded(session: Session, name: str, pieces: list[Piece]) -> Iterator[str]:
-    """Write the pieces of a dump as one operation; what was written."""
+def loaded(session: Session, name: str, pieces: list[Piece], typed: list[str]) -> Iterator[str]:
+    """Write the pieces of a dump as one operation; what was written.  `typed`: its lines without a file."""
     scope, show = session.scope, session.notation.pa
     if not pieces:
         raise UserError("The dump is empty: nothing was loaded.")
@@ -132,6 +133,8 @@ def loaded(session: Session, name: str, pieces: list[Piece]) -> Iterator[str]:
             scope.write_physical(piece.address, bytes(piece.data))
 
     _, action = session.timeline.act(name, lambda machine: write())
+    if typed:
+        action.command = "\n".join([name, *typed, "end"])  # as it can be typed again
     yield from (str(line) for line in finished_lines(action))
     for piece in pieces if len(pieces) <= SHOWN else []:
         yield f"{show(piece.address)}..{show(piece.end - 1)}: {format_size(len(piece.data))}"
