@@ -290,7 +290,7 @@ def test_a_table_of_an_exam_fills_a_tlb(bare: Bare) -> None:
     assert "fault: protection, L1 holds r--k" in bare.do("read 0x10000")
     assert "sets 0..3, not 4" in bare.fails("tlb set -set 4 1 1")
     assert "Invalid rights" in bare.fails("tlb set 1 1 rwz")
-    assert "no pages of 0x2000 bytes" in bare.fails("tlb set -page 8K 1 1")
+    assert "no pages of 0x2000 bytes" in bare.fails("tlb set -size 8K 1 1")
     assert "does not fit in 36 bits" in bare.fails("tlb set 0x1000000000 1")
     assert 'No TLB array "L2": this machine has L1.' in bare.fails("tlb set -array L2 1 1")
 

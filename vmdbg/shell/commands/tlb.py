@@ -153,7 +153,7 @@ def tlb_check(session: Session, args: Args) -> object:
     needs=("act", "tlb"),
     effect=ACTING,
     arguments=[
-        Argument("number", NUMBER, help="virtual page number, in pages of its size; with -set the tag"),
+        Argument("page", NUMBER, help="virtual page number, in pages of its size; with -set the tag"),
         Argument("frame", NUMBER, help="frame number, in base pages"),
         Argument(
             "rights",
@@ -166,12 +166,12 @@ def tlb_check(session: Session, args: Args) -> object:
     options=[
         Option("-array", WORD, help="into that array, such as L1d; else into the first"),
         Option("-set", NUMBER, help="into that set; PAGE is the tag then"),
-        Option("-page", SIZE, help="a page of that size"),
+        Option("-size", SIZE, help="a page of that size"),
         Option("-dirty", help="the entry is dirty: a write needs no walk"),
         Option("-global", help="for every address space"),
         IN_ASID,
     ],
-    usage="tlb set [-array ARRAY] [-set N] [-page SIZE] [-dirty] [-global] [-asid N] PAGE FRAME [RIGHTS]",
+    usage="tlb set [-array ARRAY] [-set N] [-size SIZE] [-dirty] [-global] [-asid N] PAGE FRAME [RIGHTS]",
     summary="Put an entry into the TLB, whatever the tables say.",
     help="""
 Such as the table of an exam: "set tlb.l1 4x4" makes four sets of four ways, and "tlb set -set 3 0x0d 0x2d"
@@ -182,12 +182,12 @@ order; a full set loses one.  "tlb lookup" says where an address looks, "transla
 def tlb_set_command(session: Session, args: Args) -> object:
     machine, show = session.machine, session.notation
     form, (index, name, sets) = machine.format, find_array(session, args.array)
-    size = args.page or form.page_size
+    size = args.size or form.page_size
     try:
         shift = form.page_shifts[form.size_index(size)]
     except ValueError:
         raise UserError(f"{form.name} has no pages of {size:#x} bytes.") from None
-    page = args.number if args.set is None else args.number * sets + args.set
+    page = args.page if args.set is None else args.page * sets + args.set
     if args.set is not None and not 0 <= args.set < sets:
         raise UserError(f"{name} has sets 0..{sets - 1}, not {args.set}.")
     if not 0 <= page < 1 << form.va_bits - shift:
