@@ -40,11 +40,6 @@ if TYPE_CHECKING:
             """Write an entry."""
 
 
-#: No array of the TLB is asked or filled, whatever the configuration has: each access walks.  Where software
-#: fills the TLB, that walk stands for its handler's.
-NO_TLB = {"FIRST_FETCH": -1, "FIRST_DATA": -1, "SECOND": -1, "SOFTWARE_WALK": 0}
-
-
 LEAST_RAM = 64  # bytes of the machine's own memory, which is not used
 #: Linked code by format, page size, and whether memory is no buffer: it holds no state.
 CODE: dict[tuple[str, int, bool], dict[str, Any]] = {}
@@ -59,11 +54,13 @@ class BareViews(Views):
 class BareMachine(Machine):
     """A machine of a format, by name or TOML file, on foreign memory.  UserError if there is no such format.
 
+    Each access walks; where software fills the TLB, that walk stands for its handler's.
+
     `page_size`: as the setting `machine.page_size`.
     """
 
     def __init__(self, format: str, memory: ForeignMemory, page_size: int = 0) -> None:
-        values = {"machine.format": format, "machine.page_size": page_size, "tlb.l1": "1x1"}
+        values = {"machine.format": format, "machine.page_size": page_size, "tlb.fill": "walker"}
         config = load_config("bare").with_(values)
         form = find(format, page_size)
         config = config.with_({"machine.ram": max(form.page_size, LEAST_RAM)})
@@ -71,7 +68,7 @@ class BareMachine(Machine):
         doors: dict[str, Any] = {"store_entry": foreign_memory.store_entry}
         if memory.view is None:
             doors |= {"load_entry": foreign_memory.load_entry, "ram_offset": foreign_memory.ram_offset}
-        super().__init__(config, {**NO_TLB, **doors})
+        super().__init__(config, doors)
         self.k.m = with_memory(self.m, memory)
 
     def interpreted(self) -> dict[str, Callable[..., Any]]:

@@ -11,7 +11,7 @@ from vmdbg.formats import find
 from vmdbg.inspect.target import boot
 from vmdbg.kernel.policies import POLICIES
 from vmdbg.machine import registers
-from vmdbg.machine.config import SETTINGS, TLB_SETTINGS, load_config
+from vmdbg.machine.config import SETTINGS, load_config
 from vmdbg.machine.swapfile import attach
 from vmdbg.shell.limits import make_room
 from vmdbg.shell.permissions import Permissions
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.session import Session
 
-FILLED, FRAMES = "4x4", 1 << 16  # a TLB for machines that cannot be without; a memory of small pages
+FRAMES = 1 << 16  # the most that a machine gets for a format
 
 
 def open_target(
@@ -117,6 +117,27 @@ def boot_again(
     return target
 
 
+def boot_changed(session: Session, values: Mapping[str, object]) -> bool:
+    """Boots a machine like the present one with other values, which may be the same ones where their files
+    have changed.  True: it is the session's; False: something has happened there, and it waits for `run`.
+    A machine without a kernel has no program that would have to end, and hands its memory over.
+
+    UserError if it cannot boot; then nothing has changed.
+    """
+    if session.interpreter.isolated:
+        raise UserError("An isolated script keeps the machine that it was given.")
+    machine = session.machine
+    bare, at_once = not machine.config["machine.kernel"], session.timeline.untouched
+    target = boot_again(session, values)
+    if bare and not target.machine.config["machine.kernel"]:
+        hand_over(machine, target.machine)
+    if bare or at_once:
+        replace_target(session, target)
+    else:
+        session.next_target = target
+    return bare or at_once
+
+
 def replace_target(session: Session, target: Target) -> None:
     """Gives the session another target.  UserError if its swap file cannot be made."""
     attach(target.machine)
@@ -162,41 +183,29 @@ class MachineSettings:
         machine = session.machine
         if value == self.get(name):
             return
-        timeline = session.timeline
         if name.startswith("cost."):
             machine.config = machine.config.with_({name: value})
             if session.next_target is not None:
                 waiting = session.next_target.machine
                 waiting.config = waiting.config.with_({name: value})
             return
-        if session.interpreter.isolated:
-            raise UserError("An isolated script keeps the machine that it was given.")
-        target = boot_again(session, {name: value, **fitting(session, machine.config, name, value)})
-        if not machine.config["machine.kernel"]:  # there is no program that would have to end
-            if not target.machine.config["machine.kernel"]:
-                hand_over(machine, target.machine)
-        elif not timeline.untouched:
-            session.next_target = target
+        values = {name: value, **fitting(session, machine.config, name, value)}
+        if not boot_changed(session, values):
             session.output.line(f'{name} takes effect at the next "run".')
-            return
-        replace_target(session, target)
 
 
 def fitting(session: Session, config: MachineConfig, name: str, value: object) -> dict[str, object]:
     """What a machine without a kernel is given besides when a format is set: another `machine.ram` where its
-    own is more than the entries can name, or no multiple of a page; a TLB where software fills that."""
+    own is more than the entries can name, or no multiple of a page."""
     if name != "machine.format" or config["machine.kernel"] or not (value in FORMATS or is_file(value)):
         return {}
-    form, ram, more = find(str(value)), config["machine.ram"], dict[str, object]()
+    form, ram = find(str(value)), config["machine.ram"]
     named = form.frames - (config["machine.ram_base"] >> form.page_bits)
     fits = min(max(ram >> form.page_bits, 1), named, FRAMES) << form.page_bits
-    if 0 < fits != ram:
-        more["machine.ram"] = fits
-        session.output.line(f"machine.ram is now {format_size(fits)}, which {form.name} can use.")
-    if form.software_walk and not any(config.geometry(array)[0] for array in TLB_SETTINGS):
-        more["tlb.l1"] = FILLED
-        session.output.line(f"tlb.l1 is now {FILLED}, for software to fill.")
-    return more
+    if not 0 < fits != ram:
+        return {}
+    session.output.line(f"machine.ram is now {format_size(fits)}, which {form.name} can use.")
+    return {"machine.ram": fits}
 
 
 def is_file(name: object) -> bool:
