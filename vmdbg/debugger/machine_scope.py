@@ -120,6 +120,18 @@ class MachineScope:
 
         self.perform(f"set memory at {self.notation.va(address)}", write)
 
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Store bytes at a physical address, unknown to the kernel: acts.  UserError as `read_physical`."""
+        self.read_physical(address, len(data))
+        k, m = self.machine.k, self.machine.m
+
+        def write() -> None:
+            store_bytes(k, m, address, data)
+            for cpu in range(self.machine.config["machine.cpus"]):
+                k.tlb_suspect(m, cpu, -1, 0)  # the bytes may belong to a page table
+
+        self.perform(f"set memory at {self.notation.pa(address)}", write)
+
     # -- registers
 
     def register(self, name: str) -> Value | None:

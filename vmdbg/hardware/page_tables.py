@@ -141,17 +141,17 @@ def once(found: Entry) -> bool:
 def table_entries(k: Linked, form: Format, table: int, first: int, end: int) -> list[tuple[int, int]]:
     """Index and value of the entries `first .. end - 1` of a table that are not zero.
 
-    None of them if one lies outside memory; a table need not be aligned.
+    None of them if one lies outside memory; a table need not be aligned.  Foreign memory is no buffer.
     """
     m, width = k.m, form.entry_bytes
     at = k.ram_offset(m, table + first * width, max(1, (end - first) * width))
     if at < 0 or end <= first:
         return []
-    if at % width:
-        found = [(index, k.load(m, table + index * width, width)) for index in range(first, end)]
+    if at % width or not len(m.ram1):
+        found = [(index, k.load_entry(m, table + index * width)) for index in range(first, end)]
     else:
         ram = {1: m.ram1, 2: m.ram2, 4: m.ram4, 8: m.ram8}[width]
         found = list(enumerate(ram[at // width : at // width + end - first].tolist(), first))
-    if form.big_endian:
-        found = [(index, k.turned(entry, width)) for index, entry in found]
+        if form.big_endian:
+            found = [(index, k.turned(entry, width)) for index, entry in found]
     return [(index, entry) for index, entry in found if entry]

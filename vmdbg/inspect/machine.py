@@ -117,8 +117,9 @@ def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     m, form, row = machine.m, machine.format, cpu * CPU
     code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
     root = "partition" if form.bounded else "root table"
+    of_whom = f"{root} of process {pid}" if pid else "idle" if machine.config["machine.kernel"] else root
     rows = [
-        (form.root_register, m.cpu[row + CPU_ROOT], f"{root} of process {pid}" if pid else "idle"),
+        (form.root_register, m.cpu[row + CPU_ROOT], of_whom),
         (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
         ("error_code", code, code_words(form, code) or "of the last fault"),
         ("asid", m.cpu[row + CPU_ASID], "address-space number"),

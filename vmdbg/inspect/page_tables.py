@@ -217,7 +217,7 @@ def tree_mappers(machine: Machine, root: int, pfn: int | None) -> list[dict[str,
             "va": (found.va & WORD_MASK) + (at - first << form.page_bits),
             "entry_address": found.address,
             "entry": found.entry & WORD_MASK,
-            "flags": form.flags(found.entry, where(machine, found.depth, found.kind), found.depth),
+            "flags": form.flags(found.entry, where(machine.format, found.depth, found.kind), found.depth),
         }
         rows.setdefault(at, []).append(row)
     groups = (rows[at] for at in sorted(rows))
@@ -228,7 +228,7 @@ def fields_of_leaf(machine: Machine, mapping: dict[str, Any]) -> tuple[str, int]
     """Which fields the entry of a mapping has: the letter of `formats.record.Field`, and the depth."""
     root = int(machine.m.process[mapping["pid"] * PROCESS + PROCESS_ROOT])
     last = walk_tables(machine, root, mapping["va"]).last
-    return where(machine, last.depth, last.kind), last.depth
+    return where(machine.format, last.depth, last.kind), last.depth
 
 
 def shared_frames(machine: Machine, least: int) -> Iterator[int]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 #: What commands may need of a target: tables to walk, a TLB, a kernel with processes, a program to run,
 #: and that they may change it.
 CAPABILITIES = frozenset({"translate", "tlb", "act", "run", "kernel"})
+KERNEL = frozenset({"kernel"})
 
 
 class Target:
@@ -38,12 +39,15 @@ class Target:
         self,
         machine: Machine,
         name: str = "simulated",
-        capabilities: frozenset[str] = CAPABILITIES,
+        capabilities: frozenset[str] | None = None,
         origin: str = "",
         resident: bool = False,
         approve: Callable[[str], str] = os.path.expanduser,
     ) -> None:
-        self.machine, self.name, self.capabilities = machine, name, capabilities
+        self.machine, self.name = machine, name
+        if capabilities is None:
+            capabilities = CAPABILITIES if machine.config["machine.kernel"] else CAPABILITIES - KERNEL
+        self.capabilities = capabilities
         self.origin, self.loaded_from, self.resident, self.approve = origin, "", resident, approve
         # Of a replay: what boots it anew, and the command, without the machine's settings.
         self.again: Callable[[MachineConfig], Target] | None = None

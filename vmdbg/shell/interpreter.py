@@ -241,7 +241,12 @@ class Interpreter:
         target = self.session.target
         if target is None:
             raise UserError("No machine.", 'Use "machine NAME" to boot one.')
-        if not command.needs <= frozenset(target.capabilities):
+        if "kernel" in command.needs - target.capabilities:
+            raise UserError(
+                "This machine has no kernel: no processes, regions or swap.",
+                '"set machine.kernel on" gives it one; "machine" lists machines that have one.',
+            )
+        if not command.needs <= target.capabilities:
             raise UserError(f"Target {target.name} does not support this command.")
 
     def show(self, result: Any, args: Args) -> None:
