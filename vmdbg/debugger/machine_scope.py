@@ -124,10 +124,12 @@ class MachineScope:
 
     def register(self, name: str) -> Value | None:
         """A register of the current CPU or a field of one; None if the machine has no such name."""
-        if name not in self._registers:
-            return None
         m = self.machine.m
         cpu = current_cpu(self.machine)
+        if self.machine.saved_registers and name in self.machine.saved_registers[cpu]:
+            return unsigned(self.machine.saved_registers[cpu][name])
+        if name not in self._registers:
+            return None
         if name == "_cpu":
             return make_integer(cpu)
         if name == "_operations":
@@ -174,6 +176,8 @@ class MachineScope:
     def names(self) -> list[str]:
         """Everything that an expression may name."""
         registers = dict.fromkeys((*register_names(self.machine.format), *COLUMNS))
+        for saved in self.machine.saved_registers[:1]:
+            registers |= saved
         symbols = self.machine.program.symbols if self.machine.program is not None else {}
         return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 

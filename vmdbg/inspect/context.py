@@ -150,7 +150,7 @@ def find_context(
     if pid is None and m.cpu[c + CPU_ROOT]:
         return Context(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
     if pid is None:
-        raise UserError("No process.", 'Give a root table with "-root", or start a program.')
+        raise UserError(*machine.no_root)
     if pid == running:
         return Context(
             pid, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode

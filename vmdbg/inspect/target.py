@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
     from vmdbg.programs.traces.feed import ReplayedProgram
 
-#: What commands may need of a target: tables to walk, a TLB, a kernel with processes, a program to run,
-#: and that they may change it.
-CAPABILITIES = frozenset({"translate", "tlb", "act", "run", "kernel"})
+#: What commands may need of a target, and what is said of one that lacks it.
+LACKS = {
+    "translate": "has no page tables",
+    "tlb": "has no TLB",
+    "kernel": "has no kernel whose processes, regions and frames vmdbg knows",
+    "act": "is only looked at: nothing of it can be changed",
+    "run": "does not run",
+}
+CAPABILITIES = frozenset(LACKS)
 
 
 class Target:
@@ -48,6 +54,12 @@ class Target:
         self.again: Callable[[MachineConfig], Target] | None = None
         self.command = ""
         self.notation = Notation(machine.format)  # how its numbers read
+
+    def check(self, needs: frozenset[str], what: str) -> None:
+        """UserError if the target lacks what `what` needs, in one sentence."""
+        for need, sentence in LACKS.items():
+            if need in needs - self.capabilities:
+                raise UserError(f"{what}: a {self.name} {sentence}.")
 
 
 def boot(

@@ -91,9 +91,15 @@ def layout() -> Layout:
 class Machine(Pools):
     """A simulated computer.  `m` are its tables as the interpreted engine sees them.
 
+    `saved_registers` has, for each CPU of a real computer, registers that play no part in translation too.
+
     Do not keep a reference to `m` or to a table over a call that may run operations: pools grow, and `m` is
     another object then.
     """
+
+    saved_registers: tuple[dict[str, int], ...] = ()
+    #: What is said where there is no root table to begin at, and what helps.
+    no_root = ("No process.", 'Give a root table with "-root", or start a program.')
 
     def __init__(self, config: MachineConfig) -> None:
         super().__init__()

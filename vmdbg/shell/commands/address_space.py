@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "map",
     aliases=("m",),
     group="looking",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     options=[
         *TABLES,

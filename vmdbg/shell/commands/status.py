@@ -57,7 +57,7 @@ def info_machine(session: Session, args: Args) -> object:
     "info registers",
     aliases=("info r", "info all-registers"),
     group="status",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     arguments=[Argument("names", WORD, optional=True, many=True, help="registers; all without")],
     options=[ON_CPU],

@@ -1,0 +1,86 @@
+"""target dump, info target: memory of a real computer in place of a simulated machine."""
+
+from __future__ import annotations
+
+from vmdbg.dumps.opening import machine_of, open_image, read_registers
+from vmdbg.errors import UserError
+from vmdbg.formats import NAMES
+from vmdbg.inspect.dump import dump_facts
+from vmdbg.inspect.target import Target
+from vmdbg.shell.boot import replace_target
+from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, Option, command, prefix
+from vmdbg.shell.kinds import FILE, PHYSICAL, choice
+from vmdbg.views.dump import dump_lines
+from vmdbg.views.document import Document
+from vmdbg.views.result import Column
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vmdbg.shell.command import Args
+    from vmdbg.shell.session import Session
+
+TARGET = prefix("target", group="files", summary="Look at the memory of a real computer.")
+
+
+@command(
+    "target dump",
+    group="files",
+    effect=SHELL,
+    arguments=[Argument("file", FILE, help="raw image, ELF core or LiME file")],
+    options=[
+        Option("-base", PHYSICAL, help="of a raw image: the physical address of its first byte; 0 without"),
+        Option("-format", choice(*NAMES, label="FORMAT"), help="format of the page tables"),
+        Option("-root", PHYSICAL, help="physical address of the root table"),
+        Option("-regs", FILE, help="registers, pasted from a monitor"),
+    ],
+    summary="Look at a dump of a computer's physical memory.",
+    help="""
+FILE is a raw image (QEMU's "pmemsave", or the file of a memory backend), an ELF core ("dump-guest-memory
+FILE"), or what LiME wrote; it is mapped, and read only where it is looked at.  Memory that it does not have is
+a hole.  An ELF core of QEMU has the registers of each CPU, by which the format and the root of the page tables
+are known; otherwise "-regs" names a file with the output of QEMU's "info registers", or of "r", "creg" and
+"sreg" of Bochs; or "-format" and "-root" say it, against registers too.  "find root" looks for root tables.
+
+Then the commands that look work as on a simulated machine: "map", "translate", "walk", "why", "tables", "x",
+"check rights", "check cpu".  Nothing can be changed.  "symbol-file" gives addresses names; "machine NAME"
+returns to a simulated machine.""",
+    repeat=NO_REPEAT,
+)
+def target_dump(session: Session, args: Args) -> object:
+    permissions = session.permissions
+    image = open_image(permissions.path(args.file), args.base)
+    registers = read_registers(permissions.path(args.regs)) if args.regs else []
+    machine = machine_of(image, registers, args.format or "", args.root)
+    replace_target(session, Target(machine, "dump", frozenset({"translate"}), image.path))
+    for line in image.remarks:
+        session.output.warning(line)
+    return Document(
+        lambda: dump_facts(machine),
+        lambda: dump_lines(session.notation, dump_facts(machine)),
+        [Column(key) for key in ("base", "end", "size")],
+        lambda: [list(bank.values()) for bank in dump_facts(machine)["banks"]],
+        ("base", "end", "root"),
+    )
+
+
+@command(
+    "info target",
+    aliases=("info files",),
+    group="status",
+    effect=PURE,
+    forms=("json", "csv"),
+    summary="What is looked at: a simulated machine, or a dump and where its memory lies.",
+    help='Of a dump, each piece of memory that it has.  Of a simulated machine "info machine" says more.',
+    examples=["info target", "info target/json"],
+)
+def info_target(session: Session, args: Args) -> object:
+    machine, target = session.machine, session.target
+    assert target is not None
+    facts = dump_facts(machine)
+    return Document(
+        lambda: facts,
+        lambda: dump_lines(session.notation, facts, banks=True),
+        [Column(key) for key in ("base", "end", "size")],
+        lambda: [list(bank.values()) for bank in facts["banks"]],
+        ("base", "end", "root"),
+    )

@@ -1,0 +1,37 @@
+"""What is looked at, in some lines: a dump, its CPUs, its pieces of memory."""
+
+from __future__ import annotations
+
+from vmdbg.units import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from vmdbg.inspect.notation import Notation
+    from vmdbg.views.result import Line
+
+
+def dump_lines(show: Notation, facts: dict[str, Any], banks: bool = False) -> Iterator[Line]:
+    """`ELF core, x86_64, 1 CPU, 128 MiB in 2 pieces; cr3 0x1000, kernel, at 0x1000c1.`; with `banks` each piece."""
+    pieces, known = len(facts["banks"]), [cpu for cpu in facts["cpus"] if cpu["root"] is not None]
+    count = len(facts["cpus"])
+    head = f"{facts['kind'][0].upper()}{facts['kind'][1:]}, {facts['format']}"
+    head += " (assumed)" if facts["assumed"] else ""
+    head += f", {count} CPU{'' if count == 1 else 's'}" if known else ""
+    head += f", {format_size(facts['size'])}" + (f" in {pieces} pieces" if pieces > 1 else "")
+    first = facts["cpus"][0]
+    if first["root"] is not None:
+        head += f"; {facts['root_register']} {show.pa(first['root'])}, {first['mode']}"
+        head += f", at {first['ip']:#x}" if first["ip"] is not None else ""
+    yield head + "."
+    if facts["no_root"]:
+        yield facts["no_root"]
+    for cpu in facts["cpus"][1:] if known else ():
+        root = "-" if cpu["root"] is None else show.pa(cpu["root"])
+        at = f", at {cpu['ip']:#x}" if cpu["ip"] is not None else ""
+        yield f"cpu {cpu['cpu']}: {facts['root_register']} {root}, {cpu['mode']}{at}"
+    if banks:
+        for bank in facts["banks"]:
+            yield f"memory {show.pa(bank['base'])}..{show.pa(bank['end'] - 1)}  {format_size(bank['size'])}"
