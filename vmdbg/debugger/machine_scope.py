@@ -151,11 +151,14 @@ class MachineScope:
 
     def symbol(self, name: str) -> int | None:
         """The number that a name of the program stands for."""
-        program = self.machine.program
-        return None if program is None else program.symbols.get(name)
+        program, others = self.machine.program, self.machine.symbols
+        found: int | None = None if program is None else program.symbols.get(name)
+        return others.by_name.get(name) if found is None and others is not None else found
 
     def symbolize(self, address: int) -> str:
-        """`heap+8` for an address in the region of a symbol, else nothing."""
+        """`heap+8` for an address in the region of a symbol, or near one of a symbol file, else nothing."""
+        if self.machine.symbols is not None:
+            return str(self.machine.symbols.name_of(address))
         program = self.machine.program
         if program is None or not program.symbols:
             return ""
@@ -179,7 +182,8 @@ class MachineScope:
         for saved in self.machine.saved_registers[:1]:
             registers |= saved
         symbols = self.machine.program.symbols if self.machine.program is not None else {}
-        return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
+        others = self.machine.symbols.by_name if self.machine.symbols is not None else {}
+        return [*symbols, *others, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 
     def count(self, arguments: list[Value]) -> Value:
         """`$count("tlb-miss")`: how often a kind of event, or one of a family such as "fault", happened, or

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 
 from vmdbg.errors import InputError, UserError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST_BANKS = 4096  # pieces of memory: an address that is in none is compared with each
 ELF_MAGIC, LIME_MAGIC = b"\x7fELF", b"EMiL"
@@ -50,6 +55,26 @@ class Image:
     def end(self) -> int:
         """One past the highest physical address."""
         return max((bank.base + bank.size for bank in self.banks), default=0)
+
+    def extents(self, base: int, size: int) -> Iterator[tuple[int, int]]:
+        """Physical address and length of what the file really has of a piece of a bank, where it is sparse."""
+        bank = next((bank for bank in self.banks if bank.base <= base < bank.base + bank.size), None)
+        if bank is None:
+            return
+        offset = bank.offset + base - bank.base
+        end = offset + size
+        try:
+            with open(self.path, "rb") as file:
+                while offset < end:
+                    start = os.lseek(file.fileno(), offset, os.SEEK_DATA)
+                    stop = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+                    if start >= end:
+                        return
+                    yield bank.base + start - bank.offset, min(stop, end) - start
+                    offset = stop
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # there is nothing more: the rest is a hole
+                yield base, size
 
 
 def joined(banks: list[Bank]) -> list[Bank]:

@@ -129,10 +129,12 @@ def runs(machine: Machine, root: int, start: int | None = None, end: int | None 
 
 
 def named_runs(machine: Machine, root: int, pid: int | None) -> Iterator[tuple[Run, str]]:
-    """`runs` of what users may use, each with the kind of its region; of everything without a process."""
+    """`runs` of what users may use, each with the kind of its region; of everything without a process, with
+    the first symbol in each, if symbols were read."""
     if pid is None:
+        symbols = machine.symbols
         for run in runs(machine, root):
-            yield run, ""
+            yield run, symbols.first_in(run.start, run.end) if symbols is not None else ""
         return
     for space in spaces(machine, pid):
         for run in runs(machine, root, space.start, space.end):

@@ -48,7 +48,9 @@ def map_command(session: Session, args: Args) -> object:
         )
     if args.phys or context.pid is None:
         return runs_table(
-            session.notation, named_runs(session.machine, context.root, context.pid), "No page is mapped."
+            session.notation,
+            named_runs(session.machine, context.root, context.pid),
+            "No page is mapped.",
         )
     return map_table(
         session.notation,

@@ -6,13 +6,16 @@ from vmdbg.dumps.opening import machine_of, open_image, read_registers
 from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
 from vmdbg.inspect.dump import dump_facts
+from vmdbg.inspect.roots import find_roots
 from vmdbg.inspect.target import Target
+from vmdbg.programs.symbols import read_symbols
 from vmdbg.shell.boot import replace_target
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, Option, command, prefix
-from vmdbg.shell.kinds import FILE, PHYSICAL, choice
+from vmdbg.shell.kinds import FILE, NUMBER, PHYSICAL, choice
 from vmdbg.views.dump import dump_lines
 from vmdbg.views.document import Document
-from vmdbg.views.result import Column
+from vmdbg.views.result import ADDRESS, Column, Table
+from vmdbg.views.result import NUMBER as NUMERIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +64,52 @@ def target_dump(session: Session, args: Args) -> object:
         lambda: [list(bank.values()) for bank in dump_facts(machine)["banks"]],
         ("base", "end", "root"),
     )
+
+
+@command(
+    "symbol-file",
+    group="files",
+    needs=("translate",),
+    effect=SHELL,
+    arguments=[Argument("file", FILE, optional=True, help="ELF file")],
+    options=[Option("-o", NUMBER, help="bytes by which the file was moved when it was loaded")],
+    summary="Read the names of addresses from an ELF file.",
+    help="""
+Then names stand for their addresses in expressions ("walk &idt", "x/s banner"), and "map", "x", "info symbol"
+show them.  Nothing else of the file is used.  Without FILE, names are forgotten.""",
+    repeat=NO_REPEAT,
+)
+def symbol_file(session: Session, args: Args) -> object:
+    machine = session.machine
+    if args.file is None:
+        machine.symbols = None
+        return "No symbol file now."
+    machine.symbols = read_symbols(session.permissions.path(args.file), args.o or 0)
+    return f"{len(machine.symbols.by_name)} symbols from {args.file}."
+
+
+@command(
+    "find root",
+    group="looking",
+    needs=("translate",),
+    effect=PURE,
+    forms=("json", "csv"),
+    summary="Look for root tables in physical memory.",
+    help="""
+Each page of memory whose entries, read as a root table of the machine's format, point to tables in memory and
+those to pages; the likeliest first, with what speaks for it: registers, that it maps what a CPU executes, that
+it maps itself, that it shares tables with others, as all processes share the kernel's.  Any bytes may look like
+a table: try one with "-root PA" of "map", "tables" or "walk", and then "target dump FILE -root PA".""",
+    examples=["find root", "find root/json"],
+)
+def find_root(session: Session, args: Args) -> object:
+    columns = [
+        Column("root", kind=ADDRESS, format=session.notation.pa),
+        Column("tables", kind=NUMERIC),
+        Column("pages", kind=NUMERIC),
+        Column("reasons", "speaks for it", format=lambda reasons: "; ".join(reasons) or "-", wraps=True),
+    ]
+    return Table(columns, find_roots(session.machine), empty="No page of memory looks like a root table.")
 
 
 @command(
