@@ -7,10 +7,12 @@ arch_dump.c, `QEMUCPUState`).  Only headers and notes are read, through the mapp
 
 from __future__ import annotations
 
+import re
 import struct
 
 from vmdbg.dumps.image import ADDRESSES, MOST_BANKS, Bank, Image, check_banks
 from vmdbg.errors import InputError
+from vmdbg.formats import NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 MOST_HEADERS, MOST_NOTES, MOST_CPUS = 1 << 17, 1 << 16, 64
 NOTE_BYTES = 1 << 26  # of notes that are read
 NT_PRSTATUS = 1
+OWN_NOTE = b"VMDBG"
 EXTENDED_COUNT = 0xFFFF  # PN_XNUM: the number of segments is in the first section header
 EI_NIDENT, ET_CORE, PT_LOAD, PT_NOTE = 16, 4, 1, 4
 #: By class: the header behind `e_ident`, a program header, a section header.
@@ -119,15 +122,16 @@ class Core:
         found.processor = self.processor
         programs: list[dict[str, int]] = []
         systems: list[dict[str, int]] = []
+        own: list[dict[str, int]] = []
         for name, kind, data in self.notes(notes):
             if kind == NT_PRSTATUS and self.processor in PRSTATUS and len(programs) < MOST_CPUS:
                 programs.append(program_registers(data, self.processor))
             elif name == b"QEMU" and kind == 0 and len(systems) < MOST_CPUS:
                 systems.append(qemu_registers(data))
-        count = max(len(programs), len(systems))
-        programs += [{} for _ in range(count - len(programs))]
-        systems += [{} for _ in range(count - len(systems))]
-        found.cpus = [{**a, **b} for a, b in zip(programs, systems, strict=True)]
+            elif name == OWN_NOTE and len(own) < MOST_CPUS:
+                found.format, registers = own_registers(data)
+                own.append(registers)
+        found.cpus = merged(own) if own else merged(programs, systems)
         found.remarks = self.remarks
         return found
 
@@ -155,6 +159,29 @@ class Core:
                 name = bytes(self.view[offset + 12 : offset + 12 + name_size]).rstrip(b"\0")
                 yield name, kind, bytes(self.view[start : start + size])
                 offset, count = start + (size + 3 & ~3), count + 1
+
+
+def merged(*lists: list[dict[str, int]]) -> list[dict[str, int]]:
+    """The registers of each CPU, from several notes."""
+    found: list[dict[str, int]] = [{} for _ in range(max(map(len, lists)))]
+    for cpus in lists:
+        for one, registers in zip(found, cpus, strict=False):
+            one |= registers
+    return found
+
+
+def own_registers(data: bytes) -> tuple[str, dict[str, int]]:
+    """The format and the registers of a note that `export` wrote: a word and a number a line."""
+    form, found = "", {}
+    for line in data.decode("ascii", "replace").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "format":
+            form = value if value in NAMES else ""
+            continue
+        number = re.fullmatch("0x([0-9a-f]{1,16})", value)
+        if number is not None and name.isprintable():
+            found[name] = int(number[1], 16)
+    return form, found
 
 
 def program_registers(data: bytes, processor: str) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Image:
 
     `kind` says what sort of file it is.  `banks` are by physical address, and none is empty; what is in no bank
     is a hole.  `cpus` has for each CPU of the dump its registers by their manual's names, as far as the file
-    knows them; `processor` is `x86_64`, `x86`, `riscv`, `riscv32`, `aarch64` or empty.  `remarks` are lines
+    knows them; `processor` is `x86_64`, `x86`, `riscv`, `riscv32`, `aarch64` or empty; `format` that of the page tables, if the file names it.  `remarks` are lines
     for the user, such as that the file is cut short.
     """
 
@@ -43,7 +43,7 @@ class Image:
         self.path, self.kind, self.view = path, kind, view
         self.banks = joined(sorted(banks, key=lambda bank: (bank.base, bank.offset)))
         self.cpus: list[dict[str, int]] = []
-        self.processor = ""
+        self.processor = self.format = ""
         self.remarks: list[str] = []
 
     @property

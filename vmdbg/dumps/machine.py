@@ -10,6 +10,7 @@ from struct import calcsize
 
 from vmdbg.dumps.paging import is_kernel
 from vmdbg.errors import UserError
+from vmdbg.formats import find
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import load_controls
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from vmdbg.dumps.image import Bank, Image
 
-RAM = "2M"  # of the memory that the dump's takes the place of
+RAM = 2 << 20  # bytes of the memory that the dump's takes the place of
 KERNEL, USER = 1, 0
 
 
@@ -43,11 +44,15 @@ class DumpMachine(Machine):
     all its registers, as far as the dump knows."""
 
     def __init__(self, image: Image, format: str, cpus: list[dict[str, int]]) -> None:
+        form = find(format)
+        if form.bounded:
+            raise UserError(f"{form.name} has no page tables: of a dump there is nothing to see.")
         config = MachineConfig(
             {
                 "machine.format": format,
-                "machine.ram": 2 << 20,
+                "machine.ram": min(RAM, form.frames << form.page_bits),
                 "machine.swap.size": 0,
+                "kernel.first_frame": 0,
                 "machine.cpus": max(1, len(cpus)),
                 "tlb.l1": "1x1",
                 "tlb.l1i": "off",
@@ -75,6 +80,7 @@ class DumpMachine(Machine):
     def set_root(self, number: int, root: int) -> None:
         """Let a CPU translate by the tables at a physical address, or by what a root register names."""
         self.m.cpu[number * CPU + CPU_ROOT] = s64(root & self.format.root_mask & WORD_MASK)
+        self.rooted = True
 
     def resize(self, rows: str, count: int) -> None:
         """There is nothing that grows."""

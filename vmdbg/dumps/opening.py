@@ -44,7 +44,7 @@ def machine_of(
     known = [list(cpus) + [{}] * (count - len(cpus)) for cpus in (image.cpus, registers)]
     cpus = [{**old, **new} for old, new in zip(*known, strict=True)]
     pagings = [paging_of(cpu, image.processor) for cpu in cpus] or [Paging()]
-    named = format or next((paging.format for paging in pagings if paging.format), "")
+    named = format or image.format or next((paging.format for paging in pagings if paging.format), "")
     machine = DumpMachine(image, named or default_format(image.processor), cpus)
     machine.format_known = bool(named)
     for number, paging in enumerate(pagings):
@@ -52,6 +52,8 @@ def machine_of(
             machine.set_root(number, root)
         elif paging.root is not None:
             machine.set_root(number, paging.root)
+        elif not paging.off and cpus and machine.format.root_register in cpus[number]:
+            machine.set_root(number, cpus[number][machine.format.root_register])
     machine.no_root = missing_root(pagings[0], cpus)
     return machine
 

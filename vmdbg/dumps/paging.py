@@ -74,6 +74,8 @@ def riscv_paging(satp: int, processor: str) -> Paging:
 
 def is_kernel(cpu: dict[str, int]) -> bool:
     """Does the CPU run in the kernel's mode, as far as its registers tell?"""
+    if "mode" in cpu:  # of a simulated CPU
+        return bool(cpu["mode"])
     if "cs" in cpu:
         if not cpu.get("cr0", PE) & PE:
             return True

@@ -147,7 +147,7 @@ def find_context(
         return Context(None, check_root(machine, root), cpu, asid, mode)
     running = m.cpu[c + CPU_PID]
     pid = (current_pid(machine, cpu) or None) if pid is None else check_process(machine, pid)
-    if pid is None and m.cpu[c + CPU_ROOT]:
+    if pid is None and (m.cpu[c + CPU_ROOT] or machine.rooted):
         return Context(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
     if pid is None:
         raise UserError(*machine.no_root)

@@ -29,7 +29,7 @@ def dump_facts(machine: Machine) -> dict[str, Any]:
         "assumed": isinstance(machine, DumpMachine) and not machine.format_known,
         "root_register": form.root_register,
         "cpus": [cpu_facts(machine, number) for number in range(machine.config["machine.cpus"])],
-        "no_root": None if not dumped or m.cpu[CPU_ROOT] else " ".join(machine.no_root),
+        "no_root": None if not dumped or m.cpu[CPU_ROOT] or machine.rooted else " ".join(machine.no_root),
         "size": sum(size for _, size in found),
         "banks": [{"base": base, "end": base + size, "size": size} for base, size in sorted(found)],
     }
@@ -41,7 +41,7 @@ def cpu_facts(machine: Machine, number: int) -> dict[str, Any]:
     saved = machine.saved_registers[number] if machine.saved_registers else {}
     return {
         "cpu": number,
-        "root": int(m.cpu[row + CPU_ROOT]) & WORD_MASK or None,
+        "root": int(m.cpu[row + CPU_ROOT]) & WORD_MASK or (0 if machine.rooted else None),
         "mode": ("user", "kernel")[m.cpu[row + CPU_MODE] & 1],
         "ip": first_of(saved, COUNTERS),
     }

@@ -99,6 +99,7 @@ class Machine(Pools):
 
     saved_registers: tuple[dict[str, int], ...] = ()
     symbols: Any = None  # names of addresses (`programs.symbols.Symbols`), besides those of the program
+    rooted = False  # the root register of a CPU without a process counts, even if it is 0
     #: What is said where there is no root table to begin at, and what helps.
     no_root = ("No process.", 'Give a root table with "-root", or start a program.')
 
