@@ -10,7 +10,7 @@ from struct import calcsize
 
 from vmdbg.dumps.paging import is_kernel
 from vmdbg.errors import UserError
-from vmdbg.formats import find
+from vmdbg.formats import NAMES, find
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import load_controls
@@ -44,6 +44,8 @@ class DumpMachine(Machine):
     all its registers, as far as the dump knows."""
 
     def __init__(self, image: Image, format: str, cpus: list[dict[str, int]]) -> None:
+        if format not in NAMES:
+            raise UserError(f"This CPU translates by {format}, a format that vmdbg does not have.")
         form = find(format)
         if form.bounded:
             raise UserError(f"{form.name} has no page tables: of a dump there is nothing to see.")
