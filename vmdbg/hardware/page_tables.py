@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Format
 
 
-MOST_REPEATS = 4096  # a table read again takes as long as the first time
+MOST_REPEATS = 1024  # a table that is read again takes as long as the first time
 
 
 class Entry:

@@ -114,7 +114,7 @@ def qemu_state(registers: dict[str, int]) -> bytes:
     return QEMU_STATE.pack(1, QEMU_STATE.size, *values)
 
 
-def write_raw(machine: Machine, write: Callable[[int, memoryview], None]) -> int:
+def write_raw(machine: Machine, write: Callable[[int, bytes], None]) -> int:
     """Memory byte by byte, each bank at its physical address less that of the first; the size of the file."""
     banks = banks_of(machine)
     for base, size in banks:
@@ -122,7 +122,7 @@ def write_raw(machine: Machine, write: Callable[[int, memoryview], None]) -> int
     return banks[-1][0] + banks[-1][1] - banks[0][0]
 
 
-def write_core(machine: Machine, write: Callable[[int, memoryview], None]) -> int:
+def write_core(machine: Machine, write: Callable[[int, bytes], None]) -> int:
     """An ELF core of class 64; its size."""
     banks = banks_of(machine)
     notes = core_notes(machine)
@@ -140,7 +140,7 @@ def write_core(machine: Machine, write: Callable[[int, memoryview], None]) -> in
         head += segment.pack(PT_LOAD, 7, place, base, base, size, size, ALIGN)
         places.append(place)
         place = -(-(place + size) // ALIGN) * ALIGN
-    write(0, memoryview(head + notes))
+    write(0, head + notes)
     for (base, size), where in zip(banks, places, strict=True):
         copy(machine, base, size, where, write)
     return places[-1] + banks[-1][1]
@@ -152,14 +152,14 @@ def banks_of(machine: Machine) -> list[tuple[int, int]]:
     return sorted((m.bank[row + BANK_BASE], m.bank[row + BANK_SIZE]) for row in range(0, len(m.bank), BANK))
 
 
-def copy(machine: Machine, base: int, size: int, where: int, write: Callable[[int, memoryview], None]) -> None:
+def copy(machine: Machine, base: int, size: int, where: int, write: Callable[[int, bytes], None]) -> None:
     """Write a bank at an offset of the file, without the pieces that are all zero."""
     k, m, zeros = machine.k, machine.m, bytes(PIECE)
     with progress.task("Writing memory", "B", size) as task:
         for start in range(0, size, PIECE):
             length = min(PIECE, size - start)
             at = k.ram_offset(m, base + start, length)
-            piece = m.ram1[at : at + length]
+            piece = bytes(m.ram1[at : at + length])  # bytes are compared at once, views one by one
             if piece != zeros[:length]:
                 write(where + start, piece)
             task.at(start)
@@ -181,7 +181,7 @@ def export(machine: Machine, path: str, core: bool) -> int:
     return size
 
 
-def put(file: IO[bytes], at: int, piece: memoryview) -> None:
+def put(file: IO[bytes], at: int, piece: bytes) -> None:
     """Write bytes at an offset."""
     file.seek(at)
     file.write(piece)

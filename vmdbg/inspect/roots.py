@@ -97,7 +97,7 @@ def scanned(machine: Machine) -> Iterator[int]:
         for base, length in pieces:
             for pa in range(-(-base // step) * step, base + length - size + 1, step):
                 at = k.ram_offset(m, pa, size)
-                if at >= 0 and m.ram1[at : at + size] != zeros and is_table(machine, pa, 0):
+                if at >= 0 and bytes(m.ram1[at : at + size]) != zeros and is_table(machine, pa, 0):
                     yield pa
                 if not pa & 0xFFFFF:
                     task.at(done + pa - base)

@@ -86,7 +86,8 @@ def told(session: Session, rows: Iterator[T], follow: Bounded) -> Iterator[T]:
     yield from rows
     if follow.refused:
         session.output.warning(
-            f"Tables point to one another: {follow.refused} entries whose tables were read before are not followed."
+            f"Tables point to one another: {follow.refused} entries whose tables were read before are not followed; "
+            '"-fold" shows each table once.'
         )
 
 

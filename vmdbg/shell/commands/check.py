@@ -68,7 +68,6 @@ def check_cpu_command(session: Session, args: Args) -> object:
 @command(
     "code",
     group="looking",
-    needs=("translate",),
     effect=PURE,
     arguments=[Argument("code", NUMBER, help="the number that the CPU reported")],
     options=[Option("-as", choice(X86, SCAUSE, ESR), help="which register it is from; else as the machine's")],
@@ -80,6 +79,8 @@ in a sentence.  "why ADDRESS" says what the tables make of it.""",
     examples=["code 0x15", "code -as scause 13", "code -as esr 0x96000046", "code/json 2"],
 )
 def code_command(session: Session, args: Args) -> object:
-    sentence, rows = decode(args.code, getattr(args, "as") or kind_of(session.machine.format.name))
+    target = session.target
+    kind = getattr(args, "as") or (X86 if target is None else kind_of(target.machine.format.name))
+    sentence, rows = decode(args.code, kind)
     columns = [Column("field"), Column("bits"), Column("value", kind=HEX), Column("meaning", wraps=True)]
     return Table(columns, rows, title=[sentence])
