@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.models.dumps import LONG, NX, PAGE, P, U, W, Memory, core
+from tests.models.dumps import LONG, NX, PAGE, Memory, P, U, W, core
 from tests.models.dumps import note as made_note
 from tests.models.walker import LAYOUTS, walk
 
@@ -77,30 +78,67 @@ def unmap(kernel: Kernel, va: int) -> None:
     kernel.put(kernel.entry(va, 3), 0)
 
 
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        (lambda k: unmap(k, BASE), "So: the instruction faults: #PF; its handler cannot be fetched: #PF again until the "
-         "stack is used up, then #DF; its handler cannot be fetched: triple fault."),
-        (lambda k: (k.map(BASE, 0x80000, P | NX), k.gate(14, BASE + 0x1100), k.gate(8, BASE + 0x1200)),
-         "So: the instruction faults: #PF, which reaches its handler."),
-        (lambda k: unmap(k, BASE + 0x11000),
-         "So: what runs now is mapped; at a #PF; its gate cannot be read: #DF; its gate neither: triple fault."),
-        (lambda k: unmap(k, BASE + 0x12000), "So: the stack faults: #PF; the stack cannot be written: #DF; IST1 cannot "
-         "be read from the TSS: triple fault."),
-        (lambda k: (k.registers.update({"rsp": 0x500000}), unmap(k, BASE + 0x14000)),
-         "So: the stack faults: #PF; the stack cannot be written: #DF; its stack, IST1, cannot be written: "
-         "triple fault."),
-        (lambda k: k.registers.update({"rsp": 0x500000}),
-         "So: the stack faults: #PF; the stack cannot be written: #DF, which reaches its handler."),
-        (lambda k: k.registers.update({"idtr.limit": 0x7F}), "So: what runs now is mapped; at a #PF; its gate is beyond "
-         "the limit of the IDT: #DF; its gate is beyond the limit of the IDT: triple fault."),
-        (lambda k: k.gate(14, BASE, flags=0x0E),
-         "So: what runs now is mapped; at a #PF; its gate is not present: #DF, which reaches its handler."),
-        (lambda k: (k.registers.update({"cs": 0x33, "rip": 0x400000}), unmap(k, BASE + 0x13000)),
-         "So: the stack faults: #PF; its stack, RSP0, cannot be written: #DF, which reaches its handler."),
-    ],
-)  # fmt: skip
+NOW = "So: what runs now is mapped; at a #PF"
+STACK = "So: the stack faults: #PF; the stack cannot be written: #DF"
+HANDLER = "its handler cannot be fetched"
+LOOP = f"{HANDLER}: #PF again until the stack is used up, then #DF"
+LIMIT = "its gate is beyond the limit of the IDT"
+
+
+def to_user(kernel: Kernel) -> None:
+    kernel.registers.update({"cs": 0x33, "rip": 0x400000})
+    unmap(kernel, BASE + 0x13000)
+
+
+def handlers_move(kernel: Kernel) -> None:
+    kernel.map(BASE, 0x80000, P | NX)
+    kernel.gate(14, BASE + 0x1100)
+    kernel.gate(8, BASE + 0x1200)
+
+
+def no_stacks(kernel: Kernel) -> None:
+    kernel.registers["rsp"] = 0x500000
+    unmap(kernel, BASE + 0x14000)
+
+
+DAMAGES: dict[str, tuple[Callable[[Kernel], object], str]] = {
+    "code": (
+        lambda k: unmap(k, BASE),
+        f"So: the instruction faults: #PF; {LOOP}; {HANDLER}: triple fault.",
+    ),
+    "handlers elsewhere": (
+        handlers_move,
+        "So: the instruction faults: #PF, which reaches its handler.",
+    ),
+    "idt": (
+        lambda k: unmap(k, BASE + 0x11000),
+        f"{NOW}; its gate cannot be read: #DF; its gate neither: triple fault.",
+    ),
+    "tss and stack": (
+        lambda k: unmap(k, BASE + 0x12000),
+        f"{STACK}; IST1 cannot be read from the TSS: triple fault.",
+    ),
+    "stacks": (no_stacks, f"{STACK}; its stack, IST1, cannot be written: triple fault."),
+    "stack": (
+        lambda k: k.registers.update({"rsp": 0x500000}),
+        f"{STACK}, which reaches its handler.",
+    ),
+    "limit": (
+        lambda k: k.registers.update({"idtr.limit": 0x7F}),
+        f"{NOW}; {LIMIT}: #DF; {LIMIT}: triple fault.",
+    ),
+    "gate": (
+        lambda k: k.gate(14, BASE, flags=0x0E),
+        f"{NOW}; its gate is not present: #DF, which reaches its handler.",
+    ),
+    "user": (
+        to_user,
+        "So: the stack faults: #PF; its stack, RSP0, cannot be written: #DF, which reaches its handler.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "sentence"), DAMAGES.values(), ids=list(DAMAGES))
 def test_the_chain_of_faults(shell: Any, damage: Any, sentence: str) -> None:
     kernel = Kernel()
     damage(kernel)
@@ -114,7 +152,10 @@ def test_other_processors_have_vectors(shell: Any) -> None:
     memory[0x1000:0x1008] = (0x2 << 10 | 1).to_bytes(8, "little")
     memory[0x2000:0x2008] = (0x3 << 10 | 1).to_bytes(8, "little")
     memory[0x3010:0x3018] = (0x5 << 10 | 0xCB).to_bytes(8, "little")  # 0x2000: R X A D
-    regs = shell.file("r.txt", " pc 0000000000002010\n satp 8000000000000001\n stvec 0000000000003000\n sp 0000000000002800\n")
+    regs = shell.file(
+        "r.txt",
+        " pc 0000000000002010\n satp 8000000000000001\n stvec 0000000000003000\n sp 0000000000002800\n",
+    )
     shell.type(f"target dump {shell.file('m.raw', memory)} -regs {regs}")
     found = shell.json("check cpu/j")
     assert [(need["needed"], need["ok"]) for need in found["needs"]] == [
@@ -142,7 +183,10 @@ def test_what_rights_should_not_be(shell: Any) -> None:
     rows = shell.json("check rights/j")
     found = {row["rule"]: row for row in rows}
     assert len(rows) == len(found) == 7
-    assert (found["writable-executable"]["start"], found["user-kernel"]["start"]) == (BASE + 0x30000, BASE + 0x40000)
+    assert (found["writable-executable"]["start"], found["user-kernel"]["start"]) == (
+        BASE + 0x30000,
+        BASE + 0x40000,
+    )
     aliased = found["aliases"]
     assert {aliased["start"], aliased["other"], aliased["pa"]} == {BASE, 0x500000, 0x80000}
     assert (found["user-tables"]["start"], found["user-tables"]["pa"]) == (0x501000, table)
@@ -156,22 +200,36 @@ def test_what_rights_should_not_be(shell: Any) -> None:
 def test_rights_by_a_walk_of_its_own(shell: Any, seed: int) -> None:
     source = random.Random(seed)
     memory = Memory()
-    vas = {sum(source.randrange(3) << shift for shift in (30, 21, 12)) | (511 << 39 | 0xFFFF << 48) * source.randrange(2)
-           for _ in range(60)}  # fmt: skip
+    vas = set()
+    for _ in range(60):
+        va = sum(source.randrange(3) << shift for shift in (30, 21, 12))
+        vas.add(va | source.choice([0, 511 << 39 | 0xFFFF << 48]))
     for va in vas:
-        memory.map(va, source.randrange(0x80, 0x90) << 12, source.choice([P, P | W, P | U, P | W | U]) | source.choice([0, NX]))
+        memory.map(
+            va,
+            source.randrange(0x80, 0x90) << 12,
+            source.choice([P, P | W, P | U, P | W | U]) | source.choice([0, NX]),
+        )
     path = shell.file("m.core", core([(0, bytes(memory.bytes))], [LONG]))
     shell.type(f"target dump {path}")
     pages = {va: walk(LAYOUTS["x86_64"], bytes(memory.bytes), 0, 0x1000, va) for va in vas}
     rows = shell.json("check rights/j")
 
     def covered(rule: str) -> set[int]:
-        return {va for row in rows if row["rule"] == rule for va in vas if 0 <= va - row["start"] < row["end"] - row["start"]}
+        return {
+            va
+            for row in rows
+            if row["rule"] == rule
+            for va in vas
+            if 0 <= va - row["start"] < row["end"] - row["start"]
+        }
 
     assert covered("writable-executable") == {va for va, page in pages.items() if page.rights & 6 == 6}
     assert covered("user-kernel") == {va for va, page in pages.items() if page.rights & 8 and va >> 63}
     writable = {page.pa for page in pages.values() if page.rights & 6 == 2}
-    assert covered("aliases") == {va for va, page in pages.items() if page.rights & 6 == 4 and page.pa in writable}
+    assert covered("aliases") == {
+        va for va, page in pages.items() if page.rights & 6 == 4 and page.pa in writable
+    }
 
 
 def test_conditions_of_map_choose_what_they_say(shell: Any) -> None:
@@ -179,19 +237,23 @@ def test_conditions_of_map_choose_what_they_say(shell: Any) -> None:
     kernel.map(0x40000000, 0x0, P | W | U, depth=2)
     kernel.opened(shell)
     every = shell.json("map/j")
-    cases = {
-        "w": lambda row: "w" in row["rights"],
-        "!w && kernel": lambda row: "w" not in row["rights"] and row["rights"][3] == "k",
-        "rights=~w && user && size>=2M": lambda row: "w" in row["rights"] and row["rights"][3] == "u" and row["page_size"] >= 2 << 20,
-        "(x || user) && start<$rip": lambda row: ("x" in row["rights"] or row["rights"][3] == "u") and row["start"] < BASE + 0x40,
-        "rights==r-xk": lambda row: row["rights"] == "r-xk",
-        "rights!~x": lambda row: "x" not in row["rights"],
-        "pa>=0x80000 && pa<0x90000": lambda row: 0x80000 <= row["pa"] < 0x90000,
-        "pfn=0xa0": lambda row: row["pfn"] == 0xA0,
-        "page!=4K": lambda row: row["page_size"] != 4096,
-    }  # fmt: skip
+    cases: dict[str, Callable[[str, int, dict[str, int]], bool]] = {
+        "w": lambda rights, page, row: "w" in rights,
+        "!w && kernel": lambda rights, page, row: "w" not in rights and rights[3] == "k",
+        "rights=~w && user && size>=2M": lambda rights, page, row: (
+            "w" in rights and rights[3] == "u" and page >= 2 << 20
+        ),
+        "(x || user) && start<$rip": lambda rights, page, row: (
+            ("x" in rights or rights[3] == "u") and row["start"] < BASE + 0x40
+        ),
+        "rights==r-xk": lambda rights, page, row: rights == "r-xk",
+        "rights!~x": lambda rights, page, row: "x" not in rights,
+        "pa>=0x80000 && pa<0x90000": lambda rights, page, row: 0x80000 <= row["pa"] < 0x90000,
+        "pfn=0xa0": lambda rights, page, row: row["pfn"] == 0xA0,
+        "page!=4K": lambda rights, page, row: page != 4096,
+    }
     for text, chosen in cases.items():
-        wanted = [row for row in every if chosen(row)]
+        wanted = [row for row in every if chosen(row["rights"], row["page_size"], row)]
         assert shell.json(f"map/j where {text}") == wanted, text
         assert wanted
     assert len(shell.json(f"map/j {BASE:#x}..{BASE + 0x1000:#x}")) == 1
@@ -229,7 +291,10 @@ def test_mistakes_in_conditions(shell: Any, text: str, error: str) -> None:
         ("-as scause 13", "Exception 13: load page fault."),
         ("-as scause 0x8000000000000005", "Interrupt 5: supervisor timer."),
         ("-as esr 0x96000046", "Data abort, exception level unchanged: write, translation fault, level 2."),
-        ("-as esr 0x8200000f", "Instruction abort from a lower exception level: fetch, permission fault, level 3."),
+        (
+            "-as esr 0x8200000f",
+            "Instruction abort from a lower exception level: fetch, permission fault, level 3.",
+        ),
     ],
 )
 def test_codes_in_a_sentence(shell: Any, code: str, sentence: str) -> None:

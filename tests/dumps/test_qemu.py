@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +49,9 @@ def tables_of(mode: Mode, seed: int) -> bytes:
     size = 4096
     memory = bytearray(size * count)
     depth_of = [0] + [min(len(mode.bits) - 1, 1 + at % (len(mode.bits) - 1)) for at in range(1, count)]
-    at_depth = {depth: [n for n in range(1, count) if depth_of[n] == depth] for depth in range(1, len(mode.bits))}
+    at_depth = {
+        depth: [n for n in range(1, count) if depth_of[n] == depth] for depth in range(1, len(mode.bits))
+    }
 
     def put(table: int, index: int, value: int) -> None:
         at = table * size + index * mode.width
@@ -61,7 +62,9 @@ def tables_of(mode: Mode, seed: int) -> bytes:
         depth = depth_of[table]
         root_of_pae = mode.format == "x86_pae" and depth == 0
         for index in source.sample(range(1 << mode.bits[depth]), min(12, 1 << mode.bits[depth])):
-            flags = 1 | (0 if root_of_pae else source.choice([0, 2, 4, 6, 6]) | source.choice([0, 0x20, 0x60, 0x18]))
+            flags = 1 | (
+                0 if root_of_pae else source.choice([0, 2, 4, 6, 6]) | source.choice([0, 0x20, 0x60, 0x18])
+            )
             last = depth == len(mode.bits) - 1
             if last or (depth in mode.leaves and source.random() < 0.3):
                 frame = source.randrange(1 << 14) << 12 >> shifts[depth] << shifts[depth]
@@ -73,16 +76,21 @@ def tables_of(mode: Mode, seed: int) -> bytes:
     # the first megabytes are the boot sector's, executable
     for depth in range(len(mode.bits) - 1):
         table = 0 if depth == 0 else at_depth[depth][0]
-        put(table, 0, qemu.TABLES + size * at_depth[depth + 1][0] | (1 if mode.format == "x86_pae" and not depth else 7))
+        put(
+            table,
+            0,
+            qemu.TABLES + size * at_depth[depth + 1][0]
+            | (1 if mode.format == "x86_pae" and not depth else 7),
+        )
     put(at_depth[len(mode.bits) - 1][0], 7, 0x7003)
     return bytes(memory)
 
 
 @pytest.fixture(params=MODES, ids=lambda mode: mode.format)
-def mode(request: pytest.FixtureRequest) -> Iterator[Mode]:
+def mode(request: pytest.FixtureRequest) -> Mode:
     if request.param.format not in NAMES:
         pytest.skip(f"there is no format {request.param.format}")
-    yield request.param
+    return request.param
 
 
 def signed(va: int, mode: Mode) -> int:
@@ -99,7 +107,10 @@ def test_info_tlb_info_mem_and_gva2gpa(shell: Any, mode: Mode, tmp_path: Path, m
         tlb, mem = guest.monitor("info tlb"), guest.monitor("info mem")
         guest.ask("dump-guest-memory", paging=False, protocol=f"file:{tmp_path / 'guest.core'}")
         guest.ask("pmemsave", val=0, size=64 << 20, filename=str(tmp_path / "guest.raw"))
-        pages = {int(va, 16): int(pa, 16) for va, pa in re.findall(r"^([0-9a-f]+): ([0-9a-f]+) ", tlb, re.MULTILINE)}
+        pages = {
+            int(va, 16): int(pa, 16)
+            for va, pa in re.findall(r"^([0-9a-f]+): ([0-9a-f]+) ", tlb, re.MULTILINE)
+        }
         source = random.Random(1)
         asked = [source.choice(list(pages)) + source.randrange(4096) for _ in range(700)]
         asked += [signed(source.getrandbits(12 + sum(mode.bits)), mode) for _ in range(300)]

@@ -8,13 +8,19 @@ from collections.abc import Sequence
 P, W, U, A, D, PS, NX = 1, 2, 4, 32, 64, 128, 1 << 63
 PAGE = 1 << 12
 Bank = tuple[int, bytes]
-REGISTERS = "rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags".split()
-SEGMENTS = "cs ds es fs gs ss ldtr tr gdtr idtr".split()
+REGISTERS = [
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp"),
+    *(f"r{n}" for n in range(8, 16)),
+    "rip",
+    "rflags",
+]
+SEGMENTS = ["cs", "ds", "es", "fs", "gs", "ss", "ldtr", "tr", "gdtr", "idtr"]
 LONG = {"cr0": 0x80010011, "cr3": 0x1000, "cr4": 0x20, "cs": 0x10, "rflags": 2}
 
 
 class Memory:
-    """Physical memory from address 0 on, with 4-level tables at 0x1000; new tables are taken from `free` on."""
+    """Physical memory from address 0 on, with 4-level tables at 0x1000; new tables are taken from `free`
+    on."""
 
     def __init__(self, size: int = 1 << 20, root: int = 0x1000, free: int = 0x2000) -> None:
         self.bytes, self.root, self.free = bytearray(size), root, free
@@ -63,7 +69,9 @@ def qemu_note(registers: dict[str, int]) -> bytes:
     return note(b"QEMU", 0, data + struct.pack("<Q", 0))
 
 
-def core(banks: Sequence[Bank], cpus: Sequence[dict[str, int]] = (), machine: int = 62, notes: bytes = b"") -> bytes:
+def core(
+    banks: Sequence[Bank], cpus: Sequence[dict[str, int]] = (), machine: int = 62, notes: bytes = b""
+) -> bytes:
     """An ELF core of class 64 as QEMU writes it."""
     notes += b"".join(map(qemu_note, cpus))
     count = len(banks) + 1
@@ -88,11 +96,16 @@ def monitor(registers: dict[str, int]) -> str:
     """What QEMU's `info registers` prints of an x86-64 CPU, of registers that matter here."""
     get = registers.get
     lines = [f"RIP={get('rip', 0):016x} RFL={get('rflags', 2):08x} [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0"]
-    lines.append(f"RSI={get('rsi', 0):016x} RDI={get('rdi', 0):016x} RBP={get('rbp', 0):016x} RSP={get('rsp', 0):016x}")
+    lines.append(
+        f"RSI={get('rsi', 0):016x} RDI={get('rdi', 0):016x} RBP={get('rbp', 0):016x} RSP={get('rsp', 0):016x}"
+    )
     for name, word in (("cs", "CS "), ("ss", "SS "), ("tr", "TR ")):
         base, limit, flags = (get(f"{name}.{part}", 0) for part in ("base", "limit", "flags"))
         lines.append(f"{word}={get(name, 0):04x} {base:016x} {limit:08x} {flags:08x} DPL=0 CS64 [-R-]")
-    lines += [f"{word}=     {get(name, 0):016x} {get(f'{name}.limit', 0):08x}" for name, word in (("gdtr", "GDT"), ("idtr", "IDT"))]
+    lines += [
+        f"{word}=     {get(name, 0):016x} {get(f'{name}.limit', 0):08x}"
+        for name, word in (("gdtr", "GDT"), ("idtr", "IDT"))
+    ]
     lines.append(
         f"CR0={get('cr0', 0):08x} CR2={get('cr2', 0):016x} CR3={get('cr3', 0):016x} CR4={get('cr4', 0):08x}"
     )

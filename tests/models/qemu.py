@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 PROGRAM = "qemu-system-x86_64"
 TABLES = 1 << 20  # where the tables are put
@@ -60,7 +60,7 @@ class Guest:
         )  # fmt: skip
         self.socket = socket.socket(socket.AF_UNIX)
 
-    def __enter__(self) -> Guest:
+    def __enter__(self) -> Self:
         end = time.monotonic() + 60
         while True:
             try:

@@ -1,7 +1,7 @@
 """ELF cores of memory, as QEMU's `dump-guest-memory`, kdump's /proc/vmcore and `export` write them.
 
-Segments PT_LOAD say which bytes of the file lie where in physical memory; the notes hold the registers of each
-CPU: NT_PRSTATUS those of programs, and QEMU's own note those that translation needs (QEMU: target/i386/
+Segments PT_LOAD say which bytes of the file lie where in physical memory; the notes hold the registers of
+each CPU: NT_PRSTATUS those of programs, and QEMU's own note those that translation needs (QEMU: target/i386/
 arch_dump.c, `QEMUCPUState`).  Only headers and notes are read, through the mapped file.
 """
 
@@ -39,21 +39,25 @@ PROCESSORS = {
     (243, 32): "riscv32",
     (183, 64): "aarch64",
 }
-#: Where the registers of NT_PRSTATUS lie (Linux: struct elf_prstatus), and their names.
+#: Where the registers of NT_PRSTATUS lie (Linux: struct elf_prstatus), their bytes, and their names.
+RISCV = "pc ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6"
+LONG_MODE = "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs rflags rsp ss"
 PRSTATUS = {
-    "x86_64": (112, 8, "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs rflags rsp ss"),
+    "x86_64": (112, 8, LONG_MODE),
     "x86": (72, 4, "ebx ecx edx esi edi ebp eax ds es fs gs orig_eax eip cs eflags esp ss"),
-    "riscv": (112, 8, "pc ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 "
-              "s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6"),
-    "riscv32": (72, 4, "pc ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 "
-                "s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 t3 t4 t5 t6"),
+    "riscv": (112, 8, RISCV),
+    "riscv32": (72, 4, RISCV),
     "aarch64": (112, 8, " ".join(f"x{number}" for number in range(31)) + " sp pc pstate"),
-}  # fmt: skip
+}
 #: QEMUCPUState: version, size, 18 registers, ten segments (selector, limit, flags, pad, base), cr0 to cr4,
 #: and in later versions kernel_gs_base.
 QEMU_STATE = struct.Struct("<II18Q" + "IIIIQ" * 10 + "5Q")
-QEMU_REGISTERS = "rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags".split()
-QEMU_SEGMENTS = "cs ds es fs gs ss ldtr tr gdtr idtr".split()
+QEMU_REGISTERS = (
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp"),
+    *(f"r{number}" for number in range(8, 16)),
+    *("rip", "rflags"),
+)
+QEMU_SEGMENTS = ["cs", "ds", "es", "fs", "gs", "ss", "ldtr", "tr", "gdtr", "idtr"]
 
 
 def elf_image(path: str, view: memoryview) -> Image:
@@ -141,7 +145,9 @@ class Core:
             raise InputError(f"a segment at physical address {base:#x}, {size:#x} bytes", self.path)
         there = max(0, min(size, len(self.view) - offset))
         if there < size:
-            self.remarks.append(f"The file ends inside the memory at {base:#x}: {size - there:#x} bytes are missing.")
+            self.remarks.append(
+                f"The file ends inside the memory at {base:#x}: {size - there:#x} bytes are missing."
+            )
         return Bank(base, there, offset)
 
     def notes(self, places: list[tuple[int, int]]) -> Iterator[tuple[bytes, int, bytes]]:

@@ -33,9 +33,11 @@ class Bank:
 class Image:
     """A dump that is open.
 
-    `kind` says what sort of file it is.  `banks` are by physical address, and none is empty; what is in no bank
+    `kind` says what sort of file it is.  `banks` are by physical address, and none is empty; what is in no
+    bank
     is a hole.  `cpus` has for each CPU of the dump its registers by their manual's names, as far as the file
-    knows them; `processor` is `x86_64`, `x86`, `riscv`, `riscv32`, `aarch64` or empty; `format` that of the page tables, if the file names it.  `remarks` are lines
+    knows them; `processor` is `x86_64`, `x86`, `riscv`, `riscv32`, `aarch64` or empty; `format` that of the
+    page tables, if the file names it.  `remarks` are lines
     for the user, such as that the file is cut short.
     """
 
@@ -57,7 +59,8 @@ class Image:
         return max((bank.base + bank.size for bank in self.banks), default=0)
 
     def extents(self, base: int, size: int) -> Iterator[tuple[int, int]]:
-        """Physical address and length of what the file really has of a piece of a bank, where it is sparse."""
+        """Physical address and length of what the file really has of a piece of a bank, where it is
+        sparse."""
         bank = next((bank for bank in self.banks if bank.base <= base < bank.base + bank.size), None)
         if bank is None:
             return
@@ -111,7 +114,7 @@ def file_kind(view: memoryview) -> str:
     if head in (KDUMP_MAGIC, DISKDUMP_MAGIC):
         raise UserError(
             "This is a compressed kdump file, which vmdbg cannot read.",
-            'Make an ELF core of it ("crash" or "makedumpfile -E" can), or dump with "dump-guest-memory FILE".',
+            'Make an ELF core of it ("makedumpfile -E" can), or dump with "dump-guest-memory FILE".',
         )
     if head[:2] == GZIP_MAGIC:
         raise UserError("This file is compressed.", "Decompress it first: a dump is looked at where it lies.")
@@ -119,12 +122,15 @@ def file_kind(view: memoryview) -> str:
 
 
 def raw_image(path: str, view: memoryview, base: int) -> Image:
-    """A file that is memory from physical address `base` on, byte by byte (QEMU: pmemsave, memory-backend-file).
+    """A file that is memory from physical address `base` on, byte by byte (QEMU: pmemsave,
+    memory-backend-file).
 
     UserError if it would reach past the last physical address.
     """
-    if not 0 <= base or base + len(view) > ADDRESSES:
-        raise UserError(f"Memory from {base:#x} on, {len(view):#x} bytes, does not fit in 63 bits of address.")
+    if not base >= 0 or base + len(view) > ADDRESSES:
+        raise UserError(
+            f"Memory from {base:#x} on, {len(view):#x} bytes, does not fit in 63 bits of address."
+        )
     return Image(path, "raw image", view, [Bank(base, len(view), 0)])
 
 

@@ -1,4 +1,5 @@
-"""LiME: ranges of memory, each behind a header (the LiME project's doc/README.md, "lime" format, version 1)."""
+"""LiME: ranges of memory, each behind a header (the LiME project's doc/README.md, "lime" format, version
+1)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ MAGIC, VERSION = b"EMiL", 1
 
 
 def lime_image(path: str, view: memoryview) -> Image:
-    """The ranges of a LiME file.  A last range that the file has not all of is cut, with a remark.  InputError."""
+    """The ranges of a LiME file.  A last range that the file has not all of is cut, with a remark.
+    InputError."""
     banks: list[Bank] = []
     at, remarks = 0, []
     while at < len(view):
@@ -27,7 +29,9 @@ def lime_image(path: str, view: memoryview) -> Image:
             raise InputError(f"a LiME range from {first:#x} to {last:#x}, at {at:#x}", path)
         size = last - first + 1
         if size > len(view) - at:
-            remarks.append(f"The file ends inside the range at {first:#x}: {size - len(view) + at:#x} bytes less.")
+            remarks.append(
+                f"The file ends inside the range at {first:#x}: {size - len(view) + at:#x} bytes less."
+            )
             size = len(view) - at
         banks.append(Bank(first, size, at))
         at += size

@@ -104,7 +104,8 @@ def with_banks(m: Any, view: memoryview, banks: list[Bank]) -> Views:
     seen.ram1 = memory
     for name, code in RAM_VIEWS.items():
         width = calcsize(code)
-        setattr(seen, name, memory[: len(memory) // width * width].cast(code))
+        whole: Any = memory[: len(memory) // width * width]
+        setattr(seen, name, whole.cast(code))
     seen.bank = memoryview(bytearray(8 * BANK * len(banks))).cast("q")
     for place, bank in enumerate(order):
         row = place * BANK

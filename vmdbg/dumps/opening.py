@@ -37,7 +37,8 @@ def read_registers(path: str) -> list[dict[str, int]]:
 def machine_of(
     image: Image, registers: list[dict[str, int]], format: str = "", root: int | None = None
 ) -> DumpMachine:
-    """The machine of a dump.  `registers` of CPUs are added to those that the dump has; `format` and `root` are
+    """The machine of a dump.  `registers` of CPUs are added to those that the dump has; `format` and `root`
+    are
     the user's word, against what the registers say.  UserError for a format that there is not.
     """
     count = max(len(image.cpus), len(registers))
@@ -65,4 +66,7 @@ def missing_root(paging: Paging, cpus: list[dict[str, int]]) -> tuple[str, str]:
         return paging.off, f"{hint}  {FIND}".strip()
     if cpus:
         return "The registers of this dump do not name the root of the page tables.", FIND
-    return "This dump has no registers, and so no root of the page tables.", f'{FIND[:-1]}; so does "-regs FILE".'
+    return (
+        "This dump has no registers, and so no root of the page tables.",
+        f'{FIND[:-1]}; so does "-regs FILE".',
+    )

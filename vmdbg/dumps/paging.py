@@ -8,14 +8,15 @@ PE, PG, PAE, LA57, LMA = 1, 1 << 31, 1 << 5, 1 << 12, 1 << 10  # CR0, CR4, IA32_
 CODE64 = 1 << 21  # of a descriptor of code: L (SDM 3A, 5.2.1)
 VIRTUAL_8086 = 1 << 17  # of EFLAGS
 SATP_MODES = {8: "sv39", 9: "sv48", 10: "sv57"}  # RISC-V Privileged, 12.1.11
-KEEP = 'Start QEMU with "-no-reboot -no-shutdown": it then stops at a triple fault with the registers of that moment.'
+KEEP = 'With "-no-reboot -no-shutdown" QEMU stops at a triple fault and keeps the registers of that moment.'
 #: What a dump is taken for if nothing says what it is.
 ASSUMED = "x86_64"
 OF_PROCESSOR = {"x86_64": "x86_64", "x86": "x86_32", "riscv": "sv39", "riscv32": "sv32", "aarch64": "arm64"}
 
 
 class Paging:
-    """`format` is empty where the registers do not tell; `root` None, too.  `off` says why no tables are used,
+    """`format` is empty where the registers do not tell; `root` None, too.  `off` says why no tables are
+    used,
     empty if they are."""
 
     __slots__ = ("format", "off", "root")
@@ -65,11 +66,15 @@ def riscv_paging(satp: int, processor: str) -> Paging:
     """RISC-V Privileged, 12.1.11: MODE and PPN of satp."""
     if processor == "riscv32":
         mode, page = satp >> 31, satp & (1 << 22) - 1
-        return Paging("sv32", page << 12) if mode else Paging("sv32", None, "Paging is off (satp.MODE is Bare).")
+        return (
+            Paging("sv32", page << 12) if mode else Paging("sv32", None, "Paging is off (satp.MODE is Bare).")
+        )
     mode, page = satp >> 60 & 15, satp & (1 << 44) - 1
     if not mode:
         return Paging("", None, f"Paging is off (satp = {satp:#x}: MODE is Bare).")
-    return Paging(SATP_MODES.get(mode, ""), page << 12, "" if mode in SATP_MODES else f"satp.MODE {mode} is unknown.")
+    return Paging(
+        SATP_MODES.get(mode, ""), page << 12, "" if mode in SATP_MODES else f"satp.MODE {mode} is unknown."
+    )
 
 
 def is_kernel(cpu: dict[str, int]) -> bool:

@@ -1,4 +1,5 @@
-"""Registers as monitors print them: `info registers` of QEMU (x86, RISC-V, Arm), `r`, `sreg`, `creg` of Bochs.
+"""Registers as monitors print them: `info registers` of QEMU (x86, RISC-V, Arm), `r`, `sreg`, `creg` of
+Bochs.
 
 Text may be pasted with the prompts around it; what is no register is skipped.
 """
@@ -14,12 +15,15 @@ MOST_TEXT = 1 << 20
 CPU_LINE = re.compile(r"^\s*(?:CPU\s*#?\s*(\d+)|\(\d+\).*CPU\s*(\d+)|CPU(\d+))\s*:?\s*$", re.IGNORECASE)
 HEX = r"(?:0x)?([0-9a-fA-F]{1,16}(?:[_:][0-9a-fA-F]{8})?)"
 #: `CS =0008 0000000000000000 ffffffff 00af9a00 DPL=0`, `GDT=     000000000010014c 0000000f`: QEMU.
-SEGMENT = re.compile(r"^\s*(ES|CS|SS|DS|FS|GS|LDT|TR)\s*=\s*([0-9a-f]{4}) ([0-9a-f]+) ([0-9a-f]{8}) ([0-9a-f]{8})")
+SEGMENT = re.compile(
+    r"^\s*(ES|CS|SS|DS|FS|GS|LDT|TR)\s*=\s*([0-9a-f]{4}) ([0-9a-f]+) ([0-9a-f]{8}) ([0-9a-f]{8})"
+)
 TABLE = re.compile(r"^\s*(GDT|IDT)\s*=\s+([0-9a-f]+) ([0-9a-f]{8})\b")
 #: `gdtr:base=0x0000000000000000, limit=0x30`, `cs:0x0008, dh=0x00209900, dl=0x00000000`: Bochs.
 BOCHS_TABLE = re.compile(r"^\s*([gi]dtr):\s*base=0x([0-9a-f]+), limit=0x([0-9a-f]+)", re.IGNORECASE)
 BOCHS_SEGMENT = re.compile(
-    r"^\s*(es|cs|ss|ds|fs|gs|ldtr|tr):\s*(?:s=)?0x([0-9a-f]+), dh=0x([0-9a-f]+), dl=0x([0-9a-f]+)", re.IGNORECASE
+    r"^\s*(es|cs|ss|ds|fs|gs|ldtr|tr):\s*(?:s=)?0x([0-9a-f]+), dh=0x([0-9a-f]+), dl=0x([0-9a-f]+)",
+    re.IGNORECASE,
 )
 NAMES = (
     r"r(?:ax|bx|cx|dx|si|di|bp|sp|ip|[89]|1[0-5]|fl(?:ags)?)|e(?:ax|bx|cx|dx|si|di|bp|sp|ip|fl(?:ags)?)"
@@ -31,7 +35,8 @@ RENAMED = {"rfl": "rflags", "efl": "eflags", "ldt": "ldtr", "gdt": "gdtr", "idt"
 
 
 def pasted_registers(text: str, file: str = "") -> list[dict[str, int]]:
-    """The registers of each CPU, by the names of the manual in small letters.  InputError if there are none."""
+    """The registers of each CPU, by the names of the manual in small letters.  InputError if there are
+    none."""
     if len(text) > MOST_TEXT:
         raise InputError(f"expected the text of registers, at most {MOST_TEXT >> 20} MiB", file)
     cpus: list[dict[str, int]] = [{}]
@@ -44,7 +49,9 @@ def pasted_registers(text: str, file: str = "") -> list[dict[str, int]]:
         read_line(line, cpus[-1])
     found = [cpu for cpu in cpus if cpu]
     if not found:
-        raise InputError('no register found; expected the output of "info registers" or of Bochs\'s "r"', file)
+        raise InputError(
+            'no register found; expected the output of "info registers" or of Bochs\'s "r"', file
+        )
     return found
 
 

@@ -96,7 +96,8 @@ def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
 
 
 class Run:
-    """Pages in a row with one set of rights; without `merge` with one page size, and their frames are in a row.
+    """Pages in a row with one set of rights; without `merge` with one page size, and their frames are in a
+    row.
 
     `like`: of addresses whose tables were shown before, with other addresses: the first of those; else None.
     """
@@ -119,7 +120,8 @@ def runs(
 ) -> Iterator[Run]:
     """Mapped pages joined while addresses, frames, rights and page size go on.
 
-    `merge`: while addresses and rights go on.  `fold`: tables that were shown are not shown again, but one run
+    `merge`: while addresses and rights go on.  `fold`: tables that were shown are not shown again, but one
+    run
     says where.  `follow` bounds how often a table is read again.
     """
     if machine.format.bounded:
@@ -162,12 +164,15 @@ def pages(
 def folded_pages(
     machine: Machine, root: int, start: int | None, end: int | None, follow: Callable[[Entry], object]
 ) -> Iterator[Run]:
-    """As `pages`, but what is below a table that was read at that depth before, with as many rights, is one run."""
+    """As `pages`, but what is below a table that was read at that depth before, with as many rights, is one
+    run."""
     sizes = [1 << level.shift for level in machine.format.levels]
     first: dict[tuple[int, int, int], int] = {}
 
     def unseen(found: Entry) -> bool:
-        return first.setdefault(key(found), found.va & WORD_MASK) == found.va & WORD_MASK and bool(follow(found))
+        return first.setdefault(key(found), found.va & WORD_MASK) == found.va & WORD_MASK and bool(
+            follow(found)
+        )
 
     def key(found: Entry) -> tuple[int, int, int]:
         return found.target, found.depth, found.rights
@@ -182,9 +187,7 @@ def folded_pages(
             yield again
 
 
-def named_runs(
-    machine: Machine, root: int, pid: int | None, **how: Any
-) -> Iterator[tuple[Run, str]]:
+def named_runs(machine: Machine, root: int, pid: int | None, **how: Any) -> Iterator[tuple[Run, str]]:
     """`runs` of what users may use, each with the kind of its region; of everything without a process, with
     the first symbol in each, if symbols were read.  `how` as for `runs`."""
     if pid is None:

@@ -1,8 +1,8 @@
 """What a CPU needs to go on and to take a fault: is it mapped, with the rights that it needs?
 
 x86: the instruction, the stack, the GDT and TSS, the gates of #PF and #DF, their handlers and stacks, and the
-chain of faults that follows if they are not (Intel SDM 3A, 6.10 to 6.15, table 6-5: the double fault).  RISC-V
-and Arm: the instruction, the stack and the vector.
+chain of faults that follows if they are not (Intel SDM 3A, 6.10 to 6.15, table 6-5: the double fault).
+RISC-V and Arm: the instruction, the stack and the vector.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ NO_REGISTERS = "needs the registers of a real CPU"
 
 
 class Need:
-    """Something that the CPU needs: `what`, its address, how it is accessed, where that goes (None: the address
+    """Something that the CPU needs: `what`, its address, how it is accessed, where that goes (None: the
+    address
     itself is known to be wrong, and `note` says why)."""
 
     __slots__ = ("address", "note", "outcome", "what")
@@ -62,7 +63,10 @@ class CpuCheck:
 
     def __init__(self, machine: Machine, context: Context) -> None:
         if not machine.saved_registers:
-            raise UserError(f'"check cpu" {NO_REGISTERS}: the target has none.', 'A dump may: "target dump FILE -regs FILE".')
+            raise UserError(
+                f'"check cpu" {NO_REGISTERS}: the target has none.',
+                'A dump may: "target dump FILE -regs FILE".',
+            )
         self.machine, self.context = machine, context
         self.registers = machine.saved_registers[context.cpu]
         self.needs: list[Need] = []
@@ -173,7 +177,9 @@ class CpuCheck:
         if "gdtr" in self.registers:
             entry = self.registers["gdtr"] + (selector & ~7)
             if (selector & ~7) + 7 > self.registers.get("gdtr.limit", 0xFFFF) or not selector & ~3:
-                self.broken(f"{name} code segment", entry, f"selector {selector:#x} is beyond the limit of the GDT")
+                self.broken(
+                    f"{name} code segment", entry, f"selector {selector:#x} is beyond the limit of the GDT"
+                )
                 problem = "its code segment is beyond the limit of the GDT"
             elif not self.need(f"{name} code segment", entry, READ, KERNEL).good:
                 problem = "its code segment's descriptor cannot be read"
@@ -217,8 +223,13 @@ class CpuCheck:
         first = self.need("instruction", counter, FETCH, mode)
         if stack is not None:
             self.need("stack", stack - 8, WRITE, mode)
-        vectors = [("trap vector", "stvec", ~3, 0), ("exception vector", "vbar_el1", ~0x7FF, 0x200 if mode else 0x400)]
-        found = [(what, registers[name] & mask, add) for what, name, mask, add in vectors if name in registers]
+        vectors = [
+            ("trap vector", "stvec", ~3, 0),
+            ("exception vector", "vbar_el1", ~0x7FF, 0x200 if mode else 0x400),
+        ]
+        found = [
+            (what, registers[name] & mask, add) for what, name, mask, add in vectors if name in registers
+        ]
         if not found:
             self.chain = "The registers do not say where traps go."
             return
@@ -237,7 +248,9 @@ def chain_of(first: Need, page_fault: str, double_fault: str) -> str:
     if not page_fault:
         return f"So: {began}, which reaches its handler."
     loops = "handler cannot be fetched" in page_fault
-    second = f"{page_fault}: #PF again until the stack is used up, then #DF" if loops else f"{page_fault}: #DF"
+    second = (
+        f"{page_fault}: #PF again until the stack is used up, then #DF" if loops else f"{page_fault}: #DF"
+    )
     if not double_fault:
         return f"So: {began}; {second}, which reaches its handler."
     third = "its gate neither" if page_fault == double_fault == "its gate cannot be read" else double_fault

@@ -1,4 +1,5 @@
-"""Rights that a kernel should not give: what a tree of page tables lets somebody do, and what is wrong with it."""
+"""Rights that a kernel should not give: what a tree of page tables lets somebody do, and what is wrong with
+it."""
 
 from __future__ import annotations
 
@@ -186,7 +187,9 @@ def reserved(survey: Survey) -> Iterator[Finding]:
             text = f"{name_of(survey, found)}: table at {found.target:#x}"
             yield Finding("outside", text, None, found.address)
         else:
-            yield Finding("reserved", f"{name_of(survey, found)}: {reserved_text(machine, found)}", None, found.address)
+            yield Finding(
+                "reserved", f"{name_of(survey, found)}: {reserved_text(machine, found)}", None, found.address
+            )
 
 
 def reserved_text(machine: Machine, found: Entry) -> str:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-X86, SCAUSE, ESR = "x86", "scause", "esr"
+ERROR_CODE, SCAUSE, ESR = "x86", "scause", "esr"
 #: Bit, name, what it means if it is 1, and if it is 0 (empty: nothing is said).
 X86_BITS = (
     (0, "P", "the translation is there: a right is missing", "an entry is not present"),
@@ -46,7 +46,12 @@ SCAUSES = {
     22: "virtual instruction",
     23: "store/AMO guest-page fault",
 }
-SCAUSE_INTERRUPTS = {1: "supervisor software", 5: "supervisor timer", 9: "supervisor external", 13: "counter overflow"}
+SCAUSE_INTERRUPTS = {
+    1: "supervisor software",
+    5: "supervisor timer",
+    9: "supervisor external",
+    13: "counter overflow",
+}
 CLASSES = {
     0x00: "unknown reason",
     0x01: "trapped WFI or WFE",
@@ -72,7 +77,12 @@ CLASSES = {
     0x3C: "BRK instruction in AArch64",
 }
 INSTRUCTION_ABORTS, DATA_ABORTS = (0x20, 0x21), (0x24, 0x25)
-STATUS_WITH_LEVEL = {0: "address size fault", 1: "translation fault", 2: "access flag fault", 3: "permission fault"}
+STATUS_WITH_LEVEL = {
+    0: "address size fault",
+    1: "translation fault",
+    2: "access flag fault",
+    3: "permission fault",
+}
 STATUS = {
     0x10: "synchronous external abort",
     0x11: "tag check fault",
@@ -88,14 +98,15 @@ def kind_of(format_name: str) -> str:
     """The sort of code that a CPU with page tables of that format reports."""
     if format_name.startswith("sv"):
         return SCAUSE
-    return ESR if format_name.startswith("arm") else X86
+    return ESR if format_name.startswith("arm") else ERROR_CODE
 
 
 def decode(code: int, kind: str) -> tuple[str, list[Row]]:
-    """A code in a sentence, and its fields: name, bits, value, what it means.  UserError if it is too wide."""
+    """A code in a sentence, and its fields: name, bits, value, what it means.  UserError if it is too
+    wide."""
     if code < 0 or code >> 64:
         raise UserError(f"A code of {kind} has at most 64 bits.")
-    return {X86: decode_x86, SCAUSE: decode_scause, ESR: decode_esr}[kind](code)
+    return {ERROR_CODE: decode_x86, SCAUSE: decode_scause, ESR: decode_esr}[kind](code)
 
 
 def field(name: str, bits: str, value: int, meaning: str) -> Row:
@@ -119,7 +130,9 @@ def decode_x86(code: int) -> tuple[str, list[Row]]:
     elif not code & 1:
         why = "an entry is not present"
     elif code & 16:
-        why = "the page may not be executed" + ("" if code & 4 else " by the kernel (NX, or SMEP and a user page)")
+        why = "the page may not be executed" + (
+            "" if code & 4 else " by the kernel (NX, or SMEP and a user page)"
+        )
     elif code & 4:
         why = "the page is the kernel's" + (" or read-only" if code & 2 else "")
     else:
@@ -165,6 +178,8 @@ def decode_esr(code: int) -> tuple[str, list[Row]]:
     if number in DATA_ABORTS:
         rows.append(field("WnR", "6", syndrome >> 6 & 1, "a write" if write else "a read"))
     rows.append(field("S1PTW", "7", syndrome >> 7 & 1, "on a walk of stage 1" if syndrome >> 7 & 1 else ""))
-    rows.append(field("FnV", "10", syndrome >> 10 & 1, "FAR is not valid" if syndrome >> 10 & 1 else "FAR is valid"))
+    rows.append(
+        field("FnV", "10", syndrome >> 10 & 1, "FAR is not valid" if syndrome >> 10 & 1 else "FAR is valid")
+    )
     access = "fetch" if number in INSTRUCTION_ABORTS else "write" if write else "read"
     return f"{name[0].upper()}{name[1:]}: {access}, {text}.", rows

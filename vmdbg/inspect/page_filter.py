@@ -1,10 +1,10 @@
 """Conditions on mapped pages, as `map where` takes them: `rights=~w && user && size>=2M`.
 
-    word     r w x user kernel              a right; whose page it is
-    compare  start end size page pa pfn     = == != < <= > >= and a number (a size such as 2M, an expression)
-    compare  rights                         =~ has all of these letters, !~ lacks one, == and != all four
-    compare  region                         =~ has this text, !~ has it not, == and !=
-    joined   && || ! ( )
+word     r w x user kernel              a right; whose page it is
+compare  start end size page pa pfn     = == != < <= > >= and a number (a size such as 2M, an expression)
+compare  rights                         =~ has all of these letters, !~ lacks one, == and != all four
+compare  region                         =~ has this text, !~ has it not, == and !=
+joined   && || ! ( )
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from vmdbg.inspect.address_space import Run
 
     Condition = Callable[[Run, str], bool]
+    Right = Callable[[int], bool]
+    Compare = Callable[[int, int], bool]
 
 TOKEN = re.compile(r"\s*(&&|\|\||=~|!~|==|!=|>=|<=|[()!=<>]|[^\s&|!()=<>~]+)")
-WORDS = {
+WORDS: dict[str, Right] = {
     "r": lambda rights: bool(rights & RIGHT_R),
     "w": lambda rights: bool(rights & RIGHT_W),
     "x": lambda rights: bool(rights & RIGHT_X),
@@ -35,7 +37,7 @@ WORDS = {
 NUMBERS = ("start", "end", "size", "page", "pa", "pfn")
 TEXTS = ("rights", "region")
 OPERATORS = ("=", "==", "!=", "<", "<=", ">", ">=", "=~", "!~")
-COMPARED = {
+COMPARED: dict[str, Compare] = {
     "=": lambda a, b: a == b,
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -50,7 +52,7 @@ DEEPEST = 64  # brackets and negations
 
 def number_of(run: Run, name: str, page_bits: int) -> int:
     """What a number of a condition is for a run of pages."""
-    if name == "pa" or name == "pfn":
+    if name in ("pa", "pfn"):
         return run.pa >> (page_bits if name == "pfn" else 0)
     if name == "size":
         return run.end - run.start
@@ -109,27 +111,27 @@ class Reader:
 
     def one(self) -> Condition:
         """A word, a comparison, a negation, something in brackets."""
-        token = self.take()
-        if token in ("!", "("):
+        word = self.take()
+        if word in ("!", "("):
             self.depth += 1
             if self.depth > DEEPEST:
                 raise UserError("The condition is nested too deeply.")
-            inner = self.one() if token == "!" else self.either()
+            inner = self.one() if word == "!" else self.either()
             self.depth -= 1
-            if token == "!":
+            if word == "!":
                 return lambda run, name: not inner(run, name)
             if self.take() != ")":
                 raise UserError("Missing ) in the condition.")
             return inner
-        if token in WORDS:
-            test = WORDS[token]
+        if word in WORDS:
+            test = WORDS[word]
             return lambda run, name: test(run.rights)
-        if token in NUMBERS or token in TEXTS:
+        if word in NUMBERS or word in TEXTS:
             operator = self.take()
             if operator not in OPERATORS:
-                raise UserError(f'Expected a comparison after "{token}", not "{operator}".', KNOWN)
-            return (self.number if token in NUMBERS else self.words)(token, operator, self.take())
-        raise UserError(f'Undefined word in the condition: "{token}".', KNOWN)
+                raise UserError(f'Expected a comparison after "{word}", not "{operator}".', KNOWN)
+            return (self.number if word in NUMBERS else self.words)(word, operator, self.take())
+        raise UserError(f'Undefined word in the condition: "{word}".', KNOWN)
 
     def number(self, token: str, operator: str, text: str) -> Condition:
         """A comparison of numbers."""
@@ -139,14 +141,14 @@ class Reader:
         return lambda run, name: compare(number_of(run, token, bits), value)
 
     @staticmethod
-    def words(token: str, operator: str, text: str) -> Condition:
+    def words(word: str, operator: str, text: str) -> Condition:
         """A comparison of texts."""
         if operator not in ("=", "==", "!=", "=~", "!~"):
-            raise UserError(f'"{operator}" compares numbers: {token} is a text.')
+            raise UserError(f'"{operator}" compares numbers: {word} is a text.')
         wanted = operator in ("=", "==", "=~")
 
         def test(run: Run, name: str) -> bool:
-            if token == "region":
+            if word == "region":
                 same = text in name if operator in ("=~", "!~") else text == name
             else:
                 letters = rights_text(run.rights)

@@ -1,7 +1,8 @@
 """Where the root of page tables may lie: a scan of physical memory, and what speaks for each candidate.
 
-A root is told from other pages by what its entries say: tables of the next level inside memory, no reserved bit,
-and so on down to pages.  That is a guess, since any bytes may look like a table; so the reasons are shown.
+A root is told from other pages by what its entries say: tables of the next level inside memory, no reserved
+bit, and so on down to pages.  That is a guess, since any bytes may look like a table; so the reasons are
+shown.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
 
-MOST_TABLES = 4096  # of a candidate that are read
+MOST_TABLES = 5000  # of a candidate that are read
 MOST_CANDIDATES = 1 << 16
-BAD = 4  # entries of a table that may point outside memory or have reserved bits: a broken table is looked for
+BAD = (
+    4  # entries of a table that may point outside memory or have reserved bits: a broken table is looked for
+)
 ENOUGH_BAD = 8  # one bad entry in so many is borne
 
 
 class Candidate:
-    """A page that may be a root: how many tables and pages are below it, how many of its tables make no sense,
+    """A page that may be a root: how many tables and pages are below it, how many of its tables make no
+    sense,
     the tables of the next level, and the index of an entry that points to the page itself (-1: none)."""
 
     __slots__ = ("bad", "below", "itself", "pages", "root", "tables")
@@ -158,7 +162,9 @@ def examined(machine: Machine, root: int) -> Candidate | None:
             found.below = {target for _, target in below}
             found.itself = next((index for index, target in below if target == root), -1)
         empty = not good and not pages and not below and depth > 0
-        if empty and table_entries(machine.k, machine.format, table, 0, 1 << machine.format.levels[depth].bits):
+        if empty and table_entries(
+            machine.k, machine.format, table, 0, 1 << machine.format.levels[depth].bits
+        ):
             found.bad += 1
         found.tables += 1
         found.pages += pages

@@ -137,7 +137,8 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
 
 
 def load_controls(machine: Machine, cpu: int, values: Mapping[str, int]) -> None:
-    """Give the control registers of a CPU the values that a real one had, of the bits that the format declares;
+    """Give the control registers of a CPU the values that a real one had, of the bits that the format
+    declares;
     those that are not in `values` stay as they are.  Nothing is flushed."""
     m, form, row = machine.m, machine.format, cpu * CPU
     for field in form.registers:

@@ -77,7 +77,8 @@ def read_elf(path: str, *, va_bits: int, page_size: int) -> Program:
 
 
 def elf_reader(path: str) -> tuple[Any, type[Exception]]:
-    """pyelftools' class of ELF files, and what it raises.  UserError, about `path`, if it is not installed."""
+    """pyelftools' class of ELF files, and what it raises.  UserError, about `path`, if it is not
+    installed."""
     try:
         from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile

@@ -54,7 +54,8 @@ def map_table(show: Notation, regions: Iterable[Space], notes: Iterable[str] = (
 def runs_table(
     show: Notation, runs: Iterable[tuple[Run, str]], empty: str, kernel: bool = False, folds: bool = False
 ) -> Table:
-    """Mapped pages, joined where addresses and frames go on; those of the kernel have no regions.  `folds`: what
+    """Mapped pages, joined where addresses and frames go on; those of the kernel have no regions.  `folds`:
+    what
     was shown before says where."""
     columns = [
         Column("start", kind=ADDRESS, format=show.va),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def dump_lines(show: Notation, facts: dict[str, Any], banks: bool = False) -> Iterator[Line]:
-    """`ELF core, x86_64, 1 CPU, 128 MiB in 2 pieces; cr3 0x1000, kernel, at 0x1000c1.`; with `banks` each piece."""
+    """`ELF core, x86_64, 1 CPU, 128 MiB in 2 pieces; cr3 0x1000, kernel, at 0x1000c1.`; with `banks` each
+    piece."""
     pieces, known = len(facts["banks"]), [cpu for cpu in facts["cpus"] if cpu["root"] is not None]
     count = len(facts["cpus"])
     head = f"{facts['kind'][0].upper()}{facts['kind'][1:]}, {facts['format']}"

@@ -69,7 +69,9 @@ def map_command(session: Session, args: Args) -> object:
         how["start"], how["end"] = span
     chosen = args.phys or args.merge or args.fold or wanted is not None
     if not (args.k or chosen or pid is None):
-        return map_table(session.notation, measured(session.machine, pid, root), map_notes(session.machine, root, pid))
+        return map_table(
+            session.notation, measured(session.machine, pid, root), map_notes(session.machine, root, pid)
+        )
     found: Iterator[tuple[Run, str]]
     if args.k:
         found = ((run, "") for run in kernel_runs(session.machine, root, **how))
@@ -86,15 +88,20 @@ def told(session: Session, rows: Iterator[T], follow: Bounded) -> Iterator[T]:
     yield from rows
     if follow.refused:
         session.output.warning(
-            f"Tables point to one another: {follow.refused} entries whose tables were read before are not followed; "
-            '"-fold" shows each table once.'
+            f"Tables point to one another: {follow.refused} entries whose tables were read before are not "
+            'followed; "-fold" shows each table once.'
         )
 
 
 def parse_filter(session: Session, text: str) -> tuple[tuple[int, int] | None, Condition | None]:
-    """`[FROM..TO] [where CONDITION]`: the addresses, and a function of a run and its name; None for all.  UserError."""
+    """`[FROM..TO] [where CONDITION]`: the addresses, and a function of a run and its name; None for all.
+    UserError."""
     before, word, rest = text.partition("where ") if "where" in text.split() else (text, "", "")
-    chosen = condition(rest, lambda value: size_or_number(session, value), session.notation.page_bits) if word else None
+    chosen = (
+        condition(rest, lambda value: size_or_number(session, value), session.notation.page_bits)
+        if word
+        else None
+    )
     if not before.strip():
         return None, chosen
     first, dots, last = before.partition("..")

@@ -172,7 +172,8 @@ def sizes_overhead(session: Session, every: bool) -> object:
     summary="Show which entries map a frame, by the kernel's reverse map.",
     help="""
 A frame that two processes share has two lines.  With -root, the entries of that tree of tables that map it,
-whether the kernel knows them or not; a dump has nothing else.  "info aliases" searches the tables of all processes.""",
+whether the kernel knows them or not; a dump has nothing else.  "info aliases" searches the tables of all
+processes.""",
     examples=["rmap", "rmap $pfn(0x401000)", "rmap/json"],
 )
 def rmap_command(session: Session, args: Args) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vmdbg.dumps.opening import machine_of, open_image, read_registers
-from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
 from vmdbg.inspect.dump import dump_facts
 from vmdbg.inspect.export import export
@@ -13,9 +12,9 @@ from vmdbg.programs.symbols import read_symbols
 from vmdbg.shell.boot import replace_target
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, Option, command, prefix
 from vmdbg.shell.kinds import FILE, NUMBER, PHYSICAL, choice
-from vmdbg.views.dump import dump_lines
 from vmdbg.units import format_size
 from vmdbg.views.document import Document
+from vmdbg.views.dump import dump_lines
 from vmdbg.views.result import ADDRESS, Column, Table
 from vmdbg.views.result import NUMBER as NUMERIC
 
@@ -41,10 +40,11 @@ TARGET = prefix("target", group="files", summary="Look at the memory of a real c
     summary="Look at a dump of a computer's physical memory.",
     help="""
 FILE is a raw image (QEMU's "pmemsave", or the file of a memory backend), an ELF core ("dump-guest-memory
-FILE"), or what LiME wrote; it is mapped, and read only where it is looked at.  Memory that it does not have is
-a hole.  An ELF core of QEMU has the registers of each CPU, by which the format and the root of the page tables
-are known; otherwise "-regs" names a file with the output of QEMU's "info registers", or of "r", "creg" and
-"sreg" of Bochs; or "-format" and "-root" say it, against registers too.  "find root" looks for root tables.
+FILE"), or what LiME wrote; it is mapped, and read only where it is looked at.  Memory that it does not have
+is a hole.  An ELF core of QEMU has the registers of each CPU, by which the format and the root of the page
+tables are known; otherwise "-regs" names a file with the output of QEMU's "info registers", or of "r", "creg"
+and "sreg" of Bochs; or "-format" and "-root" say it, against registers too.  "find root" looks for root
+tables.
 
 Then the commands that look work as on a simulated machine: "map", "translate", "walk", "why", "tables", "x",
 "check rights", "check cpu".  Nothing can be changed.  "symbol-file" gives addresses names; "machine NAME"
@@ -99,9 +99,10 @@ def symbol_file(session: Session, args: Args) -> object:
     summary="Look for root tables in physical memory.",
     help="""
 Each page of memory whose entries, read as a root table of the machine's format, point to tables in memory and
-those to pages; the likeliest first, with what speaks for it: registers, that it maps what a CPU executes, that
-it maps itself, that it shares tables with others, as all processes share the kernel's.  Any bytes may look like
-a table: try one with "-root PA" of "map", "tables" or "walk", and then "target dump FILE -root PA".""",
+those to pages; the likeliest first, with what speaks for it: registers, that it maps what a CPU executes,
+that it maps itself, that it shares tables with others, as all processes share the kernel's.  Any bytes may
+look like a table: try one with "-root PA" of "map", "tables" or "walk", and then "target dump FILE -root
+PA".""",
     examples=["find root", "find root/json"],
 )
 def find_root(session: Session, args: Args) -> object:
@@ -146,9 +147,9 @@ def info_target(session: Session, args: Args) -> object:
     options=[Option("-image", help="memory byte by byte, from the first bank on; without, an ELF core")],
     summary="Write the physical memory of the machine as a dump.",
     help="""
-An ELF core as QEMU's "dump-guest-memory" writes it, with the registers of each CPU in its notes, or with -image a
-raw image.  "target dump FILE" reads both, and so do gdb, crash and others; page tables, roots and control
-registers are those of this moment.  Zeros take no room on a disk that can have sparse files.""",
+An ELF core as QEMU's "dump-guest-memory" writes it, with the registers of each CPU in its notes, or with
+-image a raw image.  "target dump FILE" reads both, and so do gdb, crash and others; page tables, roots and
+control registers are those of this moment.  Zeros take no room on a disk that can have sparse files.""",
     repeat=NO_REPEAT,
 )
 def export_command(session: Session, args: Args) -> object:
