@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from tests.drawn import ALL
+
 if TYPE_CHECKING:
     from vmdbg.engine.native import Code
     from vmdbg.machine.machine import Machine
@@ -72,6 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Whoever names files or folders gets their long tests too.
     """
     os.environ.setdefault("VMDBG_CACHE", str(ROOT / ".pytest_cache" / "compiled"))
+    if config.getoption("--all"):
+        os.environ[ALL] = "1"
     if {Path(argument).resolve() for argument in config.args} != {ROOT / "tests"}:
         config.option.ci = True
 

@@ -305,7 +305,10 @@ def child_result(session: Session) -> int:
 
 
 def finish(session: Session, status: int) -> int:
-    """Calls what waits for the end; the final exit status."""
+    """Calls what waits for the end; the final exit status.  There is nothing left that Ctrl-C could stop."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for action in session.at_exit:
         action()
     if session.settings.flag("logging enabled"):

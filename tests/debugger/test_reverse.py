@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.debugger.stops.stops import Stops
 from vmdbg.debugger.time import reverse
@@ -172,7 +173,7 @@ def test_commands_are_in_the_record() -> None:
         record(line, 0, 9)
 
 
-@settings(max_examples=20)
+@settings(max_examples=drawn(20))
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=8), st.integers(1, 4), st.integers(1, 30))
 def test_there_and_back_again(pages: list[int], spacing: int, events: int) -> None:
     line = line_of(*[access(page) for page in pages], processes=2, spacing=spacing)

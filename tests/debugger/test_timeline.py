@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.debugger.stops.stops import Stops
 from vmdbg.debugger.time.forward import events_from_here, forward, step
@@ -326,7 +327,7 @@ def test_ended_processes_are_told() -> None:
 # -- positions in random order, acting and undo between
 
 
-@settings(max_examples=25)
+@settings(max_examples=drawn(25))
 @given(st.data())
 def test_going_anywhere_ends_in_the_state_that_was_there(data: st.DataObject) -> None:
     places = st.integers(0, 11)

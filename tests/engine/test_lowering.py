@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.engine.language import NotHotError
 
 pytestmark = [
@@ -96,7 +97,7 @@ words = st.integers(-(1 << 63), (1 << 63) - 1)
 
 @pytest.mark.long
 def test_each_operator_over_random_words(hot: ModuleType) -> None:
-    @hypothesis.settings(max_examples=6, deadline=None)
+    @hypothesis.settings(max_examples=drawn(6), deadline=None)
     @hypothesis.given(st.lists(st.tuples(words, words), min_size=60, max_size=120))
     def scenario(pairs: list[tuple[int, int]]) -> None:
         over_pairs(hot, [*UNARY, *BINARY], pairs)

@@ -48,7 +48,7 @@ def found() -> bytes:
 def fresh(monkeypatch: pytest.MonkeyPatch, found: bytes) -> Iterator[Callable[[], build.Build]]:
     """Makes a machine's build as a new process would; the object is known, so that LLVM has nothing to do."""
     first = Machine(load_config("tutorial16")).build()
-    monkeypatch.setattr(native, "compiled", lambda text, tier: found)
+    monkeypatch.setattr(native, "compiled", lambda text, tier, checked: found)
     monkeypatch.setattr(build.Build, "text", lambda self: "")
 
     def make() -> build.Build:

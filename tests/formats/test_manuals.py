@@ -54,6 +54,81 @@ def test_entries_of_four_levels(
     assert k.combine(ALL_RIGHTS, entry, kind, depth) == rights
 
 
+# Intel SDM 3A: (format, table, entry, depth, kind, address, rights)
+OTHERS = [
+    ("x86_64_la57", "4.5.4: PML5E", 0x12345007, 0, ENTRY_TABLE, 0x12345000, 15),
+    ("x86_64_la57", "4.5.4: PML5E, bit 7 is reserved", 0x12345087, 0, ENTRY_RESERVED, None, 0),
+    ("x86_64_la57", "4-15: PML4E, bit 7 is reserved", 0x12345087, 1, ENTRY_RESERVED, None, 0),
+    ("x86_64_la57", "4-16: PDPTE of a 1-GByte page", 0x40000087, 2, ENTRY_LEAF, 0x40000000, 15),
+    ("x86_pae", "4-8: PDPTE has neither R/W nor U/S", 0x00ABC001, 0, ENTRY_TABLE, 0x00ABC000, 15),
+    ("x86_pae", "4-8: bit 5, which QEMU sets, is no A", 0x00ABC021, 0, ENTRY_TABLE, 0x00ABC000, 15),
+    ("x86_pae", "4-8: bit 63 is reserved", NX | 0x00ABC001, 0, ENTRY_RESERVED, None, 0),
+    ("x86_pae", "4-9: PDE of a 2-MByte page", NX | 0x006000E7, 1, ENTRY_LEAF, 0x00600000, 11),
+    ("x86_pae", "4-9: bits 20:13 are reserved", 0x00602087, 1, ENTRY_RESERVED, None, 0),
+    ("x86_pae", "4-10: bits 62:52 are reserved", 1 << 52 | 0x00ABC007, 1, ENTRY_RESERVED, None, 0),
+    ("x86_pae", "4-11: PTE", 0x000F_FFFF_FFFF_F107, 2, ENTRY_LEAF, 0x000F_FFFF_FFFF_F000, 15),
+    ("x86_pae", "4-11: bits 62:52 are reserved", 1 << 62 | 0x00001007, 2, ENTRY_RESERVED, None, 0),
+    ("x86_32", "4-4: PDE of a 4-MByte page, bits 39:32", 0x0040_6087, 0, ENTRY_LEAF, 0x3_0040_0000, 15),
+    ("x86_32", "4-6: PTE", 0xFFFFF005, 1, ENTRY_LEAF, 0xFFFFF000, 13),
+]
+
+
+@pytest.mark.parametrize(("name", "table", "word", "depth", "kind", "address", "rights"), OTHERS, ids=str)
+def test_entries_of_other_modes(
+    name: str, table: str, word: int, depth: int, kind: int, address: int | None, rights: int
+) -> None:
+    k = functions(name)
+    entry = s64(word) if find(name).entry_bytes == 8 else word
+    assert k.classify(entry, depth) == kind
+    if kind == ENTRY_TABLE:
+        assert k.next_table(entry) == address
+    if kind == ENTRY_LEAF:
+        assert k.leaf_frame(entry, depth) == address
+    assert k.combine(ALL_RIGHTS, entry, kind, depth) == rights
+
+
+# Arm ARM, D8.3.1, figures of the descriptors: (format, what, entry, depth, kind, address, rights)
+ARM = [
+    ("arm64", "table at level 0", 0x4000_1003, 0, ENTRY_TABLE, 0x4000_1000, 15),
+    (
+        "arm64",
+        "table with APTable, UXNTable, PXNTable",
+        0x7800 << 48 | 0x4000_1003,
+        1,
+        ENTRY_TABLE,
+        0x4000_1000,
+        17,
+    ),
+    ("arm64", "level 0 has no blocks", 0x4000_0001, 0, ENTRY_EMPTY, None, 0),
+    ("arm64", "block of 1 GiB, read-only for all", 0x4000_07C1, 1, ENTRY_LEAF, 0x4000_0000, 13),
+    (
+        "arm64",
+        "block of 2 MiB: low address bits are not looked at",
+        0x4020_3741,
+        2,
+        ENTRY_LEAF,
+        0x4020_0000,
+        15,
+    ),
+    ("arm64", "page of EL1, executable there alone", 1 << 54 | 0x4000_0783, 3, ENTRY_LEAF, 0x4000_0000, 21),
+    ("arm64", "page with DBM, clean", 1 << 51 | 0x4000_07C3, 3, ENTRY_LEAF, 0x4000_0000, 15),
+    ("arm64", "page executable by neither", 3 << 53 | 0x4000_0743, 3, ENTRY_LEAF, 0x4000_0000, 27),
+    ("arm64", "bit 1 clear at level 3", 0x4000_0741, 3, ENTRY_EMPTY, None, 0),
+    ("arm64_16k", "level 1 has no blocks", 0x4000_0741, 1, ENTRY_EMPTY, None, 0),
+    ("arm64_16k", "block of 32 MiB", 0x4200_0741, 2, ENTRY_LEAF, 0x4200_0000, 15),
+    ("arm64_64k", "level 1 has no blocks", 0x4000_0741, 0, ENTRY_EMPTY, None, 0),
+    ("arm64_64k", "block of 512 MiB", 0x6000_0741, 1, ENTRY_LEAF, 0x6000_0000, 15),
+]
+
+
+@pytest.mark.parametrize(("name", "what", "word", "depth", "kind", "address", "rights"), ARM, ids=str)
+def test_entries_of_arm(
+    name: str, what: str, word: int, depth: int, kind: int, address: int | None, rights: int
+) -> None:
+    """16 among the rights: the level that the page does not belong to may not execute it."""
+    test_entries_of_other_modes(name, what, word, depth, kind, address, rights)
+
+
 def test_accessed_dirty_and_global_bits() -> None:
     """Tables 4-18 and 4-20: A is bit 5, D bit 6, G bit 8; NX is bit 63 and makes the word negative."""
     k = functions("x86_64")
@@ -93,6 +168,13 @@ def test_entries_of_sv39(word: int, depth: int, kind: int) -> None:
         ("x86_64", 2, 1, 0, 0b00111),
         ("x86_64", 3, 1, 0, 0b01111),
         ("x86_64", 2, 2, 1, 0b10001),
+        ("x86_64", 9, 1, 0, 0b100111),
+        ("arm64", 1, 1, 0, 0x92000044),  # Arm ARM, D24.2.40: data abort from EL0, write, translation, level 0
+        ("arm64", 2, 2, 1, 0x8600000C),  # instruction abort from EL1, permission
+        ("arm64_64k", 8, 0, 0, 0x92000009),  # access flag, level 1
+        ("sv39", 5, 0, 0, 5),
+        ("sv39", 5, 2, 0, 1),
+        ("x86_pae", 3, 2, 0, 0b11101),
         ("x86_32", 3, 0, 0, 0b01101),
         ("sv39", 1, 0, 0, 13),
         ("sv39", 2, 1, 0, 15),
@@ -100,7 +182,7 @@ def test_entries_of_sv39(word: int, depth: int, kind: int) -> None:
     ],
 )
 def test_fault_codes(name: str, fault: int, access: int, mode: int, code: int) -> None:
-    assert functions(name).fault_code(fault, access, mode) == code
+    assert functions(name).fault_code(fault, access, mode, 0) == code
 
 
 # SDM 3A, 4.6.1: rights nibble (r 1, w 2, x 4, u 8), then who may r, w, x
@@ -118,13 +200,16 @@ def test_fault_codes(name: str, fault: int, access: int, mode: int, code: int) -
     ],
 )
 def test_who_may_access(mode: int, control: tuple[int, int], rights: int, expected: str) -> None:
-    sets = find("x86_64").allowed([*control, 1 << 11, 0], mode)
+    sets = find("x86_64").allowed([*control, 1 << 11, 0, 0, 0, 0, 0], mode)
     assert "".join("rwx"[i] if allowed >> rights & 1 else "-" for i, allowed in enumerate(sets)) == expected
 
 
 def test_a_large_page_of_x86_32_has_its_pat_bit_in_bit_12() -> None:
-    """Intel SDM 3A, table 4-4: of a PDE that maps 4 MiB, bit 12 is PAT, bits 21:13 are reserved here."""
+    """Intel SDM 3A, table 4-4: of a PDE that maps 4 MiB, bit 12 is PAT, 20:13 are bits 39:32 of the address
+    (PSE-36), 21 is reserved."""
     k, leaf = functions("x86_32"), 0xFFC00000 | 0x83
     assert k.classify(leaf | 1 << 12, 0) == k.classify(leaf, 0) == ENTRY_LEAF
     assert k.leaf_frame(leaf | 1 << 12, 0) == 0xFFC00000
-    assert {k.classify(leaf | 1 << bit, 0) for bit in range(13, 22)} == {ENTRY_RESERVED}
+    assert {k.classify(leaf | 1 << bit, 0) for bit in range(13, 21)} == {ENTRY_LEAF}
+    assert [k.leaf_frame(leaf | 1 << bit, 0) for bit in (13, 20)] == [0x1FFC00000, 0x80FFC00000]
+    assert k.classify(leaf | 1 << 21, 0) == ENTRY_RESERVED

@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_KINDS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
@@ -122,7 +123,7 @@ def stored(document: dict[str, Any], entry: int) -> int:
 
 @pytest.mark.long
 def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -> None:
-    @hypothesis.settings(max_examples=60)
+    @hypothesis.settings(max_examples=drawn(60))
     @hypothesis.given(own.documents(), st.data())
     def scenario(document: dict[str, Any], data: st.DataObject) -> None:
         machine = machine_of(own, tmp_path, document)
@@ -177,7 +178,7 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
 
 @pytest.mark.long
 def test_a_walk_is_that_of_the_document(own: ModuleType, tmp_path: Path) -> None:
-    @hypothesis.settings(max_examples=60)
+    @hypothesis.settings(max_examples=drawn(60))
     @hypothesis.given(own.documents(), st.randoms(use_true_random=False))
     def scenario(document: dict[str, Any], rng: random.Random) -> None:
         machine = machine_of(own, tmp_path, document)
@@ -221,7 +222,9 @@ def plant(rng: random.Random, machine: Machine, document: dict[str, Any], va: in
 def test_processes_live_on_it(own: ModuleType, tmp_path: Path) -> None:
     """What was written is read, through swap and fork, and the machine agrees with itself."""
 
-    @hypothesis.settings(max_examples=40, suppress_health_check=[hypothesis.HealthCheck.filter_too_much])
+    @hypothesis.settings(
+        max_examples=drawn(40), suppress_health_check=[hypothesis.HealthCheck.filter_too_much]
+    )
     @hypothesis.given(own.documents(), st.randoms(use_true_random=False))
     def scenario(document: dict[str, Any], rng: random.Random) -> None:
         try:
@@ -283,7 +286,7 @@ def test_sixteen_bits_are_cut_in_any_way(
 
 @pytest.mark.long
 def test_every_command_works_on_it(own: ModuleType, tmp_path: Path) -> None:
-    @hypothesis.settings(max_examples=12)
+    @hypothesis.settings(max_examples=drawn(12))
     @hypothesis.given(own.documents())
     def scenario(document: dict[str, Any]) -> None:
         check_session(own, tmp_path, document)

@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.hardware.tlb import WORD_GLOBAL
 from vmdbg.machine import boot
@@ -56,7 +57,7 @@ def plant(rng: random.Random, memory: Any, va: int) -> None:
             memory[frame * 512 + index] = s64(entry)
 
 
-@hypothesis.settings(max_examples=400, deadline=None)
+@hypothesis.settings(max_examples=drawn(400), deadline=None)
 @hypothesis.given(
     st.integers(0, 1 << 30),
     st.sampled_from(ADDRESSES),

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from tests.models.tlbs import POLICIES as MODELLED
 from vmdbg.errors import UserError
 from vmdbg.hardware.replacement import REPLACEMENTS, facts_of
@@ -92,7 +93,7 @@ steps = st.lists(
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=120, deadline=None)
+@hypothesis.settings(max_examples=drawn(120), deadline=None)
 @hypothesis.given(shapes(), st.sampled_from(MODELLED), st.booleans(), st.integers(1, 99), steps)
 def test_arrays_do_what_the_lists_do(
     model: Callable[[str], ModuleType],

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.formats import NAMES, find
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Machine
@@ -29,7 +30,7 @@ def told(machine: Machine) -> dict[str, int]:
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=drawn(40), deadline=None)
 @hypothesis.given(st.data())
 def test_a_machine_without_them_does_the_same(
     model: Callable[[str], ModuleType], data: st.DataObject

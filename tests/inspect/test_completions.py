@@ -47,6 +47,6 @@ def test_completion(demo: Target) -> None:
 def test_registers_by_name(demo: Target) -> None:
     (row,) = registers(demo.machine, names=["cr0"])
     assert (row["register"], row["value"], row["meaning"]) == ("cr0", 1 << 16, "[ wp ]")
-    assert len(registers(demo.machine)) == 8
+    assert len(registers(demo.machine)) == 11
     with pytest.raises(UserError, match=r"^Invalid register `rip'$"):
         registers(demo.machine, names=["cr3", "rip"])

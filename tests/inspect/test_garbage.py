@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from tests.drawn import drawn
 from vmdbg.formats import NAMES, find
 from vmdbg.inspect.address_space import kernel_runs, named_runs
 from vmdbg.inspect.context import find_context
@@ -74,7 +75,7 @@ def spoil(found: Target, seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(name for name in NAMES if not find(name).bounded))
-@settings(max_examples=25)
+@settings(max_examples=drawn(25))
 @given(st.integers(0, 1 << 30), ADDRESSES, ADDRESSES, st.sampled_from("rwx"), st.booleans())
 def test_looking_answers_whatever_there_is(
     name: str, seed: int, va: int, root: int, access: str, near: bool

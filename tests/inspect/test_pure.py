@@ -114,6 +114,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.functions: dict[tuple[str, str, str], Function] = {}
+        self.methods: dict[str, list[Function]] = {}
         self.imports: dict[str, dict[str, tuple[str, str]]] = {}
         self.calls: dict[int, list[Function]] = {}
         for path in SOURCES.rglob("*.py"):
@@ -130,6 +131,8 @@ class Graph:
 
     def add(self, function: Function) -> None:
         self.functions[function.module, function.owner, function.name] = function
+        if function.owner:
+            self.methods.setdefault(function.name, []).append(function)
 
     def called(self, function: Function) -> Iterator[Function]:
         """The functions that a function could call."""
@@ -137,18 +140,15 @@ class Graph:
         for name in function.plain:
             module, original = known.get(name, (function.module, name))
             yield from self.named(module, original)
-        for (module, owner, name), other in self.functions.items():
-            inside = module.removeprefix("vmdbg.").startswith(METHODS)
-            if (
-                (owner and inside and name in function.attributes)
-                or (owner == "Machine" and module == "vmdbg.machine.machine" and name in function.machine)
-                or (
-                    owner
-                    and (module, owner) == (function.module, function.owner)
-                    and name in function.attributes
-                )
-            ):
-                yield other
+        for name in function.attributes | function.machine:
+            for other in self.methods.get(name, ()):
+                inside = other.module.removeprefix("vmdbg.").startswith(METHODS)
+                of_machine = (other.module, other.owner) == ("vmdbg.machine.machine", "Machine")
+                own = (other.module, other.owner) == (function.module, function.owner)
+                if (name in function.attributes and (inside or own)) or (
+                    name in function.machine and of_machine
+                ):
+                    yield other
 
     def named(self, module: str, name: str) -> Iterator[Function]:
         """A function of a module, or what making an object of a class of it runs."""
@@ -194,6 +194,7 @@ def start_of(command: Command) -> Function:
 
 
 @pytest.mark.long
+@pytest.mark.xdist_group("graph")
 @pytest.mark.parametrize("name", [c.name for c in pure_commands() if c.name not in ROLLS_BACK])
 def test_no_writer_can_be_reached_from_a_pure_command(name: str) -> None:
     command = next(command for command in pure_commands() if command.name == name)
@@ -201,6 +202,7 @@ def test_no_writer_can_be_reached_from_a_pure_command(name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.xdist_group("graph")
 def test_the_graph_finds_writers_and_doors() -> None:
     registry = Registry()
     registry.index()

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.inspect.context import find_context
 from vmdbg.inspect.tlb import look_up, probe_data
@@ -141,7 +142,7 @@ def test_what_the_kernel_forgot_to_invalidate_in_a_walk_cache_is_told() -> None:
     assert stale(made) == 1
 
 
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=drawn(60), deadline=None)
 @hypothesis.given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 2)), max_size=25))
 def test_translate_foretells_every_access(steps: list[tuple[int, int, int]]) -> None:
     """Whatever was poked, flushed and cached before: the access goes where `translate` says."""

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.inspect.processes import scores
@@ -77,7 +78,7 @@ def test_at_its_limit(how: str) -> None:
 def test_a_process_never_has_more_than_its_limit_when_it_gives_up_its_own() -> None:
     """Against a model: the pages that one process has are at most its limit, the other keeps its own."""
 
-    @hypothesis.settings(max_examples=60, deadline=None)
+    @hypothesis.settings(max_examples=drawn(60), deadline=None)
     @hypothesis.given(
         st.sampled_from(POLICIES),
         st.integers(1, 4),
@@ -139,7 +140,7 @@ def test_a_large_page_counts_as_its_frames() -> None:
 def test_out_of_memory_kills_the_highest_score() -> None:
     """Frames resident, swapped and in tables + adjustment: the sum decides, and the others go on."""
 
-    @hypothesis.settings(max_examples=40, deadline=None)
+    @hypothesis.settings(max_examples=drawn(40), deadline=None)
     @hypothesis.given(st.lists(st.tuples(st.integers(1, 9), st.integers(-9, 9)), min_size=2, max_size=4))
     def scenario(sizes: list[tuple[int, int]]) -> None:
         machine = machine_of(**{"kernel.user_frames": sum(n for n, _ in sizes), "machine.swap.size": 0})

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.kernel.calls import processes, regions, syscalls
@@ -256,7 +257,7 @@ def test_a_large_page_takes_the_place_of_small_ones_and_back() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(MACHINES))
 def test_acting_commands_leave_the_machine_consistent(name: str) -> None:
-    @hypothesis.settings(max_examples=25, deadline=None)
+    @hypothesis.settings(max_examples=drawn(25), deadline=None)
     @hypothesis.given(st.sampled_from((100, 12, 3, 0)), st.lists(actions, min_size=1, max_size=50))
     def scenario(slots: int, steps: list[tuple[str, int, int, int]]) -> None:
         lives = Lives(name, slots)

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED
@@ -352,7 +353,7 @@ class Both:
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(MACHINES))
 def test_every_process_reads_what_the_model_has(name: str) -> None:
-    @hypothesis.settings(max_examples=5, deadline=None)
+    @hypothesis.settings(max_examples=drawn(5), deadline=None)
     @hypothesis.given(st.sampled_from((100, 12, 3, 0)), st.lists(actions, min_size=60, max_size=80))
     def scenario(slots: int, steps: list[tuple[str, int, int, int]]) -> None:
         both = Both(name, slots)

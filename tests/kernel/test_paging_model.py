@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from tests.models.oracle import POLICIES as MODELLED
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
@@ -38,7 +39,7 @@ def settings(draw: st.DrawFn) -> tuple[str, int, tuple[int, int], tuple[int, int
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=drawn(60), deadline=None)
 @hypothesis.given(
     settings(),
     st.lists(st.tuples(st.integers(0, PAGES - 1), st.sampled_from("rwx")), min_size=1, max_size=120),

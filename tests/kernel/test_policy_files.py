@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.engine import link
 from vmdbg.errors import InputError, UserError
 from vmdbg.kernel.policies import bindings
@@ -63,7 +64,7 @@ def mru_faults(pages: list[int], frames: int) -> int:
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=drawn(60), deadline=None)
 @hypothesis.given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 6))
 def test_the_example_is_mru(pages: list[int], frames: int) -> None:
     machine = machine_of(MRU, frames)

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.kernel.policies import POLICIES
 from vmdbg.kernel.scheduler import OP_EXIT
@@ -101,7 +102,7 @@ def step(model: Model, policy: str, frames: int, slots: int, page: int, how: int
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=drawn(60), deadline=None)
 @hypothesis.given(
     st.sampled_from(sorted(ORDERED)),
     st.integers(1, 5),
@@ -167,7 +168,7 @@ class Marks:
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=drawn(40), deadline=None)
 @hypothesis.given(
     st.sampled_from(POLICIES),
     st.integers(4, 12),

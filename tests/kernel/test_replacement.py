@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.drawn import drawn
 from vmdbg.errors import UserError
 from vmdbg.kernel.calls.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.kernel.policies import POLICIES, facts_of
@@ -83,7 +84,7 @@ def draw_references(seed: int) -> tuple[list[tuple[int, bool]], int]:
 @pytest.mark.long
 @pytest.mark.parametrize("policy", MODELLED)
 def test_the_page_that_leaves_is_that_of_the_model(policy: str, models: Any) -> None:
-    for seed in range(12):
+    for seed in range(drawn(12)):
         references, frames = draw_references(seed)
         more = {"kernel.tau": 20 + seed} if policy == "wsclock" else {}
         expected = (
@@ -112,7 +113,7 @@ def test_the_page_that_leaves_is_that_of_the_model(policy: str, models: Any) -> 
 def test_both_engines_have_the_faults_of_the_model(
     policy: str, models: Any, ready: Callable[[Machine], Machine], both: None
 ) -> None:
-    for seed in range(20, 40):
+    for seed in range(20, 20 + drawn(20)):
         references, frames = draw_references(seed)
         digests = set()
         for compiled in (False, True):

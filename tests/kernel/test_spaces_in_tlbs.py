@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.kernel.calls import processes, regions
@@ -90,7 +91,7 @@ class Numbers:
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=drawn(40), deadline=None)
 @hypothesis.given(st.integers(2, 5), st.lists(st.integers(0, 9), min_size=1, max_size=60))
 def test_numbers_roll_over_as_in_the_model(count: int, steps: list[int]) -> None:
     """Steps 0 to 7 switch to a process, 8 makes one, 9 ends one that does not run."""
@@ -219,7 +220,7 @@ def test_lazy_and_now_end_in_the_same_memory(model: Callable[[str], ModuleType])
     """Whoever uses memory sees no difference: every access finds and leaves the same."""
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=10, deadline=None)
+    @hypothesis.settings(max_examples=drawn(10), deadline=None)
     @hypothesis.given(machines.cases(machines.BUILDS["lazy"]))
     def scenario(case: Any) -> None:
         ends = []

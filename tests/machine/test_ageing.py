@@ -73,7 +73,7 @@ def run(kind: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
 
 @pytest.mark.parametrize("name", sorted(BUILDS))
 def test_no_byte_is_lost(name: str, model: Callable[[str], ModuleType]) -> None:
-    run(machine_class(model("ageing"), name, None), 6, 50)
+    run(machine_class(model("ageing"), name, None), 3, 50)
 
 
 @pytest.mark.slow

@@ -18,9 +18,12 @@ from typing import Any
 import pytest
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.hardware.tlb import WORD_PFN
 from vmdbg.inspect.target import boot_named
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.file import HASH_BYTES, MAGIC, checksum, load_machine, save_machine
+from vmdbg.machine.registers import read
+from vmdbg.state.tables import TLB, TLB_KEY, TLB_WORD
 
 
 @pytest.mark.parametrize("name", ["default", "tutorial16", "x86_32", "sv39", "pressure"])
@@ -243,3 +246,13 @@ def test_what_watched_the_machine_is_not_in_the_file(tmp_path: Path) -> None:
     machine.grow("stops", 5000)
     save_machine(machine, str(tmp_path / "m"))
     assert load_machine(str(tmp_path / "m")).digest() == machine.digest()
+
+
+def test_a_file_of_version_1_is_made_one_of_today() -> None:
+    """Words of its TLB are laid out anew, and control registers that it lacks are as at boot."""
+    machine = load_machine(str(Path(__file__).resolve().parent.parent / "data" / "version-1.vmdbg"))
+    assert check(machine) == []
+    assert read(machine, 0, "cr4") == 1 << 4 | 1 << 7  # PSE, PGE
+    (held,) = [row for row in range(0, len(machine.m.tlb), TLB) if machine.m.tlb[row + TLB_KEY] >= 0]
+    assert machine.m.tlb[held + TLB_WORD] >> WORD_PFN == 0x103
+    assert machine.k.translate(machine.m, 0, 0x8049678, 1) == 0x103678

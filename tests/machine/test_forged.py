@@ -155,7 +155,8 @@ def test_every_index_has_a_range() -> None:
     assert free == {
         "ram1.byte", "file8.word", "swap8.word", "op.word", "op.va", "op.value", "op.more",
         "cpu.root", "cpu.address", "cpu.code", "cpu.reserved", "cpu.ignored", "cpu.silent",
-        *(f"cpu.control{n}" for n in range(4)), *(f"cpu.owed{n}" for n in range(8)),
+        "cpu.reserved_large", "cpu.ignored_high",
+        *(f"cpu.control{n}" for n in range(8)), *(f"cpu.owed{n}" for n in range(8)),
         "kernel.root", "kernel.hand", "rmap.entry", "rmap.va",
         "node.count", "node.time", "node.va", "future.page", "future.next",
         "region.start", "region.end", "region.limit",

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.engine.native import Code
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.machine import boot
@@ -111,7 +112,7 @@ def damaged(machines: ModuleType, build: str) -> Any:
 def test_garbage_does_not_crash_the_interpreted_engine(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=50, deadline=None)
+    @hypothesis.settings(max_examples=drawn(50), deadline=None)
     @hypothesis.given(st.sampled_from(sorted(machines.BUILDS)).flatmap(lambda name: damaged(machines, name)))
     def scenario(drawn: tuple[Any, list[str], int, int]) -> None:
         case, kinds, before, seed = drawn
@@ -134,7 +135,7 @@ def test_garbage_ends_equal_in_each_tier(
     machines = model("machines")
     codes: list[Code] = []
 
-    @hypothesis.settings(max_examples=25, deadline=None)
+    @hypothesis.settings(max_examples=drawn(25), deadline=None)
     @hypothesis.given(damaged(machines, build))
     def scenario(drawn: tuple[Any, list[str], int, int]) -> None:
         case, kinds, before, seed = drawn

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-END = 90_000  # operations
+END = 45_000  # operations
 PROMPT = b"(vmdbg) "
 
 

@@ -120,7 +120,7 @@ def run(kind: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(BUILDS))
 def test_whatever_happens(name: str, tmp_path: Path, model: Callable[[str], ModuleType]) -> None:
-    run(machine_class(model("lives"), name, tmp_path, None), 8 if name in FAST else 3, 40)
+    run(machine_class(model("lives"), name, tmp_path, None), 4 if name in FAST else 2, 40)
 
 
 @pytest.mark.slow

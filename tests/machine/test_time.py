@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.errors import UserError
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Machine
@@ -30,7 +31,7 @@ def state(machine: Machine) -> tuple[str, dict[str, int]]:
 def test_back_and_forward_again(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=25, deadline=None)
+    @hypothesis.settings(max_examples=drawn(25), deadline=None)
     @hypothesis.given(any_case(machines), st.lists(st.integers(0, 60), min_size=2, max_size=5), st.randoms())
     def scenario(case: Any, steps: list[int], random: Any) -> None:
         machine = case.boot()
@@ -54,7 +55,7 @@ def test_back_and_forward_again(model: Callable[[str], ModuleType]) -> None:
 def test_slices_play_no_role(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=20, deadline=None)
+    @hypothesis.settings(max_examples=drawn(20), deadline=None)
     @hypothesis.given(any_case(machines), st.integers(1, 9))
     def scenario(case: Any, size: int) -> None:
         whole, sliced = case.boot(), case.boot()
@@ -71,7 +72,7 @@ def test_an_acting_command_after_going_back_is_the_same(model: Callable[[str], M
     """What is done between operations depends on the state alone, not on what ran before."""
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=20, deadline=None)
+    @hypothesis.settings(max_examples=drawn(20), deadline=None)
     @hypothesis.given(any_case(machines), st.integers(0, 100), st.data())
     def scenario(case: Any, operations: int, data: Any) -> None:
         machine = case.boot()

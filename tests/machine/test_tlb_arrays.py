@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.errors import InputError, UserError
 from vmdbg.inspect.target import boot_named
 from vmdbg.machine.check.invariants import check
@@ -67,7 +68,7 @@ sizes = st.tuples(st.sampled_from((1, 2, 8)), st.integers(1, 5))
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=drawn(40), deadline=None)
 @hypothesis.given(st.data())
 def test_a_resized_machine_is_like_one_made_so(
     model: Callable[[str], ModuleType], data: st.DataObject
@@ -94,7 +95,7 @@ def test_a_resized_machine_is_like_one_made_so(
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=drawn(60), deadline=None)
 @hypothesis.given(st.data())
 def test_resizing_keeps_the_other_arrays(model: Callable[[str], ModuleType], data: st.DataObject) -> None:
     machines = model("machines")

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.engine.native import Code
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.machine import Halted, Machine
@@ -87,7 +88,7 @@ def test_stops_and_logs_are_the_same(
     machines = model("machines")
     quick: list[Code | None] = []
 
-    @hypothesis.settings(max_examples=40, deadline=None)
+    @hypothesis.settings(max_examples=drawn(40), deadline=None)
     @hypothesis.given(machines.cases(machines.BUILDS[build]), st.lists(rows, max_size=3), st.booleans())
     def scenario(case: Any, stops: list[tuple[int, ...]], log: bool) -> None:
         full = ready(case.boot()).compiled
@@ -107,7 +108,7 @@ def test_stops_and_logs_are_the_same(
 def test_watching_changes_nothing(model: Callable[[str], ModuleType]) -> None:
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=40, deadline=None)
+    @hypothesis.settings(max_examples=drawn(40), deadline=None)
     @hypothesis.given(
         st.sampled_from(sorted(machines.BUILDS)).flatmap(lambda name: machines.cases(machines.BUILDS[name])),
         st.lists(rows, max_size=3),
@@ -127,7 +128,7 @@ def test_an_operation_left_at_any_event_is_made_again(model: Callable[[str], Mod
     """To go to an event: leave the operation there; to go on: put its start back and run it again."""
     machines = model("machines")
 
-    @hypothesis.settings(max_examples=40, deadline=None)
+    @hypothesis.settings(max_examples=drawn(40), deadline=None)
     @hypothesis.given(
         st.sampled_from(sorted(machines.BUILDS)).flatmap(lambda name: machines.cases(machines.BUILDS[name])),
         st.integers(0, 60),

@@ -72,6 +72,8 @@ BUILDS = {
     "sv39": Build("sv39", "lru", True, 1, True, (*ONE, "tlb.l2")),
     "svade": Build("sv39-svade", "clock", True, 2, True, (*SPLIT, "tlb.l2"), "plru", False, "L2:2 L1:2"),
     "x86_32": Build("x86_32", "random", True, 2, False, ONE, "lru", False, "PD:2"),
+    "arm64": Build("arm64", "lru", True, 2, True, (*SPLIT, "tlb.l2"), "plru", False, "L0:1 L1:2 L2:2"),
+    "pae": Build("x86_pae", "clock", True, 1, False, ONE, "lru", False, "PD:2"),
     "software-two-cpus": Build("tutorial16", "lru", False, 2, True, (*ONE, "tlb.l2")),
 }
 
@@ -79,6 +81,7 @@ BASES = (0, 0x80000000, 1 << 50)
 #: Places of regions, by format: pages apart, at ends of tables, in both halves, at the edges.
 PLACES = {
     48: (0x400000, 0x5FE000, 0x7F0000000000, 0x7FFFFFFF0000, 0x3FFFC000, 0),
+    49: (0x400000, 0x5FE000, 0x7F0000000000, 0xFFFFFFFF0000, 0x3FFFC000, 0),
     39: (0x400000, 0x5FE000, 0x3F00000000, 0x3FFFFF0000, 0x3FFFC000, 0),
     32: (0x400000, 0x7FFFC000, 0xBFFE0000, 0),
     16: (0x0000, 0x4000, 0x8000, 0xC000),
@@ -96,6 +99,7 @@ WILD = {
         -0x778000000000,
         -0x777FFFFFF001,
     ),
+    49: (0, 1 << 48, -1, (1 << 48) - 1, -(1 << 48), -(1 << 48) - 1, (1 << 63) - 1, 1 << 40),
     39: (0, 1 << 38, -1, (1 << 38) - 1, -(1 << 38) - 1, (1 << 63) - 1, -0x2A00000000),
     32: (0, 0xC0000000, 0xFFFFFFFF, 1 << 32, -1, 0x7FFFFFFF),
     16: (0, 0xFFFF, 0x10000, -1, (1 << 63) - 1, 0x7FFF),
@@ -131,7 +135,7 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
     if not small and not user and draw(st.integers(0, 4)) == 0:
         frames = 1536  # room for large pages
     values["machine.ram"] = max(frames, first + user + table) * page
-    bases = (0,) if small else BASES[:2] if build.format == "x86_32" else BASES
+    bases = (0,) if small else BASES[:2] if build.format in ("x86_32", "x86_pae") else BASES
     values["machine.ram_base"] = draw(st.sampled_from(bases))
     values["machine.swap.size"] = draw(st.sampled_from((100, 100, 20, 4, 1, 0))) * page
     low, more = draw(st.sampled_from(((0, 0), (0, 0), (2, 3), (4, 0))))
@@ -387,6 +391,7 @@ class Case(NamedTuple):
 @st.composite
 def cases(draw: st.DrawFn, build: Build, most: int = 4) -> Case:
     config = draw(configs(build))
-    known = [field.name for field in find(build.format).registers if field.width == 1]
+    registers = find(build.format).registers
+    known = [field.name for field in registers if field.width == 1 and not field.fixed]
     turned = draw(st.lists(st.sampled_from(known), unique=True)) if known and draw(st.booleans()) else []
     return Case(config, draw(programs(config, most)), tuple(turned))

@@ -155,12 +155,12 @@ def test_any_time_has_one_state(tmp_path: Path, small: None) -> None:
     stepwise, digests = replayed(path, other), {}
     while True:
         digests[stepwise.operations] = stepwise.digest()
-        goal = stepwise.operations + 7
+        goal = stepwise.operations + 21
         while stepwise.operations < goal and not (ended := stepwise.run(goal)):
             pass
         if ended:
             break
-    for moment in (7, 63, 70, 126, 497):
+    for moment in (21, 63, 84, 126, 504):
         once = replayed(path, other)
         while once.operations < moment:
             once.run(moment)

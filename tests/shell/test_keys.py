@@ -187,6 +187,19 @@ def test_history_is_kept_for_people_by_default(start: Start, home: Path, tmp_pat
     third.see("$1 = 12\r\n")
 
 
+def test_two_sessions_add_to_one_history(start: Start, home: Path) -> None:
+    kept = home / ".vmdbg_history"
+    kept.write_text("print 1\n")
+    first, second = start("-q"), start("-q")
+    for number, terminal in enumerate((first, second), 2):
+        terminal.type(f"print {number}")
+        terminal.see(f"= {number}\r\n")
+        terminal.type("quit")
+        assert terminal.end() == 0
+    assert kept.read_text() == "print 1\nprint 2\nquit\nprint 3\nquit\n"
+    assert [file.name for file in home.iterdir()] == [".vmdbg_history"]
+
+
 def test_scripts_keep_no_history(run_vmdbg: Start, home: Path, tmp_path: Path) -> None:
     assert run_vmdbg("-batch", "-ex", "print 1").returncode == 0
     assert run_vmdbg("-q", input="print 1\n").returncode == 0

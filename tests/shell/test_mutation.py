@@ -277,9 +277,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 @pytest.mark.long
 @pytest.mark.usefixtures("empty_folder")
 def test_damaged_lines() -> None:
-    results = damaged_lines(1, 1000)
-    assert results["worked"] >= 100
-    assert results["worked"] + results["executed"] >= 400
+    results = damaged_lines(1, 400)
+    assert results["worked"] >= 40
+    assert results["worked"] + results["executed"] >= 160
 
 
 @pytest.mark.slow

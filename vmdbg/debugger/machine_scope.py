@@ -66,7 +66,7 @@ class MachineScope:
         while len(found) < size:
             va = (address + len(found)) & WORD_MASK
             walk = walk_tables(self.machine, root, va)
-            if not (walk.maps and self.machine.k.canonical(s64(va))) or va >> self.va_width:
+            if not (walk.maps and self.machine.k.canonical(self.machine.m, s64(va))) or va >> self.va_width:
                 raise inaccessible(va)
             page, length = page_of(self.machine, walk)
             offset = va & (length - 1)

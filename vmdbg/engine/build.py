@@ -93,14 +93,15 @@ class Build:
         """Start a thread that makes full code, if none does yet.  NotHotError, SourceError."""
         if self._full is None and self._thread is None:
             self.text()
-            self._thread = threading.Thread(target=self._work, name="vmdbg-compile")
-            _working.add(self._thread)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="vmdbg-compile")
+            _working.add(thread)
+            thread.start()
+            self._thread = thread  # only now: a signal may come before the thread has started
 
     def _work(self) -> None:
         """Make full code: the work of the thread."""
         try:
-            self._object = native.compiled(self._text, native.FULL)
+            self._object = native.compiled(self._text, native.FULL, self.checked)
             if cache.folder():
                 cache.write(cache.folder(), self.key, self._object)
         except cache.CacheError as error:
@@ -152,6 +153,8 @@ def finish(late: Callable[[], None] | None = None, patience: float = 1.0) -> Non
         before = None
     try:
         for thread in list(_working):
+            if thread.ident is None:  # a signal came before it started
+                continue
             thread.join(patience)
             if thread.is_alive() and late is not None:
                 late()

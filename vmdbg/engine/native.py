@@ -27,6 +27,9 @@ PASSES = (
     "sroa", "simplify_cfg", "instruction_combine", "always_inliner", "global_dead_code_eliminate", "sroa",
     "instruction_combine", *_ROUND, *_ROUND,
 )  # fmt: skip
+#: Those of full code with bounds checks: it is there to find mistakes, so that a fourth of the time to make
+#: it counts for more than its speed.
+CHECKED_PASSES = ("sroa", "simplify_cfg", "instruction_combine")
 _lock = threading.Lock()
 _initialized = False
 
@@ -68,8 +71,8 @@ def target() -> dict[str, str]:
     }
 
 
-def compiled(text: str, tier: str) -> bytes:
-    """The object file of a module.  Leaves Python's lock alone while LLVM works."""
+def compiled(text: str, tier: str, checked: bool = False) -> bytes:
+    """The object file of a module, `checked` if all of it is.  Leaves Python's lock alone while LLVM works."""
     binding = llvm()
     module = binding.parse_assembly(text, binding.create_context())
     machine = binding.Target.from_default_triple().create_target_machine(
@@ -81,7 +84,7 @@ def compiled(text: str, tier: str) -> bytes:
     )
     if tier == FULL:
         passes = binding.create_new_module_pass_manager()
-        for name in PASSES:
+        for name in CHECKED_PASSES if checked else PASSES:
             getattr(passes, f"add_{name}_pass")()
         passes.run(module, binding.create_pass_builder(machine, binding.PipelineTuningOptions()))
     return bytes(machine.emit_object(module))

@@ -1,7 +1,8 @@
 """What a format gives the hot code: functions and constants that fill these holes.
 
 An entry is a 64-bit word as the tables keep it (signed); narrower entries are zero-extended.  A depth
-counts from the root, 0.  Rights are a nibble: r 1, w 2, x 4, u 8 (without u: kernel only).
+counts from the root, 0.  Rights are a nibble: r 1, w 2, x 4, u 8 (without u: kernel only).  A format may have
+a fifth bit of its own, RIGHT_OTHER.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from vmdbg.engine import hole
 
 RIGHT_R, RIGHT_W, RIGHT_X, RIGHT_U = 1, 2, 4, 8
 ALL_RIGHTS = 15
+RIGHT_OTHER = 16  # what a format needs to remember of a page beside these; its `allowed` says what it means
 
 # What an entry is.
 ENTRY_TABLE = 0  # points to the next level
@@ -19,6 +21,8 @@ ENTRY_SWAPPED = 3  # maps nothing; the kernel keeps a slot in it
 ENTRY_RESERVED = 4  # a bit is set that the manual reserves
 ENTRY_BUS = 5  # lies outside every bank of memory
 ENTRY_BOUND = 6  # base and bounds: the address is not below the bound
+NAPOT_ENTRIES = 16
+BARE_ROOT = -1  # no address of a table: satp.MODE is Bare
 ENTRY_KINDS = ("table", "leaf", "empty", "swapped", "reserved", "bus", "bound")
 
 # Kinds of access.
@@ -35,6 +39,7 @@ FAULT_BUS = 5
 FAULT_BOUNDS = 6
 FAULT_REFILL = 7  # software-filled TLB: no translation cached
 FAULT_AD = 8  # A clear, or D on a write, where the hardware sets neither (Svade, Arm without HA/HD)
+FAULT_KEY = 9  # the page's protection key forbids it (x86: PKRU)
 FAULT_KINDS = (
     "none",
     "not-present",
@@ -45,6 +50,7 @@ FAULT_KINDS = (
     "bounds",
     "refill",
     "access-flag",
+    "protection-key",
 )
 
 # Constants of the format that is bound (overlaid at build).
@@ -59,7 +65,14 @@ VPN_MASK = 0  # of a virtual address shifted right by PAGE_BITS
 TOP_SHIFT = 0  # an address shifted right by this must be 0 or TOP_BITS
 TOP_BITS = 0  # -1 where addresses are sign-extended
 SOFTWARE_WALK = 0  # 1: the kernel fills the TLB
-KERNEL_SETS_AD = 0  # 1: the walker faults where A, or D on a write, is clear
+KERNEL_SETS_AD = 0  # 1: the walker may fault where A, or D on a write, is clear: CPU_KERNEL_AD says whether
+RIGHTS = 15  # bits of rights that the format has: the nibble, and RIGHT_OTHER if it uses it
+SPLIT = 0  # 1: addresses of the upper half have a root table of their own
+AD_FIRST = 0  # 1: that fault comes before those of rights
+BARE = 0  # 1: a CPU whose root is BARE_ROOT does not translate
+MASKED = 0  # 1: registers make the walker take bits of entries for 0
+NAPOT = 0  # bit of a leaf at the last level: it is one of NAPOT_ENTRIES for a page of as many base pages
+KEY_LOW, KEY_MASK = 0, 0  # of the protection key of a leaf; no mask: there are none
 ROOT_MASK = 0  # of a root register: the bits that are the table's address
 CAUSES = 0  # byte a: the cause that a fault of access kind a is reported as; 0: there are error codes
 CODE_PRESENT = 0  # bits of an error code: a translation is there,
@@ -67,6 +80,8 @@ CODE_WRITE = 0  # the access writes,
 CODE_USER = 0  # it is a program's,
 CODE_RESERVED = 0  # a reserved bit is set,
 CODE_FETCH = 0  # it fetches an instruction
+CODE_KEY = 0  # the protection key forbids it
+BUS_CAUSES = 0  # as CAUSES, of an entry outside memory
 
 
 @hole
@@ -86,7 +101,7 @@ def next_table(entry: int) -> int:
 
 @hole
 def leaf_frame(entry: int, depth: int) -> int:
-    """Physical address of the page that a leaf entry maps."""
+    """Physical address of the page that a leaf entry maps; with NAPOT, of all its entries together."""
 
 
 @hole

@@ -14,6 +14,8 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     LEVELS,
+    NAPOT,
+    NAPOT_ENTRIES,
     PAGE_BITS,
     RIGHT_R,
     RIGHT_U,
@@ -27,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.formats.record import Format
 
+NAPOT_BITS = NAPOT_ENTRIES.bit_length() - 1
 # Bound for each format.  A mask has the one bit of a field, 0 if the format has no such field.
 VALID = 0
 R_MASK, W_MASK, X_MASK, U_MASK = 0, 0, 0, 0
@@ -35,6 +38,7 @@ FLIPPED = 0  # those among the rights' bits that take the right away
 A_MASK, D_MASK, G_MASK = 0, 0, 0
 HUGE = 0  # marks a leaf above the last level
 HUGE_DEPTHS = 0  # bit d: such a leaf may be at depth d
+PLAIN_DEPTHS = 0  # bit d: at depth d the bit HUGE means nothing
 HUGE_FREE = 0  # low frame bits of such a leaf that mean something else
 LEAF_BY_RIGHTS = 0  # 1: an entry with any of R, W, X is a leaf, one without is a table
 HIERARCHICAL = 0  # 1: the rights of tables count too
@@ -44,6 +48,7 @@ TABLE_BITS = 0  # set in table entries that the kernel makes, besides valid
 FRAME_LOW, FRAME_MASK = 0, 0  # of the frame number in an entry
 SLOT_MARK, SLOT_LOW, SLOT_MASK = 0, 0, 0  # of an absent entry that keeps a slot
 RESERVED = 0  # bits that must be clear in a valid entry
+RESERVED_ROOT = 0  # and in one of the root table
 RESERVED_TABLE = 0  # and in one that is a table
 FREE_RIGHTS = 0  # nibble d: rights for which entries at depth d have no field
 
@@ -72,11 +77,13 @@ def classify(entry, depth):
         return ENTRY_EMPTY
     if entry & RESERVED:
         return ENTRY_RESERVED
+    if RESERVED_ROOT and depth == 0 and entry & RESERVED_ROOT:
+        return ENTRY_RESERVED
     if LEAF_BY_RIGHTS:
         return classify_by_rights(entry, depth)
     if depth == LEVELS - 1:
         return ENTRY_LEAF
-    if entry & HUGE:
+    if entry & HUGE and (PLAIN_DEPTHS >> (depth & 63)) & 1 == 0:
         if (HUGE_DEPTHS >> (depth & 63)) & 1 and not misaligned(entry, depth):
             return ENTRY_LEAF
         return ENTRY_RESERVED
@@ -93,6 +100,9 @@ def classify_by_rights(entry, depth):
             return ENTRY_RESERVED
         if (HUGE_DEPTHS >> (depth & 63)) & 1 == 0 or misaligned(entry, depth):
             return ENTRY_RESERVED
+        if NAPOT and entry & NAPOT:  # Svnapot knows 64 KiB alone: ppn[0] ends in 1000 (12.7)
+            if depth != LEVELS - 1 or (entry >> FRAME_LOW) & (NAPOT_ENTRIES - 1) != NAPOT_ENTRIES >> 1:
+                return ENTRY_RESERVED
         return ENTRY_LEAF
     if depth == LEVELS - 1 or entry & RESERVED_TABLE:
         return ENTRY_RESERVED
@@ -137,6 +147,8 @@ def next_table(entry):
 @reads(fills=True)
 def leaf_frame(entry, depth):
     low = ((SHIFTS >> (depth << 3)) & 255) - PAGE_BITS
+    if NAPOT and entry & NAPOT:
+        low = NAPOT_BITS
     return ((((entry >> FRAME_LOW) & FRAME_MASK) >> low) << low) << PAGE_BITS
 
 
@@ -264,6 +276,7 @@ def constants(form: Format) -> dict[str, int]:
     granting = sum(mask(role) for role in rights.values())
     flipped = sum(mask(role) for role in form.inverted)
     frame, slot, accessed = form.role("frame"), form.role("slot"), form.role("accessed")
+    key = form.role("key")
     bits = {name: bit for bit, name in form.code_bits}
     return {
         "VALID": mask("valid"),
@@ -273,6 +286,7 @@ def constants(form: Format) -> dict[str, int]:
         "G_MASK": mask("global"),
         "HUGE": mask("huge"),
         "HUGE_DEPTHS": sum(1 << depth for depth in depths if form.levels[depth].leaf),
+        "PLAIN_DEPTHS": sum(1 << depth for depth in depths if names[depth] in form.plain_levels),
         "HUGE_FREE": form.huge_free,
         "LEAF_BY_RIGHTS": int(form.leaf_by_rights),
         "HIERARCHICAL": int(form.hierarchical),
@@ -286,13 +300,19 @@ def constants(form: Format) -> dict[str, int]:
         "SLOT_MARK": mask("slot_mark"),
         "SLOT_LOW": slot.low if slot else 0,
         "SLOT_MASK": (1 << slot.width) - 1 if slot else 0,
-        "RESERVED": form.reserved,
-        "RESERVED_TABLE": form.reserved_table,
+        "RESERVED": s64(form.reserved),
+        "RESERVED_ROOT": s64(form.reserved_root),
+        "RESERVED_TABLE": s64(form.reserved_table),
         "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
+        "BUS_CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.bus_causes)),
+        "NAPOT": mask("napot"),
+        "KEY_LOW": key.low if key else 0,
+        "KEY_MASK": (1 << key.width) - 1 if key else 0,
         "CODE_PRESENT": bits.get("P", 0),
         "CODE_WRITE": bits.get("W", 0),
         "CODE_USER": bits.get("U", 0),
         "CODE_RESERVED": bits.get("RSVD", 0),
         "CODE_FETCH": bits.get("I", 0),
+        "CODE_KEY": bits.get("PK", 0),
         **{f"{letter}_MASK": mask(role) for letter, role in zip("RWXU", rights.values(), strict=True)},
     }

@@ -1,3 +1,4 @@
+# Long: a record, its parts, and what follows from them.
 """A format as a record: what the manuals tabulate, and the few functions of its family."""
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from types import MappingProxyType
 
 from vmdbg.errors import UserError
 from vmdbg.formats import declared
+from vmdbg.formats.contract import ACCESS_FETCH, FAULT_KEY, FAULT_NONE, FAULT_PROTECTION, RIGHT_U
 from vmdbg.formats.dataclass import dataclass, replace
 from vmdbg.units import WORD_MASK, s64
 
@@ -26,9 +28,10 @@ ROLE_OF_RULE = {
     "k": "user",
     "p": "valid",
     "a": "accessed",
+    "y": "key",
 }
 #: Bits of an error code: a translation is there, write, user, a reserved bit is set, fetch (SDM 3A, 4.7).
-CODE_BITS = ((1, "P"), (2, "W"), (4, "U"), (8, "RSVD"), (16, "I"))
+CODE_BITS = ((1, "P"), (2, "W"), (4, "U"), (8, "RSVD"), (16, "I"), (32, "PK"))
 
 
 @dataclass
@@ -36,9 +39,9 @@ class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
-    slot_mark`, of one bit each, or `frame` or `slot`.  `where` says in which entries it stands: any of
-    `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at which
-    it stands, none for all of them; elsewhere its bit means nothing.
+    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`.  `where` says in which entries it stands:
+    any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at
+    which it stands, none for all of them; elsewhere its bit means nothing.
     """
 
     name: str
@@ -90,6 +93,11 @@ def cut(page_bits: int, *levels: tuple[str, int, bool]) -> tuple[Level, ...]:
     return tuple(found)
 
 
+def bits_between(high: int, low: int) -> int:
+    """A mask of the bits `high:low`; nothing if there are none."""
+    return (1 << high + 1) - (1 << low) if high >= low else 0
+
+
 FLUSH_ALL, FLUSH_SPACE = "all", "space"
 
 
@@ -97,9 +105,12 @@ FLUSH_ALL, FLUSH_SPACE = "all", "space"
 class Register:
     """A control register or a bit of one: `cr0.wp` is bit 16 of `control0`.
 
-    While it is 0 the field `reserves` of every entry is reserved, and the field `ignores` of leaves counts
-    as 0.  `flush`: what a CPU invalidates, `all` when the bit changes, the `space` when it is set.
+    While it is 0 the field `reserves` of every entry is reserved, and the field `ignores` counts as 0.
+    `flush`: what a CPU invalidates, `all` when the bit changes, the `space` when it is set.
     `reports`: a bit of the error code that stays 0 while all registers that report it are 0.
+    `sets`: bits of leaves, of `AD`, that the walker sets only while it is not 0; else the walk faults.
+    `setting`: the one of the machine that is its initial value.  `fixed`: it cannot change, and why in words;
+    it is `least` to `most` otherwise.
     """
 
     name: str
@@ -112,6 +123,11 @@ class Register:
     ignores: str = ""
     flush: str = ""
     reports: str = ""
+    sets: str = ""
+    setting: str = ""
+    fixed: str = ""
+    least: int = 0
+    most: int = WORD_MASK
 
     @property
     def mask(self) -> int:
@@ -125,9 +141,10 @@ class Format:
 
     What an entry is: `inverted` are the roles of rights whose bit takes the right away (NX).  Leaves above
     the last level have the bit `huge`, or with `leaf_by_rights` any right (RISC-V); of their frame number the
-    bits `huge_free` below the page's size mean something else, the others must be 0.  `hierarchical`: rights
-    of tables count too.  `table_accessed`: the walker sets A in tables.  `reserved`: bits that must be 0 in
-    valid entries, `reserved_table`: and in tables.
+    bits `huge_free` below the page's size mean something else, the others must be 0.  At `plain_levels` the
+    bit `huge` means nothing, at other levels without leaves it is reserved.  `hierarchical`: rights of tables
+    count too.  `table_accessed`: the walker sets A in tables.  `reserved`: bits that must be 0 in valid
+    entries, `reserved_table`: and in tables, `reserved_root`: and in those of the root table.
     `allowed(control, mode)`: the sets of rights nibbles on which a read, a write, a fetch is allowed.
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
@@ -139,6 +156,16 @@ class Format:
     they are 0, and flushes nothing if it has a bit of `root_keeps`, which it forgets (x86: CR4.PCIDE = 1).
     `asid_bits`: width of an address space's number, at most 16.  `least_bits`: shift of a base page as the
     format was declared, whatever `with_pages` makes of it.
+    `rights_bits`: 5 if `combine` uses RIGHT_OTHER.  `keys(control, mode)`: which protection keys forbid reads
+    of user pages and which writes, a bit each.  `masks_more(control)`: what control registers reserve and
+    make the walker ignore beyond `reserves` and `ignores`, by column of a CPU; `ignores_more`: it does the
+    latter.  `root_low`, `root_bits`: the root's address has these bits of its register, where they are not
+    those of a base page.  `root_checked`: bits that must be 0 in the valid entries of the root table when its
+    register is written (PAE).  `bus_causes`: as `causes`, of an entry outside memory.
+    `split`: the upper half of addresses has a root table of its own (Arm); `va_bits` counts both halves.
+    `ad_first`: a clear A is told before rights that are missing.  `first_level`: number of the root's level.
+    `reach(control)`: how many bits of addresses each half has, and which halves ignore the top byte.
+    `code_text`: what a code says in words.
     `rule_texts`: see `rules`.  `address_fault`: what the CPU calls the fault of an address that it has not.
     `functions` take the place of those of `formats.declared` that have their names.
     """
@@ -153,10 +180,12 @@ class Format:
     inverted: tuple[str, ...] = ()
     leaf_by_rights: bool = False
     huge_free: int = 0
+    plain_levels: tuple[str, ...] = ()
     hierarchical: bool = False
     table_accessed: bool = False
     reserved: int = 0
     reserved_table: int = 0
+    reserved_root: int = 0
     registers: tuple[Register, ...] = ()
     root_register: str = "root"
     root_fields: tuple[Register, ...] = ()
@@ -167,6 +196,19 @@ class Format:
     kernel_base: int | None = None
     bounded: bool = False
     asid_bits: int = 16
+    rights_bits: int = 4
+    root_low: int = 0
+    root_bits: int = 0
+    keys: Callable[[list[int], int], tuple[int, int]] | None = None
+    masks_more: Callable[[list[int]], Mapping[str, int]] | None = None
+    root_checked: int = 0
+    split: bool = False
+    ad_first: bool = False
+    first_level: int = 0
+    reach: Callable[[list[int]], tuple[int, int, int]] | None = None
+    code_text: Callable[[int], str] | None = None
+    ignores_more: bool = False
+    bus_causes: Mapping[int, str] = MappingProxyType({})
     code_bits: tuple[tuple[int, str], ...] = CODE_BITS
     code_name: str = "error code"
     causes: Mapping[int, str] = MappingProxyType({})
@@ -270,6 +312,8 @@ class Format:
     @property
     def root_mask(self) -> int:
         """The bits of a root's address: a multiple of a base page; where one table is all, of an entry."""
+        if self.root_bits:
+            return (1 << self.root_bits) - (1 << self.root_low)
         grain = 1 << self.least_bits
         if len(self.levels) == 1 and not self.bounded:
             grain = min(grain, self.entry_bytes)
@@ -290,7 +334,7 @@ class Format:
     def user_entries(self) -> int:
         """Entries of the root table that belong to the process; the others are the kernel's."""
         entries = 1 << self.levels[0].bits
-        if self.kernel_base is None:
+        if self.kernel_base is None or self.split:
             return entries
         return entries // 2 if self.sign_extended else self.index(self.kernel_base, 0)
 
@@ -332,18 +376,66 @@ class Format:
             "TOP_BITS": -1 if self.sign_extended else 0,
             "ROOT_MASK": self.root_mask,
             "SOFTWARE_WALK": int(self.software_walk),
-            "KERNEL_SETS_AD": int(self.kernel_sets_ad),
+            "KERNEL_SETS_AD": int(self.kernel_sets_ad or any(register.sets for register in self.registers)),
+            "RIGHTS": (1 << self.rights_bits) - 1,
+            "MASKED": int(self.masked),
+            "BARE": int(any(field.name.endswith(".mode") for field in self.root_fields)),
+            "SPLIT": int(self.split),
+            "AD_FIRST": int(self.ad_first),
+            "FIRST_LEVEL": self.first_level,
         }
 
-    def masks(self, control: list[int]) -> tuple[int, int]:
-        """Bits of entries that control registers with these words reserve, and those that they ignore."""
+    @cached_property
+    def masked(self) -> bool:
+        """May registers make the walker ignore bits that say what an entry is?  (The global bit does not.)"""
+        deciding = {field.name for field in self.fields if field.role != "global"}
+        return self.ignores_more or any(r.ignores in deciding for r in self.registers if r.ignores)
+
+    def derived(self, control: list[int], mode: int) -> dict[str, int]:
+        """What follows from control registers with these words in a mode, by column of the table `cpu`.
+
+        The rights that each access needs, reserved and ignored bits of entries, the bits of error codes that
+        stay 0, what protection keys forbid, and which of A and D the kernel has to set.
+        """
+        reads, writes, fetches = self.allowed(control, mode)
+        found = self.masks(control) | {"silent": self.silent(control), "kernel_ad": self.kernel_ad(control)}
+        found |= {"keys_read": 0, "keys_write": 0, "read": reads, "write": writes, "fetch": fetches}
+        low, high, tags = self.reach(control) if self.reach is not None else (0, 0, 0)
+        found |= {"reach_low": low, "reach_high": high, "tags": tags}
+        if self.keys is not None:
+            found["keys_read"], found["keys_write"] = self.keys(control, mode)
+            keyed = {"read": found["keys_read"], "write": found["keys_write"], "fetch": 0}
+            for access, forbidden in keyed.items():
+                found[access] |= 0 if forbidden else found[access] << 16
+        return found
+
+    def refusal(self, control: list[int], mode: int, access: int, rights: int, key: int) -> int:
+        """The fault of an access to a page with these rights and this protection key, or FAULT_NONE."""
+        if self.keys is not None and access < ACCESS_FETCH and rights & RIGHT_U:
+            if self.keys(control, mode)[access] >> key & 1:
+                return FAULT_KEY
+        return FAULT_NONE if self.allowed(control, mode)[access] >> rights & 1 else FAULT_PROTECTION
+
+    def masks(self, control: list[int]) -> dict[str, int]:
+        """Bits of entries that control registers with these words reserve and ignore, by column of a CPU."""
         reserved = ignored = 0
-        bits = {field.name: 1 << field.low for field in self.fields}
+        bits = {field.name: ((1 << field.width) - 1) << field.low for field in self.fields}
         for register in self.registers:
             if not control[register.word] >> register.low & register.mask:
                 reserved |= bits.get(register.reserves, 0)
                 ignored |= bits.get(register.ignores, 0)
-        return s64(reserved), s64(ignored)
+        found = {"reserved": reserved, "reserved_large": 0, "ignored": ignored, "ignored_high": ignored}
+        for column, more in (self.masks_more(control) if self.masks_more else {}).items():
+            found[column] |= more
+        return {column: s64(mask) for column, mask in found.items()}
+
+    def kernel_ad(self, control: list[int]) -> int:
+        """Which bits the walker does not set with these words: 1 for A, 2 for D."""
+        named = [register for register in self.registers if register.sets]
+        if not named:
+            return 3 if self.kernel_sets_ad else 0
+        kept = [r.sets for r in named if control[r.word] >> r.low & r.mask == 0]
+        return sum(1 << place for place, letter in enumerate("AD") if any(letter in sets for sets in kept))
 
     def silent(self, control: list[int]) -> int:
         """Bits of the error code that control registers with these words keep 0."""

@@ -10,13 +10,13 @@ import re
 
 NAMES = re.compile(
     # Intel SDM 1, 3.4; 3A, 2.5
-    r"cr[0-9]+|dr[0-9]+|[re](?:[abcd]x|[sd]i|[sb]p|ip|flags)|efer|xcr0|pkru|[gil]dtr|pcid"
+    r"cr[0-9]+|dr[0-9]+|[re](?:[abcd]x|[sd]i|[sb]p|ip|flags)|efer|xcr0|pkru|maxphyaddr|[gil]dtr|pcid"
     # RISC-V Privileged, table 5
-    r"|satp|sptbr|stvec|sepc|scause|stval|sstatus|sie|sip|mstatus|mepc|mcause|mtval|hgatp|vsatp"
+    r"|satp|sptbr|stvec|sepc|scause|stval|sstatus|sie|sip|mstatus|mepc|mcause|mtval|menvcfg|hgatp|vsatp"
     # Arm ARM D17
     r"|(?:ttbr[01]?|tcr|sctlr|mair|esr|far|vttbr|vbar|elr|spsr)(?:_el[0-3])?"
     # GDB's standard names
-    r"|pc|sp|fp|ps"
+    r"|pc|sp|fp|ps|pstate"
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.formats.record import Field, Format, cut
-from vmdbg.formats.riscv import FIELDS as RISCV_FIELDS
+from vmdbg.formats.riscv import FLAGS, LATE_FIELDS
 
 
 def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
@@ -34,7 +34,6 @@ RULES = {
 
 def tutorial(name: str, software_walk: bool) -> Format:
     """The 16-bit machine, with a TLB that the kernel fills or one that a walker fills."""
-    flags = (field for field in RISCV_FIELDS if field.width == 1)
     return Format(
         name,
         "vmdbg, the tutorial's machine",
@@ -42,7 +41,8 @@ def tutorial(name: str, software_walk: bool) -> Format:
         cut(8, ("PT", 8, True)),
         2,
         (
-            *flags,
+            *FLAGS,
+            LATE_FIELDS[0],
             Field("PFN", 8, "frame", 8, help="frame"),
             Field("slot", 8, "slot", 8, where="s", help="swap slot"),
         ),

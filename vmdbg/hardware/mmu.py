@@ -6,13 +6,20 @@ from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ACCESS_WRITE,
+    AD_FIRST,
+    BARE,
+    BARE_ROOT,
+    BUS_CAUSES,
     CAUSES,
     CODE_FETCH,
+    CODE_KEY,
     CODE_PRESENT,
     CODE_RESERVED,
     CODE_USER,
     CODE_WRITE,
     FAULT_AD,
+    FAULT_BUS,
+    FAULT_KEY,
     FAULT_NON_CANONICAL,
     FAULT_NONE,
     FAULT_NOT_PRESENT,
@@ -20,16 +27,20 @@ from vmdbg.formats.contract import (
     FAULT_REFILL,
     FAULT_RESERVED,
     KERNEL_SETS_AD,
+    KEY_LOW,
+    KEY_MASK,
     LEVELS,
     PAGE_BITS,
+    RIGHT_U,
+    RIGHTS,
     SOFTWARE_WALK,
+    SPLIT,
     TOP_BITS,
     TOP_SHIFT,
     VPN_MASK,
     is_accessed,
     is_dirty,
     is_global,
-    leaf_frame,
 )
 from vmdbg.hardware.tlb import (
     FIRST_DATA,
@@ -44,8 +55,9 @@ from vmdbg.hardware.tlb import (
     WORD_ALLOWED,
     WORD_DIRTY,
     WORD_GLOBAL,
+    WORD_KEY,
+    WORD_KEYED,
     WORD_PFN,
-    WORD_RIGHTS,
     WORD_SUSPECT,
     first_array,
     size_shift,
@@ -57,7 +69,20 @@ from vmdbg.hardware.tlb import (
     tlb_trust,
     word_address,
 )
-from vmdbg.hardware.walk import first_step, recheck, set_path_ad, tell_steps, walk, walk_fault
+from vmdbg.hardware.walk import (
+    first_step,
+    ignored_bits,
+    leaf_address,
+    reached,
+    recheck,
+    reserves,
+    set_path_ad,
+    tell_steps,
+    untagged,
+    walk,
+    walk_began,
+    walk_fault,
+)
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
 from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, TLB_STALE, WALK_STEP, emit
 from vmdbg.state.tables import (
@@ -67,13 +92,15 @@ from vmdbg.state.tables import (
     CONTROL_STEPS,
     CPU,
     CPU_ASID,
-    CPU_IGNORED,
+    CPU_KERNEL_AD,
+    CPU_KEYS_READ,
     CPU_READ,
-    CPU_RESERVED,
     CPU_ROOT,
     CPU_SILENT,
+    CPU_TAGS,
     PATH,
     PATH_ENTRY,
+    PATH_INDEX,
     TLB_KEY,
     TLB_WORD,
 )
@@ -89,12 +116,15 @@ def allowed(m, cpu, rights, access):
 
 
 @reads
-def fault_code(fault, access, mode):
+def fault_code(fault, access, mode, depth):
     """The cause or the error code of a fault, before registers have their say (`code_of`).
 
-    RISC-V Privileged, table "scause values after trap"; Intel SDM 3A, 4.7.
+    `depth`: of the entry at which the walk ended.  RISC-V Privileged, table "scause values after trap"; Intel
+    SDM 3A, 4.7.
     """
     if CAUSES:
+        if fault == FAULT_BUS and BUS_CAUSES:
+            return (BUS_CAUSES >> ((access << 3) & 63)) & 255
         return (CAUSES >> ((access << 3) & 63)) & 255
     code = 0
     if fault != FAULT_NOT_PRESENT:
@@ -107,25 +137,68 @@ def fault_code(fault, access, mode):
         code |= CODE_RESERVED
     if access == ACCESS_FETCH:
         code |= CODE_FETCH
+    if fault == FAULT_KEY:
+        code |= CODE_KEY
     return code
 
 
 @reads
-def code_of(m, cpu, fault, access, mode):
-    """The error code or cause that a CPU reports for a fault in a mode, as its registers modify it."""
-    return fault_code(fault, access, mode) & ~m.cpu[cpu * CPU + CPU_SILENT]
+def code_of(m, cpu, fault, access, mode, depth):
+    """The error code or cause that a CPU reports for a fault in a mode, as its registers modify it.
+
+    `depth`: of the entry at which the walk ended, or that the TLB holds.
+    """
+    return fault_code(fault, access, mode, depth) & ~m.cpu[cpu * CPU + CPU_SILENT]
 
 
 @reads
-def path_word(m, cpu):
-    """The TLB word that a CPU makes of the leaf at the end of `path`."""
+def key_forbids(m, cpu, rights, key, access):
+    """Does a protection key forbid a CPU an access to a page with these rights?  (SDM 3A, 4.6.2.)"""
+    if access == ACCESS_FETCH or rights & RIGHT_U == 0:
+        return 0
+    return (m.cpu[cpu * CPU + CPU_KEYS_READ + access] >> (key & 15)) & 1
+
+
+@reads
+def path_key(m):
+    """The protection key of the leaf at the end of `path`."""
+    return (m.path[(m.control[CONTROL_STEPS] - 1) * PATH + PATH_ENTRY] >> KEY_LOW) & KEY_MASK
+
+
+@reads
+def page_fault(m, cpu, access):
+    """The fault of an access by a CPU to the page at the end of `path`; FAULT_NONE if it may be made."""
+    rights = m.control[CONTROL_RIGHTS]
+    if KEY_MASK and key_forbids(m, cpu, rights, path_key(m), access):
+        return FAULT_KEY
+    if not allowed(m, cpu, rights, access):
+        return FAULT_PROTECTION
+    return FAULT_NONE
+
+
+@reads(cold=True)
+def word_fault(m, cpu, word, access):
+    """The fault of an access by a CPU through a word of the TLB; FAULT_NONE if it may be made."""
+    if KEY_MASK and key_forbids(m, cpu, word & RIGHTS, (word >> WORD_KEY) & KEY_MASK, access):
+        return FAULT_KEY
+    if not allowed(m, cpu, word & RIGHTS, access):
+        return FAULT_PROTECTION
+    return FAULT_NONE
+
+
+@reads
+def path_word(m, cpu, va):
+    """The TLB word that a CPU makes of the leaf at the end of `path`, to which `va` led."""
     depth = m.control[CONTROL_STEPS] - 1
-    entry = m.path[depth * PATH + PATH_ENTRY] & ~m.cpu[cpu * CPU + CPU_IGNORED]
-    word = ((leaf_frame(entry, depth) >> PAGE_BITS) << WORD_PFN) | m.control[CONTROL_RIGHTS]
+    entry = m.path[depth * PATH + PATH_ENTRY] & ~ignored_bits(m, cpu, va)
+    address = leaf_address(entry, depth, m.path[depth * PATH + PATH_INDEX])
+    word = ((address >> PAGE_BITS) << WORD_PFN) | m.control[CONTROL_RIGHTS]
     if is_dirty(entry):
         word |= WORD_DIRTY
     if is_global(entry):
         word |= WORD_GLOBAL
+    if KEY_MASK:
+        word |= WORD_KEYED | (path_key(m) << WORD_KEY)
     return word
 
 
@@ -135,7 +208,7 @@ def tlb_fill(m, cpu, va, access, doubt):
 
     `doubt`: WORD_SUSPECT if the walk began at an entry of a page-walk cache that is stale, else 0.
     """
-    word = path_word(m, cpu) | doubt
+    word = path_word(m, cpu, va) | doubt
     size = LEVELS - m.control[CONTROL_STEPS]
     tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
     key = (tag << KEY_TAG) | size
@@ -153,10 +226,15 @@ def tlb_fill(m, cpu, va, access, doubt):
 
 
 @reads
-def lacks_ad(m, access):
-    """Does the leaf at the end of `path` lack A, or D for a write?"""
+def lacks_ad(m, cpu, access):
+    """Does the leaf at the end of `path` lack A, or D for a write, which this CPU does not set?"""
     entry = m.path[(m.control[CONTROL_STEPS] - 1) * PATH + PATH_ENTRY]
-    return is_accessed(entry) == 0 or (access == ACCESS_WRITE and is_dirty(entry) == 0)
+    missing = 0
+    if is_accessed(entry) == 0:
+        missing = 1
+    if access == ACCESS_WRITE and is_dirty(entry) == 0:
+        missing |= 2
+    return missing & m.cpu[cpu * CPU + CPU_KERNEL_AD] != 0
 
 
 @writes
@@ -171,12 +249,14 @@ def walk_and_fill(m, cpu, va, access):
         doubt = walk_cache_use(m, cpu, va)
     else:
         kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
-    if m.cpu[cpu * CPU + CPU_RESERVED]:
-        kind = recheck(m, first_step(m), m.cpu[cpu * CPU + CPU_RESERVED], kind)
+    if reserves(m, cpu):
+        kind = recheck(m, cpu, first_step(m), kind)
     fault = walk_fault(kind)
-    if fault == FAULT_NONE and not allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
-        fault = FAULT_PROTECTION
-    if KERNEL_SETS_AD and fault == FAULT_NONE and lacks_ad(m, access):
+    if AD_FIRST and fault == FAULT_NONE and lacks_ad(m, cpu, access):
+        fault = FAULT_AD  # Arm ARM, D8.16: before permissions
+    if fault == FAULT_NONE:
+        fault = page_fault(m, cpu, access)
+    if KERNEL_SETS_AD and fault == FAULT_NONE and lacks_ad(m, cpu, access):
         fault = FAULT_AD
     if fault:
         tell_steps(m, WALK_STEP)
@@ -193,14 +273,14 @@ def walk_and_fill(m, cpu, va, access):
 def agrees(m, cpu, va, key, word):
     """Do the tables translate `va` as a word of the TLB does?"""
     kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
-    if walk_fault(recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)):
+    if walk_fault(recheck(m, cpu, walk_began(m), kind)):
         return False
     size = LEVELS - m.control[CONTROL_STEPS]
-    fresh = path_word(m, cpu)
+    fresh = path_word(m, cpu, va)
     same = word_address(fresh, size, va) == word_address(word, key & KEY_SIZE, va)
     return (
         same
-        and (fresh ^ word) & (WORD_RIGHTS | WORD_GLOBAL) == 0
+        and (fresh ^ word) & (RIGHTS | WORD_GLOBAL | (KEY_MASK << WORD_KEY)) == 0
         and fresh & word & WORD_DIRTY == word & WORD_DIRTY
     )
 
@@ -222,11 +302,20 @@ def confirm(m, cpu, va, key, word):
 @writes
 def translate(m, cpu, va, access):
     """Translate the address of one access by a CPU: the physical address, or -1 with CONTROL_FAULT set."""
-    high = va >> TOP_SHIFT
-    if high != 0 and high != TOP_BITS:
-        m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
-        return -1
+    if BARE and m.cpu[cpu * CPU + CPU_ROOT] == BARE_ROOT:
+        return va
     c = cpu * CPU
+    if SPLIT:
+        if m.cpu[c + CPU_TAGS]:
+            va = untagged(m, cpu, va)
+        if not reached(m, cpu, va):
+            m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
+            return -1
+    else:
+        high = va >> TOP_SHIFT
+        if high != 0 and high != TOP_BITS:
+            m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
+            return -1
     asid = m.cpu[c + CPU_ASID]
     array = FIRST_DATA
     if access == ACCESS_FETCH:
@@ -259,8 +348,10 @@ def translate(m, cpu, va, access):
     if (m.cpu[c + CPU_READ + access] >> (word & WORD_ALLOWED)) & 1 == 0:
         if word & WORD_SUSPECT:
             word = confirm(m, cpu, va, key, word)
-        if (m.cpu[c + CPU_READ + access] >> (word & WORD_RIGHTS)) & 1 == 0:
-            m.control[CONTROL_FAULT] = FAULT_PROTECTION
+        fault = word_fault(m, cpu, word, access)
+        if fault:
+            m.control[CONTROL_FAULT] = fault
+            m.control[CONTROL_STEPS] = LEVELS - (key & KEY_SIZE)
             return -1
     if access == ACCESS_WRITE and word & WORD_DIRTY == 0:
         # The cached entry is clean: D must be set in the table first (SDM 3A, 4.8).

@@ -15,6 +15,7 @@ all of them decides for each entry, by `Entry.above` and `Entry.seen`, whether t
 from __future__ import annotations
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_TABLE
+from vmdbg.state.tables import CPU, CPU_CONTROL6, CPU_REACH_HIGH, CPU_REACH_LOW, KERNEL_CPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def entries(
     table are read at once.
     """
     mask = (1 << form.va_bits) - 1
-    low = 0 if start is None else start & mask
-    high = mask + 1 if end is None else ((end - 1) & mask) + 1
+    low = first_wanted = 0 if start is None else start & mask
+    high = last_wanted = mask + 1 if end is None else ((end - 1) & mask) + 1
     seen: set[tuple[int, int]] = set()
 
     def below(table: int, depth: int, base: int, rights: int, above: tuple[int, ...]) -> Iterator[Entry]:
@@ -84,7 +85,7 @@ def entries(
             address, so_far = table + index * form.entry_bytes, k.combine(rights, entry, kind, depth)
             found = Entry(form.signed(page), depth, table, index, address, entry, kind, so_far)
             if kind == ENTRY_LEAF:
-                found.target = k.leaf_frame(entry, depth)
+                found.target = k.leaf_address(entry, depth, index)
             if kind != ENTRY_TABLE:
                 yield found
                 continue
@@ -102,8 +103,33 @@ def entries(
         partition = Entry(0, 0, root, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS)
         partition.target = root
         yield partition
+    elif form.split:
+        for table, depth, base, past in trees(k, form, root):
+            low, high = max(first_wanted, base), min(last_wanted, past)
+            if low < high:
+                yield from below(table & form.root_mask, depth, base, ALL_RIGHTS, ())
     else:
         yield from below(root & form.root_mask, 0, 0, ALL_RIGHTS, ())
+
+
+def trees(k: Linked, form: Format, root: int) -> list[tuple[int, int, int, int]]:
+    """The trees below a root and below the root table of the upper half, of the CPU in use.
+
+    Root table, depth of its entries, and the first address that it translates and the one past the last, in
+    `va_bits`.
+    """
+    m = k.m
+    row, found = m.kernel[KERNEL_CPU] * CPU, []
+    halves = (
+        (root, m.cpu[row + CPU_REACH_LOW], False),
+        (m.cpu[row + CPU_CONTROL6], m.cpu[row + CPU_REACH_HIGH], True),
+    )
+    for table, bits, upper in halves:
+        depth = next((at for at, level in enumerate(form.levels) if level.shift < bits), 0)
+        start = (1 << form.va_bits) - (1 << bits) if upper else 0
+        if bits:
+            found.append((table, depth, start, start + (1 << bits)))
+    return found
 
 
 def once(found: Entry) -> bool:

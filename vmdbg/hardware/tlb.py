@@ -31,15 +31,19 @@ from vmdbg.state.tables import (
 
 KEY_TAG, KEY_ASID, KEY_SIZE = 18, 2, 3  # shifts of tag and ASID; mask of the size
 ASID_MASK = 0xFFFF
+ZERO_SPACE = 0xFFFF  # stands in a key for the address-space number 0, as 0 stands for all spaces
 # Rows of the table `array`, bound at build; -1 = no such array.
 FIRST_FETCH, FIRST_DATA, SECOND = -1, -1, -1
 CPUS = 1  # bound at build
 WALK_CACHES = 0  # number of page-walk caches; bound at build
 KEEPS_WAYS = 0  # 1: rows stay in their ways, empty ones too, and each hit is told; bound at build
 INCLUSIVE = 0  # 1: what the second level loses, the first level loses too; bound at build
-WORD_PFN = 7  # shift
-WORD_RIGHTS, WORD_SUSPECT, WORD_DIRTY, WORD_GLOBAL = 15, 16, 32, 64
-WORD_ALLOWED = WORD_RIGHTS | WORD_SUSPECT  # no access is allowed to a suspect entry at once
+WORD_KEY, WORD_PFN = 8, 12  # shifts of the protection key, 4 bits, and of the frame
+WORD_RIGHTS, WORD_SUSPECT, WORD_DIRTY, WORD_GLOBAL = 15, 32, 64, 128
+WORD_KEYED = 16  # protection keys decide about the page; or RIGHT_OTHER, where the format has that
+# What the sets of allowed rights are asked by: no access is allowed to a suspect entry at once, and to a
+# keyed one only while no key forbids anything.
+WORD_ALLOWED = WORD_RIGHTS | WORD_KEYED | WORD_SUSPECT
 
 
 @hole

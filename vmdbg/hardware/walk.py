@@ -20,14 +20,20 @@ from vmdbg.formats.contract import (
     FAULT_NOT_PRESENT,
     FAULT_RESERVED,
     LEVELS,
+    MASKED,
+    NAPOT,
+    NAPOT_ENTRIES,
+    PAGE_BITS,
     ROOT_MASK,
     SHIFTS,
+    SPLIT,
     TOP_BITS,
     TOP_SHIFT,
     classify,
     combine,
     is_accessed,
     is_dirty,
+    leaf_frame,
     next_table,
     touched,
     touched_table,
@@ -38,6 +44,16 @@ from vmdbg.state.tables import (
     CONTROL_FIRST,
     CONTROL_RIGHTS,
     CONTROL_STEPS,
+    CPU,
+    CPU_CONTROL6,
+    CPU_IGNORED,
+    CPU_IGNORED_HIGH,
+    CPU_REACH_HIGH,
+    CPU_REACH_LOW,
+    CPU_RESERVED,
+    CPU_RESERVED_LARGE,
+    CPU_TAGS,
+    KERNEL_CPU,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -52,10 +68,58 @@ STEP_A, STEP_D = 1 << 40, 1 << 41  # in the first argument of walk-step: the wal
 
 
 @reads
-def canonical(va):
-    """Is `va` an address of this format?  (Intel SDM 1, 3.3.7.1: upper bits copy the sign bit.)"""
+def canonical(m, va):
+    """Is `va` an address that the CPU in use may have?
+
+    Intel SDM 1, 3.3.7.1: upper bits copy the sign bit.  Arm ARM, D8.2.4: so do they, from the size on that
+    TCR_EL1 says for each half.
+    """
+    if SPLIT:
+        return reached(m, m.kernel[KERNEL_CPU], va)
     high = va >> TOP_SHIFT
     return high == 0 or high == TOP_BITS
+
+
+@reads(cold=True)
+def untagged(m, cpu, va):
+    """`va` without the top byte, where a CPU ignores that (Arm ARM, D8.9.1: bit 55 tells the half)."""
+    half = (va >> 55) & 1
+    if (m.cpu[cpu * CPU + CPU_TAGS] >> half) & 1 == 0:
+        return va
+    va &= (1 << 55) - 1
+    if half:
+        return va - (1 << 55)
+    return va
+
+
+@reads
+def reached(m, cpu, va):
+    """Does one of a CPU's root tables translate `va`?"""
+    if m.cpu[cpu * CPU + CPU_TAGS]:
+        va = untagged(m, cpu, va)
+    if va < 0:
+        bits = m.cpu[cpu * CPU + CPU_REACH_HIGH]
+        return bits > 0 and (va >> (bits & 63)) == -1
+    bits = m.cpu[cpu * CPU + CPU_REACH_LOW]
+    return bits > 0 and (va >> (bits & 63)) == 0
+
+
+@reads
+def start_walk(m, cpu, root, va):
+    """`walk` where each half has a root table, and the walk begins at the level that its size asks for."""
+    c = cpu * CPU
+    if m.cpu[c + CPU_TAGS]:
+        va = untagged(m, cpu, va)
+    bits = m.cpu[c + CPU_REACH_LOW]
+    table = root & ROOT_MASK
+    if va < 0:
+        bits = m.cpu[c + CPU_REACH_HIGH]
+        table = m.cpu[c + CPU_CONTROL6] & ROOT_MASK
+    depth = 0
+    while depth < LEVELS - 1 and ((SHIFTS >> (depth << 3)) & 255) >= bits:
+        depth += 1
+    m.control[CONTROL_FIRST] = depth
+    return walk_from(m, table, depth, ALL_RIGHTS, va)
 
 
 @reads
@@ -66,12 +130,46 @@ def table_index(va, depth):
 
 
 @reads
+def leaf_address(entry, depth, index):
+    """Physical address of what the leaf at an index of a table at a depth maps itself.
+
+    It is that of the page but for one of several entries (NAPOT) that map a page together.
+    """
+    address = leaf_frame(entry, depth)
+    if NAPOT and entry & NAPOT:
+        address += (index & (NAPOT_ENTRIES - 1)) << PAGE_BITS
+    return address
+
+
+@reads
+def ignored_bits(m, cpu, va):
+    """The bits of entries that the control registers of a CPU make its walker take for 0."""
+    if MASKED and va < 0:
+        return m.cpu[cpu * CPU + CPU_IGNORED_HIGH]
+    return m.cpu[cpu * CPU + CPU_IGNORED]
+
+
+@reads
 def walk(m, root, va):
-    """Read the tables for `va`; fills `path`, CONTROL_STEPS and CONTROL_RIGHTS.
+    """Read the tables for `va` as the CPU in use does; fills `path`, CONTROL_STEPS and CONTROL_RIGHTS.
 
     Returns the kind of the last entry: one of the ENTRY_ constants, ENTRY_TABLE never.
     """
+    if SPLIT:
+        return start_walk(m, m.kernel[KERNEL_CPU], root, va)
     return walk_from(m, root & ROOT_MASK, 0, ALL_RIGHTS, va)
+
+
+@reads
+def reached_index(m, va, depth, index):
+    """`index` without the bits of addresses above those that the table's half has."""
+    bits = m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_REACH_LOW]
+    if va < 0:
+        bits = m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_REACH_HIGH]
+    over = bits - ((SHIFTS >> (depth << 3)) & 255)
+    if over < 0:
+        return 0
+    return index & ((1 << (over & 63)) - 1)
 
 
 @reads
@@ -80,12 +178,17 @@ def walk_from(m, table, depth, rights, va):
     kind = ENTRY_TABLE
     while depth < LEVELS:
         index = table_index(va, depth)
+        if SPLIT:
+            index = reached_index(m, va, depth, index)
         address = table + index * ENTRY_BYTES
         entry = load(m, address, ENTRY_BYTES)
-        kind = classify(entry, depth)
+        word = entry
+        if MASKED:
+            word = entry & ~ignored_bits(m, m.kernel[KERNEL_CPU], va)
+        kind = classify(word, depth)
         if entry == -1 and ram_offset(m, address, ENTRY_BYTES) < 0:
             kind = ENTRY_BUS
-        rights = combine(rights, entry, kind, depth)
+        rights = combine(rights, word, kind, depth)
         row = depth * PATH
         m.path[row + PATH_TABLE] = table
         m.path[row + PATH_INDEX] = index
@@ -102,14 +205,23 @@ def walk_from(m, table, depth, rights, va):
     return kind
 
 
+@reads
+def reserves(m, cpu):
+    """Do the control registers of a CPU reserve bits of entries?"""
+    return m.cpu[cpu * CPU + CPU_RESERVED] | m.cpu[cpu * CPU + CPU_RESERVED_LARGE] != 0
+
+
 @reads(cold=True)
-def recheck(m, first, reserved, kind):
-    """The kind of a walk that ended in `kind`, if bits of its entries from row `first` on are reserved.
+def recheck(m, cpu, first, kind):
+    """The kind of a walk that ended in `kind`, if a CPU reserves bits of its entries from row `first` on.
 
     `path` ends at the first present entry that has one of them.
     """
     row = first * PATH
     while row < m.control[CONTROL_STEPS] * PATH:
+        reserved = m.cpu[cpu * CPU + CPU_RESERVED]
+        if m.path[row + PATH_KIND] == ENTRY_LEAF and row < (LEVELS - 1) * PATH:
+            reserved |= m.cpu[cpu * CPU + CPU_RESERVED_LARGE]
         if m.path[row + PATH_KIND] <= ENTRY_LEAF and m.path[row + PATH_ENTRY] & reserved:
             m.path[row + PATH_KIND] = ENTRY_RESERVED
             m.path[row + PATH_RIGHTS] = 0
@@ -122,8 +234,17 @@ def recheck(m, first, reserved, kind):
 
 @reads
 def first_step(m):
-    """The row of `path` at which the last walk of a CPU started: not 0 after a hit in a page-walk cache."""
-    if WALK_CACHES:
+    """The row of `path` at which the last walk of a CPU started: not 0 after a hit in a page-walk cache,
+    and where TCR_EL1 says so."""
+    if WALK_CACHES or SPLIT:
+        return m.control[CONTROL_FIRST]
+    return 0
+
+
+@reads
+def walk_began(m):
+    """The row of `path` at which the last walk by `walk` itself started."""
+    if SPLIT:
         return m.control[CONTROL_FIRST]
     return 0
 

@@ -12,7 +12,7 @@ suspect as well.
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import ENTRY_TABLE, LEVELS, PAGE_BITS, VPN_MASK, next_table
+from vmdbg.formats.contract import ENTRY_TABLE, LEVELS, PAGE_BITS, RIGHTS, VPN_MASK, next_table
 from vmdbg.hardware.tlb import (
     KEEPS_WAYS,
     KEY_ASID,
@@ -20,14 +20,13 @@ from vmdbg.hardware.tlb import (
     WALK_CACHES,
     WORD_DIRTY,
     WORD_PFN,
-    WORD_RIGHTS,
     WORD_SUSPECT,
     size_shift,
     tlb_find,
     tlb_insert,
     tlb_touch,
 )
-from vmdbg.hardware.walk import recheck, walk, walk_from
+from vmdbg.hardware.walk import recheck, walk, walk_began, walk_from
 from vmdbg.state.events import TLB_STALE, WALK_CACHE_HIT, emit
 from vmdbg.state.tables import (
     ARRAY,
@@ -38,7 +37,6 @@ from vmdbg.state.tables import (
     CONTROL_STEPS,
     CPU,
     CPU_ASID,
-    CPU_RESERVED,
     CPU_ROOT,
     PATH,
     PATH_ENTRY,
@@ -65,7 +63,7 @@ def walk_cached(m, cpu, root, asid, va):
             depth = m.array[array + ARRAY_DEPTH] + 1
             m.control[CONTROL_FIRST] = depth
             m.control[CONTROL_CACHED] = array
-            return walk_from(m, (word >> WORD_PFN) << PAGE_BITS, depth, word & WORD_RIGHTS, va)
+            return walk_from(m, (word >> WORD_PFN) << PAGE_BITS, depth, word & RIGHTS, va)
         array -= ARRAY
     m.control[CONTROL_FIRST] = 0
     m.control[CONTROL_CACHED] = -1
@@ -76,12 +74,12 @@ def walk_cached(m, cpu, root, asid, va):
 def table_agrees(m, cpu, va, depth, word):
     """Does the walk of `va` lead, at a depth, to the same table as a word of a page-walk cache?"""
     kind = walk(m, m.cpu[cpu * CPU + CPU_ROOT], va)
-    recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
+    recheck(m, cpu, walk_began(m), kind)
     row = depth * PATH
     if m.control[CONTROL_STEPS] <= depth or m.path[row + PATH_KIND] != ENTRY_TABLE:
         return False
     same = next_table(m.path[row + PATH_ENTRY]) >> PAGE_BITS == word >> WORD_PFN
-    return same and m.path[row + PATH_RIGHTS] == word & WORD_RIGHTS
+    return same and m.path[row + PATH_RIGHTS] == word & RIGHTS
 
 
 @writes(cold=True)

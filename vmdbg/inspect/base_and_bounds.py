@@ -27,7 +27,7 @@ def outcome(machine: Machine, context: Context, walk: Walk, access: int) -> Outc
     if walk.maps:
         found.pa, found.page_size, found.rights = walk.root + walk.va, machine.format.page_size, ALL_RIGHTS
     else:
-        code = machine.k.code_of(machine.m, context.cpu, FAULT_BOUNDS, access, context.mode)
+        code = machine.k.code_of(machine.m, context.cpu, FAULT_BOUNDS, access, context.mode, 0)
         reason = f"the bound is {bound_of(machine):#x}"
         found.fault = Fault(FAULT_BOUNDS, reason, code)
     return found

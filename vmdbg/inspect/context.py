@@ -8,9 +8,9 @@ from vmdbg.hardware.tlb import ASID_MASK
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state.tables import (
+    CONTROLS,
     CPU,
     CPU_ASID,
-    CPU_CONTROL0,
     CPU_MODE,
     CPU_PID,
     CPU_ROOT,
@@ -183,5 +183,4 @@ def bound_of(machine: Machine) -> int:
 
 def controls(machine: Machine, cpu: int) -> list[int]:
     """The control registers of a CPU."""
-    row = cpu * CPU + CPU_CONTROL0
-    return [int(word) for word in machine.m.cpu[row : row + 4]]
+    return [int(machine.m.cpu[cpu * CPU + column]) for column in CONTROLS]

@@ -173,7 +173,9 @@ class EventWords:
         """`cr3 = 0x103000`; where the root register has fields, the one that names the table."""
         form = self.machine.format
         if form.root_fields:
-            return f"{form.root_fields[-1].name} = {self.show.pfn(root >> form.page_bits)}"
+            named = form.root_fields[-1].name
+            at = self.show.pa(root) if form.split else self.show.pfn(root >> form.page_bits)
+            return f"{named} = {at}"
         return f"{form.root_register} = {self.show.pa(root)}"
 
     def step_name(self, step: int) -> str:

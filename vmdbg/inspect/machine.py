@@ -136,7 +136,7 @@ def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
             bits(machine, cpu, form.root_fields),
         )
     for name in dict.fromkeys(owner(register.name) for register in form.registers):
-        fields = [register for register in form.registers if owner(register.name) == name]
+        fields = sorted((found for found in form.registers if owner(found.name) == name), key=_low)
         rows.append((name, read(machine, cpu, name), bits(machine, cpu, fields)))
     return [
         {"cpu": cpu, "register": name, "value": (value or 0) & WORD_MASK, "meaning": text}
@@ -156,6 +156,10 @@ def saved_registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
             meaning = "root table"
         rows.append({"cpu": cpu, "register": name, "value": value & WORD_MASK, "meaning": meaning})
     return rows
+
+
+def _low(register: Register) -> int:
+    return register.low
 
 
 def bits(machine: Machine, cpu: int, fields: Iterable[Register]) -> str:

@@ -80,6 +80,8 @@ def code_text(form: Format, code: int) -> str:
 
 def code_words(form: Format, code: int) -> str:
     """The names of an error code's bits, or of a cause; empty if there is none."""
+    if form.code_text is not None:
+        return form.code_text(code)
     if form.causes:
-        return form.causes.get(code, "")
+        return {**form.causes, **form.bus_causes}.get(code, "")
     return " ".join(name for bit, name in form.code_bits if code & bit)

@@ -6,12 +6,14 @@ from itertools import combinations
 
 from vmdbg.formats.contract import (
     ALL_RIGHTS,
+    ENTRY_TABLE,
+    FAULT_KEY,
     RIGHT_R,
     RIGHT_U,
     RIGHT_W,
     RIGHT_X,
 )
-from vmdbg.inspect.walk import Step, Walk, allows
+from vmdbg.inspect.walk import Step, Walk, allows, key_of, refusal
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -74,6 +76,9 @@ def decide(machine: Machine, context: Context, walk: Walk, access: int) -> Cause
     Its edits are the fewest that make the access possible, none if the format has no such entry.
     """
     first: Cause | None = None
+    key = key_of(machine, walk.last.entry)
+    if refusal(machine, context, access, walk.last.rights, key) == FAULT_KEY:
+        return Cause("y", machine.format.by_role["key"].name, key, walk.last, [])
     for rules in missing_rights(machine, context, walk.last.rights, access):
         if not rules:
             return None
@@ -97,6 +102,8 @@ def cause_of(machine: Machine, walk: Walk, rules: list[str]) -> Cause | None:
             continue
         steps = deniers(machine, walk, rule)
         for step in steps:
+            own = form.role(f"table_{field.role}") if step.kind == ENTRY_TABLE else None
+            field = own or field
             value = field.get(step.entry)
             new = field.put(now[step.address], 1 - value)
             add_edit(edits, step, new, f"{'clear' if value else 'set'} {field.name}")

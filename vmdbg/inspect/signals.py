@@ -7,7 +7,7 @@ SIGNAL_NAMES = {
     9: ("SIGKILL", "Killed"),
     11: ("SIGSEGV", "Segmentation fault"),
 }
-SEGV_CODES = {1: "MAPERR", 2: "ACCERR"}
+SEGV_CODES = {1: "MAPERR", 2: "ACCERR", 4: "PKUERR"}
 
 
 def signal_name(number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ENTRY_RESERVED, ENTRY_TABLE
-from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_PFN, WORD_RIGHTS
+from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_PFN
 from vmdbg.inspect.notation import rights_text
 from vmdbg.inspect.walk import Walk, page_of, why_absent
 from vmdbg.state.tables import (
@@ -32,7 +32,8 @@ def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int, cpu
         frame = (page + offset) >> machine.format.page_bits
         return "stale-frame", f"{walk.last.name} maps pfn {frame:#x}"
     entry = s64(walk.last.entry) & ~machine.m.cpu[cpu * CPU + CPU_IGNORED]
-    if walk.last.rights != word & WORD_RIGHTS or bool(k.is_global(entry)) != bool(word & WORD_GLOBAL):
+    kept = machine.bindings["RIGHTS"]
+    if walk.last.rights != word & kept or bool(k.is_global(entry)) != bool(word & WORD_GLOBAL):
         return "stale-right", f"{walk.last.name} is {rights_text(walk.last.rights)}"
     if word & WORD_DIRTY and not k.is_dirty(entry):
         return "stale-dirty", f"{walk.last.name} is clean"
@@ -47,6 +48,6 @@ def table_disagreement(machine: Machine, walk: Walk, depth: int, word: int) -> t
     table = machine.k.next_table(s64(step.entry))
     if table >> machine.format.page_bits != word >> WORD_PFN:
         return "stale-frame", f"{step.name} leads to the table at {table:#x}"
-    if step.rights != word & WORD_RIGHTS:
+    if step.rights != word & machine.bindings["RIGHTS"]:
         return "stale-right", f"{step.name} is {rights_text(step.rights)}"
     return "", ""

@@ -11,7 +11,7 @@ from vmdbg.hardware.tlb import (
     WORD_DIRTY,
     WORD_GLOBAL,
     WORD_PFN,
-    WORD_RIGHTS,
+    ZERO_SPACE,
 )
 from vmdbg.inspect.context import check_asid, check_cpu, is_alive
 from vmdbg.inspect.stale import disagreement, table_disagreement
@@ -145,8 +145,8 @@ def fill(machine: Machine, found: Cached, key: int, word: int) -> None:
     found.va = form.signed((key >> KEY_TAG) << shift) & WORD_MASK
     found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
     found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
-    found.rights, found.dirty = word & WORD_RIGHTS, found.level > 0 and bool(word & WORD_DIRTY)
-    found.asid = None if space == 0 or word & WORD_GLOBAL else space
+    found.rights, found.dirty = word & machine.bindings["RIGHTS"], found.level > 0 and bool(word & WORD_DIRTY)
+    found.asid = None if space == 0 or word & WORD_GLOBAL else space % ZERO_SPACE
     found.owed = owed_since(machine.m, found.cpu, key, shift - form.page_bits if found.level else None)
 
 
@@ -250,7 +250,7 @@ def look_in_one(machine: Machine, context: Context, va: int, array: int) -> Prob
     number = (va & ((1 << form.va_bits) - 1)) >> shift
     probe = Probe(f"{form.levels[depth].name} cache", sets, span // TLB, number, 1 << shift, context.asid)
     probe.level = 0
-    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if k.canonical(s64(va)) else -1
+    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if k.canonical(m, s64(va)) else -1
     if row >= 0:
         probe.way = (row - k.array_base(m, array, context.cpu)) % span // TLB
     return probe

@@ -38,7 +38,7 @@ def cached_rows(machine: Machine, context: Context, va: int, access: int) -> lis
 
     Those of the first level, the one that serves the access first; if there are none, that of the second.
     """
-    if context.asid is None or not machine.k.canonical(s64(va)):
+    if context.asid is None or not machine.k.canonical(machine.m, s64(va)):
         return []
     k, m = machine.k, machine.m
     names = array_names(machine)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_NON_CANONICAL, FAULT_PROTECTION
-from vmdbg.hardware.tlb import KEY_SIZE, WORD_RIGHTS
+from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_NON_CANONICAL
+from vmdbg.hardware.tlb import KEY_SIZE, WORD_KEY
 from vmdbg.inspect import base_and_bounds
 from vmdbg.inspect.context import bound_of
 from vmdbg.inspect.notation import kind_word, rights_text
@@ -15,8 +15,9 @@ from vmdbg.inspect.walk import (
     Fault,
     Outcome,
     Walk,
-    allows,
+    key_of,
     page_of,
+    refusal,
     region_kind,
     steps_read,
     walk_tables,
@@ -25,8 +26,6 @@ from vmdbg.inspect.walk import (
 from vmdbg.state.tables import (
     CONTROL_CACHED,
     CONTROL_FIRST,
-    CPU,
-    CPU_RESERVED,
     TLB_KEY,
     TLB_WORD,
 )
@@ -59,17 +58,19 @@ def translate(machine: Machine, context: Context, va: int, access: int) -> Outco
     key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
     found = Outcome(va, context.pid, access, context.mode)
     found.region, found.via, found.cached = fresh.region, level, True
-    found.rights = word & WORD_RIGHTS
+    found.rights = word & machine.bindings["RIGHTS"]
     shifts = machine.format.page_shifts
     found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
     for other, _, _ in rows:
         other_key, other_word = m.tlb[other + TLB_KEY], m.tlb[other + TLB_WORD]
         found.stale = found.stale or disagreement(machine, walk, other_key, other_word, va, context.cpu)[1]
-    if not allows(machine, context, access, found.rights):
-        code = k.code_of(machine.m, context.cpu, FAULT_PROTECTION, access, context.mode)
+    number = refusal(machine, context, access, found.rights, word >> WORD_KEY & machine.bindings["KEY_MASK"])
+    if number:
+        depth = len(machine.format.levels) - 1 - (key & KEY_SIZE)
+        code = k.code_of(machine.m, context.cpu, number, access, context.mode, depth)
         found.fault = fresh.fault
-        if fresh.fault is None or fresh.fault.number != FAULT_PROTECTION or found.stale:
-            found.fault = Fault(FAULT_PROTECTION, f"{name} holds {rights_text(found.rights)}", code)
+        if fresh.fault is None or fresh.fault.number != number or found.stale:
+            found.fault = Fault(number, f"{name} holds {rights_text(found.rights)}", code)
         return found
     found.pa = k.word_address(word, key & KEY_SIZE, s64(va))
     return found
@@ -88,20 +89,20 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
         return base_and_bounds.outcome(machine, context, walk, access)
     found = Outcome(walk.va, context.pid, access, context.mode)
     found.region = region_kind(machine, context.pid, walk.va)
-    if not k.canonical(s64(walk.va)):
+    if not k.canonical(machine.m, s64(walk.va)):
         found.fault = not_canonical(machine, found, context.cpu)
         return found
     step = walk.last
     if not walk.maps:
         number = k.walk_fault(walk.kind)
         reason, slot = why_absent(machine, step, context.cpu)
-        code = k.code_of(machine.m, context.cpu, number, access, context.mode)
+        code = k.code_of(machine.m, context.cpu, number, access, context.mode, step.depth)
         found.fault = Fault(number, reason, code, step.level, step.index, slot)
         found.fault.blank = step.kind != ENTRY_EMPTY or not step.entry
         return found
     found.rights = step.rights
     page, found.page_size = page_of(machine, walk)
-    if check and not allows(machine, context, access, step.rights):
+    if check and refusal(machine, context, access, step.rights, key_of(machine, step.entry)):
         found.fault = refused(machine, context, walk, access)
         return found
     found.pa = page + (walk.va & (found.page_size - 1))
@@ -114,22 +115,20 @@ def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
     top = form.va_bits - 1 if form.sign_extended else form.va_bits
     reason = f"bits 63:{top} are not all {'equal' if form.sign_extended else '0'}"
     name = form.rules.get("c", ("", ""))[0]
-    code = k.code_of(machine.m, cpu, FAULT_NON_CANONICAL, found.access, found.mode)
+    code = k.code_of(machine.m, cpu, FAULT_NON_CANONICAL, found.access, found.mode, 0)
     return Fault(FAULT_NON_CANONICAL, f"{reason} ({name})" if name else reason, code)
 
 
 def refused(machine: Machine, context: Context, walk: Walk, access: int) -> Fault:
     """The protection fault of a walk that found a page: which entry decides, by which field."""
-    code = machine.k.code_of(machine.m, context.cpu, FAULT_PROTECTION, access, context.mode)
+    last = walk.last
+    number = refusal(machine, context, access, last.rights, key_of(machine, last.entry))
+    code = machine.k.code_of(machine.m, context.cpu, number, access, context.mode, last.depth)
     cause = decide(machine, context, walk, access)
     if cause is None or cause.step is None:
-        return Fault(
-            FAULT_PROTECTION, f"{walk.last.name} does not allow it", code, walk.last.level, walk.last.index
-        )
+        return Fault(number, f"{last.name} does not allow it", code, last.level, last.index)
     step = cause.step
-    return Fault(
-        FAULT_PROTECTION, f"{step.name} has {cause.field} = {cause.value}", code, step.level, step.index
-    )
+    return Fault(number, f"{step.name} has {cause.field} = {cause.value}", code, step.level, step.index)
 
 
 def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]:
@@ -164,13 +163,13 @@ def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, 
     """
     k, m, form = machine.k, machine.m, machine.format
     va, cpu = s64(fresh.va), context.cpu
-    if not machine.bindings["WALK_CACHES"] or context.asid is None or not k.canonical(va):
+    if not machine.bindings["WALK_CACHES"] or context.asid is None or not k.canonical(m, va):
         return fresh, ""
     kind = k.walk_cached(m, cpu, context.root, context.asid, va)
     array, first = m.control[CONTROL_CACHED], m.control[CONTROL_FIRST]
     if array < 0:
         return fresh, ""
-    kind = k.recheck(m, first, m.cpu[cpu * CPU + CPU_RESERVED], kind)
+    kind = k.recheck(m, cpu, first, kind)
     walk = Walk(fresh.va, fresh.root, kind, steps_read(machine, first), form.levels[first - 1].name)
     word = m.tlb[k.tlb_find(m, array, cpu, va, context.asid) + TLB_WORD]
     return walk, table_disagreement(machine, fresh, first - 1, word)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import (
     ACCESS_LETTERS,
+    BARE_ROOT,
     ENTRY_BUS,
     ENTRY_EMPTY,
     ENTRY_LEAF,
@@ -12,14 +13,13 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     FAULT_KINDS,
+    NAPOT_ENTRIES,
 )
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls import regions
 from vmdbg.state.tables import (
     CONTROL_STEPS,
-    CPU,
-    CPU_RESERVED,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -169,10 +169,13 @@ class Outcome:
 def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) -> Walk:
     """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
     k, m, form = machine.k, machine.m, machine.format
+    if machine.bindings["BARE"] and root == BARE_ROOT:
+        raise UserError(f"${form.root_fields[0].name} is 0 (Bare): virtual addresses are physical ones.")
     kind = k.walk(m, root, s64(va))
-    if cpu is not None and m.cpu[cpu * CPU + CPU_RESERVED]:
-        kind = k.recheck(m, 0, m.cpu[cpu * CPU + CPU_RESERVED], kind)
-    return Walk(va & WORD_MASK, root, kind, [] if form.bounded else steps_read(machine, 0))
+    if cpu is not None and k.reserves(m, cpu):
+        kind = k.recheck(m, cpu, k.walk_began(m), kind)
+    steps = [] if form.bounded else steps_read(machine, k.walk_began(m))
+    return Walk(va & WORD_MASK, root, kind, steps)
 
 
 def steps_read(machine: Machine, first: int) -> list[Step]:
@@ -259,6 +262,8 @@ def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
     if machine.format.bounded:
         return walk.root, machine.format.page_size
     size = 1 << machine.format.levels[walk.last.depth].shift
+    if walk.last.entry & machine.bindings["NAPOT"] & WORD_MASK:
+        size *= NAPOT_ENTRIES
     return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
 
 
@@ -266,6 +271,17 @@ def allows(machine: Machine, context: Context, access: int, rights: int) -> bool
     """May the CPU make this access on a page with these rights?"""
     sets = machine.format.allowed(controls(machine, context.cpu), context.mode)
     return bool(sets[access] >> rights & 1)
+
+
+def key_of(machine: Machine, entry: int) -> int:
+    """The protection key of a leaf; 0 where the format has none."""
+    field = machine.format.role("key")
+    return field.get(entry) if field is not None else 0
+
+
+def refusal(machine: Machine, context: Context, access: int, rights: int, key: int) -> int:
+    """The fault of an access by a CPU to a page with these rights and this protection key, or FAULT_NONE."""
+    return machine.format.refusal(controls(machine, context.cpu), context.mode, access, rights, key)
 
 
 def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:

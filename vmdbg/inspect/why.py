@@ -19,7 +19,17 @@ from vmdbg.hardware.page_tables import table_entries
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.rules import Cause, Edit, decide, deniers, field_named, missing_rights
 from vmdbg.inspect.translate import outcome_of, translate
-from vmdbg.inspect.walk import ACCESS_WORDS, Outcome, Step, Walk, allows, reserving, walk_tables, where
+from vmdbg.inspect.walk import (
+    ACCESS_WORDS,
+    Outcome,
+    Step,
+    Walk,
+    allows,
+    key_of,
+    reserving,
+    walk_tables,
+    where,
+)
 from vmdbg.state.tables import CONTROL_RIGHTS
 from vmdbg.units import WORD_MASK, s64
 
@@ -59,7 +69,7 @@ class Verdict:
 
     def __init__(self, machine: Machine, context: Context, walk: Walk, outcome: Outcome) -> None:
         self.context, self.walk, self.outcome = context, walk, outcome
-        self.canonical = bool(machine.k.canonical(s64(walk.va)))
+        self.canonical = bool(machine.k.canonical(machine.m, s64(walk.va)))
         fields = deciding_fields(machine.format)
         self.fields = [field.name for field in fields]
         self.values = [
@@ -115,12 +125,16 @@ def turning(machine: Machine, context: Context, va: int, access: int) -> Iterato
     form, control = machine.format, controls(machine, context.cpu)
     walk = walk_tables(machine, context.root, va)
     entries = [s64(step.entry) for step in walk.steps if step.kind <= ENTRY_LEAF]
+    large = walk.last.depth < len(form.levels) - 1
 
-    def verdict(words: list[int]) -> int:
-        reserved, _ = form.masks(words)
-        if any(entry & reserved for entry in entries):
-            return 0
-        return form.allowed(words, context.mode)[access] >> walk.last.rights & 1
+    def verdict(words: list[int]) -> bool:
+        masks = form.masks(words)
+        if any(entry & masks["reserved"] for entry in entries):
+            return False
+        if large and entries and entries[-1] & masks["reserved_large"]:
+            return False
+        key = key_of(machine, walk.last.entry)
+        return not form.refusal(words, context.mode, access, walk.last.rights, key)
 
     now = verdict(control)
     for register in form.registers if walk.maps else ():

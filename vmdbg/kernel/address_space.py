@@ -32,10 +32,13 @@ from vmdbg.hardware.walk import table_index
 from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, rmap_add, table_take
 from vmdbg.state.events import ENTRY_WRITE, emit
 from vmdbg.state.tables import (
+    CPU,
+    CPU_KERNEL_AD,
     FRAME,
     FRAME_PID,
     FRAME_SLOT,
     FRAME_STATE,
+    KERNEL_CPU,
     PROCESS,
     PROCESS_REGION,
     PROCESS_ROOT,
@@ -134,7 +137,7 @@ def new_leaf(m, region, frame, access):
     leaf = make_leaf(frame_address(m, frame), m.region[region * REGION + REGION_RIGHTS], LEVELS - 1)
     if m.frame[frame * FRAME + FRAME_SLOT] < 0 and m.region[region * REGION + REGION_SHARE] == 0:
         leaf = protected(leaf)
-    if SOFTWARE_WALK or KERNEL_SETS_AD:
+    if SOFTWARE_WALK or (KERNEL_SETS_AD and m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_KERNEL_AD]):
         leaf = touched(leaf, access == ACCESS_WRITE)
     return leaf
 

@@ -11,7 +11,9 @@ from vmdbg.formats.contract import (
     ENTRY_LEAF,
     ENTRY_SWAPPED,
     FAULT_AD,
+    FAULT_KEY,
     FAULT_NON_CANONICAL,
+    FAULT_NONE,
     FAULT_NOT_PRESENT,
     FAULT_PROTECTION,
     FAULT_REFILL,
@@ -26,7 +28,7 @@ from vmdbg.formats.contract import (
     touched,
 )
 from vmdbg.hardware.memory import copy_words, load, store, zero_frame
-from vmdbg.hardware.mmu import allowed, code_of, tlb_fill
+from vmdbg.hardware.mmu import code_of, page_fault, tlb_fill
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.hardware.walk import tell_steps, walk, walk_fault
 from vmdbg.kernel.address_space import (
@@ -120,7 +122,7 @@ from vmdbg.state.tables import (
 
 # Signals, and the codes of SIGSEGV (POSIX, signal.h; numbers of Linux on x86).
 SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
-MAPERR, ACCERR = 1, 2
+MAPERR, ACCERR, PKUERR = 1, 2, 4
 OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limit
 OVER_LIMIT = ("kill", "fail", "reclaim")
 MOST_FRAMES = (1 << 31) - 1  # the largest limit, and the largest adjustment of an out-of-memory score
@@ -380,6 +382,14 @@ def refill(m, cpu, va, access):
     tlb_fill(m, cpu, va, access, 0)
 
 
+@reads
+def walks_again(fault):
+    """Does the kernel read the tables itself after this fault, as a cache may have told the hardware?"""
+    if fault == FAULT_REFILL or fault == FAULT_PROTECTION or fault == FAULT_KEY:
+        return True
+    return WALK_CACHES != 0 and fault == FAULT_NOT_PRESENT
+
+
 @writes
 def handle_fault(m, cpu, va, access):
     """Serve the fault in CONTROL_FAULT.  0: repeat the access.  Else a reason for the run loop."""
@@ -387,25 +397,27 @@ def handle_fault(m, cpu, va, access):
     fault = m.control[CONTROL_FAULT]
     pid = m.cpu[c + CPU_PID]
     m.cpu[c + CPU_ADDRESS] = va
-    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
+    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE], m.control[CONTROL_STEPS] - 1)
     emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
     if fault == FAULT_NON_CANONICAL:
         return signal(m, pid, SIGSEGV, MAPERR, va)
-    if fault == FAULT_REFILL or fault == FAULT_PROTECTION or (WALK_CACHES and fault == FAULT_NOT_PRESENT):
+    if walks_again(fault):
         kind = walk(m, m.cpu[c + CPU_ROOT], va)
         if fault == FAULT_REFILL:
             tell_steps(m, TABLE_READ)
         fault = walk_fault(kind)
         if kind == ENTRY_LEAF:
-            if allowed(m, cpu, m.control[CONTROL_RIGHTS], access):
+            fault = page_fault(m, cpu, access)
+            if fault == FAULT_NONE:
                 # Present and allowed: the TLB needs a refill, or a cache holds an older entry.
                 if SOFTWARE_WALK:
                     refill(m, cpu, va, access)
                 else:
                     tlb_drop(m, cpu, va, m.cpu[c + CPU_ASID])
                 return 0
-            fault = FAULT_PROTECTION
-        m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE])
+        m.cpu[c + CPU_CODE] = code_of(
+            m, cpu, fault, access, m.cpu[c + CPU_MODE], m.control[CONTROL_STEPS] - 1
+        )
     if fault == FAULT_AD:
         set_ad(m, pid, va, access)
         return 0
@@ -419,6 +431,8 @@ def handle_fault(m, cpu, va, access):
         grow_stack(m, region, va)
     if not region_allows(m, region, access):
         return signal(m, pid, SIGSEGV, ACCERR, va)
+    if fault == FAULT_KEY:
+        return signal(m, pid, SIGSEGV, PKUERR, va)
     if fault == FAULT_PROTECTION:
         if access != ACCESS_WRITE or m.control[CONTROL_RIGHTS] & RIGHT_W or not leaf_decides(m):
             return signal(m, pid, SIGSEGV, ACCERR, va)

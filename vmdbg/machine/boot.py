@@ -8,6 +8,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
 from vmdbg.hardware import base_and_bounds, replacement
+from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.kernel import policies
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED, POOL_COUNT
@@ -18,15 +19,10 @@ from vmdbg.state.tables import (
     BANK_BASE,
     BANK_SIZE,
     CONTROL_STEPS,
+    CONTROLS,
     CPU,
-    CPU_CONTROL0,
-    CPU_FETCH,
-    CPU_IGNORED,
+    CPU_CONTROL6,
     CPU_MODE,
-    CPU_READ,
-    CPU_RESERVED,
-    CPU_SILENT,
-    CPU_WRITE,
     FRAME,
     FRAME_NEXT,
     FRAME_PREVIOUS,
@@ -80,11 +76,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.engine import Linked
-    from vmdbg.formats.record import Format
+    from vmdbg.formats.record import Format, Register
     from vmdbg.machine.config import MachineConfig
 
 MAX_STOPS, MAX_LOG = 64, 1 << 12
 MOST_FRAMES, MOST_CACHED = 1 << 22, 1 << 22  # frames or slots; TLB entries of all CPUs
+COLUMNS = {column: offset for offset, column in enumerate(tables.TABLES["cpu"].columns)}
 SMALL_POOL = 64  # rows that regions and processes start with; pools grow
 
 
@@ -198,7 +195,7 @@ def fill(m: Any, config: MachineConfig) -> None:
     fill_arrays(m, Arrays(config, form), config["machine.seed"])
     for cpu in range(config["machine.cpus"]):
         for register in form.registers:
-            m.cpu[cpu * CPU + CPU_CONTROL0 + register.word] |= register.initial << register.low
+            m.cpu[cpu * CPU + CONTROLS[register.word]] |= initial(register, config) << register.low
         set_allowed(m, cpu, form)
     m.kernel[KERNEL_OLDEST] = m.kernel[KERNEL_NEWEST] = -1
     m.kernel[KERNEL_RANDOM] = config["machine.seed"]
@@ -221,9 +218,14 @@ def fill(m: Any, config: MachineConfig) -> None:
     m.kernel[KERNEL_SLOT_FREE], m.kernel[KERNEL_SLOT_COUNT] = (1 if slots > 1 else 0), slots - 1
 
 
+def initial(register: Register, config: MachineConfig) -> int:
+    """The value that a field of a control register has at boot."""
+    return int(config[register.setting]) if register.setting else register.initial
+
+
 def asid_count(config: MachineConfig, form: Format) -> int:
     """The highest address-space number that the kernel gives; 1 for a TLB without them.  UserError."""
-    wanted, most = config["kernel.asids"], (1 << form.asid_bits) - 1
+    wanted, most = config["kernel.asids"], min((1 << form.asid_bits) - 1, ZERO_SPACE - 1)
     if not config["tlb.asids"]:
         return 1
     if wanted > most:
@@ -238,15 +240,12 @@ def asid_count(config: MachineConfig, form: Format) -> int:
 def set_allowed(m: Any, cpu: int, form: Format) -> None:
     """Set the columns of a CPU that follow from its mode and control registers.
 
-    These are the rights that each kind of access needs, the reserved and ignored bits of entries, and the
-    bits that error codes never have.
+    `Format.derived` says which they are.
     """
     row = cpu * CPU
-    control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
-    sets = form.allowed(control, m.cpu[row + CPU_MODE])
-    m.cpu[row + CPU_READ], m.cpu[row + CPU_WRITE], m.cpu[row + CPU_FETCH] = sets
-    m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED] = form.masks(control)
-    m.cpu[row + CPU_SILENT] = form.silent(control)
+    control = [m.cpu[row + column] for column in CONTROLS]
+    for column, value in form.derived(control, m.cpu[row + CPU_MODE]).items():
+        m.cpu[row + COLUMNS[column]] = value
 
 
 def fill_frames(m: Any, config: MachineConfig) -> None:
@@ -303,6 +302,8 @@ def map_kernel(k: Linked, form: Format) -> None:
     fitting = [depth for depth in leaves if (size | base) % (1 << form.levels[depth].shift) == 0]
     if root < 0 or not fitting:
         raise UserError("Memory is too small, or no multiple of a page, for the kernel's map of it.")
+    for row in range(0, len(m.cpu) if form.split else 0, CPU):
+        m.cpu[row + CPU_CONTROL6] = root
     depth = fitting[0]
     for offset in range(0, size, 1 << form.levels[depth].shift):
         address = kernel_entry(k, form, root, form.kernel_base + offset, depth)

@@ -1,6 +1,6 @@
 """A machine in a file: `save machine` and `load machine` (docs/files.md describes the format).
 
-    vmdbg machine 1\\n
+    vmdbg machine 2\\n
     {"config": ..., "shape": ..., "tables": {name: [[chunk, bytes], ...]}, "program": ..., "digest": ...}\\n
     the chunks, one after the other, compressed by zlib
     16 bytes: BLAKE2b of everything before
@@ -18,19 +18,21 @@ from types import NoneType
 
 from vmdbg import progress
 from vmdbg.errors import InputError, UserError
+from vmdbg.hardware.tlb import WORD_KEYED, WORD_PFN, WORD_RIGHTS
 from vmdbg.machine import boot
 from vmdbg.machine.check.lists import refuse
+from vmdbg.machine.check.numbers import spans
 from vmdbg.machine.config import BY_NAME, MachineConfig, expected
 from vmdbg.machine.machine import WATCHING, Machine
 from vmdbg.machine.snapshot import Chunks, Snapshot, packed
-from vmdbg.state.tables import TABLES, buffer_size
+from vmdbg.state.tables import CONTROLS, CPU, TABLES, TLB, TLB_KEY, TLB_WORD, buffer_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-MAGIC = b"vmdbg machine 1\n"
+MAGIC, OLD_MAGIC = b"vmdbg machine 2\n", b"vmdbg machine 1\n"
 HASH_BYTES = 16
 #: Rows that may be more than at boot.
 POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows", "futures")
@@ -118,7 +120,7 @@ def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda co
             data = file.read()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
-    if not data.startswith(MAGIC):
+    if not data.startswith((MAGIC, OLD_MAGIC)):
         raise InputError(f'byte 0: expected "{MAGIC.decode().strip()}"', path)
     if len(data) < len(MAGIC) + HASH_BYTES or checksum(data[:-HASH_BYTES]) != data[-HASH_BYTES:]:
         raise InputError("the file is damaged or cut short: its checksum is another one", path)
@@ -147,11 +149,39 @@ def read_machine(data: bytes, path: str, approve: Callable[[MachineConfig], None
     resize(machine, header["shape"])
     chunks = read_chunks(machine, header["tables"], data[end + 1 : -HASH_BYTES], path)
     machine.restore(Snapshot(chunks, dict(machine.shape)))
+    digest = machine.digest()
+    if data.startswith(OLD_MAGIC):
+        upgrade(machine)
     refuse(machine)
     machine.program = make_program(header["program"])
-    if machine.digest() != header["digest"]:
-        raise ValueError(f"digest: expected {machine.digest()}, which the machine in it has")
+    if digest != header["digest"]:
+        raise ValueError(f"digest: expected {digest}, which the machine in it has")
     return machine
+
+
+#: Fields of control registers that files of version 1 have; the others are as they are at boot.
+OLD_FIELDS = ("cr0.wp", "cr4.pge", "cr4.smep", "cr4.smap", "efer.nxe", "sstatus.sum", "sstatus.mxr", "bound")
+
+
+def upgrade(machine: Machine) -> None:
+    """Make the tables of a file of version 1, as they were read, those of this version.
+
+    Words of the TLB were pfn << 7 | global << 6 | dirty << 5 | suspect << 4 | rights.
+    """
+    m, form = machine.m, machine.format
+    for start, end in spans(machine, TABLES["tlb"]):
+        for row in range(start // 8, end // 8, TLB):
+            word = m.tlb[row + TLB_WORD]
+            m.tlb[row + TLB_WORD] = word >> 7 << WORD_PFN | (word >> 4 & 7) << 5 | word & WORD_RIGHTS
+            if m.tlb[row + TLB_KEY] >= 0 and machine.bindings["KEY_MASK"]:
+                m.tlb[row + TLB_WORD] |= WORD_KEYED
+    for cpu in range(len(m.cpu) // CPU):
+        for register in form.registers:
+            if register.name not in OLD_FIELDS:
+                m.cpu[cpu * CPU + CONTROLS[register.word]] |= (
+                    boot.initial(register, machine.config) << register.low
+                )
+        boot.set_allowed(m, cpu, form)
 
 
 #: What the header holds, and what its program holds.

@@ -312,11 +312,15 @@ class Machine(Pools):
 
     # -- engines
 
-    def build(self) -> Build:
-        """What makes this machine's compiled code; imports llvmlite.  SourceError."""
+    def build(self, checked: bool | None = None) -> Build:
+        """What makes this machine's compiled code; imports llvmlite.  SourceError.
+
+        `checked`: with bounds checks everywhere; None: if VMDBG_CHECKED is set.
+        """
         from vmdbg.engine.build import build
 
-        checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
+        if checked is None:
+            checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
         return build({**self.bindings, "halt": no_halt}, ENTRY, layout(), checked)
 
     def compile(self) -> Code:

@@ -7,9 +7,12 @@ format declares them.
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.formats.contract import BARE_ROOT
 from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE
+from vmdbg.hardware.page_tables import table_entries
+from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.machine.boot import set_allowed
-from vmdbg.state.tables import CPU, CPU_ADDRESS, CPU_ASID, CPU_CONTROL0, CPU_ROOT
+from vmdbg.state.tables import CONTROLS, CPU, CPU_ADDRESS, CPU_ASID, CPU_ROOT
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -50,18 +53,26 @@ def read(machine: Machine, cpu: int, name: str) -> int | None:
     if name == form.fault_register:
         return int(m.cpu[row + CPU_ADDRESS]) & WORD_MASK
     word = next((field.word for field in form.registers if owner(field.name) == name), None)
-    return None if word is None else int(m.cpu[row + CPU_CONTROL0 + word]) & WORD_MASK
+    return None if word is None else int(m.cpu[row + CONTROLS[word]]) & WORD_MASK
 
 
 def root_value(machine: Machine, cpu: int) -> int:
     """The root register: the table's address, or what it is composed of (RISC-V: MODE, ASID, PPN)."""
     m, form, row = machine.m, machine.format, cpu * CPU
     root = int(m.cpu[row + CPU_ROOT]) & WORD_MASK
+    if machine.bindings["BARE"] and s64(root) == BARE_ROOT:
+        return 0
     if not form.root_fields or not root:
         return root
-    mode, asid, page = form.root_fields
-    number = m.cpu[row + CPU_ASID] if machine.config["tlb.asids"] else 0
-    return mode.initial << mode.low | number << asid.low | root >> form.page_bits << page.low
+    *modes, asid, page = form.root_fields
+    number = m.cpu[row + CPU_ASID] % ZERO_SPACE if machine.config["tlb.asids"] else 0
+    whole = sum(mode.initial << mode.low for mode in modes)
+    return whole | number << asid.low | root >> page_shift(form) << page.low
+
+
+def page_shift(form: Format) -> int:
+    """How far the root table's address is shifted in its register: satp has a page number."""
+    return form.page_bits if form.root_fields[-1].name.endswith(".ppn") else 0
 
 
 def composed(machine: Machine, cpu: int, name: str, value: int) -> tuple[str, int]:
@@ -82,17 +93,32 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
     if name not in names(form):
         raise UserError(f"Register ${name} cannot be set.")
     register, whole = composed(machine, cpu, name, value)
+    check_fields(machine, cpu, register, whole)
     if register == form.root_register and not form.root_fields and not form.bounded:
         check_root(machine, whole)
     if register == form.root_register and form.root_fields:
-        mode, asid, _ = form.root_fields
+        *modes, asid, _ = form.root_fields
         number = whole >> asid.low & asid.mask
-        if whole >> mode.low & mode.mask != mode.initial:
-            raise UserError(
-                f"${mode.name} is {mode.initial}: {form.name} is all that this machine translates by."
-            )
-        if machine.config["tlb.asids"] and not 0 < number < 1 << form.asid_bits:
-            raise UserError(f"${asid.name} is 1 to {(1 << form.asid_bits) - 1}, not {number}.")
+        for mode in modes:
+            if whole >> mode.low & mode.mask not in (0, mode.initial):
+                raise UserError(
+                    f"${mode.name} is {mode.initial}, or 0 for Bare: "
+                    f"{form.name} is all that this machine translates by."
+                )
+        if machine.config["tlb.asids"] and number == ZERO_SPACE:
+            raise UserError(f"${asid.name} is 0 to {ZERO_SPACE - 1}, not {number}.")
+
+
+def check_fields(machine: Machine, cpu: int, register: str, whole: int) -> None:
+    """UserError if a field of a control register cannot have the value that it would get."""
+    for field in (field for field in machine.format.registers if owner(field.name) == register):
+        new = whole >> field.low & field.mask
+        if field.name == register and whole >> field.low > field.mask:
+            raise UserError(f"Value {whole:#x} does not fit in the {field.width} bits of ${register}.")
+        if field.fixed and new != read(machine, cpu, field.name):
+            raise UserError(f"${field.name} is {1 - new}: {field.fixed}")
+        if not field.least <= new <= field.most:
+            raise UserError(f"${field.name} is {field.least} to {field.most}, not {new}.")
 
 
 def check_root(machine: Machine, value: int) -> None:
@@ -108,6 +134,23 @@ def check_root(machine: Machine, value: int) -> None:
             f"${form.root_register} = {value:#x}: bits {63 if not keeps else 62}:{top} are reserved; "
             "the CPU would refuse it."
         )
+    if form.root_checked:
+        check_root_entries(machine, value & form.root_mask)
+
+
+def check_root_entries(machine: Machine, root: int) -> None:
+    """UserError if an entry of a root table that the CPU checks when it loads it has reserved bits set.
+
+    PAE, SDM 3A, 4.4.1; bits up to MAXPHYADDR are the walk's to find.
+    """
+    form, level = machine.format, machine.format.levels[0]
+    for index, entry in table_entries(machine.k, form, root, 0, 1 << level.bits):
+        wrong = entry & WORD_MASK & form.root_checked
+        if wrong and form.by_role["valid"].get(entry):
+            raise UserError(
+                f"{level.name}[{index}] has bit {wrong.bit_length() - 1} set, which is reserved: the CPU "
+                f"would refuse ${form.root_register} = {root:#x}."
+            )
 
 
 def write(machine: Machine, cpu: int, name: str, value: int) -> None:
@@ -124,8 +167,8 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
         m.cpu[row + CPU_ADDRESS] = s64(new)
     else:
         fields = [field for field in form.registers if owner(field.name) == register]
-        old = m.cpu[row + CPU_CONTROL0 + fields[0].word] & WORD_MASK
-        m.cpu[row + CPU_CONTROL0 + fields[0].word] = s64(new)
+        old = m.cpu[row + CONTROLS[fields[0].word]] & WORD_MASK
+        m.cpu[row + CONTROLS[fields[0].word]] = s64(new)
         set_allowed(m, cpu, form)
         flushes = [field.flush for field in fields if (old ^ new) >> field.low & field.mask]
         raised = [field.flush for field in fields if new & ~old & field.mask << field.low]
@@ -137,14 +180,15 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
 
 
 def load_controls(machine: Machine, cpu: int, values: Mapping[str, int]) -> None:
-    """Give the control registers of a CPU the values that a real one had, of the bits that the format
-    declares;
-    those that are not in `values` stay as they are.  Nothing is flushed."""
+    """Give the control registers of a CPU the values that a real one had, in the bits that the format declares.
+
+    Registers that are not in `values` stay as they are.  Nothing is flushed.
+    """
     m, form, row = machine.m, machine.format, cpu * CPU
     for field in form.registers:
         whole = values.get(owner(field.name))
         if whole is not None:
-            column = row + CPU_CONTROL0 + field.word
+            column = row + CONTROLS[field.word]
             mask = field.mask << field.low
             m.cpu[column] = s64(m.cpu[column] & WORD_MASK & ~mask | whole & mask)
     set_allowed(m, cpu, form)
@@ -170,8 +214,11 @@ def write_root(machine: Machine, cpu: int, value: int) -> None:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
         machine.k.tlb_suspect(m, cpu, -1, 0)
         return
-    _, asid, page = form.root_fields
-    m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << form.page_bits)
+    *modes, asid, page = form.root_fields
+    if any(not value >> mode.low & mode.mask for mode in modes):
+        m.cpu[row + CPU_ROOT] = BARE_ROOT
+        return
+    m.cpu[row + CPU_ROOT] = s64((value >> page.low & page.mask) << page_shift(form))
     if machine.config["tlb.asids"]:
-        m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask
+        m.cpu[row + CPU_ASID] = value >> asid.low & asid.mask or ZERO_SPACE
     machine.k.tlb_suspect(m, cpu, -1, 0)

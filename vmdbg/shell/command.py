@@ -5,7 +5,7 @@ being there, nothing else to edit) and declare it.  A command computes a result;
 
     from vmdbg.shell.command import PURE, Argument, Option, command
     from vmdbg.shell.kinds import ACCESS, ADDRESS, PROCESS
-    from vmdbg.views.result import Record
+    from vmdbg.views.document import Document
 
     @command(
         "translate",                          # the name: one word or more ("tlb lookup")
@@ -26,9 +26,9 @@ being there, nothing else to edit) and declare it.  A command computes a result;
         help="Longer text, one or more paragraphs ...",
         examples=["translate 0x401000"],      # the tests run each of them
     )
-    def translate(session, args):
-        answer = session.target.translate(args.address, args.access, pid=args.pid)
-        return Record(answer.data, lines=lambda: translation_view(answer, verbose=args.v))
+    def translate_command(session, args):
+        found = translate(session.machine, context_of(session, args), args.address, ACCESSES[args.access])
+        return Document(found.data, lambda: [outcome_line(session.notation, found)])
 
 What the function gets: the session, and `args` with an attribute for each argument (None or its
 default where it was left out, a list where `many=True`), for each option (the dashes of its name

@@ -72,14 +72,28 @@ def newest(session: Session, lines: list[str]) -> list[str]:
 
 
 def save_history(session: Session) -> None:
-    """Writes the history file if `history save` is on; only its owner may read it."""
+    """Adds what was typed to the history file if `history save` is on; only its owner may read it.
+
+    What other sessions have added stays, as with GDB.  The file is replaced as a whole: a full disk loses
+    nothing.
+    """
     path = history_path(session)
     if not path or not session.settings.flag("history save"):
         return
+    interpreter = session.interpreter
+    typed = interpreter.command_history[len(interpreter.command_history) - interpreter.typed :]
+    lines = newest(session, read_history(path) + typed)
+    path = os.path.realpath(path)
+    part = f"{path}-{os.getpid()}~"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(line + "\n" for line in session.interpreter.command_history)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.writelines(line + "\n" for line in lines)
+            os.replace(part, path)
+        except OSError:
+            os.unlink(part)
+            raise
     except OSError as error:
         session.output.warning(f"Could not write the history to {path}: {error.strerror}")
 

@@ -76,6 +76,7 @@ class Interpreter:
         self.running = ""  # the innermost command, as it was typed
         self.isolated = False
         self.command_history: list[str] = []
+        self.typed = 0  # how many of its lines, the last ones, this session added
         self.history_shown = 0  # where `show commands +` goes on
         self._hooks: set[str] = set()
 
@@ -103,11 +104,14 @@ class Interpreter:
         start = 0 if look_back is None else max(0, len(self.command_history) - look_back)
         for index in range(len(self.command_history) - 1, start - 1, -1):
             if self.command_history[index] == line:
+                self.typed -= index >= len(self.command_history) - self.typed
                 del self.command_history[index]
         self.command_history.append(line)
+        self.typed += 1
         size = settings.number("history size")
         if size is not None and len(self.command_history) > size:
             del self.command_history[: len(self.command_history) - size]
+            self.typed = min(self.typed, size)
 
     def try_line(self, line: str, from_tty: bool = False) -> bool:
         """Executes a line; errors are printed.  Whether it worked."""

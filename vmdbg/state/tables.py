@@ -98,11 +98,11 @@ table(
     control1
     control2
     control3
-    read     [0:2^16]      allowed rights of a read: bit i set = the rights nibble i is allowed
-    write    [0:2^16]      the same for a write
-    fetch    [0:2^16]      the same for a fetch
+    read     [0:2^32]      allowed rights of a read: bit i set = the rights i are allowed (hardware/tlb.py)
+    write    [0:2^32]      the same for a write
+    fetch    [0:2^32]      the same for a fetch
     reserved               bits that the control registers reserve in present entries, beyond the format's own
-    ignored                bits of leaves that the control registers make the walker take for 0
+    ignored                bits of entries that the control registers make the walker take for 0
     owed     [0:9]         requests of other CPUs to invalidate translations that wait here
     owed0                  each of them (kernel/shootdown.py)
     owed1
@@ -121,8 +121,22 @@ table(
     since6   [0:2^62]
     since7   [0:2^62]
     silent    bits of the error code that the control registers keep 0
+    control4  more control registers
+    control5
+    control6
+    control7
+    reserved_large           as reserved, in leaves above the last level
+    ignored_high             as ignored, for addresses of the upper half
+    keys_read  [0:2^16]      bit i set: protection key i forbids reads of user pages
+    keys_write [0:2^16]      the same for writes
+    reach_low  [0:64]        bits of addresses that the root table translates, where registers say so
+    reach_high [0:64]        the same of the root table of the upper half, where that has one
+    tags       [0:4]         1: the top byte of addresses of the lower half is ignored; 2: of the upper half
+    kernel_ad  [0:4]         1: the walker faults where A is clear; 2: where D is, on a write
     """,
 )
+#: The columns of control registers 0 to 7.
+CONTROLS = tuple(list(TABLES["cpu"].columns).index(f"control{number}") for number in range(8))
 table(
     "array",
     STATE,
@@ -148,7 +162,7 @@ table(
     "cpus * tlb_rows",
     """
     key  [-1:keys] tag << 18 | asid << 2 | size of page; asid 0 = global; -1 = empty
-    word [0:words] pfn << 7 | global << 6 | dirty << 5 | suspect << 4 | rights
+    word [0:words] pfn << 12 | key << 8 | global << 7 | dirty << 6 | suspect << 5 | keyed << 4 | rights
     """,
 )
 # --- kernel -----------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def check_range(k: Linked, form: Format, start: int, end: int, page: int) -> Non
     grain, where = 1 if form.bounded else page, f"{start & WORD_MASK:#x}..{end & WORD_MASK:#x}"
     if start % grain or end % grain or end <= start:
         raise UserError(f"Region {where} is not aligned to its page size, {page:#x}.")
-    if not (k.canonical(start) and k.canonical(end - 1)):
+    if not (k.canonical(k.m, start) and k.canonical(k.m, end - 1)):
         raise UserError(f"Region {where} does not fit the address space of {form.name}.")
     if not in_user_half(form, start, end):
         raise UserError(f"Region {where} is not in the user's half of the address space.")
@@ -91,6 +91,8 @@ def check_range(k: Linked, form: Format, start: int, end: int, page: int) -> Non
 
 def in_user_half(form: Format, start: int, end: int) -> bool:
     """Does a range of valid addresses lie in the half of the address space that processes use?"""
+    if form.split:
+        return 0 <= start < end <= form.user_end
     return max(form.index(start, 0), form.index(end - 1, 0)) < form.user_entries
 
 
@@ -243,7 +245,7 @@ def checked_range(k: Linked, form: Format, pid: int, start: int, size: int) -> t
     end = start + -(-size // form.grain) * form.grain
     if start % form.grain or size <= 0:
         raise UserError(f"Range {start & WORD_MASK:#x}, {size:#x} is empty or does not start at a page.")
-    if not (k.canonical(start) and k.canonical(end - 1) and in_user_half(form, start, end)):
+    if not (k.canonical(k.m, start) and k.canonical(k.m, end - 1) and in_user_half(form, start, end)):
         raise UserError(f"Range {start & WORD_MASK:#x}, {size:#x} is not all a process's.")
     for region in regions_of(k, pid):
         row = region * REGION

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from vmdbg.hardware.tlb import KEY_TAG, WORD_PFN
+from vmdbg.hardware.tlb import ASID_MASK, KEY_TAG, WORD_PFN
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.calls.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.kernel.scheduler import OP_KIND
@@ -60,7 +60,7 @@ def limits(machine: Machine) -> dict[str, int]:
     return {
         **machine.shape,
         "levels": len(form.levels),
-        "asids": 1 << form.asid_bits if config["tlb.asids"] else 2,
+        "asids": ASID_MASK + 1 if config["tlb.asids"] else 2,
         "asid_count": asid_count(config, form),
         "ram_base": s64(config["machine.ram_base"]),
         "user_pool": KERNEL_USER_FREE if config["kernel.user_frames"] else KERNEL_FREE,

@@ -7,21 +7,16 @@ from collections import Counter
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.scheduler import PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_STATES
+from vmdbg.machine.boot import COLUMNS
 from vmdbg.machine.check.survey import Survey, chain, column
 from vmdbg.state.tables import (
+    CONTROLS,
     CPU,
     CPU_ASID,
-    CPU_CONTROL0,
-    CPU_FETCH,
-    CPU_IGNORED,
     CPU_MODE,
     CPU_PID,
     CPU_QUANTUM,
-    CPU_READ,
-    CPU_RESERVED,
     CPU_ROOT,
-    CPU_SILENT,
-    CPU_WRITE,
     KERNEL_CPU,
     KERNEL_LIVE,
     KERNEL_QUANTUM,
@@ -112,14 +107,11 @@ def check_cpus(s: Survey) -> Iterator[str]:
             yield f"CPU {cpu} is idle, but has a root or an ASID"
         if not 0 <= m.cpu[row + CPU_QUANTUM] <= m.kernel[KERNEL_QUANTUM]:
             yield f"CPU {cpu}: {m.cpu[row + CPU_QUANTUM]} of {m.kernel[KERNEL_QUANTUM]} operations are left"
-        control = [m.cpu[row + CPU_CONTROL0 + word] for word in range(4)]
-        sets = tuple(m.cpu[row + at] for at in (CPU_READ, CPU_WRITE, CPU_FETCH))
-        if sets != s.form.allowed(control, m.cpu[row + CPU_MODE]):
-            yield f"CPU {cpu}: the allowed rights are not those of its control registers"
-        if (m.cpu[row + CPU_RESERVED], m.cpu[row + CPU_IGNORED]) != s.form.masks(control):
-            yield f"CPU {cpu}: the reserved bits are not those of its control registers"
-        if m.cpu[row + CPU_SILENT] != s.form.silent(control):
-            yield f"CPU {cpu}: the bits of error codes are not those of its control registers"
+        control = [m.cpu[row + column] for column in CONTROLS]
+        for name, wanted in s.form.derived(control, m.cpu[row + CPU_MODE]).items():
+            held = m.cpu[row + COLUMNS[name]]
+            if held != wanted:
+                yield f"CPU {cpu}: {name} is {held:#x}, its control registers say {wanted:#x}"
 
 
 def check_told(s: Survey) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections import Counter, namedtuple
 
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
 from vmdbg.hardware.page_tables import Entry, entries, table_entries
-from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
+from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.kernel.policies import facts_of
@@ -155,7 +155,8 @@ class Survey:
 
         if not self.read_table(pid, root, 0):
             return
-        for found in entries(self.k, form, root, end=form.user_end if pid else None, follow=follow):
+        start = form.user_end if form.split and not pid else None
+        for found in entries(self.k, form, root, start, form.user_end if pid else None, follow):
             if found.kind != ENTRY_TABLE:
                 self.read_entry(pid, found)
         if pid:
@@ -309,7 +310,10 @@ class Survey:
             half = 0 if (key >> KEY_TAG) >> (self.table_bits(depth)) >= self.form.user_entries else pid
             told = self.pointers.get((half, depth, key >> KEY_TAG), (-1, 0))
             kind = "wrong-asid" if not pid else ""
-            if not kind and told != (word >> WORD_PFN << self.form.page_bits, word & WORD_RIGHTS):
+            if not kind and told != (
+                word >> WORD_PFN << self.form.page_bits,
+                word & self.machine.bindings["RIGHTS"],
+            ):
                 same = told[0] == word >> WORD_PFN << self.form.page_bits
                 kind = "dead-page" if told[0] < 0 else "stale-right" if same else "stale-frame"
             if kind:
@@ -325,6 +329,11 @@ class Survey:
         """The page number of a virtual address, in pages of a size."""
         return (va & ((1 << self.form.va_bits) - 1)) >> self.form.page_shifts[size]
 
+    def frame_of(self, leaf: Leaf, depth: int) -> int:
+        """Number of the frame that a leaf of a table at a depth maps."""
+        index = leaf.address // self.form.entry_bytes
+        return int(self.k.leaf_address(leaf.entry, depth, index)) >> self.form.page_bits
+
     def stale_kind(
         self, pages: dict[tuple[int, int, int], Leaf], pid: int, size: int, tag: int, word: int
     ) -> str:
@@ -339,9 +348,9 @@ class Survey:
                     return "overlapping-size"
             return "dead-page"
         last = len(self.form.levels) - 1
-        if self.k.leaf_frame(leaf.entry, last - size) >> self.form.page_bits != word >> WORD_PFN:
+        if self.frame_of(leaf, last - size) != word >> WORD_PFN:
             return "stale-frame"
-        if leaf.rights != word & WORD_RIGHTS:
+        if leaf.rights != word & self.machine.bindings["RIGHTS"]:
             return "stale-right"
         if word & WORD_DIRTY and not self.k.is_dirty(leaf.entry):
             return "stale-dirty"

@@ -140,8 +140,9 @@ def size_or_number(session: Session, text: str) -> int:
     help="""
 "rss" is what is resident in memory, "swapped" what is in the swap area, "tables" what the page tables
 take; then the page faults that were served from memory (minor) and from swap (major).  A star marks the
-process that runs on the current CPU.  "asid" is the number of its address space; the kernel gives it one
-when it runs ("help set kernel.asids").  One that ended shows how, until its pid is given again.
+process that runs on the current CPU.  "asid" is the number of its address space: a process has one from the
+start, and gets another when it runs after all were given ("help set kernel.asids").  One that ended shows
+how, until its pid is given again.
 
 -oom shows the scores by which a victim is chosen when memory and swap are full: frames that are resident,
 pages that are swapped, frames of tables, and the adjustment that "process PID -oom N" set; the highest
