@@ -68,7 +68,7 @@ def chain(shell: Any) -> str:
 
 def test_a_kernel_as_it_should_be(shell: Any) -> None:
     Kernel().opened(shell)
-    assert chain(shell) == "So: what runs now is mapped; at a #PF, which reaches its handler."
+    assert chain(shell) == "So: what runs now is mapped, and a #PF reaches its handler."
     assert all(need["ok"] for need in shell.json("check cpu/j")["needs"])
     assert shell.json("check rights/j") == []
     assert shell.type("check rights").endswith("No findings.\n")
@@ -112,7 +112,7 @@ DAMAGES: dict[str, tuple[Callable[[Kernel], object], str]] = {
     ),
     "idt": (
         lambda k: unmap(k, BASE + 0x11000),
-        f"{NOW}; its gate cannot be read: #DF; its gate neither: triple fault.",
+        f"{NOW} its gate cannot be read: #DF; its gate neither: triple fault.",
     ),
     "tss and stack": (
         lambda k: unmap(k, BASE + 0x12000),
@@ -125,11 +125,11 @@ DAMAGES: dict[str, tuple[Callable[[Kernel], object], str]] = {
     ),
     "limit": (
         lambda k: k.registers.update({"idtr.limit": 0x7F}),
-        f"{NOW}; {LIMIT}: #DF; {LIMIT}: triple fault.",
+        f"{NOW} {LIMIT}: #DF; {LIMIT}: triple fault.",
     ),
     "gate": (
         lambda k: k.gate(14, BASE, flags=0x0E),
-        f"{NOW}; its gate is not present: #DF, which reaches its handler.",
+        f"{NOW} its gate is not present: #DF, which reaches its handler.",
     ),
     "user": (
         to_user,

@@ -99,7 +99,7 @@ class CpuCheck:
         for place in range(size):
             va = (address + place) & WORD_MASK
             walk = walk_tables(machine, self.context.root, va)
-            if not walk.maps or not machine.k.canonical(s64(va)):
+            if not walk.maps or not machine.k.canonical(machine.m, s64(va)):
                 return None
             page, length = page_of(machine, walk)
             pa = page + (va & length - 1)
@@ -243,18 +243,29 @@ class CpuCheck:
 
 
 def chain_of(first: Need, page_fault: str, double_fault: str) -> str:
-    """What happens now, in one sentence (SDM 3A, table 6-5: a #PF while a #PF is delivered is a #DF)."""
-    began = f"the {first.what} faults: #PF" if not first.good else "what runs now is mapped; at a #PF"
-    if not page_fault:
-        return f"So: {began}, which reaches its handler."
+    """What happens now, in one sentence (SDM 3A, table 6-5: a #PF while a #PF is delivered is a #DF).
+
+    `first` is the first thing that faults, or something that does not; then what is wrong with the way to the
+    handlers of #PF and #DF, empty if nothing is.
+    """
+    if first.good:
+        began = "So: what runs now is mapped"
+        if not page_fault and not double_fault:
+            return f"{began}, and a #PF reaches its handler."
+        if not page_fault:
+            return f"{began}, and a #PF reaches its handler; a #DF does not: {double_fault}."
+        began += f"; at a #PF {page_fault}"
+    else:
+        began = f"So: the {first.what} faults: #PF"
+        if not page_fault:
+            return f"{began}, which reaches its handler."
+        began += f"; {page_fault}"
     loops = "handler cannot be fetched" in page_fault
-    second = (
-        f"{page_fault}: #PF again until the stack is used up, then #DF" if loops else f"{page_fault}: #DF"
-    )
+    began += ": #PF again until the stack is used up, then #DF" if loops else ": #DF"
     if not double_fault:
-        return f"So: {began}; {second}, which reaches its handler."
-    third = "its gate neither" if page_fault == double_fault == "its gate cannot be read" else double_fault
-    return f"So: {began}; {second}; {third}: triple fault."
+        return f"{began}, which reaches its handler."
+    neither = page_fault == double_fault == "its gate cannot be read"
+    return f"{began}; {'its gate neither' if neither else double_fault}: triple fault."
 
 
 def check_cpu(machine: Machine, context: Context) -> CpuCheck:

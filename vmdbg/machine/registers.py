@@ -180,7 +180,7 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
 
 
 def load_controls(machine: Machine, cpu: int, values: Mapping[str, int]) -> None:
-    """Give the control registers of a CPU the values that a real one had, in the bits that the format declares.
+    """Give the control registers of a CPU the values of a real one, in the bits that the format declares.
 
     Registers that are not in `values` stay as they are.  Nothing is flushed.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from vmdbg.units import format_size
 
 TYPE_CHECKING = False
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
 
     from vmdbg.inspect.notation import Notation
     from vmdbg.views.result import Line
+
+
+WIDTH = 80
 
 
 def dump_lines(show: Notation, facts: dict[str, Any], banks: bool = False) -> Iterator[Line]:
@@ -28,7 +33,7 @@ def dump_lines(show: Notation, facts: dict[str, Any], banks: bool = False) -> It
         head += f", at {first['ip']:#x}" if first["ip"] is not None else ""
     yield head + "."
     if facts["no_root"]:
-        yield facts["no_root"]
+        yield from wrap(facts["no_root"], WIDTH)
     for cpu in facts["cpus"][1:] if known else ():
         root = "-" if cpu["root"] is None else show.pa(cpu["root"])
         at = f", at {cpu['ip']:#x}" if cpu["ip"] is not None else ""
