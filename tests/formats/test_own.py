@@ -115,6 +115,11 @@ def machine_of(own: ModuleType, folder: Path, document: dict[str, Any], **values
     return Machine(MachineConfig({**base, **values}))
 
 
+def own_order(document: dict[str, Any]) -> Any:
+    """Order of the bytes of an entry."""
+    return "big" if document.get("big_endian") else "little"
+
+
 def stored(document: dict[str, Any], entry: int) -> int:
     """An entry as memory gives it back."""
     width = document["entry_bytes"]
@@ -215,7 +220,7 @@ def plant(rng: random.Random, machine: Machine, document: dict[str, Any], va: in
                 word &= ~(((1 << field["width"]) - 1) << field["low"])
                 word |= rng.randrange(8) << field["low"]
             if at + width <= len(m.ram1):
-                m.ram1[at : at + width] = word.to_bytes(width, "little")
+                m.ram1[at : at + width] = word.to_bytes(width, own_order(document))
 
 
 @pytest.mark.long

@@ -56,6 +56,41 @@ def test_five_levels_with_leaves_at_each(tmp_path: Path) -> None:
     assert not any(k.tlb_holds(m, row, 4) for row in range(0, len(m.array), ARRAY))
 
 
+def test_addresses_of_64_bits(tmp_path: Path) -> None:
+    """Pages of 1 MiB leave 44 bits for their numbers."""
+    name = declared(tmp_path, "11, 11, 11, 11", 64)
+    text = (tmp_path / "own.toml").read_text()
+    (tmp_path / "own.toml").write_text(
+        text.replace("width = 44", "width = 30").replace("width = 40", "width = 30")
+    )
+    machine = Machine(
+        MachineConfig({"machine.format": name, "machine.ram": 8 << 20, "kernel.first_frame": 0})
+    )
+    rows = array("q")
+    for va in (0, 1 << 62, -(1 << 63), -1):
+        rows.extend((1 | 1 << 8, va, 7, 0))
+    rows.extend((OP_EXIT, 0, 0, 0))
+    page = 1 << 20
+    starts = (-(1 << 63), -page, 0, 1 << 62)
+    regions = [RegionSpec("heap", start, page, 11) for start in starts[2:]]
+    machine.load(Program("p", "", [], [ProcessSpec("p", None, -1, regions, rows)]))
+    machine.run(2)
+    assert check(machine) == []
+    assert machine.counts()["fault-minor"] == 2
+    unsigned = (tmp_path / "own.toml").read_text().replace("sign_extended = true", "sign_extended = false")
+    (tmp_path / "own.toml").write_text(unsigned)
+    with pytest.raises(InputError, match=r"va_bits: expected less than 64 without sign_extended"):
+        load_format(name)
+
+
+def test_frames_that_no_word_of_the_tlb_holds_are_refused(tmp_path: Path) -> None:
+    name = declared(tmp_path, "9, 9", 30)
+    text = (tmp_path / "own.toml").read_text().replace("low = 10, width = 44", "low = 10, width = 45")
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(InputError, match="a width of at most 44"):
+        load_format(name)
+
+
 def test_more_page_numbers_than_a_key_holds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at most 45 index bits"):
         load_format(declared(tmp_path, "18, 18, 18", 57))

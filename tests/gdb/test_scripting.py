@@ -194,6 +194,7 @@ SCRIPTS: dict[str, dict[str, str]] = {
     "28: nested define": {"a.gdb": "define outer\ndefine inner\np 42\nend\nend\nouter\ninner\n"},
     "28: end in the open": {"a.gdb": "p 1\nend\np 2\n"},
     "28: while counts": {"a.gdb": "set $n = 3\nwhile $n--\np $n\nend\n"},
+    "28: what is no error": {"a.gdb": "info symbol 0\ncommands 9\np 1\ninfo symbol 5\ndelete 7\np 2\n"},
     "29: pipe in a script": {"a.gdb": "pipe p 5 | tr 5 6\n| p 7 | cat\n"},
     "29: with in a script": {"a.gdb": "with trace-commands on -- p 1\np 2\n"},
 }

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.formats import NAMES, find
 from vmdbg.state.tables import CONTROL_FAULT, CONTROL_STEPS, CPU_MODE
 
@@ -42,7 +43,7 @@ def play(cases: Any, manual: Any, name: str, seed: int, va: int, access: str, us
 def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
     cases, manual = model("arm64_cases"), model("arm64")
 
-    @hypothesis.settings(max_examples=250, deadline=None)
+    @hypothesis.settings(max_examples=drawn(250), deadline=None)
     @hypothesis.given(
         st.integers(0, 1 << 30), st.sampled_from(cases.addresses()), st.sampled_from("rwx"), st.booleans()
     )

@@ -23,6 +23,10 @@ from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import halt
 from vmdbg.state.tables import (
     CONTROL_STEPS,
+    CPU,
+    CPU_REACH_HIGH,
+    CPU_REACH_LOW,
+    KERNEL,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -44,9 +48,12 @@ def bare(name: str) -> tuple[link.Linked, Format]:
     ram = memoryview(bytearray(SIZE))
     m = SimpleNamespace(
         bank=[BASE, SIZE, 0], ram1=ram, ram2=ram.cast("H"), ram4=ram.cast("I"), ram8=ram.cast("q"),
-        dirty=bytearray(SIZE), control=[0] * 64, path=[0] * 64,
+        dirty=bytearray(SIZE), control=[0] * 64, path=[0] * 64, kernel=[0] * KERNEL, cpu=[0] * CPU,
     )  # fmt: skip
-    return link.Linked(copies(name), m), find(name)
+    form = find(name)
+    if form.split:  # all of an address counts, in both halves
+        m.cpu[CPU_REACH_LOW] = m.cpu[CPU_REACH_HIGH] = form.va_bits - 1
+    return link.Linked(copies(name), m), form
 
 
 @cache
@@ -163,6 +170,7 @@ ASKS = {
 READS = {
     ("hardware/page_tables.py", "below"): "the reader of trees",
     ("machine/check/survey.py", "read_tree"): "compares two kernel halves",
+    ("machine/registers.py", "check_root_entries"): "the entries that MOV to CR3 loads",
     ("inspect/why.py", "nearest"): "looks beside one entry",
 }
 

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.hardware.tlb import WORD_GLOBAL
@@ -24,7 +25,7 @@ def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
     manual, cases, form = model("riscv"), model("riscv_cases"), find(name)
     levels = len(form.levels)
 
-    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.settings(max_examples=drawn(300), deadline=None)
     @hypothesis.given(
         st.integers(0, 1 << 30),
         st.sampled_from(cases.addresses(form.va_bits - 1)),

@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.state.tables import CONTROL_FAULT, CONTROL_STEPS, CPU_MODE
@@ -54,7 +55,7 @@ def cases_after(cases: Any, booted: Any, before: bytes, writes: dict[int, int]) 
 def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
     cases, manual = model("x86_cases"), model("x86")
 
-    @hypothesis.settings(max_examples=250, deadline=None)
+    @hypothesis.settings(max_examples=drawn(250), deadline=None)
     @hypothesis.given(
         st.integers(0, 1 << 30),
         st.sampled_from(cases.addresses(find(name))),

@@ -13,6 +13,8 @@ from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.inspect.target import boot_named
 from vmdbg.kernel.calls import processes, regions
+from vmdbg.kernel.calls.objects import Wanted
+from vmdbg.kernel.calls.syscalls import Mapping, map_region
 from vmdbg.kernel.policies import POLICIES
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
@@ -96,6 +98,26 @@ def test_so_does_the_page_of_a_child_whose_parent_has_gone(name: str):
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_so_does_a_page_that_is_given_back_to_the_last_one_who_has_it(name: str):
+    """No copy is made, the entry gets its W again; what comes before the write itself may be a swap-out."""
+    made, va = booted(name)
+    accesses.access(made, va, WRITE, 1, 1)
+    made.swap_out(1, va)
+    accesses.access(made, va, WRITE, 1, 2)
+    made.make_room_for_system_call(1)
+    child, _, _ = processes.fork(made.k, made.format, 1, bool(made.config["tlb.asids"]), 1)
+    processes.end_process(made.k, made.format, 1, 0)
+    cpu, _ = accesses.running_process(made)
+    made.k.age(made.m, made.find_page(child, va))
+    assert made.k.translate(made.m, cpu, va, WRITE) == -1
+    assert made.k.handle_fault(made.m, cpu, va, WRITE) == 0
+    assert made.counts()["fault-cow"] == 1
+    assert check(made) == []
+    made.swap_out(child, va)
+    assert accesses.access(made, va, READ).value == 2
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_and_d_are_those_of_either_entry(name: str):
     k, form = booted(name)[0].k, find(name)
     depth = len(form.levels) - 1
@@ -141,6 +163,25 @@ def test_check_finds_a_lost_write_before_it_is_swapped_out():
     address, entry = leaf(made, 1, va)
     made.k.store(made.m, address, 8, made.k.cleaned(entry))
     assert any("clean, but its content" in violation.message for violation in check(made))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [(Wanted("f", 0, b"seven"), "its file"), (Wanted("box", 4096), "slot 1")]
+)
+def test_check_finds_the_lost_write_of_a_shared_page(wanted: Wanted, said: str):
+    made, va = booted("x86_64")
+    made.make_room_for_system_call(1)
+    va += 4096
+    mapping = Mapping(va, 4096, RW)
+    mapping.object, mapping.share = wanted, True
+    map_region(made.k, made.format, 1, mapping)
+    accesses.access(made, va, WRITE, 1, 1)
+    made.swap_out(1, va)
+    accesses.access(made, va, WRITE, 1, 2)
+    assert check(made) == []
+    address, entry = leaf(made, 1, va)
+    made.k.store(made.m, address, 8, made.k.cleaned(entry))
+    assert any(f"clean, but its content is not that of {said}" in found.message for found in check(made))
 
 
 def test_what_an_expression_writes_is_not_lost():

@@ -269,6 +269,21 @@ def test_a_process_that_ends_leaves_shared_memory_to_the_others() -> None:
     assert space.access(0).value == 7
 
 
+def test_a_page_that_two_entries_map_ages_in_both() -> None:
+    """The event counts entries whose accessed bit was cleared, not pages."""
+    space = Space()
+    for page in (0, 4):
+        space.mmap(page, 1, object=Wanted("box", PAGE), share=True)
+        space.access(page)
+    machine = space.machine
+    frame = machine.find_page(1, BASE)
+    assert frame == machine.find_page(1, BASE + 4 * PAGE)
+    assert machine.k.age(machine.m, frame)
+    assert machine.counts()["age"] == 2
+    assert not machine.k.age(machine.m, frame)
+    assert machine.counts()["age"] == 2
+
+
 def test_a_saved_machine_carries_its_files(tmp_path: Any) -> None:
     space = Space()
     space.mmap(0, 1, object=Wanted("f", 0, b"Hello"), share=True)

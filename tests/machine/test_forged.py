@@ -156,6 +156,7 @@ def test_every_index_has_a_range() -> None:
         "ram1.byte", "file8.word", "swap8.word", "op.word", "op.va", "op.value", "op.more",
         "cpu.root", "cpu.address", "cpu.code", "cpu.reserved", "cpu.ignored", "cpu.silent",
         "cpu.reserved_large", "cpu.ignored_high",
+        "cpu.loaded", *(f"cpu.entry{n}" for n in range(4)),
         *(f"cpu.control{n}" for n in range(8)), *(f"cpu.owed{n}" for n in range(8)),
         "kernel.root", "kernel.hand", "rmap.entry", "rmap.va",
         "node.count", "node.time", "node.va", "future.page", "future.next",

@@ -312,6 +312,25 @@ def test_pae_loads_only_entries_without_reserved_bits() -> None:
     assert read(machine, 0, "cr3") == root
 
 
+def test_pae_uses_the_entries_that_it_loaded() -> None:
+    """SDM 3A, 4.4.1: a PDPTE that changes in memory counts from the next MOV to CR3 on."""
+    machine = boot_named("x86_pae").machine
+    k, m = machine.k, machine.m
+    root = read(machine, 0, "cr3")
+    assert root is not None
+    k.tlb_flush(m, 0, -1, 0)
+    held = k.load(m, root, 8)
+    k.store(m, root, 8, 0)
+    assert outcome(machine, 0x8049678, "r") == "translated"
+    assert any("entry 0 of its root table changed" in found.message for found in check(machine))
+    write(machine, 0, "cr3", root)
+    assert outcome(machine, 0x8049678, "r") == "not-present"
+    k.store(m, root, 8, held)
+    write(machine, 0, "cr3", root)
+    assert outcome(machine, 0x8049678, "r") == "translated"
+    assert check(machine) == []
+
+
 @pytest.mark.parametrize(("name", "value"), [("x86_32", 1 << 32), ("tutorial16", 1 << 16)])
 def test_narrower_roots_have_narrower_registers(name: str, value: int) -> None:
     machine = boot_named(name).machine

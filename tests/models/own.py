@@ -77,8 +77,14 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "software_walk": draw(st.integers(0, 3)) == 0,
         "kernel_sets_ad": "accessed" in fields and draw(st.booleans()),
         "table_accessed": not by_rights and draw(st.booleans()),
+        "big_endian": draw(st.integers(0, 2)) == 0,
     }
     return document | {key: value for key, value in rules.items() if value}
+
+
+def order(document: dict[str, Any]) -> Any:
+    """Of the bytes of an entry."""
+    return "big" if document.get("big_endian") else "little"
 
 
 def limit_levels(draw: st.DrawFn, document: dict[str, Any]) -> None:
@@ -191,7 +197,7 @@ def walk(document: dict[str, Any], memory: bytes, root: int, va: int) -> Walk:
         entries.append(address)
         if address + width > len(memory):
             return Walk("bus", 0, 0, entries)
-        entry = int.from_bytes(memory[address : address + width], "little")
+        entry = int.from_bytes(memory[address : address + width], order(document))
         kind = kind_of(document, entry, depth)
         if kind == "leaf" or (kind == "table" and document.get("hierarchical")):
             rights &= rights_of(document, entry, depth)

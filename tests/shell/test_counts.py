@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,33 @@ pytestmark = pytest.mark.long
 HUGE = "1" + "0" * 5000
 LARGE = "99999999999"
 ENDLESS = "process p\nregion data 0x1000 4K rw\nloop\n  read 0x1000\nend\n"
+SECONDS = 60
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(user_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts vmdbg, and kills it after a while: what writes nothing, or never ends, fails."""
+    begun: list[tuple[subprocess.Popen[str], threading.Timer]] = []
+
+    def make(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [str(tmp_path / "bin" / "vmdbg"), "-nx", "-batch", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=user_environment,
+            cwd=tmp_path,
+        )
+        begun.append((process, threading.Timer(SECONDS, process.kill)))
+        begun[-1][1].start()
+        return process
+
+    yield make
+    for process, timer in begun:
+        timer.cancel()
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -35,16 +63,8 @@ def test_counts_that_cannot_be_meant(run_vmdbg: Callable[..., object], line: str
 @pytest.mark.parametrize(
     "line", [f"xp/{LARGE}g 0", f"stepi/json {LARGE}", f"stepi/csv {LARGE}", f"stepi {LARGE}"]
 )
-def test_a_large_count_streams_and_stops_at_once(
-    user_environment: dict[str, str], tmp_path: Path, line: str
-) -> None:
-    process = subprocess.Popen(
-        [str(tmp_path / "bin" / "vmdbg"), "-nx", "-batch", "-ex", line],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=user_environment,
-    )
+def test_a_large_count_streams_and_stops_at_once(start: Start, line: str) -> None:
+    process = start("-ex", line)
     assert process.stdout is not None
     rows = [process.stdout.readline() for _ in range(300)]
     assert all(rows)
@@ -68,16 +88,9 @@ def test_events_stream_as_the_machine_goes(run_vmdbg: Callable[..., object]) -> 
     assert [*again[:601], *again[602:]] == rows
 
 
-def test_a_run_that_never_ends_says_so(user_environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_that_never_ends_says_so(start: Start, tmp_path: Path) -> None:
     (tmp_path / "endless.vmp").write_text(ENDLESS)
-    process = subprocess.Popen(
-        [str(tmp_path / "bin" / "vmdbg"), "-nx", "-batch", "endless.vmp", "-ex", "run"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=user_environment,
-        cwd=tmp_path,
-    )
+    process = start("endless.vmp", "-ex", "run")
     assert process.stderr is not None
     said = process.stderr.readline()
     process.send_signal(signal.SIGINT)

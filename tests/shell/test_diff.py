@@ -94,6 +94,7 @@ def test_runs_are_one_row_and_many_scattered_pages_are_no_flood(prompt: Prompt) 
     rows = prompt.rows("diff 12")
     assert len(rows) < 90
     assert ("pfn 0x200..0x3ff", "user of 1", "-") in rows
+    assert not any("tail" in before + after for _, before, after in rows)
     assert sum("pages)" in what for what, _, _ in rows if what.startswith("1 (demo): 0x10")) >= 1
     covered = sum(int(what.rpartition("(")[2].split()[0]) for what, _, _ in rows if what.endswith("pages)"))
     assert covered == 2048

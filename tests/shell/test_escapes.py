@@ -22,6 +22,7 @@ set machine.ram 32M
 set logging file lab.log
 set logging enabled on
 source -isolated -seconds 20 student.vmdbg
+show logging
 set logging enabled off
 echo over\\n
 goto here

@@ -119,6 +119,18 @@ def test_a_mistake_in_it_is_said_and_stops_nothing(shell, tmp_path: Path) -> Non
     )
 
 
+def test_a_bug_of_ours_in_it_is_reported_and_stops_nothing(
+    shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(text: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(shell.session, "evaluate", broken)
+    (tmp_path / "here" / "s.vmdbg").write_text("print 1\n")
+    assert shell.script("source -isolated s.vmdbg\necho on\\n") == "on\n"
+    assert shell.err().startswith("Internal error: ZeroDivisionError")
+
+
 def test_strict_stops_at_a_mistake_in_it(run_vmdbg: Run, tmp_path: Path) -> None:
     (tmp_path / "s.vmdbg").write_text("foo\n")
     done = run_vmdbg("-nx", "-batch", "--strict", "-ex", "source -isolated s.vmdbg", "-ex", "echo on")

@@ -166,6 +166,18 @@ def test_what_an_inputrc_says() -> None:
     )
 
 
+def test_without_editing_the_terminal_reads_the_line(start: Start) -> None:
+    """A tab is a character of the line then, as all keys are that the terminal itself does not know."""
+    terminal = start("-q")
+    for setting, length in (("off", 3), ("on", 2)):
+        terminal.type(f"set editing {setting}")
+        terminal.prompt()
+        time.sleep(0.3)
+        terminal.type('print $_strlen("a\tb")')
+        terminal.see(f" = {length}\r\n")
+        terminal.prompt()
+
+
 def test_history_is_kept_for_people_by_default(start: Start, home: Path, tmp_path: Path) -> None:
     first = start("-q")
     first.type("print 11")

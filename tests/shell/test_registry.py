@@ -200,8 +200,9 @@ DOCUMENTED = dict(
         "b = break, br = break, tb = tbreak, wa = watch, d = delete, dis = disable, en = enable",
         "fg = continue, rc = reverse-continue, rs = reverse-step, rn = reverse-next, rsi = reverse-stepi",
         "inf = info, pt = ptype, und = undisplay, ev = eval, exit = quit, ! = shell, | = pipe",
-        "info b = info breakpoints, info f = info frames, info tlb = tlb, info swap = swap",
-        "info processes = ps, set p = set print, set var = set variable, show conv = show convenience",
+        "info b = info breakpoints, info r = info registers, info f = info frames, info tlb = tlb",
+        "info swap = swap, info processes = ps, set p = set print, set var = set variable",
+        "show conv = show convenience",
     )
     for pair in line.split(", ")
 )

@@ -157,6 +157,11 @@ def test_a_value_may_be_an_expression(shell) -> None:
     assert shell.run('print $_gdb_setting("height")') == "$1 = 14\n"
 
 
+def test_a_radix_that_was_set_before_anything_was_computed_is_that_of_what_follows(shell) -> None:
+    """A plain hexadecimal number is read without the evaluator, which is made later."""
+    assert shell.run("set input-radix 0x10", "print 10") == "$1 = 16\n"
+
+
 def test_with_restores_after_an_error(shell) -> None:
     assert shell.errors("with confirm off -- foo") == 'Undefined command: "foo".  Try "help".\n'
     assert shell.run("show confirm").endswith("is on.\n")

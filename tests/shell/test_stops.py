@@ -50,6 +50,13 @@ def test_labels_symbols_files_and_addresses(tmp_path: Path) -> None:
     assert "3       breakpoint     keep y   0x0108" in text
 
 
+def test_info_breakpoints_lists_those_that_are_named(prompt: Prompt) -> None:
+    prompt.run("break 5", "tbreak 6", "break *0x10")
+    listed = json.loads(prompt.run("info breakpoints/j 1 3-4"))
+    assert [row["number"] for row in listed] == [1, 3]
+    assert prompt.run("info breakpoints 5") == "No breakpoint or watchpoint matching '5'.\n"
+
+
 def test_all_stops_that_hold_are_named_and_counted(prompt: Prompt) -> None:
     prompt.run("break 5", "break *0x10 if $_operations == 1", "tbreak 5")
     assert prompt.run("run") == (

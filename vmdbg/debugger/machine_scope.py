@@ -253,7 +253,7 @@ def make_dirty(machine: Machine, walk: Walk) -> None:
     frame = k.frame_at(m, page_of(machine, walk)[0])
     if not k.is_dirty(old) and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
         new = k.touched(old, 1)
-        k.store(m, walk.last.address, machine.format.entry_bytes, new)
+        k.store_entry(m, walk.last.address, new)
         k.emit(m, ENTRY_WRITE, walk.last.address, old, new)
 
 

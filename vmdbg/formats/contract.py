@@ -22,6 +22,7 @@ ENTRY_RESERVED = 4  # a bit is set that the manual reserves
 ENTRY_BUS = 5  # lies outside every bank of memory
 ENTRY_BOUND = 6  # base and bounds: the address is not below the bound
 NAPOT_ENTRIES = 16
+ROOT_ENTRIES = 4
 BARE_ROOT = -1  # no address of a table: satp.MODE is Bare
 ENTRY_KINDS = ("table", "leaf", "empty", "swapped", "reserved", "bus", "bound")
 
@@ -61,6 +62,7 @@ SIZES = 0  # byte s: shift of page size s (0 = base page)
 PAGE_BITS = 0  # shift of a base page
 CHUNK_BITS = 0  # shift of the pieces in which changes of memory are marked
 ENTRY_BYTES = 0
+BIG_ENDIAN = 0  # 1: the first byte of an entry is its highest
 VPN_MASK = 0  # of a virtual address shifted right by PAGE_BITS
 TOP_SHIFT = 0  # an address shifted right by this must be 0 or TOP_BITS
 TOP_BITS = 0  # -1 where addresses are sign-extended
@@ -68,6 +70,7 @@ SOFTWARE_WALK = 0  # 1: the kernel fills the TLB
 KERNEL_SETS_AD = 0  # 1: the walker may fault where A, or D on a write, is clear: CPU_KERNEL_AD says whether
 RIGHTS = 15  # bits of rights that the format has: the nibble, and RIGHT_OTHER if it uses it
 SPLIT = 0  # 1: addresses of the upper half have a root table of their own
+ROOT_LOADED = 0  # 1: a CPU loads the ROOT_ENTRIES of its root table when the root register is written
 AD_FIRST = 0  # 1: that fault comes before those of rights
 BARE = 0  # 1: a CPU whose root is BARE_ROOT does not translate
 MASKED = 0  # 1: registers make the walker take bits of entries for 0

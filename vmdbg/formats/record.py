@@ -160,12 +160,13 @@ class Format:
     of user pages and which writes, a bit each.  `masks_more(control)`: what control registers reserve and
     make the walker ignore beyond `reserves` and `ignores`, by column of a CPU; `ignores_more`: it does the
     latter.  `root_low`, `root_bits`: the root's address has these bits of its register, where they are not
-    those of a base page.  `root_checked`: bits that must be 0 in the valid entries of the root table when its
-    register is written (PAE).  `bus_causes`: as `causes`, of an entry outside memory.
+    those of a base page.  `root_checked`: the entries of the root table are loaded when its register is
+    written, and these bits of valid ones must be 0 then (PAE).  `bus_causes`: as `causes`, of an entry
+    outside memory.
     `split`: the upper half of addresses has a root table of its own (Arm); `va_bits` counts both halves.
-    `ad_first`: a clear A is told before rights that are missing.  `first_level`: number of the root's level.
-    `reach(control)`: how many bits of addresses each half has, and which halves ignore the top byte.
-    `code_text`: what a code says in words.
+    `big_endian`: the first byte of an entry is its highest.  `ad_first`: a clear A is told before rights
+    that are missing.  `first_level`: number of the root's level.  `reach(control)`: how many bits of
+    addresses each half has, and which halves ignore the top byte.  `code_text`: what a code says in words.
     `rule_texts`: see `rules`.  `address_fault`: what the CPU calls the fault of an address that it has not.
     `functions` take the place of those of `formats.declared` that have their names.
     """
@@ -204,6 +205,7 @@ class Format:
     root_checked: int = 0
     split: bool = False
     ad_first: bool = False
+    big_endian: bool = False
     first_level: int = 0
     reach: Callable[[list[int]], tuple[int, int, int]] | None = None
     code_text: Callable[[int], str] | None = None
@@ -371,6 +373,7 @@ class Format:
             "PAGE_BITS": self.page_bits,
             "CHUNK_BITS": self.chunk_bits,
             "ENTRY_BYTES": self.entry_bytes,
+            "BIG_ENDIAN": int(self.big_endian),
             "VPN_MASK": (1 << (self.va_bits - self.page_bits)) - 1,
             "TOP_SHIFT": self.va_bits - 1 if self.sign_extended else self.va_bits,
             "TOP_BITS": -1 if self.sign_extended else 0,
@@ -382,6 +385,7 @@ class Format:
             "BARE": int(any(field.name.endswith(".mode") for field in self.root_fields)),
             "SPLIT": int(self.split),
             "AD_FIRST": int(self.ad_first),
+            "ROOT_LOADED": int(bool(self.root_checked)),
             "FIRST_LEVEL": self.first_level,
         }
 

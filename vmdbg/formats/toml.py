@@ -32,6 +32,7 @@ KEYS = {
     "table_accessed": bool,
     "scheme": str,
     "partition": str,
+    "big_endian": bool,
 }
 REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
 BOUNDED = "base-and-bounds"
@@ -57,6 +58,8 @@ ABSENT = ("slot", "slot_mark")  # roles in entries that are not valid
 MAX_LEVELS, MAX_BITS = 7, 22
 MIN_PARTITION, MAX_PARTITION = 3, 36  # bits
 TOP_BIT = 63  # of a word: its sign, a bit of its own
+MAX_VA_BITS = 64
+MAX_FRAME = 44  # bits that a word of the TLB has for the number of a frame
 MAX_ADDRESS = 56  # bits of a physical address, and of one in the swap area
 NAMES = "word of up to 16 letters, digits and _"
 INVERTIBLE = ("readable", "writable", "executable", "user")
@@ -106,8 +109,10 @@ def check_keys(table: Mapping[str, Any], file: str) -> None:
     for key in table:
         if key not in BOUNDED_KEYS if bounded else key == "partition":
             raise InputError(f"format.{key}: not with scheme = {table.get('scheme', SCHEMES[0])!r}", file)
-    if not 2 <= table["va_bits"] <= 57:
-        raise wrong(file, "va_bits", "2 to 57")
+    if not 2 <= table["va_bits"] <= MAX_VA_BITS:
+        raise wrong(file, "va_bits", f"2 to {MAX_VA_BITS}")
+    if table["va_bits"] == MAX_VA_BITS and not (bounded or table.get("sign_extended")):
+        raise wrong(file, "va_bits", f"less than {MAX_VA_BITS} without sign_extended: words are signed")
     if not bounded and table["entry_bytes"] not in (1, 2, 4, 8):
         raise wrong(file, "entry_bytes", "1, 2, 4 or 8")
 
@@ -143,6 +148,7 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
         sign_extended=table.get("sign_extended", False),
         software_walk=table.get("software_walk", False),
         kernel_sets_ad=table.get("kernel_sets_ad", False),
+        big_endian=table.get("big_endian", False),
         rule_texts={**RULES, "z": "reserved bits must be clear"},
     )
 
@@ -179,8 +185,9 @@ def check_rules(table: Mapping[str, Any], levels: list[Level], fields: list[Fiel
 def check_widths(fields: list[Field], page_bits: int, file: str) -> None:
     """Addresses that the fields make have as many bits as memory can have."""
     for field in fields:
-        if field.width > 1 and field.width + page_bits > MAX_ADDRESS:
-            raise wrong(file, f"fields.{field.role}", f"a width of at most {MAX_ADDRESS - page_bits}")
+        most = min(MAX_FRAME, MAX_ADDRESS - page_bits)
+        if 1 < field.width > most:
+            raise wrong(file, f"fields.{field.role}", f"a width of at most {most}")
 
 
 def check_levels(table: Mapping[str, Any], levels: list[Level], fields: list[Field], file: str) -> None:

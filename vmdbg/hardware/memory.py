@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, twin, writes
-from vmdbg.formats.contract import CHUNK_BITS, PAGE_BITS
+from vmdbg.formats.contract import BIG_ENDIAN, CHUNK_BITS, ENTRY_BYTES, PAGE_BITS
 from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE
 
 
@@ -105,6 +105,37 @@ def store_bytes(m, at, width, value):
         m.dirty[(at + index) >> CHUNK_BITS] = 1
         value >>= 8
         index += 1
+
+
+@reads
+def load_entry(m, pa):
+    """The entry of a page table at `pa`: `load` in the format's order of bytes."""
+    entry = load(m, pa, ENTRY_BYTES)
+    if BIG_ENDIAN and entry != -1:
+        return turned(entry, ENTRY_BYTES)
+    return entry
+
+
+@writes
+def store_entry(m, pa, entry):
+    """Write an entry of a page table at `pa`: `store` in the format's order of bytes."""
+    if BIG_ENDIAN:
+        return store(m, pa, ENTRY_BYTES, turned(entry, ENTRY_BYTES))
+    return store(m, pa, ENTRY_BYTES, entry)
+
+
+@reads(cold=True)
+def turned(value, width):
+    """A word of `width` bytes with its bytes in the other order; 8 bytes are signed."""
+    result = value & 255
+    if width == 8:
+        result = (result ^ 128) - 128
+    left = width - 1
+    while left:
+        value >>= 8
+        result = (result << 8) | (value & 255)
+        left -= 1
+    return result
 
 
 @writes

@@ -167,4 +167,6 @@ def table_entries(k: Linked, form: Format, table: int, first: int, end: int) -> 
     else:
         ram = {1: m.ram1, 2: m.ram2, 4: m.ram4, 8: m.ram8}[width]
         found = list(enumerate(ram[at // width : at // width + end - first].tolist(), first))
+    if form.big_endian:
+        found = [(index, k.turned(entry, width)) for index, entry in found]
     return [(index, entry) for index, entry in found if entry]

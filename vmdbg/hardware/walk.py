@@ -24,6 +24,8 @@ from vmdbg.formats.contract import (
     NAPOT,
     NAPOT_ENTRIES,
     PAGE_BITS,
+    ROOT_ENTRIES,
+    ROOT_LOADED,
     ROOT_MASK,
     SHIFTS,
     SPLIT,
@@ -38,7 +40,7 @@ from vmdbg.formats.contract import (
     touched,
     touched_table,
 )
-from vmdbg.hardware.memory import load, ram_offset, store
+from vmdbg.hardware.memory import load_entry, ram_offset, store_entry
 from vmdbg.state.events import WALK_STEP, emit
 from vmdbg.state.tables import (
     CONTROL_FIRST,
@@ -46,12 +48,15 @@ from vmdbg.state.tables import (
     CONTROL_STEPS,
     CPU,
     CPU_CONTROL6,
+    CPU_ENTRY0,
     CPU_IGNORED,
     CPU_IGNORED_HIGH,
+    CPU_LOADED,
     CPU_REACH_HIGH,
     CPU_REACH_LOW,
     CPU_RESERVED,
     CPU_RESERVED_LARGE,
+    CPU_ROOT,
     CPU_TAGS,
     KERNEL_CPU,
     PATH,
@@ -173,6 +178,40 @@ def reached_index(m, va, depth, index):
 
 
 @reads
+def root_entry(m, table, index, entry):
+    """An entry of a root table: as the CPU in use has loaded it, if it has, else as it is in memory."""
+    c = m.kernel[KERNEL_CPU] * CPU
+    if m.cpu[c + CPU_LOADED] != table + 1:
+        return entry
+    return m.cpu[c + CPU_ENTRY0 + (index & (ROOT_ENTRIES - 1))]
+
+
+@writes(cold=True)
+def load_root(m, cpu):
+    """Load the entries of a CPU's root table, as MOV to CR3 does (SDM 3A, 4.4.1); of none if it is idle."""
+    c = cpu * CPU
+    table = m.cpu[c + CPU_ROOT] & ROOT_MASK
+    m.cpu[c + CPU_LOADED] = table + 1 if m.cpu[c + CPU_ROOT] else 0
+    index = 0
+    while index < ROOT_ENTRIES:
+        entry = 0
+        if m.cpu[c + CPU_LOADED]:
+            entry = load_entry(m, table + index * ENTRY_BYTES)
+        m.cpu[c + CPU_ENTRY0 + index] = entry
+        index += 1
+
+
+@writes(cold=True)
+def reload_roots(m):
+    """What the kernel does after it wrote an entry of a root table: every CPU loads its entries again."""
+    c = 0
+    while c < len(m.cpu):
+        if m.cpu[c + CPU_LOADED]:
+            load_root(m, c // CPU)
+        c += CPU
+
+
+@reads
 def walk_from(m, table, depth, rights, va):
     """`walk` from a table at a depth on, with the rights so far."""
     kind = ENTRY_TABLE
@@ -181,7 +220,9 @@ def walk_from(m, table, depth, rights, va):
         if SPLIT:
             index = reached_index(m, va, depth, index)
         address = table + index * ENTRY_BYTES
-        entry = load(m, address, ENTRY_BYTES)
+        entry = load_entry(m, address)
+        if ROOT_LOADED and depth == 0:
+            entry = root_entry(m, table, index, entry)
         word = entry
         if MASKED:
             word = entry & ~ignored_bits(m, m.kernel[KERNEL_CPU], va)
@@ -277,7 +318,7 @@ def set_path_ad(m, dirty):
             new = touched_table(old, depth)
         step = depth | (m.path[row + PATH_INDEX] << 8)
         if new != old:
-            store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+            store_entry(m, m.path[row + PATH_ADDRESS], new)
             m.path[row + PATH_ENTRY] = new
             if row < last or is_accessed(old) == 0:
                 step |= STEP_A

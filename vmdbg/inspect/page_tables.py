@@ -172,7 +172,7 @@ def mappers(machine: Machine, frame: int) -> list[dict[str, Any]]:
     form, m, k = machine.format, machine.m, machine.k
     rows = []
     for found in sorted(mappings(machine, frame), key=lambda found: (found["pid"], found["va"])):
-        entry = k.load(m, found["entry_address"], form.entry_bytes) & WORD_MASK
+        entry = k.load_entry(m, found["entry_address"]) & WORD_MASK
         rows.append(
             {
                 "pfn": k.frame_address(m, frame) >> form.page_bits,

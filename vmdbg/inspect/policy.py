@@ -105,9 +105,7 @@ def held_pages(machine: Machine, names: Sequence[int]) -> tuple[list[int | None]
     for frame in range(m.kernel[KERNEL_USER_FIRST], m.kernel[KERNEL_USER_END]):
         row = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
         held.append(names[(m.rmap[row + RMAP_VA] - START) >> form.page_bits] if row else None)
-        accessed.append(
-            bool(row) and bool(k.is_accessed(k.load(m, m.rmap[row + RMAP_ENTRY], form.entry_bytes)))
-        )
+        accessed.append(bool(row) and bool(k.is_accessed(k.load_entry(m, m.rmap[row + RMAP_ENTRY]))))
     return held, accessed
 
 

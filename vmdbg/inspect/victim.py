@@ -51,7 +51,7 @@ def candidates(machine: Machine) -> list[dict[str, Any]]:
         first = m.frame[frame * FRAME + FRAME_RMAP]
         accessed, row = False, first
         while row:
-            entry = k.load(m, m.rmap[row * RMAP + RMAP_ENTRY], form.entry_bytes)
+            entry = k.load_entry(m, m.rmap[row * RMAP + RMAP_ENTRY])
             accessed = accessed or bool(k.is_accessed(entry))
             row = m.rmap[row * RMAP + RMAP_NEXT]
         va = m.rmap[first * RMAP + RMAP_VA] if first else None

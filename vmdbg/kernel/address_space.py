@@ -15,6 +15,7 @@ from vmdbg.formats.contract import (
     RIGHT_R,
     RIGHT_W,
     RIGHT_X,
+    ROOT_LOADED,
     ROOT_MASK,
     SOFTWARE_WALK,
     aged,
@@ -27,8 +28,8 @@ from vmdbg.formats.contract import (
     protected,
     touched,
 )
-from vmdbg.hardware.memory import load, store
-from vmdbg.hardware.walk import table_index
+from vmdbg.hardware.memory import load_entry, store_entry
+from vmdbg.hardware.walk import reload_roots, table_index
 from vmdbg.kernel.frames import FRAME_IS_USER, frame_address, rmap_add, table_take
 from vmdbg.state.events import ENTRY_WRITE, emit
 from vmdbg.state.tables import (
@@ -111,7 +112,7 @@ def entry_address(m, pid, va, last):
         address = table + table_index(va, depth) * ENTRY_BYTES
         if depth == last:
             return address
-        entry = load(m, address, ENTRY_BYTES)
+        entry = load_entry(m, address)
         kind = classify(entry, depth)
         depth += 1
         if kind == ENTRY_EMPTY:
@@ -119,7 +120,9 @@ def entry_address(m, pid, va, last):
             if table < 0:
                 return -1
             new = make_table(table, depth - 1)
-            store(m, address, ENTRY_BYTES, new)
+            store_entry(m, address, new)
+            if ROOT_LOADED and depth == 1:
+                reload_roots(m)
             emit(m, ENTRY_WRITE, address, entry, new)
         elif kind == ENTRY_TABLE:
             table = next_table(entry)
@@ -160,8 +163,8 @@ def keep_ad(leaf, entry):
 @writes
 def map_frame(m, pid, va, frame, address, leaf):
     """Write the leaf that maps a frame at `va`, and note it in the reverse map."""
-    old = load(m, address, ENTRY_BYTES)
-    store(m, address, ENTRY_BYTES, leaf)
+    old = load_entry(m, address)
+    store_entry(m, address, leaf)
     emit(m, ENTRY_WRITE, address, old, leaf)
     row = frame * FRAME
     m.frame[row + FRAME_STATE] = FRAME_IS_USER

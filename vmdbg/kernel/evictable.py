@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads
-from vmdbg.formats.contract import ENTRY_BYTES, is_dirty
-from vmdbg.hardware.memory import load
+from vmdbg.formats.contract import is_dirty
+from vmdbg.hardware.memory import load_entry
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.state.tables import (
     CACHE,
@@ -30,7 +30,7 @@ def frame_dirty(m, frame):
     """Is D set in any entry that maps the frame?"""
     row = m.frame[frame * FRAME + FRAME_RMAP]
     while row:
-        if is_dirty(load(m, m.rmap[row * RMAP + RMAP_ENTRY], ENTRY_BYTES)):
+        if is_dirty(load_entry(m, m.rmap[row * RMAP + RMAP_ENTRY])):
             return True
         row = m.rmap[row * RMAP + RMAP_NEXT]
     return False

@@ -6,7 +6,6 @@ from __future__ import annotations
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_WRITE,
-    ENTRY_BYTES,
     ENTRY_EMPTY,
     ENTRY_LEAF,
     ENTRY_SWAPPED,
@@ -27,7 +26,7 @@ from vmdbg.formats.contract import (
     swapped_slot,
     touched,
 )
-from vmdbg.hardware.memory import copy_words, load, store, zero_frame
+from vmdbg.hardware.memory import copy_words, load_entry, store_entry, zero_frame
 from vmdbg.hardware.mmu import code_of, page_fault, tlb_fill
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
 from vmdbg.hardware.walk import tell_steps, walk, walk_fault
@@ -250,7 +249,7 @@ def page_in(m, pid, region, va, access):
             return REASON_MEMORY
     slot = 0
     if address >= 0:
-        entry = load(m, address, ENTRY_BYTES)
+        entry = load_entry(m, address)
         kind = classify(entry, LEVELS - 1)
         if kind == ENTRY_SWAPPED:
             slot = swapped_slot(entry)
@@ -320,7 +319,7 @@ def copy_on_write(m, pid, region, va, access):
         own = m.region[region * REGION + REGION_SHARE] != 0
     if own:
         leaf = keep_ad(new_leaf(m, region, frame, access), entry)
-        store(m, address, ENTRY_BYTES, leaf)
+        store_entry(m, address, leaf)
         emit(m, ENTRY_WRITE, address, entry, leaf)
         shoot_down(m, pid, page)
         m.process[pid * PROCESS + PROCESS_MINOR] += 1
@@ -329,7 +328,7 @@ def copy_on_write(m, pid, region, va, access):
     fresh = take_user_frame(m)
     if fresh < 0:
         return REASON_MEMORY
-    if load(m, address, ENTRY_BYTES) != entry:
+    if load_entry(m, address) != entry:
         # Making room has evicted the page itself: the new frame goes back and the access starts again.
         free_row(m, m.kernel[KERNEL_USER_POOL], fresh)
         return 0
@@ -363,7 +362,7 @@ def set_ad(m, pid, va, access):
     row = (m.control[CONTROL_STEPS] - 1) * PATH
     old = m.path[row + PATH_ENTRY]
     new = touched(old, access == ACCESS_WRITE)
-    store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+    store_entry(m, m.path[row + PATH_ADDRESS], new)
     emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
     shoot_down(m, pid, va)
     emit(m, FAULT_ACCESS, va, new, 1 if access == ACCESS_WRITE else 0)
@@ -376,7 +375,7 @@ def refill(m, cpu, va, access):
     old = m.path[row + PATH_ENTRY]
     new = touched(old, access == ACCESS_WRITE)
     if new != old:
-        store(m, m.path[row + PATH_ADDRESS], ENTRY_BYTES, new)
+        store_entry(m, m.path[row + PATH_ADDRESS], new)
         m.path[row + PATH_ENTRY] = new
         emit(m, ENTRY_WRITE, m.path[row + PATH_ADDRESS], old, new)
     tlb_fill(m, cpu, va, access, 0)

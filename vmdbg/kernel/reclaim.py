@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.engine import writes
-from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, make_swapped
-from vmdbg.hardware.memory import load, store
+from vmdbg.formats.contract import PAGE_BITS, make_swapped
+from vmdbg.hardware.memory import load_entry, store_entry
 from vmdbg.kernel.evictable import frame_dirty, may_leave, takes_slot
 from vmdbg.kernel.exits import REASON_MEMORY
 from vmdbg.kernel.frames import frame_address, pool_give, rmap_remove, user_frames_free
@@ -131,8 +131,8 @@ def unmap_to(m, frame, slot):
         address = m.rmap[at + RMAP_ENTRY]
         pid = m.rmap[at + RMAP_PID]
         va = m.rmap[at + RMAP_VA]
-        old = load(m, address, ENTRY_BYTES)
-        store(m, address, ENTRY_BYTES, new)
+        old = load_entry(m, address)
+        store_entry(m, address, new)
         emit(m, ENTRY_WRITE, address, old, new)
         shoot_down(m, pid, va)
         m.process[pid * PROCESS + PROCESS_RSS] -= 1

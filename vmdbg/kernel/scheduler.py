@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_BITS
+from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_BITS, ROOT_LOADED
 from vmdbg.hardware.memory import load_at, ram_offset, store_at
 from vmdbg.hardware.mmu import translate
 from vmdbg.hardware.tlb import tlb_flush
+from vmdbg.hardware.walk import load_root
 from vmdbg.kernel.access_patterns import pattern_place
 from vmdbg.kernel.asids import give_asid
 from vmdbg.kernel.exits import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
@@ -128,6 +129,8 @@ def switch_to(m, cpu, pid):
         note_ran(m, pid, cpu)
     m.cpu[c + CPU_PID] = pid
     m.cpu[c + CPU_ROOT] = root
+    if ROOT_LOADED:
+        load_root(m, cpu)
     m.cpu[c + CPU_ASID] = asid
     m.cpu[c + CPU_QUANTUM] = m.kernel[KERNEL_QUANTUM]
     m.control[CONTROL_COUNTERS] = (pid * CPUS + cpu) << KINDS_SHIFT

@@ -308,7 +308,7 @@ def map_kernel(k: Linked, form: Format) -> None:
     for offset in range(0, size, 1 << form.levels[depth].shift):
         address = kernel_entry(k, form, root, form.kernel_base + offset, depth)
         leaf = k.globalized(k.make_leaf(base + offset, RIGHT_R | RIGHT_W, depth))
-        k.store(m, address, form.entry_bytes, k.touched(leaf, 1))
+        k.store_entry(m, address, k.touched(leaf, 1))
 
 
 def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int:
@@ -324,7 +324,7 @@ def kernel_entry(k: Linked, form: Format, root: int, va: int, depth: int) -> int
         table = k.table_take(m, 0, steps, address)
         if table < 0:
             raise UserError("Memory is too small for the kernel's map of it.")
-        k.store(m, address, form.entry_bytes, k.touched_table(k.make_table(table, steps - 1), steps - 1))
+        k.store_entry(m, address, k.touched_table(k.make_table(table, steps - 1), steps - 1))
         k.walk(m, root, va)
     return int(m.path[depth * PATH + PATH_ADDRESS])
 

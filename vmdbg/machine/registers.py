@@ -207,6 +207,8 @@ def write_root(machine: Machine, cpu: int, value: int) -> None:
         numbers = machine.config["tlb.asids"]
         number = value & (1 << form.root_asid_bits) - 1
         m.cpu[row + CPU_ROOT] = s64(value)
+        if form.root_checked:
+            machine.k.load_root(m, cpu)
         if numbers and form.root_asid_bits:
             m.cpu[row + CPU_ROOT] = value & form.root_mask
             m.cpu[row + CPU_ASID] = number or m.cpu[row + CPU_ASID]

@@ -132,6 +132,11 @@ table(
     reach_low  [0:64]        bits of addresses that the root table translates, where registers say so
     reach_high [0:64]        the same of the root table of the upper half, where that has one
     tags       [0:4]         1: the top byte of addresses of the lower half is ignored; 2: of the upper half
+    loaded                   root table whose entries it has loaded, plus 1; 0 = none
+    entry0                   these entries (PDPTEs of PAE)
+    entry1
+    entry2
+    entry3
     kernel_ad  [0:4]         1: the walker faults where A is clear; 2: where D is, on a write
     """,
 )

@@ -126,7 +126,7 @@ def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
         if m.frame[old * FRAME + FRAME_MAPS] == 1:
             entry = m.path[depth * PATH + PATH_ENTRY]
             leaf = k.touched(k.make_leaf(k.frame_address(m, old), m.region[row + REGION_RIGHTS], depth), 1)
-            k.store(m, address, form.entry_bytes, leaf)
+            k.store_entry(m, address, leaf)
             k.emit(m, ENTRY_WRITE, address, entry, leaf)
         else:
             fresh = copy_large(k, form, pid, page, old, address, m.region[row + REGION_RIGHTS], index)

@@ -100,13 +100,13 @@ def drop_entry(k: Linked, form: Format, pid: int, found: Entry) -> None:
     m, address, entry = k.m, found.address, found.entry
     if found.kind == ENTRY_LEAF:
         frame = k.frame_at(m, found.target)
-        k.store(m, address, form.entry_bytes, 0)
+        k.store_entry(m, address, 0)
         k.emit(m, ENTRY_WRITE, address, entry, 0)
         k.shoot_down(m, pid, found.va)
         if frame >= 0 and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
             release_frame(k, form, pid, found.va, frame, address, entry)
     elif found.kind == ENTRY_SWAPPED:
-        k.store(m, address, form.entry_bytes, 0)
+        k.store_entry(m, address, 0)
         k.emit(m, ENTRY_WRITE, address, entry, 0)
         k.slot_release(m, k.swapped_slot(entry))
         m.process[pid * PROCESS + PROCESS_SWAPPED] -= 1

@@ -143,9 +143,9 @@ def take_root(k: Linked, form: Format, pid: int) -> int:
         raise UserError("No frame is free for the root table of a process.")
     for index in range(form.user_entries, 1 << form.levels[0].bits):
         at = index * form.entry_bytes
-        entry = k.load(m, m.kernel[KERNEL_ROOT] + at, form.entry_bytes)
+        entry = k.load_entry(m, m.kernel[KERNEL_ROOT] + at)
         if entry:
-            k.store(m, root + at, form.entry_bytes, entry)
+            k.store_entry(m, root + at, entry)
     return root
 
 
@@ -342,7 +342,7 @@ def share_leaf(k: Linked, form: Format, child: int, found: Entry) -> tuple[int, 
     k.rmap_add(m, frame, target, child, va)
     m.process[child * PROCESS + PROCESS_RSS] += pages
     if new != entry:
-        k.store(m, found.address, form.entry_bytes, new)
+        k.store_entry(m, found.address, new)
         k.emit(m, ENTRY_WRITE, found.address, entry, new)
     return pages, private and writable
 
@@ -356,7 +356,7 @@ def write_entry(k: Linked, form: Format, pid: int, found: Entry, entry: int) -> 
     address: int = k.entry_address(k.m, pid, found.va, found.depth)
     if address < 0:
         raise UserError("No frame is free for the tables of a new process.")
-    k.store(k.m, address, form.entry_bytes, entry)
+    k.store_entry(k.m, address, entry)
     k.emit(k.m, ENTRY_WRITE, address, 0, entry)
     return address
 

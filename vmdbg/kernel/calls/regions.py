@@ -292,7 +292,7 @@ def protect(k: Linked, form: Format, pid: int, start: int, size: int, rights: in
     for found in list(entries(k, form, pid, start, end)):
         if found.kind == ENTRY_LEAF:
             leaf = leaf_with(k, pid, found, rights)
-            k.store(m, found.address, form.entry_bytes, leaf)
+            k.store_entry(m, found.address, leaf)
             k.emit(m, ENTRY_WRITE, found.address, found.entry, leaf)
             k.shoot_down(m, pid, found.va)
     merge_regions(k, form, pid, start, end)

@@ -8,8 +8,8 @@ Modern Operating Systems, 3.4.5.)
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, aged, is_accessed
-from vmdbg.hardware.memory import load, store
+from vmdbg.formats.contract import PAGE_BITS, aged, is_accessed
+from vmdbg.hardware.memory import load_entry, store_entry
 from vmdbg.kernel.evictable import may_leave
 from vmdbg.kernel.frames import frame_address
 from vmdbg.kernel.policies.facts import ACCESSED_BITS, Facts
@@ -75,10 +75,10 @@ def age(m, frame):
     while row:
         at = row * RMAP
         address = m.rmap[at + RMAP_ENTRY]
-        entry = load(m, address, ENTRY_BYTES)
+        entry = load_entry(m, address)
         if is_accessed(entry):
             used = True
-            store(m, address, ENTRY_BYTES, aged(entry))
+            store_entry(m, address, aged(entry))
             emit(m, AGE, frame_address(m, frame) >> PAGE_BITS, m.rmap[at + RMAP_VA], 0)
             if DROPS:
                 shoot_down(m, m.rmap[at + RMAP_PID], m.rmap[at + RMAP_VA])

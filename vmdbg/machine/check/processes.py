@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from vmdbg.formats.contract import ROOT_ENTRIES
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.scheduler import PROCESS_IS_READY, PROCESS_IS_RUNNING, PROCESS_STATES
@@ -13,6 +14,8 @@ from vmdbg.state.tables import (
     CONTROLS,
     CPU,
     CPU_ASID,
+    CPU_ENTRY0,
+    CPU_LOADED,
     CPU_MODE,
     CPU_PID,
     CPU_QUANTUM,
@@ -107,11 +110,21 @@ def check_cpus(s: Survey) -> Iterator[str]:
             yield f"CPU {cpu} is idle, but has a root or an ASID"
         if not 0 <= m.cpu[row + CPU_QUANTUM] <= m.kernel[KERNEL_QUANTUM]:
             yield f"CPU {cpu}: {m.cpu[row + CPU_QUANTUM]} of {m.kernel[KERNEL_QUANTUM]} operations are left"
+        if m.cpu[row + CPU_LOADED] and pid:
+            yield from loaded_entries(s, cpu)
         control = [m.cpu[row + column] for column in CONTROLS]
         for name, wanted in s.form.derived(control, m.cpu[row + CPU_MODE]).items():
             held = m.cpu[row + COLUMNS[name]]
             if held != wanted:
                 yield f"CPU {cpu}: {name} is {held:#x}, its control registers say {wanted:#x}"
+
+
+def loaded_entries(s: Survey, cpu: int) -> Iterator[str]:
+    """The entries of its root table that a CPU has loaded are those in memory."""
+    m, row, table = s.m, cpu * CPU, s.m.cpu[cpu * CPU + CPU_LOADED] - 1
+    for index in range(ROOT_ENTRIES):
+        if m.cpu[row + CPU_ENTRY0 + index] != s.k.load_entry(m, table + index * s.form.entry_bytes):
+            yield f"CPU {cpu}: entry {index} of its root table changed since it was loaded"
 
 
 def check_told(s: Survey) -> Iterator[str]:
