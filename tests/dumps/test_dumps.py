@@ -6,6 +6,8 @@ import os
 import random
 import re
 import resource
+import shutil
+import subprocess
 import time
 from typing import Any
 
@@ -218,6 +220,24 @@ def test_what_a_dump_lacks_is_said_in_a_sentence(shell: Any) -> None:
         assert text.strip().rpartition(": ")[0] == f'"{command.name}"' or any(s in text for s in sentences)
     assert "only looked at" in shell.type("set variable *(int *)0x401000 = 1")
     assert "only looked at" in shell.type("set $cr3 = 1")
+
+
+def test_a_session_at_a_dump_is_saved_and_comes_back(shell: Any) -> None:
+    shell.type(files(shell, a_kernel(), LONG)[0])
+    before = shell.type("map") + shell.type("info target")
+    shell.type(f"save session {shell.folder / 'again'}")
+    shell.type("machine tutorial16")
+    shell.type(f"source {shell.folder / 'again'}")
+    assert shell.type("map") + shell.type("info target") == before
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_reads_what_is_exported(shell: Any) -> None:
+    shell.type(files(shell, a_kernel(), LONG)[0])
+    shell.type(f"export {shell.folder / 'm.core'}")
+    read = ["gdb", "-nx", "-q", "-batch", "-c", str(shell.folder / "m.core"), "-ex", "x/2gx 0x1000"]
+    done = subprocess.run(read, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].split() == shell.type("xp/2gx 0x1000").split()
 
 
 def test_a_sparse_image_of_64_gib_opens_at_once(shell: Any) -> None:

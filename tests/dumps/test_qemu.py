@@ -104,7 +104,9 @@ def test_info_tlb_info_mem_and_gva2gpa(shell: Any, mode: Mode, tmp_path: Path, m
     with qemu.Guest(tmp_path, sector, tables_of(mode, 7), mode.cpu) as guest:
         registers = guest.wait_for(f"CR3={qemu.TABLES:0{16 if mode.long else 8}x}")
         assert "HLT=1" in registers, guest.monitor("info registers")
-        tlb, mem = guest.monitor("info tlb"), guest.monitor("info mem")
+        tlb = guest.monitor("info tlb")
+        five = mode.format == "x86_64_la57"  # with five levels QEMU 7.2 does not come back from info mem
+        mem = "" if five else guest.monitor("info mem")
         guest.ask("dump-guest-memory", paging=False, protocol=f"file:{tmp_path / 'guest.core'}")
         guest.ask("pmemsave", val=0, size=64 << 20, filename=str(tmp_path / "guest.raw"))
         pages = {
@@ -134,7 +136,7 @@ def test_info_tlb_info_mem_and_gva2gpa(shell: Any, mode: Mode, tmp_path: Path, m
         found = shell.json(f"walk/j {va:#x}")
         wanted = "Unmapped" if found["outcome"] == "fault" else f"gpa: {found['pa']:#x}"
         assert answer.startswith(wanted), (hex(va), answer)
-    if mode.format != "x86_64_la57":  # for which QEMU prints nothing
+    if not five:
         assert merged(shown[0]) == [tuple(line.split()) for line in lines_of(mem, mode)]
 
 

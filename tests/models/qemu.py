@@ -95,7 +95,7 @@ class Guest:
 
     def wait_for(self, text: str) -> str:
         """Until `info registers` has this text: then the guest is stopped."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 60
         while True:
             registers = self.monitor("info registers")
             if text in registers and "HLT=1" in registers or "shutdown" in self.monitor("info status"):

@@ -153,6 +153,8 @@ class MachineSettings:
         if value == self.get(name):
             return
         timeline = session.timeline
+        assert session.target is not None
+        session.target.check(frozenset({"run"}), f"set {name}")
         if name.startswith("cost."):
             machine.config = machine.config.with_({name: value})
             if session.next_target is not None:

@@ -101,6 +101,9 @@ def session_lines(session: Session) -> Iterator[str]:
         yield "end"
     if getattr(session.target, "machine", None) is None:
         return
+    if "run" not in session.target.capabilities:
+        yield from display_lines(session)
+        return
     timeline = session.timeline
     yield from history_lines(timeline)
     yield f"goto {timeline.position}"
@@ -120,6 +123,9 @@ def machine_lines(target: Any) -> Iterator[str]:
     """How the machine is booted: by name, its settings, its program; or loaded."""
     if target.loaded_from:
         yield f"load machine {target.loaded_from}"
+        return
+    if "run" not in target.capabilities:
+        yield target.command
         return
     config = target.machine.config
     plain = load_config(target.origin)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.dumps.opening import machine_of, open_image, read_registers
 from vmdbg.formats import NAMES
 from vmdbg.inspect.dump import dump_facts
@@ -56,7 +58,9 @@ def target_dump(session: Session, args: Args) -> object:
     image = open_image(permissions.path(args.file), args.base)
     registers = read_registers(permissions.path(args.regs)) if args.regs else []
     machine = machine_of(image, registers, args.format or "", args.root)
-    replace_target(session, Target(machine, "dump", frozenset({"translate"}), image.path))
+    target = Target(machine, "dump", frozenset({"translate"}), image.path)
+    target.command = spelled(args)
+    replace_target(session, target)
     for line in image.remarks:
         session.output.warning(line)
     return Document(
@@ -66,6 +70,22 @@ def target_dump(session: Session, args: Args) -> object:
         lambda: [list(bank.values()) for bank in dump_facts(machine)["banks"]],
         ("base", "end", "root"),
     )
+
+
+def spelled(args: Args) -> str:
+    """The command again, with whole names of files, as it may be typed anywhere."""
+    parts = ["target dump", quoted(args.file)]
+    for option in ("base", "format", "root", "regs"):
+        value = getattr(args, option)
+        if value is not None:
+            text = f"{value:#x}" if isinstance(value, int) else quoted(value) if option == "regs" else value
+            parts.append(f"-{option} {text}")
+    return " ".join(parts)
+
+
+def quoted(name: str) -> str:
+    """A file's whole name, in quotes."""
+    return '"' + os.path.abspath(os.path.expanduser(name)).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @command(
