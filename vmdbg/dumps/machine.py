@@ -69,7 +69,7 @@ class DumpMachine(Machine):
         self.format_known = True  # by registers or by the user
         self.saved_registers = tuple(cpus)
         self.k.m = with_banks(self.k.m, image.view, image.banks)
-        for number, cpu in enumerate(cpus):
+        for number, cpu in enumerate(cpus or [{}]):
             self.load_registers(number, cpu)
 
     def load_registers(self, number: int, cpu: dict[str, int]) -> None:

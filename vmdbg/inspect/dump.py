@@ -36,7 +36,8 @@ def dump_facts(machine: Machine) -> dict[str, Any]:
 
 
 def cpu_facts(machine: Machine, number: int) -> dict[str, Any]:
-    """Of a CPU: its root (None: not known), its mode, its instruction pointer if the dump has it."""
+    """Of a CPU: its root (None: not known), its mode, its instruction pointer if the dump has it, and how
+    many registers it has of it."""
     m, row = machine.m, number * CPU
     saved = machine.saved_registers[number] if machine.saved_registers else {}
     return {
@@ -44,6 +45,7 @@ def cpu_facts(machine: Machine, number: int) -> dict[str, Any]:
         "root": int(m.cpu[row + CPU_ROOT]) & WORD_MASK or (0 if machine.rooted else None),
         "mode": ("user", "kernel")[m.cpu[row + CPU_MODE] & 1],
         "ip": first_of(saved, COUNTERS),
+        "registers": len(saved),
     }
 
 

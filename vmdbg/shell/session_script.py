@@ -99,9 +99,10 @@ def session_lines(session: Session) -> Iterator[str]:
         for statement in statements:
             yield from statement.lines(1)
         yield "end"
-    if getattr(session.target, "machine", None) is None:
+    target = session.target
+    if getattr(target, "machine", None) is None or target is None:
         return
-    if "run" not in session.target.capabilities:
+    if "run" not in target.capabilities:
         yield from display_lines(session)
         return
     timeline = session.timeline

@@ -21,20 +21,21 @@ WIDTH = 80
 def dump_lines(show: Notation, facts: dict[str, Any], banks: bool = False) -> Iterator[Line]:
     """`ELF core, x86_64, 1 CPU, 128 MiB in 2 pieces; cr3 0x1000, kernel, at 0x1000c1.`; with `banks` each
     piece."""
-    pieces, known = len(facts["banks"]), [cpu for cpu in facts["cpus"] if cpu["root"] is not None]
-    count = len(facts["cpus"])
+    pieces = len(facts["banks"])
+    count, registers = len(facts["cpus"]), facts["cpus"][0]["registers"] or facts["file"] is None
     head = f"{facts['kind'][0].upper()}{facts['kind'][1:]}, {facts['format']}"
     head += " (assumed)" if facts["assumed"] else ""
-    head += f", {count} CPU{'' if count == 1 else 's'}" if known else ""
+    head += f", {count} CPU{'' if count == 1 else 's'}" if registers else ""
     head += f", {format_size(facts['size'])}" + (f" in {pieces} pieces" if pieces > 1 else "")
     first = facts["cpus"][0]
     if first["root"] is not None:
-        head += f"; {facts['root_register']} {show.pa(first['root'])}, {first['mode']}"
+        head += f"; {facts['root_register']} {show.pa(first['root'])}"
+        head += f", {first['mode']}" if registers else ""
         head += f", at {first['ip']:#x}" if first["ip"] is not None else ""
     yield head + "."
     if facts["no_root"]:
         yield from wrap(facts["no_root"], WIDTH)
-    for cpu in facts["cpus"][1:] if known else ():
+    for cpu in facts["cpus"][1:]:
         root = "-" if cpu["root"] is None else show.pa(cpu["root"])
         at = f", at {cpu['ip']:#x}" if cpu["ip"] is not None else ""
         yield f"cpu {cpu['cpu']}: {facts['root_register']} {root}, {cpu['mode']}{at}"
