@@ -11,7 +11,7 @@ from vmdbg import progress
 from vmdbg.dumps.machine import DumpMachine
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE
-from vmdbg.hardware.page_tables import table_entries
+from vmdbg.hardware.page_tables import entries
 from vmdbg.inspect.dump import COUNTERS, first_of
 from vmdbg.inspect.walk import walk_tables
 from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE, CPU, CPU_ROOT
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from vmdbg.hardware.page_tables import Entry
     from vmdbg.machine.machine import Machine
 
 MOST_TABLES = 5000  # of a candidate that are read
@@ -85,7 +86,7 @@ def row(machine: Machine, candidate: Candidate, others: list[Candidate]) -> dict
     if alike:
         reasons.append(f"shares tables with {alike} other{'' if alike == 1 else 's'}")
     if candidate.bad:
-        reasons.append(f"but {candidate.bad} entries make no sense")
+        reasons.append(f"but {candidate.bad} tables make no sense")
     return {"root": root, "tables": candidate.tables, "pages": candidate.pages, "reasons": reasons}
 
 
@@ -101,7 +102,7 @@ def scanned(machine: Machine) -> Iterator[int]:
         for base, length in pieces:
             for pa in range(-(-base // step) * step, base + length - size + 1, step):
                 at = k.ram_offset(m, pa, size)
-                if at >= 0 and bytes(m.ram1[at : at + size]) != zeros and is_table(machine, pa, 0):
+                if at >= 0 and bytes(m.ram1[at : at + size]) != zeros and is_table(machine, pa):
                     yield pa
                 if not pa & 0xFFFFF:
                     task.at(done + pa - base)
@@ -120,58 +121,59 @@ def extents(machine: Machine) -> Iterator[tuple[int, int]]:
             yield base, size
 
 
-def is_table(machine: Machine, table: int, depth: int) -> bool:
-    """Does a page look like a table of that depth?"""
-    return judged(machine, table, depth)[0]
+def judged(machine: Machine, found: Entry) -> int:
+    """1 for an entry that makes sense, -1 for one that does not, 0 for one that maps nothing."""
+    if found.kind == ENTRY_LEAF:
+        return 1
+    if found.kind == ENTRY_TABLE:
+        size = machine.format.table_bytes(found.depth + 1)
+        return 1 if machine.k.ram_offset(machine.m, found.target, size) >= 0 else -1
+    return -1 if found.kind == ENTRY_RESERVED else 0
 
 
-def judged(machine: Machine, table: int, depth: int) -> tuple[bool, int, list[tuple[int, int]]]:
-    """Whether a page looks like a table of that depth; how many pages it maps; index and address of the
-    tables that it points to."""
-    k, m, form = machine.k, machine.m, machine.format
-    good = bad = pages = 0
-    below: list[tuple[int, int]] = []
-    for index, entry in table_entries(k, form, table, 0, 1 << form.levels[depth].bits):
-        kind = k.classify(entry, depth)
-        if kind == ENTRY_TABLE:
-            target = k.next_table(entry)
-            if k.ram_offset(m, target, form.table_bytes(depth + 1)) >= 0:
-                good += 1
-                below.append((index, target))
-            else:
-                bad += 1
-        elif kind == ENTRY_LEAF:
-            good, pages = good + 1, pages + 1
-        elif kind == ENTRY_RESERVED:
-            bad += 1
-        if bad > BAD:
-            return False, 0, []
-    return good > 0 and bad * ENOUGH_BAD <= max(good, ENOUGH_BAD), pages, below
+def is_wrong(good: int, bad: int) -> bool:
+    """Do too many entries of a table make no sense?"""
+    return bad > BAD or bad * ENOUGH_BAD > max(good, ENOUGH_BAD)
+
+
+def is_table(machine: Machine, table: int) -> bool:
+    """Does a page look like a root table?"""
+    good = bad = 0
+    for found in entries(machine.k, machine.format, table, follow=lambda found: False):
+        if found.table == table:  # not of another root, which the CPU has for the upper half
+            verdict = judged(machine, found)
+            good, bad = good + (verdict > 0), bad + (verdict < 0)
+            if bad > BAD:
+                return False
+    return good > 0 and not is_wrong(good, bad)
 
 
 def examined(machine: Machine, root: int) -> Candidate | None:
     """A candidate with what is below it; None if no page is, or too much makes no sense."""
-    found = Candidate(root)
-    last = len(machine.format.levels) - 1
-    waiting = [(root, 0)]
-    seen = {(root, 0)}
-    while waiting and found.tables < MOST_TABLES:
-        table, depth = waiting.pop()
-        good, pages, below = judged(machine, table, depth)
-        if depth == 0:
-            found.below = {target for _, target in below}
-            found.itself = next((index for index, target in below if target == root), -1)
-        empty = not good and not pages and not below and depth > 0
-        if empty and table_entries(
-            machine.k, machine.format, table, 0, 1 << machine.format.levels[depth].bits
-        ):
-            found.bad += 1
-        found.tables += 1
-        found.pages += pages
-        for _, target in below:
-            if target != root and depth < last and (target, depth + 1) not in seen:
-                seen.add((target, depth + 1))
-                waiting.append((target, depth + 1))
-        if found.bad > BAD and found.bad * ENOUGH_BAD > found.tables:
-            return None
-    return found if found.pages and found.bad * 2 <= found.tables else None
+    candidate, seen = Candidate(root), {root}
+    good: dict[int, int] = {}
+    bad: dict[int, int] = {}
+
+    def follow(found: Entry) -> bool:
+        if found.seen or found.target == root or len(seen) > MOST_TABLES or found.table not in seen:
+            return False
+        if judged(machine, found) < 0 or (len(bad) > BAD and is_wrong(len(good), len(bad))):
+            return False
+        seen.add(found.target)
+        return True
+
+    for found in entries(machine.k, machine.format, root, follow=follow):
+        if found.table not in seen:
+            continue
+        verdict = judged(machine, found)
+        count = good if verdict > 0 else bad
+        if verdict:
+            count[found.table] = count.get(found.table, 0) + 1
+        candidate.pages += found.kind == ENTRY_LEAF
+        if found.depth == 0 and found.kind == ENTRY_TABLE and verdict > 0:
+            candidate.below.add(found.target)
+            if found.target == root:
+                candidate.itself = found.index
+    candidate.tables = len(seen)
+    candidate.bad = sum(is_wrong(good.get(table, 0), wrong) for table, wrong in bad.items())
+    return candidate if candidate.pages and candidate.bad * 2 <= candidate.tables else None
