@@ -2,6 +2,7 @@
 
 C and vmdbg run the same operations by turns on the same processor, and must end with the same number of
 events of every kind; speeds are medians, a ratio is the median of vmdbg's speed to C's in the same turn.
+Rows that are "recorded" are run by a timeline, as at the prompt, so that time can go back to any of it.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), os.environ.get("VMDBG_TREE", str(ROOT))]
 
 from workloads import GEOMETRY, PAGE, Workload, dictionary_model, hits, workloads  # noqa: E402
 
-EXIT = 16  # an operation row that ends the program
+EXIT, LOOP, END = 16, 8, 9  # kinds of operations: the end of the program, a loop, its end
+ROUNDS = 1 << 40  # of a loop that does not end
 
 
 # --- vmdbg -------------------------------------------------------------------------------------
@@ -41,16 +44,23 @@ class Simulator:
         l1, l2 = (f"{sets}x{ways}" for sets, ways in (GEOMETRY[:2], GEOMETRY[2:]))
         config = MachineConfig({
             "machine.ram": workload.frames * PAGE, "machine.payload": bool(workload.payload),
+            "kernel.zero_drop": False,  # as in reference.c
             "machine.swap.size": (workload.frames * 4 - 1) * PAGE, "kernel.user_frames": workload.user_frames,
             "kernel.policy": "fifo" if workload.fifo else "clock", "tlb.l1": l1, "tlb.l2": l2,
         })  # fmt: skip
         self.machine = Machine(config)
-        rows = workload.rows()
-        rows.extend((EXIT, 0, 0, 0))
+        rows, references = self.rows(workload)
         everything = RegionSpec("trace", 0, 1 << 47, 15, 0, False, 0)
-        process = ProcessSpec("bench", None, -1, [everything], rows, (0, 0), {}, [])
+        process = ProcessSpec("bench", None, -1, [everything], rows, (0, 0), {}, references)
         self.machine.load(Program(workload.name, "", [], [process], [], {}))
         self.first = self.machine.m.process[self.column("PC")]
+
+    @staticmethod
+    def rows(workload: Workload) -> tuple[Any, list[int]]:
+        """The program, and its rows that name rows."""
+        rows = workload.rows()
+        rows.extend((EXIT, 0, 0, 0))
+        return rows, []
 
     def column(self, name: str) -> int:
         """Where a column of process 1 is."""
@@ -72,6 +82,33 @@ class Simulator:
         if reason:
             raise SystemExit(f"bench: vmdbg stopped for reason {reason}")
         return seconds
+
+
+class Recorded(Simulator):
+    """The same in a loop, on a timeline that keeps the record of time."""
+
+    def __init__(self, workload: Workload) -> None:
+        from vmdbg.debugger.stops.stops import Stops
+        from vmdbg.debugger.time.timeline import Timeline
+
+        super().__init__(workload)
+        self.line = Timeline(self.machine, Stops())
+        self.line.runner.engine = "compiled"
+
+    @staticmethod
+    def rows(workload: Workload) -> tuple[Any, list[int]]:
+        rows = array("q", (LOOP, ROUNDS, 0, 0))
+        rows.extend(workload.rows())
+        last = len(rows) // 4
+        rows.extend((END, 1, 0, 0, EXIT, 0, 0, 0))
+        return rows, [last]
+
+    def run(self, count: int, compiled: bool = True) -> float:
+        from vmdbg.debugger.time.forward import forward
+
+        start = time.process_time()
+        forward(self.line, self.machine.operations + count)
+        return time.process_time() - start
 
 
 # --- C -----------------------------------------------------------------------------------------
@@ -114,6 +151,9 @@ def one_pass(process: subprocess.Popen[str]) -> float:
     return float(process.stdout.readline())
 
 
+TURN, MOST_REPEATS, MOST_TURNS = 0.2, 64, 12  # seconds of a recorded turn; passes in it; turns
+
+
 class Measured(NamedTuple):
     """Seconds of each pass, and events of all passes."""
 
@@ -122,19 +162,26 @@ class Measured(NamedTuple):
     counts: dict[str, int]
 
 
-def measure(workload: Workload, reference: Reference, cache: str, warm_up: int, timed: int) -> Measured:
+def measure(
+    workload: Workload, reference: Reference, cache: str, warm_up: int, timed: int, kind: type[Simulator]
+) -> Measured:
     """Run a workload on new machines, a pass in C and one in vmdbg by turns."""
-    simulator = Simulator(workload)
+    simulator = kind(workload)
     simulator.compile(cache)
     count = len(workload.accesses)
-    process = reference.start(workload, warm_up, timed) if reference.compiler else None
-    for _ in range(warm_up):
-        simulator.run(count)
+    warm = [simulator.run(count) for _ in range(warm_up)]
+    repeats = 1
+    if (
+        kind is Recorded
+    ):  # each turn is one command of the debugger's, and as long as commands are that matter
+        repeats = max(1, min(MOST_REPEATS, round(TURN / warm[-1])))
+        timed = min(timed, MOST_TURNS)
+    process = reference.start(workload, warm_up, timed * repeats) if reference.compiler else None
     result = Measured([], [], {})
     for _ in range(timed):
         if process:
-            result.c.append(one_pass(process))
-        result.vmdbg.append(simulator.run(count))
+            result.c.append(sum(one_pass(process) for _ in range(repeats)) / repeats)
+        result.vmdbg.append(simulator.run(count * repeats) / repeats)
     result.counts.update(simulator.machine.counts(1))
     if process:
         assert process.stdout
@@ -151,22 +198,26 @@ def on_one_processor() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-HEADING = f"{'M accesses/s':24}{'vmdbg':>8}{'C':>8}{'ratio':>8}{'walks':>8}{'faults':>8}"
+HEADING = f"{'M accesses/s':34}{'vmdbg':>8}{'C':>8}{'ratio':>8}{'walks':>8}{'faults':>8}"
 
 
-def compare(workload: Workload, reference: Reference, cache: str, warm_up: int, timed: int) -> float:
+def compare(
+    workload: Workload, reference: Reference, cache: str, warm_up: int, timed: int, kind: type[Simulator]
+) -> float:
     """Measure a workload and print a row of the table; returns the ratio, 0 without C."""
-    measured = measure(workload, reference, cache, warm_up, timed)
+    measured = measure(workload, reference, cache, warm_up, timed, kind)
     count = len(workload.accesses)
-    columns = f"{workload.name:24}{count / statistics.median(measured.vmdbg) / 1e6:8.1f}"
+    name = workload.name + ", recorded" * (kind is Recorded)
+    columns = f"{name:34}{count / statistics.median(measured.vmdbg) / 1e6:8.1f}"
     ratio = 0.0
     if measured.c:
         ratio = statistics.median(c / v for c, v in zip(measured.c, measured.vmdbg, strict=True))
         columns += f"{count / statistics.median(measured.c) / 1e6:8.1f}{ratio:8.2f}"
     else:
         columns += f"{'-':>8}{'-':>8}"
-    for kind in ("tlb-fill", "trap"):
-        columns += f"{measured.counts.get(kind, 0) / count / (warm_up + timed):8.1%}"
+    accesses = sum(measured.counts.get(event, 0) for event in ("read", "write"))
+    for event in ("tlb-fill", "trap"):
+        columns += f"{measured.counts.get(event, 0) / accesses:8.1%}"
     print(columns, flush=True)
     return ratio
 
@@ -277,6 +328,7 @@ def main() -> None:
     parser.add_argument("--builds", action="store_true", help="what making the code costs, nothing else")
     parser.add_argument("--no-builds", action="store_true", help="the speeds, nothing else")
     parser.add_argument("--cache", help="keep the engine's code in this folder (default: an empty one)")
+    parser.add_argument("--recorded", action="store_true", default=None, help="only the recorded rows")
     parser.add_argument("--fifo", action="store_true", help="FIFO instead of CLOCK")
     options = parser.parse_args()
     if options.build_once:
@@ -296,7 +348,8 @@ def main() -> None:
         n = options.operations
         for workload in workloads(n):
             bound = workload._replace(fifo=int(options.fifo))
-            compare(bound, reference, cache, options.warm_up, options.passes)
+            for kind in (Simulator, Recorded) if options.recorded is None else (Recorded,):
+                compare(bound, reference, cache, options.warm_up, options.passes, kind)
         interpreted(min(n, 200_000))
 
 

@@ -74,6 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Whoever names files or folders gets their long tests too.
     """
     os.environ.setdefault("VMDBG_CACHE", str(ROOT / ".pytest_cache" / "compiled"))
+    os.environ.setdefault("MPLCONFIGDIR", str(ROOT / ".pytest_cache" / "matplotlib"))  # its list of fonts
     if config.getoption("--all"):
         os.environ[ALL] = "1"
     if {Path(argument).resolve() for argument in config.args} != {ROOT / "tests"}:

@@ -5,6 +5,7 @@ How transcripts are written is said in docs/contributing.md.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -170,8 +171,13 @@ def transcripts() -> Iterator[Any]:
     """Parameters for the sessions of all pages; long are those that replay a trace."""
     for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(SCREENS.glob("*.md"))]:
         for index, session in enumerate(parse_page(page.read_text(encoding="utf-8"))):
-            traced = any("tests/data" in line for step in session.steps for line in step.typed)
+            traced = any(".lackey" in line for step in session.steps for line in step.typed)
             yield pytest.param(page, index, marks=[pytest.mark.long] if traced else [])
+
+
+def words_in(picture: Path) -> list[str]:
+    """The texts of an SVG; lines and places are those of one version of matplotlib."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", picture.read_text(encoding="utf-8"))
 
 
 def name_of(value: object) -> str:
@@ -200,9 +206,14 @@ def test_transcript(
     if absent:
         pytest.skip(f"needs {', '.join(absent)}")
     results = play(session.steps, user_environment, folder)
+    drawn = [path for path in folder.glob("*.svg") if path.name not in os.listdir(DOCS / "examples")]
     if pytestconfig.getoption("--update-transcripts"):
         write_back(page, results)
+        for path in drawn:
+            shutil.copy(path, DOCS / "pictures" / path.name)
         return
+    for path in drawn:
+        assert words_in(path) == words_in(DOCS / "pictures" / path.name)
     for step, actual in results:
         told = f"{name_of(page)}:{step.first - 1}: {step.typed[0]}"
         assert (told, actual) == (told, actual if same(step.expected(), actual) else step.expected())

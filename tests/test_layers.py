@@ -130,6 +130,7 @@ SOMETIMES = {
     "pygments": "it may be missing",
     "pyarrow": "it may be missing",
     "zstandard": "it may be missing",
+    "matplotlib": "it may be missing, and takes long to import",
     "readline": "it may be missing",
     "termios": "not on every system",
     "lzma": "it may be missing",

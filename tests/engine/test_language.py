@@ -39,6 +39,7 @@ SHIFTS = {
     ("table_index", "BITS >> at & 255"): BYTE,
     ("table_frames", "BITS >> (depth << 3) & 255"): BYTE,
     ("zero_frame", "PAGE_BITS - 3"): PAGE,
+    ("is_zero", "PAGE_BITS - 3"): PAGE,
     ("fill_cached", "PAGE_BITS - 3"): PAGE,
     ("write_back", "PAGE_BITS - 3"): PAGE,
     ("copy_on_write", "PAGE_BITS - 3"): PAGE,

@@ -80,7 +80,7 @@ def test_a_process_never_has_more_than_its_limit_when_it_gives_up_its_own() -> N
 
     @hypothesis.settings(max_examples=drawn(60), deadline=None)
     @hypothesis.given(
-        st.sampled_from(POLICIES),
+        st.sampled_from([policy for policy in POLICIES if policy != "opt"]),  # which runs one process
         st.integers(1, 4),
         st.lists(st.tuples(st.integers(1, 2), st.integers(0, 9)), min_size=1, max_size=50),
     )

@@ -134,7 +134,7 @@ def test_check_compares_what_an_entry_allows_with_its_region(name: str):
     made, va = booted(name)
     accesses.access(made, va, WRITE, 1, 1)
     address, entry = leaf(made, 1, va)
-    user = next(field for field in made.format.fields if field.name in ("U", "US"))
+    user = made.format.by_role["user"]
     for wrong in (s64(user.put(entry, 0)), made.k.protected(entry)):
         made.k.store(made.m, address, made.format.entry_bytes, wrong)
         found = [violation.message for violation in check(made) if violation.rule == "rights"]

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 FAST = ("default", "software")
 SLOW = (
     "trace", "lazy", "two-cpus", "caches", "uncached", "hardware", "software-two-cpus", "sv39", "svade",
-    "x86_32", "cached", "own-policy", "arm64", "pae",
+    "x86_32", "cached", "own-policy", "arm64", "pae", "untranslated",
 )  # fmt: skip
 OPERATIONS = 1500  # bound of one run
 TOML = Path(__file__).resolve().parents[2] / "docs" / "examples" / "two-levels.toml"

@@ -41,7 +41,10 @@ TUTORIAL = {"machine.format": "tutorial16", "machine.ram": 1 << 16, "kernel.firs
         ({"tlb.walk_cache": "PD:4 PD:4"}, r'"PD:4" is no page-walk cache'),
         ({"tlb.walk_cache": "PD:0"}, r'"PD:0" is no page-walk cache'),
         ({"tlb.replacement": "plru", "tlb.l2": "1x65"}, r"^tlb\.l2: plru knows at most 64 ways, not 65\.$"),
-        ({**TUTORIAL, "tlb.l1": "off", "tlb.l2": "off"}, r"^tutorial16 has no walker: it needs a TLB "),
+        (
+            {**TUTORIAL, "tlb.l1": "off", "tlb.l1d": "1x4", "tlb.l2": "off"},
+            r"^tutorial16 has no walker: it needs no TLB at all, or one for fetches and one for data",
+        ),
         ({**TUTORIAL, "tlb.walk_cache": "PT:1"}, "expected nothing, because tutorial16 has no walker"),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from vmdbg.machine.registers import find_field
 from vmdbg.state.tables import CONTROLS, CPU_MODE, CPU_ROOT
 from vmdbg.units import s64
 
-BASE, TABLES, FRAMES = 0x80000000, 8, 16
+BASE, TABLES, FRAMES = 0x44000000, 8, 16
 FIELDS = ("t0sz", "t1sz", "epd0", "epd1", "tbi0", "tbi1", "ha", "hd", "hpd0", "hpd1", "ips")
 
 
@@ -67,19 +67,20 @@ def addresses() -> tuple[int, ...]:
     return (*low, *(address - (1 << 48) for address in low), 1 << 48, -(1 << 48) - 0x1000, 1 << 62)
 
 
-def draw_rules(rng: random.Random, form: Format, rules: Any, plain: bool) -> list[int]:
-    """Control registers at random, and the same in the model's `rules`; `plain`: addresses of 48 bits."""
+def draw_rules(rng: random.Random, form: Format, rules: Any, upper: bool) -> list[int]:
+    """Control registers at random, and the same in the model's `rules`; `upper`: that half is all there."""
     control = [0] * len(CONTROLS)
     rules.page_bits = form.page_bits
     rules.wxn, rules.pan = rng.random() < 0.3, rng.random() < 0.3
-    if not plain and rng.random() < 0.5:
+    if rng.random() < 0.5:
         rules.t0sz, rules.t1sz = rng.randrange(16, 40), rng.randrange(16, 40)
         rules.tbi0, rules.tbi1 = rng.random() < 0.5, rng.random() < 0.5
         rules.epd0, rules.epd1 = rng.random() < 0.1, rng.random() < 0.1
-    if not plain:
-        rules.ha, rules.hd = rng.random() < 0.8, rng.random() < 0.7
-        rules.hpd0, rules.hpd1 = rng.random() < 0.3, rng.random() < 0.3
-        rules.ips = rng.choice((5, 5, 5, 2, 1))
+    rules.ha, rules.hd = rng.random() < 0.8, rng.random() < 0.7
+    rules.hpd0, rules.hpd1 = rng.random() < 0.3, rng.random() < 0.3
+    rules.ips = rng.choice((5, 5, 5, 2, 1))
+    if upper:
+        rules.t1sz, rules.epd1 = 16, False
     for name in FIELDS:
         found = find_field(form, f"tcr_el1.{name}")
         assert found is not None
@@ -89,23 +90,19 @@ def draw_rules(rng: random.Random, form: Format, rules: Any, plain: bool) -> lis
 
 
 def prepare(
-    name: str, rng: random.Random, va: int, user: bool, rules: Any, plain: bool = False
+    name: str, rng: random.Random, va: int, user: bool, rules: Any, upper: bool = False
 ) -> tuple[Machine, tuple[int, int]]:
     """A machine with random tables and registers (also in `rules`), and the addresses of both root tables."""
     booted, form = machine(name), find(name)
     m = booted.m
     m.ram8[:] = memoryview(bytes(len(m.ram1))).cast("q")
     plant(rng, form, m, va)
-    control = draw_rules(rng, form, rules, plain)
-    frames = range(0, TABLES, len(form.levels))
-    roots = BASE + (rng.choice(frames) << form.page_bits), BASE + (rng.choice(frames) << form.page_bits)
+    control = draw_rules(rng, form, rules, upper)
+    sizes = rules.t0sz, rules.t1sz
+    meant, any_table = range(0, TABLES, len(form.levels)), range(TABLES)
+    numbers = [rng.choice(meant if size == min(sizes) == 16 else any_table) for size in sizes]
+    roots = BASE + (numbers[0] << form.page_bits), BASE + (numbers[1] << form.page_bits)
     control[6] = roots[1]
-    if rules.t0sz != rules.t1sz or rules.t0sz > 16:  # walks begin elsewhere: any table may be a root
-        roots = (
-            BASE + (rng.randrange(TABLES) << form.page_bits),
-            BASE + (rng.randrange(TABLES) << form.page_bits),
-        )
-        control[6] = roots[1]
     for column, value in zip(CONTROLS, control, strict=True):
         m.cpu[column] = value
     m.cpu[CPU_MODE], m.cpu[CPU_ROOT] = 0 if user else 1, roots[0]

@@ -54,6 +54,7 @@ class Build(NamedTuple):
     replacement: str = "lru"
     inclusive: bool = False
     walk_cache: str = ""
+    fill: str = "format"
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -68,6 +69,7 @@ BUILDS = {
     "caches": Build("x86_64", "clock", True, 1, True, (*SPLIT, "tlb.l2"), "plru", True, "PML4:1 PDPT:2 PD:3"),
     "uncached": Build("x86_64", "random", True, 3, True, ()),
     "software": Build("tutorial16", "clock", True, 1, True, ONE),
+    "untranslated": Build("x86_64", "clock", True, 2, True, (), fill="kernel"),
     "hardware": Build("tutorial16-hw", "fifo", True, 3, False, (*SPLIT, "tlb.l2"), "fifo"),
     "sv39": Build("sv39", "lru", True, 1, True, (*ONE, "tlb.l2")),
     "svade": Build("sv39-svade", "clock", True, 2, True, (*SPLIT, "tlb.l2"), "plru", False, "L2:2 L1:2"),
@@ -117,6 +119,7 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
         "machine.payload": build.payload,
         "machine.cpus": build.cpus,
         "tlb.asids": build.asids,
+        "tlb.fill": build.fill,
         "machine.seed": draw(st.integers(1, 1000)),
     }
     for name in ("tlb.l1", "tlb.l1i", "tlb.l1d", "tlb.l2"):
@@ -135,7 +138,7 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
     if not small and not user and draw(st.integers(0, 4)) == 0:
         frames = 1536  # room for large pages
     values["machine.ram"] = max(frames, first + user + table) * page
-    bases = (0,) if small else BASES[:2] if build.format in ("x86_32", "x86_pae") else BASES
+    bases = (0,) if small else tuple(base for base in BASES if base < find(build.format).frames * page)
     values["machine.ram_base"] = draw(st.sampled_from(bases))
     values["machine.swap.size"] = draw(st.sampled_from((100, 100, 20, 4, 1, 0))) * page
     low, more = draw(st.sampled_from(((0, 0), (0, 0), (2, 3), (4, 0))))

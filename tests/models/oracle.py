@@ -125,6 +125,7 @@ class Machine:
         self.accessed: set[int] = set()
         self.dirty: set[int] = set()
         self.swapped: set[int] = set()
+        self.slots: set[int] = set()  # pages that swap has, in memory or not
         self.known_dirty: set[int] = set()  # pages whose cached translation says so
         self.l1, self.l2 = Cache(*l1), Cache(*l2)
         self.counts: dict[str, int] = {}
@@ -188,7 +189,10 @@ class Machine:
         self.tell("evict")
         self.pages[frame] = None
         self.free.append(frame)
-        self.swapped.add(page)
+        if page in self.dirty:
+            self.slots.add(page)
+        if page in self.slots:  # else it was never written, and is zeros again
+            self.swapped.add(page)
         self.forget(page)
 
     def turn(self) -> int:

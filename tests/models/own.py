@@ -68,6 +68,12 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     }
     if not by_rights:
         limit_levels(draw, document)
+    return document | draw_rules(draw, document, by_rights)
+
+
+def draw_rules(draw: st.DrawFn, document: dict[str, Any], by_rights: bool) -> dict[str, Any]:
+    """The keys beside levels and fields: those that are not the usual."""
+    fields = document["fields"]
     inverted = [role for role in RIGHTS if role in fields and draw(st.booleans())]
     rules = {
         "inverted": [role for role in inverted if role == "user" or not by_rights],
@@ -79,7 +85,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "table_accessed": not by_rights and draw(st.booleans()),
         "big_endian": draw(st.integers(0, 2)) == 0,
     }
-    return document | {key: value for key, value in rules.items() if value}
+    return {key: value for key, value in rules.items() if value}
 
 
 def order(document: dict[str, Any]) -> Any:

@@ -140,8 +140,8 @@ class Machine:
     """The machine and its kernel, at the first operation of a program.
 
     Settings: policy, asids, numbers (of spaces; 0: 4095), quantum, frames (that the kernel hands out),
-    kernel_tables (of them, at boot), user_frames (0: pages and tables share frames), slots, tlb (sets and
-    ways of each array), stack_pages.
+    kernel_tables (of them, at boot), user_frames (0: pages and tables share frames), slots, zero_drop, tlb
+    (sets and ways of each array), stack_pages.
     """
 
     def __init__(self, program: list[dict[str, Any]], **settings: Any) -> None:
@@ -271,9 +271,13 @@ class Machine:
 
     def may_leave(self, frame: Frame) -> bool:
         """Swap has room for the page, or it needs none."""
-        if frame.slot and (self.slots[frame.slot] == 1 or not self.is_dirty(frame)):
+        if self.is_zero(frame) or (frame.slot and (self.slots[frame.slot] == 1 or not self.is_dirty(frame))):
             return True
         return len(self.slots) < self.set["slots"]
+
+    def is_zero(self, frame: Frame) -> bool:
+        """Was the page never written, and may be zeroed again?"""
+        return self.set["zero_drop"] and not frame.slot and not self.is_dirty(frame)
 
     def is_dirty(self, frame: Frame) -> bool:
         return any(entry.dirty for entry in self.entries_of(frame))
@@ -305,9 +309,17 @@ class Machine:
         return found
 
     def leave(self, frame: Frame) -> None:
-        """The page goes to swap; all its entries keep its slot."""
+        """The page goes to swap; all its entries keep its slot.  One that was never written only goes."""
         self.count["evict"] += 1
         slot = frame.slot
+        if self.is_zero(frame):
+            self.count["zero-drop"] += 1
+            for process, page in frame.maps:
+                del process.entries[page]
+                self.count["entry-write"] += 1
+                self.tlb.drop(process.asid, page)
+            self.free_frame(frame)
+            return
         if slot and not self.is_dirty(frame):
             self.count["swap-drop"] += 1
         else:
@@ -381,7 +393,7 @@ class Machine:
         if len(old.maps) > 1:
             before = (entry.accessed, entry.dirty)
             frame = self.take_page()
-            if process.entries[page] is not entry or before != (entry.accessed, entry.dirty):
+            if process.entries.get(page) is not entry or before != (entry.accessed, entry.dirty):
                 del self.frames[frame.number]
                 self.pages_free.append(frame.number)
                 return
@@ -597,6 +609,8 @@ class Machine:
         elif word in {"fetch", "read", "write", "modify"}:
             address, width = arguments
             for page in range(address >> 12, ((address + width - 1) >> 12) + 1):
+                if page > address >> 12:
+                    self.count[f"straddle-{'write' if word == 'modify' else word}"] += 1
                 if not self.access(process, word, page):
                     self.signal(process)
                     return

@@ -42,6 +42,7 @@ def machine(seed: int) -> dict[str, Any]:
         "kernel_tables": 4 if ram % 2048 else 3,  # its half maps memory in pages of 2 MiB if that fits
         "user_frames": users,
         "slots": slots,
+        "zero_drop": seed % 2 == 0,
         "tlb": SHAPES[seed // 4 % len(SHAPES)],
         "stack_pages": 256,
     }
@@ -65,6 +66,7 @@ first_frame = {FIRST_FRAME}
 user_frames = {made["user_frames"]}
 policy = "{made["policy"]}"
 quantum = {made["quantum"]}
+zero_drop = {str(made["zero_drop"]).lower()}
 asids = {made["numbers"]}
 """
 

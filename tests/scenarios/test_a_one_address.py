@@ -103,6 +103,30 @@ def test_a4_a_page_that_is_not_used_is_not_in_a_walked_tlb(at: At) -> None:
     assert [row["vpn"] for row in prompt.json("tlb/j")] == [0]
 
 
+def test_a5_one_program_translated_by_the_kernel_by_a_walker_and_with_a_tlb(at: At) -> None:
+    """The cost of each side by side, in one table, and how many times as slow as without translation."""
+    prompt = at("tutorial16")
+    rows = prompt.json("compare translation/j")
+    told = [
+        (row["who"], row["with_tlb"], row["entries_per_access"], row["traps_per_access"]) for row in rows[:2]
+    ]
+    assert told == [("kernel", False, 1.0, 1.0), ("walker", False, 1.666667, 0.0)]
+    assert [row["translation"] for row in rows] == [130.0, 50.0, 87.667, 41.0]
+    assert [row["factor"] for row in rows] == [5.333, 2.667, 3.922, 2.367]
+    table = prompt("compare translation").splitlines()
+    assert table[0] == "who translates  TLB hits  entries read  traps  translation  cycles  factor"
+    assert table[1].split() == ["kernel,", "no", "TLB", "-", "1.000", "1.000", "130.00", "160.00", "5.33"]
+    assert max(map(len, table)) <= 80
+    assert "kernel, no TLB: 100 + 30 = 130.000 cycles an access" in table
+
+
+def test_a5_step_by_step_without_a_tlb(at: At) -> None:
+    prompt = at("tutorial16")
+    prompt("set tlb.l1 off", "start", "step")
+    told = [event for event, _ in prompt.told("stepi 5")]
+    assert told == ["tlb-miss", "trap", "table-read", "retry", "read"]
+
+
 def test_a6_a_process_over_its_limit_is_refused_and_the_others_go_on(at: At) -> None:
     prompt = at("tutorial16", TWO_LIMITED)
     prompt("start", "step 2")

@@ -67,7 +67,8 @@ def test_costs_end_with_total_and_mean() -> None:
     prompt.run("step 3")
     lines = prompt.run("info cost 12..14").splitlines()
     cycles = [int(line.split()[-2 if "," not in line else -3]) for line in lines[1:-1]]
-    assert lines[-1] == f"3 operations: {sum(cycles)} cycles, {sum(cycles) / 3:.1f} each.".replace(".0 ", " ")
+    total = f"3 operations: {sum(cycles)} cycles, {sum(cycles) / 3:.1f} each; ".replace(".0 ", " ")
+    assert lines[-1] == total + "1 instruction, MPKI 2000.0."
     assert "operations:" not in prompt.run("info cost 12")
 
 

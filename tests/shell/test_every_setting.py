@@ -71,6 +71,7 @@ region heap 0x400000 64K rw
 region anon 0x800000 8M rw
 write 0x400000 .. 0x40ffff step 4K, 1
 read 0x400000 .. 0x40ffff step 4K
+read 0x900000 .. 0x90ffff step 4K
 write 0x800000 .. 0x8fffff step 4K, 1
 fork
 read 0x400000 .. 0x40ffff step 4K
@@ -81,6 +82,7 @@ region heap 0x400000 64K rw
 write 0x400000 .. 0x40ffff step 4K, 1
 exit
 """
+TRACE = " L 00400000,1\n S 00401fff,2\nI  00402000,4\n"
 LOOKING = [
     "start",
     "continue",
@@ -194,6 +196,7 @@ def seen_first(machine: str, first: tuple[str, ...]) -> str:
 def seen_of_machine(folder: Path, machine: str, lines: list[str]) -> str:
     """What a program does on a machine with these settings."""
     (folder / "work.vmp").write_text(PROGRAM)
+    (folder / "work.lackey").write_text(TRACE)
     shown = Seen(folder, machine, "" if machine else "work.vmp")
     shown.type(lines)
     shown.out.truncate(0)
@@ -243,7 +246,13 @@ MACHINE |= {
     "kernel.min_free": ("30", "", ["set machine.ram 1280K"]),
     "kernel.low_free": ("30", "", ["set machine.ram 1280K", "set kernel.high_free 40"]),
     "kernel.high_free": ("40", "", ["set machine.ram 1280K", "set kernel.low_free 30"]),
+    "kernel.zero_drop": ("off", "", ["set kernel.limit 9", "set kernel.over_limit reclaim"]),
     "kernel.stack_limit": ("4K", "default", []),
+    "tlb.fill": ("kernel", "", []),
+    "trace.page": ("2M", "", ["file work.lackey"]),
+    "trace.promote": ("2", "", ["file work.lackey", "set trace.page thp"]),
+    "trace.resident": ("on", "", ["file work.lackey"]),
+    "trace.straddle": ("on", "", ["file work.lackey"]),
     "cost.l1": ("2", "", []),
     "cost.l2": ("2", "", []),
     "cost.memory": ("2", "", []),

@@ -51,7 +51,7 @@ def shell_of_machine() -> Callable[[str], str]:
     return lambda line: prompt.run(line) + prompt.err.getvalue()
 
 
-@pytest.mark.parametrize("name", ["cr5", "rip", "satp", "ttbr0_el1", "eflags", "satp.mode"])
+@pytest.mark.parametrize("name", ["cr5", "rip", "satp", "ttbr0_el1", "rflags", "satp.mode"])
 def test_the_name_of_a_register_that_is_not_there(name: str) -> None:
     prompt = Prompt(machine="default")
     register = name.partition(".")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,14 @@ from vmdbg.shell.completion import complete_line
 from vmdbg.shell.help import wrapped
 from vmdbg.shell.registry import Registry
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 # What has to be there before an example makes sense.
-BEFORE = {"print $": ["print 1"], "undo": ["set $cr2 = 1"], "redo": ["set $cr2 = 1", "undo"]}
+BEFORE = {
+    "print $": ["print 1"],
+    "undo": ["set $cr2 = 1"],
+    "redo": ["set $cr2 = 1", "undo"],
+    "policy load mru.py": [f"shell cp {EXAMPLES}/mru.py ."],
+}
 
 
 def examples() -> list[str]:

@@ -39,6 +39,11 @@ BEFORE = {
     "info watchpoints": ["watch *(char *)0x404000"],
 }
 ARGUMENTS = {
+    "calc levels": "48 4K 8",
+    "calc reach": "16x4 4K",
+    "calc eat": "-memory 100ns -hit 98% -tlb 1ns",
+    "calc table": "32 4K 4",
+    "policy load": str(PAGE.parent / "examples" / "mru.py"),
     "policy table": "clock -frames 3 7 0 1 2 0 3 0 4",
     "policy compare": "fifo opt -frames 3,4 1 2 3 4 1 2 5 1 2 3 4 5",
     "code": "0x15",
@@ -59,9 +64,14 @@ ARGUMENTS = {
     "last write": "0x408000",
     "info cost": "12",
     "show": "confirm",
+    "compare": f"kernel.policy fifo lru {PAGE.parent / 'examples' / 'belady.vmp'}",
+    "compare translation": f"{PAGE.parent / 'examples' / 'belady.vmp'}",
     "sweep": f"-jobs 1 policy=fifo {PAGE.parent / 'examples' / 'belady.vmp'}",
     "replay": f"-count 1000 {TRACE}",
     "trace info": str(TRACE),
+    "trace curve": f"-frames 8 {TRACE}",
+    "trace reuse": str(TRACE),
+    "trace workingset": f"-every 100000 {TRACE}",
 }
 
 

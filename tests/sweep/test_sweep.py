@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from vmdbg.engine import native
 from vmdbg.errors import UserError
 from vmdbg.machine.config import load_config
 from vmdbg.sweep import execute
@@ -73,6 +75,25 @@ def test_a_program_that_cannot_be_read_is_the_error_of_its_points(tmp_path: Path
     file.write_text("nonsense\n")
     config = load_config("trace")
     assert str(file) in run_point(config.values, config.name, str(file), False)["error"]
+
+
+def test_a_policy_of_one_s_own_and_its_next_text(
+    trace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mistakes are told before anything runs; after an edit its points are others."""
+    monkeypatch.setattr(native, "available", lambda: False)
+    file = tmp_path / "own.py"
+    file.write_bytes((TESTS.parent / "docs" / "examples" / "mru.py").read_bytes())
+    words = [f"policy={file}", "user_frames=3,4"]
+    machines = points(load_config("trace"), [read_axis(word) for word in words], trace)
+    found = execute.run_sweep(machines, trace, resident=False, jobs=1)
+    assert [row["faults"] for row in found] == [7, 6]
+    file.write_text(file.read_text() + "\n")
+    again = points(load_config("trace"), [read_axis(word) for word in words], trace)
+    assert not {point.key for point in machines} & {point.key for point in again}
+    file.write_text("victim = 1\n")
+    with pytest.raises(UserError, match=r"own\.py: a policy needs a function victim"):
+        read_axis(f"policy={file}")
 
 
 def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +174,7 @@ def test_processes_count_as_one_does(trace: str) -> None:
 @needs_joblib
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_goes_on(cache: Path) -> None:
-    """No point is run twice: those that were done are told, and their lines stay as they are."""
+    """No point is run twice: those that were done are told, and what their lines say is in the table."""
     frames = ",".join(str(number) for number in range(16, 40))
     command = sweep("-jobs 2", f"user_frames={frames}", LS)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
@@ -164,13 +185,71 @@ def test_a_sweep_that_is_killed_goes_on(cache: Path) -> None:
             time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
     (file,) = cache.glob("*.jsonl")
-    before = file.read_text().count("\n")
+    lines = [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    before = len({line["key"] for line in lines})
+    assert before == len(lines)
+    for line in lines:
+        line["measures"]["swapped_out"] = -1  # no run has that: the line was taken
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"{before} of 24 points were done before." in done.stderr
     rows = json.loads(done.stdout)
     expected = json.loads((TESTS / "data" / "expected.json").read_text())
     assert len(rows) == 24
+    assert sum(row["swapped_out"] == -1 for row in rows) == before
     by_frames = {row["values"]["kernel.user_frames"]: row["faults"] for row in rows}
     counts = expected["ls.lackey"]["frames"]
     assert by_frames[16] == counts["16"]["CLOCK_ref1"]
     assert by_frames[32] == counts["32"]["CLOCK_ref1"]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """A Dask scheduler and two workers on this machine; its address."""
+    if importlib.util.find_spec("distributed") is None:
+        pytest.skip('Dask is not installed: pip install "vmdbg[cluster]"')
+    file, log = tmp_path / "scheduler.json", (tmp_path / "log").open("wb")
+    where = {"cwd": TESTS.parent, "stdout": log, "stderr": log}
+    plain = ["--scheduler-file", str(file), "--no-dashboard"]
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", *plain]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", *plain, "--nthreads", "1", "--no-nanny"]
+    started = [subprocess.Popen([*scheduler, "--host", "127.0.0.1", "--port", "0"], **where)]
+    try:
+        deadline = time.monotonic() + 60
+        while not (file.exists() and file.read_text().rstrip().endswith("}")):
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        for number in (1, 2):
+            started.append(
+                subprocess.Popen([*worker, "--local-directory", str(tmp_path / f"w{number}")], **where)
+            )
+        yield json.loads(file.read_text())["address"]
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(30)
+        log.close()
+
+
+@needs_joblib
+@pytest.mark.slow
+def test_a_cluster_has_the_same_table(trace: str, cluster: str) -> None:
+    """Two workers, the points by turns on them; a policy of one's own goes by its path."""
+    own = TESTS.parent / "docs" / "examples" / "mru.py"
+    words = [f"policy=fifo,{own}", "user_frames=3,4,5", trace]
+    there = subprocess.run(sweep(f"-on {cluster}", *words), capture_output=True, text=True, check=True)
+    here = subprocess.run(sweep("-jobs 1", *words), capture_output=True, text=True, check=True)
+    assert there.stderr == here.stderr
+    assert json.loads(there.stdout) == json.loads(here.stdout)
+    assert [row["faults"] for row in json.loads(there.stdout)][:3] == [9, 10, 5]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="Dask is not installed")
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_said_in_one_line(trace: str) -> None:
+    done = subprocess.run(
+        sweep("-on tcp://127.0.0.1:9", "policy=fifo", trace), capture_output=True, text=True, check=False
+    )
+    assert done.stderr.startswith("No Dask scheduler at tcp://127.0.0.1:9: ")
+    assert done.stderr.count("\n") == 1

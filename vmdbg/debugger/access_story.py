@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 RIGHTS = (RIGHT_R, RIGHT_W, RIGHT_X)  # that the accesses need
 ACCESS_WORDS = ("read", "write", "execute")
-MOVES = ("swap-out", "swap-drop", "file-drop", "file-write", "swap-in")
+MOVES = ("swap-out", "swap-drop", "file-drop", "file-write", "swap-in", "zero-drop")
 
 
 def signal_of(events: list[LoggedEvent]) -> str:

@@ -72,7 +72,7 @@ def target() -> dict[str, str]:
 
 
 def compiled(text: str, tier: str, checked: bool = False) -> bytes:
-    """The object file of a module, `checked` if all of it is.  Python's lock is free while LLVM works."""
+    """The object file of a module (`checked`: all of it).  Leaves Python's lock alone while LLVM works."""
     binding = llvm()
     module = binding.parse_assembly(text, binding.create_context())
     machine = binding.Target.from_default_triple().create_target_machine(

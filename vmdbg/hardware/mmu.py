@@ -84,7 +84,18 @@ from vmdbg.hardware.walk import (
     walk_fault,
 )
 from vmdbg.hardware.walk_cache import walk_cache_fill, walk_cache_use, walk_cached
-from vmdbg.state.events import TLB_FILL, TLB_HIT, TLB_L2_HIT, TLB_MISS, TLB_STALE, WALK_STEP, emit
+from vmdbg.state.events import (
+    STRADDLE_FETCH,
+    STRADDLE_READ,
+    STRADDLE_WRITE,
+    TLB_FILL,
+    TLB_HIT,
+    TLB_L2_HIT,
+    TLB_MISS,
+    TLB_STALE,
+    WALK_STEP,
+    emit,
+)
 from vmdbg.state.tables import (
     CONTROL_FAULT,
     CONTROL_RIGHTS,
@@ -202,6 +213,14 @@ def path_word(m, cpu, va):
     return word
 
 
+@reads
+def path_address(m, va):
+    """The physical address of `va` by the leaf at the end of `path`."""
+    depth = m.control[CONTROL_STEPS] - 1
+    start = leaf_address(m.path[depth * PATH + PATH_ENTRY], depth, m.path[depth * PATH + PATH_INDEX])
+    return start + (va & ((1 << (size_shift(LEVELS - 1 - depth) & 63)) - 1))
+
+
 @writes
 def tlb_fill(m, cpu, va, access, doubt):
     """Put the translation at the end of `path` into the arrays that serve `access`; returns its word.
@@ -221,7 +240,8 @@ def tlb_fill(m, cpu, va, access, doubt):
         gone = tlb_insert(m, SECOND, cpu, key, word)
         if INCLUSIVE and gone >= 0:
             tlb_drop_above(m, cpu, gone)
-    emit(m, TLB_FILL, va, key, word | (access << FILL_ACCESS))
+    if FIRST_DATA >= 0 or FIRST_FETCH >= 0 or SECOND >= 0:
+        emit(m, TLB_FILL, va, key, word | (access << FILL_ACCESS))
     return word
 
 
@@ -360,3 +380,14 @@ def translate(m, cpu, va, access):
             return -1
         return walk_and_fill(m, cpu, va, access)
     return word_address(word, key & KEY_SIZE, va)
+
+
+@writes(cold=True)
+def tell_straddle(m, va, how):
+    """Emit that an access goes on in the next page."""
+    if how == ACCESS_FETCH:
+        emit(m, STRADDLE_FETCH, va, 0, 0)
+    elif how == ACCESS_WRITE:
+        emit(m, STRADDLE_WRITE, va, 0, 0)
+    else:
+        emit(m, STRADDLE_READ, va, 0, 0)

@@ -15,7 +15,7 @@ all of them decides for each entry, by `Entry.above` and `Entry.seen`, whether t
 from __future__ import annotations
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_TABLE
-from vmdbg.state.tables import CPU, CPU_CONTROL6, CPU_REACH_HIGH, CPU_REACH_LOW, KERNEL_CPU
+from vmdbg.state.tables import CPU, CPU_CONTROL6, CPU_REACH_HIGH, CPU_REACH_LOW, KERNEL_CPU, KERNEL_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,14 +61,15 @@ def entries(
     end: int | None = None,
     follow: Callable[[Entry], object] | None = None,
     tables_last: bool = False,
+    whole: bool = False,
 ) -> Iterator[Entry]:
     """The entries below a root register's value that are not zero, by address.
 
     Only those for the pages from `start` to `end` (exclusive; signed or not); by default all.  An entry that
     points to a table comes before the entries of that table, with `tables_last` after them.  `follow(entry)`
-    is called once for each such entry and says whether to read its table.  With base and bounds the only
-    entry is the register itself, at address -1.  Memory may change during the iteration: all entries of one
-    table are read at once.
+    is called once for each such entry and says whether to read its table.  `whole`: see `trees`.  With base
+    and bounds the only entry is the register itself, at address -1.  Memory may change during the iteration:
+    all entries of one table are read at once.
     """
     mask = (1 << form.va_bits) - 1
     low = first_wanted = 0 if start is None else start & mask
@@ -104,7 +105,7 @@ def entries(
         partition.target = root
         yield partition
     elif form.split:
-        for table, depth, base, past in trees(k, form, root):
+        for table, depth, base, past in trees(k, form, root, whole):
             low, high = max(first_wanted, base), min(last_wanted, past)
             if low < high:
                 yield from below(table & form.root_mask, depth, base, ALL_RIGHTS, ())
@@ -112,18 +113,21 @@ def entries(
         yield from below(root & form.root_mask, 0, 0, ALL_RIGHTS, ())
 
 
-def trees(k: Linked, form: Format, root: int) -> list[tuple[int, int, int, int]]:
-    """The trees below a root and below the root table of the upper half, of the CPU in use.
+def trees(k: Linked, form: Format, root: int, whole: bool) -> list[tuple[int, int, int, int]]:
+    """The trees below a root and below the root table of the upper half, of the CPU in use; `whole`: as the
+    kernel made them, whatever the CPU's registers say.
 
     Root table, depth of its entries, and the first address that it translates and the one past the last, in
     `va_bits`.
     """
-    m = k.m
-    row, found = m.kernel[KERNEL_CPU] * CPU, []
-    halves = (
+    m, half, found = k.m, form.va_bits - 1, []
+    row = m.kernel[KERNEL_CPU] * CPU
+    halves = [
         (root, m.cpu[row + CPU_REACH_LOW], False),
         (m.cpu[row + CPU_CONTROL6], m.cpu[row + CPU_REACH_HIGH], True),
-    )
+    ]
+    if whole:
+        halves = [(root, half, False), (m.kernel[KERNEL_ROOT], half if m.kernel[KERNEL_ROOT] else 0, True)]
     for table, bits, upper in halves:
         depth = next((at for at, level in enumerate(form.levels) if level.shift < bits), 0)
         start = (1 << form.va_bits) - (1 << bits) if upper else 0

@@ -89,7 +89,7 @@ def canonical(m, va):
 def untagged(m, cpu, va):
     """`va` without the top byte, where a CPU ignores that (Arm ARM, D8.9.1: bit 55 tells the half)."""
     half = (va >> 55) & 1
-    if (m.cpu[cpu * CPU + CPU_TAGS] >> half) & 1 == 0:
+    if (m.cpu[cpu * CPU + CPU_TAGS] >> (half & 1)) & 1 == 0:
         return va
     va &= (1 << 55) - 1
     if half:
@@ -121,7 +121,7 @@ def start_walk(m, cpu, root, va):
         bits = m.cpu[c + CPU_REACH_HIGH]
         table = m.cpu[c + CPU_CONTROL6] & ROOT_MASK
     depth = 0
-    while depth < LEVELS - 1 and ((SHIFTS >> (depth << 3)) & 255) >= bits:
+    while depth < LEVELS - 1 and ((SHIFTS >> ((depth << 3) & 63)) & 255) >= bits:
         depth += 1
     m.control[CONTROL_FIRST] = depth
     return walk_from(m, table, depth, ALL_RIGHTS, va)
@@ -171,7 +171,7 @@ def reached_index(m, va, depth, index):
     bits = m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_REACH_LOW]
     if va < 0:
         bits = m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_REACH_HIGH]
-    over = bits - ((SHIFTS >> (depth << 3)) & 255)
+    over = bits - ((SHIFTS >> ((depth << 3) & 63)) & 255)
     if over < 0:
         return 0
     return index & ((1 << (over & 63)) - 1)

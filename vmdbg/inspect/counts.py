@@ -1,4 +1,7 @@
-"""What counts of events say together: accesses, page faults that were served, misses at the first try."""
+"""What counts of events say together: accesses, instructions, page faults, misses at the first try.
+
+An access that straddles two pages is one access, and two look-ups.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,29 @@ ACCESSES = ("fetch", "read", "write")
 PAGE_FAULTS = ("fault-minor", "fault-major", "fault-file", "fault-cow")
 
 
+def made(counts: Mapping[str, int], kind: str) -> int:
+    """Accesses of one of the ACCESSES that were executed, by `Machine.counts`."""
+    return counts.get(kind, 0) - counts.get(f"straddle-{kind}", 0)
+
+
 def accesses(counts: Mapping[str, int]) -> int:
     """Accesses that were executed, by `Machine.counts`."""
-    return sum(counts.get(kind, 0) for kind in ACCESSES)
+    return sum(made(counts, kind) for kind in ACCESSES)
+
+
+def straddling(counts: Mapping[str, int]) -> int:
+    """Accesses that straddled two pages, by `Machine.counts`."""
+    return sum(counts.get(f"straddle-{kind}", 0) for kind in ACCESSES)
+
+
+def instructions(counts: Mapping[str, int]) -> int:
+    """Instructions that were executed, by `Machine.counts`: each is a fetch."""
+    return made(counts, "fetch")
+
+
+def per_thousand(count: int, instructions: int) -> float | None:
+    """So many for 1000 instructions (MPKI, if misses are counted); None without any."""
+    return round(1000 * count / instructions, 3) if instructions else None
 
 
 def page_faults(counts: Mapping[str, int]) -> int:
@@ -23,13 +46,23 @@ def page_faults(counts: Mapping[str, int]) -> int:
     return sum(counts.get(kind, 0) for kind in PAGE_FAULTS)
 
 
+def faults_between(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Page faults by kind, and evictions, that happened between two times (`Machine.counts` of both)."""
+    return {kind: after.get(kind, 0) - before.get(kind, 0) for kind in (*PAGE_FAULTS, "evict")}
+
+
+def lookups(counts: Mapping[str, int]) -> int:
+    """Look-ups at first tries, by `Machine.counts`: of each page that an access went to, or was to go to."""
+    return accesses(counts) + straddling(counts) + counts.get("signal", 0)
+
+
 def first_misses(machine: Machine, counts: Mapping[str, int]) -> tuple[int, int]:
-    """How many accesses the first level of the TLB did not serve at their first try, and how many no level.
+    """How many look-ups the first level of the TLB did not serve at their first try, and how many no level.
 
     An access that is repeated after a fault looks again: where a walker fills the TLB it misses once more,
     where the kernel does it hits.  Neither counts here.
     """
     repeated = counts.get("retry", 0) if machine.format.software_walk else 0
-    tries = accesses(counts) + counts.get("signal", 0)
+    tries = lookups(counts)
     first = counts.get("tlb-hit", 0) - repeated
     return max(0, tries - max(0, first)), max(0, tries - max(0, first + counts.get("tlb-l2-hit", 0)))

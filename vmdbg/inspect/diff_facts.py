@@ -151,7 +151,7 @@ class State:
     def of_tree(self, root: int, who: str, pid: int, end: int | None) -> Iterator[tuple[Key, Said]]:
         """The entries below a root, up to an address."""
         machine, form, k = self.machine, self.form, self.machine.k
-        for found in entries(k, form, root, end=end):
+        for found in entries(k, form, root, end=end, whole=True):
             va, size = found.va & WORD_MASK, 1 << form.levels[found.depth].shift
             key = Key("entry", who, va, size, "")
             if found.kind == ENTRY_LEAF:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from vmdbg.inspect.counts import instructions, per_thousand
 from vmdbg.state.events import EVENTS
 
 TYPE_CHECKING = False
@@ -39,10 +42,28 @@ def cost_by_part(words: EventWords, events: Sequence[Happened]) -> dict[str, int
     return spent
 
 
+def instruction_rate(operations: Sequence[Sequence[Happened]]) -> tuple[int, float | None]:
+    """Instructions among operations, of which the events are given, and MPKI: operations whose first look-up
+    no TLB array answered, for 1000 of them."""
+    counts: Counter[str] = Counter()
+    missed = 0
+    for events in operations:
+        names = [EVENTS[event.kind].name for event in events]
+        counts.update(names)
+        missed += first_lookup(names) == ["tlb-miss"]
+    found = instructions(counts)
+    return found, per_thousand(missed, found)
+
+
+def first_lookup(names: Sequence[str]) -> list[str]:
+    """The first look-up among the names of events, if there is one."""
+    return [name for name in names if name in LOOKUPS][:1]
+
+
 def how_done(events: Sequence[Happened]) -> str:
     """`tlb-miss, fault-minor`: the first look-up of some events, and the faults; `-` for neither."""
     names = [EVENTS[event.kind].name for event in events]
-    first = [name for name in names if name in LOOKUPS][:1]
+    first = first_lookup(names)
     faults = [name for name in names if name.startswith("fault-") or name == "signal"]
     return ", ".join(dict.fromkeys([*first, *faults])) or "-"
 

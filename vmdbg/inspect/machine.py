@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.formats import find
 from vmdbg.inspect.context import MODES, check_cpu
 from vmdbg.inspect.notation import code_words
 from vmdbg.inspect.processes import frame_states, frames
-from vmdbg.inspect.tlb import geometry
+from vmdbg.inspect.tlb import geometry, page_sizes
+from vmdbg.machine.boot import format_of
 from vmdbg.machine.config import TLB_SETTINGS
 from vmdbg.machine.registers import owner, read
 from vmdbg.machine.tlb_arrays import Arrays
 from vmdbg.state.tables import (
-    ARRAY,
-    ARRAY_SIZES,
     CPU,
     CPU_ADDRESS,
     CPU_ASID,
@@ -63,13 +61,12 @@ def facts(machine: Machine) -> dict[str, Any]:
                 "ways": ways,
                 "fetches": fetches,
                 "data": data,
-                "page_sizes": [
-                    1 << shift
-                    for index, shift in enumerate(form.page_shifts)
-                    if m.array[number * ARRAY + ARRAY_SIZES] >> index & 1
-                ],
+                "page_sizes": sizes,
+                "reach": [sets * ways * size for size in sizes],
             }
-            for number, (name, sets, ways, fetches, data) in enumerate(geometry(machine))
+            for (name, sets, ways, fetches, data), sizes in zip(
+                geometry(machine), page_sizes(machine), strict=True
+            )
         ],
         "replacement": config["tlb.replacement"],
         "inclusive": config["tlb.inclusive"],
@@ -99,7 +96,7 @@ def describe(config: MachineConfig, machine: Machine | None = None) -> str:
     parts = [named] if named.removesuffix(".toml") != config.name else []
     parts.append(f"{format_size(config['machine.ram'])} RAM")
     parts.append(f"TLB {cached} entries" if cached else "no TLB")
-    form = find(config["machine.format"], config["machine.page_size"])
+    form = format_of(config)
     swap = min(config["machine.swap.size"], (form.slots - 1) << form.page_bits)
     parts.append(f"{format_size(swap)} swap" if swap else "no swap")
     return ", ".join(parts)

@@ -6,11 +6,13 @@ machine; its number plays no role for any policy.
 
 from __future__ import annotations
 
+import ast
 from array import array
 from collections import namedtuple
 
 from vmdbg import progress
 from vmdbg.errors import UserError
+from vmdbg.inspect.counts import instructions
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
@@ -35,8 +37,13 @@ if TYPE_CHECKING:
 #: One reference: its page, whether it was a fault, the page that left (None), the page in each frame after it
 #: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).
 Step = namedtuple("Step", "page fault victim frames accessed hand")
-#: A policy with a number of frames: faults, those that no policy avoids (each page's first), references.
-Count = namedtuple("Count", "policy frames faults cold references")
+#: A policy with a number of frames: faults, those that no policy avoids (each page's first), references, and
+#: instructions among them.
+Count = namedtuple("Count", "policy frames faults cold references instructions")
+
+#: A policy in a file of the user's: the file, its functions by name in their order there, what the first line
+#: of its docstring says (empty: nothing), and the text that the machine has of it.
+PolicyFile = namedtuple("PolicyFile", "path functions summary source")
 
 START, SPARE, ALL_RIGHTS = 0x400000, 16, 15
 MOST_FRAMES, MOST_REFERENCES = 1 << 16, 100_000
@@ -47,6 +54,19 @@ def is_oracle(policy: str) -> bool:
     """Does a policy need to know what no hardware tells a kernel?  Of one in a file nobody knows."""
     facts = facts_of(policy)
     return facts is not None and facts.oracle
+
+
+def policy_file(machine: Machine) -> PolicyFile | None:
+    """The policy in a file that a machine has, as the file was when it was read; None for one of vmdbg's."""
+    own = machine.bindings["victim"]
+    source = own.__dict__["hot"].get("source")
+    if source is None:
+        return None
+    path = own.__code__.co_filename
+    tree = ast.parse(source, path)
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    said = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return PolicyFile(path, functions, said, source)
 
 
 def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
@@ -69,6 +89,7 @@ def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
             "kernel.first_frame": 1,
             "kernel.user_frames": frames,
             "kernel.policy": policy,
+            "kernel.zero_drop": False,  # so that each page's first fault is minor, the others are major
         }
     )
     machine = Machine(config)
@@ -117,7 +138,8 @@ def counted(policy: str, machine: Machine, frames: int, references: int) -> Coun
     machine.run(references, compiled)
     counts = machine.counts()
     cold = counts.get("fault-minor", 0)
-    return Count(policy, frames, cold + counts.get("fault-major", 0), cold, references)
+    faults = cold + counts.get("fault-major", 0)
+    return Count(policy, frames, faults, cold, references, instructions(counts))
 
 
 def count_references(policy: str, frames: int, pages: Sequence[int]) -> Count:
@@ -129,7 +151,9 @@ def trace_config(policy: str, frames: int) -> MachineConfig:
     """The machine that runs a trace with so many frames for pages."""
     if not 1 <= frames <= MOST_FRAMES:
         raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
-    return load_config("trace").with_({"kernel.policy": policy, "kernel.user_frames": frames})
+    return load_config("trace").with_(
+        {"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False}
+    )
 
 
 def count_trace(policy: str, frames: int, program: Program) -> Count:

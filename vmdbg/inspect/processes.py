@@ -8,7 +8,8 @@ from vmdbg.formats.contract import ENTRY_SWAPPED
 from vmdbg.inspect.address_space import measured
 from vmdbg.inspect.context import check_process, current_cpu, current_pid
 from vmdbg.inspect.counts import accesses as access_count
-from vmdbg.inspect.counts import first_misses, page_faults
+from vmdbg.inspect.counts import first_misses, lookups, page_faults, per_thousand, straddling
+from vmdbg.inspect.counts import instructions as instruction_count
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.calls.processes import badness, live_processes, process_name
@@ -240,12 +241,19 @@ def rates(machine: Machine, pid: int | None) -> list[str]:
     missed = f"{misses} TLB miss" + ("" if misses == 1 else "es")
     if machine.config["machine.forget"]:
         return [f"{what}: {missed}, {served}"]  # a forgotten entry is still there at the second try
-    tries = accesses + counts.get("signal", 0)
+    tries = lookups(counts)
     first = tries - first_misses(machine, counts)[1]
     lines = [f"{what}: hit at first try {first} of {tries}, {served}"]
     again = misses - (tries - first)
     if again > 0:
         lines.append(f"{missed}: {tries - first} at first tries, {again} at retries.")
+    if straddling(counts):
+        lines.append(f"{straddling(counts)} of the look-ups are for the second page of an access.")
+    instructions = instruction_count(counts)
+    if instructions:
+        rates = per_thousand(tries - first, instructions), per_thousand(faults, instructions)
+        what = "1 instruction" if instructions == 1 else f"{instructions} instructions"
+        lines.append(f"{what}: {rates[0]} TLB misses (MPKI) and {rates[1]} page faults for 1000.")
     return lines
 
 

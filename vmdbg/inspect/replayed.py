@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from vmdbg.inspect.counts import first_misses, page_faults
+from vmdbg.inspect.counts import (
+    accesses,
+    first_misses,
+    instructions,
+    made,
+    page_faults,
+    per_thousand,
+    straddling,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,27 +23,27 @@ if TYPE_CHECKING:
 def replay_counts(machine: Machine, program: ReplayedProgram) -> dict[str, Any]:
     """The counts of a machine that replayed traces, by name; None for what the traces cannot tell.
 
-    An instruction is a fetch.  `tlb_misses` are of the first try of each access, `walks` of all tries: one
-    that was repeated after a fault misses again.  `mpki` are TLB misses per 1000 instructions.  `left_out`
-    accesses have addresses of the kernel's, `malformed` records were passed over.
+    An instruction is a fetch.  `straddling` accesses looked two pages up.  `tlb_misses` are of the first try
+    of each access, `walks` of all tries: one that was repeated after a fault misses again.  `mpki` are TLB
+    misses per 1000 instructions.  `left_out` accesses have addresses of the kernel's, `malformed` records
+    were passed over.
     """
     counts = machine.counts()
-    fetches, reads, writes = (counts.get(name, 0) for name in ("fetch", "read", "write"))
-    accesses = fetches + reads + writes
     forgets = bool(machine.config["machine.forget"])
     misses = counts.get("tlb-miss", 0) if forgets else first_misses(machine, counts)[1]
     return {
-        "accesses": accesses,
-        "instructions": fetches,
-        "reads": reads,
-        "writes": writes,
+        "accesses": accesses(counts),
+        "instructions": instructions(counts),
+        "reads": made(counts, "read"),
+        "writes": made(counts, "write"),
+        "straddling": straddling(counts),
         "faults": page_faults(counts),
         "major_faults": counts.get("fault-major", 0),
         "tlb_hits": counts.get("tlb-hit", 0),
         "tlb_l2_hits": counts.get("tlb-l2-hit", 0),
         "tlb_misses": misses,
         "walks": counts.get("tlb-miss", 0),
-        "mpki": round(1000 * misses / fetches, 3) if fetches else None,
+        "mpki": per_thousand(misses, instructions(counts)),
         "left_out": sum(feed.left_out for feed in program.feeds),
         "malformed": sum(feed.bad for feed in program.feeds),
     }

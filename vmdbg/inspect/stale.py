@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ENTRY_RESERVED, ENTRY_TABLE
-from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_PFN
+from vmdbg.hardware.tlb import KEY_SIZE, WORD_DIRTY, WORD_GLOBAL, WORD_KEY, WORD_PFN
 from vmdbg.inspect.notation import rights_text
-from vmdbg.inspect.walk import Walk, page_of, why_absent
+from vmdbg.inspect.walk import Walk, key_of, page_of, why_absent
 from vmdbg.state.tables import (
     CPU,
     CPU_IGNORED,
@@ -35,6 +35,8 @@ def disagreement(machine: Machine, walk: Walk, key: int, word: int, va: int, cpu
     kept = machine.bindings["RIGHTS"]
     if walk.last.rights != word & kept or bool(k.is_global(entry)) != bool(word & WORD_GLOBAL):
         return "stale-right", f"{walk.last.name} is {rights_text(walk.last.rights)}"
+    if key_of(machine, walk.last.entry) != word >> WORD_KEY & machine.bindings["KEY_MASK"]:
+        return "stale-right", f"{walk.last.name} has another key"
     if word & WORD_DIRTY and not k.is_dirty(entry):
         return "stale-dirty", f"{walk.last.name} is clean"
     return "", ""

@@ -13,6 +13,7 @@ from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
+from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.programs import read_program
 from vmdbg.units import s64
 
@@ -100,7 +101,14 @@ def boot_program(
         form = machine.format
         file, bits, size = config["machine.program"], form.va_bits, form.grain
         program = read_program(
-            file, va_bits=bits, page_size=size, resident=resident, approve=approve, user_end=form.user_end
+            file,
+            va_bits=bits,
+            page_size=size,
+            resident=resident or config["trace.resident"],
+            approve=approve,
+            user_end=form.user_end,
+            pages=trace_pages(config, form),
+            straddle=config["trace.straddle"],
         )
         machine.load(program)
         if config["machine.warm"]:

@@ -294,6 +294,16 @@ def geometry(machine: Machine) -> list[tuple[str, int, int, bool, bool]]:
     ]
 
 
+def page_sizes(machine: Machine) -> list[list[int]]:
+    """The sizes of the pages, in bytes, of which each array may hold entries."""
+    shifts = machine.format.page_shifts
+    held = machine.m.array[ARRAY_SIZES::ARRAY]
+    return [
+        [1 << shift for index, shift in enumerate(shifts) if held[number] >> index & 1]
+        for number in range(len(array_names(machine)))
+    ]
+
+
 def probe_data(va: int, probes: list[Probe]) -> dict[str, Any]:
     """Look-ups as JSON shows them; `via` is the level that hit, or None."""
     return {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_NON_CANONICAL
+from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_AD, FAULT_NON_CANONICAL
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_KEY
 from vmdbg.inspect import base_and_bounds
-from vmdbg.inspect.context import bound_of
+from vmdbg.inspect.context import bound_of, controls
 from vmdbg.inspect.notation import kind_word, rights_text
 from vmdbg.inspect.rules import decide
 from vmdbg.inspect.stale import disagreement, table_disagreement
@@ -16,6 +16,7 @@ from vmdbg.inspect.walk import (
     Outcome,
     Walk,
     key_of,
+    lacking,
     page_of,
     refusal,
     region_kind,
@@ -102,7 +103,10 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
         return found
     found.rights = step.rights
     page, found.page_size = page_of(machine, walk)
-    if check and refusal(machine, context, access, step.rights, key_of(machine, step.entry)):
+    if check and (
+        refusal(machine, context, access, step.rights, key_of(machine, step.entry))
+        or lacking(machine, controls(machine, context.cpu), access, step.entry)
+    ):
         found.fault = refused(machine, context, walk, access)
         return found
     found.pa = page + (walk.va & (found.page_size - 1))
@@ -120,9 +124,13 @@ def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
 
 
 def refused(machine: Machine, context: Context, walk: Walk, access: int) -> Fault:
-    """The protection fault of a walk that found a page: which entry decides, by which field."""
+    """The fault of an access to a page that a walk found: which entry decides, by which field."""
     last = walk.last
+    missing = lacking(machine, controls(machine, context.cpu), access, last.entry)
     number = refusal(machine, context, access, last.rights, key_of(machine, last.entry))
+    if missing is not None and (machine.format.ad_first or not number):
+        code = machine.k.code_of(machine.m, context.cpu, FAULT_AD, access, context.mode, last.depth)
+        return Fault(FAULT_AD, f"{last.name} has {missing.name} = 0", code, last.level, last.index)
     code = machine.k.code_of(machine.m, context.cpu, number, access, context.mode, last.depth)
     cause = decide(machine, context, walk, access)
     if cause is None or cause.step is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.inspect.counts import accesses
+from vmdbg.inspect.counts import accesses, straddling
 from vmdbg.inspect.tlb_rows import array_names
 
 TYPE_CHECKING = False
@@ -13,37 +13,50 @@ if TYPE_CHECKING:
 class TranslationCost:
     """Counts of a run, and what they cost by the settings `cost.*`, in cycles.
 
-    `l1_misses` are accesses that no first-level TLB array served, `walks` those that no level did, `steps`
-    the entries that the walker read for them.  A level that the machine lacks costs nothing.
+    `l1_misses` are look-ups that no first-level TLB array served, `walks` those that no level did, `steps`
+    the entries that the walker, or the kernel's TLB handler, read for them, `traps` how often that handler
+    was entered.  A level that the machine lacks costs nothing.  `lookups` are those of the first level: an
+    access that straddles two pages makes two.
     """
 
-    __slots__ = ("accesses", "l1", "l1_misses", "l2", "memory", "steps", "walks")
+    __slots__ = (
+        "accesses", "l1", "l1_misses", "l2", "lookups", "memory", "steps", "trap", "traps", "walks",
+    )  # fmt: skip
 
     def __init__(self, machine: Machine) -> None:
         counts, config = machine.counts(), machine.config
         levels = {name[1] for name in array_names(machine)}
         self.accesses = accesses(counts)
+        self.lookups = self.accesses + straddling(counts)
         self.walks = counts.get("tlb-miss", 0)
         self.l1_misses = self.walks + counts.get("tlb-l2-hit", 0)
-        self.steps = counts.get("walk-step", 0)
+        self.steps = counts.get("walk-step", 0) + counts.get("table-read", 0)
+        self.traps = counts.get("trap", 0) if machine.format.software_walk else 0
         self.l1 = int(config["cost.l1"]) if "1" in levels else 0
         self.l2 = int(config["cost.l2"]) if "2" in levels else 0
-        self.memory = int(config["cost.memory"])
+        self.memory, self.trap = int(config["cost.memory"]), int(config["cost.trap"])
+
+    @property
+    def parts(self) -> list[tuple[int, int]]:
+        """What there was, how often in all, and the cycles of one."""
+        found = [(self.lookups, self.l1)] if self.l1 else []
+        found += [(self.l1_misses, self.l2)] if self.l2 else []
+        found += [(self.traps, self.trap)] if self.traps else []
+        return [*found, (self.steps, self.memory)]
 
     @property
     def per_access(self) -> float:
         """Cycles an access, on average."""
         if not self.accesses:
             return 0.0
-        extra = self.l1_misses * self.l2 + self.steps * self.memory
-        return self.l1 + extra / self.accesses
+        return sum(count * cycles for count, cycles in self.parts) / self.accesses
 
     def formula(self) -> str:
         """`1 + 0.003256 * 7 + 0.001076 * 30 = 1.055 cycles an access`: look-up, second level, walk."""
         if not self.accesses:
             return ""
-        parts = [str(self.l1)]
-        if self.l2:
-            parts.append(f"{self.l1_misses / self.accesses:.6f} * {self.l2}")
-        parts.append(f"{self.steps / self.accesses:.6f} * {self.memory}")
-        return f"{' + '.join(parts)} = {self.per_access:.3f} cycles an access"
+        said = [
+            str(cycles) if count == self.accesses else f"{count / self.accesses:.6f} * {cycles}"
+            for count, cycles in self.parts
+        ]
+        return f"{' + '.join(said)} = {self.per_access:.3f} cycles an access"

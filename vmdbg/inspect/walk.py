@@ -284,6 +284,17 @@ def refusal(machine: Machine, context: Context, access: int, rights: int, key: i
     return machine.format.refusal(controls(machine, context.cpu), context.mode, access, rights, key)
 
 
+def lacking(machine: Machine, control: list[int], access: int, entry: int) -> Field | None:
+    """The field, A or D, that a CPU with these control registers wants in a leaf and does not set itself."""
+    form, k = machine.format, machine.k
+    kept = 0 if form.software_walk else form.kernel_ad(control)
+    if kept & 1 and not k.is_accessed(s64(entry)):
+        return form.role("accessed")
+    if kept & 2 and access == WRITE and not k.is_dirty(s64(entry)):
+        return form.role("dirty")
+    return None
+
+
 def region_kind(machine: Machine, pid: int | None, va: int) -> str | None:
     """The kind of the region of an address; empty if there is none, None if no process is asked."""
     if pid is None:

@@ -10,6 +10,7 @@ from vmdbg.formats.contract import (
     ENTRY_RESERVED,
     ENTRY_SWAPPED,
     ENTRY_TABLE,
+    FAULT_AD,
     RIGHT_R,
     RIGHT_U,
     RIGHT_W,
@@ -26,6 +27,7 @@ from vmdbg.inspect.walk import (
     Walk,
     allows,
     key_of,
+    lacking,
     reserving,
     walk_tables,
     where,
@@ -106,6 +108,9 @@ def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict
         verdict.rules = [key for key in ("c",) if key in rules]
     elif not walk.maps:
         decide_absent(machine, verdict)
+    elif verdict.outcome.fault is not None and verdict.outcome.fault.number == FAULT_AD:
+        verdict.cause = ad_cause(machine, verdict)
+        verdict.rules = [key for key in ("a",) if key in rules]
     elif verdict.outcome.fault is not None:
         verdict.cause = decide(machine, context, walk, access)
         verdict.rules = [verdict.cause.rule] if verdict.cause else []
@@ -115,6 +120,17 @@ def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict
     if verdict.canonical:
         verdict.registers = list(turning(machine, context, va, access))
     return verdict
+
+
+def ad_cause(machine: Machine, verdict: Verdict) -> Cause | None:
+    """The bit of the leaf that nobody but the kernel sets, and the edit that does."""
+    step = verdict.walk.last
+    words = controls(machine, verdict.context.cpu)
+    field = lacking(machine, words, verdict.outcome.access, step.entry)
+    if field is None:
+        return None
+    edit = Edit(step, step.entry, field.put(step.entry, 1), f"set {field.name}")
+    return Cause("a", field.name, 0, step, [edit])
 
 
 def turning(machine: Machine, context: Context, va: int, access: int) -> Iterator[tuple[Register, int]]:
@@ -134,6 +150,8 @@ def turning(machine: Machine, context: Context, va: int, access: int) -> Iterato
         if large and entries and entries[-1] & masks["reserved_large"]:
             return False
         key = key_of(machine, walk.last.entry)
+        if lacking(machine, words, access, walk.last.entry) is not None:
+            return False
         return not form.refusal(words, context.mode, access, walk.last.rights, key)
 
     now = verdict(control)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads
-from vmdbg.formats.contract import is_dirty
+from vmdbg.formats.contract import PAGE_BITS, is_accessed, is_dirty
 from vmdbg.hardware.memory import load_entry
 from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.tables import (
     CACHE,
     CACHE_CONTENT,
@@ -24,6 +25,8 @@ from vmdbg.state.tables import (
     SLOT_REFS,
 )
 
+ZERO_DROPS = 0  # 1: a page that was never written leaves memory without a write; bound at build
+
 
 @reads
 def frame_dirty(m, frame):
@@ -37,18 +40,56 @@ def frame_dirty(m, frame):
 
 
 @reads
+def frame_accessed(m, frame):
+    """Is A set in any entry that maps the frame?"""
+    row = m.frame[frame * FRAME + FRAME_RMAP]
+    while row:
+        if is_accessed(load_entry(m, m.rmap[row * RMAP + RMAP_ENTRY])):
+            return True
+        row = m.rmap[row * RMAP + RMAP_NEXT]
+    return False
+
+
+@reads
+def is_zero(m, frame):
+    """Is all of a frame zero?  Without payload: True."""
+    if PAYLOAD:
+        word = frame << (PAGE_BITS - 3)
+        end = word + (1 << (PAGE_BITS - 3))
+        while word < end:
+            if m.ram8[word]:
+                return False
+            word += 1
+    return True
+
+
+@reads
+def never_written(m, frame):
+    """Has nobody written to the private page in a frame since it was zeroed?  It can be zeroed again then.
+
+    D says so for processes; what was written behind the kernel's back is not zero.
+    """
+    return (
+        ZERO_DROPS
+        and m.frame[frame * FRAME + FRAME_SLOT] == 0
+        and not frame_dirty(m, frame)
+        and is_zero(m, frame)
+    )
+
+
+@reads
 def takes_slot(m, frame):
     """Does the page in a frame need a free slot to leave memory?
 
-    It needs none if a slot or a file has the same content, or if its own slot can be written again because no
-    other entry refers to it.
+    It needs none if a slot or a file has the same content, if it was never written, or if its own slot can be
+    written again because no other entry refers to it.
     """
     slot = m.frame[frame * FRAME + FRAME_SLOT]
     if slot < 0:
         row = -slot * CACHE
         return m.cache[row + CACHE_CONTENT] == 0 and m.cache[row + CACHE_SLOT] == 0
     if slot == 0:
-        return True
+        return not never_written(m, frame)
     return m.slot[slot * SLOT + SLOT_REFS] != 1 and frame_dirty(m, frame)
 
 

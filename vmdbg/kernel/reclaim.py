@@ -12,7 +12,17 @@ from vmdbg.kernel.page_cache import write_back
 from vmdbg.kernel.policies import policy_unload, victim
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.kernel.swap import copy_out, slot_release, slot_take
-from vmdbg.state.events import BACKGROUND, ENTRY_WRITE, EVICT, FILE_DROP, RECLAIM, SWAP_DROP, SWAP_OUT, emit
+from vmdbg.state.events import (
+    BACKGROUND,
+    ENTRY_WRITE,
+    EVICT,
+    FILE_DROP,
+    RECLAIM,
+    SWAP_DROP,
+    SWAP_OUT,
+    ZERO_DROP,
+    emit,
+)
 from vmdbg.state.tables import (
     CACHE,
     CACHE_CONTENT,
@@ -66,8 +76,9 @@ def make_room(m, pid):
 def evict(m, frame):
     """Make the page in a frame leave memory and free the frame.  0, or REASON_MEMORY if swap is full.
 
-    A clean page with a valid slot, or of a file, is dropped without a write.  The entries that mapped
-    it keep the slot (of a file: nothing); no TLB translates it any more.
+    A clean page with a valid slot, or of a file, is dropped without a write, and so is one that was never
+    written.  The entries that mapped it keep the slot (if there is none: nothing); no TLB translates it any
+    more.
     """
     f = frame * FRAME
     first = m.frame[f + FRAME_RMAP] * RMAP
@@ -83,6 +94,9 @@ def evict(m, frame):
     emit(m, EVICT, pfn, va, 1 if dirty else 0)
     if slot < 0:
         evict_cached(m, frame, takes, dirty, va)
+    elif slot == 0 and not takes:
+        emit(m, ZERO_DROP, m.rmap[first + RMAP_PID], pfn, va)
+        unmap_to(m, frame, 0)
     else:
         if takes:
             if slot > 0:

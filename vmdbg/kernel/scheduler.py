@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_BITS, ROOT_LOADED
+from vmdbg.formats.contract import (
+    ACCESS_FETCH,
+    ACCESS_WRITE,
+    CHUNK_BITS,
+    PAGE_BITS,
+    ROOT_LOADED,
+    SOFTWARE_WALK,
+)
 from vmdbg.hardware.memory import load_at, ram_offset, store_at
-from vmdbg.hardware.mmu import translate
-from vmdbg.hardware.tlb import tlb_flush
+from vmdbg.hardware.mmu import path_address, tell_straddle, translate
+from vmdbg.hardware.tlb import FIRST_DATA, FIRST_FETCH, SECOND, tlb_flush
 from vmdbg.hardware.walk import load_root
 from vmdbg.kernel.access_patterns import pattern_place
 from vmdbg.kernel.asids import give_asid
@@ -17,7 +24,16 @@ from vmdbg.kernel.policies import policy_use
 from vmdbg.kernel.reclaim import background
 from vmdbg.kernel.shootdown import note_flushed, note_ran, serve_owed
 from vmdbg.kernel.swap import PAYLOAD
-from vmdbg.state.events import BUS_ERROR, FETCH, KINDS_SHIFT, READ, RETRY, SWITCH, WRITE, emit
+from vmdbg.state.events import (
+    BUS_ERROR,
+    FETCH,
+    KINDS_SHIFT,
+    READ,
+    RETRY,
+    SWITCH,
+    WRITE,
+    emit,
+)
 from vmdbg.state.op_rows import OP_BODY, OP_COUNT, OP_ROUNDS, OP_STEP
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
@@ -64,6 +80,8 @@ OP_PATTERNED = 4  # flag of a ranged access: two rows behind it describe the pat
 OP_LOOP, OP_END, OP_EXIT = 8, 9, 16  # from OP_EXIT on: system calls
 OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next row
 OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
+OP_WIDTHS = 31  # mask of the width
+CROSSES = 16  # as a width: of a trace, and the access goes on in the next page, however far
 OP_LINE = 16  # shift of the line in the program's source
 
 MAX_FAULTS = 8  # of one access to one page
@@ -154,9 +172,9 @@ def dispatch(m, cpu):
 def access(m, cpu, pid, va, how, width, value):
     """Fetch, read or write `width` bytes.  Returns 0 or a reason.
 
-    If a fault occurs, it is served and the access repeated.  An access that crosses into the next page is
-    made in two parts, the lower one first.  If a page faults MAX_FAULTS times (its tables may have been
-    overwritten), the process gets a bus error.
+    If a fault occurs, it is served and the access repeated.  An access that straddles two pages is made in
+    two parts, the lower one first: each is translated, and told as an access; `straddle` tells of both.  If a
+    page faults MAX_FAULTS times (its tables may have been overwritten), the process gets a bus error.
     """
     tries = 0
     while True:
@@ -169,11 +187,16 @@ def access(m, cpu, pid, va, how, width, value):
             if reason:
                 return reason
             emit(m, RETRY, va, how, 0)
-            continue
+            if SOFTWARE_WALK == 0 or FIRST_DATA >= 0 or FIRST_FETCH >= 0 or SECOND >= 0:
+                continue
+            pa = path_address(m, va)  # no TLB keeps what the kernel has found: it is for this access
         part = width
+        room = 0
         if width > 1:
             room = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
-            if room < width:
+            if width == CROSSES:
+                part = 0
+            elif room < width:
                 part = room
         at = ram_offset(m, pa, part or 1)
         if at < 0:
@@ -196,8 +219,9 @@ def access(m, cpu, pid, va, how, width, value):
             emit(m, READ, pa, seen, 0)
         if part == width:
             return 0
-        va += part
-        width -= part
+        tell_straddle(m, va, how)
+        va += room
+        width = 0 if width == CROSSES else width - part
         value >>= part << 3
         tries = 0
 
@@ -258,7 +282,7 @@ def operate(m, cpu, pid):
             how = ACCESS_WRITE
         if word & OP_RANGED:
             va += range_place(m, p, row, word) * m.op[row * OP + OP_STEP]
-    reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & 15, m.op[row * OP + OP_VALUE])
+    reason = access(m, cpu, pid, va, how, (word >> OP_WIDTH) & OP_WIDTHS, m.op[row * OP + OP_VALUE])
     if reason and reason != REASON_REFUSED:
         return reason
     if word & OP_RANGED:

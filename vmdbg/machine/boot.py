@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from array import array
+from functools import lru_cache
 
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
+from vmdbg.formats.dataclass import replace
 from vmdbg.hardware import base_and_bounds, replacement
 from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.kernel import policies
+from vmdbg.kernel.calls.regions import REGION_KINDS
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED, POOL_COUNT
 from vmdbg.kernel.policies.nodes import FREE_GHOSTS, GHOSTS_A_FRAME, LISTS
 from vmdbg.machine.tlb_arrays import Arrays, check_served, fill_arrays
+from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
     BANK_BASE,
@@ -85,9 +89,24 @@ COLUMNS = {column: offset for offset, column in enumerate(tables.TABLES["cpu"].c
 SMALL_POOL = 64  # rows that regions and processes start with; pools grow
 
 
+@lru_cache(maxsize=32)
+def with_walker(form: Format, kernel: bool) -> Format:
+    """The format, with a TLB that the kernel fills, or a walker."""
+    return replace(form, software_walk=kernel)
+
+
+def format_of(config: MachineConfig) -> Format:
+    """The page-table format of a machine.  UserError."""
+    form = find(config["machine.format"], config["machine.page_size"])
+    kernel = config["tlb.fill"] == "kernel"
+    if config["tlb.fill"] == "format" or kernel == form.software_walk or form.bounded:
+        return form
+    return with_walker(form, kernel)
+
+
 def bindings(config: MachineConfig) -> dict[str, Any]:
     """The functions and constants that fill the holes of the hot code, all but `halt`, by name."""
-    form = find(config["machine.format"], config["machine.page_size"])
+    form = format_of(config)
     arrays = Arrays(config, form)
     return {
         **form.bindings(),
@@ -98,13 +117,16 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
         "FORGETS": int(config["machine.forget"] > 0),
+        "ZERO_DROPS": int(config["kernel.zero_drop"]),
         "PAYLOAD": int(config["machine.payload"]),
+        "KIND_TRACE": REGION_KINDS.index("trace"),
+        "PROMOTE": trace_pages(config, form).threshold,
     }
 
 
 def shape(config: MachineConfig) -> dict[str, int]:
     """Rows of every table."""
-    form = find(config["machine.format"], config["machine.page_size"])
+    form = format_of(config)
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     for name in ("machine.ram", "machine.swap.size"):
@@ -190,7 +212,7 @@ def fill_policy(m: Any, config: MachineConfig) -> None:
 
 def fill(m: Any, config: MachineConfig) -> None:
     """Write what the tables hold before the first operation."""
-    form = find(config["machine.format"], config["machine.page_size"])
+    form = format_of(config)
     m.bank[BANK_BASE], m.bank[BANK_SIZE] = config["machine.ram_base"], len(m.ram1)
     fill_arrays(m, Arrays(config, form), config["machine.seed"])
     for cpu in range(config["machine.cpus"]):

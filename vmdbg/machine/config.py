@@ -85,6 +85,14 @@ SETTINGS: tuple[Setting, ...] = (
         "contents of the page-walk caches",
         details="LEVEL:ENTRIES for each, such as PML4:4 PDPT:4 PD:32; nothing: there are none.",
     ),
+    Setting(
+        "tlb.fill",
+        ENUM,
+        "format",
+        "who fills the TLB, and without one translates each access",
+        details="format: as the page-table format says; walker: a CPU's walker does; kernel: misses trap.",
+        choices=("format", "walker", "kernel"),
+    ),
     Setting("tlb.asids", BOOLEAN, True, "whether TLB entries carry the address space's number"),
     Setting(
         "kernel.policy",
@@ -119,8 +127,44 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("kernel.min_free", INTEGER, 0, "free frames below which an allocation makes room itself", low=0),
     Setting("kernel.low_free", INTEGER, 0, "free frames below which background reclaim wakes", low=0),
     Setting("kernel.high_free", INTEGER, 0, "free frames at which background reclaim sleeps again", low=0),
+    Setting(
+        "kernel.zero_drop",
+        BOOLEAN,
+        True,
+        "whether a page that was never written leaves memory without a write",
+        details="Its next access is a minor fault and finds zeros.  Off: it is written to swap as any other.",
+    ),
     Setting("kernel.stack_limit", SIZE, M, "size that a stack may grow to", low=0),
     Setting("kernel.swapped", PLAIN_STRING, "", "pages swapped out at boot: blank-separated PID:ADDRESS"),
+    Setting(
+        "trace.page",
+        PLAIN_STRING,
+        "base",
+        "page size of a trace's regions",
+        details="A size that the format has, such as 4K 2M 1G; base: that of its base pages; thp: base pages "
+        'first, and a larger page in place of "trace.promote" of them (transparent huge pages).  Larger '
+        "pages do not leave memory.",
+        choices=("base", "thp"),
+    ),
+    Setting(
+        "trace.promote",
+        INTEGER,
+        64,
+        "base pages in the range of a larger page from which on it is promoted",
+        details='With "set trace.page thp".  1: at the first touch, as Linux does with "always"; all, '
+        "as FreeBSD does: 512.  No page is promoted where less than a sixteenth of memory would stay free.",
+        low=1,
+    ),
+    Setting("trace.resident", BOOLEAN, False, "whether the pages of a trace are in memory from the start"),
+    Setting(
+        "trace.straddle",
+        BOOLEAN,
+        False,
+        "whether an access of a trace that goes on in the next page is translated there too",
+        details="As CPUs do: two look-ups, maybe two faults.  Off: an access is the page of its first byte, "
+        "as simulators of page replacement count.  Sizes stand in traces of lackey and DynamoRIO, and in CSV "
+        "with a column size.",
+    ),
     Setting("cost.l1", INTEGER, 1, "cost of a first-level TLB look-up", unit="cycles", low=0),
     Setting("cost.l2", INTEGER, 7, "cost of a second-level TLB look-up", unit="cycles", low=0),
     Setting("cost.memory", INTEGER, 30, "cost of a memory reference", unit="cycles", low=0),

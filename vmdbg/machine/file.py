@@ -38,6 +38,8 @@ HASH_BYTES = 16
 POOLS = ("rmaps", "regions", "ops", "processes", "objects", "cached", "file_pages", "tlb_rows", "futures")
 #: Tables, and their rows, that files of version 0.1 do not have: they are as they are at boot.
 LATER = {"node": "nodes", "list": "lists", "bucket": "buckets", "future": "futures"}
+#: Settings that files of version 0.1 do not have, where the default is not what those machines did.
+BEFORE = {"kernel.zero_drop": False}
 CONFIGURED = ("ram1", "swap8")  # tables that are as large as the configuration says
 LARGEST = 1 << 32  # bytes that the tables of a file may have, besides memory and swap area
 PIECE = 1 << 16  # bytes of a file that are unpacked at a time
@@ -218,7 +220,7 @@ def read_config(header: dict[str, Any], path: str) -> MachineConfig:
         if type(value) is not type(setting.default) or not setting.allows(value):
             shown = json.dumps(value)
             raise ValueError(f"config.{name}: expected {expected(setting)}, not {shown[:40]}")
-    return MachineConfig({**header["config"], "machine.swap.file": ""}, header["name"])
+    return MachineConfig({**BEFORE, **header["config"], "machine.swap.file": ""}, header["name"])
 
 
 def resize(machine: Machine, shape: dict[str, Any]) -> None:

@@ -11,7 +11,16 @@ from vmdbg.errors import UserError
 from vmdbg.kernel.calls.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.policies.facts import FUTURE as THE_FUTURE
-from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
+from vmdbg.kernel.scheduler import (
+    CROSSES,
+    OP_EXIT,
+    OP_KIND,
+    OP_LOOP,
+    OP_PATTERNED,
+    OP_RANGED,
+    OP_WIDTH,
+    OP_WIDTHS,
+)
 from vmdbg.machine.verify_program import is_plain, kinds_of
 from vmdbg.state.tables import (
     FUTURE,
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 
 NEVER = 1 << 62
 MOST_ACCESSES = 1 << 24
+BEYOND = 1 << 40  # bytes: more than any page
 REFUSED = "kernel.policy {} needs to know all accesses before the program runs: {}."
 
 
@@ -85,8 +95,16 @@ def next_uses(pages: array[int]) -> array[int]:
     return found
 
 
+def width_of(word: int) -> int:
+    """The width of an access, as `accesses` has it, by the first word of its row."""
+    width = word >> OP_WIDTH & OP_WIDTHS
+    return BEYOND if width == CROSSES else width
+
+
 def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int] | None]:
-    """Address and width (bytes; 0 in a trace) of each access that a process will make from now on, in order.
+    """Address and width of each access that a process will make from now on, in order.
+
+    The width is in bytes: 0 in a trace, more than a page where its access goes on in the next page.
 
     None, and no more, where its rows do not say how it goes on: at `fork` and `handler`.  Nothing has changed
     when it is done or closed.
@@ -98,7 +116,7 @@ def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int] | None]:
         for word, va in zip(rows[::OP].tolist(), rows[OP_VA::OP].tolist(), strict=True):
             if word & OP_KIND == OP_EXIT:
                 return
-            yield va, word >> OP_WIDTH & 15
+            yield va, width_of(word)
         return
     before = m.process[p : p + PROCESS].tolist()
     try:
@@ -118,10 +136,10 @@ def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int] | None]:
                     for done in range(m.process[p + PROCESS_CURSOR], m.op[(row + 1) * OP]):
                         m.process[p + PROCESS_CURSOR] = done
                         place = k.range_place(m, p, row, word)
-                        yield va + place * m.op[(row + 1) * OP + OP_VA], word >> OP_WIDTH & 15
+                        yield va + place * m.op[(row + 1) * OP + OP_VA], width_of(word)
                     m.process[p + PROCESS_CURSOR] = 0
                 else:
-                    yield va, word >> OP_WIDTH & 15
+                    yield va, width_of(word)
             m.process[p + PROCESS_PC] = row + taken
     finally:
         m.process[p : p + PROCESS] = array("q", before)

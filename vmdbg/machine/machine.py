@@ -7,7 +7,6 @@ import os
 
 from vmdbg.engine import Linked, link, reads
 from vmdbg.errors import UserError
-from vmdbg.formats import find
 from vmdbg.formats.contract import ENTRY_LEAF
 from vmdbg.kernel import policies
 from vmdbg.kernel.calls import huge_pages, processes, regions, signals, syscalls
@@ -107,7 +106,7 @@ class Machine(Pools):
         super().__init__()
         self.config = config
         self.first: Snapshot | None = None  # the state before boot executed anything, if it did
-        self.format = find(config["machine.format"], config["machine.page_size"])
+        self.format = boot.format_of(config)
         self.bindings = boot.bindings(config)
         self.shape = boot.shape(config)
         self.buffers = tables.allocate(self.shape)

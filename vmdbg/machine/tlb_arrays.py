@@ -144,8 +144,11 @@ def walk_caches(form: Format, text: str) -> list[Array]:
 
 
 def check_served(arrays: Arrays, form: Format) -> None:
-    """UserError if the kernel fills the TLB and no array of it can hold some page size."""
-    if not form.software_walk:
+    """UserError if the kernel fills the TLB and no array of it can hold some page size.
+
+    Without a TLB the kernel translates each access.
+    """
+    if not form.software_walk or not arrays.rows:
         return
     sizes = page_sizes(form, "", ALL_SIZES)
     for fetches in (0, 1):
@@ -155,7 +158,8 @@ def check_served(arrays: Arrays, form: Format) -> None:
                 held |= row.sizes
         if held != sizes:
             raise UserError(
-                f"{form.name} has no walker: it needs a TLB for fetches and one for data, for all page sizes."
+                f"{form.name} has no walker: it needs no TLB at all, or one for fetches and one for data, "
+                "for all page sizes."
             )
 
 

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vmdbg.machine.trace_pages import TracePages
     from vmdbg.programs.program import Program
 
 COMPRESSED = (b"\xfd7zXZ\x00", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
@@ -25,10 +26,13 @@ def read_program(
     resident: bool = False,
     approve: Callable[[str], str] = os.path.expanduser,
     user_end: int = 1 << 64,
+    pages: TracePages | None = None,
+    straddle: bool = False,
 ) -> Program:
     """The program in a file, for a machine with addresses of `va_bits` bits and these base pages (bytes).
 
-    `resident`: the pages of a trace are in memory from the start.  `approve` gives the path to open for the
+    `resident`: the pages of a trace are in memory from the start; `pages`: how they are mapped; `straddle`:
+    its accesses that go on in the next page say so.  `approve` gives the path to open for the
     name of a file, of the program and those that it maps, or raises a UserError.  Addresses from `user_end`
     on are the kernel's.  UserError if the file cannot be opened; InputError with line and column if it is
     not what it should be: nothing of it is used.
@@ -46,7 +50,15 @@ def read_program(
     if is_trace(path, head):
         from vmdbg.programs.traces.whole import read_trace
 
-        return read_trace(path, va_bits=va_bits, page_size=page_size, resident=resident, user_end=user_end)
+        return read_trace(
+            path,
+            va_bits=va_bits,
+            page_size=page_size,
+            resident=resident,
+            user_end=user_end,
+            pages=pages,
+            straddle=straddle,
+        )
     from vmdbg.programs.vmp import read_vmp
 
     return read_vmp(path, va_bits=va_bits, page_size=page_size, approve=approve, user_end=user_end)

@@ -108,6 +108,23 @@ def boot_again(
     return target
 
 
+def boot_changed(session: Session, values: Mapping[str, object]) -> bool:
+    """Boots a machine like the present one with other values, which may be the same ones where their files
+    have changed.  True: it is the session's; False: something has happened there, and it waits for `run`.
+
+    UserError if it cannot boot; then nothing has changed.
+    """
+    if session.interpreter.isolated:
+        raise UserError("An isolated script keeps the machine that it was given.")
+    untouched = session.timeline.untouched
+    target = boot_again(session, values)
+    if untouched:
+        replace_target(session, target)
+    else:
+        session.next_target = target
+    return untouched
+
+
 def replace_target(session: Session, target: Target) -> None:
     """Gives the session another target.  UserError if its swap file cannot be made."""
     attach(target.machine)
@@ -152,7 +169,6 @@ class MachineSettings:
         machine = session.machine
         if value == self.get(name):
             return
-        timeline = session.timeline
         assert session.target is not None
         session.target.check(frozenset({"run"}), f"set {name}")
         if name.startswith("cost."):
@@ -161,11 +177,5 @@ class MachineSettings:
                 waiting = session.next_target.machine
                 waiting.config = waiting.config.with_({name: value})
             return
-        if session.interpreter.isolated:
-            raise UserError("An isolated script keeps the machine that it was given.")
-        target = boot_again(session, {name: value})
-        if timeline.untouched:
-            replace_target(session, target)
-            return
-        session.next_target = target
-        session.output.line(f'{name} takes effect at the next "run".')
+        if not boot_changed(session, {name: value}):
+            session.output.line(f'{name} takes effect at the next "run".')

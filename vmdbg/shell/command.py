@@ -22,6 +22,7 @@ being there, nothing else to edit) and declare it.  A command computes a result;
             Option("-all", help="a flag: args.all is True or False"),
         ],
         forms=("json", "csv", "v"),           # after the slash: /json /j, /csv, /v
+        plots=False,                          # its result has a picture, which "plot" draws
         summary="Say where an address goes now.",
         help="Longer text, one or more paragraphs ...",
         examples=["translate 0x401000"],      # the tests run each of them
@@ -183,6 +184,7 @@ class Command:
         "name",
         "needs",
         "options",
+        "plots",
         "repeat",
         "summary",
         "usage_lines",
@@ -200,6 +202,7 @@ class Command:
         arguments: Sequence[Argument] = (),
         options: Sequence[Option] = (),
         forms: Sequence[str] | str = (),
+        plots: bool = False,
         summary: str = "",
         help: str = "",
         examples: Sequence[str] = (),
@@ -219,6 +222,7 @@ class Command:
         self.needs, self.effect, self.repeat = frozenset(needs), effect, repeat
         self.arguments, self.options = tuple(arguments), tuple(options)
         self.forms = forms if isinstance(forms, str) else tuple(forms)
+        self.plots = plots
         self.summary, self.help, self.examples = summary, help.strip("\n"), tuple(examples)
         self.usage_lines = (usage,) if isinstance(usage, str) else tuple(usage)
         self.block, self.allow_unknown, self.hidden = block, allow_unknown, hidden
@@ -243,6 +247,12 @@ class Command:
     def raw(self) -> bool:
         """Its only argument is the rest of the line as it stands."""
         return bool(self.arguments) and self.arguments[0].kind.rest
+
+    @property
+    def separators(self) -> str:
+        """What parts the words of its arguments: blanks, and commas unless an option takes them."""
+        commas = any(option.kind is not None and option.kind.commas for option in self.options)
+        return " \t" if commas else " \t,"
 
     def option(self, word: str) -> Option | None:
         """The option that `word` names or abbreviates; UserError if it abbreviates several."""

@@ -130,8 +130,8 @@ def complete_arguments(session: Session, node: Node, text: str, position: int) -
     if command is None:
         return len(text), []
     rest = text[position:]
-    words = [word for _, word in split_words(rest, " \t,")]
-    last_start = len(text) if not rest or rest[-1] in " \t," else position + rest.rfind(words[-1])
+    words = [word for _, word in split_words(rest, command.separators)]
+    last_start = len(text) if not rest or rest[-1] in command.separators else position + rest.rfind(words[-1])
     last = text[last_start:]
     done = words if last_start == len(text) else words[:-1]
     if last.startswith("-") and command.options:

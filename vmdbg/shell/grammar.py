@@ -235,7 +235,7 @@ def has_delimiter(text: str) -> bool:
 
 def take_options(session: Session, command: Command, values: dict[str, Any], text: str) -> list[str]:
     """Options anywhere among the words (until `--`); the other words, in order."""
-    words = split_words(text, " \t,")
+    words = split_words(text, command.separators)
     plain: list[tuple[int, str]] = []
     options = True
     pending: Option | None = None

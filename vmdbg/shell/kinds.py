@@ -9,6 +9,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.shell.text_completion import (
     complete_catch,
+    complete_compare,
     complete_condition,
     complete_expression,
     complete_file,
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 class Kind:
     """One kind of argument.  `matches(text)` says whether a word could be one: used to leave an
     optional argument out when the word belongs to a later one.  `minus`: what begins with "-" is one, not
-    an option."""
+    an option.  `commas`: commas are part of it, and do not part words."""
 
-    __slots__ = ("_complete", "_parse", "expression", "label", "matches", "minus", "name", "rest")
+    __slots__ = ("_complete", "_parse", "commas", "expression", "label", "matches", "minus", "name", "rest")
 
     def __init__(
         self,
@@ -52,11 +53,12 @@ class Kind:
         rest: bool = False,
         expression: bool = False,
         minus: bool = False,
+        commas: bool = False,
         matches: Callable[[str], bool] | None = None,
     ) -> None:
         self.name, self._parse, self._complete = name, parse, complete
         self.label, self.rest, self.expression, self.matches = label, rest, expression, matches
-        self.minus = minus
+        self.minus, self.commas = minus, commas
 
     def parse(self, session: Session, text: str) -> Any:
         """The value of `text`."""
@@ -233,4 +235,5 @@ CATCH = Kind("event", _text, complete_catch, label="KIND", rest=True)
 PIPE_LINE = Kind("command line and shell command", _text, complete_pipe, label="COMMAND", rest=True)
 SIGNAL = Kind("signal", _text, complete_signal, rest=True)
 SWEEP = Kind("settings and a file", _text, complete_sweep, rest=True)
+COMPARE = Kind("setting, two values, a file", _text, complete_compare, rest=True)
 SHELL_LINE = Kind("shell command", _text, complete_shell, rest=True)

@@ -11,8 +11,9 @@ from vmdbg.shell.grammar import word_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from vmdbg.machine.setting import Setting
     from vmdbg.shell.session import Session
 
 
@@ -162,13 +163,31 @@ def complete_file(session: Session, text: str) -> list[str]:
     return [lead + name for name in names if start.startswith(".") or not name.startswith(".")]
 
 
+def machine_settings() -> Sequence[Setting]:
+    """The settings of a machine."""
+    from vmdbg.machine.config import SETTINGS
+
+    return SETTINGS
+
+
 def complete_sweep(session: Session, text: str) -> list[str]:
     """Settings of the machine, with an equals sign, or files, for the last word."""
     before, blank, word = text.rpartition(" ")
-    from vmdbg.machine.config import SETTINGS
-
-    names = [f"{setting.name}=" for setting in SETTINGS if setting.name.startswith(word)]
+    names = [f"{setting.name}=" for setting in machine_settings() if setting.name.startswith(word)]
     return [before + blank + name for name in (*names, *complete_file(session, word))]
+
+
+def complete_compare(session: Session, text: str) -> list[str]:
+    """A setting of the machine, then two of its values, then files, for the last word."""
+    before, blank, word = text.rpartition(" ")
+    given, settings = before.split(), machine_settings()
+    if not given:
+        found = [setting.name for setting in settings if setting.name.startswith(word)]
+    elif len(given) < 3:
+        found = [name for setting in settings if setting.name == given[0] for name in setting.complete(word)]
+    else:
+        found = complete_file(session, word)
+    return [before + blank + name for name in found]
 
 
 def words_of_machine(session: Session, what: str) -> list[str]:

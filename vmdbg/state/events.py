@@ -81,7 +81,9 @@ class Event:
 
 EVENTS: list[Event] = []
 #: Words that stand for several kinds, for `catch` and `$count`: their names.
-FAMILIES: dict[str, list[str]] = {"fault": [], "swapin": [], "swapout": [], "cow": [], "syscall": []}
+FAMILIES: dict[str, list[str]] = {
+    "fault": [], "swapin": [], "swapout": [], "cow": [], "syscall": [], "straddle": [],
+}  # fmt: skip
 
 
 def event(
@@ -252,6 +254,18 @@ OOM_SCORE = event("oom-score", "pid tables score", "", "out of memory: its table
     "process {pid}: {tables} in tables, score {score}")
 OOM = event("oom", "pid score", "", "no frame is free and no page can leave: a process is killed",
     "process {pid} has the highest score, {score}")
+# Later kinds stand here at the end: saved machines have their counts by number.
+STRADDLE_FETCH = event("straddle-fetch", "va", "", "a fetch went on in the next page",
+    "fetch {va:va} goes on in the next page", families="straddle")
+STRADDLE_READ = event("straddle-read", "va", "", "a read went on in the next page",
+    "read {va:va} goes on in the next page", families="straddle")
+STRADDLE_WRITE = event("straddle-write", "va", "", "a write went on in the next page",
+    "write {va:va} goes on in the next page", families="straddle")
+PROMOTED = event("promoted", "va:history pages pfn", "", "a larger page took the place of base pages",
+    "the page at {va:va} is pfn {pfn:pfn} on, in place of {pages} base pages",
+    changes="larger page in place of base pages|larger pages in place of base pages", rank=4, fills="pfn")
+ZERO_DROP = event("zero-drop", "owner pfn va:history", "", "a page that was never written left memory",
+    "pfn {pfn:pfn} dropped; the next access gets zeros again")
 # fmt: on
 
 KINDS_SHIFT = 7

@@ -166,4 +166,5 @@ def on_cluster(
     except (OSError, ValueError) as error:
         raise UserError(f"No Dask scheduler at {cluster}: {error}.") from None
     with client, joblib.parallel_config(backend="dask", wait_for_workers_timeout=30):
-        yield from joblib.Parallel()(calls(joblib, points, program, resident))
+        parallel = joblib.Parallel(return_as="generator_unordered")
+        yield from parallel(calls(joblib, points, program, resident))

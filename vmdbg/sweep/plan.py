@@ -10,8 +10,11 @@ from itertools import product
 
 from vmdbg import __version__
 from vmdbg.errors import UserError
+from vmdbg.formats import NAMES as FORMATS
+from vmdbg.kernel import policies
 from vmdbg.machine import boot
 from vmdbg.machine.config import SETTINGS
+from vmdbg.machine.trace_pages import trace_pages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from vmdbg.machine.setting import Setting
 
 MOST_POINTS = 10_000
+#: Settings that name something of vmdbg's, or else a file of the user's.
+NAMED = {"kernel.policy": policies.POLICIES, "machine.format": tuple(FORMATS)}
 
 
 class Axis:
@@ -35,7 +40,8 @@ class Axis:
 class Point:
     """One machine of a sweep: `values` are those of the axes, `config` is all of it, `key` names it.
 
-    Equal keys are equal configurations of the same version of vmdbg, with the same program.
+    Equal keys are equal configurations of the same version of vmdbg, with the same program and the same files
+    of the user's.
     """
 
     __slots__ = ("config", "key", "values")
@@ -79,11 +85,21 @@ def read_axis(text: str) -> Axis:
 
 
 def parse_value(setting: Setting, word: str) -> object:
-    """A value of a setting.  UserError with its name."""
+    """A value of a setting; of a file its whole path.  UserError with the setting's name."""
     try:
-        return setting.parse(word)
+        value = setting.parse(word)
+        if is_file(setting.name, value):
+            value = os.path.abspath(os.path.expanduser(str(value)))
+        if is_file(setting.name, value) and setting.name == "kernel.policy":
+            policies.bindings(str(value))  # its mistakes are told before anything runs
     except UserError as error:
         raise UserError(f"{setting.name}={word}: {error}", error.hint) from None
+    return value
+
+
+def is_file(name: str, value: object) -> bool:
+    """Is the value of the setting of that name a file of the user's?"""
+    return value not in NAMED.get(name, (value,))
 
 
 def points(base: MachineConfig, axes: Sequence[Axis], program: str) -> list[Point]:
@@ -103,20 +119,27 @@ def combined(base: MachineConfig, axes: Sequence[Axis], program: str) -> Iterato
     """The points, each checked."""
     for values in product(*(axis.values for axis in axes)):
         chosen = {axis.setting.name: value for axis, value in zip(axes, values, strict=True)}
-        try:
-            config = base.with_(chosen)
-            boot.shape(config)
-        except UserError as error:
-            said = ", ".join(f"{name}={value}" for name, value in chosen.items())
-            raise UserError(f"{said}: {error}") from None
-        text = json.dumps([__version__, program, config.values], sort_keys=True, default=str)
-        yield Point(chosen, config, hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
+        yield point(base, chosen, program)
 
 
-def identity(program: str) -> str:
-    """What changes when a program's file does.  UserError if it cannot be read."""
+def point(base: MachineConfig, chosen: dict[str, object], program: str) -> Point:
+    """The machine with other values of some settings.  UserError if it is none."""
     try:
-        found = os.stat(program)
+        config = base.with_(chosen)
+        boot.shape(config)
+        trace_pages(config, boot.format_of(config))
+    except UserError as error:
+        said = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        raise UserError(f"{said}: {error}") from None
+    files = [identity(config[name]) for name in NAMED if is_file(name, config[name])]
+    text = json.dumps([__version__, program, files, config.values], sort_keys=True, default=str)
+    return Point(chosen, config, hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
+
+
+def identity(file: str) -> str:
+    """What changes when a file does.  UserError if it cannot be read."""
+    try:
+        found = os.stat(file)
     except OSError as error:
-        raise UserError(f"{program}: {error.strerror}.") from None
-    return f"{os.path.realpath(program)} {found.st_size} {found.st_mtime_ns}"
+        raise UserError(f"{file}: {error.strerror}.") from None
+    return f"{os.path.realpath(file)} {found.st_size} {found.st_mtime_ns}"

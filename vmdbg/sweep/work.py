@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from vmdbg.engine import native
 from vmdbg.errors import VmdbgError
-from vmdbg.inspect.counts import first_misses, page_faults
+from vmdbg.inspect.counts import (
+    accesses,
+    first_misses,
+    instructions,
+    lookups,
+    page_faults,
+    per_thousand,
+)
 from vmdbg.inspect.target import boot
 from vmdbg.inspect.translation_cost import TranslationCost
+from vmdbg.kernel.calls.processes import live_processes
+from vmdbg.kernel.exits import REASON_IDLE
 from vmdbg.machine.config import MachineConfig
+from vmdbg.state.tables import PROCESS, PROCESS_RSS, PROCESS_TABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.machine.machine import Machine
+    from vmdbg.programs.program import Program
 
 NO_END = (1 << 62) - 1  # operations
+#: The program of the last point: a process that runs the next one does not read a trace again.
+_last: list[Program | None] = []
+PATIENCE = 20_000  # operations from which on compiling is worth its time
 
 
 def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -> dict[str, Any]:
@@ -25,33 +39,72 @@ def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -
     """
     try:
         machine = boot(MachineConfig(values, name), program, resident).machine
-        run_to_end(machine)
-        return measures(machine)
+        _last[:] = [machine.program]
+        found = memory_at_end(machine)
+        run_until(machine, NO_END)
+        return {**measures(machine), **found}
     except VmdbgError as error:
         return {"error": str(error)}
 
 
-def run_to_end(machine: Machine) -> None:
-    """Run compiled where that is possible, else interpreted."""
-    compiled = native.available()
-    if compiled:
-        machine.compile()
-    machine.run(NO_END, compiled)
+def run_until(machine: Machine, limit: int) -> bool:
+    """Run until so many operations are executed; False if nobody can run any more.
+
+    Compiled where that is possible and worth its time, else interpreted.
+    """
+    if machine.compiled is None:
+        first = min(limit, machine.operations + PATIENCE)
+        if machine.run(first) == REASON_IDLE or first == limit:
+            return machine.operations >= limit
+        if native.available():
+            machine.compile()
+    return machine.run(limit, machine.compiled is not None) != REASON_IDLE
+
+
+def memory_at_end(machine: Machine) -> dict[str, Any]:
+    """Run a trace to its last access: the bytes of its pages in memory then, and of its page tables.
+
+    Of other programs nothing is run, and nothing known.  `error` if the process does not get so far.
+    """
+    program = machine.program
+    if program is None or program.length is None or len(program.processes) != 1:
+        return {"resident": None, "tables": None}
+    wanted = left = program.length - 1
+    alive = True
+    while left > 0 and alive:
+        alive = run_until(machine, machine.operations + left)  # operations of the kernel count too
+        left = wanted - accesses(machine.counts())
+    page, found = machine.format.page_size, dict.fromkeys(("resident", "tables"), 0)
+    for pid in live_processes(machine.k):
+        found["resident"] += machine.m.process[pid * PROCESS + PROCESS_RSS] * page
+        found["tables"] += machine.m.process[pid * PROCESS + PROCESS_TABLES] * page
+    if left > 0:
+        return {
+            **found,
+            "error": f"it ended after {wanted - left} of {wanted} accesses: no memory",
+        }
+    return found
 
 
 def measures(machine: Machine) -> dict[str, Any]:
     """What is counted of a run; `l1_misses` are of the first try of each access, `l1_mpki` are those per
-    1000 instructions.  `walks` and cycles are of all tries: an access is repeated after a fault."""
+    1000 instructions.  `walks`, `entries_read`, `traps` and cycles are of all tries: an access is repeated
+    after a fault.  `traps` are those of a kernel that fills the TLB itself."""
     counts, cost = machine.counts(), TranslationCost(machine)
-    instructions, missed = counts.get("fetch", 0), first_misses(machine, counts)[0]
+    missed = first_misses(machine, counts)
     return {
         "accesses": cost.accesses,
-        "instructions": instructions,
+        "instructions": instructions(counts),
         "faults": page_faults(counts),
         "swapped_out": counts.get("swap-out", 0),
-        "l1_misses": missed,
-        "l1_mpki": round(1000 * missed / instructions, 3) if instructions else None,
+        "l1_misses": missed[0],
+        "l1_mpki": per_thousand(missed[0], instructions(counts)),
+        "tlb_misses": missed[1],
+        "mpki": per_thousand(missed[1], instructions(counts)),
+        "lookups": lookups(counts),
         "walks": cost.walks,
+        "entries_read": cost.steps,
+        "traps": cost.traps,
         "cycles_per_access": round(cost.per_access, 3),
         "formula": cost.formula(),
     }

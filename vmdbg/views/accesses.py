@@ -95,6 +95,7 @@ MOVED_TEXTS = {
     "swap-drop": "pfn {pfn} -> slot {place}, dropped (clean)",
     "file-drop": "pfn {pfn} dropped, page {place} of its file has it",
     "file-write": "pfn {pfn} kept as page {place} of its file (dirty)",
+    "zero-drop": "pfn {pfn} dropped (never written)",
     "swap-in": "slot {place} -> pfn {pfn}, read",
 }
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from vmdbg.views.plot import Plot
     from vmdbg.views.result import Line
 
 
@@ -16,7 +17,8 @@ class Document(Result):
     """`data`, `lines`, `rows` and `brief` are functions: whichever form is not asked for is not computed.
 
     `columns`, which may be a function too, and `rows` are what CSV shows; `addresses` names the keys that are
-    addresses, at any depth; `brief` is the result in a few words (empty: its first line will do).
+    addresses, at any depth; `brief` is the result in a few words (empty: its first line will do); `plot`
+    draws it.
     """
 
     def __init__(
@@ -27,9 +29,10 @@ class Document(Result):
         rows: Callable[[], Iterable[Sequence[Any]]],
         addresses: Sequence[str] = (),
         brief: Callable[[], str] = str,
+        plot: Callable[[], Plot] | None = None,
     ) -> None:
         self._data, self._lines, self._columns, self._rows = data, lines, columns, rows
-        self._addresses, self._brief = addresses, brief
+        self._addresses, self._brief, self._plot = addresses, brief, plot
 
     @property
     def brief(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.debugger.time.types import AT_BEGIN, AT_END, AT_INTERRUPT
-from vmdbg.inspect.event_costs import PARTS, cost_by_part, how_done
+from vmdbg.inspect.event_costs import PARTS, cost_by_part, how_done, instruction_rate
 from vmdbg.inspect.event_words import UNSIGNED_NAMES, EventWords
 from vmdbg.inspect.machine import cpu_in_use
 from vmdbg.inspect.signals import signal_help, signal_name
@@ -265,14 +265,21 @@ def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEve
             spent.append(int(row[-2]))  # type: ignore[call-overload]
             yield row
 
-    return Table(columns, rows(), notes=lambda: [total_line(spent)] if len(spent) > 1 else [])
+    def notes() -> list[str]:
+        return [total_line(spent, *instruction_rate([row for *_, row in operations]))] * (len(spent) > 1)
+
+    return Table(columns, rows(), notes=notes)
 
 
-def total_line(spent: list[int]) -> str:
-    """`4 operations: 3246 cycles, 811.5 each.`"""
+def total_line(spent: list[int], instructions: int, mpki: float | None) -> str:
+    """`4 operations: 3246 cycles, 811.5 each; 2 instructions, MPKI 500.0.`"""
     total = sum(spent)
     mean = f"{total / len(spent):.1f}".removesuffix(".0")
-    return f"{len(spent)} operations: {total} cycles, {mean} each."
+    rate = ""
+    if instructions:
+        what = "1 instruction" if instructions == 1 else f"{instructions} instructions"
+        rate = f"; {what}, MPKI {mpki}"
+    return f"{len(spent)} operations: {total} cycles, {mean} each{rate}."
 
 
 def cost_row(words: EventWords, time: int, text: str, rows: list[LoggedEvent]) -> list[object]:

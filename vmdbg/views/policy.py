@@ -1,10 +1,14 @@
-"""policy table, policy compare, info replacements: what page-replacement policies did."""
+"""policy load, policy table, policy compare, info replacements: what page-replacement policies did."""
 
 from __future__ import annotations
 
+import os
+
+from vmdbg.inspect.counts import per_thousand
 from vmdbg.inspect.policy import is_oracle
 from vmdbg.views.document import Document
-from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Table
+from vmdbg.views.plot import Plot, Series
+from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Record, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.inspect.notation import Notation
-    from vmdbg.inspect.policy import Count, Step
+    from vmdbg.inspect.policy import Count, PolicyFile, Step
 
 
 def percent(part: int, whole: int) -> str:
@@ -27,6 +31,30 @@ def oracle_note(policies: Iterable[str]) -> list[str]:
         return []
     what = "is an oracle" if len(names) == 1 else "are oracles"
     return [f"{', '.join(names)} {what}: no hardware tells a kernel what that takes."]
+
+
+# -- policy load
+
+WHEN = {
+    "now": "it has taken effect",
+    "run": 'it takes effect at the next "run"',
+    "unchanged": "nothing to do",
+}
+
+
+def loaded_policy(found: PolicyFile, again: bool, effect: str) -> Record:
+    """What `policy load` did: `effect` is a key of WHEN, `again` says that the machine had an older text."""
+    name = os.path.basename(found.path)
+    verb = "has not changed" if effect == "unchanged" else "is loaded again" if again else "is loaded"
+    data = {
+        "file": found.path,
+        "functions": found.functions,
+        "summary": found.summary or None,
+        "again": again,
+        "effect": effect,
+    }
+    lines = [f"{name}: {found.summary}"] if found.summary and effect != "unchanged" else []
+    return Record(data, [*lines, f"{name} {verb} ({', '.join(found.functions)}): {WHEN[effect]}."])
 
 
 # -- policy table
@@ -150,8 +178,13 @@ def remarks(counts: Sequence[Count], policies: Sequence[str]) -> dict[int, list[
     return found
 
 
+def mpki(count: Count) -> float | None:
+    """Faults for 1000 instructions."""
+    return per_thousand(count.faults, count.instructions)
+
+
 def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Document:
-    """Faults by number of frames and policy."""
+    """Faults by number of frames and policy; below them those for 1000 instructions, if there are any."""
     said = remarks(counts, policies)
     faults = {(count.frames, count.policy): count.faults for count in counts}
     with_a = "; clock loads pages with A set" if "clock" in policies and counts[0].references > 100 else ""
@@ -165,6 +198,7 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
     def data() -> dict[str, Any]:
         return {
             "references": counts[0].references,
+            "instructions": counts[0].instructions,
             "pages": counts[0].cold,
             "oracles": [policy for policy in policies if is_oracle(policy)],
             "counts": [
@@ -175,6 +209,7 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
                     "hits": count.references - count.faults,
                     "cold": count.cold,
                     "ratio": count.faults / count.references if count.references else 0.0,
+                    "mpki": mpki(count),
                 }
                 for count in counts
             ],
@@ -186,7 +221,34 @@ def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Seque
         [[*row[:-1], f" {row[-1]}" if row[-1] else ""] for row in rows],
         notes=oracle_note(policies),
     )
-    return Document(data, drawn.lines, columns, lambda: rows)
+
+    def lines() -> Iterator[Any]:
+        yield from drawn.lines()
+        if counts[0].instructions:
+            yield f"{counts[0].instructions} instructions; faults for 1000 of them (MPKI):"
+            yield from rate_table(counts, policies, sizes).lines()
+
+    return Document(data, lines, columns, lambda: rows, plot=lambda: compare_plot(counts, policies, sizes))
+
+
+def rate_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Table:
+    """Faults for 1000 instructions by number of frames and policy."""
+    rates = {(count.frames, count.policy): mpki(count) for count in counts}
+    columns = [Column("frames", kind=NUMBER), *(Column(policy, policy, kind=NUMBER) for policy in policies)]
+    return Table(columns, [[frames, *(rates[frames, policy] for policy in policies)] for frames in sizes])
+
+
+def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Plot:
+    """Faults over frames, a line for each policy."""
+    faults = {(count.frames, count.policy): count.faults for count in counts}
+    return Plot(
+        f"Page faults of {counts[0].references} references",
+        "frames",
+        "page faults",
+        [Series(policy, sizes, [faults[size, policy] for size in sizes]) for policy in policies],
+        binary=True,
+        log_y=True,
+    )
 
 
 # -- why victim

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from vmdbg.views.plot import Plot
+
     Fragments = Sequence[tuple[str, str]]
     Line = str | Fragments
     Row = Mapping[str, Any] | Sequence[Any]
@@ -82,7 +84,9 @@ def default_format(kind: str) -> Callable[[Any], str]:
 
 
 class Result:
-    """Base of what a command returns."""
+    """Base of what a command returns.  `_plot` makes the picture of it, if it has one."""
+
+    _plot: Callable[[], Plot] | None = None
 
     def lines(self) -> Iterator[Line]:
         """The text, line by line."""
@@ -95,6 +99,12 @@ class Result:
     def table(self) -> tuple[Sequence[Column], Iterable[Sequence[Any]]]:
         """The columns and rows that CSV shows."""
         raise UserError("This result has no CSV form.")
+
+    def plot(self) -> Plot:
+        """The picture of it.  UserError if it has none."""
+        if self._plot is None:
+            raise UserError("This result has no picture.")
+        return self._plot()
 
     def columns_by_key(self) -> Mapping[str, Column]:
         """Kinds of the keys, for addresses in JSON."""
@@ -166,7 +176,7 @@ class Table(Result):
     `rows` are mappings by key or sequences in the order of the columns, and may be an iterator: it
     is read once, `SAMPLE` rows at a time.  `title` and `notes` are lines before and after, text
     only.  `empty` is said instead when there are no rows.  `headers=False` leaves the headers out.
-    `drawn` makes the text instead, where it has no columns.
+    `drawn` makes the text instead, where it has no columns; `plot` makes the picture.
     """
 
     def __init__(
@@ -180,8 +190,9 @@ class Table(Result):
         headers: bool = True,
         addresses: Sequence[str] = (),
         drawn: Callable[[], Iterable[Line]] | None = None,
+        plot: Callable[[], Plot] | None = None,
     ) -> None:
-        self.columns, self.rows, self.drawn = columns, rows, drawn
+        self.columns, self.rows, self.drawn, self._plot = columns, rows, drawn, plot
         self.title, self.notes, self.empty, self.headers = title, notes, empty, headers
         self._addresses = addresses
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from vmdbg.units import format_size
 from vmdbg.views.address_space import size_column
+from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import ADDRESS, NUMBER, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from vmdbg.inspect.notation import Notation
@@ -28,6 +29,7 @@ def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:
         sizes = ", ".join(format_size(size) for size in array["page_sizes"])
         held = f", pages of {sizes}" if array["page_sizes"] != facts["page_sizes"] else ""
         yield f"tlb      {array['level']}: {array['sets']} sets of {array['ways']} ways{what}{held}"
+        yield f"         reach {reach_text(array['page_sizes'], array['reach'])}"
     filled = "the kernel fills it" if facts["software_walk"] else "a walker fills it"
     kind = f"{facts['replacement']} replacement" + (", inclusive" if facts["inclusive"] else "")
     yield f"         {filled}, {kind}" if facts["tlb"] else "tlb      none"
@@ -41,6 +43,14 @@ def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:
     yield f"program  {facts['program'] or 'none'}"
     yield f"time     {facts['operations']} operations"
     yield f"digest   {facts['digest']}"
+
+
+def reach_text(page_sizes: Sequence[int], reach: Sequence[int]) -> str:
+    """`256 KiB by 4 KiB pages, 128 MiB by 2 MiB`: bytes that the entries of an array translate."""
+    first, *others = [
+        (format_size(size), format_size(held)) for size, held in zip(page_sizes, reach, strict=True)
+    ]
+    return ", ".join([f"{first[1]} by {first[0]} pages", *(f"{held} by {size}" for size, held in others)])
 
 
 def registers_table(rows: Iterable[dict[str, Any]], several: bool) -> Table:
@@ -60,8 +70,8 @@ def stats_table(rows: Iterable[dict[str, Any]], notes: Callable[[], Iterable[str
     return Table(columns, rows, notes=notes, empty="Nothing has happened.")
 
 
-def faults_table(rows: list[dict[str, Any]]) -> Table:
-    """`info faults`."""
+def faults_table(rows: list[dict[str, Any]], plot: Callable[[], Plot]) -> Table:
+    """`info faults`; the picture is one over time."""
     columns = [
         Column("pid", kind=NUMBER),
         Column("name"),
@@ -70,7 +80,45 @@ def faults_table(rows: list[dict[str, Any]]) -> Table:
         Column("cycles", kind=NUMBER),
         Column("help", "what", wraps=True),
     ]
-    return Table(columns, rows, notes=lambda: [faults_total(rows)] if rows else [], empty="No faults.")
+    return Table(
+        columns, rows, notes=lambda: [faults_total(rows)] if rows else [], empty="No faults.", plot=plot
+    )
+
+
+def faults_over_time(rows: list[dict[str, Any]], every: int) -> Table:
+    """`info faults -every`: intervals of so many operations; kinds that never happened are not shown."""
+    kinds = [key for key in rows[0] if key not in ("time", "operations")] if rows else []
+    columns = [
+        Column("time", kind=NUMBER),
+        Column("operations", kind=NUMBER, shown=False),
+        *(
+            Column(key.replace("-", "_"), key, NUMBER, shown=any(row[key] for row in rows) or key == kinds[0])
+            for key in kinds
+        ),
+    ]
+    return Table(
+        columns,
+        [list(row.values()) for row in rows],
+        empty="Nothing was executed.",
+        plot=lambda: faults_plot(rows, every),
+    )
+
+
+def faults_plot(rows: list[dict[str, Any]], every: int) -> Plot:
+    """Faults over the time of a run, a line for each kind that happened."""
+    times = [row["time"] for row in rows]
+    kinds = [key for key in rows[0] if key.startswith("fault-")] if rows else []
+    each = "each operation" if every == 1 else f"each {every} operations"
+    return Plot(
+        "Page faults over time",
+        "operations",
+        f"faults in {each}",
+        [
+            Series(kind, times, [row[kind] for row in rows])
+            for kind in kinds
+            if any(row[kind] for row in rows)
+        ],
+    )
 
 
 def faults_total(rows: list[dict[str, Any]]) -> str:

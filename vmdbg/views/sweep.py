@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+from vmdbg.units import format_size
 from vmdbg.views.document import Document
+from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import NUMBER, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
+    from vmdbg.machine.setting import Setting
     from vmdbg.sweep.plan import Axis, Point
 
 MEASURES = (
@@ -17,16 +22,32 @@ MEASURES = (
     "instructions",
     "faults",
     "swapped_out",
+    "resident",
+    "tables",
     "l1_misses",
     "l1_mpki",
+    "tlb_misses",
+    "mpki",
     "walks",
+    "entries_read",
+    "traps",
     "cycles_per_access",
 )
-HIDDEN = ("accesses", "instructions")  # the same in every row of a sweep of one program
+#: What a picture shows, unless one is named: the first of these that differs from machine to machine.
+DRAWN = ("faults", "cycles_per_access", "l1_misses")
+HIDDEN = ("accesses", "instructions", "tlb_misses", "mpki", "entries_read", "traps")  # of a sweep's text
+BYTES = ("resident", "tables")  # shown where they differ
 
 
-def sweep_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Document:
-    """Axes and measures; JSON and CSV have the whole configuration of each point."""
+def sweep_table(
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    found: Sequence[dict[str, Any]],
+    program: str = "",
+    measure: str = "",
+) -> Document:
+    """Axes and measures of a program; JSON and CSV have the whole configuration of each point; `measure`, or
+    the first that differs, is drawn."""
     names = [axis.setting.name for axis in axes]
     rest = [name for name in points[0].config.values if name not in names]
     return Document(
@@ -41,7 +62,48 @@ def sweep_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[d
             ]
             for point, row in zip(points, found, strict=True)
         ],
+        plot=lambda: sweep_plot(axes, points, found, program, measure),
     )
+
+
+def sweep_plot(
+    axes: Sequence[Axis],
+    points: Sequence[Point],
+    found: Sequence[dict[str, Any]],
+    program: str,
+    measure: str,
+) -> Plot:
+    """A measure over the last axis of numbers, a line for each combination of the others; without such an
+    axis bars.  Machines that have no measure are left out."""
+    if not measure:
+        differ = [name for name in DRAWN if len({row.get(name) for row in found}) > 1]
+        measure = [*differ, DRAWN[0]][0]
+    unit = {"faults": "page faults", "swapped_out": "pages swapped out"}.get(measure, header(measure))
+    by = ", ".join(short_name(axis) for axis in axes)
+    title = f"{program}: {unit} by {by}"
+    over = next((axis for axis in reversed(axes) if all(type(value) is int for value in axis.values)), None)
+    others = [axis for axis in axes if axis is not over]
+    if over is None or len(over.values) < 2:
+        names = [", ".join(texts(axes, point)) for point in points]
+        ys = [row.get(measure) for row in found]
+        return Plot(title, by, unit, [Series(measure, names, ys)])
+    lines: dict[str, list[tuple[Any, Any]]] = {}
+    for point, row in zip(points, found, strict=True):
+        name = ", ".join(texts(others, point)) or unit
+        lines.setdefault(name, []).append((point.config[over.setting.name], row.get(measure)))
+    series = [Series(name, *zip(*sorted(pairs), strict=True)) for name, pairs in lines.items()]
+    x = short_name(over) + (", bytes" if over.setting.kind == "size" else "")
+    return Plot(title, x, unit, series, binary=True, log_y=True)
+
+
+def short_name(axis: Axis) -> str:
+    """`user_frames`"""
+    return axis.setting.name.rpartition(".")[2]
+
+
+def texts(axes: Sequence[Axis], point: Point) -> list[str]:
+    """The values of a point on some axes."""
+    return [text_of(axis.setting)(point.config[axis.setting.name]) for axis in axes]
 
 
 def data(point: Point, row: dict[str, Any]) -> dict[str, Any]:
@@ -53,11 +115,15 @@ def data(point: Point, row: dict[str, Any]) -> dict[str, Any]:
 def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Table:
     """What a person reads: the axes by the ends of their names, and what differs."""
     swept = [axis.setting for axis in axes]
-    shown = [name for name in MEASURES if name not in HIDDEN]
+    alike = [name for name in BYTES if len({row.get(name) for row in found}) == 1]
+    shown = [name for name in MEASURES if name not in (*HIDDEN, *alike)]
     failed = any("error" in row for row in found)
     columns = [
-        *(Column(setting.name, setting.name.rpartition(".")[2], format=setting.text) for setting in swept),
-        *(Column(name, header(name), NUMBER) for name in shown),
+        *(
+            Column(setting.name, setting.name.rpartition(".")[2], format=text_of(setting))
+            for setting in swept
+        ),
+        *(Column(name, header(name), NUMBER, format=measure_text(name)) for name in shown),
         *([Column("error", wraps=True)] if failed else []),
     ]
     rows = [
@@ -70,9 +136,29 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
     return Table(columns, rows, notes=lambda: notes(axes, points, found))
 
 
+def text_of(setting: Setting) -> Callable[[Any], str]:
+    """How a value of a setting reads; of a file without its folder."""
+    return lambda value: os.path.basename(setting.text(value))
+
+
+def measure_text(name: str) -> Callable[[Any], str]:
+    """How a measure reads."""
+
+    def text(value: Any) -> str:
+        return "-" if value is None else format_size(value) if name in BYTES else str(value)
+
+    return text
+
+
 def header(name: str) -> str:
     """`L1 misses`, `cycles/access`."""
-    words = {"l1_misses": "L1 misses", "l1_mpki": "L1 MPKI", "cycles_per_access": "cycles/access"}
+    words = {
+        "l1_misses": "L1 misses",
+        "l1_mpki": "L1 MPKI",
+        "tlb_misses": "TLB misses",
+        "mpki": "MPKI",
+        "cycles_per_access": "cycles/access",
+    }
     return words.get(name, name.replace("_", " "))
 
 
@@ -82,5 +168,5 @@ def notes(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[st
     if not done:
         return []
     at = min(done)[1]
-    said = ", ".join(axis.setting.text(points[at].config[axis.setting.name]) for axis in axes)
+    said = ", ".join(texts(axes, points[at]))
     return [f"{said}: {found[at]['formula']}"]

@@ -13,6 +13,7 @@ MOST = 256  # copies kept; beyond that every second one goes, and new ones come 
 BUDGET = 512 << 20  # bytes that the copies may hold besides what they share; the same beyond that
 SPACING = 20_000  # operations between two copies, at first
 SHARE = 8  # seconds to be run for each second that the last copy took
+LEAST = 0.2  # seconds to be run after any copy: nobody notices that the past is run so long again
 OBJECT = 40  # bytes that a chunk takes besides what is in it
 
 
@@ -38,7 +39,7 @@ class Checkpoints:
 
     def took(self, seconds: float, ran: float) -> None:
         """Note that a copy took `seconds`, after `ran` seconds of running: the next copy has to wait."""
-        self.wait_until = ran + SHARE * seconds
+        self.wait_until = ran + max(SHARE * seconds, LEAST)
 
     def add(self, time: int, snapshot: Snapshot) -> None:
         """Keep a copy, unless there is one of that time."""

@@ -22,17 +22,24 @@ class RunClock:
     """Measures for how long a command has run the machine without a limit."""
 
     def __init__(self) -> None:
-        self._next = float("inf")
+        self._started, self._next = 0.0, float("inf")
+        self._loop: str | None = None  # what `endless_loop` says; None: not asked yet, for that takes time
 
-    def start(self, machine: Machine) -> None:
+    def start(self) -> None:
         """A command begins to run the machine."""
-        self._loop = endless_loop(machine)
-        self._next = time.monotonic() + (SOON if self._loop else LATE)
+        self._started = time.monotonic()
+        self._next, self._loop = self._started + SOON, None
 
     def remark(self, machine: Machine) -> str:
         """A line to show, when the command has run for long: once; else an empty string."""
-        if time.monotonic() < self._next:
+        now = time.monotonic()
+        if now < self._next:
             return ""
+        if self._loop is None:
+            self._loop = endless_loop(machine)
+            self._next = self._started + (SOON if self._loop else LATE)
+            if now < self._next:
+                return ""
         self._next = float("inf")
         where = f"The run goes on, at {machine.operations}:0"
         if not self._loop:
@@ -47,7 +54,7 @@ def endless_loop(machine: Machine) -> str:
         return ""
     for process in program.processes:
         rows = process.rows
-        for row in range(0, len(rows), OP):
-            if rows[row] & OP_KIND == OP_LOOP and rows[row + OP_ROUNDS] == MAX_ROUNDS:
-                return f"{program.file}:{rows[row] >> OP_LINE}"
+        for number, word in enumerate(rows[::OP]):  # of a trace there are millions
+            if word & OP_KIND == OP_LOOP and rows[number * OP + OP_ROUNDS] == MAX_ROUNDS:
+                return f"{program.file}:{word >> OP_LINE}"
     return ""

@@ -32,7 +32,7 @@ def forward(timeline: Timeline, limit: int = FOREVER, watch: bool = True, fresh:
     """
     with timeline.runner.interrupts:
         timeline.runner.begin()
-        timeline.run_clock.start(timeline.machine)
+        timeline.run_clock.start()
         alive = live_processes(timeline.machine.k)
         try:
             arrival = run_to_stop(timeline, limit, watch, fresh)

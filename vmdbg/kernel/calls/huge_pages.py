@@ -8,9 +8,9 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ACCESS_WRITE, ENTRY_LEAF, RIGHT_W
 from vmdbg.kernel.calls.frame_runs import copy_run, find_run, take_run, zero_run
-from vmdbg.kernel.calls.page_tables import drop_tables
+from vmdbg.kernel.calls.page_tables import drop_pages, drop_tables, entries
 from vmdbg.kernel.frames import RMAP_SPARE
-from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR
+from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR, PROMOTED
 from vmdbg.state.tables import (
     FRAME,
     FRAME_DEPTH,
@@ -109,13 +109,19 @@ def map_large(
 
 
 def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
-    """Give the large page of `va` its frames now: zeroed, or a copy of those that it shares.
+    """Give the large page of `va` its frames now: zeroed, or a copy of those that it shares; in a region of
+    base pages, the larger page that takes their place.
 
     UserError if memory has no such run of frames.
     """
     m, region = k.m, k.region_find(k.m, pid, va)
     row = region * REGION
     index = m.region[row + REGION_SIZE]
+    if index == 0:
+        promote(k, form, pid, va, m.region[row + REGION_RIGHTS])
+        m.process[pid * PROCESS + PROCESS_MINOR] += 1
+        k.emit(m, FAULT_MINOR, va, m.region[row + REGION_KIND], 0)
+        return
     page = va >> form.page_shifts[index] << form.page_shifts[index]
     depth = len(form.levels) - 1 - index
     kind = k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], va)
@@ -139,6 +145,35 @@ def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
         k.emit(m, FAULT_COW, va, *frames)
     else:
         k.emit(m, FAULT_MINOR, va, m.region[row + REGION_KIND], 0)
+
+
+def promote(k: Linked, form: Format, pid: int, va: int, rights: int) -> None:
+    """Put a page of the next larger size in place of the base pages around `va`: a copy of them, and zeros.
+
+    UserError if memory has no such run of frames.
+    """
+    m, depth, count = k.m, len(form.levels) - 2, 1 << (form.page_shifts[1] - form.page_bits)
+    page = va >> form.page_shifts[1] << form.page_shifts[1]
+    address = k.entry_address(m, pid, page, depth)
+    frame = find_run(k, count) if address >= 0 else -1
+    if frame < 0:
+        raise UserError(f"No memory for the larger page at {page:#x} of process {pid}.")
+    if k.has_payload():
+        zero_run(k, frame, count, form.page_size)
+    there, dirty = 0, 0
+    for found in entries(k, form, pid, page, page + (count << form.page_bits)):
+        if found.kind == ENTRY_LEAF:
+            there += 1
+            dirty |= k.is_dirty(found.entry)
+            if k.has_payload():
+                place = frame + ((found.va - page) >> form.page_bits)
+                copy_run(k, place, k.frame_at(m, found.target), 1, form.page_size)
+    drop_pages(k, form, pid, page, page + (count << form.page_bits))
+    drop_tables(k, form, pid, page, depth)
+    map_large(k, form, pid, page, frame, address, rights, 1)
+    k.store_entry(m, address, k.touched(k.load_entry(m, address), dirty))
+    m.kernel[KERNEL_RESIDENT] += count
+    k.emit(m, PROMOTED, page, there, k.frame_address(m, frame) >> form.page_bits)
 
 
 def copy_large(

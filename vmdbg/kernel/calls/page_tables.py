@@ -55,7 +55,7 @@ def entries(
         return not found.seen and is_own(found.target, found.depth + 1)
 
     if is_own(root, 0):
-        yield from page_tables.entries(k, form, root, start, last, follow, tables_last=True)
+        yield from page_tables.entries(k, form, root, start, last, follow, tables_last=True, whole=True)
 
 
 def tables_of(k: Linked, form: Format, pid: int) -> int:

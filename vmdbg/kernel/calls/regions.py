@@ -13,6 +13,7 @@ from vmdbg.kernel.calls.page_tables import drop_pages, entries
 from vmdbg.kernel.calls.partitions import check_fits
 from vmdbg.state.events import BRK, ENTRY_WRITE, MPROTECT, MUNMAP
 from vmdbg.state.tables import (
+    CONTROL_STEPS,
     FRAME,
     FRAME_MAPS,
     FRAME_SLOT,
@@ -20,6 +21,7 @@ from vmdbg.state.tables import (
     KERNEL_STACK_LIMIT,
     PROCESS,
     PROCESS_REGION,
+    PROCESS_ROOT,
     REGION,
     REGION_CACHED,
     REGION_END,
@@ -237,6 +239,15 @@ def one_goes_on(k: Linked, form: Format, row: int, at: int) -> bool:
     )
 
 
+def page_around(k: Linked, form: Format, pid: int, row: int, va: int) -> int:
+    """The bytes of the page around an address of the region at offset `row`, which may have been promoted."""
+    index = k.m.region[row + REGION_SIZE]
+    kind = k.walk(k.m, k.m.process[pid * PROCESS + PROCESS_ROOT], va)
+    if kind == ENTRY_LEAF:
+        index = max(index, len(form.levels) - k.m.control[CONTROL_STEPS])
+    return 1 << form.page_shifts[index]
+
+
 def checked_range(k: Linked, form: Format, pid: int, start: int, size: int) -> tuple[int, int]:
     """The range as start and end, rounded up to pages.  Regions that cross its ends are split there.
 
@@ -249,8 +260,8 @@ def checked_range(k: Linked, form: Format, pid: int, start: int, size: int) -> t
         raise UserError(f"Range {start & WORD_MASK:#x}, {size:#x} is not all a process's.")
     for region in regions_of(k, pid):
         row = region * REGION
-        page = 1 if form.bounded else 1 << form.page_shifts[k.m.region[row + REGION_SIZE]]
         for border in (start, end):
+            page = 1 if form.bounded else page_around(k, form, pid, row, border)
             if k.m.region[row + REGION_START] < border < k.m.region[row + REGION_END] and border % page:
                 raise UserError(f"{border:#x} is not a border of the pages of {page:#x} bytes there.")
     split_region(k, form, pid, start)

@@ -7,7 +7,7 @@ from collections import Counter, namedtuple
 
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
 from vmdbg.hardware.page_tables import Entry, entries, table_entries
-from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN
+from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_KEY, WORD_PFN
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.frames import FRAME_IS_TABLE
 from vmdbg.kernel.policies import facts_of
@@ -156,7 +156,7 @@ class Survey:
         if not self.read_table(pid, root, 0):
             return
         start = form.user_end if form.split and not pid else None
-        for found in entries(self.k, form, root, start, form.user_end if pid else None, follow):
+        for found in entries(self.k, form, root, start, form.user_end if pid else None, follow, whole=True):
             if found.kind != ENTRY_TABLE:
                 self.read_entry(pid, found)
         if pid:
@@ -350,7 +350,9 @@ class Survey:
         last = len(self.form.levels) - 1
         if self.frame_of(leaf, last - size) != word >> WORD_PFN:
             return "stale-frame"
-        if leaf.rights != word & self.machine.bindings["RIGHTS"]:
+        bindings = self.machine.bindings
+        key = leaf.entry >> bindings["KEY_LOW"] & bindings["KEY_MASK"]
+        if (leaf.rights, key) != (word & bindings["RIGHTS"], word >> WORD_KEY & bindings["KEY_MASK"]):
             return "stale-right"
         if word & WORD_DIRTY and not self.k.is_dirty(leaf.entry):
             return "stale-dirty"

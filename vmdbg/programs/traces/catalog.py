@@ -81,11 +81,12 @@ def open_trace(
     page_bits: int = 12,
     skip_bad: bool = False,
     engine: str = AUTO,
+    straddle: bool = False,
 ) -> Parser:
     """A trace from its first record on; `path` `-` is standard input, `format` empty: by its content.
 
     `space` are the addresses of the machine that it is for; None: all.  `page_bits`: of a page's offset, for
-    formats that number pages.  UserError, InputError.
+    formats that number pages.  `straddle`: as `Parser` says.  UserError, InputError.
     """
     form = find_format(format) if format else None
     trace = TraceBytes(path)
@@ -99,9 +100,12 @@ def open_trace(
             trace.use_pieces(form.opened)
         try:
             head = form.prepare(trace.head)
+        except InputError as error:
+            said = f"{error.message} ({form.name})"
+            raise InputError(said, trace.shown, error.line, error.column) from None
         except UserError as error:
             raise InputError(f"{str(error).rstrip('.')} ({form.name})", trace.shown) from None
-        return Parser(trace, form, head, space, page_bits, skip_bad, engine)
+        return Parser(trace, form, head, space, page_bits, skip_bad, engine, straddle)
     except UserError as error:
         trace.close()
         if not error.hint:

@@ -10,6 +10,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_LINE
 from vmdbg.machine.feeds import OP_FEED
+from vmdbg.machine.trace_pages import TracePages
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.programs.traces.catalog import trace_name
 from vmdbg.programs.traces.parser import ROWS
@@ -128,12 +129,12 @@ class TraceFeed:
         part.put(machine.m.op, first)
         machine.m.process[pid * PROCESS + PROCESS_PC] = first
 
-    def spec(self, space: Space) -> ProcessSpec:
-        """The process."""
+    def spec(self, regions: list[RegionSpec]) -> ProcessSpec:
+        """The process, with these regions."""
         rows: array[int] = array("q", bytes(8 * OP * (ROWS + 1)))
         self.first.put(memoryview(rows), 0)
         rows.extend((OP_EXIT, 0, 0, 0))
-        return ProcessSpec(self.name[:MAX_NAME], None, -1, regions_of(space), rows)
+        return ProcessSpec(self.name[:MAX_NAME], None, -1, regions, rows)
 
     @property
     def estimate(self) -> int | None:
@@ -147,25 +148,37 @@ class TraceFeed:
         return guess if self.count is None else min(guess, self.count)
 
 
-def regions_of(space: Space) -> list[RegionSpec]:
-    """All addresses of processes: what a trace touches is known only at its end."""
-    page = space.page_size
-    found = [RegionSpec("trace", 0, min(space.half, space.user_end) // page * page, ALL_RIGHTS)]
+def regions_of(space: Space, pages: TracePages) -> list[RegionSpec]:
+    """All addresses of processes, in such pages: what a trace touches is known only at its end."""
+    size = pages.size
+    page = size if size != space.page_size and not pages.threshold else 0
+    found = [RegionSpec("trace", 0, min(space.half, space.user_end) // size * size, ALL_RIGHTS, page)]
     if space.user_end >= 1 << 64 > space.upper:
         start = space.upper - (1 << 64)
-        found.insert(0, RegionSpec("trace", start, -start, ALL_RIGHTS))
+        found.insert(0, RegionSpec("trace", start, -start, ALL_RIGHTS, page))
     return found
 
 
 class ReplayedProgram(Program):
-    """Traces that are replayed, each a process of its own."""
+    """Traces that are replayed, each a process of its own.
+
+    `regions` are those of each; None: all addresses, mapped as `pages` says (None: in base pages).
+    """
 
     __slots__ = ("feeds",)
 
-    def __init__(self, feeds: list[TraceFeed], space: Space) -> None:
+    def __init__(
+        self,
+        feeds: list[TraceFeed],
+        space: Space,
+        pages: TracePages | None = None,
+        regions: list[list[RegionSpec]] | None = None,
+    ) -> None:
         names = [feed.name for feed in feeds]
         file = feeds[0].parser.trace.shown
-        super().__init__(", ".join(names), file, [], [feed.spec(space) for feed in feeds])
+        regions = regions or [regions_of(space, pages or TracePages(space.page_size)) for _ in feeds]
+        specs = [feed.spec(own) for feed, own in zip(feeds, regions, strict=True)]
+        super().__init__(", ".join(names), file, [], specs)
         self.feeds = feeds
 
     @property

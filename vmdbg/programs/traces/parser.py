@@ -20,7 +20,7 @@ from vmdbg.state.tables import OP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from vmdbg.programs.addresses import Space
@@ -52,10 +52,22 @@ def layout() -> Layout:
     return Layout(CODES, ("text1", "text8"))
 
 
+def machine_code(bindings: Mapping[str, Any], entry: str, tables: Layout) -> native.Code | None:
+    """Full code of an entry; None if this Python cannot compile."""
+    if not native.available():
+        return None
+    checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
+    try:
+        return build(bindings, entry, tables, checked).full()
+    except (NotHotError, SourceError):
+        return None
+
+
 class Parser:
     """Reads the records of one trace.
 
-    `space` are the machine's addresses (None: any are taken).  After `chunk()` the rows are the first of
+    `space` are the machine's addresses (None: any are taken); `straddle`: the rows of accesses that go on in
+    the next page say so.  After `chunk()` the rows are the first of
     `op`; `records` were read in all, `left_out` accesses of the kernel's addresses, and `bad` records, if
     `skip_bad`, that are none.  `place` is the byte, unpacked, of the next record.  `ended`: the last chunk
     came to the end of the trace.  `patient`: rows before what is wrong are a chunk, and the next one raises
@@ -71,6 +83,7 @@ class Parser:
         page_bits: int,
         skip_bad: bool = False,
         engine: str = AUTO,
+        straddle: bool = False,
     ) -> None:
         self.trace, self.form, self.head, self.space = trace, form, head, space
         self.skip_bad, self.engine = skip_bad, engine
@@ -96,6 +109,7 @@ class Parser:
         self._code: native.Code | None = None
         self._tables: native.Tables | None = None
         self.fill_scan(page_bits)
+        self.m.scan[scan.SCAN_STRADDLE] = int(straddle)
         self._base = self._used = 0  # where text1 begins in the trace; bytes in it
         self.go(head.offset, head.records)
 
@@ -201,15 +215,12 @@ class Parser:
 
     def compile(self) -> None:
         """Have machine code, if this Python can."""
-        try:
-            if not native.available():
-                raise SourceError
-            checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
-            self._code = build(self.bindings, ENTRY, layout(), checked).full()
+        self._code = machine_code(self.bindings, ENTRY, layout())
+        if self._code is not None:
             self._tables = native.Tables(self.buffers, layout())
-        except (NotHotError, SourceError):
-            if self.engine == COMPILED:
-                raise UserError("The compiled engine needs llvmlite, which is not installed.") from None
+        elif self.engine == COMPILED:
+            raise UserError("The compiled engine needs llvmlite, which is not installed.")
+        else:
             self.engine = INTERPRETED
 
     def more(self) -> bool:
@@ -271,7 +282,8 @@ class Parser:
         """InputError if the trace has not as many records as its head says."""
         total = self.head.total
         if total is not None and total != self.records and not self.skip_bad:
-            said = f"the header says {total} records, but there are {self.records}"
+            place = self._base + self._used
+            said = f"offset {place}: the header says {total} records, but there are {self.records}"
             raise InputError(f"{said} ({self.form.name})", self.trace.shown)
 
     def error(self) -> InputError:

@@ -13,7 +13,7 @@ follows.
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.kernel.scheduler import OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
+from vmdbg.kernel.scheduler import CROSSES, OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WIDTH, OP_WRITE
 from vmdbg.state.tables import OP, OP_VA
 
 (
@@ -31,9 +31,10 @@ from vmdbg.state.tables import OP, OP_VA
     SCAN_PLACE,  # byte at which it is wrong
     SCAN_NEXT,  # behind the number that was read last
     SCAN_SHIFT,  # bits of a page's offset
+    SCAN_STRADDLE,  # 1: an access that goes on in the next page says so
     SCAN_FIRST,  # from here on: what the format has found in the head of the file
-) = range(15)
-SCAN_WORDS = 24
+) = range(16)
+SCAN_WORDS = 25
 
 (
     WRONG_NOTHING,
@@ -133,6 +134,19 @@ def put_row(m, kind, va, record):
     m.op[row + OP_VA] = va
     m.scan[SCAN_ROW] = row + OP
     return 1
+
+
+@writes
+def put_size(m, va, size):
+    """The access at `va`, which was put last if at all, has `size` bytes: mark its row if it goes on in the
+    next page, and that is one of processes."""
+    if m.scan[SCAN_STRADDLE]:
+        page = 1 << (m.scan[SCAN_SHIFT] & 63)
+        following = (va | page - 1) + 1
+        row = m.scan[SCAN_ROW] - OP
+        ours = row >= 0 and m.op[row + OP_VA] == va and following != 0 and following != m.scan[SCAN_LIMIT]
+        if va + size > following and ours:
+            m.op[row] |= CROSSES << OP_WIDTH
 
 
 @writes(cold=True)

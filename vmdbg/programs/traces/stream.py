@@ -229,7 +229,9 @@ class TraceBytes:
             try:
                 count = self._text.readinto(view) or 0
             except self._errors as error:
-                raise InputError(f"cannot be decompressed: {error}", self.shown) from None
+                raise InputError(
+                    f"offset {self.place}, unpacked: cannot be decompressed: {error}", self.shown
+                ) from None
             except (OSError, ValueError) as error:
                 raise UserError(f"{self.shown}: {getattr(error, 'strerror', None) or error}.") from None
         self.place += count

@@ -235,7 +235,8 @@ def accessed(session: Session, va: int, how: str, width: int, value: int) -> Ite
     help="""
 One page by an address in it, all pages of a process that can leave, or N pages as the policy chooses.  A
 dirty page is written to a slot; a clean one whose slot is still valid is dropped.  The entry then holds
-the slot, the TLB entries are gone, and the next touch is a major fault.""",
+the slot, the TLB entries are gone, and the next touch is a major fault.  A page that was never written is
+dropped, too, its entry is empty then ("help set kernel.zero_drop"), and the next touch is a minor fault.""",
     examples=["swapout 0x406000", "swapout 2 pages", "swapout -pid 1"],
 )
 def swapout_command(session: Session, args: Args) -> object:

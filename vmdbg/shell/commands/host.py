@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from contextlib import suppress
 
 from vmdbg.errors import UserError
@@ -31,8 +32,6 @@ def note_exit(session: Session, status: int) -> None:
     help='With no arguments, run an inferior shell.  "$_shell_exitcode" holds its exit status afterwards.',
 )
 def shell_command(session: Session, args: Args) -> object:
-    import subprocess
-
     session.permissions.require_open("shell")
     session.output.flush()
     shell = os.environ.get("SHELL") or "/bin/sh"
@@ -97,8 +96,6 @@ def pipe_command(session: Session, args: Args) -> object:
 
 def run_pipe(session: Session, line: str, shell: str) -> None:
     """Runs a line with its results going to a shell command, as they come."""
-    import subprocess
-
     output = session.output
     output.flush()
     with subprocess.Popen(  # noqa: S603 - that is the command

@@ -1,20 +1,29 @@
-"""policy table, policy compare, info replacements: what page-replacement policies do, and did."""
+"""policy load, policy table, policy compare, info replacements, why victim: what policies do and did."""
 
 from __future__ import annotations
+
+import os
 
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.questions import find_back, visit
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
-from vmdbg.inspect.policy import compare, count_references, steps
+from vmdbg.inspect.policy import compare, count_references, policy_file, steps
 from vmdbg.inspect.victim import candidates
 from vmdbg.kernel.policies import POLICIES, facts_of
 from vmdbg.programs import read_program
-from vmdbg.shell.command import PURE, Argument, command, prefix
-from vmdbg.shell.kinds import Kind
+from vmdbg.shell.boot import boot_changed
+from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command, prefix
+from vmdbg.shell.kinds import FILE, Kind
 from vmdbg.shell.text_completion import complete_file
 from vmdbg.state import events
-from vmdbg.views.policy import compare_table, policy_table, replacements_table, victim_document
+from vmdbg.views.policy import (
+    compare_table,
+    loaded_policy,
+    policy_table,
+    replacements_table,
+    victim_document,
+)
 from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.time.event_log import LoggedEvent
+    from vmdbg.inspect.policy import PolicyFile
     from vmdbg.programs.program import Program
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
@@ -103,6 +113,59 @@ def policy_of(session: Session, word: str) -> str:
 
 
 @command(
+    "policy load",
+    group="files",
+    needs=("run", "kernel"),
+    effect=SHELL,
+    arguments=[Argument("file", FILE, optional=True, help="Python file with a page-replacement policy")],
+    forms=("json", "csv"),
+    summary="Use the page-replacement policy in a file, or the file's new text.",
+    help="""
+The file is read, held to the rules for policies, and becomes the setting "kernel.policy" of the machine: at
+once if nothing has happened since it was booted, else at the next "run".  Edit the file and load it again to
+try a change; without FILE the policy file that the machine has is read again.  A mistake is told with its
+line, and then the machine keeps the policy that it has.  Both engines run it.
+
+docs/policies.md says what is in such a file, and which functions it may call.""",
+    examples=["policy load mru.py"],
+    repeat=NO_REPEAT,
+)
+def policy_load_command(session: Session, args: Args) -> object:
+    session.permissions.require_open("policy load")
+    held = loaded_of(session)
+    if args.file is not None:
+        path = os.path.abspath(session.permissions.path(args.file))
+    elif held is not None:
+        path = held.path
+    else:
+        raise UserError("Argument required (a .py file with a policy).")
+    if not path.endswith(".py"):
+        raise UserError(f"{args.file}: expected a .py file with a policy.")
+    again = held is not None and held.path == path
+    if held is not None and again and held.source == source_of(path):
+        return loaded_policy(held, True, "unchanged")
+    at_once = boot_changed(session, {"kernel.policy": path})
+    found = loaded_of(session)
+    assert found is not None
+    return loaded_policy(found, again, "now" if at_once else "run")
+
+
+def loaded_of(session: Session) -> PolicyFile | None:
+    """The policy file of the machine that waits for `run`, or else of the present one."""
+    target = session.next_target or session.target
+    return None if target is None else policy_file(target.machine)
+
+
+def source_of(path: str) -> bytes:
+    """What a file holds now.  UserError if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None
+
+
+@command(
     "policy table",
     group="looking",
     effect=PURE,
@@ -144,6 +207,7 @@ def policy_table_command(session: Session, args: Args) -> object:
     arguments=[Argument("question", QUESTION)],
     usage="policy compare[/json|/csv] POLICY... -frames N,... PAGE...|TRACE",
     forms=("json", "csv"),
+    plots=True,
     summary="Count the faults of policies with several numbers of frames.",
     help="""
 Each policy runs on a machine of its own, the references or the trace executed to the end; the machine of the
@@ -220,6 +284,7 @@ LEFT = {
     events.FILE_WRITE: "written",
     events.SWAP_DROP: "dropped",
     events.FILE_DROP: "dropped",
+    events.ZERO_DROP: "dropped",
 }
 
 
@@ -233,8 +298,8 @@ LEFT = {
     help="""
 "pid" is the process that needed room, "page in" the page that got the frame next, whosever it is; "-" if
 nobody has had it since, or a page table has.  "written": the content went to swap or to a file's copy;
-"dropped": a copy was there already.  Each row is a time to go to ("goto 12:4").  It is not stored: the past
-is run again.""",
+"dropped": a copy was there already, or it was never written.  Each row is a time to go to ("goto 12:4").  It
+is not stored: the past is run again.""",
     examples=["info replacements", "info replacements/json"],
 )
 def info_replacements(session: Session, args: Args) -> object:

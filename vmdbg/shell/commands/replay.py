@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from vmdbg.debugger.time.forward import forward
@@ -9,16 +10,19 @@ from vmdbg.debugger.time.types import AT_END
 from vmdbg.errors import UserError
 from vmdbg.inspect.replayed import replay_counts
 from vmdbg.inspect.target import boot_fed
+from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.programs.addresses import Space
 from vmdbg.programs.traces.catalog import BY_NAME, open_trace
 from vmdbg.programs.traces.feed import KEPT, ReplayedProgram, TraceFeed
 from vmdbg.programs.traces.parser import AUTO
 from vmdbg.programs.traces.stream import STDIN
+from vmdbg.programs.traces.whole import regions_of, touched_pages
 from vmdbg.shell.boot import approve, replace_target
 from vmdbg.shell.command import ACTING, NO_REPEAT, Argument, Option, command
 from vmdbg.shell.kinds import FILE, NUMBER, choice
 from vmdbg.shell.stop_report import show_arrival, show_location
 from vmdbg.views.document import Document
+from vmdbg.views.event_table import ended_lines
 from vmdbg.views.result import NUMBER as NUMBERS
 from vmdbg.views.result import Column, Table
 
@@ -29,10 +33,14 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Format
     from vmdbg.inspect.target import Target
     from vmdbg.machine.config import MachineConfig
+    from vmdbg.machine.trace_pages import TracePages
+    from vmdbg.programs.program import RegionSpec
+    from vmdbg.programs.traces.parser import Parser
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
 
 BOUNDED = "A replay learns only as it goes which memory it needs; base and bounds have to know before."
+KILLED = 128  # above it stands the signal in an exit status
 BUDGET = 64 << 20  # bytes that checkpoints of a replay may hold
 FORMAT = Option(
     "-format", choice(*BY_NAME, label="NAME"), help="the format of the traces; else their content tells"
@@ -62,14 +70,27 @@ def boot_replay(config: MachineConfig, files: list[str], args: Args, format: For
         raise UserError(BOUNDED)
     feeds: list[TraceFeed] = []
     space = space_of(format)
+    pages = trace_pages(config, format)
+    bits = format.grain.bit_length() - 1
+
+    def opened(file: str) -> Parser:
+        return open_trace(
+            file,
+            args.format or "",
+            space=space,
+            page_bits=bits,
+            skip_bad=args.skip_bad,
+            engine=engine,
+            straddle=config["trace.straddle"],
+        )
+
     try:
+        regions = None
+        if config["trace.resident"]:
+            regions = [resident_regions(opened(file), space, pages) for file in files]
         for file in files:
-            bits = format.grain.bit_length() - 1
-            parser = open_trace(
-                file, args.format or "", space=space, page_bits=bits, skip_bad=args.skip_bad, engine=engine
-            )
-            feeds.append(TraceFeed(parser, args.skip or 0, args.count, KEPT // len(files)))
-        target = boot_fed(config, ReplayedProgram(feeds, space))
+            feeds.append(TraceFeed(opened(file), args.skip or 0, args.count, KEPT // len(files)))
+        target = boot_fed(config, ReplayedProgram(feeds, space, pages, regions))
     except BaseException:
         for feed in feeds:
             feed.parser.trace.close()
@@ -78,6 +99,15 @@ def boot_replay(config: MachineConfig, files: list[str], args: Args, format: For
     if STDIN not in files:
         target.again = lambda config: boot_replay(config, files, args, format, engine)
     return target
+
+
+def resident_regions(parser: Parser, space: Space, pages: TracePages) -> list[RegionSpec]:
+    """The regions of all pages that a trace touches, for which it is read once.  UserError for a pipe."""
+    with contextlib.closing(parser.trace):
+        if not parser.trace.regular:
+            raise UserError(f'{parser.trace.shown}: a pipe is read once; "trace.resident" takes two times.')
+        touched = touched_pages(parser, space.page_size.bit_length() - 1)
+        return regions_of(touched, space, True, pages)
 
 
 def spelled(files: list[str], args: Args) -> str:
@@ -120,6 +150,7 @@ looked at, stepped and run on.  "replay" without a file goes on to the end and p
 in time reads a file again from where it has to; of a pipe about the last million accesses are kept, and the
 record begins there.
 
+"trace.page", "trace.resident" and "trace.straddle" say how traces are mapped and what an access looks up.
 An instruction is a fetch; MPKI are TLB misses for a thousand of them.  A TLB miss is counted at the first try
 of an access, a walk at each.""",
     repeat=NO_REPEAT,
@@ -153,6 +184,8 @@ def replay_command(session: Session, args: Args) -> object:
     if arrival.kind != AT_END:
         show_arrival(session, arrival)
         return None
+    for line in ended_lines([process for process in arrival.ended if process.status > KILLED]):
+        session.output.error(str(line))
     return counts_document(replay_counts(timeline.machine, program))
 
 

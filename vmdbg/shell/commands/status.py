@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from vmdbg.debugger.time.counts_over_time import counts_over_time
+from vmdbg.errors import UserError
 from vmdbg.inspect.context import check_process
+from vmdbg.inspect.counts import faults_between
 from vmdbg.inspect.machine import describe, frame_runs, frame_summary, registers
 from vmdbg.inspect.machine import facts as machine_facts
 from vmdbg.inspect.processes import all_regions, counters, faults, rates, slot_summary, slots_of, violations
-from vmdbg.shell.command import PURE, Argument, command
+from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import ON_CPU, PID
-from vmdbg.shell.kinds import WORD, choice
+from vmdbg.shell.kinds import NUMBER, WORD, choice
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column, Table
 from vmdbg.views.status import (
+    faults_over_time,
     faults_table,
     frames_table,
     machine_lines,
@@ -23,8 +29,13 @@ from vmdbg.views.status import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
+
+INTERVALS = 64  # of a picture, at least half as many
+MOST_ROWS = 100_000  # of faults over time
 
 
 @command(
@@ -92,18 +103,42 @@ def info_stats(session: Session, args: Args) -> object:
     group="status",
     needs=("kernel",),
     effect=PURE,
-    options=[PID],
+    options=[PID, Option("-every", NUMBER, help="over time: a row for each so many operations")],
     forms=("json", "csv"),
+    plots=True,
     summary="How many faults of each kind each process had, and what they cost.",
     help="""
 Processes that ended are counted too.  "signal" are those that the kernel did not serve.  "events FROM..TO
-KIND" shows them one by one, "catch KIND" stops at them.""",
-    examples=["info faults", "info faults -pid 1", "info faults/json"],
+KIND" shows them one by one, "catch KIND" stops at them.  With -every page faults and evictions are counted by
+stretches of the run, which is run again for that; "plot faults" draws them.""",
+    examples=["info faults", "info faults -pid 1", "info faults -every 4", "info faults/json"],
 )
 def info_faults(session: Session, args: Args) -> object:
     machine = session.machine
     pid = None if args.pid is None else check_process(machine, args.pid, ended=True)
-    return faults_table(faults(machine, pid))
+    if args.every is None:
+        return faults_table(
+            faults(machine, pid), lambda: faults_over_time(*over_time(session, None, pid)).plot()
+        )
+    if args.every < 1:
+        raise UserError("-every: expected a number from 1.")
+    return faults_over_time(*over_time(session, args.every, pid))
+
+
+def over_time(session: Session, every: int | None, pid: int | None) -> tuple[list[dict[str, Any]], int]:
+    """Page faults and evictions of the record in stretches of `every` operations (None: some dozens of
+    them)."""
+    timeline = session.timeline
+    length = session.machine.operations - timeline.begin
+    every = every or 1 << max(0, (length // INTERVALS).bit_length())
+    if length > MOST_ROWS * every:
+        raise UserError(f"-every {every}: more than {MOST_ROWS} rows.")
+    found = counts_over_time(timeline, every, pid)
+    rows = [
+        {"time": time, "operations": after - time, **faults_between(before, counts)}
+        for (time, before), (after, counts) in pairwise(found)
+    ]
+    return rows, every
 
 
 @command(

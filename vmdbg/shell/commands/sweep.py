@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.errors import UserError
 from vmdbg.shell.command import SHELL, Argument, Option, command
-from vmdbg.shell.kinds import NUMBER, SWEEP, WORD
+from vmdbg.shell.kinds import NUMBER, SWEEP, WORD, choice
 from vmdbg.sweep.execute import run_sweep
 from vmdbg.sweep.plan import points, read_axis
-from vmdbg.views.sweep import sweep_table
+from vmdbg.views.plot_terminal import require, terminal_lines
+from vmdbg.views.result import Lines
+from vmdbg.views.sweep import MEASURES, sweep_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
+
+RESIDENT = Option("-resident", help="the pages of a trace are in memory from the start")
 
 
 @command(
@@ -22,12 +29,18 @@ if TYPE_CHECKING:
     effect=SHELL,
     arguments=[Argument("what", SWEEP, optional=True)],
     options=[
-        Option("-resident", help="the pages of a trace are in memory from the start"),
+        RESIDENT,
         Option("-jobs", NUMBER, help="so many processes at a time; without it, one for each processor"),
         Option("-on", WORD, help="on the workers of the Dask scheduler at that address"),
+        Option("-plot", help="draw it below the table"),
+        Option("-measure", choice(*MEASURES, label="NAME"), help="what is drawn"),
     ],
-    usage="sweep[/json|/csv] [-resident] [-jobs N] [-on tcp://HOST:PORT] SETTING=VALUE,... [...] FILE",
+    usage=(
+        "sweep[/json|/csv] [-resident] [-jobs N] [-on tcp://HOST:PORT] [-plot] [-measure NAME] "
+        "SETTING=VALUE,... [...] FILE"
+    ),
     forms=("json", "csv"),
+    plots=True,
     summary="Run a program or trace on every combination of some settings, and compare.",
     help="""
 Each machine is the session's with other values of these settings ("info set machine" lists them; the end of
@@ -38,18 +51,31 @@ done is kept: the same sweep, interrupted and started again, goes on.  The sessi
 
 L1 misses are of the first try of each access, L1 MPKI those per 1000 instructions.  Cycles are what
 translation costs an access by the settings "cost.*", the second try after a fault with it; below the table
-stands how those of the fastest machine come about.  /json and /csv have the
-whole configuration of each.""",
+stands how those of the fastest machine come about.  Memory is what a trace has at its last access.  /json and
+/csv have the whole configuration of each, and more measures.
+
+-plot draws a measure over the last setting whose values are numbers: page faults where they differ, else
+cycles, else the one that -measure names, such as l1_misses.  "plot sweep ... > FILE.svg" draws it into a
+file.""",
 )
 def sweep_command(session: Session, args: Args) -> object:
     session.permissions.require_open("sweep")
     *words, file = (args.what or "").split() or [""]
     if not words:
         raise UserError("Argument required (SETTING=VALUE,... and a program or trace).")
+    if args.plot:
+        require()
     if args.jobs is not None and args.jobs < 1:
         raise UserError("-jobs: expected a number from 1.")
     program = session.permissions.path(file)
     axes = [read_axis(word) for word in words]
-    machines = points(session.machine.config, axes, program)
-    found = run_sweep(machines, program, args.resident, args.jobs or 0, args.on or "", session.output.error)
-    return sweep_table(axes, machines, found)
+    machines = points(config_of(session, args), axes, program)
+    found = run_sweep(machines, program, False, args.jobs or 0, args.on or "", session.output.error)
+    table = sweep_table(axes, machines, found, os.path.basename(program), args.measure or "")
+    return [table, Lines(terminal_lines(table.plot()))] if args.plot and not args.form else table
+
+
+def config_of(session: Session, args: Args) -> MachineConfig:
+    """The session's machine, with what -resident says: it is a part of each point's key."""
+    config: MachineConfig = session.machine.config
+    return config.with_({"trace.resident": True}) if args.resident else config

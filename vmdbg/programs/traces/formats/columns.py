@@ -1,14 +1,14 @@
 """CSV with a line of names first: with addresses, or with objects as libCacheSim's CSV traces have them.
 
 The columns are found by their names, whatever the case: the address, or the object; the kind of access
-(without one, each is a read).  Others are passed over.  Between fields stands a comma, a semicolon, a tab or
-a bar; quotes around a field are dropped.
+(without one, each is a read); the size in bytes.  Others are passed over.  Between fields stands a comma, a
+semicolon, a tab or a bar; quotes around a field are dropped.
 """
 
 from __future__ import annotations
 
 from vmdbg.engine import writes
-from vmdbg.errors import UserError
+from vmdbg.errors import InputError
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.programs.traces.record import Head, TraceFormat
 from vmdbg.programs.traces.scan import (
@@ -26,6 +26,7 @@ from vmdbg.programs.traces.scan import (
     kind_of,
     put_access,
     put_page,
+    put_size,
     remark,
     wrong,
 )
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
 ADDRESSES = ("address", "addr", "va", "vaddr", "virtual_address")
 OBJECTS = ("object", "obj", "object_id", "obj_id", "objid", "objectid", "id", "key", "lba", "page", "vpn")
 KINDS = ("op", "type", "kind", "access", "rw", "operation")
+SIZES = ("size", "bytes", "width", "length")
 DELIMITERS = ",;\t|"
 QUOTE = 34
-SEPARATOR, COLUMN, KIND, PAGES = range(SCAN_FIRST, SCAN_FIRST + 4)  # what the first line says
+SEPARATOR, COLUMN, KIND, PAGES, BYTES = range(SCAN_FIRST, SCAN_FIRST + 5)  # what the first line says
 
 
 @writes(fills=True)
@@ -53,6 +55,7 @@ def column_record(m, at, record):
     left = 1 + (m.scan[KIND] >= 0)
     kind = OP_READ
     va = 0
+    size = 0
     place = at
     column = 0
     while True:
@@ -74,6 +77,8 @@ def column_record(m, at, record):
             kind = kind_of(m.text1[at])
             if kind < 0:
                 return wrong(m, WRONG_KIND, at)
+        elif column == m.scan[BYTES]:
+            size = any_number(m, at)
         while m.text1[at] != separator and m.text1[at] != NEWLINE:
             at += 1
         if m.text1[at] == NEWLINE:
@@ -87,6 +92,8 @@ def column_record(m, at, record):
             return wrong(m, WRONG_OBJECT, place)
     elif put_access(m, kind, va, record) == 0:
         return wrong(m, WRONG_ADDRESS, place)
+    else:
+        put_size(m, va, size)
     return at + 1
 
 
@@ -118,12 +125,15 @@ def is_object_table(head: bytes) -> bool:
 
 
 def prepared(head: bytes, wanted: tuple[str, ...]) -> Head:
-    """What the first line says of the columns.  UserError if none has one of the wanted names."""
+    """What the first line says of the columns.  InputError if none has one of the wanted names."""
     size, names, delimiter = names_of(head)
     place = place_of(names, wanted)
     if place < 0:
-        raise UserError(f"1:1: expected names of columns, one of them {', '.join(wanted[:3])}.")
-    words = ord(delimiter), place, place_of(names, KINDS), int(wanted is OBJECTS)
+        said = f"expected names of columns, one of them {', '.join(wanted[:3])}"
+        raise InputError(said, line=1, column=1)
+    objects = wanted is OBJECTS
+    sizes = -1 if objects else place_of(names, SIZES)
+    words = ord(delimiter), place, place_of(names, KINDS), int(objects), sizes
     return Head(min(size, len(head)), 1, words)
 
 

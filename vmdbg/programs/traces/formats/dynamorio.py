@@ -23,8 +23,10 @@ from vmdbg.programs.traces.scan import (
     WRONG_TARGET,
     after_blanks,
     after_line,
+    decimal_number,
     hex_or_0x,
     put_access,
+    put_size,
     wrong,
 )
 
@@ -75,7 +77,10 @@ def dynamorio_record(m, at, record):
 @writes
 def dynamorio_target(m, at, kind, record):
     """The address of an access, behind `@`; where the next line begins."""
+    size = 0
     while m.text1[at] != AT_SIGN and m.text1[at] != NEWLINE:
+        if m.text1[at] == BLANK and m.digit[m.text1[at + 1]] < 10:
+            size = decimal_number(m, at + 1)
         at += 1
     if m.text1[at] == NEWLINE:
         return wrong(m, WRONG_TARGET, at)
@@ -85,7 +90,8 @@ def dynamorio_target(m, at, kind, record):
         return wrong(m, WRONG_TARGET, at)
     if put_access(m, kind, va, record) == 0:
         return wrong(m, WRONG_ADDRESS, at)
-    return after_line(m, m.scan[SCAN_NEXT])
+    put_size(m, va, size)
+    return after_line(m, at)
 
 
 def write(accesses: Iterable[Access], page_bits: int) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Traces of Valgrind's tool lackey (`--trace-mem=yes`; Valgrind's manual, section 13, and lackey/lk_main.c).
 
-`I  0401ab70,3`, ` L ADDRESS,SIZE`, ` S`, ` M`, addresses in hex.  Each line is one access, to the page of its
-first byte; `M`, load and store, writes.  What valgrind itself says begins with `==` or `--`.
+`I  0401ab70,3`, ` L ADDRESS,SIZE`, ` S`, ` M`, addresses in hex.  Each line is one access; `M`, load and
+store, writes.  What valgrind itself says begins with `==` or `--`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from vmdbg.programs.traces.scan import (
     decimal_number,
     hex_number,
     put_access,
+    put_size,
     remark,
     wrong,
 )
@@ -61,17 +62,19 @@ def lackey_record(m, at, record):
         return wrong(m, WRONG_ADDRESS, at)
     behind += 1
     if m.text1[behind + 1] == NEWLINE and 1 <= m.digit[m.text1[behind]] <= 9:
+        put_size(m, va, m.digit[m.text1[behind]])
         return behind + 2
-    return lackey_size(m, behind)
+    return lackey_size(m, behind, va)
 
 
 @writes
-def lackey_size(m, at):
-    """The size at the end of a line; where the next one begins."""
+def lackey_size(m, at, va):
+    """The size at the end of a line, of the access at `va`; where the next line begins."""
     size = decimal_number(m, at)
     behind = m.scan[SCAN_NEXT]
     if size == 0 or behind == at or behind - at > MOST_DIGITS or not at_line_end(m, behind):
         return wrong(m, WRONG_SIZE, at)
+    put_size(m, va, size)
     return behind + 1 if m.text1[behind] == NEWLINE else behind + 2
 
 

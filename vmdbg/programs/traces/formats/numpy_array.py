@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from vmdbg.programs.traces.record import Access
 
 MAGIC = b"\x93NUMPY"
-TYPE = re.compile(r"([<>|=]?)([iuSbfVUc?])([0-9]*)")
+TYPE = re.compile(r"([<>|=]?)([iuSbfVUc?])([0-9]{0,9})")
 OFFSET, WIDTH, BIG, SIGNED, KIND, KIND_WIDTH, KIND_BIG, STRIDE = range(SCAN_FIRST, SCAN_FIRST + 8)
-MOST_HEADER = 1 << 15
+HEADER = 10  # offset at which a header begins to say what there is
+MOST_HEADER, MOST_BYTES = 1 << 15, 1 << 16  # of a header, of an element
 
 
 @writes
@@ -77,7 +78,7 @@ class Field:
     def __init__(self, name: str, text: str, offset: int, count: int = 1) -> None:
         found = TYPE.fullmatch(text)
         if found is None:
-            raise UserError(f'a type that is not known, "{text:.20}".')
+            raise UserError(f'expected integers, letters or numbers as fields, not "{text:.20}".')
         self.name, self.offset, self.kind = name.lower(), offset, found[2]
         self.size = int(found[3] or 1) * (4 if found[2] == "U" else 1)
         self.big, self.whole = found[1] == ">", self.size * count
@@ -89,7 +90,7 @@ def fields_of(description: object) -> list[Field]:
         return [Field(ADDRESSES[0], description, 0)]
     fields, offset = list[Field](), 0
     if not isinstance(description, list):
-        raise UserError("a type that is not known.")
+        raise UserError("expected a type, or fields with names.")
     for item in description:
         match item:
             case (str(name), str(text)):
@@ -97,7 +98,7 @@ def fields_of(description: object) -> list[Field]:
             case (str(name), str(text), tuple(shape)) if all(isinstance(n, int) and n > 0 for n in shape):
                 fields.append(Field(name, text, offset, prod(shape)))
             case _:
-                raise UserError("a type that is not known.")
+                raise UserError("expected the name and the type of each field.")
         offset += fields[-1].whole
     return fields
 
@@ -105,7 +106,7 @@ def fields_of(description: object) -> list[Field]:
 def header_of(head: bytes) -> tuple[dict[str, object], int]:
     """What the header says, and where the elements begin.  UserError."""
     wide = len(head) > 6 and head[6] > 1
-    start = 12 if wide else 10
+    start = HEADER + 2 * wide
     if not head.startswith(MAGIC) or len(head) < start:
         raise UserError("offset 0: expected the header of a .npy file.")
     (size,) = unpack_from("<I" if wide else "<H", head, 8)
@@ -121,6 +122,14 @@ def header_of(head: bytes) -> tuple[dict[str, object], int]:
 def prepare(head: bytes) -> Head:
     """What the header says of the elements.  UserError if they are no addresses."""
     said, offset = header_of(head)
+    try:
+        return elements_of(said, offset)
+    except UserError as error:
+        raise UserError(f"offset {HEADER}: {error}") from None
+
+
+def elements_of(said: dict[str, object], offset: int) -> Head:
+    """The elements of an array whose header says this, from an offset on.  UserError without the place."""
     shape = said.get("shape")
     if not (isinstance(shape, tuple) and len(shape) == 1 and isinstance(shape[0], int)):
         raise UserError("expected an array of one dimension.")
@@ -137,6 +146,8 @@ def prepare(head: bytes) -> Head:
     if kind is not None and (kind.kind not in "iuSb" or not 1 <= kind.whole <= 8):
         raise UserError("expected numbers or letters as kinds of access.")
     stride = sum(field.whole for field in fields)
+    if stride > MOST_BYTES:
+        raise UserError(f"expected elements of at most {MOST_BYTES} bytes, not {stride:.3g}.")
     words = (address.offset, address.size, int(address.big), int(address.kind == "i"))
     if kind is None:
         more = (-1, 0, 0)

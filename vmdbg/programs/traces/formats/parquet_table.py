@@ -57,35 +57,35 @@ def pieces(path: str) -> Iterator[bytes]:
             chosen = [file.schema_arrow.names[index] for index in (place, other) if index >= 0]
             for batch in file.iter_batches(ROWS, columns=chosen):
                 rows = array("q", bytes(SIZE * batch.num_rows))
-                rows[0::2] = words_of(pyarrow, batch.column(chosen[0]), path)
+                rows[0::2] = words_of(pyarrow, batch.column(chosen[0]), path, chosen[0])
                 if other >= 0:
-                    rows[1::2] = kinds_of(pyarrow, batch.column(chosen[1]), path)
+                    rows[1::2] = kinds_of(pyarrow, batch.column(chosen[1]), path, chosen[1])
                 yield rows.tobytes()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         said = str(error).splitlines()[0] if str(error) else "damaged"
         raise InputError(f"no Parquet file that can be read: {said:.100}", path) from None
 
 
-def words_of(pyarrow: Any, column: Any, path: str) -> array[int]:
-    """A column of integers as words.  InputError for any other."""
+def words_of(pyarrow: Any, column: Any, path: str, name: str) -> array[int]:
+    """A column of integers as words.  InputError for any other, with its name."""
     if not pyarrow.types.is_integer(column.type) or column.null_count:
-        raise InputError("expected integers without gaps in the columns of addresses and kinds", path)
+        raise InputError(f"column {name:.40}: expected integers without gaps", path)
     wide = column.cast(pyarrow.int64(), safe=False)
     words: array[int] = array("q")
     words.frombytes(memoryview(wide.buffers()[1])[8 * wide.offset : 8 * (wide.offset + len(wide))])
     return words
 
 
-def kinds_of(pyarrow: Any, column: Any, path: str) -> array[int]:
+def kinds_of(pyarrow: Any, column: Any, path: str, name: str) -> array[int]:
     """A column of kinds, numbers or texts, as words; -1 for what is none."""
     if pyarrow.types.is_integer(column.type):
-        return words_of(pyarrow, column, path)
+        return words_of(pyarrow, column, path, name)
     if not (pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)):
-        raise InputError("expected numbers or texts as kinds of access", path)
+        raise InputError(f"column {name:.40}: expected numbers or texts as kinds of access", path)
     coded = column.dictionary_encode()
     known = [kind_of(ord(text[:1] or " ")) for text in coded.dictionary.to_pylist()]
     if column.null_count:
-        raise InputError("expected a kind of access in each row", path)
+        raise InputError(f"column {name:.40}: expected a kind of access in each row", path)
     return array("q", [known[index] for index in coded.indices.to_pylist()])
 
 

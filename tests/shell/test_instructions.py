@@ -1,0 +1,62 @@
+"""Instructions and MPKI, where they are shown: a fetch is an instruction, one that straddles pages too."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from vmdbg.shell.boot import MachineSettings, open_target
+from vmdbg.shell.script import Source
+from vmdbg.shell.startup import make_session
+
+TRACE = "I  00001000,4\n L 00005000,8\nI  00001ffe,4\nI  00002002,4\n S 00005008,8\nI  00003000,1\n"
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    path = tmp_path / "t.lackey"
+    path.write_text(TRACE)
+    return str(path)
+
+
+def typed(*lines: str) -> list[str]:
+    out = io.StringIO()
+    session = make_session(out, out)
+    session.target = open_target(session, "trace", "")
+    session.settings.attach_later(lambda: MachineSettings(session))
+    source = Source("stdin", list(lines))
+    session.interpreter.sources.append(source)
+    while (line := source.read()) is not None:
+        session.interpreter.command_line(line)
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(("straddle", "faults"), [("off", 4), ("on", 4)])
+def test_replay_and_info_stats(trace: str, straddle: str, faults: int) -> None:
+    lines = typed(f"set trace.straddle {straddle}", f"replay/j {trace}", "info stats")
+    counts = json.loads(next(line for line in lines if line.startswith("{")))
+    assert (counts["accesses"], counts["instructions"], counts["faults"]) == (6, 4, faults)
+    assert counts["mpki"] == 1000 * counts["tlb_misses"] / 4 == 1000.0
+    assert counts["straddling"] == (straddle == "on")
+    assert lines[-1] == "4 instructions: 1000.0 TLB misses (MPKI) and 1000.0 page faults for 1000."
+
+
+def test_info_cost(trace: str) -> None:
+    lines = typed(f"file {trace}", "start", "continue", "goto 6", "info cost 0..5")
+    assert lines[-1].startswith("6 operations: ")
+    assert lines[-1].endswith(" each; 4 instructions, MPKI 1000.0.")
+    plain = typed(f"file {trace}", "start", "step 6", "info cost 1")
+    assert "MPKI" not in plain[-1]
+
+
+def test_policy_compare(trace: str) -> None:
+    lines = typed(f"policy compare fifo lru -frames 2,8 {trace}")
+    assert "4 instructions; faults for 1000 of them (MPKI):" in lines
+    assert [line.split() for line in lines[-2:]] == [["2", "1000.0", "1250.0"], ["8", "1000.0", "1000.0"]]
+    (said,) = [json.loads(line) for line in typed(f"policy compare/j fifo -frames 8 {trace}")]
+    assert (said["instructions"], said["counts"][0]["mpki"]) == (4, 1000.0)
+    (none,) = [json.loads(line) for line in typed("policy compare/j fifo -frames 2 1 2 3")]
+    assert (none["instructions"], none["counts"][0]["mpki"]) == (0, None)
