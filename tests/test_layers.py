@@ -20,6 +20,7 @@ LAYERS = (
     ("hardware",),
     ("kernel",),
     ("machine",),
+    ("dumps",),
     ("programs",),
     ("inspect",),
     ("sweep",),

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Format
 
 
+MOST_REPEATS = 1024  # a table that is read again takes as long as the first time
+
+
 class Entry:
     """An entry that is not zero.
 
@@ -136,6 +139,22 @@ def trees(k: Linked, form: Format, root: int, whole: bool) -> list[tuple[int, in
 def once(found: Entry) -> bool:
     """A value for `follow`: read each table only once for each level."""
     return not found.seen
+
+
+class Bounded:
+    """A value for `follow`: read each table for every entry that points to it, but repeat no more than `most`
+    of these readings, so that tables that point to one another come to an end.  `refused`: how many entries
+    were not followed."""
+
+    def __init__(self, most: int = MOST_REPEATS) -> None:
+        self.left, self.refused = most, 0
+
+    def __call__(self, found: Entry) -> bool:
+        if found.seen and not self.left:
+            self.refused += 1
+            return False
+        self.left -= found.seen
+        return True
 
 
 def table_entries(k: Linked, form: Format, table: int, first: int, end: int) -> list[tuple[int, int]]:

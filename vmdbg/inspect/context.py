@@ -152,10 +152,10 @@ def find_context(
             None, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode
         )
     pid = (current_pid(machine, cpu) or None) if pid is None else check_process(machine, pid)
-    if pid is None and m.cpu[c + CPU_ROOT]:
+    if pid is None and (m.cpu[c + CPU_ROOT] or machine.rooted):
         return Context(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
     if pid is None:
-        raise UserError("No process.", 'Give a root table with "-root", or start a program.')
+        raise UserError(*machine.no_root)
     if pid == running:
         return Context(
             pid, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode

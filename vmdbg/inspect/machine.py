@@ -114,6 +114,8 @@ def registers(machine: Machine, cpu: int | None = None, names: Sequence[str] = (
 
 def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     """A row for each register of a CPU: name, value, what it means in words."""
+    if machine.saved_registers:
+        return saved_registers(machine, cpu)
     m, form, row = machine.m, machine.format, cpu * CPU
     code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
     root = "partition" if form.bounded else "root table"
@@ -138,6 +140,20 @@ def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
         {"cpu": cpu, "register": name, "value": (value or 0) & WORD_MASK, "meaning": text}
         for name, value, text in rows
     ]
+
+
+def saved_registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
+    """A row for each register that a dump has of a CPU; of control registers the fields that translation
+    uses."""
+    form, saved = machine.format, machine.saved_registers[cpu]
+    rows = []
+    for name, value in saved.items():
+        fields = [register for register in form.registers if owner(register.name) == name]
+        meaning = bits(machine, cpu, fields) if fields else ""
+        if name == form.root_register:
+            meaning = "root table"
+        rows.append({"cpu": cpu, "register": name, "value": value & WORD_MASK, "meaning": meaning})
+    return rows
 
 
 def _low(register: Register) -> int:

@@ -92,10 +92,17 @@ class Machine(Pools):
 
     `instead` are functions and constants of hot code that take the place of those that the configuration
     binds; such a machine runs interpreted only.
+    `saved_registers` has, for each CPU of a real computer, registers that play no part in translation too.
 
     Do not keep a reference to `m` or to a table over a call that may run operations: pools grow, and `m` is
     another object then.
     """
+
+    saved_registers: tuple[dict[str, int], ...] = ()
+    symbols: Any = None  # names of addresses (`programs.symbols.Symbols`), besides those of the program
+    rooted = False  # the root register of a CPU without a process counts, even if it is 0
+    #: What is said where there is no root table to begin at, and what helps.
+    no_root = ("No process.", 'Give a root table with "-root", or start a program.')
 
     def __init__(self, config: MachineConfig, instead: Mapping[str, Any] | None = None) -> None:
         super().__init__()

@@ -183,6 +183,8 @@ class MachineSettings:
         machine = session.machine
         if value == self.get(name):
             return
+        assert session.target is not None
+        session.target.check(frozenset({"run"}), f"set {name}")
         if name.startswith("cost."):
             machine.config = machine.config.with_({name: value})
             if session.next_target is not None:

@@ -172,13 +172,15 @@ def sizes_overhead(session: Session, every: bool) -> object:
     summary="Show which entries map a frame, by the kernel's reverse map.",
     help="""
 A frame that two processes share has two lines.  With -root, the entries of that tree of tables that map it,
-whether the kernel knows them or not; without a kernel, those of the tree that the CPU uses.  "info aliases"
-searches the tables of all processes.""",
+whether the kernel knows them or not; without a kernel, and on a dump, those of the tree that the CPU uses.
+"info aliases" searches the tables of all processes.""",
     examples=["rmap", "rmap $pfn(0x401000)", "rmap/json"],
 )
 def rmap_command(session: Session, args: Args) -> object:
-    by_tree = args.root is not None or not session.machine.config["machine.kernel"]
-    root = context_of(session, args).root if by_tree else None
+    assert session.target is not None
+    by_tables = args.root is not None or "kernel" not in session.target.capabilities
+    context = context_of(session, args) if by_tables else None
+    root = context.root if context is not None else None
     empty = "No frame is shared." if args.pfn is None else "No entry maps this frame."
     return rmap_table(session.notation, all_mappers(session.machine, args.pfn, root), empty)
 
