@@ -28,9 +28,14 @@ ARCHITECTURE = re.compile(
 WRITERS = ("vmdbg/debugger/output.py", "vmdbg/shell/", "vmdbg/cli.py")
 PAGE_NUMBERS = {4096, 4095, ~4095}
 # Where bit numbers and architectures are at home: records of formats, and the decode bound to them.
-HOME_OF_ARCHITECTURES = ("vmdbg/formats/",)
+HOME_OF_ARCHITECTURES = (
+    "vmdbg/formats/",
+    "vmdbg/dumps/",  # of real processors
+    "vmdbg/inspect/check_cpu.py",
+    "vmdbg/inspect/fault_codes.py",
+)
 # Places of somebody's machine and of notes that are not part of the project.
-FOREIGN = re.compile("|".join(["/wo" + "rk/", "/tm" + "p/", r"\.\./sha" + "red", r"\.libr" + "ary"]))
+FOREIGN = re.compile("|".join(["/wo" + "rk/", "/tm" + "p/", r"\.\./sha" + "red", r"(?<!\w)\.libr" + "ary"]))
 
 
 @cache

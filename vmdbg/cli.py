@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vmdbg.debugger.settings import Source
     from vmdbg.inspect.target import Target
     from vmdbg.shell.interpreter import Interpreter
     from vmdbg.shell.session import Session
@@ -323,7 +322,7 @@ def finish(session: Session, status: int) -> int:
 def start_up(session: Session, options: Options) -> int | None:
     """Init files, machine, program and the commands of the command line.  The exit status, or None
     if a conversation follows."""
-    from vmdbg.shell.startup import folder_init, home_init, stdin_is_terminal
+    from vmdbg.shell.startup import attach_machine_settings, folder_init, home_init, stdin_is_terminal
 
     attach_machine_settings(session)
     quiet_home = {"nx", "nh", "restricted"} & options.flags
@@ -378,19 +377,6 @@ def change_folder(folder: str) -> str:
     except OSError as error:
         return f"{folder}: {error.strerror}."
     return ""
-
-
-def attach_machine_settings(session: Session) -> None:
-    """The machine's settings join the shell's when one is asked for; those that init files and -iex set
-    wait for the first boot."""
-
-    def settings() -> Source:
-        from vmdbg.shell.boot import MachineSettings
-
-        return MachineSettings(session)
-
-    session.first_values = {}
-    session.settings.attach_later(settings)
 
 
 def open_machine(session: Session, options: Options, at_once: bool) -> None:

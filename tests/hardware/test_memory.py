@@ -86,10 +86,19 @@ def both_bodies(name: str) -> list[Callable[..., Any]]:
 
 
 def test_there_is_a_test_for_each_pair() -> None:
-    assert set(link.TWINS) == {"zero_words", "copy_words"}
+    assert set(link.TWINS) == {"load", "zero_words", "copy_words"}
     for name in link.TWINS:
         compiled, interpreted = both_bodies(name)
         assert compiled.__code__ is not interpreted.__code__
+
+
+@hypothesis.given(addresses, widths)
+def test_words_are_loaded_alike(pa: int, width: int) -> None:
+    k = machine()
+    for at in range(len(k.m.ram1)):
+        k.m.ram1[at] = at * 37 & 0xFF
+    compiled, interpreted = both_bodies("load")
+    assert compiled(k.m, pa, width) == interpreted(k.m, pa, width)
 
 
 @hypothesis.given(st.lists(words, min_size=1, max_size=40), st.data())

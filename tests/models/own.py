@@ -18,6 +18,7 @@ class Walk(NamedTuple):
     entries: list[int]
 
 
+# Long: what may stand in such a table, key by key.
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     """A `[format]` table that is right, small enough for a memory of some hundred pages."""

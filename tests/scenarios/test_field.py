@@ -125,7 +125,7 @@ def test_an_entry_that_lost_its_user_bit_is_what_refuses(at: At, access: str) ->
         ("poke 0x106008 0x108025", "fault -n 0x401000 w", "kernel    region text is r-xu: no write"),
         ("poke 0x105010 0x106025", "fault -n 0x404000 w", "the entry does not: PD[2] has RW = 0"),
         ("set $cr3 = 0x9000", "fault -n 0x401000 r", "cr3 does not name the tables of process 1"),
-        ("poke 0x106028 0x120000 8", "mmap -file ten -shared 0x600000 8K rw", "Changed"),
+        ("poke/u64 0x106028 0x120000", "mmap -file ten -shared 0x600000 8K rw", "Changed"),
     ],
 )
 def test_a_refusal_is_told_by_what_refused(

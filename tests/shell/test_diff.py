@@ -111,7 +111,7 @@ def test_two_trees_of_tables(prompt: Prompt) -> None:
     tree = ("poke 0x9000 0xa007", "poke 0xa000 0xb007", "poke 0xb000 0xc007", "poke 0xc008 0x20007")
     prompt.run(*tree)
     assert prompt.rows("diff root:0x9000 begin", "entry") == [("0x1000", "pfn 0x20, rwxu, P RW US", "-")]
-    prompt.run("poke 0xc008 0x20005", "poke 0x20004 7 1")
+    prompt.run("poke 0xc008 0x20005", "poke/u8 0x20004 7")
     assert prompt.rows("diff root:0x9000@16 root:0x9000") == [
         ("0x1000", "pfn 0x20, rwxu, P RW US", "pfn 0x20, r-xu, P US"),
         ("1 byte (0x1004)", "0x00", "0x07"),
@@ -124,7 +124,7 @@ def test_a_saved_machine_is_compared_byte_by_byte(prompt: Prompt, tmp_path: Path
     file = tmp_path / "saved.vm"
     prompt.run(f"save machine {file}")
     assert prompt.run(f"diff {file}") == "No difference.\n"
-    prompt.run("poke 0x9000 5 1")
+    prompt.run("poke/u8 0x9000 5")
     assert prompt.rows(f"diff {file}", "memory") == [("1 byte (0x9000)", "0x00", "0x05")]
 
 

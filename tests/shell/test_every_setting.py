@@ -213,6 +213,7 @@ MACHINE |= {
     "machine.cpus": ("2", "", []),
     "machine.shootdown": ("lazy", "", ["set machine.cpus 2"]),
     "machine.forget": ("1", "", ["set machine.cpus 2"]),
+    "machine.kernel": ("on", "bare", []),
     "machine.payload": ("off", "", []),
     "machine.swap.size": ("32M", "", []),
     "machine.swap.file": ("swap.bin", "", []),

@@ -19,6 +19,7 @@ TRACE = PAGE.parent.parent / "tests" / "data" / "ls.lackey.xz"
 KEY = re.compile(r"`(\w+)`")
 # What has to be done before a command has something to show, and what it is asked.
 BEFORE = {
+    "check cpu": [f"target dump {PAGE} -regs {PAGE.parent / 'examples' / 'registers.txt'}"],  # any bytes do
     "info replacements": ["swapout 0x404000"],
     "why victim": ["swapout 0x404000"],
     "check": ["poke $pte_address 0"],
@@ -45,11 +46,15 @@ ARGUMENTS = {
     "policy load": str(PAGE.parent / "examples" / "mru.py"),
     "policy table": "clock -frames 3 7 0 1 2 0 3 0 4",
     "policy compare": "fifo opt -frames 3,4 1 2 3 4 1 2 5 1 2 3 4 5",
+    "code": "0x15",
     "translate": "0x401234",
     "walk": "0x401234",
     "split": "0x401234",
     "why": "0x401234 w",
     "fault": "0x401234",
+    "read": "0x401234",
+    "write": "0x404000 1",
+    "fetch": "0x401234",
     "tlb lookup": "0x401234",
     "info aliases": "0x401234",
     "pte": "0x108025",

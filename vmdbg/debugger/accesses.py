@@ -5,13 +5,15 @@ from __future__ import annotations
 from vmdbg.debugger.time.event_log import read_log
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ENTRY_LEAF, ENTRY_SWAPPED
+from vmdbg.hardware.tlb import KEY_ASID, KEY_TAG, WORD_KEYED
 from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.exits import REASON_MEMORY, REASON_REFUSED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
-from vmdbg.state.events import FETCH, READ, WRITE
+from vmdbg.state.events import FETCH, READ, TLB_FILL, WRITE
 from vmdbg.state.tables import (
     ARRAY,
+    ARRAY_SPAN,
     CONTROL_VALUE,
     CPU,
     CPU_ADDRESS,
@@ -33,20 +35,27 @@ from vmdbg.state.tables import (
     REGION,
     REGION_OBJECT,
     REGION_RIGHTS,
+    TLB,
+    TLB_KEY,
 )
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from vmdbg.inspect.walk import Fault
     from vmdbg.machine.machine import Machine
 
 
 class Accessed:
-    """An access of a process that was tried: `value` is what it read or overwrote, signed.
+    """An access that was tried by the process `pid`, or by the CPU of a machine without a kernel (0).
+
+    `value` is what it read or overwrote, signed.
 
     Or why there was none.  `killed`: a signal ended the process; `frames`, `tables` and `slots` are how many
     it gave back.  `handled`: its signal handler is about to run.  `failed`: it is at its limit of `limit`
     frames, and the access was given up.
+
+    `fault`: without a kernel it ended in a fault.
 
     Of the last fault `code` is the error code and `at` the address (signed); `rights` are those of the region
     there; `beyond`: the object that the region maps has no such page; `foreign`: the CPU's root table is not
@@ -54,20 +63,21 @@ class Accessed:
     """
 
     __slots__ = (
-        "at", "beyond", "code", "failed", "foreign", "frames", "handled", "killed", "limit", "pid", "rights",
-        "slots", "tables", "value",
+        "at", "beyond", "code", "failed", "fault", "foreign", "frames", "handled", "killed", "limit", "pid",
+        "rights", "slots", "tables", "value",
     )  # fmt: skip
 
     def __init__(self, pid: int, limit: int) -> None:
         self.pid, self.limit = pid, limit
+        self.fault: Fault | None = None
         self.value = self.code = self.rights = self.frames = self.tables = self.slots = 0
         self.killed = self.handled = self.failed = self.beyond = self.foreign = False
         self.at = 0
 
     @property
     def refused(self) -> bool:
-        """Was there no access, but a signal or no memory?"""
-        return self.killed or self.handled or self.failed
+        """Was there no access, but a signal or no memory, or a fault that nobody serves?"""
+        return self.killed or self.handled or self.failed or self.fault is not None
 
 
 def running_process(machine: Machine) -> tuple[int, int]:
@@ -201,6 +211,30 @@ def flush_page(machine: Machine, va: int) -> None:
     m = machine.m
     cpu = m.kernel[KERNEL_CPU]
     machine.k.tlb_drop(m, cpu, s64(va), m.cpu[cpu * CPU + CPU_ASID])
+
+
+def put_translation(
+    machine: Machine, array: int, va: int, page_bits: int, word: int, asid: int | None
+) -> tuple[int, int]:
+    """Put a translation of a page of 2 to the `page_bits` bytes into an array of the CPU's TLB.
+
+    `asid` None: of the present space, 0: of every one.  Its set and way.
+    """
+    m, k = machine.m, machine.k
+    cpu, size = m.kernel[KERNEL_CPU], machine.format.page_shifts.index(page_bits)
+    space = m.cpu[cpu * CPU + CPU_ASID] if asid is None else asid
+    tag = (va & (1 << machine.format.va_bits) - 1) >> page_bits
+    key = tag << KEY_TAG | space << KEY_ASID | size
+    if machine.bindings["KEY_MASK"]:
+        word |= WORD_KEYED  # with key 0
+    at = array * ARRAY
+    k.tlb_insert(m, at, cpu, key, word)
+    k.emit(m, TLB_FILL, s64(va), key, word)
+    k.tlb_suspect(m, cpu, -1, 0)  # its first use compares it with the tables
+    base, span = k.array_base(m, at, cpu), m.array[at + ARRAY_SPAN]
+    start = k.tlb_set(m, at, cpu, key)
+    row = next(row for row in range(start, start + span, TLB) if m.tlb[row + TLB_KEY] == key)
+    return (start - base) // span, (row - start) // TLB
 
 
 def flush(machine: Machine, asid: int | None, everything: bool = False, only_global: bool = False) -> None:

@@ -120,14 +120,28 @@ class MachineScope:
 
         self.perform(f"set memory at {self.notation.va(address)}", write)
 
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Store bytes at a physical address, unknown to the kernel: acts.  UserError as `read_physical`."""
+        self.read_physical(address, len(data))
+        k, m = self.machine.k, self.machine.m
+
+        def write() -> None:
+            store_bytes(k, m, address, data)
+            for cpu in range(self.machine.config["machine.cpus"]):
+                k.tlb_suspect(m, cpu, -1, 0)  # the bytes may belong to a page table
+
+        self.perform(f"set memory at {self.notation.pa(address)}", write)
+
     # -- registers
 
     def register(self, name: str) -> Value | None:
         """A register of the current CPU or a field of one; None if the machine has no such name."""
-        if name not in self._registers:
-            return None
         m = self.machine.m
         cpu = current_cpu(self.machine)
+        if self.machine.saved_registers and name in self.machine.saved_registers[cpu]:
+            return unsigned(self.machine.saved_registers[cpu][name])
+        if name not in self._registers:
+            return None
         if name == "_cpu":
             return make_integer(cpu)
         if name == "_operations":
@@ -149,11 +163,14 @@ class MachineScope:
 
     def symbol(self, name: str) -> int | None:
         """The number that a name of the program stands for."""
-        program = self.machine.program
-        return None if program is None else program.symbols.get(name)
+        program, others = self.machine.program, self.machine.symbols
+        found: int | None = None if program is None else program.symbols.get(name)
+        return others.by_name.get(name) if found is None and others is not None else found
 
     def symbolize(self, address: int) -> str:
-        """`heap+8` for an address in the region of a symbol, else nothing."""
+        """`heap+8` for an address in the region of a symbol, or near one of a symbol file, else nothing."""
+        if self.machine.symbols is not None:
+            return str(self.machine.symbols.name_of(address))
         program = self.machine.program
         if program is None or not program.symbols:
             return ""
@@ -174,8 +191,11 @@ class MachineScope:
     def names(self) -> list[str]:
         """Everything that an expression may name."""
         registers = dict.fromkeys((*register_names(self.machine.format), *COLUMNS))
+        for saved in self.machine.saved_registers[:1]:
+            registers |= saved
         symbols = self.machine.program.symbols if self.machine.program is not None else {}
-        return [*symbols, *(f"${name}" for name in (*registers, *FUNCTIONS))]
+        others = self.machine.symbols.by_name if self.machine.symbols is not None else {}
+        return [*symbols, *others, *(f"${name}" for name in (*registers, *FUNCTIONS))]
 
     def count(self, arguments: list[Value]) -> Value:
         """`$count("tlb-miss")`: how often a kind of event, or one of a family such as "fault", happened, or

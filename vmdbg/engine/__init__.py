@@ -5,6 +5,6 @@ Modules with hot functions import the decorators from here; what runs them impor
 
 from __future__ import annotations
 
-from vmdbg.engine.link import Linked, hole, reads, twin, writes
+from vmdbg.engine.link import Linked, hole, reads, stand_in, twin, writes
 
-__all__ = ["Linked", "hole", "reads", "twin", "writes"]
+__all__ = ["Linked", "hole", "reads", "stand_in", "twin", "writes"]

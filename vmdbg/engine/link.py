@@ -68,6 +68,14 @@ def twin(function: F) -> F:
     return function
 
 
+def stand_in(function: F) -> F:
+    """Declare a body for the hot function of the same name that a machine may bind in its place, if it runs
+    interpreted only."""
+    same: Any = FUNCTIONS[function.__name__]
+    function.__dict__["hot"] = same.hot
+    return function
+
+
 class Linked:
     """The interpreted engine: every hot function as an attribute, and the tables `m` they work on.
 

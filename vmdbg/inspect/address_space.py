@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_U
-from vmdbg.hardware.page_tables import entries
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
+from vmdbg.hardware.page_tables import Bounded, entries
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls.objects import is_file, object_name
 from vmdbg.kernel.calls.regions import region_kind
@@ -26,8 +26,10 @@ from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
+    from vmdbg.hardware.page_tables import Entry
     from vmdbg.machine.machine import Machine
 
 ZEROS = "zero"  # the backing of memory that is a process's own
@@ -94,54 +96,113 @@ def measured(machine: Machine, pid: int, root: int) -> Iterator[Space]:
 
 
 class Run:
-    """Pages in a row with one set of rights, one page size, and frames in a row where `physical`."""
+    """Pages in a row with one set of rights; without `merge` with one page size, and their frames are in a
+    row.
 
-    __slots__ = ("end", "pa", "page_size", "rights", "start")
+    `like`: of addresses whose tables were shown before, with other addresses: the first of those; else None.
+    """
+
+    __slots__ = ("end", "like", "pa", "page_size", "rights", "start")
 
     def __init__(self, start: int, end: int, pa: int, page_size: int, rights: int) -> None:
         self.start, self.end, self.pa, self.page_size, self.rights = start, end, pa, page_size, rights
+        self.like: int | None = None
 
 
-def runs(machine: Machine, root: int, start: int | None = None, end: int | None = None) -> Iterator[Run]:
-    """Mapped pages joined while addresses, frames, rights and page size go on."""
+def runs(
+    machine: Machine,
+    root: int,
+    start: int | None = None,
+    end: int | None = None,
+    merge: bool = False,
+    fold: bool = False,
+    follow: Bounded | None = None,
+) -> Iterator[Run]:
+    """Mapped pages joined while addresses, frames, rights and page size go on.
+
+    `merge`: while addresses and rights go on.  `fold`: tables that were shown are not shown again, but one
+    run
+    says where.  `follow` bounds how often a table is read again.
+    """
     if machine.format.bounded:
         size = machine.format.page_size
         first = start or 0
         yield Run(first, size if end is None else end, root + first, size, ALL_RIGHTS)
         return
     held: Run | None = None
-    for found in entries(machine.k, machine.format, root, start, end):
-        if found.kind != ENTRY_LEAF:
-            continue
-        va, size = found.va & WORD_MASK, 1 << machine.format.levels[found.depth].shift
-        if (
-            held is not None
-            and (held.end & WORD_MASK, held.pa + held.end - held.start) == (va, found.target)
-            and (held.rights, held.page_size) == (found.rights, size)
-        ):
-            held.end += size
+    for new in (folded_pages if fold else pages)(machine, root, start, end, follow or Bounded()):
+        if held is not None and continues(held, new, merge):
+            held.end += new.end - new.start
             continue
         if held is not None:
             yield held
-        held = Run(va, va + size, found.target, size, found.rights)
+        held = new
     if held is not None:
         yield held
 
 
-def named_runs(machine: Machine, root: int, pid: int | None) -> Iterator[tuple[Run, str]]:
-    """`runs` of what users may use, each with the kind of its region; of everything without a process."""
+def continues(held: Run, new: Run, merge: bool) -> bool:
+    """Does a page belong to the run before it?"""
+    if held.end & WORD_MASK != new.start or held.rights != new.rights or held.like != new.like:
+        return False
+    if merge or held.like is not None:
+        return True
+    return held.page_size == new.page_size and held.pa + held.end - held.start == new.pa
+
+
+def pages(
+    machine: Machine, root: int, start: int | None, end: int | None, follow: Callable[[Entry], object]
+) -> Iterator[Run]:
+    """Each mapped page as a run of one."""
+    sizes = [1 << level.shift for level in machine.format.levels]
+    for found in entries(machine.k, machine.format, root, start, end, follow):
+        if found.kind == ENTRY_LEAF:
+            va, size = found.va & WORD_MASK, sizes[found.depth]
+            yield Run(va, va + size, found.target, size, found.rights)
+
+
+def folded_pages(
+    machine: Machine, root: int, start: int | None, end: int | None, follow: Callable[[Entry], object]
+) -> Iterator[Run]:
+    """As `pages`, but what is below a table that was read at that depth before, with as many rights, is one
+    run."""
+    sizes = [1 << level.shift for level in machine.format.levels]
+    first: dict[tuple[int, int, int], int] = {}
+
+    def unseen(found: Entry) -> bool:
+        return first.setdefault(key(found), found.va & WORD_MASK) == found.va & WORD_MASK and bool(
+            follow(found)
+        )
+
+    def key(found: Entry) -> tuple[int, int, int]:
+        return found.target, found.depth, found.rights
+
+    for found in entries(machine.k, machine.format, root, start, end, unseen):
+        va, size = found.va & WORD_MASK, sizes[found.depth]
+        if found.kind == ENTRY_LEAF:
+            yield Run(va, va + size, found.target, size, found.rights)
+        elif found.kind == ENTRY_TABLE and first.get(key(found), va) != va:
+            again = Run(va, va + size, found.target, size, found.rights)
+            again.like = first[key(found)]
+            yield again
+
+
+def named_runs(machine: Machine, root: int, pid: int | None, **how: Any) -> Iterator[tuple[Run, str]]:
+    """`runs` of what users may use, each with the kind of its region; of everything without a process, with
+    the first symbol in each, if symbols were read.  `how` as for `runs`."""
     if pid is None:
-        for run in runs(machine, root):
-            yield run, ""
+        symbols = machine.symbols
+        for run in runs(machine, root, **how):
+            yield run, symbols.first_in(run.start, run.end) if symbols is not None else ""
         return
     for space in spaces(machine, pid):
-        for run in runs(machine, root, space.start, space.end):
+        for run in runs(machine, root, **{**how, "start": space.start, "end": space.end}):
             yield run, space.kind
 
 
-def kernel_runs(machine: Machine, root: int) -> Iterator[Run]:
-    """What of a tree the kernel alone may use."""
-    return (run for run in runs(machine, root) if not run.rights & RIGHT_U)
+def kernel_runs(machine: Machine, root: int, **how: Any) -> Iterator[Run]:
+    """What of a tree the kernel alone may use.  `how` as for `runs`."""
+    return (run for run in runs(machine, root, **how) if not run.rights & RIGHT_U)
 
 
 def map_notes(machine: Machine, root: int, pid: int) -> Iterator[str]:

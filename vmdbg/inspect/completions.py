@@ -47,6 +47,9 @@ def greeting(machine: Machine) -> Iterator[str]:
     """The machine in a line, its first process in another."""
     yield f"Machine {machine.config.name}: {describe(machine.config, machine)}."
     rows = processes(machine)
+    if not machine.config["machine.kernel"]:
+        yield f'No kernel.  Try: load hex, poke, set ${machine.format.root_register}, "help looking"'
+        return
     if not rows:
         yield 'No process.  Try: file, "help looking"'
         return

@@ -136,7 +136,8 @@ def find_context(
     """The context for what was given.  UserError if there is no such process or CPU.
 
     Without `pid` and `root` it is the process on the CPU, by the CPU's own root register; without a
-    process, the tree that this register was made to name.  UserError if nothing can be at `root`.
+    process, the tree that this register was made to name; without a kernel, whatever the registers of the
+    CPU say.  UserError if nothing can be at `root`.
     """
     m = machine.m
     cpu = current_cpu(machine) if cpu is None else check_cpu(machine, cpu)
@@ -146,11 +147,15 @@ def find_context(
     if root is not None:
         return Context(None, check_root(machine, root), cpu, asid, mode)
     running = m.cpu[c + CPU_PID]
+    if pid is None and not machine.config["machine.kernel"]:
+        return Context(
+            None, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode
+        )
     pid = (current_pid(machine, cpu) or None) if pid is None else check_process(machine, pid)
-    if pid is None and m.cpu[c + CPU_ROOT]:
+    if pid is None and (m.cpu[c + CPU_ROOT] or machine.rooted):
         return Context(None, int(m.cpu[c + CPU_ROOT]), cpu, asid, mode)
     if pid is None:
-        raise UserError("No process.", 'Give a root table with "-root", or start a program.')
+        raise UserError(*machine.no_root)
     if pid == running:
         return Context(
             pid, int(m.cpu[c + CPU_ROOT]), cpu, int(m.cpu[c + CPU_ASID]) if asid is None else asid, mode

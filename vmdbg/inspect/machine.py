@@ -114,11 +114,14 @@ def registers(machine: Machine, cpu: int | None = None, names: Sequence[str] = (
 
 def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     """A row for each register of a CPU: name, value, what it means in words."""
+    if machine.saved_registers:
+        return saved_registers(machine, cpu)
     m, form, row = machine.m, machine.format, cpu * CPU
     code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
     root = "partition" if form.bounded else "root table"
+    of_whom = f"{root} of process {pid}" if pid else "idle" if machine.config["machine.kernel"] else root
     rows = [
-        (form.root_register, m.cpu[row + CPU_ROOT], f"{root} of process {pid}" if pid else "idle"),
+        (form.root_register, m.cpu[row + CPU_ROOT], of_whom),
         (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
         ("error_code", code, code_words(form, code) or "of the last fault"),
         ("asid", m.cpu[row + CPU_ASID], "address-space number"),
@@ -137,6 +140,20 @@ def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
         {"cpu": cpu, "register": name, "value": (value or 0) & WORD_MASK, "meaning": text}
         for name, value, text in rows
     ]
+
+
+def saved_registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
+    """A row for each register that a dump has of a CPU; of control registers the fields that translation
+    uses."""
+    form, saved = machine.format, machine.saved_registers[cpu]
+    rows = []
+    for name, value in saved.items():
+        fields = [register for register in form.registers if owner(register.name) == name]
+        meaning = bits(machine, cpu, fields) if fields else ""
+        if name == form.root_register:
+            meaning = "root table"
+        rows.append({"cpu": cpu, "register": name, "value": value & WORD_MASK, "meaning": meaning})
+    return rows
 
 
 def _low(register: Register) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_EMPTY, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE
-from vmdbg.hardware.page_tables import entries, once
+from vmdbg.hardware.page_tables import Bounded, entries, once
 from vmdbg.inspect.notation import kind_word
 from vmdbg.inspect.processes import mappings, processes
 from vmdbg.inspect.walk import walk_tables, where
@@ -66,11 +66,11 @@ class EntryRun:
 def entry_runs(machine: Machine, root: int) -> Iterator[EntryRun]:
     """The tree below a root, each entry before what it points to; entries that are alike are joined.
 
-    A table on the way to itself is named and not followed again.
+    A table on the way to itself is named and not followed again, nor one that was read very often.
     """
     check_tables(machine)
-    k, held = machine.k, None
-    for found in entries(k, machine.format, root, follow=lambda found: found.above < 0):
+    k, held, follow = machine.k, None, Bounded()
+    for found in entries(k, machine.format, root, follow=lambda found: found.above < 0 and follow(found)):
         new = EntryRun(
             machine.format, found, k.swapped_slot(found.entry) if found.kind == ENTRY_SWAPPED else 0
         )
@@ -217,7 +217,7 @@ def tree_mappers(machine: Machine, root: int, pfn: int | None) -> list[dict[str,
             "va": (found.va & WORD_MASK) + (at - first << form.page_bits),
             "entry_address": found.address,
             "entry": found.entry & WORD_MASK,
-            "flags": form.flags(found.entry, where(machine, found.depth, found.kind), found.depth),
+            "flags": form.flags(found.entry, where(machine.format, found.depth, found.kind), found.depth),
         }
         rows.setdefault(at, []).append(row)
     groups = (rows[at] for at in sorted(rows))
@@ -228,7 +228,7 @@ def fields_of_leaf(machine: Machine, mapping: dict[str, Any]) -> tuple[str, int]
     """Which fields the entry of a mapping has: the letter of `formats.record.Field`, and the depth."""
     root = int(machine.m.process[mapping["pid"] * PROCESS + PROCESS_ROOT])
     last = walk_tables(machine, root, mapping["va"]).last
-    return where(machine, last.depth, last.kind), last.depth
+    return where(machine.format, last.depth, last.kind), last.depth
 
 
 def shared_frames(machine: Machine, least: int) -> Iterator[int]:
@@ -259,7 +259,8 @@ def aliases(machine: Machine, pa: int, root: int | None = None) -> Iterator[dict
 
 
 def paths(machine: Machine, root: int, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
-    """The entries below a root for which `wanted` holds, once for each path to them.
+    """The entries below a root for which `wanted` holds, once for each path to them, of which there may be
+    too many to follow them all.
 
     Each table is searched once for each level; then only those that lead to such an entry are read.
     """
@@ -268,14 +269,17 @@ def paths(machine: Machine, root: int, wanted: Callable[[Entry], bool]) -> Itera
         if wanted(found) or (found.kind == ENTRY_TABLE and (found.target, found.depth + 1) in leading):
             leading.add((found.table, found.depth))
     if leading:
-        lead = entries(k, form, root, follow=lambda found: (found.target, found.depth + 1) in leading)
+        often = Bounded()
+        lead = entries(
+            k, form, root, follow=lambda found: (found.target, found.depth + 1) in leading and often(found)
+        )
         yield from filter(wanted, lead)
 
 
 def valid_entries(machine: Machine, root: int) -> Iterator[tuple[int, int, int, int]]:
     """Depth, index, entry and the address it names, of every entry that a walk could use, in order."""
     check_tables(machine)
-    for found in entries(machine.k, machine.format, root):
+    for found in entries(machine.k, machine.format, root, follow=Bounded()):
         if found.kind in (ENTRY_TABLE, ENTRY_LEAF):
             yield found.depth, found.index, found.entry & WORD_MASK, found.target
 

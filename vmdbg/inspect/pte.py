@@ -59,7 +59,7 @@ def fields(machine: Machine, entry: int, depth: int) -> list[dict[str, Any]]:
     """A row for each field that such an entry has, lowest bit first, and for what no field covers."""
     form = machine.format
     kind = classified(machine, entry, depth)
-    letter = where(machine, depth, kind)
+    letter = where(form, depth, kind)
     rows, covered = [], 0
     for field in sorted(form.standing(letter, depth), key=lambda field: field.low):
         covered |= field.put(0, (1 << field.width) - 1)

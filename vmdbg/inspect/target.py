@@ -23,9 +23,16 @@ if TYPE_CHECKING:
 
     from vmdbg.programs.traces.feed import ReplayedProgram
 
-#: What commands may need of a target: tables to walk, a TLB, a kernel with processes, a program to run,
-#: and that they may change it.
-CAPABILITIES = frozenset({"translate", "tlb", "act", "run", "kernel"})
+#: What commands may need of a target, and what is said of one that lacks it.
+LACKS = {
+    "translate": "has no page tables",
+    "tlb": "has no TLB",
+    "kernel": "has no kernel whose processes, regions and frames vmdbg knows",
+    "act": "is only looked at: nothing of it can be changed",
+    "run": "does not run",
+}
+CAPABILITIES = frozenset(LACKS)
+KERNEL = frozenset({"kernel"})
 
 
 class Target:
@@ -38,17 +45,31 @@ class Target:
         self,
         machine: Machine,
         name: str = "simulated",
-        capabilities: frozenset[str] = CAPABILITIES,
+        capabilities: frozenset[str] | None = None,
         origin: str = "",
         resident: bool = False,
         approve: Callable[[str], str] = os.path.expanduser,
     ) -> None:
-        self.machine, self.name, self.capabilities = machine, name, capabilities
+        self.machine, self.name = machine, name
+        if capabilities is None:
+            capabilities = CAPABILITIES if machine.config["machine.kernel"] else CAPABILITIES - KERNEL
+        self.capabilities = capabilities
         self.origin, self.loaded_from, self.resident, self.approve = origin, "", resident, approve
         # Of a replay: what boots it anew, and the command, without the machine's settings.
         self.again: Callable[[MachineConfig], Target] | None = None
         self.command = ""
         self.notation = Notation(machine.format)  # how its numbers read
+
+    def check(self, needs: frozenset[str], what: str) -> None:
+        """UserError if the target lacks what `what` needs, in one sentence."""
+        for need, sentence in LACKS.items():
+            if need in needs - self.capabilities:
+                if need in KERNEL and not self.machine.config["machine.kernel"]:
+                    raise UserError(
+                        "This machine has no kernel: no processes, regions or swap.",
+                        '"set machine.kernel on" gives it one; "machine" lists machines that have one.',
+                    )
+                raise UserError(f"{what}: a {self.name} {sentence}.")
 
 
 def boot(

@@ -159,7 +159,7 @@ def roots_by_asid(machine: Machine) -> dict[tuple[int, int], int]:
             if is_alive(machine, pid) and machine.config["tlb.asids"]:
                 key = (cpu, m.process[pid * PROCESS + PROCESS_ASID])
                 found.setdefault(key, m.process[pid * PROCESS + PROCESS_ROOT])
-        if m.cpu[cpu * CPU + CPU_PID]:
+        if m.cpu[cpu * CPU + CPU_PID] or not machine.config["machine.kernel"]:
             found[cpu, m.cpu[cpu * CPU + CPU_ASID]] = m.cpu[cpu * CPU + CPU_ROOT]
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ENTRY_EMPTY, FAULT_AD, FAULT_NON_CANONICAL
+from vmdbg.formats.contract import ALL_RIGHTS, BARE_ROOT, ENTRY_EMPTY, FAULT_AD, FAULT_NON_CANONICAL
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_KEY
 from vmdbg.inspect import base_and_bounds
 from vmdbg.inspect.context import bound_of, controls
@@ -20,7 +20,7 @@ from vmdbg.inspect.walk import (
     page_of,
     refusal,
     region_kind,
-    steps_read,
+    rows_read,
     walk_tables,
     why_absent,
 )
@@ -43,8 +43,13 @@ if TYPE_CHECKING:
 def translate(machine: Machine, context: Context, va: int, access: int) -> Outcome:
     """Where an access goes now: by the TLB, else by the tables, from where a page-walk cache begins.
 
-    All of a split first level is asked: an entry that is there is used, and is stale if any is.
+    All of a split first level is asked: an entry that is there is used, and is stale if any is.  A CPU that
+    does not translate (Bare) goes to the address itself.
     """
+    if machine.bindings["BARE"] and context.root == BARE_ROOT:
+        same = Outcome(va, context.pid, access, context.mode)
+        same.pa, same.page_size, same.rights = same.va, machine.format.page_size, ALL_RIGHTS
+        return same
     walk = walk_tables(machine, context.root, va, context.cpu)
     fresh = outcome_of(machine, context, walk, access)
     rows = cached_rows(machine, context, va, access)
@@ -178,6 +183,8 @@ def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, 
     if array < 0:
         return fresh, ""
     kind = k.recheck(m, cpu, first, kind)
-    walk = Walk(fresh.va, fresh.root, kind, steps_read(machine, first), form.levels[first - 1].name)
+    walk = Walk(
+        form, fresh.va, fresh.root, kind, rows_read(machine, first), first, form.levels[first - 1].name
+    )
     word = m.tlb[k.tlb_find(m, array, cpu, va, context.asid) + TLB_WORD]
     return walk, table_disagreement(machine, fresh, first - 1, word)[1]

@@ -32,7 +32,7 @@ from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
     from vmdbg.formats.record import Field, Format, Register
     from vmdbg.inspect.context import Context
@@ -40,20 +40,39 @@ if TYPE_CHECKING:
 
 READ, WRITE, FETCH = 0, 1, 2
 ACCESSES = {"r": READ, "w": WRITE, "x": FETCH}
-ACCESS_WORDS = ("read", "write", "fetch")
+ACCESS_WORDS: tuple[Literal["read", "write", "fetch"], ...] = ("read", "write", "fetch")
 
 
 class Step:
     """One entry that a walk read.  `entry` is unsigned; `rights` are those so far, a nibble."""
 
-    __slots__ = ("address", "depth", "entry", "flags", "index", "kind", "level", "rights", "table")
+    __slots__ = ("address", "depth", "entry", "form", "index", "kind", "rights", "table")
 
     def __init__(
-        self, depth: int, level: str, table: int, index: int, address: int, entry: int, kind: int, rights: int
+        self,
+        form: Format,
+        depth: int,
+        table: int,
+        index: int,
+        address: int,
+        entry: int,
+        kind: int,
+        rights: int,
     ) -> None:
-        self.depth, self.level, self.table, self.index = depth, level, table, index
-        self.address, self.entry, self.kind, self.rights = address, entry, kind, rights
-        self.flags: list[str] = []
+        self.form, self.depth, self.table, self.index = form, depth, table, index
+        self.address, self.entry, self.kind, self.rights = address, entry & WORD_MASK, kind, rights
+
+    @property
+    def level(self) -> str:
+        """The manual's name of its level."""
+        return self.form.levels[self.depth].name
+
+    @property
+    def flags(self) -> list[str]:
+        """Names of the flags that are set in the entry."""
+        if self.kind in (ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_BUS):
+            return []
+        return self.form.flags(self.entry, where(self.form, self.depth, self.kind), self.depth)
 
     @property
     def name(self) -> str:
@@ -101,17 +120,48 @@ class Walk:
     """What the tables say about an address, whoever may use it.
 
     `begun`: the level of the entry, kept in a page-walk cache, that the walk began at; empty for the root.
+    `rows`: the numbers of the table `path` from the row `first` on.
     """
 
-    __slots__ = ("begun", "kind", "root", "steps", "va")
+    __slots__ = ("_steps", "begun", "first", "form", "kind", "root", "rows", "va")
 
-    def __init__(self, va: int, root: int, kind: int, steps: list[Step], begun: str = "") -> None:
-        self.va, self.root, self.kind, self.steps, self.begun = va, root, kind, steps, begun
+    def __init__(
+        self, form: Format, va: int, root: int, kind: int, rows: list[int], first: int = 0, begun: str = ""
+    ) -> None:
+        self.form, self.va, self.root, self.kind = form, va, root, kind
+        self.rows, self.first, self.begun = rows, first, begun
+        self._steps: list[Step] | None = None
+
+    @property
+    def steps(self) -> list[Step]:
+        """The entries that were read, the first one first."""
+        if self._steps is None:
+            self._steps = [self.step(place) for place in range(len(self.rows) // PATH)]
+        return self._steps
+
+    def step(self, place: int) -> Step:
+        """One of the entries, counted from the first that was read."""
+        row = self.rows[place * PATH : place * PATH + PATH]
+        return Step(
+            self.form,
+            self.first + place,
+            row[PATH_TABLE],
+            row[PATH_INDEX],
+            row[PATH_ADDRESS],
+            row[PATH_ENTRY],
+            row[PATH_KIND],
+            row[PATH_RIGHTS],
+        )
+
+    @property
+    def rights(self) -> int:
+        """What all entries that were read give, a nibble."""
+        return self.rows[len(self.rows) - PATH + PATH_RIGHTS]
 
     @property
     def last(self) -> Step:
         """The entry at which it ended.  UserError if the machine has no tables."""
-        if not self.steps:
+        if not self.rows:
             raise UserError("Base and bounds: there are no entries.")
         return self.steps[-1]
 
@@ -174,46 +224,24 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
     kind = k.walk(m, root, s64(va))
     if cpu is not None and k.reserves(m, cpu):
         kind = k.recheck(m, cpu, k.walk_began(m), kind)
-    steps = [] if form.bounded else steps_read(machine, k.walk_began(m))
-    return Walk(va & WORD_MASK, root, kind, steps)
+    first = k.walk_began(m)
+    return Walk(form, va & WORD_MASK, root, kind, [] if form.bounded else rows_read(machine, first), first)
 
 
-def steps_read(machine: Machine, first: int) -> list[Step]:
-    """The steps of the last walk, which began at a depth."""
-    m, form = machine.m, machine.format
-    steps: list[Step] = []
-    for depth in range(first, m.control[CONTROL_STEPS]):
-        row = depth * PATH
-        steps.append(
-            Step(
-                depth,
-                form.levels[depth].name,
-                m.path[row + PATH_TABLE],
-                m.path[row + PATH_INDEX],
-                m.path[row + PATH_ADDRESS],
-                m.path[row + PATH_ENTRY] & WORD_MASK,
-                m.path[row + PATH_KIND],
-                m.path[row + PATH_RIGHTS],
-            )
-        )
-        describe(machine, steps[-1])
-    return steps
+def rows_read(machine: Machine, first: int) -> list[int]:
+    """The rows of `path` of the last walk, from one at a depth on."""
+    m = machine.m
+    rows: list[int] = m.path[first * PATH : m.control[CONTROL_STEPS] * PATH].tolist()
+    return rows
 
 
-def describe(machine: Machine, step: Step) -> None:
-    """Give a step the names of the flags that are set in its entry."""
-    if step.kind in (ENTRY_EMPTY, ENTRY_SWAPPED, ENTRY_BUS):
-        return
-    step.flags = machine.format.flags(step.entry, where(machine, step.depth, step.kind), step.depth)
-
-
-def where(machine: Machine, depth: int, kind: int) -> str:
+def where(form: Format, depth: int, kind: int) -> str:
     """Which fields an entry has: the letter of `formats.record.Field`."""
     if kind == ENTRY_TABLE:
         return "t"
     if kind == ENTRY_SWAPPED:
         return "s"
-    return "l" if depth == len(machine.format.levels) - 1 else "h"
+    return "l" if depth == len(form.levels) - 1 else "h"
 
 
 def remark(machine: Machine, step: Step) -> str:
@@ -261,10 +289,12 @@ def page_of(machine: Machine, walk: Walk) -> tuple[int, int]:
     """Physical address of the page that a walk found, and its size."""
     if machine.format.bounded:
         return walk.root, machine.format.page_size
-    size = 1 << machine.format.levels[walk.last.depth].shift
-    if walk.last.entry & machine.bindings["NAPOT"] & WORD_MASK:
+    row = len(walk.rows) - PATH
+    depth, entry = walk.first + row // PATH, walk.rows[row + PATH_ENTRY]
+    size = 1 << machine.format.levels[depth].shift
+    if entry & machine.bindings["NAPOT"]:
         size *= NAPOT_ENTRIES
-    return int(machine.k.leaf_frame(s64(walk.last.entry), walk.last.depth)), size
+    return int(machine.k.leaf_frame(entry, depth)), size
 
 
 def allows(machine: Machine, context: Context, access: int, rights: int) -> bool:

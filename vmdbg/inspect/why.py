@@ -213,7 +213,7 @@ def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
     """What may be wrong with a reserved entry, as a name and a mask to flip: bits without a name that are
     set, one by one and then those of the frame below the page's size; flags that are set, and not."""
     form, entry = machine.format, step.entry
-    letter = where(machine, step.depth, step.kind)
+    letter = where(machine.format, step.depth, step.kind)
     standing = [field for field in form.standing(letter, step.depth) if field.width == 1]
     huge = form.role("huge")
     if huge is not None and letter in huge.where:  # reserved where it does not stand
@@ -244,7 +244,7 @@ def nearest(machine: Machine, walk: Walk) -> tuple[Step, int, bool] | None:
         kind = k.classify(entry, step.depth)
         if kind <= ENTRY_LEAF:
             address = step.table + index * form.entry_bytes
-            used.append(Step(step.depth, level.name, step.table, index, address, entry & WORD_MASK, kind, 0))
+            used.append(Step(form, step.depth, step.table, index, address, entry, kind, 0))
     if not used:
         return None
     best = min(used, key=lambda found: abs(found.index - step.index))
@@ -267,7 +267,7 @@ def has_field(machine: Machine, step: Step, field: Field) -> bool:
     """Does the entry of a step have this field, and does it mean something?"""
     if step.kind > ENTRY_LEAF:
         return step.kind != ENTRY_BUS and machine.format.rules.get("p", ("",))[0] == field.name
-    return field in machine.format.standing(where(machine, step.depth, step.kind), step.depth)
+    return field in machine.format.standing(where(machine.format, step.depth, step.kind), step.depth)
 
 
 def rule_text(machine: Machine, verdict: Verdict, key: str) -> str:

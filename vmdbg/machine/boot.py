@@ -25,6 +25,7 @@ from vmdbg.state.tables import (
     CONTROL_STEPS,
     CONTROLS,
     CPU,
+    CPU_ASID,
     CPU_CONTROL6,
     CPU_MODE,
     FRAME,
@@ -218,6 +219,8 @@ def fill(m: Any, config: MachineConfig) -> None:
     for cpu in range(config["machine.cpus"]):
         for register in form.registers:
             m.cpu[cpu * CPU + CONTROLS[register.word]] |= initial(register, config) << register.low
+        if not config["machine.kernel"]:
+            m.cpu[cpu * CPU + CPU_ASID] = 1  # nobody gives numbers
         set_allowed(m, cpu, form)
     m.kernel[KERNEL_OLDEST] = m.kernel[KERNEL_NEWEST] = -1
     m.kernel[KERNEL_RANDOM] = config["machine.seed"]
@@ -274,13 +277,15 @@ def fill_frames(m: Any, config: MachineConfig) -> None:
     """Reserve the first frames and put the others into their pools."""
     frames, first = len(m.frame) // FRAME, config["kernel.first_frame"]
     user, table = config["kernel.user_frames"], config["kernel.table_frames"]
-    if user:
+    if not config["machine.kernel"]:
+        first = user_first = end = kernel_end = frames  # nobody hands any out
+    elif user:
         user_first = first + table if table else frames - user
         end = user_first + user
         kernel_end = user_first
     else:
         user_first, end, kernel_end = first, frames, frames
-    if not 0 <= first < kernel_end or user_first < first or end > frames:
+    if config["machine.kernel"] and not (0 <= first < kernel_end and first <= user_first and end <= frames):
         raise UserError(
             f"{frames} frames are too few for kernel.first_frame {first}, kernel.table_frames {table} "
             f"and kernel.user_frames {user}."
@@ -296,7 +301,7 @@ def fill_frames(m: Any, config: MachineConfig) -> None:
         fill_pool(m, KERNEL_USER_FREE, user_first, end)
         m.kernel[KERNEL_USER_POOL] = KERNEL_USER_FREE
     m.kernel[KERNEL_USER_FIRST], m.kernel[KERNEL_USER_END] = user_first, end
-    m.kernel[KERNEL_HAND] = user_first
+    m.kernel[KERNEL_HAND] = user_first if user_first < frames else 0
 
 
 def fill_pool(m: Any, pool: int, first: int, end: int) -> None:

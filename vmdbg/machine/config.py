@@ -45,6 +45,12 @@ SETTINGS: tuple[Setting, ...] = (
         choices=tuple(FORMATS),
     ),
     Setting("machine.page_size", SIZE, 0, "page size of a format with one level; 0: its own", low=0),
+    Setting(
+        "machine.kernel",
+        BOOLEAN,
+        True,
+        "whether there is a kernel, with processes; without one accesses end where the MMU ends them",
+    ),
     Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=64, high=64 * G),
     Setting("machine.ram_base", ADDRESS, 0, "first physical address of the memory", low=0, high=1 << 51),
     Setting("machine.cpus", INTEGER, 1, "number of CPUs", low=1, high=64),

@@ -52,7 +52,7 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from vmdbg.engine.build import Build
@@ -90,35 +90,50 @@ def layout() -> Layout:
 class Machine(Pools):
     """A simulated computer.  `m` are its tables as the interpreted engine sees them.
 
+    `instead` are functions and constants of hot code that take the place of those that the configuration
+    binds; such a machine runs interpreted only.
+    `saved_registers` has, for each CPU of a real computer, registers that play no part in translation too.
+
     Do not keep a reference to `m` or to a table over a call that may run operations: pools grow, and `m` is
     another object then.
     """
 
-    def __init__(self, config: MachineConfig) -> None:
+    saved_registers: tuple[dict[str, int], ...] = ()
+    symbols: Any = None  # names of addresses (`programs.symbols.Symbols`), besides those of the program
+    rooted = False  # the root register of a CPU without a process counts, even if it is 0
+    #: What is said where there is no root table to begin at, and what helps.
+    no_root = ("No process.", 'Give a root table with "-root", or start a program.')
+
+    def __init__(self, config: MachineConfig, instead: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.config = config
         self.first: Snapshot | None = None  # the state before boot executed anything, if it did
         self.format = boot.format_of(config)
-        self.bindings = boot.bindings(config)
+        self.bindings = {**boot.bindings(config), **(instead or {})}
         self.shape = boot.shape(config)
         self.buffers = tables.allocate(self.shape)
-        # Halted raised by `halt`: bound by identity, so that `except Halted` sees it.
-        copies = link.link({**self.bindings, "halt": halt})
-        copies["halt"].__globals__["Halted"] = Halted
-        if config["kernel.policy"] not in policies.POLICIES:
-            from vmdbg.engine.checked import check_tables
-
-            check_tables(copies, policies.HOLES)
-        self.k = Linked(copies, tables.views(self.buffers))
+        self.k = Linked(self.interpreted(), tables.views(self.buffers))
         known = config["kernel.policy"] in policies.POLICIES
         self.recorder = Recorder(self.buffers, self.format.page_size, self.format.chunk_size, known)
         self.k.recorder, self.k.grow, self.k.grow_rmap = self.recorder, self.grow, self.grow_rmap
         boot.fill(self.m, config)
-        boot.map_kernel(self.k, self.format)
+        if config["machine.kernel"]:
+            boot.map_kernel(self.k, self.format)
         self.program: Any = None
         self.compiled: Code | None = None
         self.feeds: dict[int, feeds.Feed] = {}  # of processes whose operations come from a trace, by pid
         self.saved_words: dict[int, int] = {}  # the first word of each row that has a breakpoint
+
+    def interpreted(self) -> dict[str, Callable[..., Any]]:
+        """The functions of the interpreted engine."""
+        # Halted raised by `halt`: bound by identity, so that `except Halted` sees it.
+        copies = link.link({**self.bindings, "halt": halt})
+        copies["halt"].__globals__["Halted"] = Halted
+        if self.config["kernel.policy"] not in policies.POLICIES:
+            from vmdbg.engine.checked import check_tables
+
+            check_tables(copies, policies.HOLES)
+        return copies
 
     # -- time
 
@@ -134,6 +149,8 @@ class Machine(Pools):
 
         UserError if one cannot be made: then nothing has changed.
         """
+        if not self.config["machine.kernel"]:
+            raise UserError("Without a kernel (machine.kernel) no program can be run.")
         before = self.snapshot()
         pids = []
         try:

@@ -17,6 +17,8 @@ from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vmdbg.formats.record import Format, Register
     from vmdbg.machine.machine import Machine
 
@@ -175,6 +177,21 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
         elif FLUSH_SPACE in raised:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
         machine.k.tlb_suspect(m, cpu, -1, 0)  # entries that stay may disagree with the new tables
+
+
+def load_controls(machine: Machine, cpu: int, values: Mapping[str, int]) -> None:
+    """Give the control registers of a CPU the values of a real one, in the bits that the format declares.
+
+    Registers that are not in `values` stay as they are.  Nothing is flushed.
+    """
+    m, form, row = machine.m, machine.format, cpu * CPU
+    for field in form.registers:
+        whole = values.get(owner(field.name))
+        if whole is not None:
+            column = row + CONTROLS[field.word]
+            mask = field.mask << field.low
+            m.cpu[column] = s64(m.cpu[column] & WORD_MASK & ~mask | whole & mask)
+    set_allowed(m, cpu, form)
 
 
 def write_root(machine: Machine, cpu: int, value: int) -> None:

@@ -58,14 +58,7 @@ def read_elf(path: str, *, va_bits: int, page_size: int) -> Program:
     UserError if it cannot be opened, or pyelftools is not there; InputError if it is damaged, or none
     for this machine: then nothing of it is used.
     """
-    try:
-        from elftools.common.exceptions import ELFError
-        from elftools.elf.elffile import ELFFile
-    except ImportError:
-        raise UserError(
-            f"{path}: ELF files need pyelftools, which is not installed.",
-            'Install it with "pip install pyelftools".',
-        ) from None
+    elf_file, elf_error = elf_reader(path)
     try:
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -74,19 +67,33 @@ def read_elf(path: str, *, va_bits: int, page_size: int) -> Program:
     if len(data) > MAX_BYTES:
         raise InputError(f"expected at most {MAX_BYTES >> 20} MiB of ELF file", path)
     try:
-        elf = ELFFile(BytesIO(data))
-    except (ELFError, *SURPRISES) as error:
+        elf = elf_file(BytesIO(data))
+    except (elf_error, *SURPRISES) as error:
         raise InputError(f"a damaged ELF file: {error}", path) from None
     try:
         return Layout(path, data, elf, Space(va_bits, page_size)).program()
-    except ELFError as error:
+    except elf_error as error:
         raise InputError(f"a damaged ELF file: {error}", path) from None
+
+
+def elf_reader(path: str) -> tuple[Any, type[Exception]]:
+    """pyelftools' class of ELF files, and what it raises.  UserError, about `path`, if it is not
+    installed."""
+    try:
+        from elftools.common.exceptions import ELFError
+        from elftools.elf.elffile import ELFFile
+    except ImportError:
+        raise UserError(
+            f"{path}: ELF files need pyelftools, which is not installed.",
+            'Install it with "pip install pyelftools".',
+        ) from None
+    return ELFFile, ELFError
 
 
 class Layout:
     """What an ELF file says of memory.  Methods raise InputError, or pyelftools' errors."""
 
-    def __init__(self, path: str, data: bytes, elf: Any, space: Space) -> None:
+    def __init__(self, path: str, data: Any, elf: Any, space: Space) -> None:
         self.path, self.data, self.elf, self.space = path, data, elf, space
         self.kind = str(elf.header["e_type"])
         self.check_header()
@@ -220,7 +227,12 @@ class Layout:
 
     def bytes_of(self, section: Any) -> bytes:
         """The bytes of a section that lie inside the file."""
-        return self.data[section["sh_offset"] : section["sh_offset"] + section["sh_size"]]
+        found: bytes = self.data[section["sh_offset"] : section["sh_offset"] + section["sh_size"]]
+        return found
+
+    def holds(self, va: int) -> bool:
+        """Is it an address of a program?"""
+        return self.space.fits(va) and va < self.space.half
 
     def entries(self, section: Any, names: bytes) -> Iterator[tuple[str, int, int]]:
         """Name, address and binding of the symbols of a table that are addresses in the file."""
@@ -236,7 +248,7 @@ class Layout:
             end = names.find(b"\0", name_at, name_at + MAX_NAME + 1)
             name = names[name_at:end].decode("utf-8", "replace") if end > name_at else ""
             va = value if number == ABSOLUTE else value + self.base
-            if name.isprintable() and name and self.space.fits(va) and va < self.space.half:
+            if name.isprintable() and name and self.holds(va):
                 yield name, va, info >> 4
 
     # -- the program

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.formats import NAMES as FORMATS
+from vmdbg.formats import find
 from vmdbg.inspect.target import boot
 from vmdbg.kernel.policies import POLICIES
+from vmdbg.machine import registers
 from vmdbg.machine.config import SETTINGS, load_config
 from vmdbg.machine.swapfile import attach
 from vmdbg.shell.limits import make_room
 from vmdbg.shell.permissions import Permissions
+from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +23,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.inspect.target import Target
+    from vmdbg.machine.config import MachineConfig
+    from vmdbg.machine.machine import Machine
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.session import Session
+
+FRAMES = 1 << 16  # the most that a machine gets for a format
 
 
 def open_target(
@@ -111,18 +120,22 @@ def boot_again(
 def boot_changed(session: Session, values: Mapping[str, object]) -> bool:
     """Boots a machine like the present one with other values, which may be the same ones where their files
     have changed.  True: it is the session's; False: something has happened there, and it waits for `run`.
+    A machine without a kernel has no program that would have to end, and hands its memory over.
 
     UserError if it cannot boot; then nothing has changed.
     """
     if session.interpreter.isolated:
         raise UserError("An isolated script keeps the machine that it was given.")
-    untouched = session.timeline.untouched
+    machine = session.machine
+    bare, at_once = not machine.config["machine.kernel"], session.timeline.untouched
     target = boot_again(session, values)
-    if untouched:
+    if bare and not target.machine.config["machine.kernel"]:
+        hand_over(machine, target.machine)
+    if bare or at_once:
         replace_target(session, target)
     else:
         session.next_target = target
-    return untouched
+    return bare or at_once
 
 
 def replace_target(session: Session, target: Target) -> None:
@@ -161,7 +174,8 @@ class MachineSettings:
 
     def set(self, name: str, value: object) -> None:
         """Changes the machine: costs at once, the others by booting it again; that waits for `run`
-        unless nothing has happened since the last boot.  Before the first boot it is kept for that."""
+        unless nothing has happened since the last boot, or there is no kernel.  Before the first boot it is
+        kept for that."""
         session = self._session
         if not self.booted and session.first_values is not None:
             session.first_values[name] = value
@@ -169,11 +183,47 @@ class MachineSettings:
         machine = session.machine
         if value == self.get(name):
             return
+        assert session.target is not None
+        session.target.check(frozenset({"run"}), f"set {name}")
         if name.startswith("cost."):
             machine.config = machine.config.with_({name: value})
             if session.next_target is not None:
                 waiting = session.next_target.machine
                 waiting.config = waiting.config.with_({name: value})
             return
-        if not boot_changed(session, {name: value}):
+        values = {name: value, **fitting(session, machine.config, name, value)}
+        if not boot_changed(session, values):
             session.output.line(f'{name} takes effect at the next "run".')
+
+
+def fitting(session: Session, config: MachineConfig, name: str, value: object) -> dict[str, object]:
+    """What a machine without a kernel is given besides when a format is set: another `machine.ram` where its
+    own is more than the entries can name, or no multiple of a page."""
+    if name != "machine.format" or config["machine.kernel"] or not (value in FORMATS or is_file(value)):
+        return {}
+    form, ram = find(str(value)), config["machine.ram"]
+    named = form.frames - (config["machine.ram_base"] >> form.page_bits)
+    fits = min(max(ram >> form.page_bits, 1), named, FRAMES) << form.page_bits
+    if not 0 < fits != ram:
+        return {}
+    session.output.line(f"machine.ram is now {format_size(fits)}, which {form.name} can use.")
+    return {"machine.ram": fits}
+
+
+def is_file(name: object) -> bool:
+    """Is it the name of a TOML file?"""
+    return isinstance(name, str) and name.endswith(".toml")
+
+
+def hand_over(old: Machine, new: Machine) -> None:
+    """A machine without a kernel keeps its memory when it is made anew, and where the format is the same its
+    registers; what is in the TLB goes."""
+    length = min(len(old.m.ram1), len(new.m.ram1))
+    new.m.ram1[:length] = old.m.ram1[:length]
+    new.m.dirty[:] = bytes([1]) * len(new.m.dirty)
+    if new.format.name != old.format.name:
+        return
+    for name in registers.names(old.format):
+        value = registers.read(old, 0, name)
+        with contextlib.suppress(UserError):  # a root that the new memory has not
+            registers.write(new, 0, name, value or 0)

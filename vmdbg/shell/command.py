@@ -35,9 +35,10 @@ What the function gets: the session, and `args` with an attribute for each argum
 default where it was left out, a list where `many=True`), for each option (the dashes of its name
 become underscores), and `args.form` ("" "json" "csv"), `args.flags` (the other forms given, such as
 {"v"}; `args.v` is True if "v" was), `args.text` (the rest as it was typed), `args.invoked`.
-A command that reads lines down to `end` says `block=True` and asks `bodies = args.body or
-session.interpreter.read_bodies(name)` (None if they were malformed); `session.interpreter.run(bodies[0])`
-runs them later.  A stop is shown by `session.interpreter.run_stop_hooks(action)`, displays by
+A command that reads lines down to `end` says `block=True`, or ALONE if only without an argument, and asks
+`bodies = args.body or session.interpreter.read_bodies(name)` (None if they were malformed);
+`session.interpreter.run(bodies[0])` runs them later.  A stop is shown by
+`session.interpreter.run_stop_hooks(action)`, displays by
 `vmdbg.shell.commands.display.show_displays(session)`.
 What it returns: None, a str, a Result of `vmdbg.views.result`, or an iterator of those (each is
 shown as it comes).  A mistake of the user is `raise UserError(message, hint)`.
@@ -62,6 +63,7 @@ SHELL = "shell"  # changes the shell only: settings, variables, files
 
 REPEAT = "repeat"  # an empty line runs it again
 NO_REPEAT = "no-repeat"  # an empty line does nothing
+ALONE = "alone"  # as `block`: lines follow only where there is no argument
 CONTINUE = "continue"  # an empty line runs it again without arguments: it goes on where it was
 
 GROUPS: dict[str, str] = {
@@ -208,7 +210,7 @@ class Command:
         examples: Sequence[str] = (),
         repeat: str = REPEAT,
         usage: str | Sequence[str] = (),
-        block: bool = False,
+        block: bool | str = False,
         allow_unknown: bool = False,
         hidden: bool = False,
     ) -> None:

@@ -45,6 +45,7 @@ NOT_ISOLATED = (
     "save",
     "shell",
     "sweep",
+    "target",
 )
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
 MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more
@@ -241,8 +242,7 @@ class Interpreter:
         target = self.session.target
         if target is None:
             raise UserError("No machine.", 'Use "machine NAME" to boot one.')
-        if not command.needs <= frozenset(target.capabilities):
-            raise UserError(f"Target {target.name} does not support this command.")
+        target.check(command.needs, f'"{command.name}"')
 
     def show(self, result: Any, args: Args) -> None:
         """Writes what a command returned, in the form that was asked for."""

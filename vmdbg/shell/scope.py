@@ -51,6 +51,13 @@ class SessionScope:
             raise UserError(f"Cannot access memory at address {address:#x}")
         machine.write_memory(address, data)
 
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Stores bytes at a physical address: acts on the machine."""
+        machine = self._machine
+        if machine is None:
+            raise UserError(f"Cannot access memory at address {address:#x}")
+        machine.write_physical(address, data)
+
     def register(self, name: str) -> Value | None:
         """A register of the machine, or None."""
         machine = self._machine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.shell.command import ALONE
 from vmdbg.shell.grammar import is_comment
 from vmdbg.units import decimal
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from vmdbg.shell.registry import Registry
 
 MAX_BLOCK_DEPTH = 254
+AS_THEY_ARE = ("document", "load hex")  # whose lines are no commands
 
 
 class LoopBreak(Exception):
@@ -115,19 +117,20 @@ class Block(Statement):
 def block_keyword(registry: Registry, text: str) -> str:
     """`if`, `while`, `define` ... if the line opens a block, else nothing."""
     try:
-        node, _ = registry.resolve(text)
+        node, rest = registry.resolve(text)
     except UserError:
         return ""
     if node.user:
         return ""
     command = node.declared()
-    return command.name if command is not None and command.block else ""
+    opens = command is not None and command.block and not (command.block == ALONE and rest.strip())
+    return command.name if command is not None and opens else ""
 
 
 def read_block(source: Source, registry: Registry, keyword: str, depth: int = 0) -> list[list[Statement]]:
     """The bodies of a block whose first line was read: up to its `end` or the end of the source.
 
-    `document` keeps its lines as they are; `if` may have an `else`.
+    `document` and `load hex` keep their lines as they are; `if` may have an `else`.
     """
     if depth > MAX_BLOCK_DEPTH:
         raise UserError("Control nesting too deep!")
@@ -137,7 +140,7 @@ def read_block(source: Source, registry: Registry, keyword: str, depth: int = 0)
         text = line.strip()
         if text == "end":
             break
-        if keyword == "document":
+        if keyword in AS_THEY_ARE:
             bodies[-1].append(Statement(line.rstrip()))
             continue
         if is_comment(text):

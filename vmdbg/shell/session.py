@@ -128,7 +128,10 @@ class Session:
         return self._machine_scope
 
     def perform(self, what: str, action: Callable[[], T]) -> T:
-        """Changes the machine, at a time of its own; `what` says what it was.  What `action` returns."""
+        """Changes the machine, at a time of its own; `what` says what it was.  What `action` returns.
+        UserError if the target cannot be changed."""
+        if self.target is not None:
+            self.target.check(frozenset({"act"}), what)
         result: T = self.timeline.act(what, lambda machine: action())[0]
         return result
 

@@ -99,7 +99,11 @@ def session_lines(session: Session) -> Iterator[str]:
         for statement in statements:
             yield from statement.lines(1)
         yield "end"
-    if getattr(session.target, "machine", None) is None:
+    target = session.target
+    if getattr(target, "machine", None) is None or target is None:
+        return
+    if "run" not in target.capabilities:
+        yield from display_lines(session)
         return
     timeline = session.timeline
     yield from history_lines(timeline)
@@ -120,6 +124,9 @@ def machine_lines(target: Any) -> Iterator[str]:
     """How the machine is booted: by name, its settings, its program; or loaded."""
     if target.loaded_from:
         yield f"load machine {target.loaded_from}"
+        return
+    if "run" not in target.capabilities:
+        yield target.command
         return
     config = target.machine.config
     plain = load_config(target.origin)

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO
 
+    from vmdbg.debugger.settings import Source
     from vmdbg.shell.permissions import Permissions
 
 INIT_FILE = ".vmdbginit"
@@ -35,17 +36,31 @@ def make_session(
     stderr: IO[str] | None = None,
     permissions: Permissions | None = None,
     color: str = "auto",
+    interpreter: type[Interpreter] = Interpreter,
 ) -> Session:
     """A session with all commands, no target, and settings for output that is not a terminal."""
     session = Session(Output(stdout, stderr), permissions)
     registry = Registry()
     registry.index()
-    Interpreter(session, registry)
+    interpreter(session, registry)
     watch_acting(session)
     watch_logging(session)
     watch_history(session)
     watch_output(session, color)
     return session
+
+
+def attach_machine_settings(session: Session) -> None:
+    """The machine's settings join the shell's when one is asked for; those that init files and -iex set
+    wait for the first boot."""
+
+    def settings() -> Source:
+        from vmdbg.shell.boot import MachineSettings
+
+        return MachineSettings(session)
+
+    session.first_values = {}
+    session.settings.attach_later(settings)
 
 
 def watch_acting(session: Session) -> None:

@@ -13,11 +13,12 @@ from vmdbg.debugger.access_story import (
 )
 from vmdbg.inspect.event_costs import how_served
 from vmdbg.inspect.event_words import EventWords
-from vmdbg.inspect.notation import code_text
+from vmdbg.inspect.notation import Notation, code_text
+from vmdbg.inspect.walk import Outcome
 from vmdbg.units import WORD_MASK
 from vmdbg.views.address_space import score_table
 from vmdbg.views.event_table import EventTable
-from vmdbg.views.translate import outcome_line
+from vmdbg.views.translate import coded_line, outcome_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from vmdbg.debugger.access_story import Moved
     from vmdbg.debugger.accesses import Accessed
     from vmdbg.debugger.time.event_log import LoggedEvent
-    from vmdbg.inspect.walk import Outcome
     from vmdbg.machine.machine import Machine
     from vmdbg.views.result import Line
 
@@ -61,6 +61,13 @@ def access_story(machine: Machine, rows: list[LoggedEvent], found: Outcome | Non
         yield from score_table(scores).lines()
     if found is not None:
         yield story_end(table.words, rows, found)
+
+
+def fault_line(machine: Machine, done: Accessed, how: int) -> Line:
+    """The fault that an access ended in, where there is no kernel."""
+    found = Outcome(done.at, None, how, 0)
+    found.fault = done.fault
+    return coded_line(machine.format, Notation(machine.format), found)
 
 
 def kill_lines(machine: Machine, rows: list[LoggedEvent], done: Accessed, before: Outcome) -> Iterator[Line]:
@@ -116,7 +123,7 @@ def outcome_word(done: Accessed) -> str:
     for word in ("killed", "handled", "failed"):
         if getattr(done, word):
             return word
-    return "translated"
+    return "fault" if done.fault is not None else "translated"
 
 
 def access_data(
@@ -127,7 +134,7 @@ def access_data(
     return {
         "va": va,
         "access": how,
-        "pid": done.pid,
+        "pid": done.pid or None,
         "outcome": outcome_word(done),
         "pa": found.pa if found is not None else None,
         "served": None if done.refused else how_served(rows),
@@ -137,5 +144,6 @@ def access_data(
         "frames_freed": done.frames if done.killed else 0,
         "tables_freed": done.tables if done.killed else 0,
         "slots_freed": done.slots if done.killed else 0,
+        "fault": None if done.fault is None else done.fault.data(),
         "events": list(table.data()),
     }

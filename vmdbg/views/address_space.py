@@ -51,8 +51,12 @@ def map_table(show: Notation, regions: Iterable[Space], notes: Iterable[str] = (
     return Table(columns, rows, notes=notes, empty="No regions.")
 
 
-def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str, kernel: bool = False) -> Table:
-    """Mapped pages, joined where addresses and frames go on; those of the kernel have no regions."""
+def runs_table(
+    show: Notation, runs: Iterable[tuple[Run, str]], empty: str, kernel: bool = False, folds: bool = False
+) -> Table:
+    """Mapped pages, joined where addresses and frames go on; those of the kernel have no regions.  `folds`:
+    what
+    was shown before says where."""
     columns = [
         Column("start", kind=ADDRESS, format=show.va),
         Column("end", kind=ADDRESS, format=show.va),
@@ -62,6 +66,7 @@ def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str, kern
         Column("pa", kind=ADDRESS, format=show.pa),
         Column("pfn", kind=ADDRESS, format=show.pfn, shown=not kernel),
         Column("kind", "region", format=lambda kind: kind or "-", shown=not kernel),
+        *([Column("like", "same as", kind=ADDRESS)] if folds else []),
     ]
     rows = (
         [
@@ -73,6 +78,7 @@ def runs_table(show: Notation, runs: Iterable[tuple[Run, str]], empty: str, kern
             run.pa,
             run.pa >> show.page_bits,
             kind or None,
+            *([run.like] if folds else []),
         ]
         for run, kind in runs
     )

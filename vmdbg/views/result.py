@@ -110,6 +110,9 @@ class Result:
         """Kinds of the keys, for addresses in JSON."""
         return {}
 
+    def keep(self) -> None:
+        """Keep what an iterator gives: afterwards several forms can be made of the result."""
+
 
 class Lines(Result):
     """Text only, from any iterable of lines; in JSON an object with one key."""
@@ -127,6 +130,9 @@ class Lines(Result):
                 line if isinstance(line, str) else "".join(t for _, t in line) for line in self._lines
             ]
         }
+
+    def keep(self) -> None:
+        self._lines = list(self._lines)
 
 
 class Record(Result):
@@ -219,6 +225,9 @@ class Table(Result):
         if not widths and self.empty:
             yield self.empty
         yield from self.notes() if callable(self.notes) else self.notes
+
+    def keep(self) -> None:
+        self.rows = list(self.rows)
 
     def data(self) -> Any:
         exported = [(index, column.key) for index, column in enumerate(self.columns) if column.exported]
@@ -365,20 +374,24 @@ class Joined(Result):
     """Several results as one: their texts in a row; in JSON the only one, or an array."""
 
     def __init__(self, parts: list[Result | str]) -> None:
-        self._parts = [Lines(part) if isinstance(part, str) else part for part in parts]
+        self.parts = [Lines(part) if isinstance(part, str) else part for part in parts]
 
     def lines(self) -> Iterator[Line]:
-        for part in self._parts:
+        for part in self.parts:
             yield from part.lines()
 
     def data(self) -> Any:
-        if len(self._parts) == 1:
-            return self._parts[0].data()
-        data = [part.data() for part in self._parts]
+        if len(self.parts) == 1:
+            return self.parts[0].data()
+        data = [part.data() for part in self.parts]
         return [item if isinstance(item, dict) else list(item) for item in data]
 
+    def keep(self) -> None:
+        for part in self.parts:
+            part.keep()
+
     def columns_by_key(self) -> Mapping[str, Column]:
-        return {key: column for part in self._parts for key, column in part.columns_by_key().items()}
+        return {key: column for part in self.parts for key, column in part.columns_by_key().items()}
 
 
 def joined(parts: Iterable[Result | str]) -> Joined:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Cells = list[tuple[str, str]]
 
 INDEX_WIDTH = 5
+UNCODED = ("bus", "bounds", "non-canonical")  # faults that have no such code
 FOLDED = "folded: this format has no such level"
 
 
@@ -42,6 +43,14 @@ def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
     elif cached and found.cached:
         line.append(("", f", cached in {found.via}"))
     return line
+
+
+def coded_line(form: Format, show: Notation, found: Outcome) -> Line:
+    """As `outcome_line`, with what the CPU reports: `..., PT[5] is empty, error code 0x4 (U)`."""
+    line, fault = outcome_line(show, found, cached=False), found.fault
+    if fault is None or fault.kind in UNCODED or isinstance(line, str):
+        return line
+    return [*line, ("", f", {code_text(form, fault.code)}")]
 
 
 def brief_outcome(show: Notation, found: Outcome) -> str:

@@ -1,29 +1,30 @@
-"""fault, read, write, swapout, swapin, tlb flush: accesses and changes, each an operation with a time."""
+"""fault, read, write, fetch, swapout, swapin: accesses and changes, each an operation with a time."""
 
 from __future__ import annotations
 
 from vmdbg.debugger.access_story import signal_of
 from vmdbg.debugger.accesses import (
     access,
-    flush,
-    flush_page,
     swap_in,
     swap_out,
     swap_out_pages,
     swap_out_process,
 )
+from vmdbg.debugger.bare_accesses import bare_access
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import check_asid, check_process, find_context
+from vmdbg.inspect.context import check_process, find_context
 from vmdbg.inspect.event_costs import how_served
 from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.translate import translate
-from vmdbg.inspect.walk import ACCESSES
+from vmdbg.inspect.walk import ACCESS_WORDS, ACCESSES
 from vmdbg.shell.command import ACTING, Argument, Option, command
-from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, PROCESS, WORD, choice
+from vmdbg.shell.context_options import MODES, context_of
+from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, PROCESS, choice
 from vmdbg.units import WORD_MASK, s64
 from vmdbg.views.accesses import (
     access_data,
     access_story,
+    fault_line,
     kill_lines,
     moved_lines,
 )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.accesses import Accessed
     from vmdbg.debugger.time.types import Action
+    from vmdbg.inspect.walk import Outcome
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
     from vmdbg.views.result import Line
@@ -71,25 +73,33 @@ def perform(
     value: int = 0,
     dry: bool = False,
     keep: bool = False,
+    mode: int | None = None,
 ) -> Any:
     """Perform an access as the current process, or only predict it; it asks before it kills.
 
-    With `keep` a write writes what is there.  The access, its action, and the translations of the
-    address before and after; of one that is refused, before is that of the byte that it failed at.
+    Without a kernel it is the CPU's, in a mode (None: its own).  With `keep` a write writes what is there.
+    The access, its action, and the translations of the address before and after; of one that is refused,
+    before is that of the byte that it failed at.
     """
     timeline, kind = session.timeline, "rwx".index(how)
-    timeline.require_process()
+    bare = not session.machine.config["machine.kernel"]
+    if not bare:
+        timeline.require_process()
+
+    def outcome(at: int) -> Outcome:
+        return translate(session.machine, find_context(session.machine, mode=mode), at, ACCESSES[how])
 
     def function(machine: Any) -> tuple[Accessed, Any]:
-        done = access(machine, va, kind, width, value)
-        return done, None if done.refused else translate(
-            session.machine, find_context(session.machine), va, ACCESSES[how]
-        )
+        if bare:
+            done = bare_access(machine, va, kind, width, value, mode)
+        else:
+            done = access(machine, va, kind, width, value)
+        return done, None if done.refused else outcome(va)
 
-    before = translate(session.machine, find_context(session.machine), va, ACCESSES[how])
+    before = outcome(va)
     (done, after), action = timeline.predict(name, function)
     if done.refused:
-        before = translate(session.machine, find_context(session.machine), done.at & WORD_MASK, ACCESSES[how])
+        before = outcome(done.at & WORD_MASK)
     if keep and how == "w":
         value = s64(done.value)
         (done, after), action = timeline.predict(name, function)
@@ -127,18 +137,12 @@ def fault_command(session: Session, args: Args) -> object:
     machine = session.machine
     name = f"fault {session.notation.va(args.address)} {args.access}"
     done, action, before, after = perform(session, name, args.address, args.access, dry=args.n, keep=True)
-    rows = action.events
-    table = EventTable(machine, rows)
-    return Document(
-        lambda: {
-            **access_data(machine, rows, done, after, args.address, args.access),
-            "predicted": args.n,
-            "time": str(session.timeline.position),
-        },
+    return access_document(
+        session,
+        lambda: access_data(machine, action.events, done, after, args.address, args.access),
         lambda: fault_lines(session, args.n, done, action, before, after),
-        lambda: table.table()[0],
-        lambda: table.table()[1],
-        ADDRESSES,
+        action,
+        args.n,
     )
 
 
@@ -148,6 +152,14 @@ def fault_lines(
     """The text of `fault`."""
     machine, rows = session.machine, action.events
     yield from finished_lines(action)
+    if done.fault is not None:
+        if dry:
+            yield "Predicted, nothing done:"
+        yield from access_story(machine, rows, None)
+        yield fault_line(machine, done, before.access)
+        if not dry:
+            yield changed(session, action)
+        return
     if dry and done.refused:
         why = signal_of(rows) or "out of memory"
         handler = "a handler" if done.handled else "no handler"
@@ -164,19 +176,25 @@ def fault_lines(
         yield changed(session, action)
 
 
+MODE_HELP = """
+Without a kernel it is an access of the CPU, which ends in a fault if the MMU does not translate the address:
+the registers say so, and nobody serves it.  -u and -k, user code and kernel, are for such machines."""
+
+
 @command(
     "read",
     group="acting",
     needs=("act",),
     effect=ACTING,
     arguments=[VA, WIDTH],
-    usage="read ADDRESS [WIDTH]",
+    options=MODES,
+    forms=("json", "csv"),
     summary="Read memory as the current process does.",
-    help='The access is performed, faults and all; "x" looks at memory without one.',
-    examples=["read 0x406000", "read 0x406000 8"],
+    help='The access is performed, faults and all; "x" looks at memory without one.' + MODE_HELP,
+    examples=["read 0x406000", "read 0x406000 8", "read/json 0x406000"],
 )
 def read_command(session: Session, args: Args) -> object:
-    return accessed(session, args.address, "r", args.width, 0)
+    return accessed(session, args, "r")
 
 
 @command(
@@ -185,31 +203,92 @@ def read_command(session: Session, args: Args) -> object:
     needs=("act",),
     effect=ACTING,
     arguments=[VA, Argument("value", NUMBER, help="value to write"), WIDTH],
-    usage="write ADDRESS VALUE [WIDTH]",
+    options=MODES,
+    forms=("json", "csv"),
     summary="Write memory as the current process does.",
-    help='The access is performed, faults and all; "set var {char}ADDRESS = VALUE" stores without one.',
-    examples=["write 0x406000 0x2a", "write 0x406000 1 8"],
+    help='The access is performed, faults and all; "set var {char}ADDRESS = VALUE" stores without one.'
+    + MODE_HELP,
+    examples=["write 0x406000 0x2a", "write 0x406000 1 8", "write/json 0x406000 1"],
 )
 def write_command(session: Session, args: Args) -> object:
-    if args.width not in (1, 2, 4, 8):
-        raise UserError("Width 1, 2, 4 or 8 expected.")
+    check_width(args.width)
     bits = 8 * args.width
     if not -(1 << (bits - 1)) <= args.value < 1 << bits:
         raise UserError(f"Value {args.value:#x} does not fit in {args.width} bytes.")
-    return accessed(session, args.address, "w", args.width, args.value)
+    return accessed(session, args, "w", args.value)
 
 
-def accessed(session: Session, va: int, how: str, width: int, value: int) -> Iterator[str]:
-    """Perform a read or write; what it read or wrote, and what changed."""
+@command(
+    "fetch",
+    group="acting",
+    needs=("act",),
+    effect=ACTING,
+    arguments=[VA, WIDTH],
+    options=MODES,
+    forms=("json", "csv"),
+    summary="Fetch an instruction as the current process does.",
+    help="The access is performed, faults and all." + MODE_HELP,
+    examples=["fetch 0x401000", "fetch 0x401000 4", "fetch/json 0x401000"],
+)
+def fetch_command(session: Session, args: Args) -> object:
+    return accessed(session, args, "x")
+
+
+def check_width(width: int) -> None:
+    """UserError if an access cannot have so many bytes."""
     if width not in WIDTHS:
         raise UserError(f"Width {width} is none of 1, 2, 4, 8.")
+
+
+def mode_of(session: Session, args: Args) -> int | None:
+    """The mode that -u or -k asks for; None for the CPU's own.  UserError where a process has its own."""
+    if (args.u or args.k) and session.machine.config["machine.kernel"]:
+        raise UserError("A process runs in its own mode: -u and -k are for a machine without a kernel.")
+    return context_of(session, args).mode if args.u or args.k else None
+
+
+def accessed(session: Session, args: Args, how: str, value: int = 0) -> object:
+    """Perform a read, write or fetch; what it read or wrote, and what changed."""
+    va, width = args.address, args.width
+    check_width(width)
+    name = f"{ACCESS_WORDS[ACCESSES[how]]} {session.notation.va(va)}" + (
+        f", {value:#x}" if how == "w" else ""
+    )
+    done, action, before, after = perform(
+        session, name, va, how, width, s64(value), mode=mode_of(session, args)
+    )
+    return access_document(
+        session,
+        lambda: access_data(session.machine, action.events, done, after, va, how),
+        lambda: accessed_lines(session, done, action, before, va, how, width, value),
+        action,
+    )
+
+
+def access_document(
+    session: Session, data: Any, lines: Any, action: Action, predicted: bool = False
+) -> object:
+    """An access as text, as an object with its events, and as the rows of these."""
+    table = EventTable(session.machine, action.events)
+    return Document(
+        lambda: {**data(), "predicted": predicted, "time": str(session.timeline.position)},
+        lines,
+        lambda: table.table()[0],
+        lambda: table.table()[1],
+        ADDRESSES,
+    )
+
+
+def accessed_lines(
+    session: Session, done: Accessed, action: Action, before: Any, va: int, how: str, width: int, value: int
+) -> Iterator[Line]:
+    """The text of `read`, `write` and `fetch`."""
     show, machine = session.notation.va, session.machine
-    verb = {"r": "read", "w": "write"}[how]
-    text = f"{verb} {show(va)}" + (f", {value:#x}" if how == "w" else "")
-    done, action, before, _ = perform(session, text, va, how, width, s64(value))
-    yield from (str(line) for line in finished_lines(action))
-    if done.refused:
-        yield from (str(line) for line in kill_lines(machine, action.events, done, before))
+    yield from finished_lines(action)
+    if done.fault is not None:
+        yield fault_line(machine, done, before.access)
+    elif done.refused:
+        yield from kill_lines(machine, action.events, done, before)
     else:
         digits, mask = 2 * width, (1 << (8 * width)) - 1
         shown = f"0x{done.value & mask:0{digits}x}"
@@ -223,7 +302,7 @@ def accessed(session: Session, va: int, how: str, width: int, value: int) -> Ite
 @command(
     "swapout",
     group="acting",
-    needs=("act",),
+    needs=("act", "kernel"),
     effect=ACTING,
     arguments=[
         Argument("address", ADDRESS, optional=True, help="virtual address of the page, or a number of pages"),
@@ -276,7 +355,7 @@ def check_alive(session: Session, pid: int) -> int:
 @command(
     "swapin",
     group="acting",
-    needs=("act",),
+    needs=("act", "kernel"),
     effect=ACTING,
     arguments=[VA],
     options=[Option("-pid", PROCESS, help="of that process")],
@@ -294,39 +373,3 @@ def swapin_command(session: Session, args: Args) -> object:
         *moved_lines(timeline.machine, action.events),
         changed(session, action),
     ]
-
-
-@command(
-    "tlb flush",
-    group="acting",
-    needs=("act", "tlb"),
-    effect=ACTING,
-    arguments=[
-        Argument("what", WORD, optional=True, help="virtual address, asid, all or global"),
-        Argument("number", NUMBER, optional=True, help="address-space number"),
-    ],
-    usage="tlb flush [ADDRESS|asid N|all|global]",
-    summary="Drop entries of the current CPU's TLB.",
-    help="""
-Without an argument, the entries of the present address space: global ones stay, as when the root register
-is loaded.  ADDRESS: what is held for that page.  asid N: the entries of that space.  all: every entry,
-global ones too.  global: only these.  Page-walk caches lose what they hold for the address space, whichever
-of its pages it is.""",
-    examples=["tlb flush", "tlb flush 0x401000", "tlb flush all"],
-)
-def tlb_flush_command(session: Session, args: Args) -> object:
-    timeline, what, number = session.timeline, args.what, args.number
-    if (what == "asid") != (number is not None):
-        raise UserError("Argument required (address-space number)." if number is None else "Junk at end.")
-    if number is not None:
-        check_asid(number)
-    if what in (None, "asid", "all", "global"):
-        name = " ".join(["tlb flush", what or "", "" if number is None else str(number)]).strip()
-        _, action = timeline.act(
-            name, lambda machine: flush(machine, number, what == "all", what == "global")
-        )
-    else:
-        va = session.address(what)
-        name = f"tlb flush {session.notation.va(va)}"
-        _, action = timeline.act(name, lambda machine: flush_page(machine, va))
-    return [*finished_lines(action), changed(session, action)]

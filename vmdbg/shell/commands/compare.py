@@ -95,7 +95,7 @@ def compare_command(session: Session, args: Args) -> object:
     ],
     options=[RESIDENT, ONE_BY_ONE],
     forms=("json", "csv"),
-    summary="What an access costs if a kernel or a walker translates it, with and without TLB.",
+    summary="What an access costs, translated by a kernel or a walker, with or without TLB.",
     help="""
 One program on four machines: on each access the kernel is entered and reads the tables; a walker of the CPU
 reads them; and both with the session's TLB, so that they do it for misses alone.  "translation" are the

@@ -6,7 +6,7 @@ import os
 
 from vmdbg.debugger.memory_images import BINARY, IHEX, SREC, check_range, read_records, written
 from vmdbg.errors import UserError
-from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, command, prefix
+from vmdbg.shell.command import ACTING, NO_REPEAT, SHELL, Argument, Option, command, prefix
 from vmdbg.shell.grammar import split_words, unquote
 from vmdbg.shell.kinds import REST_FILE
 from vmdbg.units import WORD_MASK
@@ -28,7 +28,8 @@ APPEND_BINARY = prefix("append binary", group="data", summary="Append target cod
 PIECE = 1 << 16  # bytes that are read at once
 MEMORY_HELP = """
 Arguments are FILE START STOP: the contents of memory from START to before STOP, as the tables of the current
-process map it.  If a byte cannot be read, the file stays as it was."""
+process map it, or of physical memory: with -phys, and on a machine without a kernel.  If a byte cannot be
+read, the file stays as it was."""
 VALUE_HELP = "\nArguments are FILE EXPRESSION: the bytes of its value."
 
 
@@ -51,9 +52,14 @@ def memory_range(session: Session, words: list[str]) -> tuple[int, int]:
     return start, stop - start
 
 
-def memory_pieces(session: Session, start: int, length: int) -> Iterator[bytes]:
+def is_physical(session: Session, args: Args) -> bool:
+    """Are the addresses physical: with -phys, and where there is no kernel that would have made tables?"""
+    return bool(args.phys) or not session.machine.config["machine.kernel"]
+
+
+def memory_pieces(session: Session, start: int, length: int, physical: bool) -> Iterator[bytes]:
     """The bytes of memory, some at a time."""
-    read = session.scope.read_memory
+    read = session.scope.read_physical if physical else session.scope.read_memory
     for address in range(start, start + length, PIECE):
         yield read(address, min(PIECE, start + length - address))
 
@@ -107,6 +113,7 @@ def append(path: str, content: Iterable[bytes]) -> None:
             raise
 
 
+PHYSICAL = Option("-phys", help="addresses are physical, as they always are without a kernel")
 FILE_ARGUMENT = [Argument("what", REST_FILE, optional=True)]
 RAW, HEX, RECORDS = "a raw binary file", "an intel hex file", "an srec file"
 
@@ -119,7 +126,8 @@ def of_memory(name: str, file: str) -> dict[str, Any]:
         "needs": ("translate",),
         "effect": SHELL,
         "arguments": FILE_ARGUMENT,
-        "usage": f"{name} FILE START STOP",
+        "options": [PHYSICAL],
+        "usage": f"{name} [-phys] FILE START STOP",
         "summary": f"{verb} {file}.",
         "help": MEMORY_HELP,
         "repeat": NO_REPEAT,
@@ -149,7 +157,14 @@ def of_value(name: str, file: str) -> dict[str, Any]:
 def memory_command(session: Session, args: Args) -> object:
     words = words_of(args.what)
     start, length = memory_range(session, words)
-    write(session, args, words[0], start, length, memory_pieces(session, start, length))
+    write(
+        session,
+        args,
+        words[0],
+        start,
+        length,
+        memory_pieces(session, start, length, is_physical(session, args)),
+    )
     return None
 
 
@@ -178,12 +193,17 @@ def value_command(session: Session, args: Args) -> object:
     needs=("act",),
     effect=ACTING,
     arguments=FILE_ARGUMENT,
-    usage=("restore FILE [OFFSET [START [END]]]", "restore FILE binary [OFFSET [START [END]]]"),
+    options=[PHYSICAL],
+    usage=(
+        "restore [-phys] FILE [OFFSET [START [END]]]",
+        "restore [-phys] FILE binary [OFFSET [START [END]]]",
+    ),
     summary="Restore the contents of FILE to target memory.",
     help="""
 Hex files (Intel hex, S-records) hold addresses, to which OFFSET is added; "binary" is for raw bytes, which go
 to OFFSET.  Only what lies from START to before END is taken: addresses of a hex file, places in a raw one.
-All of it is one operation: a byte that cannot be written leaves memory as it was.""",
+With -phys, and on a machine without a kernel, all of them are physical.  All of it is one operation: a byte
+that cannot be written leaves memory as it was.""",
     repeat=NO_REPEAT,
 )
 def restore_command(session: Session, args: Args) -> object:
@@ -203,10 +223,11 @@ def restore_command(session: Session, args: Args) -> object:
     except OSError as error:
         raise UserError(f"{name}: {error.strerror}.") from None
     scope = session.scope
+    put = scope.write_physical if is_physical(session, args) else scope.write_memory
 
     def store() -> None:
         for _, address, data in found:
-            scope.write_memory(address, data)
+            put(address, data)
 
     session.perform(f"restore {name}", store)
     session.output.lines(told for told, _, _ in found)

@@ -1,4 +1,4 @@
-"""mmap, munmap, mprotect, brk, poke: changing an address space from outside."""
+"""mmap, munmap, mprotect, brk: changing an address space from outside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from vmdbg.programs.mappings import read_file
 from vmdbg.shell.command import ACTING, Argument, Option, command
 from vmdbg.shell.commands.accesses import VA, changed, check_alive, finished_lines
 from vmdbg.shell.kinds import FILE, NUMBER, PROCESS, SIZE, WORD
-from vmdbg.state.events import POKE
 from vmdbg.units import s64
 
 TYPE_CHECKING = False
@@ -163,47 +162,3 @@ def brk_command(session: Session, args: Args) -> object:
         regions.set_break(machine.k, machine.format, pid, args.end)
 
     return call(session, args, f"brk {session.notation.va(args.end)}", act)
-
-
-@command(
-    "poke",
-    group="acting",
-    needs=("act",),
-    effect=ACTING,
-    arguments=[
-        Argument("address", NUMBER, help="physical address"),
-        Argument("value", NUMBER, help="value to write"),
-        Argument("width", NUMBER, optional=True, help="bytes: 1, 2, 4 or 8; an entry's width if left out"),
-    ],
-    summary="Write physical memory behind the kernel's back.",
-    help="""
-An entry of a table, or any bytes.  Neither the kernel nor the TLB is told: what they believe may no longer
-be so, which "check" and "tlb check" then say.""",
-    examples=["poke 0x106008 0x108027"],
-)
-def poke_command(session: Session, args: Args) -> object:
-    machine = session.machine
-    width = args.width or machine.format.entry_bytes
-    if width not in (1, 2, 4, 8):
-        raise UserError("Width 1, 2, 4 or 8 expected.")
-    if not -(1 << (8 * width - 1)) <= args.value < 1 << 8 * width:
-        raise UserError(f"Value {args.value:#x} does not fit in {width} bytes.")
-    if machine.k.ram_offset(machine.m, args.address, width) < 0:
-        raise UserError(f"Cannot access memory at address {args.address:#x}")
-    show = session.notation
-    old = machine.k.load(machine.m, args.address, width) & ((1 << 8 * width) - 1)
-    new = args.value & ((1 << 8 * width) - 1)
-
-    def act(changing: Machine) -> None:
-        changing.k.store(changing.m, args.address, width, s64(args.value) if width == 8 else new)
-        changing.k.emit(changing.m, POKE, args.address, s64(old), s64(new))
-        for cpu in range(changing.config["machine.cpus"]):
-            changing.k.tlb_suspect(changing.m, cpu, -1, 0)
-
-    _, action = session.timeline.act(f"poke {show.pa(args.address)}, {args.value:#x}", act)
-    digits = 2 * width
-    return [
-        *finished_lines(action),
-        f"{show.pa(args.address)}: 0x{old:0{digits}x} -> 0x{new:0{digits}x}",
-        f"Changed: 1 word of memory.  Time {session.timeline.position}.",
-    ]

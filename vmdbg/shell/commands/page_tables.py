@@ -164,7 +164,7 @@ def sizes_overhead(session: Session, every: bool) -> object:
 @command(
     "rmap",
     group="looking",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     arguments=[Argument("pfn", NUMBER, optional=True, help="frame number; without it, all that are shared")],
     options=[ROOT],
@@ -172,11 +172,14 @@ def sizes_overhead(session: Session, every: bool) -> object:
     summary="Show which entries map a frame, by the kernel's reverse map.",
     help="""
 A frame that two processes share has two lines.  With -root, the entries of that tree of tables that map it,
-whether the kernel knows them or not.  "info aliases" searches the tables of all processes.""",
+whether the kernel knows them or not; without a kernel, and on a dump, those of the tree that the CPU uses.
+"info aliases" searches the tables of all processes.""",
     examples=["rmap", "rmap $pfn(0x401000)", "rmap/json"],
 )
 def rmap_command(session: Session, args: Args) -> object:
-    context = context_of(session, args) if args.root is not None else None
+    assert session.target is not None
+    by_tables = args.root is not None or "kernel" not in session.target.capabilities
+    context = context_of(session, args) if by_tables else None
     root = context.root if context is not None else None
     empty = "No frame is shared." if args.pfn is None else "No entry maps this frame."
     return rmap_table(session.notation, all_mappers(session.machine, args.pfn, root), empty)

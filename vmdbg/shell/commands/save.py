@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
 
-LOAD = prefix("load", aliases=("lo",), group="files", summary="Load a machine from a file.")
+LOAD = prefix(
+    "load", aliases=("lo",), group="files", summary="Load a machine from a file, or memory from a dump."
+)
 SAVE = prefix("save", group="files", summary="Save things in files: a machine, or stops as a script.")
 
 
 @command(
     "save machine",
     group="files",
-    needs=("kernel",),
+    needs=("translate",),
     effect=SHELL,
     arguments=[Argument("file", FILE, help="file to write")],
     summary="Save the machine to a file.",

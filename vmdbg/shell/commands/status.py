@@ -41,7 +41,7 @@ MOST_ROWS = 100_000  # of faults over time
 @command(
     "info machine",
     group="status",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     forms=("json", "csv"),
     summary="What the machine is made of and what it holds.",
@@ -68,7 +68,7 @@ def info_machine(session: Session, args: Args) -> object:
     "info registers",
     aliases=("info r", "info all-registers"),
     group="status",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     arguments=[Argument("names", WORD, optional=True, many=True, help="registers; all without")],
     options=[ON_CPU],
@@ -85,7 +85,7 @@ def info_registers(session: Session, args: Args) -> object:
 @command(
     "info stats",
     group="status",
-    needs=("kernel",),
+    needs=("translate",),
     effect=PURE,
     options=[PID],
     forms=("json", "csv"),

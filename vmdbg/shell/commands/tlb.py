@@ -1,8 +1,13 @@
-"""tlb, tlb lookup, check, resize: what the translation lookaside buffers hold, and whether it is right."""
+"""tlb, tlb lookup, check, set, flush, resize: what the translation caches hold, and whether it is right."""
 
 from __future__ import annotations
 
+from vmdbg.debugger.accesses import flush, flush_page, put_translation
 from vmdbg.errors import UserError
+from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
+from vmdbg.hardware.tlb import WORD_DIRTY, WORD_GLOBAL, WORD_PFN, WORD_RIGHTS
+from vmdbg.inspect.context import check_asid
+from vmdbg.inspect.notation import rights_text
 from vmdbg.inspect.tlb import cached_entries, geometry, look_up, probe_data
 from vmdbg.inspect.walk import ACCESSES
 from vmdbg.machine.config import parse_geometry
@@ -10,7 +15,8 @@ from vmdbg.machine.tlb_arrays import resize_array
 from vmdbg.shell.command import ACTING, PURE, Argument, Option, command
 from vmdbg.shell.commands.accesses import changed, finished_lines
 from vmdbg.shell.context_options import IN_ASID, ON_CPU, PID, context_of
-from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, WORD
+from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, SIZE, WORD
+from vmdbg.units import format_size
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column
 from vmdbg.views.tlb import check_lines, probe_lines, stale_words, tlb_columns, tlb_row, tlb_table
@@ -142,6 +148,126 @@ def tlb_check(session: Session, args: Args) -> object:
 
 
 @command(
+    "tlb set",
+    group="acting",
+    needs=("act", "tlb"),
+    effect=ACTING,
+    arguments=[
+        Argument("page", NUMBER, help="virtual page number, in pages of its size; with -set the tag"),
+        Argument("frame", NUMBER, help="frame number, in base pages"),
+        Argument(
+            "rights",
+            WORD,
+            optional=True,
+            default="rwxu",
+            help="letters of rwx, then u or k; rwxu if left out",
+        ),
+    ],
+    options=[
+        Option("-array", WORD, help="into that array, such as L1d; else into the first"),
+        Option("-set", NUMBER, help="into that set; PAGE is the tag then"),
+        Option("-size", SIZE, help="a page of that size"),
+        Option("-dirty", help="the entry is dirty: a write needs no walk"),
+        Option("-global", help="for every address space"),
+        IN_ASID,
+    ],
+    usage="tlb set [-array ARRAY] [-set N] [-size SIZE] [-dirty] [-global] [-asid N] PAGE FRAME [RIGHTS]",
+    summary="Put an entry into the TLB, whatever the tables say.",
+    help="""
+Such as the table of an exam: "set tlb.l1 4x4" makes four sets of four ways, and "tlb set -set 3 0x0d 0x2d"
+gives set 3 the tag 0x0d and the frame 0x2d.  The last entry of a set comes to way 0, where the policy has an
+order; a full set loses one.  "tlb lookup" says where an address looks, "translate" where it goes.""",
+    examples=["tlb set 0x401 0x2d", "tlb set -array L1d -set 3 0x0d 0x2d rw-u"],
+)
+def tlb_set_command(session: Session, args: Args) -> object:
+    machine, show = session.machine, session.notation
+    form, (index, name, sets) = machine.format, find_array(session, args.array)
+    size = args.size or form.page_size
+    try:
+        shift = form.page_shifts[form.size_index(size)]
+    except ValueError:
+        raise UserError(f"{form.name} has no pages of {size:#x} bytes.") from None
+    page = args.page if args.set is None else args.page * sets + args.set
+    if args.set is not None and not 0 <= args.set < sets:
+        raise UserError(f"{name} has sets 0..{sets - 1}, not {args.set}.")
+    if not 0 <= page < 1 << form.va_bits - shift:
+        raise UserError(f"Page {page:#x} does not fit in {form.va_bits - shift} bits.")
+    if not 0 <= args.frame < form.frames:
+        raise UserError(f"Frame {args.frame:#x} is none of the {form.frames:#x} that an entry can name.")
+    if args.asid is not None:
+        check_asid(args.asid)
+    va = form.signed(page << shift)
+    word = args.frame << WORD_PFN | read_rights(args.rights)
+    word |= (WORD_DIRTY if args.dirty else 0) | (WORD_GLOBAL if args.__dict__["global"] else 0)
+    space = 0 if word & WORD_GLOBAL else args.asid
+    text = f"tlb set vpn {page:#x}, pfn {args.frame:#x}"
+    (at, way), action = session.timeline.act(
+        text, lambda machine: put_translation(machine, index, va, shift, word, space)
+    )
+    where = f"{name} set {at} way {way}: {show.va(va)} -> pfn {show.pfn(args.frame)}"
+    said = f"{where}, {rights_text(word & WORD_RIGHTS)}, {format_size(size)}"
+    return [*finished_lines(action), said, changed(session, action)]
+
+
+def read_rights(text: str) -> int:
+    """A nibble of rights from letters of rwx, then u or k.  UserError."""
+    letters = {"r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X, "u": RIGHT_U, "k": 0, "-": 0}
+    if set(text) - set(letters):
+        raise UserError(f'Invalid rights "{text}"; expected letters of rwx, then u or k.')
+    return sum(letters[letter] for letter in set(text))
+
+
+def find_array(session: Session, name: str | None) -> tuple[int, str, int]:
+    """The number, name and sets of an array of the TLB, the first without a name.  UserError."""
+    rows = geometry(session.machine)
+    known = ", ".join(row[0] for row in rows)
+    for index, row in enumerate(rows):
+        if name is None or row[0].lower() == name.lower():
+            return index, row[0], row[1]
+    if not known:
+        raise UserError(
+            "This machine has no TLB.", '"set tlb.l1 4x4" gives it one of four sets of four ways.'
+        )
+    raise UserError(f'No TLB array "{name}": this machine has {known}.')
+
+
+@command(
+    "tlb flush",
+    group="acting",
+    needs=("act", "tlb"),
+    effect=ACTING,
+    arguments=[
+        Argument("what", WORD, optional=True, help="virtual address, asid, all or global"),
+        Argument("number", NUMBER, optional=True, help="address-space number"),
+    ],
+    usage="tlb flush [ADDRESS|asid N|all|global]",
+    summary="Drop entries of the current CPU's TLB.",
+    help="""
+Without an argument, the entries of the present address space: global ones stay, as when the root register
+is loaded.  ADDRESS: what is held for that page.  asid N: the entries of that space.  all: every entry,
+global ones too.  global: only these.  Page-walk caches lose what they hold for the address space, whichever
+of its pages it is.""",
+    examples=["tlb flush", "tlb flush 0x401000", "tlb flush all"],
+)
+def tlb_flush_command(session: Session, args: Args) -> object:
+    timeline, what, number = session.timeline, args.what, args.number
+    if (what == "asid") != (number is not None):
+        raise UserError("Argument required (address-space number)." if number is None else "Junk at end.")
+    if number is not None:
+        check_asid(number)
+    if what in (None, "asid", "all", "global"):
+        name = " ".join(["tlb flush", what or "", "" if number is None else str(number)]).strip()
+        _, action = timeline.act(
+            name, lambda machine: flush(machine, number, what == "all", what == "global")
+        )
+    else:
+        va = session.address(what)
+        name = f"tlb flush {session.notation.va(va)}"
+        _, action = timeline.act(name, lambda machine: flush_page(machine, va))
+    return [*finished_lines(action), changed(session, action)]
+
+
+@command(
     "tlb resize",
     group="acting",
     needs=("act", "tlb"),
@@ -159,15 +285,8 @@ first along.  "set tlb.l1d 8x2" and the like say what the next machine is made o
 )
 def tlb_resize(session: Session, args: Args) -> object:
     timeline = session.timeline
-    rows = geometry(timeline.machine)
-    names = {name.lower(): index for index, (name, *_) in enumerate(rows)}
-    index = names.get(args.array.lower())
-    if index is None:
-        known = ", ".join(name for name, *_ in rows)
-        raise UserError(
-            f'No TLB array "{args.array}": ' + (f"this machine has {known}." if known else "no TLB.")
-        )
-    name, old_sets, old_ways = rows[index][:3]
+    index, _, _ = find_array(session, args.array)
+    name, old_sets, old_ways = geometry(timeline.machine)[index][:3]
     sets, ways = parse_geometry(name, args.geometry)
     if not sets:
         raise UserError(f"{name} cannot be turned off while the machine runs.")
