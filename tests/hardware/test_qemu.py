@@ -99,6 +99,7 @@ def play(memory: Memory, cases: Any, engine: Any, rules: Any, name: str, seed: i
         return "elsewhere"
     found = engine.access(memory.cpu, roots, va, access, user, rules)
     if found.code >> 26 == BRANCH_TARGET:
+        memory.differs(m)
         return "a guarded page"  # GP, bit 50: the code of accesses branches without a landing
     facts = name, seed, access, hex(va), user, rules, hex(pa), hex(code), hex(found.code)
     if pa < 0:
@@ -115,6 +116,7 @@ def play(memory: Memory, cases: Any, engine: Any, rules: Any, name: str, seed: i
         assert memory.cpu.read(pa, 8) == bytes(m.ram1[place : place + 8]), facts
         memory.cpu.write(pa, memory.code[place - memory.tables :][:8] if place >= memory.tables else bytes(8))
         if place < memory.tables:
+            memory.differs(m)
             memory.held[place >> 3] = 0
             return "a table"
     assert not memory.differs(m), facts
