@@ -36,7 +36,8 @@ def test_a_machine_without_them_does_the_same(
     model: Callable[[str], ModuleType], data: st.DataObject
 ) -> None:
     machines = model("machines")
-    builds = sorted(name for name, build in machines.BUILDS.items() if build.format in CACHES)
+    walking = {name: build for name, build in machines.BUILDS.items() if build.fill != "kernel"}
+    builds = sorted(name for name, build in walking.items() if build.format in CACHES)
     build = machines.BUILDS[data.draw(st.sampled_from(builds))]
     case = data.draw(machines.cases(build))
     runs = []

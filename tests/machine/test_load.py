@@ -47,7 +47,6 @@ def test_as_many_regions_as_a_program_has() -> None:
 @pytest.mark.parametrize(
     ("values", "wrong"),
     [
-        ({"machine.format": "tutorial16", "machine.ram": 1 << 14} | OFF, "no walker"),
         (OFF | {"machine.format": "tutorial16", "machine.ram": 1 << 14, "tlb.l1d": "1x4"}, "no walker"),
         ({"machine.format": "tutorial16", "machine.ram_base": 0x80, "machine.ram": 1 << 14}, "no multiple"),
         ({"machine.format": "tutorial16", "machine.ram": 1 << 17}, "name 256 frames"),

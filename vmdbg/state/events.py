@@ -263,7 +263,7 @@ STRADDLE_WRITE = event("straddle-write", "va", "", "a write went on in the next 
     "write {va:va} goes on in the next page", families="straddle")
 PROMOTED = event("promoted", "va:history pages pfn", "", "a larger page took the place of base pages",
     "the page at {va:va} is pfn {pfn:pfn} on, in place of {pages} base pages",
-    changes="larger page in place of base pages|larger pages in place of base pages", rank=4, fills="pfn")
+    changes="larger page in place of base pages|larger pages in place of base pages", rank=16, fills="pfn")
 ZERO_DROP = event("zero-drop", "owner pfn va:history", "", "a page that was never written left memory",
     "pfn {pfn:pfn} dropped; the next access gets zeros again")
 # fmt: on

@@ -140,8 +140,6 @@ table(
     kernel_ad  [0:4]         1: the walker faults where A is clear; 2: where D is, on a write
     """,
 )
-#: The columns of control registers 0 to 7.
-CONTROLS = tuple(list(TABLES["cpu"].columns).index(f"control{number}") for number in range(8))
 table(
     "array",
     STATE,
@@ -477,6 +475,8 @@ table(
 RAM_VIEWS = {"ram2": "H", "ram4": "I", "ram8": "q"}
 #: The tables that compiled code sees, and the type codes of their elements.
 COMPILED = {name: declared.code for name, declared in TABLES.items() if not declared.cold} | RAM_VIEWS
+#: The columns of control registers 0 to 7.
+CONTROLS = tuple(list(TABLES["cpu"].columns).index(f"control{number}") for number in range(8))
 
 PAGE = mmap.PAGESIZE
 
