@@ -138,6 +138,9 @@ def shape(config: MachineConfig) -> dict[str, int]:
             raise UserError(f"{name}: {count} pages of {form.name}; at most {MOST_FRAMES} are possible.")
     if frames > form.frames - (config["machine.ram_base"] >> form.page_bits):
         raise UserError(f"Entries of {form.name} name {form.frames} frames; machine.ram has {frames}.")
+    last = config["machine.ram_base"] + (frames - 1 << form.page_bits)
+    if frames and not form.bounded and last & form.root_mask != last:
+        raise UserError(f"machine.ram_base: the root register of {form.name} does not reach {last:#x}.")
     if not frames:
         raise UserError(
             f"machine.ram {config['machine.ram']:#x} is less than one page of {form.page_size:#x}."

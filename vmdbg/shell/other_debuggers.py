@@ -7,7 +7,7 @@ from __future__ import annotations
 
 STACK = 'Programs have no stack here; "info program" and "list" say where one stands.'
 THREADS = 'There are no threads; "ps" lists processes, "process PID" chooses one.'
-SYMBOLS = 'Programs have names of addresses only: "info address NAME", "info source".'
+SYMBOLS = 'Names of addresses: "info address NAME", of an ELF file "symbol-file FILE".'
 CODE = 'There are no instructions; "list" shows the operations of the program.'
 RECORDING = 'The past is always recorded: "reverse-step", "goto", "when", "undo".'
 SCREEN = 'There are no windows; "display EXPR" shows a value after every stop.'
@@ -17,7 +17,7 @@ REGISTERS = '"info registers" shows registers, "print $cr4.pge" one field of one
 BREAKPOINTS = '"break", "watch" and "catch" stop; "info breakpoints" lists what stops.'
 MEMORY = '"x/4gx ADDRESS" shows memory, "xp" physical memory, "find" searches it.'
 STORE = '"write ADDRESS VALUE" stores as the CPU does, "poke" and "set var" below it.'
-ATTACHING = 'The machine is simulated: "machine NAME" boots one, "file FILE" loads programs.'
+ATTACHING = '"machine NAME" boots a machine, "target dump FILE" opens a real one\'s memory.'
 LANGUAGE = 'Scripts are made of commands: "define", "if", "while", "eval", "source FILE".'
 INVALIDATE = '"tlb flush ADDRESS" drops a page from the TLB, "tlb flush" a whole space.'
 
@@ -28,7 +28,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("info locals", "info args", "select-frame"), STACK),
     **dict.fromkeys(("thread", "taas", "tfaas", "info threads", "inferior", "info inferiors"), THREADS),
     **dict.fromkeys(("add-inferior", "clone-inferior", "remove-inferiors"), THREADS),
-    **dict.fromkeys(("symbol-file", "add-symbol-file", "info functions", "info variables"), SYMBOLS),
+    **dict.fromkeys(("add-symbol-file", "info functions", "info variables"), SYMBOLS),
     **dict.fromkeys(
         ("info types", "info scope", "info sharedlibrary", "sharedlibrary", "directory"), SYMBOLS
     ),
@@ -36,10 +36,8 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("nexti", "ni"), '"stepi" goes on by one event, "next" by one line.'),
     **dict.fromkeys(("record", "info record", "tstart", "tstop", "tstatus", "stop"), RECORDING),
     **dict.fromkeys(("tui", "layout", "focus", "refresh", "winheight", "info win"), SCREEN),
-    **dict.fromkeys(
-        ("target", "attach", "detach", "core-file", "exec-file", "generate-core-file"), ATTACHING
-    ),
-    **dict.fromkeys(("info files", "info target", "info os", "info auxv", "starti"), ATTACHING),
+    **dict.fromkeys(("attach", "detach", "core-file", "exec-file", "generate-core-file"), ATTACHING),
+    **dict.fromkeys(("info os", "info auxv", "starti"), ATTACHING),
     **dict.fromkeys(("python", "py", "python-interactive", "guile", "gu"), LANGUAGE),
     **dict.fromkeys(("hbreak", "thbreak", "rbreak", "tbp"), BREAKPOINTS),
     **dict.fromkeys(("info vector", "info float"), REGISTERS),

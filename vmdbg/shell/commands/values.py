@@ -114,6 +114,7 @@ def print_command(session: Session, args: Args) -> object:
 
 @command(
     "call",
+    aliases=("cal",),
     group="data",
     arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
     options=PRINT_OPTIONS,
