@@ -138,10 +138,8 @@ def configs(draw: st.DrawFn, build: Build) -> MachineConfig:
     if not small and not user and draw(st.integers(0, 4)) == 0:
         frames = 1536  # room for large pages
     values["machine.ram"] = max(frames, first + user + table) * page
-    form = find(build.format)
-    bases = tuple(base for base in BASES if base < form.frames * page and base & form.root_mask == base)
-    bases = (0,) if small else bases
-    values["machine.ram_base"] = draw(st.sampled_from(bases))
+    bases = [base for base in BASES if base & find(build.format).root_mask == base]
+    values["machine.ram_base"] = draw(st.sampled_from(bases[:1] if small else bases))
     values["machine.swap.size"] = draw(st.sampled_from((100, 100, 20, 4, 1, 0))) * page
     low, more = draw(st.sampled_from(((0, 0), (0, 0), (2, 3), (4, 0))))
     values["kernel.min_free"] = draw(st.sampled_from((0, 0, 1, 2)))
