@@ -29,6 +29,8 @@ DECLARATION = re.compile(
     re.MULTILINE,
 )
 LITERAL = re.compile(r'"([^"]+)"')
+#: What means one command in GDB, although another of ours begins alike; in no list, as in GDB.
+SHORT = {"cal": "call", "comp": "complete"}
 AMBIGUOUS_ROOM = 100
 KEPT_LINES, KEPT_LENGTH = 5000, 256  # lines whose commands are kept, and their length
 HOOKS = ("hook-", "hookpost-")
@@ -122,6 +124,10 @@ class Registry:
                 node.load = partial(self.load, module)
                 for alias in LITERAL.findall(match[2] or ""):
                     self.make_node(tuple(alias.split())).alias_of = node
+        for word, name in SHORT.items():
+            if (meant := self.root.children.get(name)) is not None:
+                short = self.make_node((word,))
+                short.alias_of, short.unlisted = meant, True
 
     def load(self, module: str) -> None:
         """Imports a command module and enters its declarations."""

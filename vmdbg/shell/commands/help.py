@@ -51,7 +51,6 @@ def apropos_command(session: Session, args: Args) -> object:
 
 @command(
     "complete",
-    aliases=("comp",),  # GDB's short form, beside "compare"
     group="support",
     arguments=[Argument("line", REST, optional=True)],
     usage="complete TEXT",

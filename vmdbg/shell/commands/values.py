@@ -114,7 +114,6 @@ def print_command(session: Session, args: Args) -> object:
 
 @command(
     "call",
-    aliases=("cal",),
     group="data",
     arguments=[Argument("expression", REST_EXPRESSION, optional=True)],
     options=PRINT_OPTIONS,
