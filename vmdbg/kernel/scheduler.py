@@ -191,7 +191,6 @@ def access(m, cpu, pid, va, how, width, value):
                 continue
             pa = path_address(m, va)  # no TLB keeps what the kernel has found: it is for this access
         part = width
-        room = 0
         if width > 1:
             room = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
             if width == CROSSES:
@@ -220,7 +219,7 @@ def access(m, cpu, pid, va, how, width, value):
         if part == width:
             return 0
         tell_straddle(m, va, how)
-        va += room
+        va = (va | ((1 << PAGE_BITS) - 1)) + 1
         width = 0 if width == CROSSES else width - part
         value >>= part << 3
         tries = 0
