@@ -19,6 +19,7 @@ from vmdbg.engine import native
 from vmdbg.errors import UserError
 from vmdbg.machine.config import load_config
 from vmdbg.sweep import execute
+from vmdbg.sweep.execute import without_ctrl_c
 from vmdbg.sweep.plan import points, read_axis
 from vmdbg.sweep.work import run_point
 
@@ -253,3 +254,13 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(trace: str) -> None:
     )
     assert done.stderr.startswith("No Dask scheduler at tcp://127.0.0.1:9: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_processes_of_a_sweep_ignore_ctrl_c() -> None:
+    """A terminal sends it to all; this one goes on hearing it."""
+    says = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    heard = signal.getsignal(signal.SIGINT)
+    with without_ctrl_c():
+        child = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
+    assert child.stdout == "True\n"
+    assert signal.getsignal(signal.SIGINT) is heard

@@ -11,6 +11,8 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
+import threading
 
 from vmdbg import progress
 from vmdbg.engine import cache
@@ -130,6 +132,19 @@ def calls(joblib: Any, points: Sequence[Point], program: str, resident: bool) ->
         yield joblib.delayed(keyed)(point.key, point.config.values, point.config.name, program, resident)
 
 
+@contextlib.contextmanager
+def without_ctrl_c() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C, which a terminal sends to all: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def in_processes(
     joblib: Any, points: Sequence[Point], program: str, resident: bool, jobs: int
 ) -> Iterator[tuple[str, Measures]]:
@@ -142,7 +157,9 @@ def in_processes(
         chosen = list(left.values())[:1] if alone else list(left.values())
         parallel = joblib.Parallel(n_jobs=2 if alone else jobs or -1, return_as="generator_unordered")
         try:
-            for key, measures in parallel(calls(joblib, chosen, program, resident)):
+            with without_ctrl_c():
+                found = parallel(calls(joblib, chosen, program, resident))
+            for key, measures in found:
                 del left[key]
                 yield key, measures
         except TerminatedWorkerError:
