@@ -6,7 +6,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vmdbg.errors import UserError
@@ -152,6 +152,7 @@ def test_numbers_of_axes(value: float, thousand: int, said: str) -> None:
 
 
 @settings(max_examples=40)
+@example(low=1.0, span=800000001.0, most=5)
 @given(st.floats(0, 1e9), st.floats(1e-6, 1e9), st.integers(2, 12))
 def test_ticks_are_round_and_few(low: float, span: float, most: int) -> None:
     found = ticks(low, low + span, most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 TYPE_CHECKING = False
@@ -82,13 +83,10 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     if apart < LEAST:
         return [low]
     step = 10.0 ** math.floor(math.log10(apart))
-    while (high - low) / step > most - 1:
-        for factor in (2, 2.5, 2):
-            if (high - low) / step <= most - 1:
-                break
-            step *= factor
-    first = math.ceil(low / step - 1e-9)
-    found = [round(place * step, 12) for place in range(first, math.floor(high / step + 1e-9) + 1)]
+    factors = itertools.cycle((2, 2.5, 2))
+    while len(multiples := range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)) > most:
+        step *= next(factors)
+    found = [round(place * step, 12) for place in multiples]
     return found or [low]
 
 
