@@ -159,7 +159,7 @@ def key_of(package: Path) -> str:
 #: One edit each of what compiled code is made from: a file, what was there, what is there then.
 EDITS = (
     ("hardware/tlb.py", "return (SIZES >> (size << 3)) & 255", "return (SIZES >> (size << 3)) & 127"),
-    ("kernel/scheduler.py", "MAX_FAULTS = ", "MAX_FAULTS = 1 + "),
+    ("kernel/access.py", "MAX_FAULTS = ", "MAX_FAULTS = 1 + "),
     ("state/events.py", "AGE = event(", "ELDER = event('elder', 'pfn', '', '', '{pfn:pfn}')\nAGE = event("),
     (
         "state/tables.py",
@@ -299,10 +299,10 @@ def test_the_key_is_that_of_options_and_versions(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_constant_of_a_module_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vmdbg.kernel import scheduler
+    from vmdbg.kernel import access
 
     base = key()
-    monkeypatch.setattr(scheduler, "MAX_FAULTS", 9)
+    monkeypatch.setattr(access, "MAX_FAULTS", 9)
     assert key() != base
 
 

@@ -33,7 +33,6 @@ SHIFTS = {
     ("tlb_holds", "size"): DEPTH,
     ("size_shift", "size << 3"): DEPTH,
     ("table_frames", "depth << 3"): DEPTH,
-    ("access", "part << 3"): "a part of an access of at most 8 bytes is at most 7 bytes",
     ("table_index", "at"): DEPTH,
     ("table_index", "SHIFTS >> at & 255"): BYTE,
     ("table_index", "BITS >> at & 255"): BYTE,

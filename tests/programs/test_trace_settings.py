@@ -20,7 +20,8 @@ from vmdbg.errors import UserError
 from vmdbg.inspect.counts import accesses, instructions, lookups, made
 from vmdbg.inspect.processes import violations
 from vmdbg.inspect.target import boot
-from vmdbg.kernel.scheduler import CROSSES, OP_WIDTH
+from vmdbg.kernel.access import CROSSES
+from vmdbg.kernel.scheduler import OP_WIDTH
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.future import accesses as foreseen
 from vmdbg.machine.machine import Machine

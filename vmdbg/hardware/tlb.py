@@ -114,8 +114,6 @@ def tlb_find(m, array, cpu, va, asid):
                 if held == key or held == everywhere:
                     m.control[CONTROL_SET] = start
                     return row
-                if held < 0 and KEEPS_WAYS == 0:
-                    break
                 row += TLB
         present >>= 1
         size += 1

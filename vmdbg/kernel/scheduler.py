@@ -4,43 +4,25 @@ from __future__ import annotations
 
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
-    ACCESS_FETCH,
     ACCESS_WRITE,
-    CHUNK_BITS,
-    PAGE_BITS,
     ROOT_LOADED,
-    SOFTWARE_WALK,
 )
-from vmdbg.hardware.memory import load_at, ram_offset, store_at
-from vmdbg.hardware.mmu import path_address, tell_straddle, translate
-from vmdbg.hardware.tlb import FIRST_DATA, FIRST_FETCH, SECOND, tlb_flush
+from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.hardware.walk import load_root
+from vmdbg.kernel.access import access
 from vmdbg.kernel.access_patterns import pattern_place
 from vmdbg.kernel.asids import give_asid
 from vmdbg.kernel.exits import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
-from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
 from vmdbg.kernel.frames import RMAP_SPARE
-from vmdbg.kernel.policies import policy_use
 from vmdbg.kernel.reclaim import background
 from vmdbg.kernel.shootdown import note_flushed, note_ran, serve_owed
-from vmdbg.kernel.swap import PAYLOAD
-from vmdbg.state.events import (
-    BUS_ERROR,
-    FETCH,
-    KINDS_SHIFT,
-    READ,
-    RETRY,
-    SWITCH,
-    WRITE,
-    emit,
-)
+from vmdbg.state.events import KINDS_SHIFT, SWITCH, emit
 from vmdbg.state.op_rows import OP_BODY, OP_COUNT, OP_ROUNDS, OP_STEP
 from vmdbg.state.tables import (
     CONTROL_COUNTERS,
     CONTROL_GOAL,
     CONTROL_LIMIT,
     CONTROL_STOP,
-    CONTROL_VALUE,
     CPU,
     CPU_ASID,
     CPU_OWED,
@@ -81,10 +63,8 @@ OP_LOOP, OP_END, OP_EXIT = 8, 9, 16  # from OP_EXIT on: system calls
 OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next row
 OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
 OP_WIDTHS = 31  # mask of the width
-CROSSES = 16  # as a width: of a trace, and the access goes on in the next page, however far
 OP_LINE = 16  # shift of the line in the program's source
 
-MAX_FAULTS = 8  # of one access to one page
 CPUS = 1  # bound at build
 ASIDS = 1  # 1: the TLB distinguishes spaces; bound at build
 
@@ -166,63 +146,6 @@ def dispatch(m, cpu):
     if pid:
         switch_to(m, cpu, pid)
     return pid
-
-
-@writes
-def access(m, cpu, pid, va, how, width, value):
-    """Fetch, read or write `width` bytes.  Returns 0 or a reason.
-
-    If a fault occurs, it is served and the access repeated.  An access that straddles two pages is made in
-    two parts, the lower one first: each is translated, and told as an access; `straddle` tells of both.  If a
-    page faults MAX_FAULTS times (its tables may have been overwritten), the process gets a bus error.
-    """
-    tries = 0
-    while True:
-        pa = translate(m, cpu, va, how)
-        if pa < 0:
-            tries += 1
-            if tries > MAX_FAULTS:
-                return signal(m, pid, SIGBUS, 0, va)
-            reason = handle_fault(m, cpu, va, how)
-            if reason:
-                return reason
-            emit(m, RETRY, va, how, 0)
-            if SOFTWARE_WALK == 0 or FIRST_DATA >= 0 or FIRST_FETCH >= 0 or SECOND >= 0:
-                continue
-            pa = path_address(m, va)  # no TLB keeps what the kernel has found: it is for this access
-        part = width
-        if width > 1:
-            room = (1 << PAGE_BITS) - (va & ((1 << PAGE_BITS) - 1))
-            if width == CROSSES:
-                part = 0
-            elif room < width:
-                part = room
-        at = ram_offset(m, pa, part or 1)
-        if at < 0:
-            emit(m, BUS_ERROR, pa, va, 0)
-            return signal(m, pid, SIGBUS, 0, va)
-        policy_use(m, at >> PAGE_BITS)
-        seen = 0
-        if PAYLOAD:
-            seen = load_at(m, at, part)
-            m.control[CONTROL_VALUE] = seen
-        if how == ACCESS_WRITE:
-            if PAYLOAD:
-                store_at(m, at, part, value)
-            else:
-                m.dirty[at >> CHUNK_BITS] = 1
-            emit(m, WRITE, pa, seen, value)
-        elif how == ACCESS_FETCH:
-            emit(m, FETCH, pa, seen, 0)
-        else:
-            emit(m, READ, pa, seen, 0)
-        if part == width:
-            return 0
-        tell_straddle(m, va, how)
-        va = (va | ((1 << PAGE_BITS) - 1)) + 1
-        width = 0 if width == CROSSES else width - part
-        value >>= part << 3
-        tries = 0
 
 
 @writes

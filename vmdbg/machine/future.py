@@ -8,11 +8,11 @@ from __future__ import annotations
 from array import array
 
 from vmdbg.errors import UserError
+from vmdbg.kernel.access import CROSSES
 from vmdbg.kernel.calls.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.policies.facts import FUTURE as THE_FUTURE
 from vmdbg.kernel.scheduler import (
-    CROSSES,
     OP_EXIT,
     OP_KIND,
     OP_LOOP,

@@ -13,7 +13,8 @@ follows.
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.kernel.scheduler import CROSSES, OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WIDTH, OP_WRITE
+from vmdbg.kernel.access import CROSSES
+from vmdbg.kernel.scheduler import OP_FETCH, OP_LINE, OP_MODIFY, OP_READ, OP_WIDTH, OP_WRITE
 from vmdbg.state.tables import OP, OP_VA
 
 (

@@ -10,7 +10,8 @@ from collections import Counter
 from vmdbg import progress
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.contract import ALL_RIGHTS
-from vmdbg.kernel.scheduler import CROSSES, OP_EXIT, OP_LINE, OP_WIDTH
+from vmdbg.kernel.access import CROSSES
+from vmdbg.kernel.scheduler import OP_EXIT, OP_LINE, OP_WIDTH
 from vmdbg.machine.trace_pages import TracePages
 from vmdbg.programs.addresses import Space
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
