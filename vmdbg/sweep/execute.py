@@ -57,7 +57,7 @@ class Done:
                 file.write(json.dumps({"key": key, "measures": measures}) + "\n")
 
     def forget(self) -> None:
-        """All points are done."""
+        """Remove the file, once all points are done."""
         with contextlib.suppress(OSError):
             os.remove(self.path)
 
