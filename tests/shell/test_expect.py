@@ -69,6 +69,7 @@ def test_conditions(shell, condition: str) -> None:
     assert shell.run(f"expect show history size => {condition}").startswith("ok ")
 
 
+@pytest.mark.long
 def test_nonsense_is_an_error(shell) -> None:
     assert shell.errors("expect", "expect -points x 1", "expect -points -1 1") == (
         "Argument required (what to expect).\n"
@@ -94,6 +95,7 @@ def lab(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_graded_script(run_vmdbg: Run, lab: Path) -> None:
     done = run_vmdbg("-nx", "-batch", "--restricted", "-x", "lab.vmdbg")
     assert done.stdout == (
@@ -106,6 +108,7 @@ def test_a_graded_script(run_vmdbg: Run, lab: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 1)
 
 
+@pytest.mark.long
 def test_tap(run_vmdbg: Run, lab: Path) -> None:
     done = run_vmdbg("-nx", "-batch", "--tap", "-x", "lab.vmdbg")
     assert done.stdout == (
