@@ -28,6 +28,7 @@ LAYERS = (
     ("views",),
     ("shell",),
     ("library",),
+    ("grading",),
     ("cli", "__main__"),
 )
 #: What the package itself hands out.

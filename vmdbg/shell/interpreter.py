@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from vmdbg.errors import UserError
+from vmdbg.errors import LimitError, UserError
 from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
 from vmdbg.shell.grammar import is_comment, parse_arguments
 from vmdbg.shell.registry import Node
@@ -198,7 +198,7 @@ class Interpreter:
     ) -> None:
         """Parses the arguments, runs the function, shows its result."""
         if self.isolated and command.words[0] in NOT_ISOLATED and command.group != "user-defined":
-            raise UserError(f'No "{command.words[0]}" in an isolated script.')
+            raise LimitError(f'No "{command.words[0]}" in an isolated script.')
         self.running = invoked + rest
         self.check_needs(command)
         args = parse_arguments(self.session, command, rest, invoked)

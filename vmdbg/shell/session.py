@@ -69,6 +69,7 @@ class Session:
         self.batch = self.strict = self.tap = self.from_tty = self.torn = False
         self.errors = self.bugs = 0
         self.exit_code: int | None = None
+        self.mark = ""  # what stands behind the totals of `expect`: a token that scripts do not know
         self.at_exit: list[Callable[[], None]] = []
         self.program_arguments: list[str] = []
         self._evaluator: Evaluator | None = None
