@@ -25,6 +25,7 @@ LAYERS = (
     ("inspect",),
     ("sweep",),
     ("debugger",),
+    ("exercises",),
     ("views",),
     ("shell",),
     ("library",),

@@ -84,7 +84,6 @@ def main() -> int:
         pipe.flush()
 
     run(task, tell)
-    sys.stderr.flush()
     os._exit(0)  # threads that compile for the next run would be waited for
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MOST_TOLD = 8 << 20  # bytes of results that are read
-MOST_REMARKS = 4096  # bytes of stderr that are kept
+MOST_REMARKS = 4000  # bytes of stderr that are kept
 CHUNK = 1 << 16
 SLACK = 5.0  # seconds that a lab has besides twice the time of a hand-in
 PATIENCE = 3.0  # seconds until a process that does not end by itself is killed

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vmdbg.debugger.stops.stops import Stop
     from vmdbg.shell.session import Session
 
-KEPT_CHARACTERS = 4096  # of a string that -keep keeps
+KEPT_CHARACTERS = 4000  # of a string that -keep keeps
 REFUSED, LIMIT, MISTAKE, BUG = "refused", "limit", "mistake", "bug"
 OWN = ("last_stop", "next_target", "saved_digest", "torn")  # what of a session's attributes is put back
 

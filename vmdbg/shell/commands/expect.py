@@ -44,8 +44,8 @@ Protocol; "vmdbg --grade" runs a script on many hand-ins.""",
     examples=[
         "expect 1 + 1 == 2",
         "expect -points 2 show confirm => [0].value == true",
-        'expect -name "page 1" -hint "Which frame?" translate 0x401234 => pa / 4096 == 0x108',
-        'expect walk 0x401234 => outcome == "translated" && steps[0].index == 0',
+        'expect -name frame -hint "Which?" translate 0x401234 => pa / 4096 == 0x108',
+        "expect walk 0x401234 => steps[0].index == 0 && slot == null",
     ],
 )
 def expect_command(session: Session, args: Args) -> object:
