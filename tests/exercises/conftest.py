@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.shell.conftest import make_shell  # noqa: F401
+from tests.shell.conftest import make_shell, size, start  # noqa: F401

@@ -80,7 +80,7 @@ def test_the_key_of_a_tlb_is_what_the_listing_says(count: int, model: Model) -> 
     for source, some in papers(count, ONE_LEVEL):
         assert source.listing is not None
         tlb = paper.tlb_of(source.listing([]))
-        assert len(tlb) == 10
+        assert 7 <= len(tlb) <= 10  # a set that was full lost some
         for question, va in questions(source, "tlb", some):
             found = paper.look_up(tlb, va)
             wanted = [found.page, found.set, found.tag, "miss", "miss"]
@@ -330,3 +330,30 @@ def test_an_isolated_script_writes_no_sheet(shell, tmp_path: Path) -> None:
     (tmp_path / "here" / "s.vmdbg").write_text("quiz sheet x.md\n")
     assert 'No "quiz sheet" in an isolated script.' in shell.errors("source -isolated s.vmdbg")
     assert not (tmp_path / "here" / "x.md").exists()
+
+
+@pytest.mark.long
+def test_at_a_terminal(start: Callable[..., Any]) -> None:
+    terminal = start("-q")
+    terminal.type("quiz translate -seed 7 -steps")
+    terminal.see("index into PML4? ")
+    terminal.type("0")
+    terminal.see("index into PDPT? ")
+    terminal.type("nonsense")
+    terminal.see('No symbol "nonsense" in current context.')
+    terminal.see("index into PDPT? ")
+    terminal.type("1")
+    terminal.see("Wrong at step 2 of 6: index into PDPT is 0.")
+    terminal.see("0 of 1 right (seed 7).")
+    terminal.prompt()
+    terminal.type("quiz cost -seed 2 -n 2")
+    terminal.see("in ns? ")
+    terminal.press(terminal.CTRL_C)
+    terminal.see("Quit")
+    terminal.prompt()
+    terminal.type("print $_quiz")
+    terminal.see("$1 = 0")
+    terminal.type("quiz cost -seed 2 -n 2")
+    terminal.see("in ns? ")
+    terminal.press(terminal.CTRL_D)
+    terminal.prompt()

@@ -61,6 +61,7 @@ class Session:
         self.first_values: dict[str, Any] | None = None
         self.spell: Callable[[], str] | None = None  # the running command, as it can be typed again
         self.ask: Callable[[str], str] | None = None  # asks the person at the terminal, if there is one
+        self.read_line: Callable[[str], str | None] | None = None  # a line of the person; None at the end
         self.toolbar: Callable[[], str] | None = None
         self.kept: dict[type, Any] = {}
         self.scope = SessionScope(self)

@@ -166,11 +166,11 @@ def ask_one(session: Session, ask: Ask) -> Mark | None:
 
 def read_answer(session: Session, prompt: str) -> str | None:
     """A line from the person, or the next one of the script; None at the end."""
-    if session.ask is not None and session.interpreter.sources[-1].interactive:
-        return session.ask(prompt)
-    if not session.interpreter.sources:
-        return None
-    return session.interpreter.sources[-1].read(prompt)
+    sources = session.interpreter.sources
+    if session.read_line is not None and sources and sources[-1].interactive:
+        session.output.flush()
+        return session.read_line(prompt)
+    return sources[-1].read(prompt) if sources else None
 
 
 @command(
