@@ -19,6 +19,7 @@ from vmdbg.exercises.sums import cost_question, replace_question
 from vmdbg.inspect.context import find_context
 from vmdbg.inspect.target import boot_named
 from vmdbg.inspect.walk import walk_tables
+from vmdbg.machine.config import preset_names
 from vmdbg.state.tables import BANK_BASE
 
 Model = Callable[[str], ModuleType]
@@ -193,6 +194,26 @@ def test_faults_by_an_independent_walk(name: str, count: int, model: Model) -> N
             assert (level, kind) == (machine.format.levels[len(found.entries) - 1].name, "not-present")
         else:
             assert kind == ("none" if allowed(found, question.command.split()[2]) else "protection")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_machine_has_questions_or_says_why_not(name: str) -> None:
+    machine = boot_named(name).machine
+    if name in ("tutorial16", "tutorial16-hw", "pressure"):  # others have touched pages when they boot
+        machine.run(machine.config["machine.warm"] + 1)
+    try:
+        source = Source(machine, find_context(machine, mode=0))
+    except UserError:
+        assert name in ("bare", "pages", "partitions", "trace")
+        return
+    for kind in ("translate", "walk", "fault", "why", "tlb"):
+        for number in range(4):
+            try:
+                question = make(source, kind, Random(number), number / 4)
+            except UserError:
+                assert kind in {"tlb", "why"}
+                continue
+            assert all(ask.mark(typed({"answer": ask.answer}), int).right for ask in question.asks)
 
 
 # -- at the prompt

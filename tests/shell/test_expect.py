@@ -239,3 +239,12 @@ def test_no_more_than_variables_is_kept(shell) -> None:
 def test_a_token_marks_the_total(run_vmdbg: Run) -> None:
     done = run_vmdbg("-nx", "-batch", "--token", "5f1c", "-ex", "expect 1")
     assert done.stdout.splitlines()[-1] == "total   1/1 points, 1 of 1 hold  [5f1c]"
+
+
+def test_values_as_json(shell) -> None:
+    assert shell.run('print/j "abc"', "p/json 1 + 1", "print/j $nothing", "print/j (char) 65") == (
+        '{"number": 1, "type": "char [4]", "value": "abc"}\n'
+        '{"number": 2, "type": "int", "value": 2}\n'
+        '{"number": 3, "type": "void", "value": null}\n'
+        '{"number": 4, "type": "char", "value": 65}\n'
+    )

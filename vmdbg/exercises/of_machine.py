@@ -9,7 +9,7 @@ from vmdbg.exercises.questions import Ask, Question
 from vmdbg.formats.contract import ENTRY_BUS
 from vmdbg.inspect.address_space import pages
 from vmdbg.inspect.notation import Notation
-from vmdbg.inspect.rules import deniers
+from vmdbg.inspect.rules import RIGHT_OF_RULE, deniers
 from vmdbg.inspect.split import split
 from vmdbg.inspect.tlb import Probe, cached_entries, look_up
 from vmdbg.inspect.translate import outcome_of, translate, walk
@@ -173,7 +173,11 @@ def why_question(source: Source, rng: Random, hard: float) -> Question | None:
     cause = verdict.cause
     if verdict.outcome.fault is None or cause is None or cause.step is None or not verdict.canonical:
         return None
-    if verdict.walk.maps and len(list(deniers(machine, verdict.walk, cause.rule))) > 1:
+    if (
+        cause.rule in RIGHT_OF_RULE
+        and verdict.walk.maps
+        and len(deniers(machine, verdict.walk, cause.rule)) > 1
+    ):
         return None  # more than one entry would have to change
     step = cause.step
     asks = [
