@@ -93,6 +93,7 @@ def test_hints_and_ways(shell, state: Path) -> None:
     assert "A 1/" in shell.type("tutorial back")
     shell.type("tutorial back")
     assert "This is the first step." in shell.err()
+    assert "The right command, but" in shell.type("split 0x0111")
     assert "Right." in shell.type("split 272")  # another way to say the same
     shell.type("tutorial next")
     assert "Not yet." in shell.type("read 0x100", "split 1", "split 2")
@@ -112,6 +113,19 @@ def test_the_machine_is_as_it_was_after_the_steps_before(shell, make_shell, stat
     assert "A 4/9" in said
     assert other.session.machine.digest() == shell.session.machine.digest()
     assert "Right." in other.type("step 3")
+
+
+def test_a_machine_is_not_taken_away_unasked(shell) -> None:
+    asked = []
+    shell.type("start", "step 1")
+    shell.session.ask = lambda question: asked.append(question) or "n"
+    assert shell.type("tutorial") == ""
+    assert shell.err() == "Not confirmed.\n"
+    shell.session.ask = lambda question: asked.append(question) or "y"
+    assert "A 1/" in shell.type("tutorial")
+    shell.type("split 0x0110", "start", "tutorial quit")
+    assert "A 3/" in shell.type("tutorial")
+    assert asked == ["A lesson takes the place of this machine.  Go on? (y or n) "] * 2
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"lesson": "Z", "step": 1, "done": []}', '{"lesson": "A"}'])

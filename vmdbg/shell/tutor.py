@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.machine.machine import Machine
     from vmdbg.shell.registry import Node
     from vmdbg.shell.session import Session
     from vmdbg.views.result import Line
@@ -41,6 +42,7 @@ class Tutor:
         self.session = session
         self.lesson, self.number, self.done = 0, 0, set[str]()
         self.active, self.turns = False, 0
+        self.machine: Machine | None = None  # the one that a lesson left in the session
         self._load()
 
     # -- the place
@@ -93,6 +95,18 @@ class Tutor:
         self._prepare()
         self._save()
         self._show(boot=True)
+
+    def enter(self, lesson: int, number: int) -> None:
+        """Goes to a step from outside.  UserError if the user wants to keep the machine that is there."""
+        session = self.session
+        own = session.opened is not None and session.opened.machine is self.machine
+        if (
+            session.unsaved
+            and not own
+            and not session.query("A lesson takes the place of this machine.  Go on? ")
+        ):
+            raise UserError("Not confirmed.")
+        self.go(lesson, number)
 
     def forward(self) -> None:
         """Goes on without doing the step."""
@@ -184,6 +198,7 @@ class Tutor:
                         continue
         finally:
             session.ask = kept
+        self.machine = session.machine
 
     # -- showing
 
@@ -217,12 +232,18 @@ class Tutor:
             self.session.output.line([("title", "Right.")])
             self._next()
             return
+        if worked and not self.step.check and node.target is self._wanted().target:
+            self.session.output.line("The right command, but that is not what was asked.")
         if node.path and node.path[0] not in OTHERS:
             self.turns += 1
             if self.turns == TURNS:
                 self.session.output.line(
                     'Not yet.  "tutorial hint" helps, "tutorial again" begins the step anew.'
                 )
+
+    def _wanted(self) -> Node:
+        """The command of the last line of the step's solution."""
+        return self.session.interpreter.find(self.step.solution[-1])[0]
 
     def _does(self, node: Node, rest: str, line: str, worked: bool) -> bool:
         """Whether a line does the step."""

@@ -40,9 +40,9 @@ machine back to where the step began, "tutorial quit" leaves.  Where you are is 
 def tutorial_command(session: Session, args: Args) -> object:
     tutor = tutor_of(session)
     if args.lesson:
-        tutor.go(LETTERS.index(args.lesson), 0)
+        tutor.enter(LETTERS.index(args.lesson), 0)
     else:
-        tutor.go(tutor.lesson, tutor.number)
+        tutor.enter(tutor.lesson, tutor.number)
     return None
 
 
