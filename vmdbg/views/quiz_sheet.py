@@ -119,7 +119,7 @@ class Writer:
         if self.form == "html":
             self.out += ["<pre>" + escape("\n".join(lines)) + "</pre>"]
         elif self.form == "tex":
-            self.out += [r"{\scriptsize\begin{verbatim}", *lines, r"\end{verbatim}}"]
+            self.out += [r"{\scriptsize\begin{verbatim}", *lines, r"\end{verbatim}", "}"]
         else:
             indent = "   " if self._number else ""
             self.out += [*(f"{indent}{line}".rstrip() for line in ["```text", *lines, "```"]), ""]
