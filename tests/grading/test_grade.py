@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from vmdbg.grading.reports import csv_text
+from vmdbg.grading.run import Grade
+
 pytestmark = pytest.mark.long
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -123,8 +126,9 @@ def check_reports(lab: Path, rows: dict[str, dict[str, str]]) -> None:
 
 
 def test_one_again_leaves_the_others(run_vmdbg: Run, lab: Path) -> None:
-    names = [hand_in(lab, "a", ""), hand_in(lab, "b", ANSWERS)]
-    run_vmdbg("--grade", "lab.vmdbg", "--csv", "g.csv", *names)
+    old = [Grade("a.vmdbg"), Grade("b.vmdbg")]
+    old[1].checks = [{"name": "answer", "where": "lab.vmdbg:6", "points": 2}]
+    (lab / "g.csv").write_text(csv_text(old))
     hand_in(lab, "a", WORK)
     done = run_vmdbg(
         "--grade", "lab.vmdbg", "--csv", "g.csv", "--update", "-j1", "--json=results.json", "a.vmdbg"
