@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Sink = tuple[IO[str] | None, Callable[[Fragments], str], Callable[[], str] | None, list[list[str]], bool]
 
 
+OUTPUT_LIMIT = "Output limit reached."
+
+
 def plain(fragments: Fragments) -> str:
     """Fragments without their styles."""
     return "".join([text for _, text in fragments])
@@ -148,13 +151,9 @@ class Output:
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
-                raise LimitReached(self.limit_reached())
-
-    def limit_reached(self) -> int:
-        """Says that the limit on output is reached; the exit status."""
-        self.limit = None
-        self.error("Output limit reached.")
-        return 1
+                self.limit = None
+                self.error(OUTPUT_LIMIT)
+                raise LimitReached(OUTPUT_LIMIT)
 
     def _write_paged(self, text: str) -> None:
         for piece in text.splitlines(keepends=True):
