@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vmdbg.dumps.live_memory import LiveMemory
+
 MOST_BANKS = 4096  # pieces of memory: an address that is in none is compared with each
 ELF_MAGIC, LIME_MAGIC = b"\x7fELF", b"EMiL"
 GZIP_MAGIC, KDUMP_MAGIC, DISKDUMP_MAGIC = b"\x1f\x8b", b"KDUMP   ", b"DISKDUMP"
@@ -38,7 +40,8 @@ class Image:
     is a hole.  `cpus` has for each CPU of the dump its registers by their manual's names, as far as the file
     knows them; `processor` is `x86_64`, `x86`, `riscv`, `riscv32`, `aarch64` or empty; `format` that of the
     page tables, if the file names it.  `remarks` are lines
-    for the user, such as that the file is cut short.
+    for the user, such as that the file is cut short.  `memory`: what has to be asked before bytes of `view`
+    are taken, if they are read only then.
     """
 
     def __init__(self, path: str, kind: str, view: memoryview, banks: list[Bank]) -> None:
@@ -47,6 +50,7 @@ class Image:
         self.cpus: list[dict[str, int]] = []
         self.processor = self.format = ""
         self.remarks: list[str] = []
+        self.memory: LiveMemory | None = None
 
     @property
     def size(self) -> int:

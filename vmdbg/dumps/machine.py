@@ -9,6 +9,7 @@ from __future__ import annotations
 from vmdbg.dumps.paging import is_kernel
 from vmdbg.errors import UserError
 from vmdbg.formats import NAMES, find
+from vmdbg.hardware import foreign_memory
 from vmdbg.machine.bare import over_memory
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
@@ -18,10 +19,13 @@ from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from vmdbg.dumps.image import Image
 
 RAM = 2 << 20  # bytes of the memory that the dump's takes the place of
 KERNEL, USER = 1, 0
+DOORS: dict[str, Any] = {"load": foreign_memory.load, "ram_offset": foreign_memory.ram_offset}
 
 
 class DumpMachine(Machine):
@@ -50,11 +54,14 @@ class DumpMachine(Machine):
             "dump",
         )
         super().__init__(config)
+        if image.memory is not None:
+            self.bindings |= DOORS
+            self.k.__dict__.update(self.interpreted())
         self.image = image
         self.format_known = True  # by registers or by the user
         self.saved_registers = tuple(cpus)
         banks = [(bank.base, bank.size, bank.offset) for bank in image.banks]
-        self.k.m = over_memory(self.k.m, image.view, banks)
+        self.k.m = over_memory(self.k.m, image.view, banks, image.memory)
         for number, cpu in enumerate(cpus or [{}]):
             self.load_registers(number, cpu)
 

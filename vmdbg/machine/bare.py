@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         def load(self, pa: int, width: int) -> int:
             """The entry at an address, 8 bytes signed; -1 where there is no memory."""
 
-        def holds(self, pa: int, width: int) -> bool:
-            """Is there memory?"""
+        def offset(self, pa: int, width: int) -> int:
+            """0 where there is memory, else -1."""
 
         def store(self, pa: int, width: int, value: int) -> None:
             """Write an entry."""

@@ -63,11 +63,17 @@ def target_dump(session: Session, args: Args) -> object:
     replace_target(session, target)
     for line in image.remarks:
         session.output.warning(line)
+    return described(session)
+
+
+def described(session: Session, banks: bool = False) -> Document:
+    """What is looked at now, in some lines; with `banks` each piece of memory."""
+    facts, show = dump_facts(session.machine), session.notation
     return Document(
-        lambda: dump_facts(machine),
-        lambda: dump_lines(session.notation, dump_facts(machine)),
+        lambda: facts,
+        lambda: dump_lines(show, facts, banks),
         [Column(key) for key in ("base", "end", "size")],
-        lambda: [list(bank.values()) for bank in dump_facts(machine)["banks"]],
+        lambda: [list(bank.values()) for bank in facts["banks"]],
         ("base", "end", "root"),
     )
 
@@ -146,16 +152,7 @@ def find_root(session: Session, args: Args) -> object:
     examples=["info target", "info target/json"],
 )
 def info_target(session: Session, args: Args) -> object:
-    machine, target = session.machine, session.target
-    assert target is not None
-    facts = dump_facts(machine)
-    return Document(
-        lambda: facts,
-        lambda: dump_lines(session.notation, facts, banks=True),
-        [Column(key) for key in ("base", "end", "size")],
-        lambda: [list(bank.values()) for bank in facts["banks"]],
-        ("base", "end", "root"),
-    )
+    return described(session, banks=True)
 
 
 @command(
