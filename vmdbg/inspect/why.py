@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from vmdbg.formats.record import Field, Format, Register
     from vmdbg.inspect.context import Context
+    from vmdbg.inspect.fault_codes import Reported
     from vmdbg.machine.machine import Machine
 
 RIGHT_OF_RULE = {"u": RIGHT_U, "k": RIGHT_U, "r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
@@ -52,7 +53,7 @@ class Verdict:
     (its step, the first address that it maps, whether it is the only one), or None; `registers` are the
     bits of control registers that alone would turn the verdict, with their values now.  `fields` are the
     names of the fields that the rules speak of, `values` what each has in the entry of each step (None: it
-    has no meaning there)."""
+    has no meaning there).  `reported` is what a CPU said of the access, if that was asked."""
 
     __slots__ = (
         "canonical",
@@ -62,6 +63,7 @@ class Verdict:
         "near",
         "outcome",
         "registers",
+        "reported",
         "rules",
         "sentences",
         "tlb",
@@ -84,6 +86,7 @@ class Verdict:
         self.near: tuple[Step, int, bool] | None = None
         self.tlb: Outcome | None = None
         self.registers: list[tuple[Register, int]] = []
+        self.reported: Reported | None = None
 
 
 def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
