@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vmdbg.dumps.guest import Guest
+    from vmdbg.dumps.linux_process import LinuxProcess
     from vmdbg.dumps.machine import DumpMachine
     from vmdbg.programs.traces.feed import ReplayedProgram
 
 #: What commands may need of a target, and what is said of one that lacks it.
 LACKS = {
-    "translate": "has no page tables",
+    "addresses": "has no addresses",
+    "translate": "has no page tables that can be read",
     "tlb": "has no TLB",
     "kernel": "has no kernel whose processes, regions and frames vmdbg knows",
     "act": "is only looked at: nothing of it can be changed",
@@ -42,7 +44,8 @@ class Target:
     """`origin` is what `machine` takes, a name or a file; `loaded_from` the file that the machine came from
     as a whole.  `resident`: a trace's pages were in memory from the start.  `approve` gives the path to open
     for the name of a program or of a file that it maps, or raises a UserError.  `guest` is the real computer
-    behind the machine, if it can go on; `earlier` the machine of its last stop but one.
+    behind the machine, if it can go on; `earlier` the machine of its last stop but one.  `process`: what is
+    looked at is not the machine, which is empty, but a process of Linux.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Target:
         self.command = ""
         self.guest: Guest | None = None
         self.earlier: DumpMachine | None = None
+        self.process: LinuxProcess | None = None
         self.notation = Notation(machine.format)  # how its numbers read
 
     def check(self, needs: frozenset[str], what: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS = 2  # for an answer
 MOST_SECONDS = 1 << 20
-CAPABILITIES = frozenset({"translate", "resume"})
+CAPABILITIES = frozenset({"addresses", "translate", "resume"})
 
 
 class Chosen:

@@ -13,6 +13,7 @@ from vmdbg.inspect.target import Target
 from vmdbg.programs.symbols import read_symbols
 from vmdbg.shell.boot import replace_target
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, Option, command, prefix
+from vmdbg.shell.commands.linux_process import described_process
 from vmdbg.shell.kinds import FILE, NUMBER, PHYSICAL, choice
 from vmdbg.units import format_size
 from vmdbg.views.document import Document
@@ -58,7 +59,7 @@ def target_dump(session: Session, args: Args) -> object:
     image = open_image(permissions.path(args.file), args.base)
     registers = read_registers(permissions.path(args.regs)) if args.regs else []
     machine = machine_of(image, registers, args.format or "", args.root)
-    target = Target(machine, "dump", frozenset({"translate"}), image.path)
+    target = Target(machine, "dump", frozenset({"addresses", "translate"}), image.path)
     target.command = spelled(args)
     replace_target(session, target)
     for line in image.remarks:
@@ -152,6 +153,8 @@ def find_root(session: Session, args: Args) -> object:
     examples=["info target", "info target/json"],
 )
 def info_target(session: Session, args: Args) -> object:
+    if session.target is not None and session.target.process is not None:
+        return described_process(session.target.process)
     return described(session, banks=True)
 
 

@@ -9,6 +9,7 @@ from vmdbg.inspect.translate import translate, walk, walk_data
 from vmdbg.inspect.walk import ACCESSES, byte_at, linux_names, remark
 from vmdbg.inspect.why import why
 from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.commands.linux_process import process_translate
 from vmdbg.shell.context_options import CONTEXT, MODES, TABLES, context_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, SIZE
 from vmdbg.views.document import Document
@@ -37,7 +38,7 @@ ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
     "translate",
     aliases=("t",),
     group="looking",
-    needs=("translate",),
+    needs=("addresses",),
     effect=PURE,
     arguments=[VA, HOW],
     options=[*CONTEXT, *MODES],
@@ -51,6 +52,8 @@ use "fault".""",
     examples=["translate 0x401234", "translate 0x401234 w", "translate/json 0x5000"],
 )
 def translate_command(session: Session, args: Args) -> object:
+    if session.target is not None and session.target.process is not None:
+        return process_translate(session, session.target.process, args.address)
     found = translate(session.machine, context_of(session, args), args.address, ACCESSES[args.access])
     return Document(
         found.data,
