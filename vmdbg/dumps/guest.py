@@ -10,11 +10,12 @@ import os
 import re
 import tempfile
 
-from vmdbg.dumps.image import ADDRESSES, MOST_BANKS, Bank, Image, joined
+from vmdbg.dumps.image import Bank, Image, joined
 from vmdbg.dumps.live_memory import LiveMemory
 from vmdbg.dumps.pasted_registers import pasted_registers
 from vmdbg.dumps.qmp import Qmp, plain
 from vmdbg.errors import InputError, UserError
+from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import mmap
 import os
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +15,8 @@ if TYPE_CHECKING:
 
     from vmdbg.dumps.live_memory import LiveMemory
 
-MOST_BANKS = 4096  # pieces of memory: an address that is in none is compared with each
 ELF_MAGIC, LIME_MAGIC = b"\x7fELF", b"EMiL"
 GZIP_MAGIC, KDUMP_MAGIC, DISKDUMP_MAGIC = b"\x1f\x8b", b"KDUMP   ", b"DISKDUMP"
-ADDRESSES = 1 << 63  # physical addresses are below: they are computed with in signed words
 
 
 class Bank:
