@@ -77,6 +77,11 @@ class DumpMachine(Machine):
         self.m.cpu[number * CPU + CPU_ROOT] = s64(root & self.format.root_mask & WORD_MASK)
         self.rooted = True
 
+    def read_bytes(self, pa: int, size: int) -> bytes:
+        """Bytes of one bank; none if they are not all in it."""
+        at = self.k.ram_offset(self.k.m, pa, size)
+        return bytes(self.k.m.ram1[at : at + size]) if at >= 0 else b""
+
     def resize(self, rows: str, count: int) -> None:
         """There is nothing that grows."""
         raise UserError("A dump cannot be changed.")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+from vmdbg.dumps.importing import imported
+from vmdbg.dumps.machine import DumpMachine
 from vmdbg.dumps.opening import machine_of, open_image, read_registers
+from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
 from vmdbg.inspect.dump import dump_facts
 from vmdbg.inspect.export import export
@@ -156,6 +159,27 @@ def info_target(session: Session, args: Args) -> object:
     if session.target is not None and session.target.process is not None:
         return described_process(session.target.process)
     return described(session, banks=True)
+
+
+@command(
+    "import",
+    group="files",
+    needs=("translate",),
+    effect=SHELL,
+    summary="Make a simulated machine of the dump or guest that is looked at.",
+    help="""
+Its memory, page tables and registers are copied into a machine without a kernel ("show machine.kernel"):
+there entries can be changed ("set $pte", "poke"), accesses performed ("read", "write", "fetch"), and undone;
+"goto" and the other commands of time work.  The commands that look say the same as before.  The dump or guest
+stays as it is; a guest goes on if it ran.""",
+    repeat=NO_REPEAT,
+)
+def import_command(session: Session, args: Args) -> object:
+    real = session.machine
+    if not isinstance(real, DumpMachine):
+        raise UserError("This machine is simulated already.", '"import" is for dumps and guests.')
+    replace_target(session, Target(imported(real), origin="bare"))
+    return described(session)
 
 
 @command(
