@@ -83,5 +83,5 @@ class DumpMachine(Machine):
         return bytes(self.k.m.ram1[at : at + size]) if at >= 0 else b""
 
     def resize(self, rows: str, count: int) -> None:
-        """There is nothing that grows."""
+        """UserError: the tables of a dump do not grow."""
         raise UserError("A dump cannot be changed.")

@@ -6,8 +6,9 @@ import contextlib
 import os
 
 from vmdbg.debugger.time.forward import forward
-from vmdbg.debugger.time.types import AT_END
+from vmdbg.debugger.time.types import AT_END, AT_LIMIT
 from vmdbg.errors import UserError
+from vmdbg.inspect.counts import accesses
 from vmdbg.inspect.replayed import replay_counts
 from vmdbg.inspect.target import boot_fed
 from vmdbg.machine.trace_pages import trace_pages
@@ -30,6 +31,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.debugger.time.timeline import Timeline
+    from vmdbg.debugger.time.types import Arrival
     from vmdbg.formats.record import Format
     from vmdbg.inspect.target import Target
     from vmdbg.machine.config import MachineConfig
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
 BOUNDED = "A replay learns only as it goes which memory it needs; base and bounds have to know before."
-KILLED = 128  # above it stands the signal in an exit status
+KILLED = 128  # an exit status above it is this plus the number of the signal that killed the process
 BUDGET = 64 << 20  # bytes that checkpoints of a replay may hold
 FORMAT = Option(
     "-format", choice(*BY_NAME, label="NAME"), help="the format of the traces; else their content tells"
@@ -102,10 +105,12 @@ def boot_replay(config: MachineConfig, files: list[str], args: Args, format: For
 
 
 def resident_regions(parser: Parser, space: Space, pages: TracePages) -> list[RegionSpec]:
-    """The regions of all pages that a trace touches, for which it is read once.  UserError for a pipe."""
+    """The regions of all pages that a trace touches; reads the whole trace.  UserError for a pipe."""
     with contextlib.closing(parser.trace):
         if not parser.trace.regular:
-            raise UserError(f'{parser.trace.shown}: a pipe is read once; "trace.resident" takes two times.')
+            raise UserError(
+                f'{parser.trace.shown}: a pipe can be read once; "trace.resident" reads it twice.'
+            )
         touched = touched_pages(parser, space.page_size.bit_length() - 1)
         return regions_of(touched, space, True, pages)
 
@@ -151,8 +156,9 @@ in time reads a file again from where it has to; of a pipe about the last millio
 record begins there.
 
 "trace.page", "trace.resident" and "trace.straddle" say how traces are mapped and what an access looks up.
-An instruction is a fetch; MPKI are TLB misses for a thousand of them.  A TLB miss is counted at the first try
-of an access, a walk at each.""",
+An instruction is a fetch; MPKI are TLB misses for a thousand of them.  A TLB miss is counted only at the
+first try of an access, a walk at every try.  Accesses that -skip passes over are not executed; those of "set
+trace.warm_up" are executed before the counts begin.""",
     repeat=NO_REPEAT,
 )
 def replay_command(session: Session, args: Args) -> object:
@@ -180,7 +186,7 @@ def replay_command(session: Session, args: Args) -> object:
     if args.start:
         show_location(session)
         return None
-    arrival = forward(timeline, fresh=bool(args.files))
+    arrival = run_on(timeline, program, fresh=bool(args.files))
     if arrival.kind != AT_END:
         show_arrival(session, arrival)
         return None
@@ -189,13 +195,34 @@ def replay_command(session: Session, args: Args) -> object:
     return counts_document(replay_counts(timeline.machine, program))
 
 
+def run_on(timeline: Timeline, program: ReplayedProgram, fresh: bool) -> Arrival:
+    """Run to the end or to a stop; the counts begin after the warm-up.  UserError if the traces end before.
+
+    With `fresh` a stop before the very next operation halts too; without, it is passed.
+    """
+    machine = timeline.machine
+    wanted = machine.config["trace.warm_up"]
+    while (left := wanted - accesses(machine.counts())) > 0:
+        arrival = forward(timeline, machine.operations + left, fresh=fresh)
+        if arrival.kind == AT_END:
+            raise UserError(
+                f"The warm-up is {wanted} accesses, but there are only {accesses(machine.counts())}."
+            )
+        if arrival.kind != AT_LIMIT:
+            return arrival
+        fresh = True
+    if program.warm_counts is None:
+        program.warm_counts = machine.counts() if wanted else {}
+    return forward(timeline, fresh=fresh)
+
+
 def engine_of(session: Session) -> str:
     """The engine for reading: that of the machine."""
     return session.timeline.runner.engine or AUTO
 
 
 def counts_document(counts: dict[str, Any]) -> Document:
-    """The counts as a table of two columns; what did not happen is left out of the text."""
+    """The counts as a table of two columns; the text leaves counts of 0 out, except those in `always`."""
     columns = [Column("what", header=""), Column("count", kind=NUMBERS)]
     names = {"tlb_hits": "TLB hits", "tlb_l2_hits": "TLB L2 hits", "tlb_misses": "TLB misses", "mpki": "MPKI"}
     always = ("accesses", "instructions", "faults", "tlb_hits", "tlb_misses", "mpki")
