@@ -114,6 +114,16 @@ def test_a_number_of_seconds_and_ctrl_c(
     assert shell.type("diff") == "No difference.\n"
 
 
+def test_a_session_at_a_guest_is_saved_and_comes_back(shell: Any, computer: Computer) -> None:
+    shell.type("target qemu qmp -format x86_64 -root 0x1000 -timeout 3")
+    before = shell.type("map")
+    shell.type(f"save session {shell.folder / 'again'}")
+    assert f'"{shell.folder / "qmp"}" -format x86_64 -root 0x1000' in (shell.folder / "again").read_text()
+    shell.type("machine tutorial16")
+    shell.type(f"source {shell.folder / 'again'}")
+    assert shell.type("map") == before
+
+
 def test_two_dumps_are_compared(shell: Any) -> None:
     memory = memory_of()
     shell.file("a.core", core([(0, bytes(memory.bytes))], [REGISTERS]))

@@ -167,8 +167,8 @@ class Qmp:
 
 def connected(where: str, timeout: float) -> tuple[socket.socket, bool]:
     """A socket that is connected, and whether its other end is on this computer.  OSError, ValueError."""
-    host, colon, port = where.rpartition(":")
-    if colon and "/" not in where and port.isdecimal():
+    if is_port(where):
+        host, _, port = where.rpartition(":")
         found = socket.create_connection((host.strip("[]") or "localhost", int(port)), timeout)
         return found, found.getpeername()[0] == found.getsockname()[0]
     path, folder = os.path.expanduser(where), -1
@@ -186,6 +186,11 @@ def connected(where: str, timeout: float) -> tuple[socket.socket, bool]:
         if folder >= 0:
             os.close(folder)
     return found, True
+
+
+def is_port(where: str) -> bool:
+    """Is it `HOST:PORT`, and not the name of a socket?"""
+    return "/" not in where and ":" in where and where.rpartition(":")[2].isdecimal()
 
 
 def version_of(greeting: dict[str, Any]) -> str:

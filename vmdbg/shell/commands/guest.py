@@ -5,13 +5,14 @@ from __future__ import annotations
 from vmdbg.dumps.guest import Guest
 from vmdbg.dumps.machine import DumpMachine
 from vmdbg.dumps.opening import machine_of
+from vmdbg.dumps.qmp import is_port
 from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
 from vmdbg.inspect.dump_diff import read_tables
 from vmdbg.inspect.target import Target
 from vmdbg.shell.boot import replace_target
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, Option, command
-from vmdbg.shell.commands.target import described
+from vmdbg.shell.commands.target import described, quoted
 from vmdbg.shell.kinds import FILE, NUMBER, PHYSICAL, choice
 
 TYPE_CHECKING = False
@@ -72,8 +73,18 @@ def target_qemu(session: Session, args: Args) -> object:
             guest.leave()
         raise
     assert session.target is not None
-    session.target.command = session.interpreter.running
+    session.target.command = spelled(args)
     return described(session)
+
+
+def spelled(args: Args) -> str:
+    """The command again, with the whole name of the socket, as it may be typed anywhere."""
+    parts = ["target qemu", args.socket if is_port(args.socket) else quoted(args.socket)]
+    for option in ("format", "root", "timeout"):
+        value = getattr(args, option)
+        if value is not None:
+            parts.append(f"-{option} {value:#x}" if isinstance(value, int) else f"-{option} {value}")
+    return " ".join(parts)
 
 
 def show(session: Session, guest: Guest, chosen: Chosen) -> None:
