@@ -35,6 +35,12 @@ LOOKING = (
     "find root",
     "print $cr3",
     "export {0}",
+    "import",
+    "map",
+    "check rights",
+    "check cpu",
+    "write 0x401234 1",
+    "undo",
 )
 SECONDS = 5  # of CPU time for all of them
 

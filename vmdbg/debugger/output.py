@@ -84,8 +84,11 @@ class Output:
         if isinstance(line, str):
             line = visible(line)
         else:
-            line = [(style, visible(text)) for style, text in line]
-            line = plain(line) if self._captures else self.paint(line)
+            text = plain(line)
+            if not text.isprintable():  # seldom: all fragments are looked at at once
+                line = [(style, visible(part)) for style, part in line]
+                text = plain(line)
+            line = text if self._captures or not self.coloured else self.paint(line)
         self.write(line + "\n")
 
     def lines(self, lines: Iterable[Line]) -> None:
