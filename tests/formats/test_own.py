@@ -19,6 +19,7 @@ from tests.drawn import drawn
 from vmdbg.debugger import accesses
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_KINDS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
+from vmdbg.formats.toml import load_format
 from vmdbg.inspect.machine import describe
 from vmdbg.inspect.target import boot
 from vmdbg.kernel.scheduler import OP_EXIT
@@ -133,10 +134,10 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
     def scenario(document: dict[str, Any], data: st.DataObject) -> None:
         machine = machine_of(own, tmp_path, document)
         k, form = machine.k, machine.format
-        taken: dict[str, int] = {}
+        taken: dict[tuple[str, str], int] = {}
         for field in form.fields:
             mask = ((1 << field.width) - 1) << field.low
-            for when in field.where:
+            for when in ((letter, level) for letter in field.where for level in field.levels or ("",)):
                 assert not taken.get(when, 0) & mask, field.name
                 taken[when] = taken.get(when, 0) | mask
         depth = data.draw(st.sampled_from([d for d, level in enumerate(form.levels) if level.leaf]))
@@ -164,13 +165,14 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
         if depth != len(form.levels) - 1:
             table = stored(document, k.make_table(frame << form.page_bits, depth))
             assert own.kind_of(document, table, depth) == "table"
-            assert k.next_table(table) == own.number(document, table, "frame") << form.page_bits
+            number = own.number(document, table, "frame", depth)
+            assert k.next_table(table, depth) == number << form.page_bits
             assert k.combine(ALL_RIGHTS, table, ENTRY_TABLE, depth) == ALL_RIGHTS
             walked = stored(document, k.touched_table(table, depth))
             sets_a = document.get("table_accessed", False) and own.stands(document, "accessed", depth)
             assert own.has(document, walked, "accessed") == (sets_a or own.has(document, table, "accessed"))
             for role in own.RIGHTS:  # bits that mean nothing here are left alone
-                if not own.stands(document, role, depth):
+                if not own.stands(document, role, depth) and "fields" not in document["levels"][depth]:
                     assert not own.has(document, table, role)
         if "slot" in document["fields"]:
             slot = data.draw(st.integers(1, form.slots - 1))
@@ -363,3 +365,29 @@ def test_a_swap_area_is_said_to_be_as_large_as_entries_can_name(tmp_path: Path) 
     machine = Machine(MachineConfig({**values, "machine.swap.size": 64 << 10}))
     assert len(machine.m.slot) // SLOT == 8
     assert describe(machine.config, machine).endswith("1792 B swap")
+
+
+@pytest.mark.parametrize(
+    ("level", "mistake"),
+    [
+        ("{ bits = 5, fields = { valid = 0 } }", "fields: expected valid and frame"),
+        ("{ bits = 5, fields = { valid = 0, frame = { low = 1, width = 6 } } }", "a width of at least 7"),
+        (
+            "{ bits = 5, fields = { valid = 3, frame = { low = 1, width = 7 } } }",
+            "frame: overlaps another field",
+        ),
+        ("{ bits = 5, leaf = true, fields = { valid = 0 } }", "not where entries may map a page"),
+        (
+            '{ name = "L0", bits = 5, fields = { valid = 0, frame = { low = 1, width = 7 } } }',
+            "names that differ",
+        ),
+    ],
+)
+def test_a_level_with_other_fields_is_refused_by_key(level: str, mistake: str, tmp_path: Path) -> None:
+    fields = "valid = 7\nframe = { low = 0, width = 7 }\n" + ("huge = 6\n" if "leaf" in level else "")
+    fields = fields.replace("width = 7", "width = 6") if "leaf" in level else fields
+    (tmp_path / "f.toml").write_text(
+        f"[format]\nva_bits = 15\nentry_bytes = 1\nlevels = [{level}, 5]\n[format.fields]\n{fields}"
+    )
+    with pytest.raises(UserError, match=mistake):
+        load_format(str(tmp_path / "f.toml"))

@@ -51,6 +51,14 @@ RESERVED = 0  # bits that must be clear in a valid entry
 RESERVED_ROOT = 0  # and in one of the root table
 RESERVED_TABLE = 0  # and in one that is a table
 FREE_RIGHTS = 0  # nibble d: rights for which entries at depth d have no field
+OWN_DEPTHS = (
+    0  # bit d: entries at depth d, all tables, have fields of their own: a valid bit and a frame number
+)
+OWN_VALID, OWN_LOW, OWN_WIDTH = (
+    0,
+    0,
+    0,
+)  # byte d: place of their valid bit; of the frame number, and its width
 
 
 @reads
@@ -69,8 +77,24 @@ def absent(depth):
     return bits
 
 
+@reads
+def is_own(depth):
+    """Do entries at a depth have fields of their own?"""
+    return OWN_DEPTHS != 0 and (OWN_DEPTHS >> (depth & 63)) & 1 != 0
+
+
+@reads
+def own_valid(depth):
+    """The valid bit of such entries."""
+    return 1 << ((OWN_VALID >> ((depth << 3) & 63)) & 63)
+
+
 @reads(fills=True)
 def classify(entry, depth):
+    if is_own(depth):
+        if entry & own_valid(depth):
+            return ENTRY_TABLE
+        return ENTRY_EMPTY
     if entry & VALID == 0:
         if entry & SLOT_MARK:
             return ENTRY_SWAPPED
@@ -121,7 +145,7 @@ def combine(rights, entry, kind, depth):
     """A right without a bit is granted to all."""
     if kind > ENTRY_LEAF:
         return 0
-    if kind == ENTRY_TABLE and not HIERARCHICAL:
+    if kind == ENTRY_TABLE and (not HIERARCHICAL or is_own(depth)):
         return rights
     word = entry ^ FLIPPED
     if FREE_RIGHTS:
@@ -140,7 +164,11 @@ def combine(rights, entry, kind, depth):
 
 
 @reads(fills=True)
-def next_table(entry):
+def next_table(entry, depth):
+    if is_own(depth):
+        at = (depth << 3) & 63
+        number = (entry >> ((OWN_LOW >> at) & 63)) & ((1 << ((OWN_WIDTH >> at) & 63)) - 1)
+        return number << PAGE_BITS
     return ((entry >> FRAME_LOW) & FRAME_MASK) << PAGE_BITS
 
 
@@ -236,6 +264,8 @@ def make_leaf(address, rights, depth):
 @reads(fills=True)
 def make_table(address, depth):
     """It grants all rights: the leaf decides."""
+    if is_own(depth):
+        return ((address >> PAGE_BITS) << ((OWN_LOW >> ((depth << 3) & 63)) & 63)) | own_valid(depth)
     bits = TABLE_BITS
     if FREE_RIGHTS:
         bits &= ~absent(depth)
@@ -278,7 +308,13 @@ def constants(form: Format) -> dict[str, int]:
     frame, slot, accessed = form.role("frame"), form.role("slot"), form.role("accessed")
     key = form.role("key")
     bits = {name: bit for bit, name in form.code_bits}
+    own = {role: {names.index(f.levels[0]): f for f in form.fields if f.role == f"table_{role}"}
+           for role in ("valid", "frame")}  # fmt: skip
     return {
+        "OWN_DEPTHS": sum(1 << depth for depth in own["valid"]),
+        "OWN_VALID": sum(field.low << 8 * depth for depth, field in own["valid"].items()),
+        "OWN_LOW": sum(field.low << 8 * depth for depth, field in own["frame"].items()),
+        "OWN_WIDTH": sum(field.width << 8 * depth for depth, field in own["frame"].items()),
         "VALID": mask("valid"),
         "FLIPPED": flipped,
         "A_MASK": mask("accessed"),
@@ -292,7 +328,11 @@ def constants(form: Format) -> dict[str, int]:
         "HIERARCHICAL": int(form.hierarchical),
         "ALL_MASK": granting,
         "TABLE_A": mask("accessed") if form.table_accessed else 0,
-        "NO_A": sum(1 << depth for depth in depths if accessed and not accessed.stands_at(names[depth])),
+        "NO_A": sum(
+            1 << depth
+            for depth in depths
+            if depth in own["valid"] or (accessed and not accessed.stands_at(names[depth]))
+        ),
         "TABLE_BITS": granting & ~flipped if form.hierarchical else 0,
         "FREE_RIGHTS": s64(sum(free(depth) << 4 * depth for depth in depths)),
         "FRAME_LOW": frame.low if frame else 0,

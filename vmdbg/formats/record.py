@@ -39,7 +39,8 @@ class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
-    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`.  `where` says in which entries it stands:
+    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `table_valid` and `table_frame` are those of
+    a level, all of tables, whose entries have other fields than leaves.  `where` says in which entries it stands:
     any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at
     which it stands, none for all of them; elsewhere its bit means nothing.
     """
@@ -398,14 +399,20 @@ class Format:
     def derived(self, control: list[int], mode: int) -> dict[str, int]:
         """What follows from control registers with these words in a mode, by column of the table `cpu`.
 
-        The rights that each access needs, reserved and ignored bits of entries, the bits of error codes that
-        stay 0, what protection keys forbid, and which of A and D the kernel has to set.
+        The rights that each access needs and what protection keys forbid, there and in the other mode;
+        reserved and ignored bits of entries, the bits of error codes that stay 0, and which of A and D the
+        kernel has to set.
         """
-        reads, writes, fetches = self.allowed(control, mode)
         found = self.masks(control) | {"silent": self.silent(control), "kernel_ad": self.kernel_ad(control)}
-        found |= {"keys_read": 0, "keys_write": 0, "read": reads, "write": writes, "fetch": fetches}
         low, high, tags = self.reach(control) if self.reach is not None else (0, 0, 0)
         found |= {"reach_low": low, "reach_high": high, "tags": tags}
+        other = {f"other_{column}": value for column, value in self.sets(control, 1 - mode).items()}
+        return found | self.sets(control, mode) | other
+
+    def sets(self, control: list[int], mode: int) -> dict[str, int]:
+        """The rights that each access is allowed on in a mode, and what protection keys forbid, by column."""
+        reads, writes, fetches = self.allowed(control, mode)
+        found = {"keys_read": 0, "keys_write": 0, "read": reads, "write": writes, "fetch": fetches}
         if self.keys is not None:
             found["keys_read"], found["keys_write"] = self.keys(control, mode)
             keyed = {"read": found["keys_read"], "write": found["keys_write"], "fetch": 0}

@@ -8,6 +8,7 @@ import tomllib
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.base_and_bounds import bounded
+from vmdbg.formats.dataclass import replace
 from vmdbg.formats.record import Field, Format, Level
 from vmdbg.formats.textbook import RULES, allowed
 from vmdbg.units import parse_size
@@ -133,6 +134,7 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
     check_rules(table, levels, fields, file)
     check_widths(fields, levels[-1].shift, file)
     check_levels(table, levels, fields, file)
+    fields = with_own(fields, table["levels"], width * 8, levels, file)
     return Format(
         table.get("name", "custom"),
         file.rpartition("/")[2],
@@ -221,8 +223,8 @@ def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
     for place, item in enumerate(items):
         entry = {"bits": item} if isinstance(item, int) and not isinstance(item, bool) else item
         last = place == len(items) - 1
-        if not isinstance(entry, dict) or set(entry) - {"name", "linux", "bits", "leaf"}:
-            raise InputError(f"format.levels[{place}]: expected name, bits and leaf", file)
+        if not isinstance(entry, dict) or set(entry) - {"name", "linux", "bits", "leaf", "fields"}:
+            raise InputError(f"format.levels[{place}]: expected name, bits, leaf and fields", file)
         bits, name = entry.get("bits"), entry.get("name", f"L{len(items) - 1 - place}")
         if type(bits) is not int or not 1 <= bits <= MAX_BITS:
             raise InputError(f"format.levels[{place}].bits: expected 1 to {MAX_BITS}", file)
@@ -244,7 +246,7 @@ def read_fields(table: Mapping[str, Any], bits: int, levels: list[Level], file: 
     for role, value in table.items():
         if role not in ROLES:
             raise InputError(f"unknown key format.fields.{role}; expected {', '.join(ROLES)}", file)
-        field = read_field(role, value, bits, names, file)
+        field = read_field(role, value, bits, names, f"fields.{role}", file)
         mask = ((1 << field.width) - 1) << field.low
         for when in (
             ("present", "absent") if role == "valid" else ("absent" if role in ABSENT else "present",)
@@ -265,9 +267,44 @@ def read_fields(table: Mapping[str, Any], bits: int, levels: list[Level], file: 
     return sorted(fields, key=lambda field: field.low)
 
 
-def read_field(role: str, value: object, bits: int, names: list[str], file: str) -> Field:
+def with_own(fields: list[Field], items: list[Any], bits: int, levels: list[Level], file: str) -> list[Field]:
+    """The fields, and those of levels that have fields of their own: `valid` and `frame`, elsewhere."""
+    found: list[Field] = []
+    for place, (item, level) in enumerate(zip(items, levels, strict=True)):
+        if not isinstance(item, dict) or "fields" not in item:
+            continue
+        key, own = f"levels[{place}].fields", item["fields"]
+        if level.leaf:
+            raise InputError(f"format.{key}: not where entries may map a page", file)
+        if not isinstance(own, dict) or set(own) != {"valid", "frame"}:
+            raise wrong(file, key, "valid and frame; its entries have no other fields")
+        valid, frame = (
+            read_field(role, own[role], bits, [], f"{key}.{role}", file) for role in ("valid", "frame")
+        )
+        if frame.low <= valid.low < frame.low + frame.width:
+            raise InputError(f"format.{key}.frame: overlaps another field", file)
+        least = next(field.width for field in fields if field.role == "frame")
+        if frame.width < least:
+            raise wrong(file, f"{key}.frame", f"a width of at least {least}, as leaves have")
+        found += [
+            replace(field, role=f"table_{field.role}", where="t", levels=(level.name,))
+            for field in (valid, frame)
+        ]
+    own_levels = {field.levels[0] for field in found}
+    others = tuple(level.name for level in levels if level.name not in own_levels)
+    if not found:
+        return fields
+    if len({level.name for level in levels}) < len(levels):
+        raise wrong(file, "levels", "names that differ, as one has fields of its own")
+    kept = [
+        replace(field, levels=tuple(name for name in field.levels or others if name in others))
+        for field in fields
+    ]
+    return sorted([*kept, *found], key=lambda field: field.low)
+
+
+def read_field(role: str, value: object, bits: int, names: list[str], key: str, file: str) -> Field:
     """One field: a bit, or `{ low, width, name, levels }`; `names` are those of the levels."""
-    key = f"fields.{role}"
     entry = value if isinstance(value, dict) else {"low": value}
     if set(entry) - {"low", "width", "name", "levels"}:
         raise wrong(file, key, "low, width, name and levels")

@@ -90,7 +90,7 @@ def entries(
             if kind != ENTRY_TABLE:
                 yield found
                 continue
-            target = found.target = k.next_table(entry)
+            target = found.target = k.next_table(entry, depth)
             found.above = above.index(target) if target in above else -1
             found.seen = (target, depth + 1) in seen
             if not tables_last:
