@@ -288,7 +288,7 @@ def test_the_modes_of_risc_v() -> None:
             assert form.rules["c"][1] == (
                 f"bits 63:{form.va_bits - 1} of an address must be equal (RISC-V Privileged, {section}.1)"
             )
-            assert "bits 62:54" in form.rules["z"][1]
+            assert "bits 60:54" in form.rules["z"][1]
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -50,6 +50,7 @@ SLOT_MARK, SLOT_LOW, SLOT_MASK = 0, 0, 0  # of an absent entry that keeps a slot
 RESERVED = 0  # bits that must be clear in a valid entry
 RESERVED_ROOT = 0  # and in one of the root table
 RESERVED_TABLE = 0  # and in one that is a table
+RESERVED_TOGETHER = 0  # bits that must not all be set in a valid entry
 FREE_RIGHTS = 0  # nibble d: rights for which entries at depth d have no field
 OWN_DEPTHS = (
     0  # bit d: entries at depth d, all tables, have fields of their own: a valid bit and a frame number
@@ -100,6 +101,8 @@ def classify(entry, depth):
             return ENTRY_SWAPPED
         return ENTRY_EMPTY
     if entry & RESERVED:
+        return ENTRY_RESERVED
+    if RESERVED_TOGETHER and entry & RESERVED_TOGETHER == RESERVED_TOGETHER:
         return ENTRY_RESERVED
     if RESERVED_ROOT and depth == 0 and entry & RESERVED_ROOT:
         return ENTRY_RESERVED
@@ -343,6 +346,7 @@ def constants(form: Format) -> dict[str, int]:
         "RESERVED": s64(form.reserved),
         "RESERVED_ROOT": s64(form.reserved_root),
         "RESERVED_TABLE": s64(form.reserved_table),
+        "RESERVED_TOGETHER": s64(form.reserved_together),
         "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
         "BUS_CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.bus_causes)),
         "NAPOT": mask("napot"),

@@ -39,9 +39,9 @@ class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
-    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `table_valid` and `table_frame` are those of
-    a level, all of tables, whose entries have other fields than leaves.  `where` says in which entries it stands:
-    any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at
+    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `table_valid` and `table_frame` are those
+    of a level, all of tables, whose entries have other fields than leaves.
+    `where` says in which entries it stands: any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at
     which it stands, none for all of them; elsewhere its bit means nothing.
     """
 
@@ -145,7 +145,8 @@ class Format:
     bits `huge_free` below the page's size mean something else, the others must be 0.  At `plain_levels` the
     bit `huge` means nothing, at other levels without leaves it is reserved.  `hierarchical`: rights of tables
     count too.  `table_accessed`: the walker sets A in tables.  `reserved`: bits that must be 0 in valid
-    entries, `reserved_table`: and in tables, `reserved_root`: and in those of the root table.
+    entries, `reserved_table`: and in tables, `reserved_root`: and in those of the root table; `reserved_together`:
+    bits that must not all be 1.
     `allowed(control, mode)`: the sets of rights nibbles on which a read, a write, a fetch is allowed.
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
@@ -187,6 +188,7 @@ class Format:
     table_accessed: bool = False
     reserved: int = 0
     reserved_table: int = 0
+    reserved_together: int = 0
     reserved_root: int = 0
     registers: tuple[Register, ...] = ()
     root_register: str = "root"
