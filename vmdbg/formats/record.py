@@ -41,8 +41,9 @@ class Field:
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
     slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `table_valid` and `table_frame` are those
     of a level, all of tables, whose entries have other fields than leaves.
-    `where` says in which entries it stands: any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at
-    which it stands, none for all of them; elsewhere its bit means nothing.
+    `where` says in which entries it stands: any of `t`able, `l`eaf, `h`uge leaf (not at the last level),
+    `s`wapped.  `levels`: names of the levels at which it stands, none for all of them; elsewhere its bit
+    means nothing.
     """
 
     name: str
@@ -145,13 +146,13 @@ class Format:
     bits `huge_free` below the page's size mean something else, the others must be 0.  At `plain_levels` the
     bit `huge` means nothing, at other levels without leaves it is reserved.  `hierarchical`: rights of tables
     count too.  `table_accessed`: the walker sets A in tables.  `reserved`: bits that must be 0 in valid
-    entries, `reserved_table`: and in tables, `reserved_root`: and in those of the root table; `reserved_together`:
-    bits that must not all be 1.
+    entries, `reserved_table`: and in tables, `reserved_root`: and in those of the root table;
+    `reserved_together`: bits that must not all be 1.
     `allowed(control, mode)`: the sets of rights nibbles on which a read, a write, a fetch is allowed.
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
     is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
-    at all.
+    at all; `segments`: so many pairs of them.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`,
     which are those of a read, a write and a fetch, in this order.
     With numbers of spaces a write to the root register takes one from its lowest `root_asid_bits`, unless
@@ -199,6 +200,7 @@ class Format:
     kernel_sets_ad: bool = False
     kernel_base: int | None = None
     bounded: bool = False
+    segments: int = 0
     asid_bits: int = 16
     rights_bits: int = 4
     root_low: int = 0

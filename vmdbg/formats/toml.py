@@ -10,6 +10,7 @@ from vmdbg.errors import InputError, UserError
 from vmdbg.formats.base_and_bounds import bounded
 from vmdbg.formats.dataclass import replace
 from vmdbg.formats.record import Field, Format, Level
+from vmdbg.formats.segments import MOST_SEGMENTS, segmented
 from vmdbg.formats.textbook import RULES, allowed
 from vmdbg.units import parse_size
 
@@ -34,11 +35,19 @@ KEYS = {
     "scheme": str,
     "partition": str,
     "big_endian": bool,
+    "segments": int,
+    "grows_down": list,
 }
 REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
 BOUNDED = "base-and-bounds"
-BOUNDED_KEYS = ("name", "va_bits", "scheme", "partition")
-SCHEMES = ("tables", BOUNDED)
+SEGMENTED = "segments"
+#: Schemes without tables: the keys that they must have, and those that they may have besides.
+WITHOUT_TABLES = {
+    BOUNDED: (("va_bits", "partition"), ("name", "scheme")),
+    SEGMENTED: (("va_bits", "segments"), ("name", "scheme", "grows_down")),
+}
+ALONE = ("partition", "segments", "grows_down")  # keys of no other scheme
+SCHEMES = ("tables", *WITHOUT_TABLES)
 #: Roles of fields: their usual names, and help.
 ROLES = {
     "valid": ("V", "the entry maps something"),
@@ -101,14 +110,15 @@ def check_keys(table: Mapping[str, Any], file: str) -> None:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             names = {int: "an integer", bool: "true or false", str: "a string", list: "a list"}
             raise wrong(file, key, names.get(kind, "a table"))
-    bounded = table.get("scheme") == BOUNDED
-    for key in ("va_bits", "partition") if bounded else REQUIRED:
-        if key not in table:
-            raise InputError(f"format.{key} is missing", file)
     if table.get("scheme", SCHEMES[0]) not in SCHEMES:
         raise wrong(file, "scheme", " or ".join(SCHEMES))
+    bounded = table.get("scheme") in WITHOUT_TABLES
+    needed, more = WITHOUT_TABLES.get(str(table.get("scheme")), (REQUIRED, tuple(set(KEYS) - set(ALONE))))
+    for key in needed:
+        if key not in table:
+            raise InputError(f"format.{key} is missing", file)
     for key in table:
-        if key not in BOUNDED_KEYS if bounded else key == "partition":
+        if key not in (*needed, *more):
             raise InputError(f"format.{key}: not with scheme = {table.get('scheme', SCHEMES[0])!r}", file)
     if not 2 <= table["va_bits"] <= MAX_VA_BITS:
         raise wrong(file, "va_bits", f"2 to {MAX_VA_BITS}")
@@ -124,6 +134,8 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
     check_keys(table, file)
     if table.get("scheme") == BOUNDED:
         return make_bounded(table, file)
+    if table.get("scheme") == SEGMENTED:
+        return make_segmented(table, file)
     va_bits, width = table["va_bits"], table["entry_bytes"]
     levels = read_levels(table["levels"], va_bits, file)
     if levels[-1].shift < 3:
@@ -165,6 +177,18 @@ def make_bounded(table: Mapping[str, Any], file: str) -> Format:
     if size != 1 << max(bits, 0) or not MIN_PARTITION <= bits <= min(table["va_bits"], MAX_PARTITION):
         raise wrong(file, "partition", 'a power of two that addresses can name, such as "32K"')
     return bounded(table.get("name", "partitions"), bits, table["va_bits"], file)
+
+
+def make_segmented(table: Mapping[str, Any], file: str) -> Format:
+    """A machine without tables: segments, chosen by the top bits of an address."""
+    count, va_bits, down = table["segments"], table["va_bits"], table.get("grows_down", [])
+    if count not in (2, MOST_SEGMENTS):
+        raise wrong(file, "segments", f"2 or {MOST_SEGMENTS}")
+    if not MIN_PARTITION + 2 <= va_bits <= MAX_PARTITION:
+        raise wrong(file, "va_bits", f"{MIN_PARTITION + 2} to {MAX_PARTITION} with segments")
+    if any(type(number) is not int or not 0 <= number < count for number in down):
+        raise wrong(file, "grows_down", f"a list of numbers of segments, 0 to {count - 1}")
+    return segmented(table.get("name", "segments"), va_bits, count, tuple(down), file.rpartition("/")[2])
 
 
 def check_rules(table: Mapping[str, Any], levels: list[Level], fields: list[Field], file: str) -> None:

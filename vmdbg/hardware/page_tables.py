@@ -100,6 +100,8 @@ def entries(
             if tables_last:
                 yield found
 
+    if form.segments:
+        return
     if form.bounded:
         partition = Entry(0, 0, root, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS)
         partition.target = root
