@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.drawn import drawn
 from vmdbg.debugger import accesses
+from vmdbg.debugger.bare_accesses import bare_access
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_KINDS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
 from vmdbg.formats.toml import load_format
@@ -30,7 +31,7 @@ from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.permissions import Permissions
 from vmdbg.shell.startup import make_session
-from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, SLOT
+from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, CPU_ROOT, PATH, PATH_ADDRESS, PATH_ENTRY, SLOT
 from vmdbg.units import s64
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -184,11 +185,15 @@ def test_entries_say_what_they_were_made_from(own: ModuleType, tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_a_walk_is_that_of_the_document(own: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [(3, 9), (1, 2)])
+def test_a_walk_is_that_of_the_document(own: ModuleType, tmp_path: Path, bits: tuple[int, int]) -> None:
+    """With pages below 8 bytes too, where there is no kernel."""
+    alone = {"machine.kernel": False, "machine.swap.size": 0} if bits[0] < 3 else {}
+
     @hypothesis.settings(max_examples=drawn(60))
-    @hypothesis.given(own.documents(), st.randoms(use_true_random=False))
+    @hypothesis.given(own.documents(*bits), st.randoms(use_true_random=False))
     def scenario(document: dict[str, Any], rng: random.Random) -> None:
-        machine = machine_of(own, tmp_path, document)
+        machine = machine_of(own, tmp_path, document, **alone)
         k, m, form = machine.k, machine.m, machine.format
         for _ in range(20):
             va = rng.getrandbits(form.va_bits)
@@ -391,3 +396,26 @@ def test_a_level_with_other_fields_is_refused_by_key(level: str, mistake: str, t
     )
     with pytest.raises(UserError, match=mistake):
         load_format(str(tmp_path / "f.toml"))
+
+
+def test_pages_of_two_bytes_need_a_machine_without_a_kernel(tmp_path: Path) -> None:
+    """An access of four bytes has three parts; a store marks what it changed, so that it can be undone."""
+    path = tmp_path / "two.toml"
+    path.write_text(
+        "[format]\nva_bits = 6\nentry_bytes = 1\nlevels = [3, 2]\n[format.fields]\nvalid = 7\n"
+        "frame = { low = 0, width = 6 }\n[machine]\nkernel = false\nram = 128\nswap.size = 0\n"
+        '[tlb]\nl1 = "2x2"\nl2 = "off"\n'
+    )
+    with pytest.raises(UserError, match="a kernel needs pages of 8 bytes or more"):
+        Machine(load_config(str(path)).with_({"machine.kernel": True}))
+    machine = Machine(load_config(str(path)))
+    machine.m.ram1[0x10], machine.m.ram1[0x18:0x1B] = 0x8C, b"\x81\x83\x82"
+    machine.m.cpu[CPU_ROOT] = 0x10
+    done = bare_access(machine, 1, 0, 4)
+    assert (done.fault, done.value) == (None, 0)
+    before = machine.snapshot()
+    assert bare_access(machine, 1, 1, 4, 0x44332211).fault is None
+    assert bytes(machine.m.ram1[2:8]) == b"\0\x11\x44\0\x22\x33"
+    machine.restore(before)
+    assert not any(machine.m.ram1[:8])
+    assert bare_access(machine, 3, 0, 4).fault is not None

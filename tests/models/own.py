@@ -20,11 +20,14 @@ class Walk(NamedTuple):
 
 # Long: what may stand in such a table, key by key.
 @st.composite
-def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A `[format]` table that is right, small enough for a memory of some hundred pages."""
+def documents(draw: st.DrawFn, least: int = 3, most: int = 9) -> dict[str, Any]:
+    """A `[format]` table that is right, small enough for a memory of some hundred pages.
+
+    Their offsets have `least` to `most` bits.
+    """
     width = draw(st.sampled_from((1, 2, 4, 8)))
     levels = draw(st.lists(st.integers(1, 7), min_size=1, max_size=4))
-    offset = draw(st.integers(3, 9))
+    offset = draw(st.integers(least, most))
     top = 8 * width
     free = list(draw(st.permutations(range(top))))
 

@@ -19,8 +19,8 @@ class Registers(NamedTuple):
 def translate(va: int, va_bits: int, segments: list[Registers]) -> int | None:
     """The physical address of a virtual one; None: a segmentation violation (or no such memory address).
 
-    Where it grows down, the largest size of a segment is subtracted from the offset, and what remains, without
-    its sign, may not be more than the size that the segment has (16.3).
+    Where it grows down, the largest size of a segment is subtracted from the offset, and what remains,
+    without its sign, may not be more than the size that the segment has (16.3).
     """
     if not 0 <= va < 2**va_bits:
         return None

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-LEAST_PAGE = 8  # bytes: memory is made of words
+WORD_BITS = 3
+LEAST_PAGE = 1 << WORD_BITS  # bytes, where a kernel fills pages: memory is made of words
 BOUNDED_CHUNK_BITS = 16  # of the pieces in which snapshots keep a partition
 #: Rule of access -> the role of the field that decides.
 ROLE_OF_RULE = {
@@ -298,7 +299,7 @@ class Format:
     @property
     def chunk_bits(self) -> int:
         """Shift of the pieces in which changes of memory are marked."""
-        return min(self.page_bits, BOUNDED_CHUNK_BITS) if self.bounded else self.page_bits
+        return min(self.page_bits, BOUNDED_CHUNK_BITS) if self.bounded else max(self.page_bits, WORD_BITS)
 
     @property
     def chunk_size(self) -> int:

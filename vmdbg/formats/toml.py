@@ -138,8 +138,8 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
         return make_segmented(table, file)
     va_bits, width = table["va_bits"], table["entry_bytes"]
     levels = read_levels(table["levels"], va_bits, file)
-    if levels[-1].shift < 3:
-        raise wrong(file, "levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
+    if levels[-1].shift < 1:
+        raise wrong(file, "levels", f"at most {va_bits - 1} index bits in all (a page has 2 bytes or more)")
     if va_bits - levels[-1].shift > MAX_PAGE_NUMBER:
         raise wrong(file, "levels", f"at most {MAX_PAGE_NUMBER} index bits in all")
     fields = read_fields(table["fields"], width * 8, levels, file)

@@ -9,6 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
 from vmdbg.formats.dataclass import replace
+from vmdbg.formats.record import LEAST_PAGE
 from vmdbg.hardware import base_and_bounds, replacement, segments
 from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.kernel import policies
@@ -140,6 +141,13 @@ def shape(config: MachineConfig) -> dict[str, int]:
         raise UserError(
             "machine.kernel: no kernel knows segments; kernel = false makes a machine without one."
         )
+    if form.page_size < LEAST_PAGE and (config["machine.kernel"] or config["machine.swap.size"]):
+        raise UserError(
+            f"machine.kernel, machine.swap.size: a kernel needs pages of {LEAST_PAGE} bytes or more, "
+            f"{form.name} has {form.page_size}; kernel = false and swap.size = 0 make a machine without one."
+        )
+    if config["machine.ram"] % LEAST_PAGE:
+        raise UserError(f"machine.ram {config['machine.ram']:#x} is no multiple of {LEAST_PAGE} bytes.")
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     for name in ("machine.ram", "machine.swap.size"):
