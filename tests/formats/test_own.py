@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 
 from tests.drawn import drawn
 from vmdbg.debugger import accesses
-from vmdbg.debugger.bare_accesses import bare_access
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_KINDS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_W
-from vmdbg.formats.toml import load_format
 from vmdbg.inspect.machine import describe
 from vmdbg.inspect.target import boot
 from vmdbg.kernel.scheduler import OP_EXIT
@@ -31,7 +29,7 @@ from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.permissions import Permissions
 from vmdbg.shell.startup import make_session
-from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, CPU_ROOT, PATH, PATH_ADDRESS, PATH_ENTRY, SLOT
+from vmdbg.state.tables import CONTROL_RIGHTS, CONTROL_STEPS, PATH, PATH_ADDRESS, PATH_ENTRY, SLOT
 from vmdbg.units import s64
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -370,52 +368,3 @@ def test_a_swap_area_is_said_to_be_as_large_as_entries_can_name(tmp_path: Path) 
     machine = Machine(MachineConfig({**values, "machine.swap.size": 64 << 10}))
     assert len(machine.m.slot) // SLOT == 8
     assert describe(machine.config, machine).endswith("1792 B swap")
-
-
-@pytest.mark.parametrize(
-    ("level", "mistake"),
-    [
-        ("{ bits = 5, fields = { valid = 0 } }", "fields: expected valid and frame"),
-        ("{ bits = 5, fields = { valid = 0, frame = { low = 1, width = 6 } } }", "a width of at least 7"),
-        (
-            "{ bits = 5, fields = { valid = 3, frame = { low = 1, width = 7 } } }",
-            "frame: overlaps another field",
-        ),
-        ("{ bits = 5, leaf = true, fields = { valid = 0 } }", "not where entries may map a page"),
-        (
-            '{ name = "L0", bits = 5, fields = { valid = 0, frame = { low = 1, width = 7 } } }',
-            "names that differ",
-        ),
-    ],
-)
-def test_a_level_with_other_fields_is_refused_by_key(level: str, mistake: str, tmp_path: Path) -> None:
-    fields = "valid = 7\nframe = { low = 0, width = 7 }\n" + ("huge = 6\n" if "leaf" in level else "")
-    fields = fields.replace("width = 7", "width = 6") if "leaf" in level else fields
-    (tmp_path / "f.toml").write_text(
-        f"[format]\nva_bits = 15\nentry_bytes = 1\nlevels = [{level}, 5]\n[format.fields]\n{fields}"
-    )
-    with pytest.raises(UserError, match=mistake):
-        load_format(str(tmp_path / "f.toml"))
-
-
-def test_pages_of_two_bytes_need_a_machine_without_a_kernel(tmp_path: Path) -> None:
-    """An access of four bytes has three parts; a store marks what it changed, so that it can be undone."""
-    path = tmp_path / "two.toml"
-    path.write_text(
-        "[format]\nva_bits = 6\nentry_bytes = 1\nlevels = [3, 2]\n[format.fields]\nvalid = 7\n"
-        "frame = { low = 0, width = 6 }\n[machine]\nkernel = false\nram = 128\nswap.size = 0\n"
-        '[tlb]\nl1 = "2x2"\nl2 = "off"\n'
-    )
-    with pytest.raises(UserError, match="a kernel needs pages of 8 bytes or more"):
-        Machine(load_config(str(path)).with_({"machine.kernel": True}))
-    machine = Machine(load_config(str(path)))
-    machine.m.ram1[0x10], machine.m.ram1[0x18:0x1B] = 0x8C, b"\x81\x83\x82"
-    machine.m.cpu[CPU_ROOT] = 0x10
-    done = bare_access(machine, 1, 0, 4)
-    assert (done.fault, done.value) == (None, 0)
-    before = machine.snapshot()
-    assert bare_access(machine, 1, 1, 4, 0x44332211).fault is None
-    assert bytes(machine.m.ram1[2:8]) == b"\0\x11\x44\0\x22\x33"
-    machine.restore(before)
-    assert not any(machine.m.ram1[:8])
-    assert bare_access(machine, 3, 0, 4).fault is not None

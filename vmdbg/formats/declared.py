@@ -27,6 +27,8 @@ from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from vmdbg.formats.record import Format
 
 NAPOT_BITS = NAPOT_ENTRIES.bit_length() - 1
@@ -291,6 +293,36 @@ FUNCTIONS = (
 )  # fmt: skip
 
 
+def own_fields(form: Format, names: list[str]) -> dict[str, int]:
+    """What the levels that have fields of their own bind; `names` are those of all levels."""
+
+    def of(role: str) -> dict[int, Any]:
+        return {names.index(f.levels[0]): f for f in form.fields if f.role == f"table_{role}" and f.levels}
+
+    valid, frame = of("valid"), of("frame")
+    return {
+        "OWN_DEPTHS": sum(1 << depth for depth in valid),
+        "OWN_VALID": sum(field.low << 8 * depth for depth, field in valid.items()),
+        "OWN_LOW": sum(field.low << 8 * depth for depth, field in frame.items()),
+        "OWN_WIDTH": sum(field.width << 8 * depth for depth, field in frame.items()),
+    }
+
+
+def codes(form: Format) -> dict[str, int]:
+    """How faults are reported."""
+    bits = {name: bit for bit, name in form.code_bits}
+    return {
+        "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
+        "BUS_CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.bus_causes)),
+        "CODE_PRESENT": bits.get("P", 0),
+        "CODE_WRITE": bits.get("W", 0),
+        "CODE_USER": bits.get("U", 0),
+        "CODE_RESERVED": bits.get("RSVD", 0),
+        "CODE_FETCH": bits.get("I", 0),
+        "CODE_KEY": bits.get("PK", 0),
+    }
+
+
 def constants(form: Format) -> dict[str, int]:
     """What a format's fields bind here and in `formats.contract`."""
     names = [level.name for level in form.levels]
@@ -310,14 +342,9 @@ def constants(form: Format) -> dict[str, int]:
     flipped = sum(mask(role) for role in form.inverted)
     frame, slot, accessed = form.role("frame"), form.role("slot"), form.role("accessed")
     key = form.role("key")
-    bits = {name: bit for bit, name in form.code_bits}
-    own = {role: {names.index(f.levels[0]): f for f in form.fields if f.role == f"table_{role}"}
-           for role in ("valid", "frame")}  # fmt: skip
+    own = own_fields(form, names)
     return {
-        "OWN_DEPTHS": sum(1 << depth for depth in own["valid"]),
-        "OWN_VALID": sum(field.low << 8 * depth for depth, field in own["valid"].items()),
-        "OWN_LOW": sum(field.low << 8 * depth for depth, field in own["frame"].items()),
-        "OWN_WIDTH": sum(field.width << 8 * depth for depth, field in own["frame"].items()),
+        **own,
         "VALID": mask("valid"),
         "FLIPPED": flipped,
         "A_MASK": mask("accessed"),
@@ -331,11 +358,8 @@ def constants(form: Format) -> dict[str, int]:
         "HIERARCHICAL": int(form.hierarchical),
         "ALL_MASK": granting,
         "TABLE_A": mask("accessed") if form.table_accessed else 0,
-        "NO_A": sum(
-            1 << depth
-            for depth in depths
-            if depth in own["valid"] or (accessed and not accessed.stands_at(names[depth]))
-        ),
+        "NO_A": own["OWN_DEPTHS"]
+        | sum(1 << depth for depth in depths if accessed and not accessed.stands_at(names[depth])),
         "TABLE_BITS": granting & ~flipped if form.hierarchical else 0,
         "FREE_RIGHTS": s64(sum(free(depth) << 4 * depth for depth in depths)),
         "FRAME_LOW": frame.low if frame else 0,
@@ -347,16 +371,9 @@ def constants(form: Format) -> dict[str, int]:
         "RESERVED_ROOT": s64(form.reserved_root),
         "RESERVED_TABLE": s64(form.reserved_table),
         "RESERVED_TOGETHER": s64(form.reserved_together),
-        "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
-        "BUS_CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.bus_causes)),
+        **codes(form),
         "NAPOT": mask("napot"),
         "KEY_LOW": key.low if key else 0,
         "KEY_MASK": (1 << key.width) - 1 if key else 0,
-        "CODE_PRESENT": bits.get("P", 0),
-        "CODE_WRITE": bits.get("W", 0),
-        "CODE_USER": bits.get("U", 0),
-        "CODE_RESERVED": bits.get("RSVD", 0),
-        "CODE_FETCH": bits.get("I", 0),
-        "CODE_KEY": bits.get("PK", 0),
         **{f"{letter}_MASK": mask(role) for letter, role in zip("RWXU", rights.values(), strict=True)},
     }

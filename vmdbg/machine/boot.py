@@ -134,9 +134,8 @@ def without_tables(form: Format) -> dict[str, Any]:
     return {"walk": scheme.walk, "translate": scheme.translate}
 
 
-def shape(config: MachineConfig) -> dict[str, int]:
-    """Rows of every table."""
-    form = format_of(config)
+def check_kernel(config: MachineConfig, form: Format) -> None:
+    """UserError if the machine is to have a kernel, or its swap area, which the format rules out."""
     if form.segments and config["machine.kernel"]:
         raise UserError(
             "machine.kernel: no kernel knows segments; kernel = false makes a machine without one."
@@ -146,6 +145,12 @@ def shape(config: MachineConfig) -> dict[str, int]:
             f"machine.kernel, machine.swap.size: a kernel needs pages of {LEAST_PAGE} bytes or more, "
             f"{form.name} has {form.page_size}; kernel = false and swap.size = 0 make a machine without one."
         )
+
+
+def shape(config: MachineConfig) -> dict[str, int]:
+    """Rows of every table."""
+    form = format_of(config)
+    check_kernel(config, form)
     if config["machine.ram"] % LEAST_PAGE:
         raise UserError(f"machine.ram {config['machine.ram']:#x} is no multiple of {LEAST_PAGE} bytes.")
     frames = config["machine.ram"] >> form.page_bits
