@@ -14,16 +14,16 @@ from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, WRITE, emit
 from vmdbg.state.tables import CONTROL_VALUE
 
-CROSSES = 16  # as a width: of a trace, and the access goes on in the next page, however far
-BY_KERNEL = 32  # added to a width: it is the kernel's own access
+CROSSES = 16  # as a width: an access of a trace that goes on in the next page; its size plays no role
+BY_KERNEL = 32  # added to a width: the kernel itself makes the access
 
 
 @writes
 def access_page(m, cpu, pid, va, how, width, value):
     """Fetch, read or write `width` bytes that lie in one page.  Returns 0 or a reason.
 
-    If a fault occurs, it is served and the access repeated.  If the page faults MAX_FAULTS times (its tables
-    may have been overwritten), the process gets a bus error.
+    If a fault occurs, it is served and the access repeated.  If the page faults more than MAX_FAULTS times
+    (its tables may have been overwritten), the process gets a bus error.
     """
     tries = 0
     while True:
@@ -38,14 +38,14 @@ def access_page(m, cpu, pid, va, how, width, value):
             return reason
         emit(m, RETRY, va, how, 0)
         if SOFTWARE_WALK and FIRST_DATA < 0 and FIRST_FETCH < 0 and SECOND < 0:
-            pa = path_address(m, va)  # no TLB keeps what the kernel has found: it is for this access
+            pa = path_address(m, va)  # without a TLB nothing keeps what the kernel found: use it now
             break
     at = ram_offset(m, pa, width or 1)
     if at < 0:
         emit(m, BUS_ERROR, pa, va, 0)
         return signal(m, pid, SIGBUS, 0, va)
     policy_use(m, at >> PAGE_BITS)
-    seen = 0
+    seen = 0  # what memory held before the access
     if PAYLOAD:
         seen = load_at(m, at, width)
         m.control[CONTROL_VALUE] = seen
@@ -66,8 +66,8 @@ def access_page(m, cpu, pid, va, how, width, value):
 def access_straddling(m, cpu, pid, va, how, width, value):
     """Make an access that goes on in the next page, in two parts, the lower one first; 0 or a reason.
 
-    Each part is translated, and told as an access; `straddle`, between them, tells of both.  The kernel's own
-    accesses come this way too, so that programs' need not ask.
+    Each part is translated and emits its own event of an access; between them `tell_straddle` emits one for
+    both.  The kernel's own accesses come this way too, so that programs' need not be asked whether they are.
     """
     if width >= BY_KERNEL:
         return kernel_access(m, cpu, pid, va, how, width & 15 or 1, value)

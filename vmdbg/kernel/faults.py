@@ -129,7 +129,7 @@ from vmdbg.state.tables import (
 SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
 MAPERR, ACCERR, PKUERR = 1, 2, 4
 OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limit
-MAX_FAULTS = 8  # of one access to one page
+MAX_FAULTS = 8  # that are served for one access to one page; one more is a bus error
 PROMOTE = 0  # base pages of a trace that a larger page takes the place of; 0: never; bound at build
 SPARED = 16  # a part of memory: where less would stay free, nothing is promoted
 KIND_TRACE = 0  # of a region: its place in REGION_KINDS (kernel/calls/regions.py); bound at build
