@@ -297,8 +297,3 @@ def test_a_table_of_an_exam_fills_a_tlb(bare: Bare) -> None:
     assert "no pages of 0x2000 bytes" in bare.fails("tlb set -size 8K 1 1")
     assert "does not fit in 36 bits" in bare.fails("tlb set 0x1000000000 1")
     assert 'No TLB array "L2": this machine has L1.' in bare.fails("tlb set -array L2 1 1")
-
-
-def test_a_process_has_its_own_mode(bare: Bare) -> None:
-    bare.session.target = open_target(bare.session, "default", "")
-    assert "-u and -k are for a machine without a kernel" in bare.fails("read -k 0x401000")

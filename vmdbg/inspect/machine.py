@@ -119,6 +119,8 @@ def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     m, form, row = machine.m, machine.format, cpu * CPU
     code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
     root = "partition" if form.bounded else "root table"
+    if form.segments:
+        root = "where segment 0 is"
     of_whom = f"{root} of process {pid}" if pid else "idle" if machine.config["machine.kernel"] else root
     rows = [
         (form.root_register, m.cpu[row + CPU_ROOT], of_whom),

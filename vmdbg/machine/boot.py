@@ -9,7 +9,8 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
 from vmdbg.formats.dataclass import replace
-from vmdbg.hardware import base_and_bounds, replacement
+from vmdbg.formats.record import LEAST_PAGE
+from vmdbg.hardware import base_and_bounds, replacement, segments
 from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.kernel import policies
 from vmdbg.kernel.calls.regions import REGION_KINDS
@@ -119,7 +120,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         **policies.bindings(config["kernel.policy"]),
         **replacement.bindings(config["tlb.replacement"]),
         **arrays.bindings(),
-        **({"walk": base_and_bounds.walk, "translate": base_and_bounds.translate} if form.bounded else {}),
+        **without_tables(form),
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
         "FORGETS": int(config["machine.forget"] > 0),
@@ -130,9 +131,33 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
     }
 
 
+def without_tables(form: Format) -> dict[str, Any]:
+    """What takes the place of the walk and the MMU where a format has no tables."""
+    if not form.bounded:
+        return {}
+    scheme = segments if form.segments else base_and_bounds
+    return {"walk": scheme.walk, "translate": scheme.translate}
+
+
+def check_kernel(config: MachineConfig, form: Format) -> None:
+    """UserError if the machine is to have a kernel, or its swap area, which the format rules out."""
+    if form.segments and config["machine.kernel"]:
+        raise UserError(
+            "machine.kernel: no kernel knows segments; kernel = false makes a machine without one."
+        )
+    if form.page_size < LEAST_PAGE and (config["machine.kernel"] or config["machine.swap.size"]):
+        raise UserError(
+            f"machine.kernel, machine.swap.size: a kernel needs pages of {LEAST_PAGE} bytes or more, "
+            f"{form.name} has {form.page_size}; kernel = false and swap.size = 0 make a machine without one."
+        )
+
+
 def shape(config: MachineConfig) -> dict[str, int]:
     """Rows of every table."""
     form = format_of(config)
+    check_kernel(config, form)
+    if config["machine.ram"] % LEAST_PAGE:
+        raise UserError(f"machine.ram {config['machine.ram']:#x} is no multiple of {LEAST_PAGE} bytes.")
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     for name in ("machine.ram", "machine.swap.size"):

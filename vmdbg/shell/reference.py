@@ -11,6 +11,7 @@ from vmdbg.expressions.functions import HELP
 from vmdbg.machine.config import SETTINGS
 from vmdbg.shell.command import FORMAT_LETTERS, GROUPS, PURE, Command
 from vmdbg.shell.help import aliases_of
+from vmdbg.shell.reference_formats import family_pages
 from vmdbg.shell.reference_tables import TABLES
 from vmdbg.shell.registry import Registry
 
@@ -162,6 +163,7 @@ def pages() -> dict[str, str]:
         SETTINGS_PAGE: settings_page("Settings", all_settings()),
         FUNCTIONS_PAGE: functions_page(),
         TUTORIAL_PAGE: tutorial(MADE_OF_LESSONS),
+        **family_pages(),
         **{page: with_tables(page, tables) for page, tables in TABLES.items()},
     }
 
@@ -180,7 +182,7 @@ def main(arguments: list[str]) -> int:
             continue
         stale.append(name)
         if "--check" not in arguments:
-            os.makedirs(DOCS, exist_ok=True)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
     if stale:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.inspect.context import bound_of
+from vmdbg.inspect.base_and_bounds import registers_of
 from vmdbg.inspect.fault_codes import kind_of, reported_fault
 from vmdbg.inspect.split import split
 from vmdbg.inspect.translate import translate, walk, walk_data
@@ -103,7 +103,7 @@ def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[A
         counts = [1 << level.bits for level in session.machine.format.levels]
         yield from drawing(walk_boxes(session.notation, walk, found, counts, byte, names))
     if session.machine.format.bounded:
-        yield from bounded_lines(session.notation, walk, bound_of(session.machine), found)
+        yield from bounded_lines(session.notation, registers_of(session.machine, walk.root), found)
         return
     yield from walk_lines(
         session.notation, walk, found, [remark(session.machine, step) for step in walk.steps], names
