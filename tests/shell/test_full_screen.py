@@ -118,7 +118,7 @@ def test_steps_forwards_and_back(seen: Any, hold: Any) -> None:
     screen.press("\x18a", "+- 12:0 |", "time 12:0")
     screen.press(RIGHT, "+- 13:0 |", "time 13:0")
     forwards = screen.text
-    assert "!PT[7]    0x800000000010c027" in forwards
+    assert "!PT[7]    ..0000000010c027" in forwards
     assert "U U W W!U T" in forwards
     assert " >33  write heap + 8K, 0x55" in forwards
     screen.press(SHIFT_LEFT, "+- 12:16 |", "time 12:16")
