@@ -212,3 +212,9 @@ def test_what_cannot_show_it_refuses_in_a_sentence(seen: Any, run_vmdbg: Any) ->
         "Cannot enable the TUI when output is not a terminal\n"
         'The TUI is not active.\n"tui enable" shows it.\n'
     )
+
+
+def test_the_page_shows_the_screen_that_is_held() -> None:
+    page = Path(__file__).parent.parent.parent / "docs" / "screen.md"
+    held = (SCREENS / "vm-80x24.txt").read_text(encoding="utf-8").split("\n")[:16]
+    assert "\n".join(held) in page.read_text(encoding="utf-8")

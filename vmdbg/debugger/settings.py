@@ -162,7 +162,8 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "the theme: the colors of all roles",
         choices=tuple(THEMES),
         details="default can be read on black and on white, light is for white, dark for black, projector\n"
-        'for white that is far away.  It sets all of "style ROLE ...", which may be changed afterwards.',
+        "for white that is far away; mono has no colors, only bold.  It sets all of\n"
+        '"style ROLE ...", which may be changed afterwards.',
     ),
     *role_settings(),
     Setting(

@@ -152,6 +152,12 @@ def add_screen_keys(keys: KeyBindings, session: Session) -> None:
     def _(event: KeyPressEvent) -> None:
         obey(event, "refresh")
 
+    @keys.add("c-z", filter=at_line & shown)
+    def _(event: KeyPressEvent) -> None:
+        if session.screen is not None:
+            session.screen.leave()  # it is entered again when the line is drawn again
+        event.app.suspend_to_background()
+
     for key, line in STEPS.items():
 
         @keys.add(key, filter=at_line & shown & empty)
