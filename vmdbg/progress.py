@@ -75,7 +75,7 @@ class Task:
         return _stream is not None and time.monotonic() >= self._next
 
     def at(self, done: int) -> None:
-        """So much is done."""
+        """Say that so much is done, if a line is due."""
         if self.due():
             now = time.monotonic()
             before, had = self._before

@@ -21,7 +21,7 @@ SECONDS = 1.0
 
 
 class _TooLong(Exception):
-    """The time is over."""
+    """A search has taken longer than SECONDS."""
 
 
 class Pattern:

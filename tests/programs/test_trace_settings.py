@@ -323,7 +323,7 @@ def test_memory_that_is_too_small_for_its_pages_is_told(tmp_path: Path) -> None:
     path = tmp_path / "t.lackey"
     path.write_text("".join(f" L {at << 21:08x},1\n" for at in range(1, 9)))
     config = configured(SHAPES[0], trace_page="2M", machine_ram=8 << 20)
-    found = run_point(config.values, "trace", str(path), False)
+    found = run_point(config.values, "trace", str(path))
     assert found["error"] == "it ended after 3 of 8 accesses: no memory"
     said = typed("set machine.ram 8M", "set trace.page 2M", f"replay {path}")
     assert (

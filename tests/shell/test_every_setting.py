@@ -201,7 +201,7 @@ def seen_of_machine(folder: Path, machine: str, lines: list[str]) -> str:
     shown.type(lines)
     shown.out.truncate(0)
     shown.out.seek(0)
-    shown.type(LOOKING)
+    shown.type([*LOOKING, *["replay work.lackey"] * ("file work.lackey" in lines)])
     return f"{shown.out.getvalue()}{sorted(path.name for path in folder.iterdir())}"
 
 
@@ -253,6 +253,7 @@ MACHINE |= {
     "trace.page": ("2M", "", ["file work.lackey"]),
     "trace.promote": ("2", "", ["file work.lackey", "set trace.page thp"]),
     "trace.resident": ("on", "", ["file work.lackey"]),
+    "trace.warm_up": ("5", "", ["file work.lackey"]),
     "trace.straddle": ("on", "", ["file work.lackey"]),
     "cost.l1": ("2", "", []),
     "cost.l2": ("2", "", []),

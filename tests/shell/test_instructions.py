@@ -44,6 +44,22 @@ def test_replay_and_info_stats(trace: str, straddle: str, faults: int) -> None:
     assert lines[-1] == "4 instructions: 1000.0 TLB misses (MPKI) and 1000.0 page faults for 1000."
 
 
+def test_a_warm_up_is_made_and_does_not_count(trace: str) -> None:
+    whole, *_, rest = [
+        json.loads(line)
+        for line in typed(
+            f"replay/j {trace}", "set trace.warm_up 4", "break-event fault if va == 0x5000",
+            f"replay/j {trace}", "replay/j", "delete", f"replay/j {trace}",
+        )
+        if line.startswith("{")
+    ]  # fmt: skip
+    assert (rest["accesses"], rest["instructions"], rest["reads"], rest["writes"]) == (2, 1, 0, 1)
+    assert (rest["faults"], rest["tlb_misses"], rest["walks"]) == (1, 1, 2)
+    assert whole["tlb_hits"] - rest["tlb_hits"] > 0
+    assert whole["accesses"] == 6
+    assert typed("set trace.warm_up 7", f"replay {trace}")[-1] == "The warm-up of 7 accesses has only 6."
+
+
 def test_info_cost(trace: str) -> None:
     lines = typed(f"file {trace}", "start", "continue", "goto 6", "info cost 0..5")
     assert lines[-1].startswith("6 operations: ")

@@ -129,7 +129,7 @@ def test_what_each_way_costs_by_hand(trace: str) -> None:
     access is done with what it has made; a walker reads them again.  Tables are missing at the first page.
     """
     rows = [
-        run_point(point.config.values, "trace", trace, False)
+        run_point(point.config.values, "trace", trace)
         for point in ways_to_translate(load_config("trace"), trace)
     ]
     assert [row["faults"] for row in rows] == [5] * 4

@@ -45,10 +45,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "sweeps"
 
 
+def test_a_warm_up_does_not_count(trace: str) -> None:
+    axes = [read_axis("trace.warm_up=0,9,13"), read_axis("kernel.user_frames=3")]
+    *found, beyond = execute.run_sweep(points(load_config("trace"), axes, trace), trace, jobs=1)
+    assert [(row["accesses"], row["faults"]) for row in found] == [(12, 9), (3, 2)]
+    assert beyond == {"error": "The warm-up of 13 accesses has only 12."}
+
+
 def test_belady_s_anomaly(trace: str) -> None:
     axes = [read_axis("policy=fifo,lru"), read_axis("kernel.user_frames=3,4")]
     machines = points(load_config("trace"), axes, trace)
-    found = execute.run_sweep(machines, trace, resident=False, jobs=1)
+    found = execute.run_sweep(machines, trace, jobs=1)
     assert [point.values["kernel.user_frames"] for point in machines] == [3, 4, 3, 4]
     assert [row["faults"] for row in found] == [9, 10, 10, 8]
     assert all(row["accesses"] == 12 for row in found)
@@ -75,7 +82,7 @@ def test_a_program_that_cannot_be_read_is_the_error_of_its_points(tmp_path: Path
     file = tmp_path / "bad.vmp"
     file.write_text("nonsense\n")
     config = load_config("trace")
-    assert str(file) in run_point(config.values, config.name, str(file), False)["error"]
+    assert str(file) in run_point(config.values, config.name, str(file))["error"]
 
 
 def test_a_policy_of_one_s_own_and_its_next_text(
@@ -87,7 +94,7 @@ def test_a_policy_of_one_s_own_and_its_next_text(
     file.write_bytes((TESTS.parent / "docs" / "examples" / "mru.py").read_bytes())
     words = [f"policy={file}", "user_frames=3,4"]
     machines = points(load_config("trace"), [read_axis(word) for word in words], trace)
-    found = execute.run_sweep(machines, trace, resident=False, jobs=1)
+    found = execute.run_sweep(machines, trace, jobs=1)
     assert [row["faults"] for row in found] == [7, 6]
     file.write_text(file.read_text() + "\n")
     again = points(load_config("trace"), [read_axis(word) for word in words], trace)
@@ -101,19 +108,19 @@ def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pyt
     machines = points(load_config("trace"), [read_axis("user_frames=3,4,5")], trace)
     ran, said = [], []
 
-    def interrupted(values: dict[str, Any], name: str, program: str, resident: bool) -> dict[str, Any]:
+    def interrupted(values: dict[str, Any], name: str, program: str) -> dict[str, Any]:
         if len(ran) == 2:
             raise KeyboardInterrupt
         ran.append(values["kernel.user_frames"])
-        return run_point(values, name, program, resident)
+        return run_point(values, name, program)
 
     monkeypatch.setattr(execute, "run_point", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        execute.run_sweep(machines, trace, False, 1, tell=said.append)
+        execute.run_sweep(machines, trace, 1, tell=said.append)
     (file,) = cache.iterdir()
     file.write_text(file.read_text() + '{"key": "half a li')
     monkeypatch.setattr(execute, "run_point", lambda *given: ran.append(given[0]["kernel.user_frames"]) or {})
-    found = execute.run_sweep(machines, trace, False, 1, tell=said.append)
+    found = execute.run_sweep(machines, trace, 1, tell=said.append)
     assert ran == [3, 4, 5]
     assert said == [
         "2 of 3 points are done; the same sweep goes on with the others.",
@@ -143,7 +150,7 @@ def test_a_process_that_crashes_costs_its_point(trace: str) -> None:
                 yield key, {"faults": 1}
 
     fake = SimpleNamespace(Parallel=Parallel, delayed=lambda function: lambda key, *rest: key)
-    found = dict(execute.in_processes(fake, machines, trace, False, 0))
+    found = dict(execute.in_processes(fake, machines, trace, 0))
     assert found == {
         machines[0].key: {"faults": 1},
         bad: {"error": "its process crashed"},

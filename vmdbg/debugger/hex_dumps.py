@@ -44,7 +44,7 @@ class Piece:
 
     @property
     def end(self) -> int:
-        """The address behind them."""
+        """The address after the last byte."""
         return self.address + len(self.data)
 
 
@@ -97,7 +97,7 @@ class Reader:
         return None, line
 
     def put(self, data: bytes) -> None:
-        """Bytes at the present address."""
+        """Append bytes at the present address, which moves on behind them."""
         if not self.pieces or self.pieces[-1].end != self.at:
             self.pieces.append(Piece(self.at))
         self.pieces[-1].data += data

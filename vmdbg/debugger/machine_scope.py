@@ -285,10 +285,10 @@ def store_bytes(k: Any, m: Any, pa: int, data: bytes) -> None:
 
 
 def unsigned(number: int) -> Value:
-    """An unsigned long."""
+    """A number as a value of C's type `unsigned long`."""
     return make_integer(number & WORD_MASK, 64, signed=False)
 
 
 def inaccessible(address: int) -> UserError:
-    """GDB's sentence."""
+    """The error for an address where no memory is, in GDB's words."""
     return UserError(f"Cannot access memory at address {address & WORD_MASK:#x}")

@@ -71,7 +71,7 @@ def ihex(start: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def ihex_record(kind: int, address: int, data: bytes) -> bytes:
-    """One line."""
+    """A line of Intel hex: length, address, kind, data, checksum."""
     body = bytes([len(data), address >> 8, address & 0xFF, kind]) + data
     return b":" + (body + bytes([-sum(body) & 0xFF])).hex().upper().encode() + b"\r\n"
 
@@ -87,7 +87,7 @@ def srec(name: str, start: int, length: int, pieces: Iterable[bytes]) -> Iterato
 
 
 def srec_record(kind: str, address: bytes, data: bytes) -> bytes:
-    """One line."""
+    """A line of S-records: kind, length, address, data, checksum."""
     body = bytes([len(address) + len(data) + 1]) + address + data
     return b"S" + kind.encode() + (body + bytes([~sum(body) & 0xFF])).hex().upper().encode() + b"\r\n"
 
@@ -151,5 +151,5 @@ def record_bytes(digits: bytes, name: str, number: int) -> bytes:
 
 
 def bad(name: str, number: int, why: str) -> UserError:
-    """A damaged record."""
+    """The error for a damaged record of the file `name` at line `number`."""
     return UserError(f"{name}:{number}: Bad record: {why}.")

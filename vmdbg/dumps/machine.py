@@ -85,7 +85,7 @@ class DumpMachine(Machine):
         self.rooted = True
 
     def resize(self, rows: str, count: int) -> None:
-        """There is nothing that grows."""
+        """UserError: the tables of a dump do not grow."""
         raise UserError("A dump cannot be changed.")
 
 

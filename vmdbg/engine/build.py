@@ -84,7 +84,7 @@ class Build:
         return self._full
 
     def quick(self) -> native.Code:
-        """Quick code.  NotHotError, SourceError."""
+        """Code compiled without passes.  NotHotError, SourceError."""
         if self._quick is None:
             self._quick = native.Code(native.compiled(self.text(), native.QUICK), self.entry, native.QUICK)
         return self._quick

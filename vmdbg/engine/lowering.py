@@ -331,7 +331,7 @@ class Lowering:
         return node.id != "m" and node.id not in self.tables
 
     def chosen(self, test: ast.expr, body: Callable[[], str], orelse: Callable[[], str]) -> str:
-        """One of two values."""
+        """A register with one of two values, each computed only where the test chooses it."""
         known = self.constant(test)
         if known is not None:
             return body() if known else orelse()

@@ -16,6 +16,11 @@ ACCESSES = ("fetch", "read", "write")
 PAGE_FAULTS = ("fault-minor", "fault-major", "fault-file", "fault-cow")
 
 
+def counted(machine: Machine, before: Mapping[str, int]) -> dict[str, int]:
+    """Counts of events, without those until some time before (`Machine.counts` then)."""
+    return {kind: count - before.get(kind, 0) for kind, count in machine.counts().items()}
+
+
 def made(counts: Mapping[str, int], kind: str) -> int:
     """Accesses of one of the ACCESSES that were executed, by `Machine.counts`."""
     return counts.get(kind, 0) - counts.get(f"straddle-{kind}", 0)

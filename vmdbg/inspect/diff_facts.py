@@ -74,7 +74,7 @@ COUNTERS = (
 
 
 def named(sort: str, name: str, text: str) -> tuple[Key, Said]:
-    """A fact that stands alone."""
+    """A fact with a name of its own, about no page, process or CPU."""
     return Key(sort, "", -1, 0, name), Said(text, -1, "")
 
 

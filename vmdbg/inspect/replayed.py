@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vmdbg.inspect.counts import (
     accesses,
+    counted,
     first_misses,
     instructions,
     made,
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 def replay_counts(machine: Machine, program: ReplayedProgram) -> dict[str, Any]:
     """The counts of a machine that replayed traces, by name; None for what the traces cannot tell.
 
-    An instruction is a fetch.  `straddling` accesses looked two pages up.  `tlb_misses` are of the first try
-    of each access, `walks` of all tries: one that was repeated after a fault misses again.  `mpki` are TLB
-    misses per 1000 instructions.  `left_out` accesses have addresses of the kernel's, `malformed` records
-    were passed over.
+    What the warm-up counted is not in them, except in the last two.  An instruction is a fetch.
+    `straddling` accesses looked two pages up.  `tlb_misses` are of the first try of each access, `walks` of
+    all tries: one that was repeated after a fault misses again.  `mpki` are TLB misses per 1000 instructions.
+    `left_out` accesses have addresses of the kernel's, `malformed` records were passed over.
     """
-    counts = machine.counts()
+    counts = counted(machine, program.warm_counts or {})
     forgets = bool(machine.config["machine.forget"])
     misses = counts.get("tlb-miss", 0) if forgets else first_misses(machine, counts)[1]
     return {

@@ -7,6 +7,8 @@ from vmdbg.inspect.tlb_rows import array_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vmdbg.machine.machine import Machine
 
 
@@ -23,8 +25,10 @@ class TranslationCost:
         "accesses", "l1", "l1_misses", "l2", "lookups", "memory", "steps", "trap", "traps", "walks",
     )  # fmt: skip
 
-    def __init__(self, machine: Machine) -> None:
-        counts, config = machine.counts(), machine.config
+    def __init__(self, machine: Machine, counts: Mapping[str, int] | None = None) -> None:
+        """`counts`: of the part of the run that is meant; None: all of it."""
+        counts = machine.counts() if counts is None else counts
+        config = machine.config
         levels = {name[1] for name in array_names(machine)}
         self.accesses = accesses(counts)
         self.lookups = self.accesses + straddling(counts)

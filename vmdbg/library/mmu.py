@@ -196,7 +196,7 @@ class Mmu:
     # -- how
 
     def _forget(self) -> None:
-        """Registers have changed."""
+        """Drop what was derived from the registers, which have changed."""
         self._cpus.clear()
         self._contexts.clear()
 

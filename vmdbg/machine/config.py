@@ -163,6 +163,16 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("trace.resident", BOOLEAN, False, "whether the pages of a trace are in memory from the start"),
     Setting(
+        "trace.warm_up",
+        INTEGER,
+        0,
+        "accesses of a trace before the counts begin",
+        unit="accesses",
+        details='They fill TLB and memory.  "replay", "sweep" and "compare" count what comes after them; of '
+        "several traces they are those of all together.",
+        low=0,
+    ),
+    Setting(
         "trace.straddle",
         BOOLEAN,
         False,

@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from vmdbg.machine.setting import Setting
     from vmdbg.shell.script import Statement
 
-DECLARATION = re.compile(
-    r'^(?:@command|\w+ = prefix)\(\s*"([^"]+)"'
-    r"(?:(?:(?!\n\)|\ndef |\n@|\n\w+ = )[\s\S])*?[(,]\s*aliases=[(\[]([^)\]]*)[)\]])?",
-    re.MULTILINE,
-)
+DECLARATION = re.compile(r'\n(?:@command|\w+ = prefix)\(\s*"([^"]+)"')  # begins as it does for speed
+DECLARATION_END = re.compile(r"\n(?:\)|def |@|\w+ = )")
+ALIASES = re.compile(r"[(,]\s*aliases=[(\[]([^)\]]*)[)\]]")
 LITERAL = re.compile(r'"([^"]+)"')
 #: What means one command in GDB, although another of ours begins alike; in no list, as in GDB.
 SHORT = {"cal": "call", "comp": "complete"}
@@ -122,7 +120,9 @@ class Registry:
                 node = self.make_node(tuple(match[1].split()))
                 self._modules[node.name] = module
                 node.load = partial(self.load, module)
-                for alias in LITERAL.findall(match[2] or ""):
+                end = DECLARATION_END.search(text, match.end())
+                aliases = ALIASES.search(text, match.end(), end.start() if end else len(text))
+                for alias in LITERAL.findall(aliases[1] if aliases else ""):
                     self.make_node(tuple(alias.split())).alias_of = node
         for word, name in SHORT.items():
             if (meant := self.root.children.get(name)) is not None:

@@ -57,7 +57,7 @@ class Done:
                 file.write(json.dumps({"key": key, "measures": measures}) + "\n")
 
     def forget(self) -> None:
-        """All points are done."""
+        """Remove the file, once all points are done."""
         with contextlib.suppress(OSError):
             os.remove(self.path)
 
@@ -65,7 +65,6 @@ class Done:
 def run_sweep(
     points: Sequence[Point],
     program: str,
-    resident: bool,
     jobs: int,
     cluster: str = "",
     tell: Callable[[str], None] = lambda line: None,
@@ -81,7 +80,7 @@ def run_sweep(
     with progress.task("Sweeping", "points", len(points)) as task:
         task.at(len(done.found))
         try:
-            for key, measures in results(missing, program, resident, jobs, cluster, tell):
+            for key, measures in results(missing, program, jobs, cluster, tell):
                 done.add(key, measures)
                 task.at(len(done.found))
         except KeyboardInterrupt:
@@ -98,7 +97,6 @@ def run_sweep(
 def results(
     points: Sequence[Point],
     program: str,
-    resident: bool,
     jobs: int,
     cluster: str,
     tell: Callable[[str], None],
@@ -107,7 +105,7 @@ def results(
     if not points:
         return
     if cluster:
-        yield from on_cluster(points, program, resident, cluster)
+        yield from on_cluster(points, program, cluster)
         return
     if jobs != 1 and len(points) > 1:
         try:
@@ -115,21 +113,21 @@ def results(
         except ImportError:
             tell(NO_JOBLIB)
         else:
-            yield from in_processes(joblib, points, program, resident, jobs)
+            yield from in_processes(joblib, points, program, jobs)
             return
     for point in points:
-        yield keyed(point.key, point.config.values, point.config.name, program, resident)
+        yield keyed(point.key, point.config.values, point.config.name, program)
 
 
-def keyed(key: str, values: dict[str, Any], name: str, program: str, resident: bool) -> tuple[str, Measures]:
+def keyed(key: str, values: dict[str, Any], name: str, program: str) -> tuple[str, Measures]:
     """`run_point`, with the key of the point."""
-    return key, run_point(values, name, program, resident)
+    return key, run_point(values, name, program)
 
 
-def calls(joblib: Any, points: Sequence[Point], program: str, resident: bool) -> Iterator[Any]:
+def calls(joblib: Any, points: Sequence[Point], program: str) -> Iterator[Any]:
     """What joblib is to call."""
     for point in points:
-        yield joblib.delayed(keyed)(point.key, point.config.values, point.config.name, program, resident)
+        yield joblib.delayed(keyed)(point.key, point.config.values, point.config.name, program)
 
 
 @contextlib.contextmanager
@@ -146,7 +144,7 @@ def without_ctrl_c() -> Iterator[None]:
 
 
 def in_processes(
-    joblib: Any, points: Sequence[Point], program: str, resident: bool, jobs: int
+    joblib: Any, points: Sequence[Point], program: str, jobs: int
 ) -> Iterator[tuple[str, Measures]]:
     """On this machine.  A process that crashes takes its point with it; the others are run again."""
     from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -158,7 +156,7 @@ def in_processes(
         parallel = joblib.Parallel(n_jobs=2 if alone else jobs or -1, return_as="generator_unordered")
         try:
             with without_ctrl_c():
-                found = parallel(calls(joblib, chosen, program, resident))
+                found = parallel(calls(joblib, chosen, program))
             for key, measures in found:
                 del left[key]
                 yield key, measures
@@ -169,9 +167,7 @@ def in_processes(
             alone = True
 
 
-def on_cluster(
-    points: Sequence[Point], program: str, resident: bool, cluster: str
-) -> Iterator[tuple[str, Measures]]:
+def on_cluster(points: Sequence[Point], program: str, cluster: str) -> Iterator[tuple[str, Measures]]:
     """On the workers of a Dask scheduler, which see the program under the same path."""
     try:
         import joblib
@@ -184,4 +180,4 @@ def on_cluster(
         raise UserError(f"No Dask scheduler at {cluster}: {error}.") from None
     with client, joblib.parallel_config(backend="dask", wait_for_workers_timeout=30):
         parallel = joblib.Parallel(return_as="generator_unordered")
-        yield from parallel(calls(joblib, points, program, resident))
+        yield from parallel(calls(joblib, points, program))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vmdbg.engine import native
-from vmdbg.errors import VmdbgError
+from vmdbg.errors import UserError, VmdbgError
 from vmdbg.inspect.counts import (
     accesses,
+    counted,
     first_misses,
     instructions,
     lookups,
@@ -21,6 +22,7 @@ from vmdbg.state.tables import PROCESS, PROCESS_RSS, PROCESS_TABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from vmdbg.machine.machine import Machine
@@ -32,17 +34,18 @@ _last: list[Program | None] = []
 PATIENCE = 20_000  # operations from which on compiling is worth its time
 
 
-def run_point(values: dict[str, Any], name: str, program: str, resident: bool) -> dict[str, Any]:
+def run_point(values: dict[str, Any], name: str, program: str) -> dict[str, Any]:
     """The measures of a machine with these values of settings.  What goes wrong is the value of `error`.
 
     It runs in a process of its own, so that what it takes and gives is plain data.
     """
     try:
-        machine = boot(MachineConfig(values, name), program, resident).machine
+        machine = boot(MachineConfig(values, name), program).machine
         _last[:] = [machine.program]
+        before = warmed_up(machine)
         found = memory_at_end(machine)
         run_until(machine, NO_END)
-        return {**measures(machine), **found}
+        return {**measures(machine, before), **found}
     except VmdbgError as error:
         return {"error": str(error)}
 
@@ -61,6 +64,26 @@ def run_until(machine: Machine, limit: int) -> bool:
     return machine.run(limit, machine.compiled is not None) != REASON_IDLE
 
 
+def run_accesses(machine: Machine, wanted: int) -> int:
+    """Run until so many accesses are made in all; returns how many lack, where nobody can run any more."""
+    left, alive = wanted - accesses(machine.counts()), True
+    while left > 0 and alive:
+        alive = run_until(machine, machine.operations + left)  # operations of the kernel count too
+        left = wanted - accesses(machine.counts())
+    return max(0, left)
+
+
+def warmed_up(machine: Machine) -> dict[str, int]:
+    """The counts of events after the warm-up of a trace.  UserError if it ends in it."""
+    wanted = machine.config["trace.warm_up"]
+    if not wanted or machine.program is None or machine.program.length is None:
+        return {}
+    lacking = run_accesses(machine, wanted)
+    if lacking:
+        raise UserError(f"The warm-up of {wanted} accesses has only {wanted - lacking}.")
+    return machine.counts()
+
+
 def memory_at_end(machine: Machine) -> dict[str, Any]:
     """Run a trace to its last access: the bytes of its pages in memory then, and of its page tables.
 
@@ -69,16 +92,13 @@ def memory_at_end(machine: Machine) -> dict[str, Any]:
     program = machine.program
     if program is None or program.length is None or len(program.processes) != 1:
         return {"resident": None, "tables": None}
-    wanted = left = program.length - 1
-    alive = True
-    while left > 0 and alive:
-        alive = run_until(machine, machine.operations + left)  # operations of the kernel count too
-        left = wanted - accesses(machine.counts())
+    wanted = program.length - 1
+    left = run_accesses(machine, wanted)
     page, found = machine.format.page_size, dict.fromkeys(("resident", "tables"), 0)
     for pid in live_processes(machine.k):
         found["resident"] += machine.m.process[pid * PROCESS + PROCESS_RSS] * page
         found["tables"] += machine.m.process[pid * PROCESS + PROCESS_TABLES] * page
-    if left > 0:
+    if left:
         return {
             **found,
             "error": f"it ended after {wanted - left} of {wanted} accesses: no memory",
@@ -86,11 +106,15 @@ def memory_at_end(machine: Machine) -> dict[str, Any]:
     return found
 
 
-def measures(machine: Machine) -> dict[str, Any]:
-    """What is counted of a run; `l1_misses` are of the first try of each access, `l1_mpki` are those per
-    1000 instructions.  `walks`, `entries_read`, `traps` and cycles are of all tries: an access is repeated
-    after a fault.  `traps` are those of a kernel that fills the TLB itself."""
-    counts, cost = machine.counts(), TranslationCost(machine)
+def measures(machine: Machine, before: Mapping[str, int]) -> dict[str, Any]:
+    """What is counted of a run since the counts were those of `before`.
+
+    `l1_misses` are of the first try of each access, `l1_mpki` are those per 1000 instructions.  `walks`,
+    `entries_read`, `traps` and cycles are of all tries: an access is repeated after a fault.  `traps` are
+    those of a kernel that fills the TLB itself.
+    """
+    counts = counted(machine, before)
+    cost = TranslationCost(machine, counts)
     missed = first_misses(machine, counts)
     return {
         "accesses": cost.accesses,

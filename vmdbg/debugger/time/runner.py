@@ -62,7 +62,7 @@ class Interrupts:
 
     @property
     def entered(self) -> bool:
-        """Is it noted now?"""
+        """Is Ctrl-C noted, instead of raised, at present?"""
         return self._depth > 0
 
     def take(self) -> bool:

@@ -379,5 +379,5 @@ class Timeline:
         self.branch.undone.clear()
 
     def close(self) -> None:
-        """The machine goes."""
+        """Stop what works for the machine, which is used no longer."""
         self.runner.close()

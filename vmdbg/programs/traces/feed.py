@@ -163,9 +163,10 @@ class ReplayedProgram(Program):
     """Traces that are replayed, each a process of its own.
 
     `regions` are those of each; None: all addresses, mapped as `pages` says (None: in base pages).
+    `warm_counts` are the counts of events when the warm-up was over, None until then.
     """
 
-    __slots__ = ("feeds",)
+    __slots__ = ("feeds", "warm_counts")
 
     def __init__(
         self,
@@ -180,6 +181,7 @@ class ReplayedProgram(Program):
         specs = [feed.spec(own) for feed, own in zip(feeds, regions, strict=True)]
         super().__init__(", ".join(names), file, [], specs)
         self.feeds = feeds
+        self.warm_counts: dict[str, int] | None = None
 
     @property
     def length(self) -> int | None:

@@ -84,7 +84,7 @@ class Measure:
 
     @property
     def pages(self) -> int:
-        """Distinct pages until now."""
+        """How many different pages there were so far."""
         return self.words[words.MEASURE_PAGES]
 
     def take(self, count: int) -> int:

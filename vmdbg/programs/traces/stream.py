@@ -181,7 +181,7 @@ class TraceBytes:
         self.place = 0
 
     def _open(self) -> None:
-        """Begin anew."""
+        """Open the file, or standard input, at its begin."""
         self._rest = memoryview(b"")
         self._errors: Errors = ()
         try:

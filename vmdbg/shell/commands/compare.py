@@ -81,7 +81,7 @@ def compare_command(session: Session, args: Args) -> object:
         raise UserError(f"{setting.name}: expected two values, not {setting.text(values[0])} twice.")
     program = program_of(session, words[3] if len(words) > 3 else "")
     machines = points(config_of(session, args), [Axis(setting, values)], program)
-    found = run_sweep(machines, program, False, jobs_of(args), "", session.output.error)
+    found = run_sweep(machines, program, jobs_of(args), "", session.output.error)
     return compare_table(setting, values, found)
 
 
@@ -108,5 +108,5 @@ def compare_translation(session: Session, args: Args) -> object:
     program = program_of(session, args.file or "")
     config = config_of(session, args)
     machines = ways_to_translate(config, program)
-    found = run_sweep(machines, program, False, jobs_of(args), "", session.output.error)
+    found = run_sweep(machines, program, jobs_of(args), "", session.output.error)
     return translation_table(WAYS, found, config["cost.memory"])

@@ -6,8 +6,9 @@ import contextlib
 import os
 
 from vmdbg.debugger.time.forward import forward
-from vmdbg.debugger.time.types import AT_END
+from vmdbg.debugger.time.types import AT_END, AT_LIMIT
 from vmdbg.errors import UserError
+from vmdbg.inspect.counts import accesses
 from vmdbg.inspect.replayed import replay_counts
 from vmdbg.inspect.target import boot_fed
 from vmdbg.machine.trace_pages import trace_pages
@@ -30,6 +31,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.debugger.time.timeline import Timeline
+    from vmdbg.debugger.time.types import Arrival
     from vmdbg.formats.record import Format
     from vmdbg.inspect.target import Target
     from vmdbg.machine.config import MachineConfig
@@ -152,7 +155,8 @@ record begins there.
 
 "trace.page", "trace.resident" and "trace.straddle" say how traces are mapped and what an access looks up.
 An instruction is a fetch; MPKI are TLB misses for a thousand of them.  A TLB miss is counted at the first try
-of an access, a walk at each.""",
+of an access, a walk at each.  What -skip passes over is not made; "set trace.warm_up" has so many accesses
+made before the counts begin.""",
     repeat=NO_REPEAT,
 )
 def replay_command(session: Session, args: Args) -> object:
@@ -180,13 +184,32 @@ def replay_command(session: Session, args: Args) -> object:
     if args.start:
         show_location(session)
         return None
-    arrival = forward(timeline, fresh=bool(args.files))
+    arrival = run_on(timeline, program, fresh=bool(args.files))
     if arrival.kind != AT_END:
         show_arrival(session, arrival)
         return None
     for line in ended_lines([process for process in arrival.ended if process.status > KILLED]):
         session.output.error(str(line))
     return counts_document(replay_counts(timeline.machine, program))
+
+
+def run_on(timeline: Timeline, program: ReplayedProgram, fresh: bool) -> Arrival:
+    """Run to the end or to a stop; the counts begin after the warm-up.  UserError if the traces end in it.
+
+    `fresh`: a stop before the next operation holds.
+    """
+    machine = timeline.machine
+    wanted = machine.config["trace.warm_up"]
+    while (left := wanted - accesses(machine.counts())) > 0:
+        arrival = forward(timeline, machine.operations + left, fresh=fresh)
+        if arrival.kind == AT_END:
+            raise UserError(f"The warm-up of {wanted} accesses has only {accesses(machine.counts())}.")
+        if arrival.kind != AT_LIMIT:
+            return arrival
+        fresh = True
+    if program.warm_counts is None:
+        program.warm_counts = machine.counts() if wanted else {}
+    return forward(timeline, fresh=fresh)
 
 
 def engine_of(session: Session) -> str:

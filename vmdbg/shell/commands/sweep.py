@@ -70,7 +70,7 @@ def sweep_command(session: Session, args: Args) -> object:
     program = session.permissions.path(file)
     axes = [read_axis(word) for word in words]
     machines = points(config_of(session, args), axes, program)
-    found = run_sweep(machines, program, False, args.jobs or 0, args.on or "", session.output.error)
+    found = run_sweep(machines, program, args.jobs or 0, args.on or "", session.output.error)
     table = sweep_table(axes, machines, found, os.path.basename(program), args.measure or "")
     return [table, Lines(terminal_lines(table.plot()))] if args.plot and not args.form else table
 

@@ -120,7 +120,7 @@ def is_table(head: bytes) -> bool:
 
 
 def is_object_table(head: bytes) -> bool:
-    """The same, of an object."""
+    """As `is_table`, for a column that names objects (of a cache trace) instead of addresses."""
     return b"\0" not in head and place_of(names_of(head)[1], OBJECTS) >= 0
 
 
