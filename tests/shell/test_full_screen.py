@@ -127,6 +127,8 @@ def test_steps_forwards_and_back(seen: Any, hold: Any) -> None:
     assert "!PT[7]" not in screen.text
     assert "U U W W!. T" in screen.text  # the frame is free again
     hold("back", screen.text)
+    screen.press("\x1b[<0;40;16M", "+- 8:0 |", "time 8:0")  # a click in the middle of the line of time
+    screen.press("\x1b[<0;40;5M")  # elsewhere
     screen.press(HOME, "+- 0:0 |", "Nothing has happened yet.")
     screen.press(END, "+- 13:0 |", "time 13:0")
     screen.type("print 6 * 7", "$1 = 42")  # the line is as it always is
@@ -139,7 +141,9 @@ def test_steps_forwards_and_back(seen: Any, hold: Any) -> None:
 
 @SMALL
 def test_the_prompt_can_do_all_that_it_can_elsewhere(seen: Any, tmp_path: Path) -> None:
-    (tmp_path / "long.vmp").write_text("process 1\nregion heap heap 4K rw\nloop 100000000\nread heap\nend\n")
+    (tmp_path / "long.vmp").write_text(
+        "process p\nregion heap 0x400000 4K rw\nloop 1000000000\nread 0x400000\nend\n"
+    )
     screen = seen()
     screen.until("time 12:0")
     screen.type("tui enable", "+- 12:0 |")
@@ -161,6 +165,10 @@ def test_the_prompt_can_do_all_that_it_can_elsewhere(seen: Any, tmp_path: Path) 
     assert screen.text.split("\n")[17].startswith("+- 12:0 |")
     screen.type("refresh", "(vmdbg)", "+= tlb ===")
     screen.type("winheight tlb x", "Invalid window height specified")
+    screen.type("file long.vmp", "program: long.vmp")
+    screen.type("continue")
+    time.sleep(0.5)
+    screen.press("\x03", "Program received signal SIGINT", "| >4  read 0x400000")
 
 
 @SMALL

@@ -174,6 +174,13 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         sentence="Source code styling is enabled.|Source code styling is disabled.",
     ),
     Setting(
+        "tui mouse-events",
+        BOOLEAN,
+        True,
+        "whether the full screen takes clicks of the mouse",
+        details="When on, a click on the line of time goes there, and a terminal selects text with Shift.",
+    ),
+    Setting(
         "logging enabled",
         BOOLEAN,
         False,

@@ -37,7 +37,8 @@ LAYOUTS: dict[str, tuple[Layout, Layout]] = {
     "program": (((("program",),),), ((("program",), ("events",)),)),
     "split": (((("program",), ("walk",)), (("events",),)), ((("program",), ("walk",)), (("events",),))),
 }
-ENTER, LEAVE = "\x1b[?1049h", "\x1b[r\x1b[?1049l"
+NO_MOUSE = "\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l"
+ENTER, LEAVE = "\x1b[?1049h", f"{NO_MOUSE}\x1b[r\x1b[?1049l"
 KEEP_CURSOR, RESTORE_CURSOR = "\x1b7", "\x1b8"
 
 

@@ -6,6 +6,8 @@ pages, are states of the application that reads the line.
 
 from __future__ import annotations
 
+import re
+
 from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.filters import Condition, has_focus, is_searching
@@ -113,6 +115,7 @@ class Stroke(str):
     typed: str
 
 
+PRESSED = re.compile(r"\x1b\[<0;(\d+);(\d+)M")  # the left button, at a column and a row (xterm, SGR)
 #: What keys do while the full screen is on and the input line is empty.
 STEPS = {
     "left": "reverse-step",
@@ -157,6 +160,14 @@ def add_screen_keys(keys: KeyBindings, session: Session) -> None:
         if session.screen is not None:
             session.screen.leave()  # it is entered again when the line is drawn again
         event.app.suspend_to_background()
+
+    @keys.add(Keys.Vt100MouseEvent, filter=at_line & shown)
+    def _(event: KeyPressEvent) -> None:
+        pressed = PRESSED.fullmatch(event.data)
+        if pressed is not None and session.screen is not None:
+            time = session.screen.time_at(int(pressed[1]) - 1, int(pressed[2]) - 1)
+            if time is not None:
+                obey(event, f"goto {time}")
 
     for key, line in STEPS.items():
 

@@ -251,7 +251,8 @@ def fitted(table: Table, width: int, spare: Sequence[str]) -> Iterator[Line]:
 def look_frames(session: Session, moment: Moment, old: Moment | None) -> Any:
     """The letters of all frames and the hand."""
     machine = session.machine
-    if not machine.config["machine.kernel"]:
+    assert session.target is not None
+    if "kernel" not in session.target.capabilities:
         return None
     return frame_cells(machine), hand_of(machine)
 
@@ -259,7 +260,7 @@ def look_frames(session: Session, moment: Moment, old: Moment | None) -> Any:
 def draw_frames(session: Session, facts: Any, old: Any, width: int, height: int) -> tuple[Marked, int]:
     """Cells; the first row that changed is seen, else the first that is in use."""
     if facts is None:
-        return [(False, "No kernel: nobody owns frames.")], 0
+        return [(False, "No kernel says who owns frames.")], 0
     letters, hand = facts
     rows = list(
         cell_lines(session.notation, first_pfn(session.machine), letters, hand, width, old[0] if old else "")

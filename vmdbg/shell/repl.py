@@ -16,6 +16,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is loaded anyway
 from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output.vt100 import Vt100_Output
@@ -27,6 +28,7 @@ from vmdbg.shell.completion import complete_word
 from vmdbg.shell.full_screen import disable
 from vmdbg.shell.keys import CompletionList, Stroke, bindings
 from vmdbg.shell.lexer import styled_words
+from vmdbg.shell.report import report
 from vmdbg.shell.script import Source
 from vmdbg.views.theme import prompt_styles
 
@@ -141,6 +143,7 @@ class TerminalSource(Source):
             key_bindings=bindings(session, CompletionList(self.show_below), self.paste),
             enable_open_in_editor=not session.permissions.restricted,
             enable_suspend=True,
+            mouse_support=Condition(self.takes_clicks),
             output=output,
         )
         self._prompt.app.before_render += self.fit_screen
@@ -153,10 +156,26 @@ class TerminalSource(Source):
             return
         try:
             screen.arrange()
-        except UserError as error:
+        except Exception as error:  # noqa: BLE001 - as in draw_panes
             disable(self._session)
-            self._session.output.error(str(error))
+            report(self._session, error)
         app.renderer.reset(leave_alternate_screen=False)
+
+    def takes_clicks(self) -> bool:
+        """Whether a click on the line of time goes there."""
+        return self._session.screen is not None and self._session.settings.flag("tui mouse-events")
+
+    def draw_panes(self) -> None:
+        """Draws the panes of the full screen; a bug in one is reported, and takes the panes away, not the
+        prompt."""
+        session = self._session
+        if session.screen is None:
+            return
+        try:
+            session.screen.refresh()
+        except Exception as error:  # noqa: BLE001
+            disable(session)
+            report(session, error)
 
     def obey(self, stroke: Stroke) -> None:
         """Executes what a key stands for; the panes show what it did."""
@@ -207,8 +226,7 @@ class TerminalSource(Source):
             session.output.line(prompt + pasted)
             return pasted
         while True:
-            if session.screen is not None:
-                session.screen.refresh()
+            self.draw_panes()
             try:
                 line = self._prompt.prompt(
                     prompt,
