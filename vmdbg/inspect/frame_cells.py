@@ -28,7 +28,7 @@ LETTERS = {
     "W": "written (D), A set",
     "-": "more of a large page",
 }
-BY_STATE = dict(zip(FRAME_STATES, ".rTu-", strict=True))
+BY_STATE = bytes.maketrans(bytes(range(len(FRAME_STATES))), b".rTu-")
 
 
 def frame_cells(machine: Machine) -> str:
@@ -37,15 +37,16 @@ def frame_cells(machine: Machine) -> str:
     A and D are those of the first entry that maps the frame.
     """
     m, k = machine.m, machine.k
-    letters = [BY_STATE[FRAME_STATES[state]] for state in m.frame[FRAME_STATE::FRAME].tolist()]
-    for frame, letter in enumerate(letters):
-        if letter == "u":
-            row = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
-            if row:
-                entry = k.load_entry(m, m.rmap[row + RMAP_ENTRY])
-                written = "w" if k.is_dirty(entry) else "u"
-                letters[frame] = written.upper() if k.is_accessed(entry) else written
-    return "".join(letters)
+    letters = bytearray(bytes(m.frame[FRAME_STATE::FRAME].tolist()).translate(BY_STATE))
+    frame = letters.find(b"u")
+    while frame >= 0:
+        row = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
+        if row:
+            entry = k.load_entry(m, m.rmap[row + RMAP_ENTRY])
+            written = "w" if k.is_dirty(entry) else "u"
+            letters[frame] = ord(written.upper() if k.is_accessed(entry) else written)
+        frame = letters.find(b"u", frame + 1)
+    return letters.decode()
 
 
 def hand_of(machine: Machine) -> int | None:

@@ -19,7 +19,7 @@ from vmdbg.units import WORD_MASK
 from vmdbg.views.event_table import EventTable
 from vmdbg.views.frame_cells import LEGEND, cell_lines
 from vmdbg.views.panes import Pane
-from vmdbg.views.result import Table
+from vmdbg.views.result import GAP, Table
 from vmdbg.views.source import source_line
 from vmdbg.views.translate import bounded_lines, narrow_walk_lines, walk_boxes, walk_lines
 from vmdbg.views.walk_drawing import drawing
@@ -230,19 +230,27 @@ def row_key(row: Any) -> str:
 
 def fitted(table: Table, width: int, spare: Sequence[str]) -> Iterator[Line]:
     """The lines of a table; columns are left out, in the order of `spare`, until they fit."""
-    shown = {column.key: column.shown for column in table.columns}
+    keys = [column.key for column in table.columns]
+    rows = [[row.get(key) for key in keys] if hasattr(row, "get") else row for row in table.rows]
+    widths = {
+        column.key: max(len(column.header), *(len(column.format(row[place])) for row in rows))
+        for place, column in enumerate(table.columns)
+        if column.shown and rows
+    }
+    left_out = []
+    for key in spare:
+        if sum(widths.values()) + len(GAP) * (len(widths) - 1) <= width:
+            break
+        if widths.pop(key, None) is not None:
+            left_out.append(key)
+    hidden = [column for column in table.columns if column.key in left_out]
     try:
-        for key in ("", *spare):
-            for column in table.columns:
-                column.shown = column.shown and column.key != key
-            lines = list(table.lines())
-            body = lines[: 1 + len(list(table.rows))]
-            if max(map(text_width, body), default=0) <= width:
-                break
+        for column in hidden:
+            column.shown = False
+        yield from table.lines()
     finally:
-        for column in table.columns:
-            column.shown = shown[column.key]
-    yield from lines
+        for column in hidden:
+            column.shown = True
 
 
 # -- memory, events
