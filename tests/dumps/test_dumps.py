@@ -267,6 +267,13 @@ def test_roots_are_found(shell: Any) -> None:
     assert (first["root"], first["reasons"][:2]) == (0x1000, ["cr3 of CPU 0", "maps what CPU 0 executes"])
 
 
+def test_roots_of_tables_as_large_as_memory_are_not_looked_for(shell: Any) -> None:
+    shell.type("machine word-table")
+    assert shell.type("find root") == (
+        "A root table of word-table has 512 KiB: nothing tells it from data.\n"
+    )
+
+
 def test_names_from_a_symbol_file(shell: Any) -> None:
     memory = a_kernel()
     memory.bytes[0x90020:0x90028] = b"toy 1.0\0"

@@ -316,7 +316,7 @@ def test_a_pipe_cannot_be_in_memory_from_the_start(tmp_path: Path) -> None:
     writer.start()
     said = typed("set trace.resident on", f"replay {pipe}")
     writer.join()
-    assert 'a pipe is read once; "trace.resident" takes two times.' in said
+    assert 'a pipe can be read once; "trace.resident" reads it twice.' in said
 
 
 def test_memory_that_is_too_small_for_its_pages_is_told(tmp_path: Path) -> None:

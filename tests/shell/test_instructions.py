@@ -57,7 +57,10 @@ def test_a_warm_up_is_made_and_does_not_count(trace: str) -> None:
     assert (rest["faults"], rest["tlb_misses"], rest["walks"]) == (1, 1, 2)
     assert whole["tlb_hits"] - rest["tlb_hits"] > 0
     assert whole["accesses"] == 6
-    assert typed("set trace.warm_up 7", f"replay {trace}")[-1] == "The warm-up of 7 accesses has only 6."
+    assert (
+        typed("set trace.warm_up 7", f"replay {trace}")[-1]
+        == "The warm-up is 7 accesses, but there are only 6."
+    )
 
 
 def test_info_cost(trace: str) -> None:

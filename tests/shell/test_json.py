@@ -129,6 +129,31 @@ def with_json(shell: Shell) -> list[str]:
     return sorted(command.name for command in registry.commands() if "json" in command.forms)
 
 
+AWKWARD = {
+    "before the first operation": ["start"],
+    "after the last one": ["continue"],
+    "without a process": ["kill 1"],
+    "before the record": ["step 5", "goto begin"],
+    "without a kernel": ["machine bare"],
+    "with bases and bounds": ["machine partitions"],
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", AWKWARD)
+def test_every_command_has_an_answer_at_every_moment(moment: str) -> None:
+    """With and without its argument, as text: an answer or a refusal, no internal error."""
+    shell = Shell()
+    shell.type("set confirm off")
+    for line in AWKWARD[moment]:
+        shell.type(line)
+    dear = {"compare", "compare translation", "sweep", "replay", "policy load", "read", "write", "fetch"}
+    for name in with_json(shell):
+        if name not in dear and not name.startswith("trace "):
+            for line in {name, f"{name} {ARGUMENTS.get(name, '')}".strip()}:
+                assert "Internal error" not in shell.type(line), line
+
+
 def test_every_command_with_json_is_in_the_page(shell: Shell) -> None:
     assert set(with_json(shell)) - set(sections()) == set()
 

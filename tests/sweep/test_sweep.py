@@ -49,7 +49,7 @@ def test_a_warm_up_does_not_count(trace: str) -> None:
     axes = [read_axis("trace.warm_up=0,9,13"), read_axis("kernel.user_frames=3")]
     *found, beyond = execute.run_sweep(points(load_config("trace"), axes, trace), trace, jobs=1)
     assert [(row["accesses"], row["faults"]) for row in found] == [(12, 9), (3, 2)]
-    assert beyond == {"error": "The warm-up of 13 accesses has only 12."}
+    assert beyond == {"error": "The warm-up is 13 accesses, but there are only 12."}
 
 
 def test_belady_s_anomaly(trace: str) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 RIGHT_OF_RULE = {"u": RIGHT_U, "k": RIGHT_U, "r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
-NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near ones
 
 
 class Edit:

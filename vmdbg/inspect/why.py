@@ -11,10 +11,6 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     FAULT_AD,
-    RIGHT_R,
-    RIGHT_U,
-    RIGHT_W,
-    RIGHT_X,
 )
 from vmdbg.hardware.page_tables import table_entries
 from vmdbg.inspect.context import controls
@@ -43,16 +39,17 @@ if TYPE_CHECKING:
     from vmdbg.inspect.context import Context
     from vmdbg.machine.machine import Machine
 
-RIGHT_OF_RULE = {"u": RIGHT_U, "k": RIGHT_U, "r": RIGHT_R, "w": RIGHT_W, "x": RIGHT_X}
 NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near ones
 
 
 class Verdict:
-    """The answer to `why`.  `near` is the nearest entry in use in the table where a walk ended:
-    (its step, the first address that it maps, whether it is the only one), or None; `registers` are the
-    bits of control registers that alone would turn the verdict, with their values now.  `fields` are the
-    names of the fields that the rules speak of, `values` what each has in the entry of each step (None: it
-    has no meaning there)."""
+    """The answer to `why`.
+
+    `near` is the nearest entry in use in the table where a walk ended: (its step, the first address that it
+    maps, whether it is the only one), or None.  `registers` are the bits of control registers any one of
+    which would reverse the verdict, with their values now.  `fields` are the names of the fields that the
+    rules speak of, `values` what each has in the entry of each step (None: it has no meaning there).
+    """
 
     __slots__ = (
         "canonical",
@@ -87,7 +84,7 @@ class Verdict:
 
 
 def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
-    """Which hardware rule decides about an access, by the tables."""
+    """Which rule of the hardware allows or refuses an access, by the page tables and not by the TLB."""
     verdict = decided(machine, context, va, access)
     verdict.sentences = [rule_text(machine, verdict, key) for key in verdict.rules]
     return verdict
@@ -118,12 +115,12 @@ def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict
         held = next(missing_rights(machine, context, 0, access), [])
         verdict.rules = [key for key in held if key in rules and not deniers(machine, walk, key)]
     if verdict.canonical:
-        verdict.registers = list(turning(machine, context, va, access))
+        verdict.registers = list(reversing_bits(machine, context, va, access))
     return verdict
 
 
 def ad_cause(machine: Machine, verdict: Verdict) -> Cause | None:
-    """The bit of the leaf that nobody but the kernel sets, and the edit that does."""
+    """The A or D bit that the leaf lacks and that only the kernel sets, with the edit that sets it."""
     step = verdict.walk.last
     words = controls(machine, verdict.context.cpu)
     field = lacking(machine, words, verdict.outcome.access, step.entry)
@@ -133,7 +130,9 @@ def ad_cause(machine: Machine, verdict: Verdict) -> Cause | None:
     return Cause("a", field.name, 0, step, [edit])
 
 
-def turning(machine: Machine, context: Context, va: int, access: int) -> Iterator[tuple[Register, int]]:
+def reversing_bits(
+    machine: Machine, context: Context, va: int, access: int
+) -> Iterator[tuple[Register, int]]:
     """The bits of control registers each of which would reverse the verdict, with their present values.
 
     A bit that reserves fields of entries is listed only if the access is forbidden because of that.
@@ -210,8 +209,11 @@ def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
 
 
 def suspects(machine: Machine, step: Step) -> Iterator[tuple[str, int]]:
-    """What may be wrong with a reserved entry, as a name and a mask to flip: bits without a name that are
-    set, one by one and then those of the frame below the page's size; flags that are set, and not."""
+    """What may be wrong with a reserved entry, as a name and a mask to flip.
+
+    First set bits without a name, then the frame's bits below the page's size, then flags that are set, last
+    flags that are clear.
+    """
     form, entry = machine.format, step.entry
     letter = where(machine.format, step.depth, step.kind)
     standing = [field for field in form.standing(letter, step.depth) if field.width == 1]

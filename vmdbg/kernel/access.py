@@ -13,16 +13,16 @@ from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, WRITE, emit
 from vmdbg.state.tables import CONTROL_VALUE
 
-MAX_FAULTS = 8  # of one access to one page
-CROSSES = 16  # as a width: of a trace, and the access goes on in the next page, however far
+MAX_FAULTS = 8  # that are served for one access to one page; one more is a bus error
+CROSSES = 16  # as a width: an access of a trace that goes on in the next page; its size plays no role
 
 
 @writes
 def access_page(m, cpu, pid, va, how, width, value):
     """Fetch, read or write `width` bytes that lie in one page.  Returns 0 or a reason.
 
-    If a fault occurs, it is served and the access repeated.  If the page faults MAX_FAULTS times (its tables
-    may have been overwritten), the process gets a bus error.
+    If a fault occurs, it is served and the access repeated.  If the page faults more than MAX_FAULTS times
+    (its tables may have been overwritten), the process gets a bus error.
     """
     tries = 0
     while True:
@@ -37,14 +37,14 @@ def access_page(m, cpu, pid, va, how, width, value):
             return reason
         emit(m, RETRY, va, how, 0)
         if SOFTWARE_WALK and FIRST_DATA < 0 and FIRST_FETCH < 0 and SECOND < 0:
-            pa = path_address(m, va)  # no TLB keeps what the kernel has found: it is for this access
+            pa = path_address(m, va)  # without a TLB nothing keeps what the kernel found: use it now
             break
     at = ram_offset(m, pa, width or 1)
     if at < 0:
         emit(m, BUS_ERROR, pa, va, 0)
         return signal(m, pid, SIGBUS, 0, va)
     policy_use(m, at >> PAGE_BITS)
-    seen = 0
+    seen = 0  # what memory held before the access
     if PAYLOAD:
         seen = load_at(m, at, width)
         m.control[CONTROL_VALUE] = seen
@@ -65,7 +65,8 @@ def access_page(m, cpu, pid, va, how, width, value):
 def access_straddling(m, cpu, pid, va, how, width, value):
     """Make an access that goes on in the next page, in two parts, the lower one first; 0 or a reason.
 
-    Each part is translated, and told as an access; `straddle`, between them, tells of both.
+    Each part is translated and emits its own event of an access; between them `tell_straddle` emits one for
+    both.
     """
     rest = (va | ((1 << PAGE_BITS) - 1)) + 1
     part = 0 if width == CROSSES else rest - va

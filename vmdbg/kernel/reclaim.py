@@ -48,12 +48,12 @@ from vmdbg.state.tables import (
     SLOT_REFS,
 )
 
-OWN_POLICY = 0  # 1: the policy is a file of the user's, and may say anything; bound at build
+OWN_POLICY = 0  # 1: the policy is a user's file, so that its answers are checked; bound at build
 
 
 @writes
 def reclaim(m, wanted):
-    """Free one of the `wanted` frames.  0, or REASON_MEMORY if no page can leave."""
+    """Free one frame, for a caller that wants `wanted` of them.  0, or REASON_MEMORY if no page can leave."""
     emit(m, RECLAIM, user_frames_free(m), wanted, 0)
     return make_room(m, 0)
 
@@ -77,38 +77,38 @@ def evict(m, frame):
     """Make the page in a frame leave memory and free the frame.  0, or REASON_MEMORY if swap is full.
 
     A clean page with a valid slot, or of a file, is dropped without a write, and so is one that was never
-    written.  The entries that mapped it keep the slot (if there is none: nothing); no TLB translates it any
-    more.
+    written.  The entries that mapped it name the slot from then on (without a slot they are empty), and no
+    TLB translates it.
     """
     f = frame * FRAME
     first = m.frame[f + FRAME_RMAP] * RMAP
-    va = -1  # if no entry maps the page
+    va = -1  # stays so if no entry maps the page
     if first:
         va = m.rmap[first + RMAP_VA]
     pfn = frame_address(m, frame) >> PAGE_BITS
     slot = m.frame[f + FRAME_SLOT]
     dirty = frame_dirty(m, frame)
-    takes = takes_slot(m, frame)
-    if takes and m.kernel[KERNEL_SLOT_COUNT] == 0:
+    needs_slot = takes_slot(m, frame)
+    if needs_slot and m.kernel[KERNEL_SLOT_COUNT] == 0:
         return REASON_MEMORY
     emit(m, EVICT, pfn, va, 1 if dirty else 0)
-    if slot < 0:
-        evict_cached(m, frame, takes, dirty, va)
-    elif slot == 0 and not takes:
+    if slot < 0:  # minus the row of the page in the table `cache`
+        evict_cached(m, frame, needs_slot, dirty, va)
+    elif slot == 0 and not needs_slot:
         emit(m, ZERO_DROP, m.rmap[first + RMAP_PID], pfn, va)
         unmap_to(m, frame, 0)
     else:
-        if takes:
+        if needs_slot:
             if slot > 0:
-                slot_release(m, slot)  # others still need what it holds
+                slot_release(m, slot)  # other entries still refer to the old slot
             slot = slot_take(m, m.rmap[first + RMAP_PID], va)
-        if takes or dirty:
+        if needs_slot or dirty:
             copy_out(m, frame, slot)
             emit(m, SWAP_OUT, slot, pfn, va)
         else:
             emit(m, SWAP_DROP, slot, pfn, va)
         unmap_to(m, frame, slot)
-        slot_release(m, slot)
+        slot_release(m, slot)  # the frame's own reference: each entry now has one
     policy_unload(m, frame)
     m.kernel[KERNEL_RESIDENT] -= 1
     pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
@@ -116,14 +116,14 @@ def evict(m, frame):
 
 
 @writes(cold=True)
-def evict_cached(m, frame, takes, dirty, va):
-    """Evict a page of an object: the copy of its file keeps the content, or a slot, which the cache keeps."""
+def evict_cached(m, frame, needs_slot, dirty, va):
+    """Evict a page of an object: its content stays in the copy of the file, or in a slot of `cache`."""
     row = -m.frame[frame * FRAME + FRAME_SLOT]
     c = row * CACHE
     first = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
-    if takes:
+    if needs_slot:
         m.cache[c + CACHE_SLOT] = slot_take(m, m.rmap[first + RMAP_PID], m.rmap[first + RMAP_VA])
-    if takes or dirty:
+    if needs_slot or dirty:
         write_back(m, row, frame, va)
     elif m.cache[c + CACHE_CONTENT]:
         emit(m, FILE_DROP, m.cache[c + CACHE_NUMBER], frame_address(m, frame) >> PAGE_BITS, va)
@@ -135,7 +135,7 @@ def evict_cached(m, frame, takes, dirty, va):
 
 @writes
 def unmap_to(m, frame, slot):
-    """Make every entry that maps a frame keep a slot (0: nothing) instead, and drop it from every TLB."""
+    """Make every entry that maps a frame name `slot` instead (0: empty), and drop the page from every TLB."""
     new = 0
     if slot:
         new = make_swapped(slot)

@@ -1,4 +1,4 @@
-"""The columns of an operation in the table `op` that have another meaning than in the row of a plain access.
+"""Columns of the table `op` that mean something else than in a plain access: of loops, ranges, patterns.
 
 Every operation begins with one row (OP_WORD, OP_VA, OP_VALUE, OP_MORE).  An access to a range has a second
 row, an access by a pattern also a third one.  All columns here are counted from the operation's first row:
@@ -16,7 +16,7 @@ OP_BODY = OP_VA  # at its end: the row of the first operation inside
 # Of an access to a range: the second row.
 OP_COUNT = OP + OP_WORD  # number of accesses
 OP_STEP = OP + OP_VA  # bytes from one address to the next
-# Of an access by a pattern: the same, and two columns more, and the third row.
+# Second row of an access by a pattern: the two above and these two.
 OP_PLACES = OP + OP_VALUE  # number of addresses among which the pattern chooses
 OP_SEED = OP + OP_MORE  # seed | offset << PATTERN_OFFSET (kernel/access_patterns.py)
-OP_WEIGHTS = 2 * OP  # first of four words, with two weights in each
+OP_WEIGHTS = 2 * OP  # third row: its four columns hold two weights each (kernel/access_patterns.py)

@@ -386,7 +386,7 @@ table(
     STATE,
     "ops",
     """
-    word      kind | 0x80 if a range follows | width << 8 | line << 16
+    word      kind, flags (OP_ in kernel/scheduler.py) | 0x80 if a range follows | width << 8 | line << 16
     va        virtual address; of a loop, and of the rows of a range or a pattern: state/op_rows.py
     value     value that is written
     more      rights and options of mmap; which pattern an access has (kernel/access_patterns.py)

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from vmdbg.programs.program import Program
 
 NO_END = (1 << 62) - 1  # operations
-#: The program of the last point: a process that runs the next one does not read a trace again.
+#: Keeps the program of the last point alive: the next point in this process need not read its trace again.
 _last: list[Program | None] = []
-PATIENCE = 20_000  # operations from which on compiling is worth its time
+PATIENCE = 20_000  # operations that run interpreted before compiling pays
 
 
 def run_point(values: dict[str, Any], name: str, program: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def run_point(values: dict[str, Any], name: str, program: str) -> dict[str, Any]
     try:
         machine = boot(MachineConfig(values, name), program).machine
         _last[:] = [machine.program]
-        before = warmed_up(machine)
+        before = warm_up(machine)
         found = memory_at_end(machine)
         run_until(machine, NO_END)
         return {**measures(machine, before), **found}
@@ -65,7 +65,8 @@ def run_until(machine: Machine, limit: int) -> bool:
 
 
 def run_accesses(machine: Machine, wanted: int) -> int:
-    """Run until so many accesses are made in all; returns how many lack, where nobody can run any more."""
+    """Run until so many accesses are made in all; returns how many are missing if no process can run any
+    more, else 0."""
     left, alive = wanted - accesses(machine.counts()), True
     while left > 0 and alive:
         alive = run_until(machine, machine.operations + left)  # operations of the kernel count too
@@ -73,14 +74,16 @@ def run_accesses(machine: Machine, wanted: int) -> int:
     return max(0, left)
 
 
-def warmed_up(machine: Machine) -> dict[str, int]:
-    """The counts of events after the warm-up of a trace.  UserError if it ends in it."""
+def warm_up(machine: Machine) -> dict[str, int]:
+    """Run the warm-up of a trace; returns the counts of events then (none: {}).  UserError if the trace is
+    shorter.
+    """
     wanted = machine.config["trace.warm_up"]
     if not wanted or machine.program is None or machine.program.length is None:
         return {}
     lacking = run_accesses(machine, wanted)
     if lacking:
-        raise UserError(f"The warm-up of {wanted} accesses has only {wanted - lacking}.")
+        raise UserError(f"The warm-up is {wanted} accesses, but there are only {wanted - lacking}.")
     return machine.counts()
 
 

@@ -267,9 +267,11 @@ def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEve
             yield row
 
     def notes() -> list[str]:
-        return [total_line(spent, *instruction_rate([row for *_, row in operations]))] * (len(spent) > 1)
+        if len(spent) < 2:
+            return []
+        return [total_line(spent, *instruction_rate([row for *_, row in operations]))]
 
-    return Table(columns, rows(), notes=notes)
+    return Table(columns, rows(), notes=notes, empty="No operation was executed.")
 
 
 def total_line(spent: list[int], instructions: int, mpki: float | None) -> str:

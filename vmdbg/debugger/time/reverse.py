@@ -1,6 +1,6 @@
 """Going back on a timeline: by events, by operations, to the last stop.
 
-Whoever goes back comes to rest before the event that stops: going on from there executes it.
+Going back ends before the event at which a stop holds; going on from there executes that event.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def back_events(timeline: Timeline, count: int) -> Arrival:
 
 
 def crossings(timeline: Timeline, first: int, last: int) -> list[Crossing]:
-    """The operations from time `first` up to `last`, where the machine then stands.
+    """Run from time `first` to `last`, where the machine stays; returns the operations on the way.
 
     An acting command counts as an operation of process 0.
     """
@@ -64,7 +64,10 @@ def crossings(timeline: Timeline, first: int, last: int) -> list[Crossing]:
 
 
 def crossings_back(timeline: Timeline) -> Iterator[Crossing]:
-    """The operations before this time, the last one first, until Ctrl-C; the machine then stands anywhere."""
+    """The operations before this time, the last one first, until Ctrl-C.
+
+    The caller has to `travel` afterwards.
+    """
     end = timeline.machine.operations
     while end > timeline.begin and not timeline.runner.interrupts.came:
         first = max(timeline.begin, end - WINDOW)
@@ -106,7 +109,7 @@ def back_to_stop(timeline: Timeline) -> Arrival:
         moment = timeline.cursor.moment()
         time, events = timeline.position
         if events:
-            # Those that halted the machine at this event do not hold for it again.
+            # Stops that halted the machine at this very event do not halt it there again.
             halted = timeline.halted
             excluded = halted[1] if halted is not None and halted[0] == (time, events) else []
             timeline.go(time)
@@ -117,7 +120,7 @@ def back_to_stop(timeline: Timeline) -> Arrival:
         while last > timeline.begin:
             first = timeline.branch.checkpoints.before(last - 1)[0]
             times = matches(timeline, first, last)
-            while times is None:  # more than the log can hold: in the later half there are fewer
+            while times is None:  # too many for the log: look only at the later half
                 first += (last - first + 1) // 2
                 times = matches(timeline, first, last)
             if timeline.machine.operations < last:
@@ -154,10 +157,11 @@ def matches(timeline: Timeline, first: int, last: int) -> set[int] | None:
 def last_match(
     timeline: Timeline, logged: list[LoggedEvent], end: int | None = None, excluded: Sequence[Stop] = ()
 ) -> Arrival | None:
-    """From the start of an operation with these events: stand before the last of them, up to the `end`-th, at
-    which a stop holds, or at the operation's start if one holds there.  Then None if none holds.
+    """Stand before the last of an operation's events, up to the `end`-th, at which a stop holds; else at its
+    start if a stop holds there; else return None.
 
-    For the `end`-th event those that are `excluded` do not hold.
+    The machine is at that start when this is called.  At the `end`-th event the stops in `excluded` do not
+    count.
     """
     machine, stops, time = timeline.machine, timeline.stops, timeline.machine.operations
     first = opening(logged)

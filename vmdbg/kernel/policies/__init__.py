@@ -5,7 +5,7 @@
 `may_leave(m, frame, pid)` holds; -1 if there is none (it may age pages: it writes).
 
 A file that declares `FACTS` is a policy: it is listed, documented and tested by being here.  Its name is that
-of the file, with hyphens: `second-chance` is `second_chance.py`.
+of the file, with hyphens: `two-list` is `two_list.py`.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
 BOUNDED = "A replay learns only as it goes which memory it needs; base and bounds have to know before."
-KILLED = 128  # above it stands the signal in an exit status
+KILLED = 128  # an exit status above it is this plus the number of the signal that killed the process
 BUDGET = 64 << 20  # bytes that checkpoints of a replay may hold
 FORMAT = Option(
     "-format", choice(*BY_NAME, label="NAME"), help="the format of the traces; else their content tells"
@@ -105,10 +105,12 @@ def boot_replay(config: MachineConfig, files: list[str], args: Args, format: For
 
 
 def resident_regions(parser: Parser, space: Space, pages: TracePages) -> list[RegionSpec]:
-    """The regions of all pages that a trace touches, for which it is read once.  UserError for a pipe."""
+    """The regions of all pages that a trace touches; reads the whole trace.  UserError for a pipe."""
     with contextlib.closing(parser.trace):
         if not parser.trace.regular:
-            raise UserError(f'{parser.trace.shown}: a pipe is read once; "trace.resident" takes two times.')
+            raise UserError(
+                f'{parser.trace.shown}: a pipe can be read once; "trace.resident" reads it twice.'
+            )
         touched = touched_pages(parser, space.page_size.bit_length() - 1)
         return regions_of(touched, space, True, pages)
 
@@ -154,9 +156,9 @@ in time reads a file again from where it has to; of a pipe about the last millio
 record begins there.
 
 "trace.page", "trace.resident" and "trace.straddle" say how traces are mapped and what an access looks up.
-An instruction is a fetch; MPKI are TLB misses for a thousand of them.  A TLB miss is counted at the first try
-of an access, a walk at each.  What -skip passes over is not made; "set trace.warm_up" has so many accesses
-made before the counts begin.""",
+An instruction is a fetch; MPKI are TLB misses for a thousand of them.  A TLB miss is counted only at the
+first try of an access, a walk at every try.  Accesses that -skip passes over are not executed; those of "set
+trace.warm_up" are executed before the counts begin.""",
     repeat=NO_REPEAT,
 )
 def replay_command(session: Session, args: Args) -> object:
@@ -194,16 +196,18 @@ def replay_command(session: Session, args: Args) -> object:
 
 
 def run_on(timeline: Timeline, program: ReplayedProgram, fresh: bool) -> Arrival:
-    """Run to the end or to a stop; the counts begin after the warm-up.  UserError if the traces end in it.
+    """Run to the end or to a stop; the counts begin after the warm-up.  UserError if the traces end before.
 
-    `fresh`: a stop before the next operation holds.
+    With `fresh` a stop before the very next operation halts too; without, it is passed.
     """
     machine = timeline.machine
     wanted = machine.config["trace.warm_up"]
     while (left := wanted - accesses(machine.counts())) > 0:
         arrival = forward(timeline, machine.operations + left, fresh=fresh)
         if arrival.kind == AT_END:
-            raise UserError(f"The warm-up of {wanted} accesses has only {accesses(machine.counts())}.")
+            raise UserError(
+                f"The warm-up is {wanted} accesses, but there are only {accesses(machine.counts())}."
+            )
         if arrival.kind != AT_LIMIT:
             return arrival
         fresh = True
@@ -218,7 +222,7 @@ def engine_of(session: Session) -> str:
 
 
 def counts_document(counts: dict[str, Any]) -> Document:
-    """The counts as a table of two columns; what did not happen is left out of the text."""
+    """The counts as a table of two columns; the text leaves counts of 0 out, except those in `always`."""
     columns = [Column("what", header=""), Column("count", kind=NUMBERS)]
     names = {"tlb_hits": "TLB hits", "tlb_l2_hits": "TLB L2 hits", "tlb_misses": "TLB misses", "mpki": "MPKI"}
     always = ("accesses", "instructions", "faults", "tlb_hits", "tlb_misses", "mpki")

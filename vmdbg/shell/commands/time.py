@@ -51,7 +51,9 @@ def undo_command(session: Session, args: Args) -> object:
     needs=("run",),
     effect=ACTING,
     summary='Take back the last "undo".',
-    help="The machine is where it was when that was typed.  Running on or acting forgets what was undone.",
+    help="""
+The machine is where it was when "undo" was typed.  After running on, or another acting command, nothing can
+be redone.""",
 )
 def redo_command(session: Session, args: Args) -> object:
     timeline = session.timeline
@@ -87,8 +89,8 @@ def when_command(session: Session, args: Args) -> object:
 
 
 def arrive(session: Session, arrival: Arrival, moved: bool = True) -> None:
-    """What is shown after going back: nothing but GDB's sentence if the machine was at the beginning."""
-    if arrival.kind == "begin" and not moved:
+    """Show where the machine has arrived; GDB's sentence if it was at the beginning already (not `moved`)."""
+    if arrival.kind == AT_BEGIN and not moved:
         session.output.line("No more reverse-execution history.")
         return
     show_arrival(session, arrival)
@@ -181,7 +183,7 @@ def reverse_next(session: Session, args: Args) -> object:
     needs=("run",),
     effect=ACTING,
     summary="Go back to before the last event at which a stop holds.",
-    help='Without such an event, to the beginning of the record.  "stepi" then executes the event.',
+    help='"stepi" then executes that event.  If there is none: to the beginning of the record.',
     examples=["reverse-continue"],
 )
 def reverse_continue(session: Session, args: Args) -> object:
@@ -226,13 +228,13 @@ The past is run again for it; nothing changes.""",
 )
 def info_cost(session: Session, args: Args) -> object:
     timeline = session.timeline
-    now = timeline.position.operations
+    time = timeline.position.operations
     if args.range:
         low, dots, high = args.range.partition("..")
         first = position_of(session, low)[0]
         last = position_of(session, high)[0] if dots else first
     else:
-        first = last = max(timeline.begin, now - 1)
+        first = last = max(timeline.begin, time - 1)
     if last < first:
         raise UserError("inverted range")
     if last - first >= 1_000_000:
