@@ -130,6 +130,7 @@ def test_steps_forwards_and_back(seen: Any, hold: Any) -> None:
     screen.press("\x1b[<0;40;16M", "+- 8:0 |", "time 8:0")  # a click in the middle of the line of time
     screen.press("\x1b[<0;40;5M")  # elsewhere
     screen.press(HOME, "+- 0:0 |", "Nothing has happened yet.")
+    screen.press(LEFT, "No more reverse-execution history.")
     screen.press(END, "+- 13:0 |", "time 13:0")
     screen.type("print 6 * 7", "$1 = 42")  # the line is as it always is
     screen.press("\x1b[A", "(vmdbg) print 6 * 7\n")

@@ -178,12 +178,15 @@ class TerminalSource(Source):
             report(session, error)
 
     def obey(self, stroke: Stroke) -> None:
-        """Executes what a key stands for; the panes show what it did."""
+        """Executes what a key stands for.  The panes show what it did; only more than that is told: a stop, a
+        process that ended, that the record begins here."""
         if stroke.typed:
             self._pasted.append(stroke.typed)
         interpreter = self._session.interpreter
-        with self._session.output.capture():
+        with self._session.output.capture() as told:
             interpreter.attempt(lambda: interpreter.execute(stroke))
+        if not told()[:1].isdigit():  # of a time: where the machine stands
+            self._session.output.write(told())
 
     def coloured(self) -> bool:
         """Whether typed words are coloured."""
@@ -213,6 +216,8 @@ class TerminalSource(Source):
         session = self._session
         session.output.flush()
         if not session.settings.flag("editing"):
+            self.fit_screen(self._prompt.app)
+            self.draw_panes()
             return self.bare_line(prompt)
         if session.toolbar is not None:
             self._below = session.toolbar()

@@ -34,9 +34,9 @@ def screen_of(session: Session) -> FullScreen:
 The full screen: panes above, the prompt below, as the keys Ctrl-X A.  Panes show the program, the walk of the
 last address, the TLB, the map, memory and swap, and the events of the last step; "!" marks what it changed.
 Below them is the line of time.  While the line of input is empty, the arrow keys left and right step back and
-forwards (with Shift by single events), and Home and End go to the ends of the record, as a click on the line of
-time goes to a place in it.  Page Up and Page Down scroll the pane that has the focus.  See "layout", "focus",
-"winheight".""",
+forwards (with Shift by single events), and Home and End go to the ends of the record, as a click on the line
+of time goes to a place in it.  Page Up and Page Down scroll the pane that has the focus.  See "layout",
+"focus", "winheight".""",
     repeat=NO_REPEAT,
 )
 def tui_enable(session: Session, args: Args) -> None:
