@@ -19,7 +19,7 @@ from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE, CPU, CPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from vmdbg.hardware.page_tables import Entry
@@ -124,15 +124,33 @@ def scanned(machine: Machine) -> Iterator[int]:
 
 
 def extents(machine: Machine) -> Iterator[tuple[int, int]]:
-    """Physical address and length of what there is of each bank, without the holes of a sparse file."""
-    m = machine.m
+    """Physical address and length of what there is of each bank.
+
+    Left out are the holes of a sparse file, and memory that was never written.
+    """
+    m, room = machine.m, machine.format.table_bytes(0) - 1
     banks = [(m.bank[row + BANK_BASE], m.bank[row + BANK_SIZE], m.bank[row + BANK_OFFSET])
              for row in range(0, len(m.bank), BANK)]  # fmt: skip
-    for base, size, _ in sorted(banks):
+    for base, size, offset in sorted(banks):
         if isinstance(machine, DumpMachine):
             yield from machine.image.extents(base, size)
-        else:
-            yield base, size
+            continue
+        for start, end in joined(machine.k.recorder.written(offset, offset + size)):
+            yield base + start - offset, min(end + room, offset + size) - start
+
+
+def joined(pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Pieces, as (start, end) in ascending order, of which none begins where another ends."""
+    held: tuple[int, int] | None = None
+    for start, end in pieces:
+        if held is not None and held[1] == start:
+            held = held[0], end
+            continue
+        if held is not None:
+            yield held
+        held = start, end
+    if held is not None:
+        yield held
 
 
 def judged(machine: Machine, found: Entry) -> int:
