@@ -8,8 +8,9 @@ from vmdbg import progress
 from vmdbg.dumps.core_header import completed, core_header
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import find_context
+from vmdbg.inspect.extents import banks_of, extents
 from vmdbg.machine.registers import owner, read
-from vmdbg.state.tables import BANK, BANK_BASE, BANK_SIZE, CPU, CPU_ADDRESS, CPU_MODE
+from vmdbg.state.tables import CPU, CPU_ADDRESS, CPU_MODE
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
@@ -36,12 +37,6 @@ def cpu_registers(machine: Machine, cpu: int) -> dict[str, int]:
         found[name] = (read(machine, cpu, name) or 0) & WORD_MASK
     found[form.fault_register] = int(m.cpu[row + CPU_ADDRESS]) & WORD_MASK
     return completed(found, form, bool(m.cpu[row + CPU_MODE]))
-
-
-def banks_of(machine: Machine) -> list[tuple[int, int]]:
-    """Physical address and size of each bank, by address."""
-    m = machine.m
-    return sorted((m.bank[row + BANK_BASE], m.bank[row + BANK_SIZE]) for row in range(0, len(m.bank), BANK))
 
 
 def export(machine: Machine, path: str, core: bool) -> int:
@@ -75,11 +70,12 @@ def copy(machine: Machine, base: int, size: int, place: int, file: IO[bytes]) ->
     """Write a bank at an offset of the file, without the pieces that are all zero."""
     k, m, zeros = machine.k, machine.m, bytes(PIECE)
     with progress.task("Writing memory", "B", size) as task:
-        for start in range(0, size, PIECE):
-            length = min(PIECE, size - start)
-            at = k.ram_offset(m, base + start, length)
-            piece = bytes(m.ram1[at : at + length])  # bytes are compared at once, views one by one
-            if piece != zeros[:length]:
-                file.seek(place + start)
-                file.write(piece)
-            task.at(start)
+        for first, whole in extents(machine, base, size):
+            for start in range(first, first + whole, PIECE):
+                length = min(PIECE, first + whole - start)
+                at = k.ram_offset(m, start, length)
+                piece = bytes(m.ram1[at : at + length])  # bytes are compared at once, views one by one
+                if not zeros.startswith(piece):
+                    file.seek(place + start - base)
+                    file.write(piece)
+                task.at(start - base)

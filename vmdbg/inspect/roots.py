@@ -8,18 +8,18 @@ shown.
 from __future__ import annotations
 
 from vmdbg import progress
-from vmdbg.dumps.machine import DumpMachine
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE
 from vmdbg.hardware.page_tables import entries
 from vmdbg.inspect.dump import COUNTERS, first_of
+from vmdbg.inspect.extents import banks_of, extents
 from vmdbg.inspect.notation import size_text
 from vmdbg.inspect.walk import walk_tables
-from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE, CPU, CPU_ROOT
+from vmdbg.state.tables import CPU, CPU_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from vmdbg.hardware.page_tables import Entry
@@ -102,16 +102,19 @@ def scanned(machine: Machine) -> Iterator[int]:
     """The pages of memory that could be a root at first sight."""
     form, k, m = machine.format, machine.k, machine.m
     step = max(form.page_size, form.root_mask & -form.root_mask)
-    size = form.table_bytes(0)
-    pieces = list(extents(machine))
-    zeros = bytes(max(step, STRETCH) + size)
-    with progress.task("Looking for roots", "B", sum(length for _, length in pieces)) as task:
+    stretch, size = max(step, STRETCH), form.table_bytes(0)
+    zeros = bytes(stretch + size)
+    pieces = [
+        (start, min(start + length, base + whole - size + 1))  # a table may go on behind what was written
+        for base, whole in banks_of(machine)
+        for start, length in extents(machine, base, whole)
+    ]
+    with progress.task("Looking for roots", "B", sum(max(0, end - start) for start, end in pieces)) as task:
         done = 0
-        for base, length in pieces:
-            end = base + length - size + 1
-            for first in range(-(-base // step) * step, end, max(step, STRETCH)):
-                task.at(done + first - base)
-                last = min(first + max(step, STRETCH), end)
+        for start, end in pieces:
+            for first in range(-(-start // step) * step, end, stretch):
+                task.at(done + first - start)
+                last = min(first + stretch, end)
                 at = k.ram_offset(m, first, last - first + size - 1)
                 content = bytes(m.ram1[at : at + last - first + size - 1])
                 if zeros.startswith(content):
@@ -120,37 +123,7 @@ def scanned(machine: Machine) -> Iterator[int]:
                     page = content[pa - first : pa - first + size]
                     if not zeros.startswith(page) and is_table(machine, pa):
                         yield pa
-            done += length
-
-
-def extents(machine: Machine) -> Iterator[tuple[int, int]]:
-    """Physical address and length of what there is of each bank.
-
-    Left out are the holes of a sparse file, and memory that was never written.
-    """
-    m, room = machine.m, machine.format.table_bytes(0) - 1
-    banks = [(m.bank[row + BANK_BASE], m.bank[row + BANK_SIZE], m.bank[row + BANK_OFFSET])
-             for row in range(0, len(m.bank), BANK)]  # fmt: skip
-    for base, size, offset in sorted(banks):
-        if isinstance(machine, DumpMachine):
-            yield from machine.image.extents(base, size)
-            continue
-        for start, end in joined(machine.k.recorder.written(offset, offset + size)):
-            yield base + start - offset, min(end + room, offset + size) - start
-
-
-def joined(pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Pieces, as (start, end) in ascending order, of which none begins where another ends."""
-    held: tuple[int, int] | None = None
-    for start, end in pieces:
-        if held is not None and held[1] == start:
-            held = held[0], end
-            continue
-        if held is not None:
-            yield held
-        held = start, end
-    if held is not None:
-        yield held
+            done += max(0, end - start)
 
 
 def judged(machine: Machine, found: Entry) -> int:
