@@ -211,7 +211,7 @@ def test_what_a_dump_lacks_is_said_in_a_sentence(shell: Any) -> None:
     shell.type(files(shell, a_kernel(), LONG)[1])
     registry = shell.session.interpreter.registry
     registry.load_all()
-    refused = [command for command in registry.commands() if command.needs - {"translate"}]
+    refused = [command for command in registry.commands() if command.needs - {"addresses", "translate"}]
     assert len(refused) > 50
     sentences = {f"a dump {text}." for text in LACKS.values()}
     for command in refused:
@@ -265,6 +265,13 @@ def test_roots_are_found(shell: Any) -> None:
     shell.type(files(shell, memory, {**LONG, "rip": 0xFFFFFFFF80000000})[1])
     first = shell.json("find root/j")[0]
     assert (first["root"], first["reasons"][:2]) == (0x1000, ["cr3 of CPU 0", "maps what CPU 0 executes"])
+
+
+def test_roots_of_tables_as_large_as_memory_are_not_looked_for(shell: Any) -> None:
+    shell.type("machine word-table")
+    assert shell.type("find root") == (
+        "A root table of word-table has 512 KiB: nothing tells it from data.\n"
+    )
 
 
 def test_names_from_a_symbol_file(shell: Any) -> None:

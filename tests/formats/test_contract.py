@@ -118,6 +118,7 @@ def test_a_page_without_rights_is_not_for_users(name: str) -> None:
         assert [allowed >> rights & 1 for allowed in sets] == [0, 0, 0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 def test_marks_are_set_and_taken_off(name: str) -> None:
     k = linked(name)

@@ -80,6 +80,7 @@ def test_names_are_those_of_the_manuals(x86: Machine, sv39: Machine) -> None:
     assert read(x86, 0, "satp") is None
 
 
+@pytest.mark.long
 def test_without_nxe_bit_63_is_reserved(x86: Machine) -> None:
     before = keys(x86)
     write(x86, 0, "efer.nxe", 0)

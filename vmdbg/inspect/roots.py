@@ -13,29 +13,32 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE
 from vmdbg.hardware.page_tables import entries
 from vmdbg.inspect.dump import COUNTERS, first_of
+from vmdbg.inspect.notation import size_text
 from vmdbg.inspect.walk import walk_tables
 from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE, CPU, CPU_ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from vmdbg.hardware.page_tables import Entry
     from vmdbg.machine.machine import Machine
 
+STRETCH = 1 << 20  # bytes; one of zeros is passed over at once
+LARGEST_TABLE = 1 << 17  # bytes; more, and any page may be the begin of one
 MOST_TABLES = 5000  # of a candidate that are read
 MOST_CANDIDATES = 1 << 16
-BAD = (
-    4  # entries of a table that may point outside memory or have reserved bits: a broken table is looked for
-)
+BAD = 4  # entries that a table may have which make no sense: a broken table is looked for
 ENOUGH_BAD = 8  # one bad entry in so many is borne
 
 
 class Candidate:
-    """A page that may be a root: how many tables and pages are below it, how many of its tables make no
-    sense,
-    the tables of the next level, and the index of an entry that points to the page itself (-1: none)."""
+    """A page that may be a root.
+
+    How many tables and pages are below it, how many of its tables make no sense, the tables of the next
+    level, and the index of an entry that points to the page itself (-1: none).
+    """
 
     __slots__ = ("bad", "below", "itself", "pages", "root", "tables")
 
@@ -47,10 +50,15 @@ class Candidate:
 def find_roots(machine: Machine) -> list[dict[str, Any]]:
     """Candidates for the root of tables of the machine's format, the likeliest first, with the reasons.
 
-    UserError for base and bounds.  Memory that a sparse file does not have is not read.
+    UserError for base and bounds, and for tables so large that a machine has few of them.  Memory that a
+    sparse file does not have is not read.
     """
     if machine.format.bounded:
         raise UserError("Base and bounds: there are no tables.")
+    size = machine.format.table_bytes(0)
+    if size > LARGEST_TABLE:
+        name = machine.format.name
+        raise UserError(f"A root table of {name} has {size_text(size)}: nothing tells it from data.")
     found: dict[int, Candidate] = {}
     known = {int(machine.m.cpu[cpu * CPU + CPU_ROOT]) for cpu in range(machine.config["machine.cpus"])}
     for root in scanned(machine):
@@ -96,29 +104,53 @@ def scanned(machine: Machine) -> Iterator[int]:
     step = max(form.page_size, form.root_mask & -form.root_mask)
     size = form.table_bytes(0)
     pieces = list(extents(machine))
-    zeros = bytes(size)
+    zeros = bytes(max(step, STRETCH) + size)
     with progress.task("Looking for roots", "B", sum(length for _, length in pieces)) as task:
         done = 0
         for base, length in pieces:
-            for pa in range(-(-base // step) * step, base + length - size + 1, step):
-                at = k.ram_offset(m, pa, size)
-                if at >= 0 and bytes(m.ram1[at : at + size]) != zeros and is_table(machine, pa):
-                    yield pa
-                if not pa & 0xFFFFF:
-                    task.at(done + pa - base)
+            end = base + length - size + 1
+            for first in range(-(-base // step) * step, end, max(step, STRETCH)):
+                task.at(done + first - base)
+                last = min(first + max(step, STRETCH), end)
+                at = k.ram_offset(m, first, last - first + size - 1)
+                content = bytes(m.ram1[at : at + last - first + size - 1])
+                if zeros.startswith(content):
+                    continue
+                for pa in range(first, last, step):
+                    page = content[pa - first : pa - first + size]
+                    if not zeros.startswith(page) and is_table(machine, pa):
+                        yield pa
             done += length
 
 
 def extents(machine: Machine) -> Iterator[tuple[int, int]]:
-    """Physical address and length of what there is of each bank, without the holes of a sparse file."""
-    m = machine.m
+    """Physical address and length of what there is of each bank.
+
+    Left out are the holes of a sparse file, and memory that was never written.
+    """
+    m, room = machine.m, machine.format.table_bytes(0) - 1
     banks = [(m.bank[row + BANK_BASE], m.bank[row + BANK_SIZE], m.bank[row + BANK_OFFSET])
              for row in range(0, len(m.bank), BANK)]  # fmt: skip
-    for base, size, _ in sorted(banks):
+    for base, size, offset in sorted(banks):
         if isinstance(machine, DumpMachine):
             yield from machine.image.extents(base, size)
-        else:
-            yield base, size
+            continue
+        for start, end in joined(machine.k.recorder.written(offset, offset + size)):
+            yield base + start - offset, min(end + room, offset + size) - start
+
+
+def joined(pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Pieces, as (start, end) in ascending order, of which none begins where another ends."""
+    held: tuple[int, int] | None = None
+    for start, end in pieces:
+        if held is not None and held[1] == start:
+            held = held[0], end
+            continue
+        if held is not None:
+            yield held
+        held = start, end
+    if held is not None:
+        yield held
 
 
 def judged(machine: Machine, found: Entry) -> int:

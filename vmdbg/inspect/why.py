@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from vmdbg.formats.record import Field, Format, Register
     from vmdbg.inspect.context import Context
+    from vmdbg.inspect.fault_codes import Reported
     from vmdbg.machine.machine import Machine
 
 NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near ones
@@ -49,6 +50,7 @@ class Verdict:
     maps, whether it is the only one), or None.  `registers` are the bits of control registers any one of
     which would reverse the verdict, with their values now.  `fields` are the names of the fields that the
     rules speak of, `values` what each has in the entry of each step (None: it has no meaning there).
+    `reported` is what a CPU said of the access, if that was asked.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Verdict:
         "near",
         "outcome",
         "registers",
+        "reported",
         "rules",
         "sentences",
         "tlb",
@@ -77,6 +80,7 @@ class Verdict:
         self.near: tuple[Step, int, bool] | None = None
         self.tlb: Outcome | None = None
         self.registers: list[tuple[Register, int]] = []
+        self.reported: Reported | None = None
 
 
 def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:

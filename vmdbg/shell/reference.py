@@ -6,6 +6,7 @@ import os
 import sys
 
 from vmdbg.debugger.settings import SHELL_SETTINGS
+from vmdbg.exercises.lessons import page as tutorial
 from vmdbg.expressions.functions import HELP
 from vmdbg.machine.config import SETTINGS
 from vmdbg.shell.command import FORMAT_LETTERS, GROUPS, PURE, Command
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 COMMANDS_PAGE = "commands.md"
 SETTINGS_PAGE = "settings.md"
 FUNCTIONS_PAGE = "functions.md"
+TUTORIAL_PAGE = "tutorial.md"
+MADE_OF_LESSONS = "<!-- Made by scripts/docs from vmdbg/exercises/lessons; edit those. -->"
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
 GENERATED = "<!-- Made by scripts/docs from the declarations; edit those. -->"
 FORM_TEXTS = {
@@ -159,6 +162,7 @@ def pages() -> dict[str, str]:
         COMMANDS_PAGE: commands_page(registry).rstrip("\n") + "\n",
         SETTINGS_PAGE: settings_page("Settings", all_settings()),
         FUNCTIONS_PAGE: functions_page(),
+        TUTORIAL_PAGE: tutorial(MADE_OF_LESSONS),
         **family_pages(),
         **{page: with_tables(page, tables) for page, tables in TABLES.items()},
     }

@@ -77,9 +77,9 @@ table(
     STATE,
     "banks",
     """
-    base   [ram_base] first physical address
-    size   [ram]      bytes
-    offset [0]        where the bank starts in the memory buffer; 0 for the first
+    base   first physical address
+    size   bytes
+    offset where the bank starts in the memory buffer; 0 for the first
     """,
 )
 table(
