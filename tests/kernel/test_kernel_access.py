@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import write
 from vmdbg.programs.vmp import parse_vmp
+from vmdbg.shell.boot import open_target
+from vmdbg.shell.startup import make_session
 from vmdbg.state.tables import (
     CONTROL_VALUE,
     CPU_MODE,
@@ -28,6 +32,7 @@ from vmdbg.state.tables import (
     TLB_WORD,
 )
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 Ready = Callable[[Machine], Machine]
 GLOBAL = 128
 #: Registers that keep the kernel from user pages, and the one that lets it in, by format.
@@ -146,3 +151,15 @@ def test_a_store_to_a_table_is_compared_at_the_next_use(engine: str, ready: Read
 def test_the_end_of_time_is_not_asked_of_the_kernel() -> None:
     with pytest.raises(UserError, match="the kernel's own"):
         boot("region heap 0x400000 4K rw\nkread 0x400000", **{"kernel.policy": "opt"})
+
+
+def test_at_its_event_the_cpu_is_in_kernel_mode() -> None:
+    """In the middle of the operation commands look as the kernel does; before it and after it, not."""
+    session = make_session(io.StringIO(), io.StringIO())
+    session.target = open_target(session, "default", str(EXAMPLES / "window.vmp"))
+    mode = [session.machine.m.cpu[CPU_MODE]]
+    for line in ("catch kernel-access", "continue", "step", "reverse-stepi", "step"):
+        session.interpreter.run_lines("test", [line])
+        mode.append(session.machine.m.cpu[CPU_MODE])
+        assert check(session.machine) == []
+    assert mode == [0, 0, 1, 0, 1, 0]

@@ -146,8 +146,8 @@ def kernel_access(m, cpu, pid, va, how, width, value):
 
     REASON_REFUSED: the kernel met a fault that it does not serve.
     """
-    emit(m, KERNEL_ACCESS, va, how, 0)
     change_mode(m, cpu)
+    emit(m, KERNEL_ACCESS, va, how, 0)
     reason = kernel_parts(m, cpu, pid, va, how, width, value)
     change_mode(m, cpu)
     return reason

@@ -21,6 +21,7 @@ from vmdbg.kernel.exits import (
 )
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
 from vmdbg.machine import boot, feeds, future, op_breakpoints
+from vmdbg.machine.kernel_half import map_kernel
 from vmdbg.machine.pools import Pools
 from vmdbg.machine.snapshot import Recorder, Snapshot
 from vmdbg.machine.verify_program import check_rows
@@ -118,7 +119,7 @@ class Machine(Pools):
         self.k.recorder, self.k.grow, self.k.grow_rmap = self.recorder, self.grow, self.grow_rmap
         boot.fill(self.m, config)
         if config["machine.kernel"]:
-            boot.map_kernel(self.k, self.format)
+            map_kernel(self.k, self.format)
         self.program: Any = None
         self.compiled: Code | None = None
         self.feeds: dict[int, feeds.Feed] = {}  # of processes whose operations come from a trace, by pid
