@@ -120,6 +120,7 @@ def test_a_stale_entry_is_dark(folder: Path) -> None:
     assert {row["check"] for row in marked} <= set(check_picture(folder / "stale.svg"))
 
 
+@pytest.mark.long
 def test_all_forms(folder: Path) -> None:
     with Session("default") as session:
         for form in FORMS:
