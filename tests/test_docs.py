@@ -20,6 +20,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 SCREENS = ROOT / "tests" / "shell" / "screens"
+LESSONS = ROOT / "vmdbg" / "exercises" / "lessons"
+MADE_OF_LESSONS = "tutorial.md"
 PROMPT = "(vmdbg) "
 PROMPT_IN_OUTPUT = re.compile(r"(?:^|(?<=\n)|(?<=>)|(?<=\(vmdbg\) ))\(vmdbg\) ")
 # Headers that are printed on a terminal only.
@@ -169,7 +171,8 @@ def write_back(page: Path, results: list[tuple[Step, list[str]]]) -> None:
 
 def transcripts() -> Iterator[Any]:
     """Parameters for the sessions of all pages; long are those that replay a trace."""
-    for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *sorted(SCREENS.glob("*.md"))]:
+    pages = [page for page in sorted(DOCS.rglob("*.md")) if page.name != MADE_OF_LESSONS]
+    for page in [ROOT / "README.md", *pages, *sorted(LESSONS.glob("*.md")), *sorted(SCREENS.glob("*.md"))]:
         for index, session in enumerate(parse_page(page.read_text(encoding="utf-8"))):
             traced = any(".lackey" in line for step in session.steps for line in step.typed)
             yield pytest.param(page, index, marks=[pytest.mark.long] if traced else [])

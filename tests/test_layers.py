@@ -25,9 +25,11 @@ LAYERS = (
     ("inspect",),
     ("sweep",),
     ("debugger",),
+    ("exercises",),
     ("views",),
     ("shell",),
     ("library",),
+    ("grading",),
     ("cli", "__main__"),
 )
 #: What the package itself hands out.

@@ -148,6 +148,7 @@ class Talk:
         return self.terminal.lines
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("at_once")
 def test_a_trace_is_read_and_run(terminal: Terminal, tmp_path: Path) -> None:
     shutil.copy(TRACE, tmp_path)  # one that nobody has read
@@ -160,6 +161,7 @@ def test_a_trace_is_read_and_run(terminal: Terminal, tmp_path: Path) -> None:
     assert running.fullmatch(talk.said("step 30000")[-1])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("at_once")
 def test_to_the_end_of_a_trace_it_is_known_how_far_it_is_and_in_a_loop_it_is_not(
     terminal: Terminal, tmp_path: Path
@@ -173,6 +175,7 @@ def test_to_the_end_of_a_trace_it_is_known_how_far_it_is_and_in_a_loop_it_is_not
     assert re.fullmatch(r"Running: \d+ operations, [\d.]+( million)? operations/s", lines[-1])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("at_once")
 def test_of_a_replay_it_is_known_about_how_far_it_is(terminal: Terminal, tmp_path: Path) -> None:
     talk = Talk("trace", terminal)
@@ -193,6 +196,7 @@ def test_a_machine_is_loaded(terminal: Terminal, tmp_path: Path) -> None:
     assert [line for line in said if not line.startswith("Loading kept: ")] == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("at_once")
 def test_what_is_printed_meanwhile_stands_alone(terminal: Terminal) -> None:
     talk = Talk("default", terminal, terminal)

@@ -59,12 +59,26 @@ Output and exit:
                      End the run after so many seconds, with status 1.
   --color=WHEN       always, never or auto (the default: on a terminal).
   --tap              Print the results of "expect" as TAP.
+  --token=WORD       Print WORD behind the totals of "expect": a script that
+                     does not know it cannot forge them.
   --quiet, -q        Do not print the banner.
   --cd=DIR           Change current directory to DIR.
   --version, -v      Print version information and then exit.
   --help, -h         Print this message and then exit.
+
+Grading: vmdbg --grade LAB.vmdbg [options] HAND-IN...
+
+  --csv=FILE         Points of each hand-in and each check.
+  --json=FILE        Gradescope's results.json; a folder for several hand-ins.
+  --junit=FILE       JUnit's XML.
+  --update           Leave other hand-ins in the CSV as they are.
+  -j N               So many at once; as many as processors if not given.
+  --time=10s         Time of each hand-in; --memory=2G, --output=1M its memory
+                     and output.
+  --verbose          Print each check.  --quiet: only the last line.
 """
 
+GRADE = {"--grade", "-grade"}
 FLAGS = {
     "batch": "batch",
     "batch-silent": "batch_silent",
@@ -98,6 +112,7 @@ VALUES = {
     "cd": "cd",
     "color": "color",
     "time-limit": "time_limit",
+    "token": "token",
 }
 
 
@@ -112,7 +127,7 @@ class Options:
         self.flags: set[str] = set()
         self.early: list[tuple[str, str]] = []
         self.commands: list[tuple[str, str]] = []
-        self.machine, self.color, self.folder = "", "auto", ""
+        self.machine, self.color, self.folder, self.token = "", "auto", "", ""
         self.seconds: float | None = None
         self.program: list[str] = []
 
@@ -180,6 +195,8 @@ def keep(options: Options, name: str, value: str) -> None:
         options.machine = value
     elif name == "cd":
         options.folder = value
+    elif name == "token":
+        options.token = value
     elif name == "time_limit":
         if not (value.isascii() and value.isdigit() and 0 < len(value) < 7 and int(value)):
             raise UsageError(f"invalid value '{value:.40}' of --time-limit: seconds expected")
@@ -192,8 +209,14 @@ def keep(options: Options, name: str, value: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs vmdbg; the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if GRADE.intersection(word.partition("=")[0] for word in arguments):
+        from vmdbg.grading.command import main as grade
+
+        open_streams()
+        return grade(arguments)
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        options = parse(arguments)
     except UsageError as error:
         sys.stderr.write(f"vmdbg: {error}\nUse `vmdbg --help' for a complete list of options.\n")
         return 1
@@ -270,7 +293,7 @@ def run(options: Options) -> int:
     progress.show_on(session.output.stderr)
     if problem:
         session.output.error(problem)
-    session.tap = "tap" in options.flags
+    session.tap, session.mark = "tap" in options.flags, f"  [{options.token}]" if options.token else ""
     explicit, signal = False, 0
     try:
         status = start_up(session, options)
@@ -283,9 +306,7 @@ def run(options: Options) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the last door: a bug is named in one line
-        from vmdbg.shell.report import report
-
-        report(session, error)
+        tell(session, error)
         status = 1
     if "return_child_result" in options.flags and not explicit and not status:
         status = child_result(session)
@@ -391,15 +412,20 @@ def open_machine(session: Session, options: Options, at_once: bool) -> None:
 
     session.open_target = boot
     if at_once or options.machine or program:
-        from vmdbg.shell.report import report
-
         try:
             session.target  # noqa: B018 - asking opens it
         except UserError as error:
-            report(session, error)
+            tell(session, error)
             raise SystemExit(1) from None
         except Exception as error:  # noqa: BLE001 - a bug of ours must not take the prompt away
-            report(session, error)
+            tell(session, error)
+
+
+def tell(session: Session, error: Exception) -> None:
+    """Writes an error to stderr."""
+    from vmdbg.shell.report import report
+
+    report(session, error)
 
 
 def converse(session: Session, options: Options) -> int:

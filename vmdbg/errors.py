@@ -56,7 +56,14 @@ class Quit(VmdbgError):
 
 
 class LimitReached(SystemExit):
-    """A limit of a restricted run, on time or on output, is reached: the run ends with status 1."""
+    """A limit of a restricted run, on time or on output, is reached: the run ends with status 1.
+
+    `what` is the sentence that has been said about it.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(1)
+        self.what = what
 
 
 class Terminated(SystemExit):

@@ -41,6 +41,7 @@ def test_a_long_run_changes_to_the_compiled_engine_when_it_is_ready(engine: str)
     assert line.machine.digest() == plain.machine.digest()
 
 
+@pytest.mark.long
 def test_without_llvmlite_a_machine_runs_interpreted_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -57,6 +58,7 @@ def test_without_llvmlite_a_machine_runs_interpreted_and_says_so(
         forward(line)
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_between_two_operations() -> None:
     line = timeline(preset("default"))
     run, slices = line.machine.run, []

@@ -55,6 +55,7 @@ def test_several_events_of_one_operation_are_several_stops() -> None:
     assert [place[:2] for place in stopped_at(line)] == [(0, 2), (0, 7), (2, 2), (2, 7)]
 
 
+@pytest.mark.long
 def test_stops_never_change_a_digest() -> None:
     plain, watched = line_of("default"), line_of("default")
     for kind in ("tlb-miss", "fault-minor", "swap-in", "switch"):
@@ -135,6 +136,7 @@ def test_a_signal_halts_before_the_process_is_killed() -> None:
     assert forward(line).ended[0].status == 139
 
 
+@pytest.mark.long
 def test_there_is_room_for_any_number_of_stops() -> None:
     """The table of stops grows, and a command that is run again does not make it small."""
     line = line_of()

@@ -329,3 +329,32 @@ def test_folded_and_merged_maps(shell: Any) -> None:
     assert [row["like"] for row in folded] == [None, None, 0x400000]
     assert folded[2]["end"] - folded[2]["start"] == 8 * 0x200000
     assert len(shell.json("map/j -merge")) == 9
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (f"{BASE:#x} -e 3", "a kernel write: the page is read-only, and CR0.WP = 1, as the tables"),
+        ("0x400000 -e 0x7", "0x7: Page fault of a user write: the page is the kernel's or read-only, as the"),
+        ("0x400000 -e 0x4", "user read: an entry is not present, but the tables allow it now"),
+        ("0x500000 -e 0x7", "user write: the page is the kernel's or read-only, but the tables say 0x6"),
+        ("0x500000 -e 0x8000000000000000", "-e 0x8000000000000000: not the code of a page fault."),
+    ],
+)  # fmt: skip
+def test_a_code_of_a_log_and_the_tables(shell: Any, line: str, sentence: str) -> None:
+    Kernel().opened(shell)
+    assert sentence in " ".join(shell.type(f"why {line}").split())
+
+
+def test_a_code_says_access_and_mode(shell: Any) -> None:
+    Kernel().opened(shell)
+    for access, mode in (("r", "user"), ("w", "user"), ("x", "user"), ("r", "kernel"), ("w", "kernel")):
+        for va in (BASE, BASE + 0x10000, 0x400000, 0x500000):
+            plain = shell.json(f"why/j {va:#x} {access} -{mode[0]}")
+            if plain["fault"] is None:
+                continue
+            told = shell.json(f"why/j {va:#x} -e {plain['fault']['code']}")
+            assert told.pop("reported")["agrees"]
+            plain.pop("reported")
+            if access != "x" or plain["fault"]["code"] & 16:
+                assert told == plain

@@ -35,6 +35,12 @@ LOOKING = (
     "find root",
     "print $cr3",
     "export {0}",
+    "import",
+    "map",
+    "check rights",
+    "check cpu",
+    "write 0x401234 1",
+    "undo",
 )
 SECONDS = 5  # of CPU time for all of them
 
@@ -100,6 +106,7 @@ def few_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_tables.Bounded.__init__, "__defaults__", (8,))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(24))
 def test_a_hostile_dump_is_borne(shell: Any, few_repeats: None, seed: int) -> None:
     look(shell, seed)
@@ -157,6 +164,7 @@ def test_what_is_no_dump_is_refused_in_a_line(shell: Any, content: bytes, error:
     assert "tutorial16" in shell.type("machine").split("*")[1]  # nothing has changed
 
 
+@pytest.mark.long
 def test_thousands_of_segments_are_refused_soon(shell: Any) -> None:
     text = shell.type(f"target dump {shell.file('m', core([(page << 13, b'x') for page in range(6000)]))}")
     assert "more than 4096 pieces" in text

@@ -17,6 +17,9 @@ pytestmark = [
     pytest.mark.skipif(not qemu.there(), reason=f"{qemu.PROGRAM} is not installed"),
 ]
 WORD_MASK = (1 << 64) - 1
+#: Of a dump with the monitor's registers they say the same as of the guest.
+LOOKING = ("map", "map/j -merge", "map -fold", "tables", "overhead", "rmap 0x7", "check rights", "check cpu",
+           "xp/64gx 0x7c00", "x/8gx $pc", "info registers")  # fmt: skip
 
 
 class Mode(NamedTuple):
@@ -117,6 +120,9 @@ def test_info_tlb_info_mem_and_gva2gpa(shell: Any, mode: Mode, tmp_path: Path, m
         asked = [source.choice(list(pages)) + source.randrange(4096) for _ in range(700)]
         asked += [signed(source.getrandbits(12 + sum(mode.bits)), mode) for _ in range(300)]
         answers = {va: guest.monitor(f"gva2gpa {va:#x}").strip() for va in asked}
+        assert f", {mode.format}, 1 CPU" in shell.type(f"target qemu {tmp_path / 'qmp2'}")
+        live = {line: shell.type(line) for line in (*LOOKING, *(f"walk/j {va:#x}" for va in asked))}
+        assert shell.type("machine tutorial16") == ""
     (tmp_path / "regs.txt").write_text(registers)
     shown = []
     for line in (f"{tmp_path / 'guest.core'}", f"{tmp_path / 'guest.core'} -regs {tmp_path / 'regs.txt'}",
@@ -124,6 +130,8 @@ def test_info_tlb_info_mem_and_gva2gpa(shell: Any, mode: Mode, tmp_path: Path, m
         assert f", {mode.format}, 1 CPU" in shell.type(f"target dump {line}")
         rows = shell.json("map/j")
         shown.append(rows)
+        if ".raw" in line:
+            assert {line: shell.type(line) for line in live} == live
     assert shown[0] == shown[1] == shown[2]
     ours = {
         (row["start"] + offset) & WORD_MASK: row["pa"] + offset

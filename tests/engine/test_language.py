@@ -89,6 +89,7 @@ def test_there_is_hot_code() -> None:
     assert {"walk", "translate", "emit", "victim", "classify"} <= {hot.node.name for hot in ALL}
 
 
+@pytest.mark.long
 def test_hot_code_says_only_what_both_engines_understand() -> None:
     assert [wrong for hot in ALL for wrong in mistakes(hot)] == []
 

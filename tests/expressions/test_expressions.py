@@ -301,6 +301,7 @@ def outcome(text: str) -> Value | str:
         return str(error)
 
 
+@pytest.mark.long
 @given(st.text(alphabet="0123456789abuxl+-*/%&|^~!<>=?:,()[]{}@$_.'\"\\ # intcharsizeof", max_size=40))
 def test_any_text_has_a_value_or_a_sentence(text: str) -> None:
     value = outcome(text)
@@ -310,6 +311,7 @@ def test_any_text_has_a_value_or_a_sentence(text: str) -> None:
         assert value
 
 
+@pytest.mark.long
 @given(st.text(max_size=20))
 def test_any_character_is_taken_or_refused(text: str) -> None:
     assert outcome(text)

@@ -48,7 +48,7 @@ def test_entries_of_four_levels(
     k, entry = functions("x86_64"), s64(word)
     assert k.classify(entry, depth) == kind
     if kind == ENTRY_TABLE:
-        assert k.next_table(entry) == address
+        assert k.next_table(entry, depth) == address
     if kind == ENTRY_LEAF:
         assert k.leaf_frame(entry, depth) == address
     assert k.combine(ALL_RIGHTS, entry, kind, depth) == rights
@@ -81,7 +81,7 @@ def test_entries_of_other_modes(
     entry = s64(word) if find(name).entry_bytes == 8 else word
     assert k.classify(entry, depth) == kind
     if kind == ENTRY_TABLE:
-        assert k.next_table(entry) == address
+        assert k.next_table(entry, depth) == address
     if kind == ENTRY_LEAF:
         assert k.leaf_frame(entry, depth) == address
     assert k.combine(ALL_RIGHTS, entry, kind, depth) == rights
@@ -156,7 +156,7 @@ def test_entries_of_sv39(word: int, depth: int, kind: int) -> None:
     k, entry = functions("sv39"), s64(word)
     assert k.classify(entry, depth) == kind
     if kind in (ENTRY_LEAF, ENTRY_TABLE):
-        address = k.leaf_frame(entry, depth) if kind == ENTRY_LEAF else k.next_table(entry)
+        address = k.leaf_frame(entry, depth) if kind == ENTRY_LEAF else k.next_table(entry, depth)
         assert address == (word >> 10 & (1 << 44) - 1) << 12
 
 

@@ -35,6 +35,7 @@ ROWS = [
     ("sv39", "sstatus.mxr", 0, 1, "ur", 0x19, "protection", "page"),
     ("sv39", "menvcfg.adue", 0, 1, "uw", 0x17, "access-flag", "page"),
     ("sv39", "isa.svnapot", 0, 1, "ur", 1 << 63 | 8 << 10 | 0x1F, "reserved", "elsewhere"),
+    ("sv39", "menvcfg.pbmte", 0, 1, "ur", 1 << 61 | 0x13, "reserved", "page"),
     ("sv39", "satp.mode", 0, 8, "ur", 0x13, "elsewhere", "page"),
     ("arm64", "tcr_el1.t0sz", 16, 30, "ur", 0x743, "page", "elsewhere"),
     ("arm64", "tcr_el1.epd0", 0, 1, "ur", 0x743, "page", "non-canonical"),

@@ -38,6 +38,7 @@ def declared(folder: Path, levels: str, bits: int) -> str:
     return str(file)
 
 
+@pytest.mark.long
 def test_five_levels_with_leaves_at_each(tmp_path: Path) -> None:
     name = declared(tmp_path, ", ".join(["{ bits = 9, leaf = true }"] * 5), 57)
     values = {"machine.format": name, "machine.ram": 1 << 19, "kernel.first_frame": 4}

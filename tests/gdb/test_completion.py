@@ -120,6 +120,7 @@ def is_ours(complete: Callable[[str], list[str]], line: str) -> bool:
     return line in complete(f"{head} {word[:1]}" if head else word[:1])
 
 
+@pytest.mark.long
 def test_every_beginning_of_every_shared_word(
     ask_gdb: Callable[[list[str]], dict[str, list[str]]], complete: Callable[[str], list[str]]
 ) -> None:

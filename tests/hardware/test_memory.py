@@ -92,6 +92,7 @@ def test_there_is_a_test_for_each_pair() -> None:
         assert compiled.__code__ is not interpreted.__code__
 
 
+@pytest.mark.long
 @hypothesis.given(addresses, widths)
 def test_words_are_loaded_alike(pa: int, width: int) -> None:
     k = machine()
@@ -101,6 +102,7 @@ def test_words_are_loaded_alike(pa: int, width: int) -> None:
     assert compiled(k.m, pa, width) == interpreted(k.m, pa, width)
 
 
+@pytest.mark.long
 @hypothesis.given(st.lists(words, min_size=1, max_size=40), st.data())
 def test_words_are_zeroed_alike(content: list[int], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(content)))
@@ -114,6 +116,7 @@ def test_words_are_zeroed_alike(content: list[int], data: st.DataObject) -> None
         assert list(target) == expected
 
 
+@pytest.mark.long
 @hypothesis.given(st.lists(words, min_size=1, max_size=40), st.data())
 def test_words_are_copied_alike(content: list[int], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(content)))

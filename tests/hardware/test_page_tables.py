@@ -91,6 +91,7 @@ def walked(k: link.Linked, root: int, va: int) -> list[tuple[int, ...]]:
     return [found for found in rows if found[3] and found[4] != ENTRY_BUS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TREES)
 @given(st.integers(0, 2), st.integers(0, SIZE - 1), st.integers(0, (1 << 64) - 1))
 def test_on_the_way_to_an_address_it_reads_what_a_walk_reads(

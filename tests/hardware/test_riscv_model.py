@@ -31,12 +31,12 @@ def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
         st.sampled_from(cases.addresses(form.va_bits - 1)),
         st.sampled_from("rwx"),
         st.booleans(),
-        st.integers(0, 15),
+        st.integers(0, 31),
     )
     def scenario(seed: int, va: int, access: str, user: bool, drawn: int) -> None:
-        rules = manual.Rules(levels, *(bool(drawn >> bit & 1) for bit in range(4)))
+        rules = manual.Rules(levels, *(bool(drawn >> bit & 1) for bit in range(5)))
         if levels == 2:
-            rules = rules._replace(svnapot=False)
+            rules = rules._replace(svnapot=False, svpbmt=False)
         booted, root = cases.prepare(name, random.Random(seed), va, user, rules)
         k, m = booted.k, booted.m
         before, kind = bytes(m.ram1), "rwx".index(access)

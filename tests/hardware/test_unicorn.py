@@ -71,7 +71,7 @@ def from_code(place: int, at: int) -> bool:
 
 
 @pytest.mark.parametrize("name", MODES)
-@pytest.mark.parametrize("count", [50, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [125, pytest.param(5000, marks=pytest.mark.slow)])
 def test_one_access(model: Callable[[str], ModuleType], name: str, count: int) -> None:
     cases, engine, manual = model("x86_cases"), model("unicorn_x86"), model("x86")
     found = [play(cases, engine, manual.Rules(name), name, seed) for seed in range(count)]
@@ -118,7 +118,7 @@ def play_riscv(cases: Any, engine: Any, manual: Any, name: str, seed: int) -> st
 
 
 @pytest.mark.parametrize("name", ["sv32", "sv39", "sv48", "sv57"])
-@pytest.mark.parametrize("count", [50, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [125, pytest.param(5000, marks=pytest.mark.slow)])
 def test_one_access_by_riscv(model: Callable[[str], ModuleType], name: str, count: int) -> None:
     cases, engine, manual = model("riscv_cases"), model("unicorn_riscv"), model("riscv")
     found = [play_riscv(cases, engine, manual, name, seed) for seed in range(count)]

@@ -137,6 +137,7 @@ def test_a_large_page_counts_as_its_frames() -> None:
     assert column(machine, 1, PROCESS_RSS) == 0
 
 
+@pytest.mark.long
 def test_out_of_memory_kills_the_highest_score() -> None:
     """Frames resident, swapped and in tables + adjustment: the sum decides, and the others go on."""
 

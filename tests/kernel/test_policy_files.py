@@ -261,6 +261,7 @@ def test_a_saved_machine_has_it_again(tmp_path: Path) -> None:
     assert again.digest() == machine.digest()
 
 
+@pytest.mark.long
 def test_restricted_sessions_have_none(
     tmp_path: Path, run_vmdbg: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

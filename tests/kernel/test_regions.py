@@ -306,6 +306,7 @@ def test_going_back_brings_a_file_back() -> None:
     assert space.machine.digest() == there
 
 
+@pytest.mark.long
 def test_many_regions_of_one_object_find_room_in_the_reverse_map() -> None:
     """Populated regions that map resident pages take rows of the reverse map, and no frames."""
     space = Space(machine__ram=64 * PAGE, kernel__first_frame=1)

@@ -93,6 +93,7 @@ def test_a_hundred_live_at_once(engine: str, ready: Callable[[Machine], Machine]
     assert check(machine) == []
 
 
+@pytest.mark.long
 def test_forks_have_no_bound_but_memory() -> None:
     """Seven forks in a row make 128 processes, more than the table had rows; memory ends it in the end."""
     machine = machine_of()
@@ -150,6 +151,7 @@ def test_partitions_are_given_again_too() -> None:
     assert check(machine) == []
 
 
+@pytest.mark.long
 def test_going_back_before_the_table_grew() -> None:
     """A session in which seventy processes are made and unmade again, one of them current."""
     session = make_session(io.StringIO(), io.StringIO())

@@ -199,6 +199,7 @@ def test_what_can_be_handled() -> None:
     assert not handles(machine.m, 1, SIGSEGV)
 
 
+@pytest.mark.long
 def test_every_instant_of_a_handler_can_be_gone_to() -> None:
     line = Timeline(boot(SWEPT), Stops())
     digests = []

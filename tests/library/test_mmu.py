@@ -93,6 +93,7 @@ def root_of(form: Any, address: int) -> dict[str, int]:
     return {form.root_register: sum(m.initial << m.low for m in modes) | address >> shift << page.low}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in FORMATS if not find(name).bounded])
 def test_a_walk_is_that_of_the_manual(name: str, model: Callable[[str], ModuleType]) -> None:
     walker, form = model("walker"), find(name)
@@ -196,6 +197,7 @@ def check_against(ram: Ram, mmu: Mmu, va: int, how: str, user: bool, expected: A
     assert str(found) in found._repr_html_() or found.data()["outcome"] in ("translated", "fault")
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=40)
 @hypothesis.given(
     st.integers(0, 1 << 30), st.sampled_from(ADDRESSES), st.sampled_from("rwx"), st.booleans(),
@@ -233,6 +235,7 @@ def test_an_access_of_x86_64(
 FAMILIES = {"cr3": "x86", "satp": "riscv", "ttbr0_el1": "arm64"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in FORMATS if find(name).root_register in FAMILIES])
 def test_an_access_is_that_of_the_machine(model: Callable[[str], ModuleType], name: str) -> None:
     """On random tables and registers, those with which tests hold the hardware against the manuals."""

@@ -52,6 +52,7 @@ def test_pressure(name: str, tmp_path: Path) -> None:
         assert found["fault-minor"] == (3 << 20) // find(name).page_size
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(set(preset_names()) & set(NAMES)))
 def test_a_machine_of_its_name_runs_to_its_end(name: str) -> None:
     machine = boot(load_config(name)).machine

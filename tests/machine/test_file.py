@@ -125,6 +125,7 @@ def refused_files(folder: Path, name: str, seed: int, count: int) -> int:
     return refused
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tutorial16", "x86_32"])
 def test_a_file_that_is_wrong_is_one_line(name: str, tmp_path: Path) -> None:
     assert refused_files(tmp_path, name, 1, 150) > 120

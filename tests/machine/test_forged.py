@@ -119,6 +119,8 @@ def test_two_thousand_wild_numbers(
     ("table", "word", "number", "said"),
     [
         ("kernel", "KERNEL_FREE", 1 << 62, "row 0 of kernel: free is 4611686018427387904, not -1 to 16383"),
+        ("bank", "BANK_SIZE", 1 << 30, "row 0 of bank: size is 1073741824, not 67108864"),
+        ("bank", "BANK_OFFSET", 8, "row 0 of bank: offset is 8, not 0"),
         ("tlb", "TLB_KEY", -2, "row 0 of tlb: key is -2, not -1 to "),
         ("frame", "FRAME_RMAP", 1 << 40, "row 0 of frame: rmap is 1099511627776, not 0 to "),
         ("process", "PROCESS_DEPTH", 3, "process 1 stands at row 12 of its program, inside 3 loops"),
@@ -153,7 +155,8 @@ def test_every_index_has_a_range() -> None:
         if column not in table.ranges
     }
     assert free == {
-        "ram1.byte", "file8.word", "swap8.word", "op.word", "op.va", "op.value", "op.more",
+        "bank.base", "bank.size", "bank.offset",  # those of the configuration
+            "ram1.byte", "file8.word", "swap8.word", "op.word", "op.va", "op.value", "op.more",
         "cpu.root", "cpu.address", "cpu.code", "cpu.reserved", "cpu.ignored", "cpu.silent",
         "cpu.reserved_large", "cpu.ignored_high",
         "cpu.loaded", *(f"cpu.entry{n}" for n in range(4)),

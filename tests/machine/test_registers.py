@@ -73,13 +73,14 @@ def test_names_are_those_of_the_manuals(x86: Machine, sv39: Machine) -> None:
         names(x86.format)
     )
     wanted = {"satp", "satp.mode", "satp.asid", "satp.ppn", "sstatus", "sstatus.sum", "sstatus.mxr", "stval"}
-    wanted |= {"menvcfg", "menvcfg.adue", "isa", "isa.svnapot"}
+    wanted |= {"menvcfg", "menvcfg.adue", "isa", "isa.svnapot", "menvcfg.pbmte"}
     assert wanted == set(names(sv39.format))
     assert read(x86, 0, "cr4") == 1 << 5 | 1 << 7 | 1 << 17 | 1 << 20  # PAE PGE PCIDE SMEP
     assert read(x86, 0, "efer") == 1 << 11
     assert read(x86, 0, "satp") is None
 
 
+@pytest.mark.long
 def test_without_nxe_bit_63_is_reserved(x86: Machine) -> None:
     before = keys(x86)
     write(x86, 0, "efer.nxe", 0)

@@ -124,6 +124,7 @@ def test_a_file_of_somebody_elses_is_left_as_it_is(tmp_path: Path, content: byte
     assert os.listdir(tmp_path) == ["notes"]
 
 
+@pytest.mark.long
 def test_another_process_has_it_alone(tmp_path: Path) -> None:
     path = tmp_path / "area"
     machine = machine_of(path)
@@ -171,6 +172,7 @@ def test_a_saved_machine_makes_no_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["saved"]
 
 
+@pytest.mark.long
 def test_the_prompt_makes_it_and_refuses_without_a_change(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "notes").write_text("hello\n")
     (tmp_path / "own.toml").write_text('[machine.swap]\nfile = "beside"\nsize = "64K"\n')
@@ -185,6 +187,7 @@ def test_the_prompt_makes_it_and_refuses_without_a_change(tmp_path: Path, run_vm
     assert (tmp_path / "area").stat().st_size > 64 << 20
 
 
+@pytest.mark.long
 def test_restricted_it_stays_in_the_folder(tmp_path: Path, run_vmdbg: Run) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -1,3 +1,4 @@
+# Long: a model is one module, for it is loaded by its path.
 """Random machines and programs: what the tests of both engines are fed with (Hypothesis strategies)."""
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from vmdbg.kernel.calls.syscalls import (
     OP_MUNMAP,
     OP_RETURN,
 )
-from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
+from vmdbg.kernel.scheduler import OP_END, OP_EXIT, OP_KERNEL, OP_LOOP, OP_PATTERNED, OP_RANGED, OP_WIDTH
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import read, write
@@ -230,6 +231,11 @@ def operation_rows(draw: st.DrawFn, format_name: str, regions: list[RegionSpec])
     width = draw(st.sampled_from((1, 1, 2, 4, 8, 8, 0)))
     value = draw(st.sampled_from((0, 1, -1, 0x1122334455667788, -(1 << 63))))
     row = [kind | width << OP_WIDTH, va, value, 0]
+    if draw(st.integers(0, 5)) == 0:
+        base = find(format_name).kernel_base
+        if base is not None and kind == 0 and draw(st.booleans()):
+            row[1] = va = base + draw(st.integers(0, 40)) * page + draw(st.sampled_from((0, 8, page - 4)))
+        row[0] |= OP_KERNEL
     region = next((region for region in regions if region.start <= va < region.end), None)
     if draw(st.integers(0, 2)) or not -(1 << 62) < va < (1 << 62):
         return [row]

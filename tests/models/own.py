@@ -20,11 +20,14 @@ class Walk(NamedTuple):
 
 # Long: what may stand in such a table, key by key.
 @st.composite
-def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A `[format]` table that is right, small enough for a memory of some hundred pages."""
+def documents(draw: st.DrawFn, least: int = 3, most: int = 9) -> dict[str, Any]:
+    """A `[format]` table that is right, small enough for a memory of some hundred pages.
+
+    Their offsets have `least` to `most` bits.
+    """
     width = draw(st.sampled_from((1, 2, 4, 8)))
     levels = draw(st.lists(st.integers(1, 7), min_size=1, max_size=4))
-    offset = draw(st.integers(3, 9))
+    offset = draw(st.integers(least, most))
     top = 8 * width
     free = list(draw(st.permutations(range(top))))
 
@@ -69,7 +72,18 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     }
     if not by_rights:
         limit_levels(draw, document)
+    for level in document["levels"][:-1]:
+        if not level["leaf"] and draw(st.integers(0, 2)) == 0:
+            level["fields"] = draw_own(draw, top, frame_width)
     return document | draw_rules(draw, document, by_rights)
+
+
+def draw_own(draw: st.DrawFn, top: int, least: int) -> dict[str, Any]:
+    """The fields of a level whose entries, of `top` bits, have others than leaves have."""
+    width = draw(st.integers(least, min(least + 2, top - 1)))
+    low = draw(st.integers(0, min(top, 63) - width))
+    free = [place for place in range(top) if not low <= place < low + width]
+    return {"valid": draw(st.sampled_from(free)), "frame": {"low": low, "width": width}}
 
 
 def draw_rules(draw: st.DrawFn, document: dict[str, Any], by_rights: bool) -> dict[str, Any]:
@@ -110,6 +124,8 @@ def limit_levels(draw: st.DrawFn, document: dict[str, Any]) -> None:
 def stands(document: dict[str, Any], role: str, depth: int) -> bool:
     """Do entries at a depth have the field?  The last level's do, if it stands anywhere."""
     field = document["fields"].get(role)
+    if "fields" in document["levels"][depth]:
+        return False
     if isinstance(field, dict) and "levels" in field:
         return document["levels"][depth]["name"] in field["levels"]
     return field is not None
@@ -168,14 +184,17 @@ def rights_of(document: dict[str, Any], entry: int, depth: int = -1) -> int:
     return granted
 
 
-def number(document: dict[str, Any], entry: int, role: str) -> int:
+def number(document: dict[str, Any], entry: int, role: str, depth: int = -1) -> int:
     """The value of `frame` or `slot`."""
-    field = document["fields"][role]
+    field = document["levels"][depth].get("fields", document["fields"])[role]
     return int(entry >> field["low"] & (1 << field["width"]) - 1)
 
 
 def kind_of(document: dict[str, Any], entry: int, depth: int) -> str:
     """What an entry is."""
+    own = document["levels"][depth].get("fields")
+    if own:
+        return "table" if entry >> own["valid"] & 1 else "empty"
     if not has(document, entry, "valid"):
         return "swapped" if has(document, entry, "slot_mark") else "empty"
     places = shifts(document)
@@ -208,7 +227,7 @@ def walk(document: dict[str, Any], memory: bytes, root: int, va: int) -> Walk:
         kind = kind_of(document, entry, depth)
         if kind == "leaf" or (kind == "table" and document.get("hierarchical")):
             rights &= rights_of(document, entry, depth)
-        table = number(document, entry, "frame") << places[-1]
+        table = number(document, entry, "frame", depth) << places[-1]
         if kind == "leaf":
             return Walk("leaf", table | va & (1 << shift) - 1, rights, entries)
         if kind != "table":

@@ -43,7 +43,10 @@ def boot_sector(cr0: int, cr3: int, cr4: int, efer: int, *, long: bool) -> bytes
 
 
 class Guest:
-    """A guest with 64 MiB; `tables` lie at TABLES.  A context: it ends with the block."""
+    """A guest with 64 MiB; `tables` lie at TABLES.  A context: it ends with the block.
+
+    A second socket of QMP, `qmp2` in the folder, is for who is tested.
+    """
 
     def __init__(self, folder: Path, sector: bytes, tables: bytes, cpu: str = "max") -> None:
         (folder / "boot.img").write_bytes(sector.ljust(1440 << 10, b"\0"))
@@ -55,6 +58,7 @@ class Guest:
                 "-no-reboot", "-no-shutdown", "-drive", f"file={folder / 'boot.img'},format=raw,if=floppy",
                 "-boot", "a", "-device", f"loader,file={folder / 'tables.bin'},addr={TABLES:#x},force-raw=on",
                 "-qmp", f"unix:{self.path},server=on,wait=off",
+                "-qmp", f"unix:{self.path}2,server=on,wait=off",
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip

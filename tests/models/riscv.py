@@ -1,6 +1,6 @@
 """RISC-V Privileged Architecture, 12.3.2 ("Virtual Address Translation Process"), Sv32 to Sv57, step by step.
 
-With Svnapot (12.7), Svade and Svadu.  Nothing here comes from the code that is tested.
+With Svnapot (12.7), Svpbmt (12.8), Svade and Svadu.  Nothing here comes from the code that is tested.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ class Rules(NamedTuple):
     mxr: bool = False
     adue: bool = True
     svnapot: bool = False
+    svpbmt: bool = False
 
 
 class Result(NamedTuple):
@@ -60,12 +61,19 @@ def translate(memory: bytes, base: int, root: int, va: int, access: str, user: b
         if not pte & V:
             return fault("not-present")
         napot = bool(pte & N)
-        if pte >> 54 & 0x1FF or (napot and not rules.svnapot) or (pte & W and not pte & R):
+        pbmt = pte >> 61 & 3
+        if (
+            pbmt == 3
+            or (pbmt and not rules.svpbmt)
+            or pte >> 54 & 0x7F
+            or (napot and not rules.svnapot)
+            or (pte & W and not pte & R)
+        ):
             return fault("reserved")
         ppn = pte >> 10 & (1 << ppn_bits) - 1
         if pte & (R | X):
             break
-        if i == 0 or pte & (U | A | D) or napot:
+        if i == 0 or pte & (U | A | D) or napot or pbmt:
             return fault("reserved")
         a = ppn << 12
     if ppn & (1 << bits * i) - 1:

@@ -40,7 +40,7 @@ def machine(name: str) -> Machine:
     return Machine(MachineConfig(values))
 
 
-def plant(rng: random.Random, form: Format, m: Any, va: int, napot: bool) -> None:
+def plant(rng: random.Random, form: Format, m: Any, va: int, napot: bool, pbmt: bool) -> None:
     """Tables in the first eight frames: what a walk of `va` meets is mostly present."""
     wide, levels = form.entry_bytes == 8, len(form.levels)
     words, wild = m.ram8 if wide else m.ram4, rng.choice((0.1, 1))
@@ -58,6 +58,8 @@ def plant(rng: random.Random, form: Format, m: Any, va: int, napot: bool) -> Non
             entry = target >> 12 << 10 | flags
             if wide and rng.random() < (0.2 if napot else 0.02) and depth == levels - 1:
                 entry = entry & ~(15 << 10) | 8 << 10 | 1 << 63
+            if wide and rng.random() < (0.2 if pbmt else 0.02):
+                entry |= rng.choice((1, 2, 2, 3)) << 61
             if rng.random() < 0.1 * wild:
                 entry ^= 1 << rng.randrange(8 * form.entry_bytes)
             words[frame * (4096 // form.entry_bytes) + form.index(va, depth)] = s64(entry) if wide else entry
@@ -68,13 +70,14 @@ def prepare(name: str, rng: random.Random, va: int, user: bool, rules: Any) -> t
     booted, form = machine(name), find(name)
     m = booted.m
     m.ram8[:] = memoryview(bytes(RAM)).cast("q")
-    plant(rng, form, m, va, rules.svnapot)
+    plant(rng, form, m, va, rules.svnapot, rules.svpbmt)
     m.cpu[CPU_MODE], m.cpu[CPU_ASID] = 0 if user else 1, 1
     root = BASE + rng.randrange(0, 8, len(form.levels)) * 4096
     mode, asid, page = (field.low for field in form.root_fields)
     write(booted, 0, "satp", form.root_fields[0].initial << mode | 1 << asid | root >> 12 << page)
     switches = {"sstatus.sum": rules.sum_, "sstatus.mxr": rules.mxr, "menvcfg.adue": rules.adue}
-    for register, value in {**switches, "isa.svnapot": rules.svnapot}.items():
+    switches |= {"isa.svnapot": rules.svnapot, "menvcfg.pbmte": rules.svpbmt}
+    for register, value in switches.items():
         if find_field(form, register) is not None:
             write(booted, 0, register, int(value))
     booted.k.tlb_flush(m, 0, -1, 0)

@@ -60,12 +60,12 @@ LAYOUTS = {
     # RISC-V Privileged, figures 12.20 and 12.21
     "sv39": Layout(
         8, (30, 21, 12), (9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
-        slot_bit=1, reserved=0x1FF << 54, reserved_table=1 << 63 | 0b11010000, aligned=True, napot=True,
+        slot_bit=1, reserved=0x7F << 54, reserved_table=7 << 61 | 0b11010000, aligned=True, napot=True,
     ),
     # RISC-V Privileged, 12.5: as Sv39, with a level more
     "sv48": Layout(
         8, (39, 30, 21, 12), (9, 9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)), leaf_by_rights=True,
-        slot_bit=1, reserved=0x1FF << 54, reserved_table=1 << 63 | 0b11010000, aligned=True, napot=True,
+        slot_bit=1, reserved=0x7F << 54, reserved_table=7 << 61 | 0b11010000, aligned=True, napot=True,
     ),
     # RISC-V Privileged, 12.3: 4 bytes, two levels
     "sv32": Layout(
@@ -75,7 +75,7 @@ LAYOUTS = {
     # RISC-V Privileged, 12.6: as Sv48, with a level more
     "sv57": Layout(
         8, (48, 39, 30, 21, 12), (9, 9, 9, 9, 9), (10, 44), ((1, 1), (2, 1), (3, 1), (4, 1)),
-        leaf_by_rights=True, slot_bit=1, reserved=0x1FF << 54, reserved_table=1 << 63 | 0b11010000,
+        leaf_by_rights=True, slot_bit=1, reserved=0x7F << 54, reserved_table=7 << 61 | 0b11010000,
         aligned=True, napot=True,
     ),
     # Arm ARM, D8.3.1 (figures of the VMSAv8-64 descriptors); rights without registers, DBM gives the write
@@ -120,7 +120,11 @@ def kind_of(layout: Layout, entry: int, depth: int) -> str:
     last = depth == len(layout.shifts) - 1
     if not entry & 1:
         return "swapped" if entry >> layout.slot_bit & 1 else "empty"
-    if entry & layout.reserved or (depth < layout.rights_from and entry >> 63):
+    if (
+        entry & layout.reserved
+        or (layout.napot and entry >> 61 & 3 == 3)
+        or (depth < layout.rights_from and entry >> 63)
+    ):
         return "reserved"
     frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
     below = (1 << layout.shifts[depth] - layout.shifts[-1]) - 1

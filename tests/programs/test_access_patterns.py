@@ -189,6 +189,7 @@ def test_random_places_are_equally_frequent(seed: int) -> None:
     assert abs(chi_square([pairs[pair] for pair in range(100)], [1.0] * 100)) < 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("places", "seed"), [(2, 1), (3, 1), (100, 7), (1000, 0), (1024, 5)])
 def test_zipf_places_have_the_weights_of_their_ranks(places: int, seed: int) -> None:
     found = counts("zipf", places, seed, 60_000)

@@ -180,6 +180,7 @@ def test_programs_that_come_with_it_are_sentences(path: Path) -> None:
         assert LINE.fullmatch(line), line
 
 
+@pytest.mark.long
 def test_what_the_parser_takes_is_a_sentence() -> None:
     """One-line programs with a word taken out, doubled or exchanged."""
     seeds = ["read 4K..8K step 8, 2", "write random(0, 4K, count=3, seed=1), 7, 8", "let a = (1 + 2) * -3",

@@ -196,6 +196,7 @@ def test_going_back_reads_the_file_again(
         assert program_of(line.machine).feeds[0].given == 2000
 
 
+@pytest.mark.long
 def test_a_file_that_changed_is_not_read_again(tmp_path: Path, small: None) -> None:
     path = tmp_path / "t"
     path.write_bytes(lackey(2000))
@@ -226,6 +227,7 @@ def pipe(tmp_path: Path) -> Iterator[Callable[[bytes], Path]]:
         thread.join(10)
 
 
+@pytest.mark.long
 def test_of_a_pipe_the_last_parts_are_kept(small: None, pipe: Callable[[bytes], Path]) -> None:
     line = timeline_of(replayed(pipe(lackey(6000))))
     line.branch.checkpoints.spacing = 100
@@ -257,6 +259,7 @@ def test_what_is_wrong_further_on_is_told_there(tmp_path: Path, small: None, eng
         replayed(path)
 
 
+@pytest.mark.long
 def test_skip_and_count(tmp_path: Path, small: None) -> None:
     path = tmp_path / "t"
     path.write_bytes(b"".join(b" L %x,1\n" % (page << 12) for page in range(1, 301)))
@@ -273,6 +276,7 @@ def test_skip_and_count(tmp_path: Path, small: None) -> None:
         assert machine.operations == expected + 1
 
 
+@pytest.mark.long
 def test_a_saved_machine_says_what_it_lacks(tmp_path: Path, small: None) -> None:
     path = tmp_path / "t"
     path.write_bytes(lackey(500))

@@ -268,6 +268,7 @@ def typed(*lines: str) -> str:
     return out.getvalue()
 
 
+@pytest.mark.long
 def test_a_part_of_a_promoted_page_cannot_be_unmapped(tmp_path: Path) -> None:
     path = tmp_path / "t.lackey"
     path.write_text(" L 00400000,1\n" * 3)
@@ -287,6 +288,7 @@ def test_a_part_of_a_promoted_page_cannot_be_unmapped(tmp_path: Path) -> None:
     assert said.endswith("Consistent: nothing disagrees.\n")  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", ["base", "2M", "thp"])
 def test_pages_that_are_in_memory_from_the_start(tmp_path: Path, page: str) -> None:
     path = tmp_path / "t.lackey"

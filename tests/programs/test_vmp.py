@@ -13,6 +13,7 @@ from vmdbg.kernel.scheduler import (
     OP_END,
     OP_EXIT,
     OP_FETCH,
+    OP_KERNEL,
     OP_KIND,
     OP_LINE,
     OP_LOOP,
@@ -173,8 +174,9 @@ def test_names_have_lines() -> None:
 def test_every_kind_is_there_once() -> None:
     kinds = [operation.kind for operation in OPERATIONS.values()]
     assert len(set(kinds)) == len(kinds)
-    assert {kind for kind in kinds if kind < OP_EXIT} == {OP_READ, OP_WRITE, OP_FETCH, OP_MODIFY}
-    assert max(kinds) <= OP_KIND
+    plain = {OP_READ, OP_WRITE, OP_FETCH, OP_MODIFY}
+    assert {kind for kind in kinds if kind < OP_EXIT} == plain
+    assert {kind ^ OP_KERNEL for kind in kinds if kind > OP_KIND} == {OP_READ, OP_WRITE}
 
 
 def test_a_process_ends_with_one_exit() -> None:

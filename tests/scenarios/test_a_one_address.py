@@ -120,6 +120,7 @@ def test_a5_one_program_translated_by_the_kernel_by_a_walker_and_with_a_tlb(at: 
     assert "kernel, no TLB: 100 + 30 = 130.000 cycles an access" in table
 
 
+@pytest.mark.long
 def test_a5_step_by_step_without_a_tlb(at: At) -> None:
     prompt = at("tutorial16")
     prompt("set tlb.l1 off", "start", "step")

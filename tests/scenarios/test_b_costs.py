@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 K, M, G = 1 << 10, 1 << 20, 1 << 30
 
 
+@pytest.mark.long
 def test_b1_one_entry_a_word_takes_half_of_memory(at: At) -> None:
     prompt = at("word-table")
     sizes = {row["page"]: row for row in prompt.json("overhead/j -sizes")["sizes"]}
@@ -23,6 +24,7 @@ def test_b1_one_entry_a_word_takes_half_of_memory(at: At) -> None:
     assert "table:data 1:1, 50.00 % of memory" in prompt("overhead")
 
 
+@pytest.mark.long
 def test_b2_the_page_size_is_a_setting(at: At) -> None:
     prompt = at("word-table")
     prompt("set machine.page_size 2K", "start", "step 4")
@@ -35,6 +37,7 @@ def test_b2_the_page_size_is_a_setting(at: At) -> None:
     assert prompt.json("check/j") == []
 
 
+@pytest.mark.long
 def test_b2_all_page_sizes_are_tabulated(at: At) -> None:
     prompt = at("word-table")
     told = prompt("overhead/v -sizes").splitlines()[1:]
@@ -42,6 +45,7 @@ def test_b2_all_page_sizes_are_tabulated(at: At) -> None:
     assert [line.split("1:")[1].split()[0] for line in told] == [str(1 << bits) for bits in range(16)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", ["3K", "4", "512K"])
 def test_b2_a_page_size_that_cannot_be_is_refused(at: At, size: str) -> None:
     prompt = at("word-table")
@@ -55,6 +59,7 @@ def test_b2_pages_of_several_levels_are_what_they_are(at: At) -> None:
     assert "only a format of one level" in at()("set machine.page_size 8K")
 
 
+@pytest.mark.long
 def test_b2_pages_of_256_words_take_one_in_256(at: At) -> None:
     prompt = at("word-table")
     table = prompt.json("overhead/j -sizes")

@@ -64,6 +64,7 @@ def test_d2_an_empty_entry_ends_the_walk(at: At, va: str, level: str, index: int
     assert (why["decides"]["level"], why["decides"]["field"], why["decides"]["value"]) == (level, "P", 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("va", "size", "levels"),
     [

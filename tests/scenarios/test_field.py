@@ -76,6 +76,7 @@ def test_a_table_that_maps_one_above_it_names_it(at: At) -> None:
     )
 
 
+@pytest.mark.long
 def test_one_table_may_begin_at_any_entry(at: At) -> None:
     """A lecture's linear table at 0xe0a8: 0xe0a8 + 2 * 4 holds frame 0xe."""
     prompt = at(toml=LINEAR)

@@ -61,6 +61,7 @@ def bare() -> Bare:
     return Bare(*TABLES, "set $cr3 = 0x1000")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
@@ -133,6 +134,7 @@ def test_memory_outside_the_machine_is_a_bus_error(bare: Bare) -> None:
     assert bare.do("read 0x1000").startswith("0x1000 -> fault: bus, 0x400000000 lies outside memory\n")
 
 
+@pytest.mark.long
 @hypothesis.settings(max_examples=25)
 @hypothesis.given(st.integers(0, 1 << 30), st.sampled_from(("x86_64", "sv39", "x86_32")))
 def test_an_access_is_that_of_the_library(seed: int, name: str) -> None:
@@ -195,6 +197,7 @@ def test_any_format_by_a_setting(name: str) -> None:
     assert f"-> fault: {wanted}" in text
 
 
+@pytest.mark.long
 def test_a_setting_keeps_memory_and_registers(bare: Bare) -> None:
     bare.do("set tlb.l1 4x4", "set machine.ram 1M")
     assert "0x1234 -> 0x5234" in bare.do("walk 0x1234")
@@ -271,6 +274,7 @@ def test_a_sheet_of_a_course_takes_three_commands(tmp_path: Path) -> None:
         assert entries == answer["entries"]
 
 
+@pytest.mark.long
 def test_a_table_of_an_exam_fills_a_tlb(bare: Bare) -> None:
     bare.do("set tlb.l1 4x4")
     assert bare.do("tlb set -set 3 0x0d 0x2d").startswith(
@@ -293,8 +297,3 @@ def test_a_table_of_an_exam_fills_a_tlb(bare: Bare) -> None:
     assert "no pages of 0x2000 bytes" in bare.fails("tlb set -size 8K 1 1")
     assert "does not fit in 36 bits" in bare.fails("tlb set 0x1000000000 1")
     assert 'No TLB array "L2": this machine has L1.' in bare.fails("tlb set -array L2 1 1")
-
-
-def test_a_process_has_its_own_mode(bare: Bare) -> None:
-    bare.session.target = open_target(bare.session, "default", "")
-    assert "-u and -k are for a machine without a kernel" in bare.fails("read -k 0x401000")

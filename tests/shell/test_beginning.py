@@ -12,6 +12,7 @@ from vmdbg.expressions.functions import FUNCTIONS, HELP
 from vmdbg.machine.config import preset_names
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "machine", [name for name in preset_names() if name not in ("bare", "pages", "trace")]
 )

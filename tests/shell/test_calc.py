@@ -28,6 +28,7 @@ def counted(model: Callable[[str], ModuleType]) -> Any:
     return model("calc")
 
 
+@pytest.mark.long
 @hypothesis.given(st.integers(1, 64), st.integers(3, 16), st.integers(1, 64))
 def test_levels_are_those_that_cover_all_addresses(
     counted: Any, bits: int, page_bits: int, entry: int
@@ -39,6 +40,7 @@ def test_levels_are_those_that_cover_all_addresses(
     assert sum(found.split) + found.offset == bits
 
 
+@pytest.mark.long
 @hypothesis.given(st.integers(1, 5), st.integers(2, 6), st.sampled_from([1, 2, 4]), st.data())
 def test_tables_are_those_that_pages_need(
     counted: Any, more: int, page_bits: int, entry: int, data: st.DataObject
@@ -60,6 +62,7 @@ RATIOS = st.fractions(0, 1, max_denominator=60)
 TIMES = st.fractions(0, 500, max_denominator=100)
 
 
+@pytest.mark.long
 @hypothesis.given(TIMES, st.integers(0, 5), st.none() | RATIOS, TIMES, RATIOS, st.integers(0, 10**7))
 def test_the_access_time_is_the_mean_of_accesses(
     counted: Any,
@@ -82,6 +85,7 @@ def test_the_access_time_is_the_mean_of_accesses(
         assert access_time(memory, walk, ratio, tlb, None, None, found.access).needed == ratio
 
 
+@pytest.mark.long
 @hypothesis.given(st.fractions(0, 10**7))
 def test_numbers_are_exact_or_close(number: Fraction) -> None:
     text = decimal_text(number)

@@ -57,6 +57,7 @@ def test_help_and_version(run_vmdbg: Run) -> None:
     assert run_vmdbg("--version").stdout.startswith("vmdbg ")
 
 
+@pytest.mark.long
 def test_strict_ends_at_the_first_error(run_vmdbg: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.vmdbg").write_text("echo a\\n\nfoo\necho b\\n\n")
     done = run_vmdbg("-nx", "-batch", "--strict", "-x", "bad.vmdbg", "-ex", "echo c")
@@ -69,6 +70,7 @@ def test_strict_ends_at_the_first_error(run_vmdbg: Run, tmp_path: Path) -> None:
     assert run_vmdbg("-nx", "-batch", "--strict", "-iex", "foo", "-ex", "echo c").stdout == ""
 
 
+@pytest.mark.long
 def test_init_files(run_vmdbg: Run, home: Path, tmp_path: Path) -> None:
     (home / ".vmdbginit").write_text("echo home\\n\n")
     (tmp_path / ".vmdbginit").write_text("echo folder\\n\n")
@@ -86,6 +88,7 @@ def test_init_files(run_vmdbg: Run, home: Path, tmp_path: Path) -> None:
     assert run_vmdbg("-batch", "-nx", "-ex", "echo x").stdout == "x"
 
 
+@pytest.mark.long
 def test_colour_only_when_asked_for(run_vmdbg: Run) -> None:
     assert "\x1b" not in run_vmdbg("-nx", "-batch", "-ex", "help").stdout
     assert "\x1b[" in run_vmdbg("-nx", "-batch", "--color=always", "-ex", "help").stdout
@@ -93,6 +96,7 @@ def test_colour_only_when_asked_for(run_vmdbg: Run) -> None:
     assert "\x1b" not in piped
 
 
+@pytest.mark.long
 def test_both_streams_in_one_keep_their_order(user_environment: dict[str, str], tmp_path: Path) -> None:
     words = ["vmdbg", "-nx", "-batch", "-ex", "echo a\\n", "-ex", "foo", "-ex", "echo b\\n"]
     done = subprocess.run(
@@ -106,6 +110,7 @@ def test_json_is_one_value_on_stdout(run_vmdbg: Run) -> None:
     assert {row["name"] for row in json.loads(done.stdout)} >= {"history size", "history save"}
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away(user_environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "endless.vmdbg").write_text("while 1\nhelp\nend\n")
     script = f"vmdbg -nx -batch -x {tmp_path}/endless.vmdbg | head -1; exit ${{PIPESTATUS[0]}}"
@@ -153,6 +158,7 @@ def test_what_starts_with_batch_needs_no_terminal_library(run_vmdbg: Run) -> Non
     assert done.stdout == "$1 = 1\n[]\n"
 
 
+@pytest.mark.long
 def test_the_exit_status_of_the_program(run_vmdbg: Run, tmp_path: Path) -> None:
     (tmp_path / "p.vmp").write_text("process p\nregion data 0x1000 4K rw\nread 0x1000\nexit 7\n")
     run = ("-nx", "-batch", "-return-child-result", "p.vmp", "-ex", "run")

@@ -77,6 +77,7 @@ def test_an_access_that_only_moved_tlb_entries_changed_them(prompt: Prompt) -> N
     assert "Changed: nothing but the time and counts." in prompt.run("read 0x404000")
 
 
+@pytest.mark.long
 def test_two_processes_after_a_fork_share_their_frames(prompt: Prompt) -> None:
     prompt.run("fork 1")
     assert "memory" not in prompt.sorts("diff process:1 process:2")
@@ -89,6 +90,7 @@ def test_two_processes_after_a_fork_share_their_frames(prompt: Prompt) -> None:
     assert ("pfn 0x107..0x10b", "user of 1", "user of 1, 2") in prompt.rows("diff 12 13", "frame")
 
 
+@pytest.mark.long
 def test_runs_are_one_row_and_many_scattered_pages_are_no_flood(prompt: Prompt) -> None:
     prompt.run("mmap -populate 0x10000000 8M rw", "munmap 0x7f0000000000 2M")
     rows = prompt.rows("diff 12")
@@ -100,6 +102,7 @@ def test_runs_are_one_row_and_many_scattered_pages_are_no_flood(prompt: Prompt) 
     assert covered == 2048
 
 
+@pytest.mark.long
 def test_a_process_then_and_now_by_its_pages(prompt: Prompt) -> None:
     prompt.run("write 0x404010 0x1234 2", "swapout 0x404000", "swapin 0x404000")
     assert ("2 bytes (0x404010..0x404011)", "0x0000", "0x1234") in prompt.rows("diff process:1@12 process:1")
@@ -120,6 +123,7 @@ def test_two_trees_of_tables(prompt: Prompt) -> None:
     assert "multiple of 0x1000" in prompt.run("diff root:0x9001 begin")
 
 
+@pytest.mark.long
 def test_a_saved_machine_is_compared_byte_by_byte(prompt: Prompt, tmp_path: Path) -> None:
     file = tmp_path / "saved.vm"
     prompt.run(f"save machine {file}")

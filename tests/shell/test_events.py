@@ -43,6 +43,7 @@ def test_a_scan_finds_what_a_run_event_by_event_finds(
     assert (line.position, line.machine.digest()) == ((500, 0), digest)
 
 
+@pytest.mark.long
 def test_where_takes_names_of_arguments_and_the_machine_at_that_instant(prompt: Prompt) -> None:
     assert times(prompt.run('events where event == "fault-major"')) == ["12:9", "401:9"]
     assert times(prompt.run("events 12.. fault where va >= 0x408000 && pid == 1")) == ["13:9", "401:9"]

@@ -210,6 +210,7 @@ MACHINE |= {
     "machine.page_size": ("2K", "word-table", []),
     "machine.ram": ("32M", "", []),
     "machine.ram_base": ("0x80000000", "", ["set machine.format sv39"]),
+    "machine.banks": ("0x0+0x10000 0x40000+0x8000", "bare", []),
     "machine.cpus": ("2", "", []),
     "machine.shootdown": ("lazy", "", ["set machine.cpus 2"]),
     "machine.forget": ("1", "", ["set machine.cpus 2"]),

@@ -61,6 +61,7 @@ def test_an_access_of_the_user_enters_the_handler(prompt: Prompt) -> None:
     assert prompt.session.target.machine.digest() == before
 
 
+@pytest.mark.long
 def test_back_and_forth_through_a_handler(prompt: Prompt) -> None:
     machine = prompt.session.target.machine
     digests = {}

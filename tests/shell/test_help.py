@@ -51,6 +51,7 @@ def test_help_lists_classes_and_ends_as_gdb_does(shell) -> None:
     assert lines[-1] == "Command name abbreviations are allowed if unambiguous."
 
 
+@pytest.mark.long
 def test_every_command_is_in_one_class_and_has_full_help(shell) -> None:
     registry = shell.interpreter.registry
     for command in registry.commands():

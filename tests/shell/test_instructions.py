@@ -63,6 +63,7 @@ def test_a_warm_up_is_made_and_does_not_count(trace: str) -> None:
     )
 
 
+@pytest.mark.long
 def test_info_cost(trace: str) -> None:
     lines = typed(f"file {trace}", "start", "continue", "goto 6", "info cost 0..5")
     assert lines[-1].startswith("6 operations: ")
@@ -71,6 +72,7 @@ def test_info_cost(trace: str) -> None:
     assert "MPKI" not in plain[-1]
 
 
+@pytest.mark.long
 def test_policy_compare(trace: str) -> None:
     lines = typed(f"policy compare fifo lru -frames 2,8 {trace}")
     assert "4 instructions; faults for 1000 of them (MPKI):" in lines

@@ -39,6 +39,8 @@ BEFORE = {
     "info watchpoints": ["watch *(char *)0x404000"],
 }
 ARGUMENTS = {
+    "print": "1",
+    "quiz": "translate -seed 7 -n 2",
     "calc levels": "48 4K 8",
     "calc reach": "16x4 4K",
     "calc eat": "-memory 100ns -hit 98% -tlb 1ns",

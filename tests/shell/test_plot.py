@@ -107,6 +107,7 @@ def test_a_picture_in_the_terminal_has_no_colours_of_its_own(shell: Any, trace: 
     assert max(map(len, short.splitlines())) <= 80
 
 
+@pytest.mark.long
 def test_a_picture_in_a_file(shell: Any, trace: str) -> None:
     assert shell.run(f"plot compare fifo lru -frames 3,4 {BELADY} > belady.svg") == "Wrote belady.svg.\n"
     content = Path("belady.svg").read_text(encoding="utf-8")

@@ -73,6 +73,7 @@ def test_beladys_anomaly_and_thrashing_are_said(shell: Any) -> None:
     assert "fifo, lru: thrashing" in text
 
 
+@pytest.mark.long
 def test_a_trace_is_compared(shell: Any, tmp_path: Path) -> None:
     (tmp_path / "here" / "short.lackey").write_text("".join(f" L {n % 5:x}000,4\n" for n in range(40)))
     data = json.loads(shell.run("policy compare/json lru opt -frames 4,5 short.lackey"))
@@ -104,6 +105,7 @@ def test_mistakes_are_named(shell: Any, line: str, said: str) -> None:
     assert said in shell.errors(line)
 
 
+@pytest.mark.long
 def test_replacements_of_the_record(make_shell: Any) -> None:
     shell = make_shell(target=False)
     shell.session.target = open_target(shell.session, "pressure", "")

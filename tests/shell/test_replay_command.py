@@ -31,6 +31,7 @@ def batch(run: Run, *lines: str, **more: Any) -> subprocess.CompletedProcess[str
     return run("-nx", "-batch", *[part for line in lines for part in ("-ex", line)], **more)
 
 
+@pytest.mark.long
 def test_standard_input(tmp_path: Path, run_vmdbg: Run) -> None:
     text = lackey(2000).decode()
     (tmp_path / "t.lackey").write_text(text)
@@ -66,6 +67,7 @@ def test_several_traces_are_several_processes(tmp_path: Path, run_vmdbg: Run) ->
     assert [row.split(",")[1] for row in rows] == ["a", "b"]
 
 
+@pytest.mark.long
 def test_a_setting_replays_the_same_traces(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "a.lackey").write_bytes(lackey(1000))
     done = batch(run_vmdbg, "replay/json a.lackey", "set tlb.l1 1x1", "run", "info stats/csv")
@@ -73,6 +75,7 @@ def test_a_setting_replays_the_same_traces(tmp_path: Path, run_vmdbg: Run) -> No
     assert done.stdout.partition("event,")[2] == again.stdout.partition("event,")[2] != ""
 
 
+@pytest.mark.long
 def test_a_session_that_replays_can_be_saved(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "a b.lackey").write_bytes(lackey(300))
     lines = ["machine trace", 'replay -start -skip 5 "a b.lackey"', "when", "step 100", "save session s"]
@@ -146,6 +149,7 @@ def test_ctrl_c_while_a_pipe_has_nothing(tmp_path: Path, user_environment: dict[
     assert re.search(r"^accesses +66010$", rest, re.MULTILINE)
 
 
+@pytest.mark.long
 def test_left_out_accesses_are_told(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "t.lackey").write_bytes(b" L 1000,8\nI  ffffffffff600000,3\n")
     done = batch(run_vmdbg, "file t.lackey", "continue")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -168,3 +169,47 @@ def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not wants_colour(Terminal())
+
+
+@pytest.mark.parametrize("hex_addresses", [False, True])
+def test_rows_in_json_are_as_the_standard_library_writes_them(hex_addresses: bool) -> None:
+    columns = [
+        Column("va", kind=ADDRESS),
+        Column("n", kind=NUMBER),
+        Column('a "key"'),
+        Column("any", kind=DATA),
+    ]
+    values = (
+        -1,
+        0,
+        1 << 63,
+        True,
+        False,
+        None,
+        1.5,
+        "",
+        'q"\\',
+        "ü \U0001f600",
+        "\udc80\n\x1b",
+        [1, "x"],
+        {"va": 2},
+    )
+    rows = [[value, value, value, other] for value in values for other in (*values, "")]
+    text = "\n".join(render(Table(columns, rows), "json", hex_addresses=hex_addresses))
+
+    def word(value: Any, key: str) -> Any:
+        if isinstance(value, dict):
+            return {name: word(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [word(item, key) for item in value]
+        if isinstance(value, str):
+            return "".join(f"\\{ord(c) - 0xDC00:03o}" if "\udc80" <= c <= "\udcff" else c for c in value)
+        if key == "va" and type(value) is int:
+            return f"{value & (1 << 64) - 1:#x}" if hex_addresses else value & (1 << 64) - 1
+        return value
+
+    wanted = [
+        {column.key: word(value, column.key) for column, value in zip(columns, row, strict=True)}
+        for row in rows
+    ]
+    assert text == "[" + ",\n".join(json.dumps(row) for row in wanted) + "]"

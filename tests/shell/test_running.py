@@ -259,6 +259,7 @@ def test_info_program_as_json() -> None:
 # -- as processes
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_a_run_between_two_operations(user_environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "long.vmp").write_text(LONG)
     child = pexpect.spawn(

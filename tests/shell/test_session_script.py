@@ -58,6 +58,7 @@ def play(prompt: Prompt, lines: list[str]) -> None:
         prompt.session.interpreter.run_lines("test", line.split("\n"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("length", [1, 5, 7, 9, 12, 13, 14, 15, 17, 18, len(ACTS)])
 @pytest.mark.parametrize("events", [0, 2])
 def test_a_session_played_again_ends_in_the_same_state(

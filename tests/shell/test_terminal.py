@@ -14,12 +14,14 @@ import pytest
 Start = Callable[..., Any]  # of a Terminal, see conftest.py
 
 
+@pytest.mark.long
 def test_a_prompt_and_an_answer(either: Start) -> None:
     terminal = either()
     terminal.type("print 6 * 7")
     terminal.see("$1 = 42\r\n")
 
 
+@pytest.mark.long
 def test_tab_completes_and_a_second_tab_lists(either: Start) -> None:
     terminal = either()
     terminal.type("show confir\t")
@@ -31,6 +33,7 @@ def test_tab_completes_and_a_second_tab_lists(either: Start) -> None:
     terminal.see("No breakpoints or watchpoints.\r\n")
 
 
+@pytest.mark.long
 def test_an_empty_line_repeats_even_what_failed_and_a_comment_forgets(either: Start) -> None:
     terminal = either()
     terminal.type("print 1")
@@ -44,6 +47,7 @@ def test_an_empty_line_repeats_even_what_failed_and_a_comment_forgets(either: St
     assert "syntax error" not in terminal.see("$3 = 3\r\n")
 
 
+@pytest.mark.long
 def test_ctrl_c_at_the_prompt_discards_the_line(either: Start) -> None:
     terminal = either()
     terminal.press("print 5")
@@ -71,6 +75,7 @@ def test_ctrl_c_ends_a_loop(either: Start) -> None:
     terminal.see("$1 = 7\r\n")
 
 
+@pytest.mark.long
 def test_ctrl_d_quits(either: Start) -> None:
     terminal = either()
     terminal.press(terminal.CTRL_D)
@@ -78,12 +83,14 @@ def test_ctrl_d_quits(either: Start) -> None:
     assert terminal.end() == 0
 
 
+@pytest.mark.long
 def test_quit_with_a_status(either: Start) -> None:
     terminal = either()
     terminal.type("quit 3")
     assert terminal.end() == 3
 
 
+@pytest.mark.long
 def test_a_definition_over_several_lines(either: Start) -> None:
     terminal = either()
     terminal.type("define twice")
@@ -116,6 +123,7 @@ def test_a_definition_over_several_lines(either: Start) -> None:
     terminal.see("$2 = 10\r\n")
 
 
+@pytest.mark.long
 def test_questions(either: Start) -> None:
     terminal = either()
     terminal.type("define print")
@@ -131,6 +139,7 @@ def test_questions(either: Start) -> None:
     terminal.see("Type commands for definition")
 
 
+@pytest.mark.long
 def test_the_pager(either: Start) -> None:
     terminal = either()
     terminal.type("help all")
@@ -162,6 +171,7 @@ def test_the_pager(either: Start) -> None:
     assert "--Type" not in terminal.rest()
 
 
+@pytest.mark.long
 def test_history_by_the_arrow_and_across_sessions(either: Start, tmp_path: Path) -> None:
     first = either("-ex", "set history save on", "-ex", "set history filename kept")
     first.type("print 11")
@@ -178,6 +188,7 @@ def test_history_by_the_arrow_and_across_sessions(either: Start, tmp_path: Path)
     second.see("    3  quit\r\n    4  print 11\r\n    5  show commands\r\n")
 
 
+@pytest.mark.long
 def test_history_expansion(either: Start) -> None:
     terminal = either("-ex", "set history expansion on")
     terminal.type("print 3")
@@ -193,12 +204,14 @@ def test_history_expansion(either: Start) -> None:
 # What only vmdbg has.
 
 
+@pytest.mark.long
 def test_the_banner(start: Start) -> None:
     terminal = start(ready=False)
     terminal.see('a debugger for virtual memory.  "help" lists commands; "quit" leaves.\r\n')
     terminal.see("Try: map, walk 0x401234\r\n")
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_a_program_between_two_operations(start: Start, tmp_path: Path) -> None:
     (tmp_path / "endless.vmp").write_text("process p\nregion data 0x1000 4K rw\nloop\n  read 0x1000\nend\n")
     terminal = start("-q", "endless.vmp")
@@ -211,6 +224,7 @@ def test_ctrl_c_stops_a_program_between_two_operations(start: Start, tmp_path: P
     terminal.see("$1 = 7\r\n")
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_a_long_list(start: Start) -> None:
     terminal = start("-q", "-ex", "set height 0")
     terminal.type("while 1", "info frames", "end")
@@ -222,6 +236,7 @@ def test_ctrl_c_ends_a_long_list(start: Start) -> None:
     terminal.see("$1 = 8\r\n")
 
 
+@pytest.mark.long
 def test_a_machine_that_has_gone_on_is_not_left_without_a_question(start: Start) -> None:
     terminal = start("-q")
     terminal.type("step")
@@ -240,6 +255,7 @@ def test_a_machine_that_has_gone_on_is_not_left_without_a_question(start: Start)
     assert terminal.end() == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("line", ["save machine kept.vm", "undo", "set confirm off"])
 def test_a_machine_that_is_not_lost_is_left_at_once(start: Start, line: str) -> None:
     terminal = start("-q")
@@ -251,6 +267,7 @@ def test_a_machine_that_is_not_lost_is_left_at_once(start: Start, line: str) -> 
     assert terminal.end() == 0
 
 
+@pytest.mark.long
 def test_typed_text_and_results_are_coloured(start: Start) -> None:
     terminal = start("-q")
     terminal.press("walk 0x401234")
@@ -261,6 +278,7 @@ def test_typed_text_and_results_are_coloured(start: Start) -> None:
     assert terminal.see_either("\x1b\\[[0-9;]+mcall\x1b\\[0m --") == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     [(("--color=never",), {}), ((), {"NO_COLOR": "1"}), (("-ex", "set style enabled off"), {})],
@@ -271,12 +289,14 @@ def test_no_colour(start: Start, arguments: tuple[str, ...], environment: dict[s
     assert terminal.see_either("\x1b\\[[0-9;]*3[0-9]", "call --") == 1
 
 
+@pytest.mark.long
 def test_colour_if_it_is_asked_for_despite_the_environment(start: Start) -> None:
     terminal = start("-q", "--color=always", NO_COLOR="1")
     terminal.type("help data")
     assert terminal.see_either("\x1b\\[[0-9;]+mcall", "call --") == 0
 
 
+@pytest.mark.long
 def test_what_was_meant_stands_on_a_line_of_its_own(start: Start) -> None:
     terminal = start("-q")
     terminal.type("tprint 1")
@@ -286,6 +306,7 @@ def test_what_was_meant_stands_on_a_line_of_its_own(start: Start) -> None:
     terminal.see("$1 = 1\r\n")
 
 
+@pytest.mark.long
 def test_the_toolbar_needs_no_answer_from_the_terminal(start: Start) -> None:
     terminal = start("-q")
     assert terminal.see_either(r"process 1 \(demo\) +time 12:0 +2080 KiB resident +4 KiB in swap") == 0
@@ -297,6 +318,7 @@ def test_the_toolbar_needs_no_answer_from_the_terminal(start: Start) -> None:
     assert "\x1b[6n" not in terminal.child.before
 
 
+@pytest.mark.long
 def test_a_list_of_completions_stands_alone(start: Start) -> None:
     terminal = start("-q")
     terminal.see("time 12:0")
@@ -308,6 +330,7 @@ def test_a_list_of_completions_stands_alone(start: Start) -> None:
     terminal.see("time 12:0")
 
 
+@pytest.mark.long
 def test_what_is_typed_ahead_is_not_lost(start: Start) -> None:
     terminal = start("-q")
     terminal.press("define f\rprint 11\rend\rf\rprint 12\r")
@@ -315,6 +338,7 @@ def test_what_is_typed_ahead_is_not_lost(start: Start) -> None:
     terminal.see("$2 = 12\r\n")
 
 
+@pytest.mark.long
 def test_no_result_is_wider_than_80_columns(start: Start) -> None:
     terminal = start("-q", "-ex", "set height 0", "--color=never")
     for line in ("map", "walk 0x401234", "tlb", "ps", "info faults", "fault 0x408000"):
@@ -325,6 +349,7 @@ def test_no_result_is_wider_than_80_columns(start: Start) -> None:
         assert max(map(len, results)) <= 80, shown
 
 
+@pytest.mark.long
 def test_without_prompt_toolkit(start: Start, tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()

@@ -64,6 +64,7 @@ def actions(draw: st.DrawFn) -> tuple[str, int, int]:
     return kind, draw(st.integers(0, 1 << 16)), draw(st.integers(0, 255))
 
 
+@pytest.mark.long
 @hypothesis.given(st.lists(actions(), max_size=40))
 def test_a_snapshot_is_a_copy(steps: list[tuple[str, int, int]]) -> None:
     """Against whole copies; writes to memory, swap, frames are marked, those to other tables found."""
@@ -106,6 +107,7 @@ def test_what_did_not_change_is_shared() -> None:
     assert any(a is not None and a is b for a, b in pairs)
 
 
+@pytest.mark.long
 def test_pools_that_grew_are_as_small_as_they_were() -> None:
     """Forks double the reverse map, loads the operations, many regions theirs."""
     booted = machine(machine__ram=2 << 20)
@@ -131,6 +133,7 @@ def test_pools_that_grew_are_as_small_as_they_were() -> None:
     assert booted.digest() == after
 
 
+@pytest.mark.long
 def test_a_populated_region_finds_rows_after_forks() -> None:
     booted = machine(machine__ram=2 << 20)
     rows = [*sweep(40), *[[OP_FORK, -1, 0, 0]] * 11, [OP_MMAP, START << 4, 300 << 12, 11 | MMAP_POPULATE]]

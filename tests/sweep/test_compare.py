@@ -51,6 +51,7 @@ def typed(*lines: str, machine: str = "trace") -> str:
     return out.getvalue()
 
 
+@pytest.mark.long
 def test_two_machines_side_by_side(trace: str) -> None:
     said = json.loads(typed("set kernel.policy fifo", f"compare/j user_frames 3 4 {trace}").splitlines()[-1])
     assert (said["setting"], said["values"]) == ("kernel.user_frames", [3, 4])
@@ -66,6 +67,7 @@ def test_two_machines_side_by_side(trace: str) -> None:
     assert found["resident"] == ["12", "KiB", "16", "KiB", "+4", "KiB", "1.333"]
 
 
+@pytest.mark.long
 def test_the_session_s_own_program(trace: str) -> None:
     for load in (f"file {trace}", f"replay {trace}"):
         said = json.loads(typed(load, "compare/j kernel.policy fifo lru").splitlines()[-1])
@@ -122,6 +124,7 @@ def test_a_measure_that_one_machine_lacks(trace: str) -> None:
 # -- the ways to translate
 
 
+@pytest.mark.long
 def test_what_each_way_costs_by_hand(trace: str) -> None:
     """Twelve fetches of five pages, all in memory at the end; cost.trap 100, cost.memory 30, cost.l1 1, l2 7.
 
@@ -145,6 +148,7 @@ def test_what_each_way_costs_by_hand(trace: str) -> None:
     assert [row["cycles_per_access"] for row in rows] == [round(total / 12, 3) for total in cycles]
 
 
+@pytest.mark.long
 def test_the_ways_at_the_prompt(trace: str) -> None:
     rows = json.loads("".join(typed(f"compare translation/j {trace}").splitlines()))
     assert [(row["who"], row["with_tlb"]) for row in rows] == [(way.who, way.tlb) for way in WAYS]

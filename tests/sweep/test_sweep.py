@@ -52,6 +52,7 @@ def test_a_warm_up_does_not_count(trace: str) -> None:
     assert beyond == {"error": "The warm-up is 13 accesses, but there are only 12."}
 
 
+@pytest.mark.long
 def test_belady_s_anomaly(trace: str) -> None:
     axes = [read_axis("policy=fifo,lru"), read_axis("kernel.user_frames=3,4")]
     machines = points(load_config("trace"), axes, trace)
@@ -130,6 +131,7 @@ def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pyt
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.long
 @needs_joblib
 def test_a_process_that_crashes_costs_its_point(trace: str) -> None:
     from joblib.externals.loky.process_executor import TerminatedWorkerError

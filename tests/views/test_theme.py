@@ -79,6 +79,7 @@ def test_paint_leaves_unknown_roles_plain() -> None:
     assert paint([("decides", "x"), ("nonsense", "y"), ("", "z")]) == "\x1b[1mx\x1b[0myz"
 
 
+@pytest.mark.long
 def test_no_colour_outside_the_theme() -> None:
     """Code names roles: no ANSI sequence and no role that is not declared."""
     root = Path(__file__).parent.parent.parent / "vmdbg"

@@ -78,13 +78,16 @@ def kernel_verdict(words: EventWords, events: list[LoggedEvent], done: Accessed,
         return f"process {done.pid} holds {names['limit-check'].a} of {done.limit} frames: refused"
     if "bus-error" in names:
         return words.what(names["bus-error"])
+    if done.barred and before.region:
+        return "kernel mode may not touch user pages so, and the kernel has not opened a window for it"
     if before.fault is not None and before.fault.kind in ("reserved", "bus"):
         return f"{before.fault.reason}: the tables are damaged"
-    signal = names["signal"]
-    at = words.show.va(signal.c)
+    own = names.get("kernel-fault")
+    number, va = (names["signal"].a, names["signal"].c) if own is None else (own.b, own.a)
+    at = words.show.va(va)
     if not before.region:
         return f"no region holds {at}"
-    if signal.a == SIGBUS:
+    if number == SIGBUS:
         return damage(words, done, before, at)
     region = f"region {before.region} is {rights_text(done.rights)}"
     if done.rights & RIGHTS[before.access]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from vmdbg.debugger.time.event_log import read_log
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ACCESS_READ, ENTRY_LEAF, ENTRY_SWAPPED
+from vmdbg.formats.contract import ACCESS_READ, ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED
 from vmdbg.hardware.tlb import KEY_ASID, KEY_TAG, WORD_KEYED
+from vmdbg.inspect.context import KERNEL, controls
+from vmdbg.kernel.access import BY_KERNEL
 from vmdbg.kernel.calls.page_tables import entries
 from vmdbg.kernel.exits import REASON_MEMORY, REASON_REFUSED
 from vmdbg.kernel.frames import FRAME_IS_TABLE, FRAME_IS_USER, RMAP_SPARE
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from vmdbg.inspect.walk import Fault
     from vmdbg.machine.machine import Machine
 
+SETS = ("read", "write", "fetch")  # columns of a CPU with the rights that an access is allowed on
+
 
 class Accessed:
     """An access that was tried by the process `pid`, or by the CPU of a machine without a kernel (0).
@@ -52,26 +56,26 @@ class Accessed:
     `value` is what it read or overwrote, signed.
 
     Or why there was none.  `killed`: a signal ended the process; `frames`, `tables` and `slots` are how many
-    it gave back.  `handled`: its signal handler is about to run.  `failed`: it is at its limit of `limit`
-    frames, and the access was given up.
+    it gave back.  `handled`: its signal handler is about to run.  `failed`: the access was given up, as
+    it is at its limit of `limit` frames, or as the kernel does not serve a fault of its own.
 
     `fault`: without a kernel it ended in a fault.
 
     Of the last fault `code` is the error code and `at` the address (signed); `rights` are those of the region
     there; `beyond`: the object that the region maps has no such page; `foreign`: the CPU's root table is not
-    the process's.
+    the process's.  `barred`: it was the kernel's own access, and kernel mode may not touch user pages so.
     """
 
     __slots__ = (
-        "at", "beyond", "code", "failed", "fault", "foreign", "frames", "handled", "killed", "limit", "pid",
-        "rights", "slots", "tables", "value",
+        "at", "barred", "beyond", "code", "failed", "fault", "foreign", "frames", "handled", "killed",
+        "limit", "pid", "rights", "slots", "tables", "value",
     )  # fmt: skip
 
     def __init__(self, pid: int, limit: int) -> None:
         self.pid, self.limit = pid, limit
         self.fault: Fault | None = None
         self.value = self.code = self.rights = self.frames = self.tables = self.slots = 0
-        self.killed = self.handled = self.failed = self.beyond = self.foreign = False
+        self.killed = self.handled = self.failed = self.beyond = self.foreign = self.barred = False
         self.at = 0
 
     @property
@@ -90,8 +94,10 @@ def running_process(machine: Machine) -> tuple[int, int]:
     return cpu, pid
 
 
-def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) -> Accessed:
-    """Access memory as the current process would; the kernel serves its faults, or kills it."""
+def access(
+    machine: Machine, va: int, how: int, width: int = 1, value: int = 0, by_kernel: bool = False
+) -> Accessed:
+    """Access memory as the current process would, or the kernel itself; the kernel serves faults, or not."""
     cpu, pid = running_process(machine)
     row = pid * PROCESS
     done = Accessed(pid, machine.m.process[row + PROCESS_LIMIT])
@@ -100,12 +106,15 @@ def access(machine: Machine, va: int, how: int, width: int = 1, value: int = 0) 
         if machine.m.kernel[KERNEL_RMAP_COUNT] < 2 * RMAP_SPARE:
             machine.grow_rmap()
         m = machine.m
-        reason = machine.k.access(m, cpu, pid, s64(va), how, width, value)
+        reason = machine.k.access(m, cpu, pid, s64(va), how, width | by_kernel * BY_KERNEL, value)
         if not reason:
             done.value = value_of_parts(machine, va, width)
             return done
         done.frames, done.tables = m.process[row + PROCESS_RSS], tables_of(machine, pid)
         note_fault(machine, cpu, done)
+        if by_kernel:
+            sets = machine.format.sets(controls(machine, cpu), KERNEL)
+            done.barred = not sets[SETS[how]] >> ALL_RIGHTS & 1
         if reason == REASON_REFUSED:
             done.failed = True
             return done

@@ -68,6 +68,9 @@ def translated(
         context = find_context(machine, cpu=cpu, mode=mode)
         expected = translate(machine, context, at & WORD_MASK, how)
         pa = k.translate(m, cpu, s64(at), how)
+        if pa >= 0 and machine.format.bounded and k.translate(m, cpu, s64(at + room - 1), how) < 0:
+            at, pa = at + room - 1, -1  # what begins inside ends outside
+            expected = translate(machine, context, at & WORD_MASK, how)
         if pa < 0:
             trap(machine, context, at, how, done, expected.fault)
             return

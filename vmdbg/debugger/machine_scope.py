@@ -14,7 +14,7 @@ from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.translate import walk
 from vmdbg.inspect.walk import READ, page_of, walk_tables
 from vmdbg.kernel.frames import FRAME_IS_USER
-from vmdbg.machine.registers import check_write, find_field, names, read, write
+from vmdbg.machine.registers import check_write, find_field, kept, names, read, write
 from vmdbg.state.events import BY_NAME, ENTRY_WRITE, FAMILIES
 from vmdbg.state.tables import (
     CPU,
@@ -139,7 +139,7 @@ class MachineScope:
         m = self.machine.m
         cpu = current_cpu(self.machine)
         if self.machine.saved_registers and name in self.machine.saved_registers[cpu]:
-            return unsigned(self.machine.saved_registers[cpu][name])
+            return unsigned(kept(self.machine, cpu, name, self.machine.saved_registers[cpu][name]))
         if name not in self._registers:
             return None
         if name == "_cpu":

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Sink = tuple[IO[str] | None, Callable[[Fragments], str], Callable[[], str] | None, list[list[str]], bool]
 
 
+OUTPUT_LIMIT = "Output limit reached."
+
+
 def plain(fragments: Fragments) -> str:
     """Fragments without their styles."""
     return "".join([text for _, text in fragments])
@@ -81,8 +84,11 @@ class Output:
         if isinstance(line, str):
             line = visible(line)
         else:
-            line = [(style, visible(text)) for style, text in line]
-            line = plain(line) if self._captures else self.paint(line)
+            text = plain(line)
+            if not text.isprintable():  # seldom: all fragments are looked at at once
+                line = [(style, visible(part)) for style, part in line]
+                text = plain(line)
+            line = text if self._captures or not self.coloured else self.paint(line)
         self.write(line + "\n")
 
     def lines(self, lines: Iterable[Line]) -> None:
@@ -148,13 +154,9 @@ class Output:
         if self.limit is not None:
             self.limit -= len(text)
             if self.limit < 0:
-                raise LimitReached(self.limit_reached())
-
-    def limit_reached(self) -> int:
-        """Says that the limit on output is reached; the exit status."""
-        self.limit = None
-        self.error("Output limit reached.")
-        return 1
+                self.limit = None
+                self.error(OUTPUT_LIMIT)
+                raise LimitReached(OUTPUT_LIMIT)
 
     def _write_paged(self, text: str) -> None:
         for piece in text.splitlines(keepends=True):

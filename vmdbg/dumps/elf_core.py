@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import struct
 
-from vmdbg.dumps.image import ADDRESSES, MOST_BANKS, Bank, Image, check_banks
+from vmdbg.dumps.image import Bank, Image, check_banks
 from vmdbg.errors import InputError
 from vmdbg.formats import NAMES
+from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

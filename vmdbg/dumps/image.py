@@ -7,15 +7,16 @@ import mmap
 import os
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_BANKS = 4096  # pieces of memory: an address that is in none is compared with each
+    from vmdbg.dumps.live_memory import LiveMemory
+
 ELF_MAGIC, LIME_MAGIC = b"\x7fELF", b"EMiL"
 GZIP_MAGIC, KDUMP_MAGIC, DISKDUMP_MAGIC = b"\x1f\x8b", b"KDUMP   ", b"DISKDUMP"
-ADDRESSES = 1 << 63  # physical addresses are below: they are computed with in signed words
 
 
 class Bank:
@@ -38,7 +39,8 @@ class Image:
     is a hole.  `cpus` has for each CPU of the dump its registers by their manual's names, as far as the file
     knows them; `processor` is `x86_64`, `x86`, `riscv`, `riscv32`, `aarch64` or empty; `format` that of the
     page tables, if the file names it.  `remarks` are lines
-    for the user, such as that the file is cut short.
+    for the user, such as that the file is cut short.  `memory`: what has to be asked before bytes of `view`
+    are taken, if they are read only then.
     """
 
     def __init__(self, path: str, kind: str, view: memoryview, banks: list[Bank]) -> None:
@@ -47,6 +49,7 @@ class Image:
         self.cpus: list[dict[str, int]] = []
         self.processor = self.format = ""
         self.remarks: list[str] = []
+        self.memory: LiveMemory | None = None
 
     @property
     def size(self) -> int:

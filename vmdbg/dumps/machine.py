@@ -6,37 +6,26 @@ rules.  Its memory is the file, as banks; its other tables are those of a machin
 
 from __future__ import annotations
 
-from struct import calcsize
-
 from vmdbg.dumps.paging import is_kernel
 from vmdbg.errors import UserError
 from vmdbg.formats import NAMES, find
+from vmdbg.hardware import foreign_memory
+from vmdbg.machine.bare import over_memory
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import load_controls
-from vmdbg.state.tables import (
-    BANK,
-    BANK_BASE,
-    BANK_OFFSET,
-    BANK_SIZE,
-    CPU,
-    CPU_ADDRESS,
-    CPU_MODE,
-    CPU_ROOT,
-    RAM_VIEWS,
-    TABLES,
-    Views,
-)
+from vmdbg.state.tables import CPU, CPU_ADDRESS, CPU_MODE, CPU_ROOT
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from vmdbg.dumps.image import Bank, Image
+    from vmdbg.dumps.image import Image
 
 RAM = 2 << 20  # bytes of the memory that the dump's takes the place of
 KERNEL, USER = 1, 0
+DOORS: dict[str, Any] = {"load": foreign_memory.load, "ram_offset": foreign_memory.ram_offset}
 
 
 class DumpMachine(Machine):
@@ -65,10 +54,14 @@ class DumpMachine(Machine):
             "dump",
         )
         super().__init__(config)
+        if image.memory is not None:
+            self.bindings |= DOORS
+            self.k.__dict__.update(self.interpreted())
         self.image = image
         self.format_known = True  # by registers or by the user
         self.saved_registers = tuple(cpus)
-        self.k.m = with_banks(self.k.m, image.view, image.banks)
+        banks = [(bank.base, bank.size, bank.offset) for bank in image.banks]
+        self.k.m = over_memory(self.k.m, image.view, banks, image.memory)
         for number, cpu in enumerate(cpus or [{}]):
             self.load_registers(number, cpu)
 
@@ -84,31 +77,11 @@ class DumpMachine(Machine):
         self.m.cpu[number * CPU + CPU_ROOT] = s64(root & self.format.root_mask & WORD_MASK)
         self.rooted = True
 
+    def read_bytes(self, pa: int, size: int) -> bytes:
+        """Bytes of one bank; none if they are not all in it."""
+        at = self.k.ram_offset(self.k.m, pa, size)
+        return bytes(self.k.m.ram1[at : at + size]) if at >= 0 else b""
+
     def resize(self, rows: str, count: int) -> None:
         """UserError: the tables of a dump do not grow."""
         raise UserError("A dump cannot be changed.")
-
-
-def with_banks(m: Any, view: memoryview, banks: list[Bank]) -> Views:
-    """The tables `m` with other memory: the bytes of `view`, as the banks say.
-
-    The bank that comes first in the file is the first of the buffer (`hardware.memory.ram_offset`).
-    """
-    order = sorted(banks, key=lambda bank: bank.offset)
-    start = order[0].offset
-    end = max(bank.offset + bank.size for bank in banks)
-    seen: Any = Views()
-    for name in TABLES:
-        setattr(seen, name, getattr(m, name))
-    memory = view[start:end]
-    seen.ram1 = memory
-    for name, code in RAM_VIEWS.items():
-        width = calcsize(code)
-        whole: Any = memory[: len(memory) // width * width]
-        setattr(seen, name, whole.cast(code))
-    seen.bank = memoryview(bytearray(8 * BANK * len(banks))).cast("q")
-    for place, bank in enumerate(order):
-        row = place * BANK
-        seen.bank[row + BANK_BASE], seen.bank[row + BANK_SIZE] = bank.base, bank.size
-        seen.bank[row + BANK_OFFSET] = bank.offset - start
-    return seen  # type: ignore[no-any-return]

@@ -65,7 +65,7 @@ def missing_root(paging: Paging, cpus: list[dict[str, int]]) -> tuple[str, str]:
         hint = KEEP if cpus and "cr0" in cpus[0] else ""
         return paging.off, f"{hint}  {FIND}".strip()
     if cpus:
-        return "The registers of this dump do not name the root of the page tables.", FIND
+        return "The registers do not name the root of the page tables.", FIND
     return (
         "This dump has no registers, and so no root of the page tables.",
         f'{FIND[:-1]}; so does "-regs FILE".',

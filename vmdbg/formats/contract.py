@@ -98,8 +98,8 @@ def combine(rights: int, entry: int, kind: int, depth: int) -> int:
 
 
 @hole
-def next_table(entry: int) -> int:
-    """Physical address of the table that a table entry points to."""
+def next_table(entry: int, depth: int) -> int:
+    """Physical address of the table that a table entry at a depth points to."""
 
 
 @hole

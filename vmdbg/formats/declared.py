@@ -27,6 +27,8 @@ from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from vmdbg.formats.record import Format
 
 NAPOT_BITS = NAPOT_ENTRIES.bit_length() - 1
@@ -50,7 +52,16 @@ SLOT_MARK, SLOT_LOW, SLOT_MASK = 0, 0, 0  # of an absent entry that keeps a slot
 RESERVED = 0  # bits that must be clear in a valid entry
 RESERVED_ROOT = 0  # and in one of the root table
 RESERVED_TABLE = 0  # and in one that is a table
+RESERVED_TOGETHER = 0  # bits that must not all be set in a valid entry
 FREE_RIGHTS = 0  # nibble d: rights for which entries at depth d have no field
+OWN_DEPTHS = (
+    0  # bit d: entries at depth d, all tables, have fields of their own: a valid bit and a frame number
+)
+OWN_VALID, OWN_LOW, OWN_WIDTH = (
+    0,
+    0,
+    0,
+)  # byte d: place of their valid bit; of the frame number, and its width
 
 
 @reads
@@ -69,13 +80,31 @@ def absent(depth):
     return bits
 
 
+@reads
+def is_own(depth):
+    """Do entries at a depth have fields of their own?"""
+    return OWN_DEPTHS != 0 and (OWN_DEPTHS >> (depth & 63)) & 1 != 0
+
+
+@reads
+def own_valid(depth):
+    """The valid bit of such entries."""
+    return 1 << ((OWN_VALID >> ((depth << 3) & 63)) & 63)
+
+
 @reads(fills=True)
 def classify(entry, depth):
+    if is_own(depth):
+        if entry & own_valid(depth):
+            return ENTRY_TABLE
+        return ENTRY_EMPTY
     if entry & VALID == 0:
         if entry & SLOT_MARK:
             return ENTRY_SWAPPED
         return ENTRY_EMPTY
     if entry & RESERVED:
+        return ENTRY_RESERVED
+    if RESERVED_TOGETHER and entry & RESERVED_TOGETHER == RESERVED_TOGETHER:
         return ENTRY_RESERVED
     if RESERVED_ROOT and depth == 0 and entry & RESERVED_ROOT:
         return ENTRY_RESERVED
@@ -121,7 +150,7 @@ def combine(rights, entry, kind, depth):
     """A right without a bit is granted to all."""
     if kind > ENTRY_LEAF:
         return 0
-    if kind == ENTRY_TABLE and not HIERARCHICAL:
+    if kind == ENTRY_TABLE and (not HIERARCHICAL or is_own(depth)):
         return rights
     word = entry ^ FLIPPED
     if FREE_RIGHTS:
@@ -140,7 +169,11 @@ def combine(rights, entry, kind, depth):
 
 
 @reads(fills=True)
-def next_table(entry):
+def next_table(entry, depth):
+    if is_own(depth):
+        at = (depth << 3) & 63
+        number = (entry >> ((OWN_LOW >> at) & 63)) & ((1 << ((OWN_WIDTH >> at) & 63)) - 1)
+        return number << PAGE_BITS
     return ((entry >> FRAME_LOW) & FRAME_MASK) << PAGE_BITS
 
 
@@ -236,6 +269,8 @@ def make_leaf(address, rights, depth):
 @reads(fills=True)
 def make_table(address, depth):
     """It grants all rights: the leaf decides."""
+    if is_own(depth):
+        return ((address >> PAGE_BITS) << ((OWN_LOW >> ((depth << 3) & 63)) & 63)) | own_valid(depth)
     bits = TABLE_BITS
     if FREE_RIGHTS:
         bits &= ~absent(depth)
@@ -258,6 +293,36 @@ FUNCTIONS = (
 )  # fmt: skip
 
 
+def own_fields(form: Format, names: list[str]) -> dict[str, int]:
+    """What the levels that have fields of their own bind; `names` are those of all levels."""
+
+    def of(role: str) -> dict[int, Any]:
+        return {names.index(f.levels[0]): f for f in form.fields if f.role == f"table_{role}" and f.levels}
+
+    valid, frame = of("valid"), of("frame")
+    return {
+        "OWN_DEPTHS": sum(1 << depth for depth in valid),
+        "OWN_VALID": sum(field.low << 8 * depth for depth, field in valid.items()),
+        "OWN_LOW": sum(field.low << 8 * depth for depth, field in frame.items()),
+        "OWN_WIDTH": sum(field.width << 8 * depth for depth, field in frame.items()),
+    }
+
+
+def codes(form: Format) -> dict[str, int]:
+    """How faults are reported."""
+    bits = {name: bit for bit, name in form.code_bits}
+    return {
+        "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
+        "BUS_CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.bus_causes)),
+        "CODE_PRESENT": bits.get("P", 0),
+        "CODE_WRITE": bits.get("W", 0),
+        "CODE_USER": bits.get("U", 0),
+        "CODE_RESERVED": bits.get("RSVD", 0),
+        "CODE_FETCH": bits.get("I", 0),
+        "CODE_KEY": bits.get("PK", 0),
+    }
+
+
 def constants(form: Format) -> dict[str, int]:
     """What a format's fields bind here and in `formats.contract`."""
     names = [level.name for level in form.levels]
@@ -277,8 +342,9 @@ def constants(form: Format) -> dict[str, int]:
     flipped = sum(mask(role) for role in form.inverted)
     frame, slot, accessed = form.role("frame"), form.role("slot"), form.role("accessed")
     key = form.role("key")
-    bits = {name: bit for bit, name in form.code_bits}
+    own = own_fields(form, names)
     return {
+        **own,
         "VALID": mask("valid"),
         "FLIPPED": flipped,
         "A_MASK": mask("accessed"),
@@ -292,7 +358,8 @@ def constants(form: Format) -> dict[str, int]:
         "HIERARCHICAL": int(form.hierarchical),
         "ALL_MASK": granting,
         "TABLE_A": mask("accessed") if form.table_accessed else 0,
-        "NO_A": sum(1 << depth for depth in depths if accessed and not accessed.stands_at(names[depth])),
+        "NO_A": own["OWN_DEPTHS"]
+        | sum(1 << depth for depth in depths if accessed and not accessed.stands_at(names[depth])),
         "TABLE_BITS": granting & ~flipped if form.hierarchical else 0,
         "FREE_RIGHTS": s64(sum(free(depth) << 4 * depth for depth in depths)),
         "FRAME_LOW": frame.low if frame else 0,
@@ -303,16 +370,10 @@ def constants(form: Format) -> dict[str, int]:
         "RESERVED": s64(form.reserved),
         "RESERVED_ROOT": s64(form.reserved_root),
         "RESERVED_TABLE": s64(form.reserved_table),
-        "CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.causes)),
-        "BUS_CAUSES": sum(cause << 8 * access for access, cause in enumerate(form.bus_causes)),
+        "RESERVED_TOGETHER": s64(form.reserved_together),
+        **codes(form),
         "NAPOT": mask("napot"),
         "KEY_LOW": key.low if key else 0,
         "KEY_MASK": (1 << key.width) - 1 if key else 0,
-        "CODE_PRESENT": bits.get("P", 0),
-        "CODE_WRITE": bits.get("W", 0),
-        "CODE_USER": bits.get("U", 0),
-        "CODE_RESERVED": bits.get("RSVD", 0),
-        "CODE_FETCH": bits.get("I", 0),
-        "CODE_KEY": bits.get("PK", 0),
         **{f"{letter}_MASK": mask(role) for letter, role in zip("RWXU", rights.values(), strict=True)},
     }

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-LEAST_PAGE = 8  # bytes: memory is made of words
+WORD_BITS = 3
+LEAST_PAGE = 1 << WORD_BITS  # bytes, where a kernel fills pages: memory is made of words
 BOUNDED_CHUNK_BITS = 16  # of the pieces in which snapshots keep a partition
 #: Rule of access -> the role of the field that decides.
 ROLE_OF_RULE = {
@@ -39,9 +40,11 @@ class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
-    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`.  `where` says in which entries it stands:
-    any of `t`able, `l`eaf, `h`uge leaf (not at the last level), `s`wapped.  `levels`: names of the levels at
-    which it stands, none for all of them; elsewhere its bit means nothing.
+    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `table_valid` and `table_frame` are those
+    of a level, all of tables, whose entries have other fields than leaves.
+    `where` says in which entries it stands: any of `t`able, `l`eaf, `h`uge leaf (not at the last level),
+    `s`wapped.  `levels`: names of the levels at which it stands, none for all of them; elsewhere its bit
+    means nothing.
     """
 
     name: str
@@ -144,12 +147,13 @@ class Format:
     bits `huge_free` below the page's size mean something else, the others must be 0.  At `plain_levels` the
     bit `huge` means nothing, at other levels without leaves it is reserved.  `hierarchical`: rights of tables
     count too.  `table_accessed`: the walker sets A in tables.  `reserved`: bits that must be 0 in valid
-    entries, `reserved_table`: and in tables, `reserved_root`: and in those of the root table.
+    entries, `reserved_table`: and in tables, `reserved_root`: and in those of the root table;
+    `reserved_together`: bits that must not all be 1.
     `allowed(control, mode)`: the sets of rights nibbles on which a read, a write, a fetch is allowed.
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
     is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
-    at all.
+    at all; `segments`: so many pairs of them.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`,
     which are those of a read, a write and a fetch, in this order.
     With numbers of spaces a write to the root register takes one from its lowest `root_asid_bits`, unless
@@ -186,6 +190,7 @@ class Format:
     table_accessed: bool = False
     reserved: int = 0
     reserved_table: int = 0
+    reserved_together: int = 0
     reserved_root: int = 0
     registers: tuple[Register, ...] = ()
     root_register: str = "root"
@@ -196,6 +201,7 @@ class Format:
     kernel_sets_ad: bool = False
     kernel_base: int | None = None
     bounded: bool = False
+    segments: int = 0
     asid_bits: int = 16
     rights_bits: int = 4
     root_low: int = 0
@@ -293,7 +299,7 @@ class Format:
     @property
     def chunk_bits(self) -> int:
         """Shift of the pieces in which changes of memory are marked."""
-        return min(self.page_bits, BOUNDED_CHUNK_BITS) if self.bounded else self.page_bits
+        return min(self.page_bits, BOUNDED_CHUNK_BITS) if self.bounded else max(self.page_bits, WORD_BITS)
 
     @property
     def chunk_size(self) -> int:
@@ -398,14 +404,20 @@ class Format:
     def derived(self, control: list[int], mode: int) -> dict[str, int]:
         """What follows from control registers with these words in a mode, by column of the table `cpu`.
 
-        The rights that each access needs, reserved and ignored bits of entries, the bits of error codes that
-        stay 0, what protection keys forbid, and which of A and D the kernel has to set.
+        The rights that each access needs and what protection keys forbid, there and in the other mode;
+        reserved and ignored bits of entries, the bits of error codes that stay 0, and which of A and D the
+        kernel has to set.
         """
-        reads, writes, fetches = self.allowed(control, mode)
         found = self.masks(control) | {"silent": self.silent(control), "kernel_ad": self.kernel_ad(control)}
-        found |= {"keys_read": 0, "keys_write": 0, "read": reads, "write": writes, "fetch": fetches}
         low, high, tags = self.reach(control) if self.reach is not None else (0, 0, 0)
         found |= {"reach_low": low, "reach_high": high, "tags": tags}
+        other = {f"other_{column}": value for column, value in self.sets(control, 1 - mode).items()}
+        return found | self.sets(control, mode) | other
+
+    def sets(self, control: list[int], mode: int) -> dict[str, int]:
+        """The rights that each access is allowed on in a mode, and what protection keys forbid, by column."""
+        reads, writes, fetches = self.allowed(control, mode)
+        found = {"keys_read": 0, "keys_write": 0, "read": reads, "write": writes, "fetch": fetches}
         if self.keys is not None:
             found["keys_read"], found["keys_write"] = self.keys(control, mode)
             keyed = {"read": found["keys_read"], "write": found["keys_write"], "fetch": 0}

@@ -1,4 +1,4 @@
-"""RISC-V paging: Privileged Architecture, chapter 12, with Svade and Svadu, and Svnapot."""
+"""RISC-V paging: Privileged Architecture, chapter 12, with Svade and Svadu, Svnapot and Svpbmt."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ FLAGS = (
     Field("A", 6, "accessed", help="accessed"),
     Field("D", 7, "dirty", help="dirty"),
 )
+PBMT_BITS = 2
 LATE_FIELDS = (
     Field("mark", 1, "slot_mark", where="s", help="a slot is kept"),
+    Field("PBMT", 61, "", PBMT_BITS, help="memory type: 0 as the PMAs say, 1 NC, 2 IO (Svpbmt)"),
     Field("N", 63, "napot", where="l", help="one of sixteen entries for 64 KiB (Svnapot)"),
 )
 
@@ -42,7 +44,11 @@ CAUSES = {  # RISC-V Privileged, table "Supervisor cause register (scause) value
     12: "instruction page fault",
 }
 BUS_CAUSES = {5: "load access fault", 7: "store/AMO access fault", 1: "instruction access fault"}
-HIGH_RESERVED = bits_between(62, 54)  # PBMT and 60:54: reserved without their extensions
+SVPBMT = Register(
+    "menvcfg.pbmte", 1, 62, 1, 0, "leaves have a memory type, PBMT; without, it is reserved", "PBMT"
+)
+HIGH_RESERVED = bits_between(60, 54)
+PBMT = bits_between(62, 61)  # 12.8: 3 is reserved, and in a table all but 0 is
 
 
 def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
@@ -81,8 +87,9 @@ def sv(name: str, levels: int, kernel_base: int, svade: bool = False) -> Format:
         allowed,
         leaf_by_rights=True,
         reserved=0 if small else HIGH_RESERVED,
-        reserved_table=(1 << 4) | (1 << 6) | (1 << 7) | (0 if small else 1 << 63),
-        registers=(*SUM_MXR, updates) if small else (*SUM_MXR, updates, SVNAPOT),
+        reserved_table=(1 << 4) | (1 << 6) | (1 << 7) | (0 if small else 1 << 63 | PBMT),
+        reserved_together=0 if small else PBMT,
+        registers=(*SUM_MXR, updates) if small else (*SUM_MXR, updates, SVNAPOT, SVPBMT),
         root_register="satp",
         root_fields=(  # 12.1.11
             Register("satp.mode", 0, places[0], places[1], mode, f"{mode}: Sv{bits}"),

@@ -8,7 +8,9 @@ import tomllib
 
 from vmdbg.errors import InputError, UserError
 from vmdbg.formats.base_and_bounds import bounded
+from vmdbg.formats.dataclass import replace
 from vmdbg.formats.record import Field, Format, Level
+from vmdbg.formats.segments import MOST_SEGMENTS, segmented
 from vmdbg.formats.textbook import RULES, allowed
 from vmdbg.units import parse_size
 
@@ -33,11 +35,19 @@ KEYS = {
     "scheme": str,
     "partition": str,
     "big_endian": bool,
+    "segments": int,
+    "grows_down": list,
 }
 REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
 BOUNDED = "base-and-bounds"
-BOUNDED_KEYS = ("name", "va_bits", "scheme", "partition")
-SCHEMES = ("tables", BOUNDED)
+SEGMENTED = "segments"
+#: Schemes without tables: the keys that they must have, and those that they may have besides.
+WITHOUT_TABLES = {
+    BOUNDED: (("va_bits", "partition"), ("name", "scheme")),
+    SEGMENTED: (("va_bits", "segments"), ("name", "scheme", "grows_down")),
+}
+ALONE = ("partition", "segments", "grows_down")  # keys of no other scheme
+SCHEMES = ("tables", *WITHOUT_TABLES)
 #: Roles of fields: their usual names, and help.
 ROLES = {
     "valid": ("V", "the entry maps something"),
@@ -100,14 +110,15 @@ def check_keys(table: Mapping[str, Any], file: str) -> None:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             names = {int: "an integer", bool: "true or false", str: "a string", list: "a list"}
             raise wrong(file, key, names.get(kind, "a table"))
-    bounded = table.get("scheme") == BOUNDED
-    for key in ("va_bits", "partition") if bounded else REQUIRED:
-        if key not in table:
-            raise InputError(f"format.{key} is missing", file)
     if table.get("scheme", SCHEMES[0]) not in SCHEMES:
         raise wrong(file, "scheme", " or ".join(SCHEMES))
+    bounded = table.get("scheme") in WITHOUT_TABLES
+    needed, more = WITHOUT_TABLES.get(str(table.get("scheme")), (REQUIRED, tuple(set(KEYS) - set(ALONE))))
+    for key in needed:
+        if key not in table:
+            raise InputError(f"format.{key} is missing", file)
     for key in table:
-        if key not in BOUNDED_KEYS if bounded else key == "partition":
+        if key not in (*needed, *more):
             raise InputError(f"format.{key}: not with scheme = {table.get('scheme', SCHEMES[0])!r}", file)
     if not 2 <= table["va_bits"] <= MAX_VA_BITS:
         raise wrong(file, "va_bits", f"2 to {MAX_VA_BITS}")
@@ -123,16 +134,19 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
     check_keys(table, file)
     if table.get("scheme") == BOUNDED:
         return make_bounded(table, file)
+    if table.get("scheme") == SEGMENTED:
+        return make_segmented(table, file)
     va_bits, width = table["va_bits"], table["entry_bytes"]
     levels = read_levels(table["levels"], va_bits, file)
-    if levels[-1].shift < 3:
-        raise wrong(file, "levels", f"at most {va_bits - 3} index bits in all (a page has 8 bytes or more)")
+    if levels[-1].shift < 1:
+        raise wrong(file, "levels", f"at most {va_bits - 1} index bits in all (a page has 2 bytes or more)")
     if va_bits - levels[-1].shift > MAX_PAGE_NUMBER:
         raise wrong(file, "levels", f"at most {MAX_PAGE_NUMBER} index bits in all")
     fields = read_fields(table["fields"], width * 8, levels, file)
     check_rules(table, levels, fields, file)
     check_widths(fields, levels[-1].shift, file)
     check_levels(table, levels, fields, file)
+    fields = with_own(fields, table["levels"], width * 8, levels, file)
     return Format(
         table.get("name", "custom"),
         file.rpartition("/")[2],
@@ -163,6 +177,18 @@ def make_bounded(table: Mapping[str, Any], file: str) -> Format:
     if size != 1 << max(bits, 0) or not MIN_PARTITION <= bits <= min(table["va_bits"], MAX_PARTITION):
         raise wrong(file, "partition", 'a power of two that addresses can name, such as "32K"')
     return bounded(table.get("name", "partitions"), bits, table["va_bits"], file)
+
+
+def make_segmented(table: Mapping[str, Any], file: str) -> Format:
+    """A machine without tables: segments, chosen by the top bits of an address."""
+    count, va_bits, down = table["segments"], table["va_bits"], table.get("grows_down", [])
+    if count not in (2, MOST_SEGMENTS):
+        raise wrong(file, "segments", f"2 or {MOST_SEGMENTS}")
+    if not MIN_PARTITION + 2 <= va_bits <= MAX_PARTITION:
+        raise wrong(file, "va_bits", f"{MIN_PARTITION + 2} to {MAX_PARTITION} with segments")
+    if any(type(number) is not int or not 0 <= number < count for number in down):
+        raise wrong(file, "grows_down", f"a list of numbers of segments, 0 to {count - 1}")
+    return segmented(table.get("name", "segments"), va_bits, count, tuple(down), file.rpartition("/")[2])
 
 
 def check_rules(table: Mapping[str, Any], levels: list[Level], fields: list[Field], file: str) -> None:
@@ -221,8 +247,8 @@ def read_levels(items: list[Any], va_bits: int, file: str) -> list[Level]:
     for place, item in enumerate(items):
         entry = {"bits": item} if isinstance(item, int) and not isinstance(item, bool) else item
         last = place == len(items) - 1
-        if not isinstance(entry, dict) or set(entry) - {"name", "linux", "bits", "leaf"}:
-            raise InputError(f"format.levels[{place}]: expected name, bits and leaf", file)
+        if not isinstance(entry, dict) or set(entry) - {"name", "linux", "bits", "leaf", "fields"}:
+            raise InputError(f"format.levels[{place}]: expected name, bits, leaf and fields", file)
         bits, name = entry.get("bits"), entry.get("name", f"L{len(items) - 1 - place}")
         if type(bits) is not int or not 1 <= bits <= MAX_BITS:
             raise InputError(f"format.levels[{place}].bits: expected 1 to {MAX_BITS}", file)
@@ -244,7 +270,7 @@ def read_fields(table: Mapping[str, Any], bits: int, levels: list[Level], file: 
     for role, value in table.items():
         if role not in ROLES:
             raise InputError(f"unknown key format.fields.{role}; expected {', '.join(ROLES)}", file)
-        field = read_field(role, value, bits, names, file)
+        field = read_field(role, value, bits, names, f"fields.{role}", file)
         mask = ((1 << field.width) - 1) << field.low
         for when in (
             ("present", "absent") if role == "valid" else ("absent" if role in ABSENT else "present",)
@@ -265,9 +291,44 @@ def read_fields(table: Mapping[str, Any], bits: int, levels: list[Level], file: 
     return sorted(fields, key=lambda field: field.low)
 
 
-def read_field(role: str, value: object, bits: int, names: list[str], file: str) -> Field:
+def with_own(fields: list[Field], items: list[Any], bits: int, levels: list[Level], file: str) -> list[Field]:
+    """The fields, and those of levels that have fields of their own: `valid` and `frame`, elsewhere."""
+    found: list[Field] = []
+    for place, (item, level) in enumerate(zip(items, levels, strict=True)):
+        if not isinstance(item, dict) or "fields" not in item:
+            continue
+        key, own = f"levels[{place}].fields", item["fields"]
+        if level.leaf:
+            raise InputError(f"format.{key}: not where entries may map a page", file)
+        if not isinstance(own, dict) or set(own) != {"valid", "frame"}:
+            raise wrong(file, key, "valid and frame; its entries have no other fields")
+        valid, frame = (
+            read_field(role, own[role], bits, [], f"{key}.{role}", file) for role in ("valid", "frame")
+        )
+        if frame.low <= valid.low < frame.low + frame.width:
+            raise InputError(f"format.{key}.frame: overlaps another field", file)
+        least = next(field.width for field in fields if field.role == "frame")
+        if frame.width < least:
+            raise wrong(file, f"{key}.frame", f"a width of at least {least}, as leaves have")
+        found += [
+            replace(field, role=f"table_{field.role}", where="t", levels=(level.name,))
+            for field in (valid, frame)
+        ]
+    own_levels = {field.levels[0] for field in found}
+    others = tuple(level.name for level in levels if level.name not in own_levels)
+    if not found:
+        return fields
+    if len({level.name for level in levels}) < len(levels):
+        raise wrong(file, "levels", "names that differ, as one has fields of its own")
+    kept = [
+        replace(field, levels=tuple(name for name in field.levels or others if name in others))
+        for field in fields
+    ]
+    return sorted([*kept, *found], key=lambda field: field.low)
+
+
+def read_field(role: str, value: object, bits: int, names: list[str], key: str, file: str) -> Field:
     """One field: a bit, or `{ low, width, name, levels }`; `names` are those of the levels."""
-    key = f"fields.{role}"
     entry = value if isinstance(value, dict) else {"low": value}
     if set(entry) - {"low", "width", "name", "levels"}:
         raise wrong(file, key, "low, width, name and levels")

@@ -90,7 +90,7 @@ def entries(
             if kind != ENTRY_TABLE:
                 yield found
                 continue
-            target = found.target = k.next_table(entry)
+            target = found.target = k.next_table(entry, depth)
             found.above = above.index(target) if target in above else -1
             found.seen = (target, depth + 1) in seen
             if not tables_last:
@@ -100,6 +100,8 @@ def entries(
             if tables_last:
                 yield found
 
+    if form.segments:
+        return
     if form.bounded:
         partition = Entry(0, 0, root, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS)
         partition.target = root

@@ -240,7 +240,7 @@ def walk_from(m, table, depth, rights, va):
         depth += 1
         if kind != ENTRY_TABLE:
             break
-        table = next_table(entry)
+        table = next_table(entry, depth - 1)
     m.control[CONTROL_STEPS] = depth
     m.control[CONTROL_RIGHTS] = rights
     return kind

@@ -78,7 +78,7 @@ def table_agrees(m, cpu, va, depth, word):
     row = depth * PATH
     if m.control[CONTROL_STEPS] <= depth or m.path[row + PATH_KIND] != ENTRY_TABLE:
         return False
-    same = next_table(m.path[row + PATH_ENTRY]) >> PAGE_BITS == word >> WORD_PFN
+    same = next_table(m.path[row + PATH_ENTRY], depth) >> PAGE_BITS == word >> WORD_PFN
     return same and m.path[row + PATH_RIGHTS] == word & RIGHTS
 
 
@@ -123,6 +123,6 @@ def walk_cache_fill(m, cpu, va, doubt):
             tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
             key = (tag << KEY_TAG) | (m.cpu[cpu * CPU + CPU_ASID] << KEY_ASID) | size
             row = depth * PATH
-            frame = next_table(m.path[row + PATH_ENTRY]) >> PAGE_BITS
+            frame = next_table(m.path[row + PATH_ENTRY], depth) >> PAGE_BITS
             tlb_insert(m, array, cpu, key, (frame << WORD_PFN) | m.path[row + PATH_RIGHTS] | doubt)
         array += ARRAY

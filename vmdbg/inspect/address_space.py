@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
 from vmdbg.hardware.page_tables import Bounded, entries
 from vmdbg.inspect.notation import Notation, rights_text
+from vmdbg.inspect.segments import segments
 from vmdbg.kernel.calls.objects import is_file, object_name
 from vmdbg.kernel.calls.regions import region_kind
 from vmdbg.state.tables import (
@@ -124,6 +125,12 @@ def runs(
     run
     says where.  `follow` bounds how often a table is read again.
     """
+    if machine.format.segments:
+        for segment in (segment for segment in segments(machine, root) if segment.limit):
+            first, past = segment.held
+            pa = segment.base - segment.limit if segment.down else segment.base
+            yield Run(first, past, pa, past - first, ALL_RIGHTS)
+        return
     if machine.format.bounded:
         size = machine.format.page_size
         first = start or 0

@@ -1,14 +1,16 @@
-"""Base and bounds: where an access goes by its two registers, and which process has which partition."""
+"""Machines without tables: where base and bounds, or a segment, lead to, and who has which partition."""
 
 from __future__ import annotations
 
 from vmdbg.formats.contract import ALL_RIGHTS, FAULT_BOUNDS
+from vmdbg.hardware.base_and_bounds import BOUND
 from vmdbg.inspect.address_space import spaces
-from vmdbg.inspect.context import bound_of
+from vmdbg.inspect.notation import Notation
+from vmdbg.inspect.segments import outside, segments
 from vmdbg.inspect.walk import Fault, Outcome, region_kind
 from vmdbg.kernel.calls.processes import process_name
 from vmdbg.kernel.frames import FRAME_IS_USER
-from vmdbg.state.tables import FRAME, FRAME_PID, FRAME_STATE
+from vmdbg.state.tables import CPU, FRAME, FRAME_PID, FRAME_STATE, KERNEL_CPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +23,54 @@ if TYPE_CHECKING:
 
 
 def outcome(machine: Machine, context: Context, walk: Walk, access: int) -> Outcome:
-    """Base + address, or a bounds fault."""
+    """Base + address, or + the offset in its segment, or a bounds fault."""
     found = Outcome(walk.va, context.pid, access, context.mode)
     found.region = region_kind(machine, context.pid, walk.va)
+    form = machine.format
     if walk.maps:
-        found.pa, found.page_size, found.rights = walk.root + walk.va, machine.format.page_size, ALL_RIGHTS
+        found.page_size, found.rights = form.page_size, ALL_RIGHTS
+        found.pa = walk.root + walk.va
+        if form.segments:
+            found.segment = walk.va >> form.page_bits
+            found.pa = int(machine.k.segment_address(machine.m, context.cpu, walk.root, walk.va))
     else:
         code = machine.k.code_of(machine.m, context.cpu, FAULT_BOUNDS, access, context.mode, 0)
         reason = f"the bound is {bound_of(machine):#x}"
+        if form.segments:
+            reason = outside(machine, walk.va)
         found.fault = Fault(FAULT_BOUNDS, reason, code)
     return found
+
+
+def bound_of(machine: Machine) -> int:
+    """The bound register of the CPU in use."""
+    return int(machine.m.cpu[machine.m.kernel[KERNEL_CPU] * CPU + BOUND])
+
+
+def registers_of(machine: Machine, root: int) -> list[tuple[str, int, bool, str]]:
+    """The registers by which addresses are translated: name, value, is it a physical address, and meaning."""
+    show = Notation(machine.format)
+    if not machine.format.segments:
+        return [
+            ("base", root, True, "where the partition starts"),
+            ("bound", bound_of(machine), False, "the first address that is not in it"),
+        ]
+    rows = []
+    for segment in segments(machine, root):
+        where = f"{show.va(segment.start)}..{show.va(segment.start + segment.size - 1)}"
+        way = "ends: it grows down" if segment.down else "starts"
+        rows.append(
+            (f"base{segment.number}", segment.base, True, f"where segment {segment.number}, {where}, {way}")
+        )
+        rows.append((f"limit{segment.number}", segment.limit, False, "how many bytes it has"))
+    return rows
+
+
+def head_data(machine: Machine, root: int) -> dict[str, Any]:
+    """What the JSON of a walk says instead of steps."""
+    if machine.format.segments:
+        return {"segments": [segment.data() for segment in segments(machine, root)]}
+    return {"bound": bound_of(machine)}
 
 
 def partitions(machine: Machine) -> Iterator[dict[str, Any]]:

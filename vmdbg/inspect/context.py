@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.hardware.base_and_bounds import BOUND
 from vmdbg.hardware.tlb import ASID_MASK
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
@@ -179,11 +178,6 @@ def check_root(machine: Machine, root: int) -> int:
         f"A root table is at a multiple of {grain:#x}, not at {show.pa(root)}.",
         f"Its table would be the one at {show.pa(at)}.",
     )
-
-
-def bound_of(machine: Machine) -> int:
-    """The bound register of the CPU in use, where the machine has base and bounds."""
-    return int(machine.m.cpu[machine.m.kernel[KERNEL_CPU] * CPU + BOUND])
 
 
 def controls(machine: Machine, cpu: int) -> list[int]:

@@ -91,6 +91,10 @@ STATUS = {
     0x30: "TLB conflict abort",
     0x31: "unsupported atomic hardware update",
 }
+PAGE_FAULTS = {1: "x", 5: "r", 7: "w", 12: "x", 13: "r", 15: "w"}  # of scause, access faults among them
+WRITES = 1 << 6  # of ESR: WnR
+AGREES = "as the tables say"
+WHOLE = (1 << 64) - 1
 Row = dict[str, "Any"]
 
 
@@ -183,3 +187,37 @@ def decode_esr(code: int) -> tuple[str, list[Row]]:
     )
     access = "fetch" if number in INSTRUCTION_ABORTS else "write" if write else "read"
     return f"{name[0].upper()}{name[1:]}: {access}, {text}.", rows
+
+
+class Reported:
+    """What a CPU has reported of a page fault: the access, `r`, `w` or `x`, the mode if the code says it
+    (1: the kernel's), and `mask`, the bits of the code that follow from the tables."""
+
+    __slots__ = ("access", "code", "mask", "mode", "sentence")
+
+    def __init__(self, code: int, access: str, mode: int | None, mask: int, sentence: str) -> None:
+        self.code, self.access, self.mode, self.mask, self.sentence = code, access, mode, mask, sentence
+
+
+def reported_fault(code: int, kind: str) -> Reported:
+    """What a code says of an access.  UserError if it is not that of a page fault."""
+    sentence, _ = decode(code, kind)
+    if kind == ERROR_CODE and not code >> 16:
+        access = "x" if code & 16 else "w" if code & 2 else "r"
+        return Reported(code, access, 0 if code & 4 else 1, 0x3F, sentence)
+    if kind == SCAUSE and code in PAGE_FAULTS:
+        return Reported(code, PAGE_FAULTS[code], None, WHOLE, sentence)
+    number = code >> 26 & 63
+    if kind == ESR and number in (*INSTRUCTION_ABORTS, *DATA_ABORTS):
+        access = "x" if number in INSTRUCTION_ABORTS else "w" if code & WRITES else "r"
+        return Reported(code, access, number & 1, 63 << 26 | WRITES | 63, sentence)
+    raise UserError(f"-e {code:#x}: not the code of a page fault.", sentence)
+
+
+def agreement(reported: Reported, code: int | None) -> str:
+    """Whether the tables say what the CPU has reported: `code` is theirs, None if they allow the access."""
+    if code is None:
+        return "but the tables allow it now"
+    if (code ^ reported.code) & reported.mask:
+        return f"but the tables say {code:#x}"
+    return AGREES

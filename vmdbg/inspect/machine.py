@@ -9,7 +9,7 @@ from vmdbg.inspect.processes import frame_states, frames
 from vmdbg.inspect.tlb import geometry, page_sizes
 from vmdbg.machine.boot import format_of
 from vmdbg.machine.config import TLB_SETTINGS
-from vmdbg.machine.registers import owner, read
+from vmdbg.machine.registers import kept, owner, read
 from vmdbg.machine.tlb_arrays import Arrays
 from vmdbg.state.tables import (
     CPU,
@@ -119,6 +119,8 @@ def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
     m, form, row = machine.m, machine.format, cpu * CPU
     code, pid = m.cpu[row + CPU_CODE], m.cpu[row + CPU_PID]
     root = "partition" if form.bounded else "root table"
+    if form.segments:
+        root = "where segment 0 is"
     of_whom = f"{root} of process {pid}" if pid else "idle" if machine.config["machine.kernel"] else root
     rows = [
         (form.root_register, m.cpu[row + CPU_ROOT], of_whom),
@@ -152,6 +154,7 @@ def saved_registers(machine: Machine, cpu: int) -> list[dict[str, Any]]:
         meaning = bits(machine, cpu, fields) if fields else ""
         if name == form.root_register:
             meaning = "root table"
+        value = kept(machine, cpu, name, value)
         rows.append({"cpu": cpu, "register": name, "value": value & WORD_MASK, "meaning": meaning})
     return rows
 

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
 
 PADDED_BITS = 32  # addresses of machines up to this width are padded
 LETTERS = "rwx"
+RIGHTS = tuple(
+    "".join(letter if rights >> bit & 1 else "-" for bit, letter in enumerate(LETTERS)) + "ku"[rights >> 3]
+    if rights & 7
+    else "-"
+    for rights in range(16)
+)
 
 
 def rights_text(rights: int) -> str:
     """A nibble of rights as four letters, `r-xu`; no rights at all are `-`."""
-    if rights & 7 == 0:
-        return "-"
-    letters = "".join(letter if rights >> bit & 1 else "-" for bit, letter in enumerate(LETTERS))
-    return letters + ("u" if rights & 8 else "k")
+    return RIGHTS[rights & 15]
 
 
 def kind_word(kind: int, entry: int) -> str:

@@ -88,7 +88,8 @@ def entry_runs(machine: Machine, root: int) -> Iterator[EntryRun]:
 def check_tables(machine: Machine) -> None:
     """UserError if the machine has no tables."""
     if machine.format.bounded:
-        raise UserError("Base and bounds: there are no tables.")
+        scheme = "Segments" if machine.format.segments else "Base and bounds"
+        raise UserError(f"{scheme}: there are no tables.")
 
 
 def joins(machine: Machine, held: EntryRun, new: EntryRun) -> bool:

@@ -46,7 +46,7 @@ def title(machine: Machine, show: Notation, entry: int, depth: int) -> str:
     kind = classified(machine, entry, depth)
     line = f"{show.entry(entry)} at {form.levels[depth].name}: {kind_word(kind, entry)}"
     if kind == ENTRY_TABLE and depth + 1 < len(form.levels):
-        return f"{line}, {form.levels[depth + 1].name} at {show.pa(k.next_table(s64(entry)))}"
+        return f"{line}, {form.levels[depth + 1].name} at {show.pa(k.next_table(s64(entry), depth))}"
     if kind in (ENTRY_LEAF, ENTRY_TABLE):
         pfn = show.pfn(k.leaf_frame(s64(entry), depth) >> form.page_bits)
         return f"{line}, {format_size(1 << form.levels[depth].shift)}, pfn {pfn}"

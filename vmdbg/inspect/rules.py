@@ -45,9 +45,11 @@ class Cause:
         self.rule, self.field, self.value, self.step, self.edits = rule, field, value, step, edits
 
 
-def field_named(form: Format, name: str) -> Field | None:
-    """A field of the entries by name."""
-    return next((field for field in form.fields if field.name == name), None)
+def field_named(form: Format, name: str, depth: int = -1) -> Field | None:
+    """A field of the entries by name: that of a level, if levels have several of the name."""
+    found = [field for field in form.fields if field.name == name]
+    level = form.levels[depth].name
+    return next((field for field in found if field.stands_at(level)), found[0] if found else None)
 
 
 def missing_rights(machine: Machine, context: Context, rights: int, access: int) -> Iterator[list[str]]:

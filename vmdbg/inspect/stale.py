@@ -47,7 +47,7 @@ def table_disagreement(machine: Machine, walk: Walk, depth: int, word: int) -> t
     step = walk.steps[min(depth, len(walk.steps) - 1)]
     if step.depth < depth or step.kind != ENTRY_TABLE:
         return "dead-page", f"{step.name} leads to no table"
-    table = machine.k.next_table(s64(step.entry))
+    table = machine.k.next_table(s64(step.entry), depth)
     if table >> machine.format.page_bits != word >> WORD_PFN:
         return "stale-frame", f"{step.name} leads to the table at {table:#x}"
     if step.rights != word & machine.bindings["RIGHTS"]:

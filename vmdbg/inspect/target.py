@@ -21,15 +21,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vmdbg.dumps.guest import Guest
+    from vmdbg.dumps.linux_process import LinuxProcess
+    from vmdbg.dumps.machine import DumpMachine
     from vmdbg.programs.traces.feed import ReplayedProgram
 
 #: What commands may need of a target, and what is said of one that lacks it.
 LACKS = {
-    "translate": "has no page tables",
+    "addresses": "has no addresses",
+    "translate": "has no page tables that can be read",
     "tlb": "has no TLB",
     "kernel": "has no kernel whose processes, regions and frames vmdbg knows",
     "act": "is only looked at: nothing of it can be changed",
     "run": "does not run",
+    "resume": "does not run",
 }
 CAPABILITIES = frozenset(LACKS)
 KERNEL = frozenset({"kernel"})
@@ -38,7 +43,9 @@ KERNEL = frozenset({"kernel"})
 class Target:
     """`origin` is what `machine` takes, a name or a file; `loaded_from` the file that the machine came from
     as a whole.  `resident`: a trace's pages were in memory from the start.  `approve` gives the path to open
-    for the name of a program or of a file that it maps, or raises a UserError.
+    for the name of a program or of a file that it maps, or raises a UserError.  `guest` is the real computer
+    behind the machine, if it can go on; `earlier` the machine of its last stop but one.  `process`: what is
+    looked at is not the machine, which is empty, but a process of Linux.
     """
 
     def __init__(
@@ -58,6 +65,9 @@ class Target:
         # Of a replay: what boots it anew, and the command, without the machine's settings.
         self.again: Callable[[MachineConfig], Target] | None = None
         self.command = ""
+        self.guest: Guest | None = None
+        self.earlier: DumpMachine | None = None
+        self.process: LinuxProcess | None = None
         self.notation = Notation(machine.format)  # how its numbers read
 
     def check(self, needs: frozenset[str], what: str) -> None:
@@ -69,6 +79,8 @@ class Target:
                         "This machine has no kernel: no processes, regions or swap.",
                         '"set machine.kernel on" gives it one; "machine" lists machines that have one.',
                     )
+                if self.guest is not None and need == "run":
+                    sentence = 'is not executed by vmdbg: "continue" lets it run'
                 raise UserError(f"{what}: a {self.name} {sentence}.")
 
 

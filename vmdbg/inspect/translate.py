@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.formats.contract import ALL_RIGHTS, BARE_ROOT, ENTRY_EMPTY, FAULT_AD, FAULT_NON_CANONICAL
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_KEY
 from vmdbg.inspect import base_and_bounds
-from vmdbg.inspect.context import bound_of, controls
+from vmdbg.inspect.context import controls
 from vmdbg.inspect.notation import kind_word, rights_text
 from vmdbg.inspect.rules import decide
 from vmdbg.inspect.stale import disagreement, table_disagreement
@@ -164,7 +164,7 @@ def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]
     ]
     head = {"va": found.va, "format": machine.format.name, "root": found.root & WORD_MASK}
     if machine.format.bounded:
-        head["bound"] = bound_of(machine)
+        head |= base_and_bounds.head_data(machine, found.root)
     return {**head, "steps": steps, **data}
 
 

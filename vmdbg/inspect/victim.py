@@ -84,7 +84,7 @@ def next_uses(machine: Machine) -> dict[Any, int] | None:
     for place, access in enumerate(islice(accesses(machine, pid), AHEAD), 1):
         if access is None:
             return None
-        va, width = access
+        va, width, _ = access
         for address in (va, va + max(width, 1) - 1):
             found.setdefault(address & -machine.format.page_size, place)
     return found

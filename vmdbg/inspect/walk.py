@@ -176,12 +176,13 @@ class Outcome:
 
     `walk_cache` is the level of the entry of a page-walk cache that the walk began at, else empty.
     `stale` says how the cached entry that was used disagrees with the tables, empty if it does not;
-    `region` is the kind of the region, None where no process is asked, empty where there is none.
+    `region` is the kind of the region, None where no process is asked, empty where there is none;
+    `segment`: the number of the segment that leads there, None where there are none.
     """
 
     __slots__ = (
         "access", "cached", "fault", "mode", "pa", "page_size", "page_start", "pid", "region", "rights",
-        "stale", "va", "via", "walk_cache",
+        "segment", "stale", "va", "via", "walk_cache",
     )  # fmt: skip
 
     def __init__(self, va: int, pid: int | None, access: int, mode: int) -> None:
@@ -194,6 +195,7 @@ class Outcome:
         self.cached = False
         self.fault: Fault | None = None
         self.region: str | None = None
+        self.segment: int | None = None
 
     def data(self) -> dict[str, Any]:
         """What JSON shows."""

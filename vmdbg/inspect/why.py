@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from vmdbg.formats.record import Field, Format, Register
     from vmdbg.inspect.context import Context
+    from vmdbg.inspect.fault_codes import Reported
     from vmdbg.machine.machine import Machine
 
 NEAR_ENTRIES = 1 << 12  # a table with more entries is not searched for near ones
@@ -49,6 +50,7 @@ class Verdict:
     maps, whether it is the only one), or None.  `registers` are the bits of control registers any one of
     which would reverse the verdict, with their values now.  `fields` are the names of the fields that the
     rules speak of, `values` what each has in the entry of each step (None: it has no meaning there).
+    `reported` is what a CPU said of the access, if that was asked.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Verdict:
         "near",
         "outcome",
         "registers",
+        "reported",
         "rules",
         "sentences",
         "tlb",
@@ -69,18 +72,15 @@ class Verdict:
     def __init__(self, machine: Machine, context: Context, walk: Walk, outcome: Outcome) -> None:
         self.context, self.walk, self.outcome = context, walk, outcome
         self.canonical = bool(machine.k.canonical(machine.m, s64(walk.va)))
-        fields = deciding_fields(machine.format)
-        self.fields = [field.name for field in fields]
-        self.values = [
-            [field.get(step.entry) if has_field(machine, step, field) else None for field in fields]
-            for step in walk.steps
-        ]
+        self.fields = list(dict.fromkeys(field.name for field in deciding_fields(machine.format)))
+        self.values = [[value_of(machine, step, name) for name in self.fields] for step in walk.steps]
         self.sentences: list[str] = []  # the rules in words
         self.cause: Cause | None = None
         self.rules: list[str] = []
         self.near: tuple[Step, int, bool] | None = None
         self.tlb: Outcome | None = None
         self.registers: list[tuple[Register, int]] = []
+        self.reported: Reported | None = None
 
 
 def why(machine: Machine, context: Context, va: int, access: int) -> Verdict:
@@ -166,7 +166,7 @@ def decide_absent(machine: Machine, verdict: Verdict) -> None:
     """The field that says that an entry maps nothing, and the nearest entry that does."""
     form, step = machine.format, verdict.walk.last
     if "p" in form.rules:
-        field = field_named(form, form.rules["p"][0])
+        field = field_named(form, form.rules["p"][0], step.depth)
         if field is not None and step.kind in (ENTRY_EMPTY, ENTRY_SWAPPED):
             verdict.cause = Cause("p", field.name, field.get(step.entry), step, [])
             verdict.rules = ["p"]
@@ -203,7 +203,7 @@ def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
     kind = k.classify(word, depth)
     rights = k.combine(walk.steps[-2].rights if depth else ALL_RIGHTS, word, kind, depth)
     if kind == ENTRY_TABLE:
-        kind = k.walk_from(m, k.next_table(word), depth + 1, rights, s64(walk.va))
+        kind = k.walk_from(m, k.next_table(word, depth), depth + 1, rights, s64(walk.va))
         rights = m.control[CONTROL_RIGHTS]
     return bool(kind == ENTRY_LEAF) and allows(machine, verdict.context, verdict.outcome.access, rights)
 
@@ -263,6 +263,12 @@ def deciding_fields(form: Format) -> list[Field]:
 
 def _low(field: Field) -> int:
     return field.low
+
+
+def value_of(machine: Machine, step: Step, name: str) -> int | None:
+    """The value of a field in the entry of a step; None if it means nothing there."""
+    field = field_named(machine.format, name, step.depth)
+    return None if field is None or not has_field(machine, step, field) else field.get(step.entry)
 
 
 def has_field(machine: Machine, step: Step, field: Field) -> bool:

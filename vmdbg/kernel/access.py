@@ -7,14 +7,15 @@ from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, CHUNK_BITS, PAGE_
 from vmdbg.hardware.memory import load_at, ram_offset, store_at
 from vmdbg.hardware.mmu import path_address, tell_straddle, translate
 from vmdbg.hardware.tlb import FIRST_DATA, FIRST_FETCH, SECOND
-from vmdbg.kernel.faults import SIGBUS, handle_fault, signal
+from vmdbg.kernel.faults import MAX_FAULTS, SIGBUS, handle_fault, signal
+from vmdbg.kernel.kernel_access import kernel_access
 from vmdbg.kernel.policies import policy_use
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, RETRY, WRITE, emit
 from vmdbg.state.tables import CONTROL_VALUE
 
-MAX_FAULTS = 8  # that are served for one access to one page; one more is a bus error
 CROSSES = 16  # as a width: an access of a trace that goes on in the next page; its size plays no role
+BY_KERNEL = 32  # added to a width: the kernel itself makes the access
 
 
 @writes
@@ -66,8 +67,10 @@ def access_straddling(m, cpu, pid, va, how, width, value):
     """Make an access that goes on in the next page, in two parts, the lower one first; 0 or a reason.
 
     Each part is translated and emits its own event of an access; between them `tell_straddle` emits one for
-    both.
+    both.  The kernel's own accesses come this way too, so that programs' need not be asked whether they are.
     """
+    if width >= BY_KERNEL:
+        return kernel_access(m, cpu, pid, va, how, width & 15 or 1, value)
     rest = (va | ((1 << PAGE_BITS) - 1)) + 1
     part = 0 if width == CROSSES else rest - va
     reason = access_page(m, cpu, pid, va, how, part, value)
@@ -80,7 +83,7 @@ def access_straddling(m, cpu, pid, va, how, width, value):
 
 @writes
 def access(m, cpu, pid, va, how, width, value):
-    """Fetch, read or write `width` bytes, or CROSSES.  Returns 0 or a reason."""
-    if width > 1 and (width == CROSSES or (va & ((1 << PAGE_BITS) - 1)) + width > (1 << PAGE_BITS)):
+    """Fetch, read or write `width` bytes, or CROSSES; or BY_KERNEL.  Returns 0 or a reason."""
+    if width > 1 and (width >= CROSSES or (va & ((1 << PAGE_BITS) - 1)) + width > (1 << PAGE_BITS)):
         return access_straddling(m, cpu, pid, va, how, width, value)
     return access_page(m, cpu, pid, va, how, width, value)

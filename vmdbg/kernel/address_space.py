@@ -125,7 +125,7 @@ def entry_address(m, pid, va, last):
                 reload_roots(m)
             emit(m, ENTRY_WRITE, address, entry, new)
         elif kind == ENTRY_TABLE:
-            table = next_table(entry)
+            table = next_table(entry, depth - 1)
         else:
             return -2
 

@@ -63,6 +63,7 @@ from vmdbg.state.events import (
     FAULT_MAJOR,
     FAULT_MINOR,
     FRAME_ALLOC,
+    KERNEL_FAULT,
     LIMIT_CHECK,
     REFUSED,
     SIGNAL,
@@ -92,6 +93,7 @@ from vmdbg.state.tables import (
     FRAME_MAPS,
     FRAME_SLOT,
     FRAME_STATE,
+    KERNEL_CPU,
     KERNEL_FREE,
     KERNEL_FREE_COUNT,
     KERNEL_LOW,
@@ -127,6 +129,7 @@ from vmdbg.state.tables import (
 SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
 MAPERR, ACCERR, PKUERR = 1, 2, 4
 OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limit
+MAX_FAULTS = 8  # that are served for one access to one page; one more is a bus error
 PROMOTE = 0  # base pages of a trace that a larger page takes the place of; 0: never; bound at build
 SPARED = 16  # a part of memory: where less would stay free, nothing is promoted
 KIND_TRACE = 0  # of a region: its place in REGION_KINDS (kernel/calls/regions.py); bound at build
@@ -137,7 +140,13 @@ CAUSE_LIMIT, CAUSE_MEMORY = 1, 2  # of a SIGKILL
 
 @writes(cold=True)
 def signal(m, pid, number, code, va):
-    """Note the signal that is to kill a process; returns REASON_SIGNAL, for which the run loop kills it."""
+    """Note the signal that is to kill a process; returns REASON_SIGNAL, for which the run loop kills it.
+
+    If it is the kernel's own access that cannot be served, nobody is killed for it: REASON_REFUSED.
+    """
+    if m.cpu[m.kernel[KERNEL_CPU] * CPU + CPU_MODE] and number != SIGKILL:
+        emit(m, KERNEL_FAULT, va, number, code)
+        return REASON_REFUSED
     m.process[pid * PROCESS + PROCESS_STATUS] = 128 + number
     emit(m, SIGNAL, number, code, va)
     return REASON_SIGNAL
@@ -444,14 +453,22 @@ def walks_again(fault):
 
 
 @writes
+def trap(m, cpu, va, access):
+    """Let a CPU enter the kernel with the fault in CONTROL_FAULT."""
+    c = cpu * CPU
+    fault = m.control[CONTROL_FAULT]
+    m.cpu[c + CPU_ADDRESS] = va
+    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE], m.control[CONTROL_STEPS] - 1)
+    emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
+
+
+@writes
 def handle_fault(m, cpu, va, access):
     """Serve the fault in CONTROL_FAULT.  0: repeat the access.  Else a reason for the run loop."""
     c = cpu * CPU
     fault = m.control[CONTROL_FAULT]
     pid = m.cpu[c + CPU_PID]
-    m.cpu[c + CPU_ADDRESS] = va
-    m.cpu[c + CPU_CODE] = code_of(m, cpu, fault, access, m.cpu[c + CPU_MODE], m.control[CONTROL_STEPS] - 1)
-    emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
+    trap(m, cpu, va, access)
     if fault == FAULT_NON_CANONICAL:
         return signal(m, pid, SIGSEGV, MAPERR, va)
     if walks_again(fault):

@@ -9,7 +9,7 @@ from vmdbg.formats.contract import (
 )
 from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.hardware.walk import load_root
-from vmdbg.kernel.access import access
+from vmdbg.kernel.access import BY_KERNEL, access
 from vmdbg.kernel.access_patterns import pattern_place
 from vmdbg.kernel.asids import give_asid
 from vmdbg.kernel.exits import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
@@ -62,7 +62,8 @@ OP_PATTERNED = 4  # flag of a ranged access: two rows behind it describe the pat
 OP_LOOP, OP_END, OP_EXIT = 8, 9, 16  # from OP_EXIT on: system calls
 OP_KIND, OP_RANGED = 0x7F, 0x80  # mask; flag: count and step follow in the next row
 OP_WIDTH = 8  # shift of the access width in bytes, one byte; 0 = a trace, the width plays no role
-OP_WIDTHS = 31  # mask of the width
+OP_WIDTHS = 63  # mask of the width and of what is added to it (kernel/access.py)
+OP_KERNEL = BY_KERNEL << OP_WIDTH  # flag of an access: it is the kernel's own
 OP_LINE = 16  # shift of the line in the program's source
 
 CPUS = 1  # bound at build

@@ -42,9 +42,9 @@ class Foreign:
             return -1
         return s64(word) if width == 8 else word & ((1 << 8 * width) - 1)
 
-    def holds(self, pa: int, width: int) -> bool:
-        """Is there memory?"""
-        return self.read(pa, width) is not None
+    def offset(self, pa: int, width: int) -> int:
+        """0 where there is memory, else -1."""
+        return -1 if self.read(pa, width) is None else 0
 
     def store(self, pa: int, width: int, value: int) -> None:
         """Note a word that the hardware writes, and write it."""

@@ -236,6 +236,10 @@ class Mmu:
         try:
             while True:
                 parts.append(self._part(context, at & WORD_MASK, HOW[access]))
+                last = min(at | last_byte, first + size - 1)
+                if self._machine.format.bounded and parts[-1].ok and last > at:
+                    end = self._part(context, last & WORD_MASK, HOW[access])
+                    parts[-1] = parts[-1] if end.ok else end  # what begins inside ends outside
                 at = (at | last_byte) + 1
                 if not parts[-1].ok or at - first >= size:
                     return joined(parts)

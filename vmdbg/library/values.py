@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, overload
 
 from vmdbg.debugger.output import plain
 from vmdbg.formats.contract import FAULT_KINDS
-from vmdbg.inspect.context import KERNEL, USER, bound_of
+from vmdbg.inspect.base_and_bounds import registers_of
+from vmdbg.inspect.context import KERNEL, USER
 from vmdbg.inspect.notation import Notation, kind_word, rights_text
 from vmdbg.inspect.walk import ACCESS_WORDS, READ, Outcome, remark
 from vmdbg.inspect.walk import Fault as FaultFound
@@ -57,11 +58,11 @@ class Step:
 class Steps(Sequence[Step]):
     """The entries that a walk read, the root's first.  As text it is the table that the prompt shows."""
 
-    __slots__ = ("_bound", "_machine", "_steps", "_walk")
+    __slots__ = ("_machine", "_registers", "_steps", "_walk")
 
     def __init__(self, machine: Machine, walk: Walk) -> None:
         self._machine, self._walk = machine, walk
-        self._bound = bound_of(machine) if machine.format.bounded else 0
+        self._registers = registers_of(machine, walk.root) if machine.format.bounded else []
         self._steps: tuple[Step, ...] | None = None
 
     def _made(self) -> tuple[Step, ...]:
@@ -120,7 +121,7 @@ class Steps(Sequence[Step]):
         """The table of the walk and where it ends, as the prompt shows them."""
         show, walk = Notation(self._machine.format), self._walk
         if self._machine.format.bounded:
-            return bounded_lines(show, walk, self._bound, found)
+            return bounded_lines(show, self._registers, found)
         return walk_lines(show, walk, found, self._remarks())
 
     def line(self, found: Outcome) -> str:

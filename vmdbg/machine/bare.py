@@ -12,11 +12,11 @@ from vmdbg.formats import find
 from vmdbg.hardware import foreign_memory
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
-from vmdbg.state.tables import BANK_BASE, BANK_SIZE, RAM_VIEWS, TABLES, Views
+from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE, RAM_VIEWS, TABLES, Views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Literal, Protocol
 
     class ForeignMemory(Protocol):
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         def load(self, pa: int, width: int) -> int:
             """The entry at an address, 8 bytes signed; -1 where there is no memory."""
 
-        def holds(self, pa: int, width: int) -> bool:
-            """Is there memory?"""
+        def offset(self, pa: int, width: int) -> int:
+            """0 where there is memory, else -1."""
 
         def store(self, pa: int, width: int, value: int) -> None:
             """Write an entry."""
@@ -45,7 +45,7 @@ LEAST_RAM = 64  # bytes of the machine's own memory, which is not used
 CODE: dict[tuple[str, int, bool], dict[str, Any]] = {}
 
 
-class BareViews(Views):
+class ForeignViews(Views):
     """The tables, and the memory that is none of them."""
 
     __slots__ = ("memory",)
@@ -69,7 +69,8 @@ class BareMachine(Machine):
         if memory.view is None:
             doors |= {"load_entry": foreign_memory.load_entry, "ram_offset": foreign_memory.ram_offset}
         super().__init__(config, doors)
-        self.k.m = with_memory(self.m, memory)
+        view = memoryview(b"") if memory.view is None else memory.view
+        self.k.m = over_memory(self.m, view, [(memory.base, len(view), 0)], memory)
 
     def interpreted(self) -> dict[str, Callable[..., Any]]:
         """The functions of the interpreted engine, made once for each format and kind of memory."""
@@ -86,19 +87,26 @@ class BareMachine(Machine):
         return CODE[key]
 
 
-def with_memory(m: Any, memory: ForeignMemory) -> Any:
-    """The tables `m` with foreign memory as their memory.
+def over_memory(m: Any, view: Any, banks: Iterable[tuple[int, int, int]], memory: object = None) -> Any:
+    """The tables `m` with other memory: `view`, the bytes of banks (physical address, size, offset).
 
-    A buffer is one bank.  A last word that is not whole is in the narrower views only, from which it is read.
+    The bank that comes first in the buffer is the first of the table, and begins the buffer
+    (`hardware.memory.ram_offset`).  A last word that is not whole is in the narrower views only, from which
+    it is read.  `memory` is what `hardware.foreign_memory` asks.
     """
-    seen: Any = BareViews()
+    order = sorted(banks, key=lambda bank: bank[2])
+    start, end = order[0][2], max(offset + size for _, size, offset in order)
+    seen: Any = ForeignViews()
     for name in TABLES:
         setattr(seen, name, getattr(m, name))
-    view: Any = memoryview(b"") if memory.view is None else memory.view
-    seen.ram1 = view
+    seen.ram1 = view = view[start:end]
     for name, code in RAM_VIEWS.items():
         width = calcsize(code)
         setattr(seen, name, view[: len(view) // width * width].cast(code))
-    seen.bank[BANK_BASE], seen.bank[BANK_SIZE] = memory.base, len(view)
+    seen.bank = memoryview(bytearray(8 * BANK * len(order))).cast("q")
+    for place, (base, size, offset) in enumerate(order):
+        row = place * BANK
+        seen.bank[row + BANK_BASE], seen.bank[row + BANK_SIZE] = base, size
+        seen.bank[row + BANK_OFFSET] = offset - start
     seen.memory = memory
     return seen

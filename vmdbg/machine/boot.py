@@ -9,7 +9,8 @@ from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import RIGHT_R, RIGHT_W
 from vmdbg.formats.dataclass import replace
-from vmdbg.hardware import base_and_bounds, replacement
+from vmdbg.formats.record import LEAST_PAGE
+from vmdbg.hardware import base_and_bounds, replacement, segments
 from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.kernel import policies
 from vmdbg.kernel.calls.regions import REGION_KINDS
@@ -20,7 +21,9 @@ from vmdbg.machine.tlb_arrays import Arrays, check_served, fill_arrays
 from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.state import events, tables
 from vmdbg.state.tables import (
+    BANK,
     BANK_BASE,
+    BANK_OFFSET,
     BANK_SIZE,
     CONTROL_STEPS,
     CONTROLS,
@@ -85,6 +88,9 @@ if TYPE_CHECKING:
     from vmdbg.machine.config import MachineConfig
 
 MAX_STOPS, MAX_LOG = 64, 1 << 12
+MOST_BANKS = 1 << 12  # an address that is in none is compared with each
+BANK_GRAIN = 1 << 16  # banks begin at multiples of it in the memory buffer
+ADDRESSES = 1 << 63  # physical addresses are below: they are computed with in signed words
 MOST_FRAMES, MOST_CACHED = 1 << 22, 1 << 22  # frames or slots; TLB entries of all CPUs
 COLUMNS = {column: offset for offset, column in enumerate(tables.TABLES["cpu"].columns)}
 SMALL_POOL = 64  # rows that regions and processes start with; pools grow
@@ -114,7 +120,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         **policies.bindings(config["kernel.policy"]),
         **replacement.bindings(config["tlb.replacement"]),
         **arrays.bindings(),
-        **({"walk": base_and_bounds.walk, "translate": base_and_bounds.translate} if form.bounded else {}),
+        **without_tables(form),
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
         "FORGETS": int(config["machine.forget"] > 0),
@@ -125,9 +131,33 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
     }
 
 
+def without_tables(form: Format) -> dict[str, Any]:
+    """What takes the place of the walk and the MMU where a format has no tables."""
+    if not form.bounded:
+        return {}
+    scheme = segments if form.segments else base_and_bounds
+    return {"walk": scheme.walk, "translate": scheme.translate}
+
+
+def check_kernel(config: MachineConfig, form: Format) -> None:
+    """UserError if the machine is to have a kernel, or its swap area, which the format rules out."""
+    if form.segments and config["machine.kernel"]:
+        raise UserError(
+            "machine.kernel: no kernel knows segments; kernel = false makes a machine without one."
+        )
+    if form.page_size < LEAST_PAGE and (config["machine.kernel"] or config["machine.swap.size"]):
+        raise UserError(
+            f"machine.kernel, machine.swap.size: a kernel needs pages of {LEAST_PAGE} bytes or more, "
+            f"{form.name} has {form.page_size}; kernel = false and swap.size = 0 make a machine without one."
+        )
+
+
 def shape(config: MachineConfig) -> dict[str, int]:
     """Rows of every table."""
     form = format_of(config)
+    check_kernel(config, form)
+    if config["machine.ram"] % LEAST_PAGE:
+        raise UserError(f"machine.ram {config['machine.ram']:#x} is no multiple of {LEAST_PAGE} bytes.")
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     for name in ("machine.ram", "machine.swap.size"):
@@ -156,7 +186,7 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "ram": frames << form.page_bits,
         "frames": frames,
         "chunks": -(-(frames << form.page_bits) // form.chunk_size),
-        "banks": 1,
+        "banks": len(banks_of(config)),
         "cpus": config["machine.cpus"],
         "arrays": len(arrays.rows),
         "tlb_rows": arrays.tlb_rows,
@@ -177,6 +207,33 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "log": MAX_LOG,
         "path": 8,
     }
+
+
+def banks_of(config: MachineConfig) -> list[tuple[int, int, int]]:
+    """First physical address, size and offset in the memory buffer of each bank.  UserError."""
+    text, ram = config["machine.banks"], config["machine.ram"]
+    if not text:
+        return [(config["machine.ram_base"], ram, 0)]
+    if config["machine.kernel"]:
+        raise UserError("machine.banks: only a machine without a kernel (machine.kernel off) has them.")
+    found: list[tuple[int, int, int]] = []
+    offset = 0
+    for item in text.split():
+        base, _, size = item.partition("+")
+        try:
+            start, length = int(base, 0), int(size, 0)
+        except ValueError:
+            raise UserError(f'machine.banks: expected ADDRESS+SIZE, not "{item:.40}".') from None
+        if start < 0 or length < 1 or start + length > ADDRESSES:
+            raise UserError(f"machine.banks: {item:.40} is no piece of memory below {ADDRESSES:#x}.")
+        found.append((start, length, offset))
+        offset += -(-length // BANK_GRAIN) * BANK_GRAIN
+    if offset > ram or len(found) > MOST_BANKS:
+        raise UserError(
+            f"machine.banks: {len(found)} pieces with {offset:#x} bytes; at most {MOST_BANKS}, and "
+            f"machine.ram bytes ({ram:#x}), are possible."
+        )
+    return found
 
 
 def policy_rows(policy: str, frames: int) -> dict[str, int]:
@@ -217,7 +274,9 @@ def fill_policy(m: Any, config: MachineConfig) -> None:
 def fill(m: Any, config: MachineConfig) -> None:
     """Write what the tables hold before the first operation."""
     form = format_of(config)
-    m.bank[BANK_BASE], m.bank[BANK_SIZE] = config["machine.ram_base"], len(m.ram1)
+    for number, (base, size, offset) in enumerate(banks_of(config)):
+        row = number * BANK
+        m.bank[row + BANK_BASE], m.bank[row + BANK_SIZE], m.bank[row + BANK_OFFSET] = base, size, offset
     fill_arrays(m, Arrays(config, form), config["machine.seed"])
     for cpu in range(config["machine.cpus"]):
         for register in form.registers:

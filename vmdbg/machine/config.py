@@ -53,6 +53,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("machine.ram", SIZE, 64 * M, "size of the memory", low=64, high=64 * G),
     Setting("machine.ram_base", ADDRESS, 0, "first physical address of the memory", low=0, high=1 << 51),
+    Setting(
+        "machine.banks",
+        PLAIN_STRING,
+        "",
+        "pieces in which the memory of a machine without a kernel lies: blank-separated ADDRESS+SIZE",
+    ),
     Setting("machine.cpus", INTEGER, 1, "number of CPUs", low=1, high=64),
     Setting(
         "machine.shootdown",

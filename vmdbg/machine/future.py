@@ -8,12 +8,13 @@ from __future__ import annotations
 from array import array
 
 from vmdbg.errors import UserError
-from vmdbg.kernel.access import CROSSES
+from vmdbg.kernel.access import BY_KERNEL, CROSSES
 from vmdbg.kernel.calls.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.policies.facts import FUTURE as THE_FUTURE
 from vmdbg.kernel.scheduler import (
     OP_EXIT,
+    OP_KERNEL,
     OP_KIND,
     OP_LOOP,
     OP_PATTERNED,
@@ -71,7 +72,9 @@ def foresee(machine: Machine, pids: list[int]) -> None:
     for access in accesses(machine, pids[0]):
         if access is None:
             raise UserError(REFUSED.format(policy, 'not with "fork" or "handler"'))
-        va, width = access
+        va, width, by_kernel = access
+        if by_kernel:
+            raise UserError(REFUSED.format(policy, "and the kernel's own are not those of a page"))
         pages.append(va & ~mask)
         if (va & mask) + width > mask + 1:
             pages.append((va & ~mask) + mask + 1)
@@ -95,16 +98,17 @@ def next_uses(pages: array[int]) -> array[int]:
     return found
 
 
-def width_of(word: int) -> int:
-    """The width of an access, as `accesses` has it, by the first word of its row."""
-    width = word >> OP_WIDTH & OP_WIDTHS
-    return BEYOND if width == CROSSES else width
+def width_of(word: int) -> tuple[int, bool]:
+    """The width of an access and whether it is the kernel's, as `accesses` has them, by its row's word."""
+    width = word >> OP_WIDTH & OP_WIDTHS & ~BY_KERNEL
+    return BEYOND if width == CROSSES else width, word & OP_KERNEL != 0
 
 
-def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int] | None]:
+def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int, bool] | None]:
     """Address and width of each access that a process will make from now on, in order.
 
-    The width is in bytes: 0 in a trace, more than a page where its access goes on in the next page.
+    The width is in bytes: 0 in a trace, more than a page where its access goes on in the next page.  Then
+    whether the kernel makes it.
 
     None, and no more, where its rows do not say how it goes on: at `fork` and `handler`.  Nothing has changed
     when it is done or closed.
@@ -116,7 +120,7 @@ def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int] | None]:
         for word, va in zip(rows[::OP].tolist(), rows[OP_VA::OP].tolist(), strict=True):
             if word & OP_KIND == OP_EXIT:
                 return
-            yield va, width_of(word)
+            yield va, *width_of(word)
         return
     before = m.process[p : p + PROCESS].tolist()
     try:
@@ -136,10 +140,10 @@ def accesses(machine: Machine, pid: int) -> Iterator[tuple[int, int] | None]:
                     for done in range(m.process[p + PROCESS_CURSOR], m.op[(row + 1) * OP]):
                         m.process[p + PROCESS_CURSOR] = done
                         place = k.range_place(m, p, row, word)
-                        yield va + place * m.op[(row + 1) * OP + OP_VA], width_of(word)
+                        yield va + place * m.op[(row + 1) * OP + OP_VA], *width_of(word)
                     m.process[p + PROCESS_CURSOR] = 0
                 else:
-                    yield va, width_of(word)
+                    yield va, *width_of(word)
             m.process[p + PROCESS_PC] = row + taken
     finally:
         m.process[p : p + PROCESS] = array("q", before)

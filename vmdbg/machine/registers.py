@@ -179,6 +179,21 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
         machine.k.tlb_suspect(m, cpu, -1, 0)  # entries that stay may disagree with the new tables
 
 
+def kept(machine: Machine, cpu: int, name: str, saved: int) -> int:
+    """A register that had a value in a real computer, now: what of it the machine has may have changed."""
+    form = machine.format
+    now = read(machine, cpu, name)
+    if now is None:
+        return saved
+    if name == form.root_register:
+        mask = form.root_mask if not form.root_fields else WORD_MASK
+    elif name == form.fault_register:
+        mask = WORD_MASK
+    else:
+        mask = sum(field.mask << field.low for field in form.registers if owner(field.name) == name)
+    return saved & ~mask & WORD_MASK | now & mask
+
+
 def load_controls(machine: Machine, cpu: int, values: Mapping[str, int]) -> None:
     """Give the control registers of a CPU the values of a real one, in the bits that the format declares.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.kernel.calls.syscalls import MMAP_PAGE_SHIFT
-from vmdbg.kernel.scheduler import OP_EXIT, OP_WIDTH
+from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_WIDTH
 from vmdbg.programs.mappings import Options
 from vmdbg.programs.operations import ARGUMENTS
 from vmdbg.programs.options import rights
@@ -60,7 +60,7 @@ def read_arguments(
         '"," or the end of the line' if len(spans) < len(operation.arguments) else "the end of the line"
     )
     row = [operation.kind, 0, 0, 0]
-    if operation.kind < OP_EXIT:
+    if operation.kind & OP_KIND < OP_EXIT:
         assert operand is not None
         return access_rows(cursor, space, row, operand, values, spans), "", 0
     if ("LABEL", False) in operation.arguments:
@@ -79,7 +79,7 @@ def access_rows(
     values: dict[str, int],
     spans: dict[str, tuple[int, int]],
 ) -> list[int]:
-    """The rows of a fetch, read, write or modify."""
+    """The rows of an access."""
     width = values.get("WIDTH", 1)
     if width not in WIDTHS:
         cursor.fail("expected a width of 1, 2, 4 or 8 bytes", *spans["WIDTH"])

@@ -23,7 +23,7 @@ from vmdbg.kernel.calls.syscalls import (
     OP_MUNMAP,
     OP_RETURN,
 )
-from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_KIND, OP_MODIFY, OP_READ, OP_WRITE
+from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_KERNEL, OP_KIND, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.units import format_size
 
 TYPE_CHECKING = False
@@ -84,6 +84,13 @@ OPERATIONS = {
         ),
         Operation("return", OP_RETURN, "", "end the handler: the access that faulted is made again"),
         Operation("modify", OP_MODIFY, "PLACE, VALUE[, WIDTH]", "load and store in one access, which writes"),
+        Operation("kread", OP_READ | OP_KERNEL, "PLACE[, WIDTH]", "a system call in which the kernel loads"),
+        Operation(
+            "kwrite",
+            OP_WRITE | OP_KERNEL,
+            "PLACE, VALUE[, WIDTH]",
+            "a system call in which the kernel stores",
+        ),
         Operation("exit", OP_EXIT, "[STATUS]", "end the process"),
     )
 }

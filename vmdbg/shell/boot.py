@@ -139,9 +139,13 @@ def boot_changed(session: Session, values: Mapping[str, object]) -> bool:
 
 
 def replace_target(session: Session, target: Target) -> None:
-    """Gives the session another target.  UserError if its swap file cannot be made."""
+    """Gives the session another target; a guest that it had goes on.  UserError if its swap file cannot be
+    made."""
     attach(target.machine)
+    old = session.opened
     session.next_target, session.target = None, target
+    if old is not None and old.guest is not None and old.guest is not target.guest:
+        old.guest.leave()
 
 
 class MachineSettings:

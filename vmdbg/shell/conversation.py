@@ -8,7 +8,7 @@ import signal
 from vmdbg.errors import UserError
 from vmdbg.shell.history import expand, load_history, offer_history, save_history
 from vmdbg.shell.inputrc import editing_mode
-from vmdbg.shell.pager import ask_pager, read_answer
+from vmdbg.shell.pager import ask_pager, read_answer, read_line
 from vmdbg.shell.plain_prompt import PlainSource
 from vmdbg.shell.report import report
 from vmdbg.shell.terminal import kept_terminal
@@ -62,11 +62,13 @@ def set_up(session: Session, page: Page) -> Source:
     except ImportError:
         session.output.pager = lambda: ask_pager(session)
         session.ask = lambda question: read_answer(session, question)
+        session.read_line = lambda prompt: read_line(session, prompt)
         return PlainSource(session)
     source = TerminalSource(session, page.fit)
     session.draws = True
     session.output.pager = lambda: ask_pager(session, source.take_pasted())
     session.ask = lambda question: read_answer(session, question, source.take_pasted())
+    session.read_line = lambda prompt: read_line(session, prompt, source.take_pasted())
     return source
 
 

@@ -6,36 +6,68 @@ import json
 import re
 
 from vmdbg.errors import UserError
-from vmdbg.regex import Pattern
+from vmdbg.expressions.c_types import ARRAY
+from vmdbg.shell.field_conditions import compare, judge, shown
 from vmdbg.shell.report import report
 from vmdbg.views.result import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from vmdbg.shell.session import Session
 
 ARROW = " => "
-CONDITION = re.compile(
-    r"\s*(?P<field>[\w.\[\]-]*)\s*(?P<op>==|!=|<=|>=|=~|<|>)\s*(?P<value>.*\S)\s*", re.DOTALL
+OF_STRINGS = re.compile(
+    r"""\s*(?P<left>\$\w+)\s*(?P<op>==|!=|=~)\s*(?P<string>"(?:[^"\\]|\\["\\/bfnrt])*")\s*"""
 )
-STEP = re.compile(r"\.?([\w-]+)|\[([0-9]{1,18})\]")
-ORDER = {
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-}
+NAMED = re.compile(r"\$[A-Za-z_]\w*(?!\w*\()")
 LONGEST_REMARK = 200
+
+
+class Terms:
+    """What an expectation is besides its condition: points, and for people a name and a hint.
+
+    A hidden one tells those who handed in neither its command nor what came instead.
+    """
+
+    def __init__(self, points: int = 1, name: str = "", hint: str = "", hidden: bool = False) -> None:
+        self.points, self.name, self.hint, self.hidden = points, name, hint, hidden
 
 
 class Expectation:
     """One expectation: whether it held, and if not what was there instead."""
 
-    def __init__(self, text: str, where: str, points: int, holds: bool, remark: str = "") -> None:
-        self.text, self.where, self.points, self.holds = text, where, points, holds
-        self.remark = remark[:LONGEST_REMARK]
+    def __init__(self, text: str, where: str, terms: Terms, holds: bool, remark: str = "") -> None:
+        self.text, self.where, self.terms, self.holds = text, where, terms, holds
+        self.points, self.remark = terms.points, remark[:LONGEST_REMARK]
+
+    @property
+    def title(self) -> str:
+        """What stands in its line: the name, and unless it is hidden what was expected."""
+        name, text = self.terms.name, "" if self.terms.hidden else self.text
+        return ": ".join(part for part in (name, text) if part) or "hidden"
+
+    @property
+    def remarks(self) -> list[str]:
+        """The lines below: what was there instead, and the hint."""
+        lines = [self.remark] if self.remark and not self.terms.hidden else []
+        return [*lines, f"hint: {self.terms.hint}"] if self.terms.hint and not self.holds else lines
+
+    def data(self) -> dict[str, Any]:
+        """All of it, for a report."""
+        return {
+            "name": self.terms.name,
+            "where": self.where,
+            "text": self.text,
+            "points": self.points if self.holds else 0,
+            "most": self.points,
+            "holds": self.holds,
+            "remark": self.remark,
+            "hint": self.terms.hint,
+            "hidden": self.terms.hidden,
+        }
 
 
 class Tally:
@@ -44,6 +76,7 @@ class Tally:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.outcomes: list[Expectation] = []
+        self.listener: Callable[[Expectation], None] | None = None  # hears of each as it is judged
         session.at_exit.append(self.finish)
 
     @property
@@ -54,23 +87,25 @@ class Tally:
     def add(self, outcome: Expectation) -> list[str]:
         """Counts one; the lines that tell of it."""
         self.outcomes.append(outcome)
+        if self.listener is not None:
+            self.listener(outcome)
         if not outcome.holds:
             self._session.exit_code = 1
         got = outcome.points if outcome.holds else 0
         if self.tap:
             word = "ok" if outcome.holds else "not ok"
-            lines = [f"{word} {len(self.outcomes)} - {outcome.where}  {outcome.text}"]
-            return [*lines, f"# {outcome.remark}"] if outcome.remark else lines
+            lines = [f"{word} {len(self.outcomes)} - {outcome.where}  {outcome.title}"]
+            return [*lines, *(f"# {line}" for line in (f"{got}/{outcome.points} points", *outcome.remarks))]
         word = "ok" if outcome.holds else "FAILED"
-        lines = [f"{word:6}  {got}/{outcome.points}  {outcome.where}  {outcome.text}"]
-        return [*lines, f"{'':13}{outcome.remark}"] if outcome.remark else lines
+        lines = [f"{word:6}  {got}/{outcome.points}  {outcome.where}  {outcome.title}"]
+        return [*lines, *(f"{'':13}{line}" for line in outcome.remarks)]
 
     def finish(self) -> None:
         """Writes the totals: the last line of the run."""
         got = sum(outcome.points for outcome in self.outcomes if outcome.holds)
         most = sum(outcome.points for outcome in self.outcomes)
         held = sum(outcome.holds for outcome in self.outcomes)
-        total = f"{got}/{most} points, {held} of {len(self.outcomes)} hold"
+        total = f"{got}/{most} points, {held} of {len(self.outcomes)} hold{self._session.mark}"
         output = self._session.output
         if self.tap:
             output.line(f"# {total}")
@@ -84,38 +119,53 @@ def tally_of(session: Session) -> Tally:
     return session.state(Tally, lambda: Tally(session))
 
 
-def check(session: Session, text: str, points: int) -> Expectation:
+def check(session: Session, text: str, terms: Terms) -> Expectation:
     """Runs the expected command and compares.
 
     An error on the way counts as an expectation that does not hold.
     """
     where = line_of_script(session)
     try:
-        return judge(session, text, where, points)
+        holds, remark = compare_result(session, text)
+        return Expectation(text, where, terms, holds, remark)
     except UserError as error:
-        return Expectation(text, where, points, False, f"error: {one_line(str(error))}")
+        message = " ".join(part for part in (str(error), error.hint) if part)
+        return Expectation(text, where, terms, False, f"error: {one_line(message)}")
     except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other points away
         report(session, error)
-        return Expectation(text, where, points, False, f"error: {type(error).__name__}")
+        return Expectation(text, where, terms, False, f"error: {type(error).__name__}")
 
 
-def judge(session: Session, text: str, where: str, points: int) -> Expectation:
-    """Runs the expected command and compares.  UserError if that is not possible."""
+def compare_result(session: Session, text: str) -> tuple[bool, str]:
+    """Runs the expected command and compares; if it does not hold, what was there.  UserError if that is not
+    possible."""
     if ARROW not in text:
-        value = session.evaluate(text)
-        return Expectation(text, where, points, value.truth(), "" if value.truth() else "is 0")
+        return judge_alone(session, text)
     line, _, condition = text.rpartition(ARROW)
-    parsed = CONDITION.fullmatch(condition)
-    if parsed is None:
-        raise UserError(f'Condition "{condition.strip()}" is not FIELD OP VALUE.')
-    wanted = literal(session, parsed["value"])
     result = session.interpreter.result_of(line)
     if isinstance(result, Table):
         result.rows = list(result.rows)
-    data = plain(result.data())
-    found = look_up(data, parsed["field"])
-    holds = compare(found, parsed["op"], wanted)
-    return Expectation(text, where, points, holds, "" if holds else f"is {shown(found)}{story(result)}")
+    judged = judge(session, plain(result.data()), condition)
+    return judged.holds, "" if judged.holds else f"{judged.found}{story(result)}"
+
+
+def judge_alone(session: Session, text: str) -> tuple[bool, str]:
+    """Whether an expression holds; `$answer == "frame"` compares strings.  As `compare_result`."""
+    compared = OF_STRINGS.fullmatch(text)
+    if compared is not None:
+        value = session.evaluate(compared["left"])
+        if value.type.code == ARRAY:
+            found = value.data.rstrip(b"\0").decode("utf-8", "replace")
+            holds = compare(found, compared["op"], json.loads(compared["string"]))
+            return holds, "" if holds else f"is {shown(found)}"
+    try:
+        truth = session.truth(text)
+    except UserError:
+        for name in NAMED.findall(text):
+            if session.evaluate(name).is_void:
+                raise UserError(f"{name} is not set") from None
+        raise
+    return truth, "" if truth else "is 0"
 
 
 def line_of_script(session: Session) -> str:
@@ -131,61 +181,6 @@ def plain(data: Any) -> Any:
     if isinstance(data, dict):
         return data
     return list(data) if hasattr(data, "__iter__") and not isinstance(data, str) else data
-
-
-def look_up(data: Any, path: str) -> Any:
-    """The value at a path in data.  UserError names what is there instead."""
-    position = 0
-    while position < len(path):
-        step = STEP.match(path, position)
-        if step is None:
-            raise UserError(f'Field "{path}" makes no sense.')
-        position = step.end()
-        if step[2] is not None:
-            if not isinstance(data, (list, tuple)) or int(step[2]) >= len(data):
-                raise UserError(f'no object [{step[2]}] in "{path}"')
-            data = data[int(step[2])]
-        elif isinstance(data, dict):
-            if step[1] not in data:
-                raise UserError(f'no field "{step[1]}"; there are {", ".join(data)}')
-            data = data[step[1]]
-        elif isinstance(data, (list, tuple)) and step[1] == "count":
-            data = len(data)
-        else:
-            raise UserError(f'no field "{step[1]}"')
-    return data
-
-
-def literal(session: Session, text: str) -> Any:
-    """A string, true, false, null, or the value of an integer expression."""
-    if text in ("true", "false", "null"):
-        return {"true": True, "false": False, "null": None}[text]
-    if text.startswith(('"', "[", "{")):
-        try:
-            return json.loads(text)
-        except ValueError:
-            raise UserError(f"Value {text} cannot be read.") from None
-    return session.integer(text)
-
-
-def compare(found: Any, op: str, wanted: Any) -> bool:
-    """Whether the condition holds; numbers are compared with numbers only."""
-    if op == "==":
-        return bool(found == wanted)
-    if op == "!=":
-        return bool(found != wanted)
-    if op == "=~":
-        return Pattern(str(wanted)).found_in(str(found))
-    if not isinstance(found, (int, float)) or not isinstance(wanted, (int, float)):
-        raise UserError(f"{shown(found)} {op} {shown(wanted)} cannot be compared")
-    return bool(ORDER[op](found, wanted))
-
-
-def shown(value: Any) -> str:
-    """A value as JSON writes it; large numbers in hex too."""
-    if isinstance(value, int) and not isinstance(value, bool) and value > 9:
-        return f"{value} ({value:#x})"
-    return json.dumps(value)
 
 
 def story(result: Any) -> str:

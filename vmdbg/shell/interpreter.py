@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from vmdbg.errors import UserError
+from vmdbg.errors import LimitError, UserError
 from vmdbg.shell.command import CONTINUE, NO_REPEAT, Args, Command
 from vmdbg.shell.grammar import is_comment, parse_arguments
 from vmdbg.shell.registry import Node
@@ -23,7 +23,7 @@ from vmdbg.shell.script import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from vmdbg.shell.registry import Registry
@@ -46,6 +46,7 @@ NOT_ISOLATED = (
     "shell",
     "sweep",
     "target",
+    "tutorial",
 )
 FRAMES_PER_CALL = 24  # Python frames that one call of a user-defined command takes, at most
 MAX_FRAMES = 60_000  # Python frames at all: the C stack of 8 MiB holds more
@@ -75,6 +76,7 @@ class Interpreter:
         self.previous_line = ""
         self.running = ""  # the innermost command, as it was typed
         self.isolated = False
+        self.watcher: Callable[[str, bool], None] | None = None  # sees each typed line, and whether it worked
         self.command_history: list[str] = []
         self.typed = 0  # how many of its lines, the last ones, this session added
         self.history_shown = 0  # where `show commands +` goes on
@@ -93,7 +95,10 @@ class Interpreter:
         if is_comment(line):
             self.repeat_line = ""
             return True
-        return self.try_line(line, from_tty=True)
+        worked = self.try_line(line, from_tty=True)
+        if self.watcher is not None:
+            self.attempt(lambda: self.watcher(line, worked) if self.watcher is not None else None)
+        return worked
 
     def remember(self, line: str) -> None:
         """Adds a typed line to the history of commands, within its size."""
@@ -198,7 +203,7 @@ class Interpreter:
     ) -> None:
         """Parses the arguments, runs the function, shows its result."""
         if self.isolated and command.words[0] in NOT_ISOLATED and command.group != "user-defined":
-            raise UserError(f'No "{command.words[0]}" in an isolated script.')
+            raise LimitError(f'No "{command.words[0]}" in an isolated script.')
         self.running = invoked + rest
         self.check_needs(command)
         args = parse_arguments(self.session, command, rest, invoked)

@@ -6,7 +6,9 @@ import copy
 import os
 
 from vmdbg.debugger.time.fence import Fence
-from vmdbg.errors import LimitReached, UserError, VmdbgError
+from vmdbg.errors import LimitError, LimitReached, UserError, VmdbgError
+from vmdbg.expressions.c_types import ARRAY, CHAR, FLOAT, INT
+from vmdbg.expressions.values import Value
 from vmdbg.shell.commands.display import Displays
 from vmdbg.shell.limits import Allowance
 from vmdbg.shell.report import report
@@ -15,18 +17,38 @@ from vmdbg.views.examine import ExamineState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from vmdbg.debugger.stops.stops import Stop
     from vmdbg.shell.session import Session
 
+KEPT_CHARACTERS = 4000  # of a string that -keep keeps
+REFUSED, LIMIT, MISTAKE, BUG = "refused", "limit", "mistake", "bug"
 OWN = ("last_stop", "next_target", "saved_digest", "torn")  # what of a session's attributes is put back
 
 
-def source_isolated(session: Session, name: str, seconds: float | None = None) -> None:
-    """Runs a stranger's script: only what it does to the machine remains.  What goes wrong in it, and a
-    limit that it reaches, is reported and ends it alone; a limit makes the exit status 1 all the same.
-    It has `seconds`, if that is said."""
+class Ending:
+    """How an isolated script ended, if not at its end: it was refused something, reached a limit, made a
+    mistake, or met a bug of ours."""
+
+    def __init__(self, name: str, kind: str, text: str) -> None:
+        self.name, self.kind, self.text = name, kind, text
+
+
+class Endings:
+    """Those of all isolated scripts of a session."""
+
+    def __init__(self) -> None:
+        self.all: list[Ending] = []
+
+
+def source_isolated(
+    session: Session, name: str, seconds: float | None = None, keep: Sequence[str] = ()
+) -> None:
+    """Runs a stranger's script: only what it does to the machine remains, and of its variables the numbers
+    and strings named in `keep`.  What goes wrong in it, and a limit that it reaches, is reported and ends it
+    alone; a limit makes the exit status 1 all the same.  It has `seconds`, if that is said."""
     if not name:
         raise UserError(NO_NAME)
     try:
@@ -34,12 +56,14 @@ def source_isolated(session: Session, name: str, seconds: float | None = None) -
     except OSError as error:
         raise UserError(f"{name}: {error.strerror}.") from None
     interpreter = session.interpreter
+    endings = session.state(Endings).all  # made before what is put back is looked at
     outer, kept = interpreter.isolated, Kept(session)
     interpreter.isolated = True
     try:
         with Allowance(session, seconds, outer), session.output.capture():
             interpreter.run_lines(name, lines)
-    except LimitReached:
+    except LimitReached as error:
+        endings.append(Ending(name, LIMIT, error.what))
         kept.torn = session.torn
         if outer:
             raise
@@ -48,13 +72,56 @@ def source_isolated(session: Session, name: str, seconds: float | None = None) -
         pass
     except Exception as error:
         kept.torn = not isinstance(error, VmdbgError)
+        endings.append(Ending(name, kind_of(error), words_of(error)))
         if session.strict:
             raise
         report(session, error)
         session.errors += 1
     finally:
         interpreter.isolated = outer
+        handed_over = {} if outer else kept_variables(session, keep)
         kept.put_back(session)
+        for variable, value in handed_over.items():
+            session.variables.set(variable, value)
+
+
+def kind_of(error: Exception) -> str:
+    """Whether a script was refused something, asked for too much memory, or made a mistake."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, LimitError):
+            return REFUSED
+        cause = cause.__cause__
+    if isinstance(error, MemoryError):
+        return LIMIT
+    return MISTAKE if isinstance(error, (VmdbgError, RecursionError)) else BUG
+
+
+def words_of(error: Exception) -> str:
+    """What an error says, without the line about the file it stands in."""
+    if isinstance(error, MemoryError):
+        return "Memory exhausted."
+    if isinstance(error, RecursionError):
+        return "Recursion too deep."
+    if not isinstance(error, VmdbgError):
+        return type(error).__name__
+    return str(error).replace(": Error in sourced command file:\n", ": ")
+
+
+def kept_variables(session: Session, names: Sequence[str]) -> dict[str, Value]:
+    """Variables that a script hands over: numbers and strings; of others it is said that they are lost."""
+    found = {}
+    for name in names:
+        value = session.variables.values.get(name)
+        if value is None:
+            continue
+        if value.type.code in (INT, FLOAT):
+            found[name] = Value(value.type, value.number)
+        elif value.type.code == ARRAY and value.type.pointed() is CHAR and len(value.data) <= KEPT_CHARACTERS:
+            found[name] = Value(value.type, data=value.data)
+        elif not value.is_void:
+            session.output.error(f"${name} is not kept: it is neither a number nor a string.")
+    return found
 
 
 class Kept:

@@ -19,29 +19,39 @@ OUTPUT_CHARACTERS = 16 << 20
 SECONDS = 120
 MEMORY_BYTES = 4 << 30
 FILE_BYTES = 64 << 20
+TIME_LIMIT = "Time limit reached."
 LEAST = 0.001  # seconds of a timer at least: a timer of 0 never ends
+
+
+class Bounds:
+    """What a restricted session has: seconds, characters of output, bytes of memory besides its machine's."""
+
+    def __init__(self) -> None:
+        self.seconds: float = SECONDS
+        self.output, self.memory = OUTPUT_CHARACTERS, MEMORY_BYTES
 
 
 def set_limits(session: Session, seconds: float | None = None) -> None:
     """Sets the limits for the rest of this process; reaching one ends the run with status 1.
 
-    Without `seconds` a restricted session has SECONDS, and another session has no limit of time.
+    Without `seconds` a restricted session has those of its Bounds, and another session has no limit of time.
     """
+    bounds = session.state(Bounds)
 
     def out_of_time(number: int, frame: object) -> None:
         session.torn = session.runs
-        session.output.error("Time limit reached.")
-        raise LimitReached(1)
+        session.output.error(TIME_LIMIT)
+        raise LimitReached(TIME_LIMIT)
 
     signal.signal(signal.SIGALRM, out_of_time)
     if session.permissions.restricted:
-        session.output.limit = OUTPUT_CHARACTERS
-        limit_memory(MEMORY_BYTES)
+        session.output.limit = bounds.output
+        limit_memory(bounds.memory)
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         least = FILE_BYTES if hard < 0 else min(FILE_BYTES, hard)
         resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        seconds = SECONDS if seconds is None else seconds
+        seconds = bounds.seconds if seconds is None else seconds
     if seconds is not None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -56,7 +66,8 @@ def make_room(session: Session, config: MachineConfig) -> None:
     """In a restricted session: raises the limit of memory by the tables of two such machines."""
     if session.permissions.restricted:
         shape = boot.shape(config)
-        limit_memory(MEMORY_BYTES + 2 * sum(buffer_size(table, shape) for table in TABLES.values()))
+        tables = sum(buffer_size(table, shape) for table in TABLES.values())
+        limit_memory(session.state(Bounds).memory + 2 * tables)
 
 
 class Allowance:
@@ -74,8 +85,9 @@ class Allowance:
         self.started = time.monotonic()
         seconds = self.seconds
         if self.session.permissions.restricted and not self.inside:
-            self.session.output.limit = OUTPUT_CHARACTERS
-            seconds = SECONDS if seconds is None else seconds
+            bounds = self.session.state(Bounds)
+            self.session.output.limit = bounds.output
+            seconds = bounds.seconds if seconds is None else seconds
         if self.inside and self.left:
             seconds = self.left if seconds is None else min(seconds, self.left)
         if seconds is not None:

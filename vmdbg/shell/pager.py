@@ -47,3 +47,12 @@ def read_answer(session: Session, question: str, pasted: str | None = None) -> s
         session.output.stdout.write("EOF [assumed Y]\n")
         return "y"
     return line
+
+
+def read_line(session: Session, prompt: str, pasted: str | None = None) -> str | None:
+    """Writes a prompt and reads a line; None at the end of input."""
+    line = answer(session, prompt, pasted)
+    if not line:
+        session.output.stdout.write("\n")
+        return None
+    return line

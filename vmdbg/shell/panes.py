@@ -10,7 +10,8 @@ from vmdbg.debugger.time.past_words import PastWords
 from vmdbg.debugger.time.questions import visit
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import bound_of, find_context
+from vmdbg.inspect.base_and_bounds import registers_of
+from vmdbg.inspect.context import find_context
 from vmdbg.inspect.frame_cells import first_pfn, frame_cells, hand_of
 from vmdbg.inspect.translate import walk
 from vmdbg.inspect.walk import byte_at, remark
@@ -160,7 +161,7 @@ def draw_walk(session: Session, facts: Any, old: Any, width: int, height: int) -
     walked, found, remarks, before = facts
     show, machine = session.notation, session.machine
     if machine.format.bounded:
-        return [(False, line) for line in bounded_lines(show, walked, bound_of(machine), found)], 0
+        return [(False, line) for line in bounded_lines(show, registers_of(machine, walked.root), found)], 0
     marks = [before is not None and (step.address, step.entry) not in before for step in walked.steps]
     lines = list(walk_lines(show, walked, found, remarks))
     head = 1 if walked.steps else 0

@@ -6,10 +6,12 @@ import os
 import sys
 
 from vmdbg.debugger.settings import SHELL_SETTINGS
+from vmdbg.exercises.lessons import page as tutorial
 from vmdbg.expressions.functions import HELP
 from vmdbg.machine.config import SETTINGS
 from vmdbg.shell.command import FORMAT_LETTERS, GROUPS, PURE, Command
 from vmdbg.shell.help import aliases_of
+from vmdbg.shell.reference_formats import family_pages
 from vmdbg.shell.reference_tables import TABLES
 from vmdbg.shell.registry import Registry
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 COMMANDS_PAGE = "commands.md"
 SETTINGS_PAGE = "settings.md"
 FUNCTIONS_PAGE = "functions.md"
+TUTORIAL_PAGE = "tutorial.md"
+MADE_OF_LESSONS = "<!-- Made by scripts/docs from vmdbg/exercises/lessons; edit those. -->"
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
 GENERATED = "<!-- Made by scripts/docs from the declarations; edit those. -->"
 FORM_TEXTS = {
@@ -158,6 +162,8 @@ def pages() -> dict[str, str]:
         COMMANDS_PAGE: commands_page(registry).rstrip("\n") + "\n",
         SETTINGS_PAGE: settings_page("Settings", all_settings()),
         FUNCTIONS_PAGE: functions_page(),
+        TUTORIAL_PAGE: tutorial(MADE_OF_LESSONS),
+        **family_pages(),
         **{page: with_tables(page, tables) for page, tables in TABLES.items()},
     }
 
@@ -176,7 +182,7 @@ def main(arguments: list[str]) -> int:
             continue
         stale.append(name)
         if "--check" not in arguments:
-            os.makedirs(DOCS, exist_ok=True)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
     if stale:

@@ -62,6 +62,7 @@ class Session:
         self.first_values: dict[str, Any] | None = None
         self.spell: Callable[[], str] | None = None  # the running command, as it can be typed again
         self.ask: Callable[[str], str] | None = None  # asks the person at the terminal, if there is one
+        self.read_line: Callable[[str], str | None] | None = None  # a line of the person; None at the end
         self.toolbar: Callable[[], str] | None = None
         self.draws = False  # there is a terminal whose prompt leaves room for panes
         self.screen: FullScreen | None = None  # while the full screen is on
@@ -72,6 +73,7 @@ class Session:
         self.batch = self.strict = self.tap = self.from_tty = self.torn = False
         self.errors = self.bugs = 0
         self.exit_code: int | None = None
+        self.mark = ""  # what stands behind the totals of `expect`: a token that scripts do not know
         self.at_exit: list[Callable[[], None]] = []
         self.program_arguments: list[str] = []
         self._evaluator: Evaluator | None = None

@@ -266,6 +266,11 @@ PROMOTED = event("promoted", "va:history pages pfn", "", "a larger page took the
     changes="larger page in place of base pages|larger pages in place of base pages", rank=16, fills="pfn")
 ZERO_DROP = event("zero-drop", "owner pfn va:history", "", "a page that was never written left memory",
     "pfn {pfn:pfn} dropped; the next access gets zeros again")
+KERNEL_ACCESS = event("kernel-access", "va kind", "", "the kernel began an access of its own",
+    "{kind:read|write|fetch} {va:va} in kernel mode")
+KERNEL_FAULT = event("kernel-fault", "va:history number code", "",
+    "the kernel gave up an access of its own that it cannot serve",
+    "{va:va}: the access is given up, a system call returns EFAULT")
 # fmt: on
 
 KINDS_SHIFT = 7

@@ -77,9 +77,9 @@ table(
     STATE,
     "banks",
     """
-    base   [ram_base] first physical address
-    size   [ram]      bytes
-    offset [0]        where the bank starts in the memory buffer; 0 for the first
+    base   first physical address
+    size   bytes
+    offset where the bank starts in the memory buffer; 0 for the first
     """,
 )
 table(
@@ -138,6 +138,11 @@ table(
     entry2
     entry3
     kernel_ad  [0:4]         1: the walker faults where A is clear; 2: where D is, on a write
+    other_read  [0:2^32]     allowed rights of a read in the other mode, which changes places with `read`
+    other_write [0:2^32]     the same for a write
+    other_fetch [0:2^32]     the same for a fetch
+    other_keys_read  [0:2^16]  keys_read of the other mode
+    other_keys_write [0:2^16]  keys_write of the other mode
     """,
 )
 table(

@@ -15,7 +15,8 @@ from __future__ import annotations
 from textwrap import wrap
 
 from vmdbg.errors import UserError
-from vmdbg.units import unicode_only, visible
+from vmdbg.units import WORD_MASK, unicode_only, visible
+from vmdbg.views.json_rows import flat_writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ DATA = "data"  # JSON only: lists and objects
 GAP = "  "
 WIDTH = 80
 SAMPLE = 200
-WORD_MASK = (1 << 64) - 1
 
 
 class Column:
@@ -334,8 +334,9 @@ def json_lines(result: Result, hex_addresses: bool = False, indent: int | None =
         yield from json.dumps(clean(data), indent=indent).split("\n")
         return
     held = "["
+    flat_text = flat_writer(addresses, hex_addresses, json.encoder.encode_basestring_ascii)
     for count, item in enumerate(data):
-        text = json.dumps(clean(item), indent=indent)
+        text = (flat_text(item) if indent is None else "") or json.dumps(clean(item), indent=indent)
         if count:
             yield from (held + ",").split("\n")
         held = text if count else "[" + text

@@ -24,7 +24,7 @@ def split_lines(show: Notation, parts: Parts) -> Iterator[str]:
     single = len(parts.indexes) == 1 and parts.offset_bits == show.page_bits
     bits, names = [], []
     for level, count, value in parts.indexes:
-        name = f"vpn {value}" if single else f"{level} {value}"
+        name = f"vpn {value}" if single and level != "segment" else f"{level} {value}"
         width = max(count, len(name) + 1)
         bits.append(f"{value:0{count}b}".ljust(width))
         names.append(name.ljust(width))
@@ -34,6 +34,8 @@ def split_lines(show: Notation, parts: Parts) -> Iterator[str]:
     blank = " " * len(lead)
     lower = blank + " ".join([*names, offset])
     page = f"page size {format_size(1 << parts.offset_bits)}"
+    if parts.indexes and parts.indexes[0][0] == "segment":
+        page = f"segments of at most {format_size(1 << parts.offset_bits)}"
     yield lead + " ".join(bits)
     if len(lower + GAP + page) <= WIDTH:
         yield lower + GAP + page

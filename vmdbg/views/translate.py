@@ -33,10 +33,13 @@ def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
             line += [("", ", "), ("warning", f"stale in {place_of(found)}: {found.stale}")]
         return line
     assert found.pa is not None
+    where = f"pfn {show.pfn(found.pa >> show.page_bits)}, {format_size(found.page_size)}"
+    if found.segment is not None:
+        where = f"segment {found.segment}"
     line = [
         *head,
         ("address", show.pa(found.pa)),
-        ("", f"  pfn {show.pfn(found.pa >> show.page_bits)}, {format_size(found.page_size)}, "),
+        ("", f"  {where}, "),
         ("rights", rights_text(found.rights)),
     ]
     if cached and found.stale:
@@ -141,13 +144,15 @@ def narrow_walk_lines(
         yield [("fault", f"fault: {found.fault.kind}"), ("", hint(found))]
 
 
-def bounded_lines(show: Notation, walk: Walk, bound: int, found: Outcome) -> Iterator[Line]:
-    """The sum that base and bounds does instead of a walk, and where it ends."""
-    base = show.pa(walk.root)
-    yield [("title", f"register  {'value':{len(base)}}  meaning")]
-    yield [("", "base      "), ("address", base), ("", "  where the partition starts")]
-    limit = f"{show.va(bound):{len(base)}}"
-    yield [("", "bound     "), ("address", limit), ("", "  the first address that is not in it")]
+def bounded_lines(
+    show: Notation, registers: list[tuple[str, int, bool, str]], found: Outcome
+) -> Iterator[Line]:
+    """The registers that are compared and added instead of a walk, and where it ends."""
+    texts = [show.pa(value) if physical else show.va(value) for _, value, physical, _ in registers]
+    width = max(len(text) for text in (*texts, "value"))
+    yield [("title", f"register  {'value':{width}}  meaning")]
+    for text, (name, _, _, meaning) in zip(texts, registers, strict=True):
+        yield [("", f"{name:10}"), ("address", f"{text:{width}}"), ("", f"  {meaning}")]
     yield outcome_line(show, found, cached=False)
 
 

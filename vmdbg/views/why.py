@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.fault_codes import AGREES, agreement
 from vmdbg.inspect.notation import rights_text
 from vmdbg.inspect.why import access_words
 from vmdbg.views.result import NUMBER, RIGHTS, Column, Table
@@ -95,6 +96,10 @@ def remarks(show: Notation, verdict: Verdict) -> Iterator[Line]:
         step, va, alone = verdict.near
         which = "the one entry in use" if alone else "the nearest entry in use"
         yield f"near   {which} is {step.name}, {show.pa(step.address)}: it maps {show.va(va)}"
+    if verdict.reported is not None:
+        yield from wrapped(
+            "code", f"{verdict.reported.code:#x}: {verdict.reported.sentence[:-1]}, {agrees(verdict)}"
+        )
     if verdict.tlb is not None:
         brief = brief_outcome(show, verdict.tlb)
         yield [
@@ -112,6 +117,13 @@ def wrapped(word: str, text: str) -> Iterator[str]:
             line = " " * INDENT
         line += part + " "
     yield line.rstrip()
+
+
+def agrees(verdict: Verdict) -> str:
+    """Whether the tables say what the CPU has reported."""
+    fault = verdict.outcome.fault
+    assert verdict.reported is not None
+    return agreement(verdict.reported, None if fault is None else fault.code)
 
 
 def found_fault(verdict: Verdict) -> bool:
@@ -165,5 +177,12 @@ def why_data(verdict: Verdict) -> dict[str, Any]:
             "index": near[0].index,
             "entry_address": near[0].address,
             "va": near[1],
+        },
+        "reported": None
+        if verdict.reported is None
+        else {
+            "code": verdict.reported.code,
+            "sentence": verdict.reported.sentence,
+            "agrees": agrees(verdict) == AGREES,
         },
     }

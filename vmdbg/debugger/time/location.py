@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from vmdbg.inspect.context import current_pid
 from vmdbg.kernel.calls.processes import process_name
-from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE, OP_RANGED, OP_WIDTH, next_operation
+from vmdbg.kernel.scheduler import OP_EXIT, OP_KERNEL, OP_KIND, OP_LINE, OP_RANGED, OP_WIDTH, next_operation
 from vmdbg.machine.feeds import OP_FEED
 from vmdbg.programs.operations import call_text
 from vmdbg.state.op_rows import OP_STEP
@@ -54,7 +54,8 @@ def operation_text(machine: Machine, row: int, pid: int = 0) -> str:
     va = m.op[row * OP + OP_VA]
     if word & OP_RANGED and pid:
         va += machine.k.range_place(m, pid * PROCESS, row, word) * m.op[row * OP + OP_STEP]
-    text = f"{ACCESS_NAMES[kind & 3]} {format_address(va, bits)}"
+    by = "k" if word & OP_KERNEL else ""
+    text = f"{by}{ACCESS_NAMES[kind & 3]} {format_address(va, bits)}"
     width = (word >> OP_WIDTH) & 15
     if width and kind in (1, 3):
         text += f", {m.op[row * OP + OP_VALUE]:#x}"

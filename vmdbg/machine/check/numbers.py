@@ -13,7 +13,7 @@ from vmdbg.hardware.tlb import ASID_MASK, KEY_TAG, WORD_PFN
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.calls.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.kernel.scheduler import OP_KIND
-from vmdbg.machine.boot import asid_count
+from vmdbg.machine.boot import asid_count, banks_of
 from vmdbg.machine.tlb_arrays import misplaced_arrays, present_arrays
 from vmdbg.machine.verify_program import MAX_LOOPS, NO_ROW, PLAIN, check_rows, rows_taken
 from vmdbg.state.op_rows import OP_COUNT
@@ -21,6 +21,7 @@ from vmdbg.state.tables import (
     ARRAY,
     ARRAY_PRESENT,
     ARRAY_SIZES,
+    BANK,
     KERNEL_FREE,
     KERNEL_USER_FREE,
     OP,
@@ -38,7 +39,6 @@ from vmdbg.state.tables import (
     TABLES,
     TLB,
 )
-from vmdbg.units import s64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def limits(machine: Machine) -> dict[str, int]:
         "levels": len(form.levels),
         "asids": ASID_MASK + 1 if config["tlb.asids"] else 2,
         "asid_count": asid_count(config, form),
-        "ram_base": s64(config["machine.ram_base"]),
         "user_pool": KERNEL_USER_FREE if config["kernel.user_frames"] else KERNEL_FREE,
         "tlb_words": machine.shape["tlb_rows"] * TLB,
         "keys": 1 << min(WORD_BITS, vpn_bits + KEY_TAG),
@@ -105,9 +104,19 @@ def wild_numbers(machine: Machine) -> Iterator[str]:
     for array in range(0, len(machine.m.array), ARRAY):
         if machine.m.array[array + ARRAY_PRESENT] & ~machine.m.array[array + ARRAY_SIZES]:
             yield f"row {array // ARRAY} of array: a page is present that it may not hold"
+    yield from wild_banks(machine)
     if misplaced_arrays(machine):
         yield "array: the TLB of another machine"
     yield from wild_rows(machine)
+
+
+def wild_banks(machine: Machine) -> Iterator[str]:
+    """The banks that are not those of the configuration: all of each has to lie in the memory buffer."""
+    for number, bank in enumerate(banks_of(machine.config)):
+        for offset, (column, wanted) in enumerate(zip(TABLES["bank"].columns, bank, strict=True)):
+            found = machine.m.bank[number * BANK + offset]
+            if found != wanted:
+                yield f"row {number} of bank: {column} is {found}, not {wanted}"
 
 
 def wild_columns(machine: Machine, declared: Table, ranges: Mapping[int, tuple[int, int]]) -> Iterator[str]:

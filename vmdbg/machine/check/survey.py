@@ -288,6 +288,8 @@ class Survey:
             if tagged and space:
                 pid = spaces.get(space, 0)
             kind = self.stale_kind(pages, pid, size, key >> KEY_TAG, word)
+            if space and not pid:
+                kind = "wrong-asid"
             if kind:
                 address = key >> KEY_TAG << self.form.page_shifts[min(size, len(self.form.levels) - 1)]
                 place = f"CPU {cpu}, row {row}, {self.form.signed(address):#x} of space {space}"
@@ -338,7 +340,7 @@ class Survey:
         self, pages: dict[tuple[int, int, int], Leaf], pid: int, size: int, tag: int, word: int
     ) -> str:
         """How a cached word for a page disagrees with the tables: a key of STALE_KINDS, or empty."""
-        if not pid or size >= len(self.form.levels):
+        if size >= len(self.form.levels):
             return "wrong-asid"
         leaf = pages.get((pid, size, tag)) or pages.get((0, size, tag))
         if leaf is None:

@@ -12,7 +12,7 @@ from vmdbg.debugger.accesses import (
 )
 from vmdbg.debugger.bare_accesses import bare_access
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import check_process, find_context
+from vmdbg.inspect.context import KERNEL, check_process, find_context
 from vmdbg.inspect.event_costs import how_served
 from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.translate import translate
@@ -47,6 +47,13 @@ if TYPE_CHECKING:
 VA = Argument("address", ADDRESS, help="virtual address")
 WIDTHS = (1, 2, 4, 8)
 WIDTH = Argument("width", NUMBER, optional=True, default=1, help="bytes: 1, 2, 4 or 8")
+MODE_HELP = """
+With -k the kernel itself makes it, in kernel mode, as in a system call of the process.  It goes through the
+TLB.  A fault in a region of the process is served; after any other one, or where kernel mode may not touch
+user pages (SMAP, SUM, PAN), the access is given up and the process goes on: EFAULT.
+
+Without a kernel it is an access of the CPU, which ends in a fault if the MMU does not translate the address:
+the registers say so, and nobody serves it."""
 ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
 
 
@@ -77,7 +84,8 @@ def perform(
 ) -> Any:
     """Perform an access as the current process, or only predict it; it asks before it kills.
 
-    Without a kernel it is the CPU's, in a mode (None: its own).  With `keep` a write writes what is there.
+    In kernel mode it is the kernel's own; without a kernel the CPU's (mode None: its own).  With `keep` a
+    write writes what is there.
     The access, its action, and the translations of the address before and after; of one that is refused,
     before is that of the byte that it failed at.
     """
@@ -93,7 +101,7 @@ def perform(
         if bare:
             done = bare_access(machine, va, kind, width, value, mode)
         else:
-            done = access(machine, va, kind, width, value)
+            done = access(machine, va, kind, width, value, mode == KERNEL)
         return done, None if done.refused else outcome(va)
 
     before = outcome(va)
@@ -123,20 +131,29 @@ def perform(
         VA,
         Argument("access", ACCESS, optional=True, default="r", help="r read (the default), w write, x fetch"),
     ],
-    options=[Option("-n", help="only predict what would happen")],
-    usage="fault[/json|/csv] [-n] ADDRESS [r|w|x]",
+    options=[Option("-n", help="only predict what would happen"), *MODES],
+    usage="fault[/json|/csv] [-n] [-u] [-k] ADDRESS [r|w|x]",
     forms=("json", "csv"),
     summary="Access an address as the current process does, and tell the story.",
     help="""
 The access is performed: TLB, walk, trap, what the kernel does, and the access again, each with its cost.
 If it would kill the process, you are asked first.  With -n nothing changes: it is only said what would
-happen.  "translate" says where the address goes, without an access.""",
-    examples=["fault 0x406000 r", "fault -n 0x401234 w", "fault/json 0x406000"],
+happen.  "translate" says where the address goes, without an access.
+"""
+    + MODE_HELP,
+    examples=[
+        "fault 0x406000 r",
+        "fault -n 0x401234 w",
+        "fault -k 0xffff888000001000",
+        "fault/json 0x406000",
+    ],
 )
 def fault_command(session: Session, args: Args) -> object:
     machine = session.machine
-    name = f"fault {session.notation.va(args.address)} {args.access}"
-    done, action, before, after = perform(session, name, args.address, args.access, dry=args.n, keep=True)
+    name = f"fault {by_kernel(args)}{session.notation.va(args.address)} {args.access}"
+    done, action, before, after = perform(
+        session, name, args.address, args.access, dry=args.n, keep=True, mode=mode_of(session, args)
+    )
     return access_document(
         session,
         lambda: access_data(machine, action.events, done, after, args.address, args.access),
@@ -176,11 +193,6 @@ def fault_lines(
         yield changed(session, action)
 
 
-MODE_HELP = """
-Without a kernel it is an access of the CPU, which ends in a fault if the MMU does not translate the address:
-the registers say so, and nobody serves it.  -u and -k, user code and kernel, are for such machines."""
-
-
 @command(
     "read",
     group="acting",
@@ -191,7 +203,7 @@ the registers say so, and nobody serves it.  -u and -k, user code and kernel, ar
     forms=("json", "csv"),
     summary="Read memory as the current process does.",
     help='The access is performed, faults and all; "x" looks at memory without one.' + MODE_HELP,
-    examples=["read 0x406000", "read 0x406000 8", "read/json 0x406000"],
+    examples=["read 0x406000", "read 0x406000 8", "read -k 0xffff888000001000", "read/json 0x406000"],
 )
 def read_command(session: Session, args: Args) -> object:
     return accessed(session, args, "r")
@@ -208,7 +220,7 @@ def read_command(session: Session, args: Args) -> object:
     summary="Write memory as the current process does.",
     help='The access is performed, faults and all; "set var {char}ADDRESS = VALUE" stores without one.'
     + MODE_HELP,
-    examples=["write 0x406000 0x2a", "write 0x406000 1 8", "write/json 0x406000 1"],
+    examples=["write 0x406000 0x2a", "write 0x406000 1 8", "write -k 0x406000 1", "write/json 0x406000 1"],
 )
 def write_command(session: Session, args: Args) -> object:
     check_width(args.width)
@@ -241,17 +253,20 @@ def check_width(width: int) -> None:
 
 
 def mode_of(session: Session, args: Args) -> int | None:
-    """The mode that -u or -k asks for; None for the CPU's own.  UserError where a process has its own."""
-    if (args.u or args.k) and session.machine.config["machine.kernel"]:
-        raise UserError("A process runs in its own mode: -u and -k are for a machine without a kernel.")
+    """The mode that -u or -k asks for; None for the CPU's own."""
     return context_of(session, args).mode if args.u or args.k else None
+
+
+def by_kernel(args: Args) -> str:
+    """How the name of an action says that its access is the kernel's."""
+    return "-k " if args.k else ""
 
 
 def accessed(session: Session, args: Args, how: str, value: int = 0) -> object:
     """Perform a read, write or fetch; what it read or wrote, and what changed."""
     va, width = args.address, args.width
     check_width(width)
-    name = f"{ACCESS_WORDS[ACCESSES[how]]} {session.notation.va(va)}" + (
+    name = f"{ACCESS_WORDS[ACCESSES[how]]} {by_kernel(args)}{session.notation.va(va)}" + (
         f", {value:#x}" if how == "w" else ""
     )
     done, action, before, after = perform(

@@ -9,6 +9,7 @@ from vmdbg.inspect.context import current_pid, find_context
 from vmdbg.inspect.page_filter import condition
 from vmdbg.inspect.processes import processes, scores
 from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.commands.linux_process import process_map
 from vmdbg.shell.context_options import TABLES, context_of
 from vmdbg.shell.kinds import PROCESS, REST
 from vmdbg.units import parse_size
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     "map",
     aliases=("m",),
     group="looking",
-    needs=("translate",),
+    needs=("addresses",),
     effect=PURE,
     arguments=[Argument("filter", REST, optional=True, help="FROM..TO, and where CONDITION")],
     options=[
@@ -60,6 +61,8 @@ brackets join them.  Nothing is changed; "mmap" maps.""",
     examples=["map", "map -phys", "map -k", "map where w && size>=8K", "map/json"],
 )
 def map_command(session: Session, args: Args) -> object:
+    if session.target is not None and session.target.process is not None:
+        return process_map(session, session.target.process, args)
     context = context_of(session, args)
     root, pid = context.root, context.pid
     span, wanted = parse_filter(session, args.filter or "")

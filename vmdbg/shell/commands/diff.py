@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 
 from vmdbg.debugger.time.questions import visit, visit_branch
+from vmdbg.dumps.machine import DumpMachine
+from vmdbg.dumps.opening import machine_of, open_image
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import check_root
 from vmdbg.inspect.diff_facts import State, has_process
+from vmdbg.inspect.dump_diff import dump_changes
 from vmdbg.machine.file import load_machine
 from vmdbg.shell.boot import approve
 from vmdbg.shell.command import PURE, Argument, command
 from vmdbg.shell.kinds import REST
 from vmdbg.shell.times import position_of
 from vmdbg.views.diff import difference_table
+from vmdbg.views.result import Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from vmdbg.inspect.target import Target
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
 
@@ -106,10 +111,10 @@ def sides(session: Session, text: str) -> list[Side]:
 @command(
     "diff",
     group="time",
-    needs=("run",),
+    needs=("translate",),
     effect=PURE,
     arguments=[Argument("what", REST, optional=True)],
-    usage="diff[/json|/csv] A [B]",
+    usage=("diff[/json|/csv] A [B]", "diff[/json|/csv] [FILE]"),
     forms=("json", "csv"),
     summary="What two states differ in: of times, branches, processes, saved machines.",
     help="""
@@ -122,11 +127,32 @@ are that one now and then.
 Compared are entries by what they say, frames and who maps them, slots, regions, TLB entries, registers,
 counts of processes, and every byte of memory; what follows one another is one row, a dash is where there is
 none.  "inside" are tables of the machine of which no other row tells.  There is no difference exactly if the
-digests of "info machine" are equal.  The machine stays where it is.""",
+digests of "info machine" are equal.  The machine stays where it is.
+
+Of a guest ("target qemu"), without A: its registers, and what its page tables map, at the last stop and now.
+Of a dump, FILE is another one, from before.""",
     examples=["diff begin", "diff begin end", "diff process:1 begin"],
 )
 def diff_command(session: Session, args: Args) -> object:
+    target = session.target
+    if target is not None and "run" not in target.capabilities:
+        return dump_difference(session, target, (args.what or "").strip())
     found = sides(session, args.what or "")
     if len(found) == 1:
         found.append(Side(session, f"time:{session.timeline.position}"))
     return difference_table(found[0].state(found[1]), found[1].state(found[0]))
+
+
+def dump_difference(session: Session, target: Target, name: str) -> object:
+    """What a guest has changed since its last stop, or what a dump and another one differ in."""
+    after = target.machine
+    assert isinstance(after, DumpMachine)
+    before = target.earlier
+    if name:
+        before = machine_of(open_image(session.permissions.path(name)), [])
+    elif target.guest is None:
+        raise UserError("Argument required (another dump to compare with).")
+    if before is None:
+        raise UserError('The guest has not run since it is looked at: "continue" lets it run.')
+    columns = [Column("sort"), Column("what"), Column("before"), Column("after")]
+    return Table(columns, dump_changes(before, after), empty="No difference.")

@@ -242,7 +242,7 @@ def info_address(session: Session, args: Args) -> object:
 @command(
     "info symbol",
     group="status",
-    needs=("run",),
+    needs=("translate",),
     effect=PURE,
     arguments=[Argument("address", REST_EXPRESSION, optional=True)],
     usage="info symbol ADDRESS",

@@ -9,6 +9,7 @@ from vmdbg.inspect.tlb import geometry
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.shell.boot import boot_again, replace_target, tell_remarks
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
+from vmdbg.shell.commands.guest import go_on
 from vmdbg.shell.kinds import REST_EXPRESSION, REST_FILE
 from vmdbg.shell.stop_report import boot_if_changed, count_of, show_all_displays, show_arrival, show_location
 from vmdbg.views.event_table import EventTable, banner, banner_data, ended_lines
@@ -98,7 +99,7 @@ def start_command(session: Session, args: Args) -> object:
     "continue",
     aliases=("c", "fg"),
     group="running",
-    needs=("run",),
+    needs=("resume",),
     effect=ACTING,
     arguments=[COUNT],
     usage="continue [N]",
@@ -107,10 +108,15 @@ def start_command(session: Session, args: Args) -> object:
 With a number N, the stop at which the machine stands is ignored N-1 times.  The program runs until a
 stop holds, a process is sent a signal, or all processes have ended; Ctrl-C stops it between two
 operations.  A run of more than a moment goes on compiled ("show engine").  On a terminal a line on stderr
-says meanwhile how far it is.""",
+says meanwhile how far it is.
+
+A guest ("target qemu") runs until it stops by itself, Ctrl-C stops it, or for N seconds if N is given.
+"diff" then says what of its registers and page tables has changed.""",
     examples=["continue"],
 )
 def continue_command(session: Session, args: Args) -> object:
+    if session.target is not None and session.target.guest is not None:
+        return go_on(session, args.count)
     timeline = session.timeline
     timeline.require_process()
     if args.count:

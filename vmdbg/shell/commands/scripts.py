@@ -6,7 +6,7 @@ from vmdbg.errors import UserError
 from vmdbg.shell.command import NO_REPEAT, Argument, Command, Option, command
 from vmdbg.shell.grammar import WORD_CHARS
 from vmdbg.shell.isolated import source_isolated
-from vmdbg.shell.kinds import COMMAND_NAME, DEFINITION, NUMBER, REST, REST_EXPRESSION, REST_FILE
+from vmdbg.shell.kinds import COMMAND_NAME, DEFINITION, NUMBER, REST, REST_EXPRESSION, REST_FILE, WORD
 from vmdbg.shell.script import LoopBreak, LoopContinue, Statement
 from vmdbg.shell.source import source_file
 
@@ -28,13 +28,15 @@ NAME_REQUIRED = "Argument required (name of command to define)."
         Option("-s", help="GDB's option for a search path; accepted"),
         Option("-isolated", help="definitions, settings, output and quit of the file end with it"),
         Option("-seconds", NUMBER, help="with -isolated: time that it has"),
+        Option("-keep", WORD, default="", help="with -isolated: variables that stay, such as answer,q1"),
     ],
-    usage="source [-v] [-isolated [-seconds N]] FILE",
+    usage="source [-v] [-isolated [-seconds N] [-keep NAME,...]] FILE",
     summary="Read commands from a file named FILE.",
     help="""
 The file stops at its first error, which is shown with the file and the line.
 With -isolated the file runs as a stranger's: its output is not shown, its definitions, variables, settings,
-displays and stops are gone afterwards, "quit" ends it alone, and only what it did to the machine remains.
+displays and stops are gone afterwards, "quit" ends it alone, and only what it did to the machine remains,
+with the variables that -keep names, if they are numbers or strings.
 It cannot write files, start programs, or take another machine, and what happened before it began is no past
 that it can go back to.  An error ends it and is shown, as does the end of its time; the script that reads it
 goes on, unless --strict was given.""",
@@ -43,7 +45,11 @@ def source_command(session: Session, args: Args) -> object:
     if args.isolated:
         if args.seconds is not None and args.seconds < 1:
             raise UserError("Seconds from 1 on expected.")
-        source_isolated(session, args.file or "", args.seconds)
+        names = [name.strip().removeprefix("$") for name in args.keep.split(",") if name.strip()]
+        for name in names:
+            if not (name.isascii() and name.isidentifier()):
+                raise UserError(f'"{name}": expected names of variables, such as answer,q1.')
+        source_isolated(session, args.file or "", args.seconds, names)
     else:
         source_file(session, args.file or "", verbose=args.v, must_exist=args.from_tty)
     return None

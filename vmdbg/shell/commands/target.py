@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+from vmdbg.dumps.importing import imported
+from vmdbg.dumps.machine import DumpMachine
 from vmdbg.dumps.opening import machine_of, open_image, read_registers
+from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
 from vmdbg.inspect.dump import dump_facts
 from vmdbg.inspect.roots import find_roots
@@ -12,6 +15,7 @@ from vmdbg.inspect.target import Target
 from vmdbg.programs.symbols import read_symbols
 from vmdbg.shell.boot import replace_target
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, Option, command, prefix
+from vmdbg.shell.commands.linux_process import described_process
 from vmdbg.shell.kinds import FILE, NUMBER, PHYSICAL, choice
 from vmdbg.views.document import Document
 from vmdbg.views.dump import dump_lines
@@ -56,16 +60,22 @@ def target_dump(session: Session, args: Args) -> object:
     image = open_image(permissions.path(args.file), args.base)
     registers = read_registers(permissions.path(args.regs)) if args.regs else []
     machine = machine_of(image, registers, args.format or "", args.root)
-    target = Target(machine, "dump", frozenset({"translate"}), image.path)
+    target = Target(machine, "dump", frozenset({"addresses", "translate"}), image.path)
     target.command = spelled(args)
     replace_target(session, target)
     for line in image.remarks:
         session.output.warning(line)
+    return described(session)
+
+
+def described(session: Session, banks: bool = False) -> Document:
+    """What is looked at now, in some lines; with `banks` each piece of memory."""
+    facts, show = dump_facts(session.machine), session.notation
     return Document(
-        lambda: dump_facts(machine),
-        lambda: dump_lines(session.notation, dump_facts(machine)),
+        lambda: facts,
+        lambda: dump_lines(show, facts, banks),
         [Column(key) for key in ("base", "end", "size")],
-        lambda: [list(bank.values()) for bank in dump_facts(machine)["banks"]],
+        lambda: [list(bank.values()) for bank in facts["banks"]],
         ("base", "end", "root"),
     )
 
@@ -144,13 +154,27 @@ def find_root(session: Session, args: Args) -> object:
     examples=["info target", "info target/json"],
 )
 def info_target(session: Session, args: Args) -> object:
-    machine, target = session.machine, session.target
-    assert target is not None
-    facts = dump_facts(machine)
-    return Document(
-        lambda: facts,
-        lambda: dump_lines(session.notation, facts, banks=True),
-        [Column(key) for key in ("base", "end", "size")],
-        lambda: [list(bank.values()) for bank in facts["banks"]],
-        ("base", "end", "root"),
-    )
+    if session.target is not None and session.target.process is not None:
+        return described_process(session.target.process)
+    return described(session, banks=True)
+
+
+@command(
+    "import",
+    group="files",
+    needs=("translate",),
+    effect=SHELL,
+    summary="Make a simulated machine of the dump or guest that is looked at.",
+    help="""
+Its memory, page tables and registers are copied into a machine without a kernel ("show machine.kernel"):
+there entries can be changed ("set $pte", "poke"), accesses performed ("read", "write", "fetch"), and undone;
+"goto" and the other commands of time work.  The commands that look say the same as before.  The dump or guest
+stays as it is; a guest goes on if it ran.""",
+    repeat=NO_REPEAT,
+)
+def import_command(session: Session, args: Args) -> object:
+    real = session.machine
+    if not isinstance(real, DumpMachine):
+        raise UserError("This machine is simulated already.", '"import" is for dumps and guests.')
+    replace_target(session, Target(imported(real), origin="bare"))
+    return described(session)

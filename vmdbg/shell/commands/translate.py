@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from vmdbg.inspect.context import bound_of
+from vmdbg.inspect.base_and_bounds import registers_of
+from vmdbg.inspect.fault_codes import kind_of, reported_fault
 from vmdbg.inspect.split import split
 from vmdbg.inspect.translate import translate, walk, walk_data
 from vmdbg.inspect.walk import ACCESSES, byte_at, linux_names, remark
 from vmdbg.inspect.why import why
 from vmdbg.shell.command import PURE, Argument, Option, command
+from vmdbg.shell.commands.linux_process import process_translate
 from vmdbg.shell.context_options import CONTEXT, MODES, TABLES, context_of
-from vmdbg.shell.kinds import ACCESS, ADDRESS, SIZE
+from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, SIZE
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column
 from vmdbg.views.split import split_lines
@@ -36,7 +38,7 @@ ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
     "translate",
     aliases=("t",),
     group="looking",
-    needs=("translate",),
+    needs=("addresses",),
     effect=PURE,
     arguments=[VA, HOW],
     options=[*CONTEXT, *MODES],
@@ -50,6 +52,8 @@ use "fault".""",
     examples=["translate 0x401234", "translate 0x401234 w", "translate/json 0x5000"],
 )
 def translate_command(session: Session, args: Args) -> object:
+    if session.target is not None and session.target.process is not None:
+        return process_translate(session, session.target.process, args.address)
     found = translate(session.machine, context_of(session, args), args.address, ACCESSES[args.access])
     return Document(
         found.data,
@@ -99,7 +103,7 @@ def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[A
         counts = [1 << level.bits for level in session.machine.format.levels]
         yield from drawing(walk_boxes(session.notation, walk, found, counts, byte, names))
     if session.machine.format.bounded:
-        yield from bounded_lines(session.notation, walk, bound_of(session.machine), found)
+        yield from bounded_lines(session.notation, registers_of(session.machine, walk.root), found)
         return
     yield from walk_lines(
         session.notation, walk, found, [remark(session.machine, step) for step in walk.steps], names
@@ -138,17 +142,32 @@ def split_command(session: Session, args: Args) -> object:
     needs=("translate",),
     effect=PURE,
     arguments=[VA, HOW],
-    options=[*TABLES, *MODES],
+    options=[*TABLES, *MODES, Option("-e", NUMBER, help="the code that a CPU reported of the access")],
+    usage="why[/json|/csv] [-pid PID] [-root PA] [-cpu CPU] [-u] [-k] [-e CODE] ADDRESS [r|w|x]",
     forms=("json", "csv"),
     summary="Say which rule of the hardware allows or refuses an access.",
     help="""
 The verdict; for each level the fields that decide; the rule with its section of the manual; the
-smallest edit that would make the access possible; and for an empty entry the nearest one in use.""",
-    examples=["why 0x401234", "why 0x401234 w", "why 0x401234 x -k", "why/json 0x5000 w"],
+smallest edit that would make the access possible; and for an empty entry the nearest one in use.
+
+With -e, access and mode are those that the CPU's code of a page fault tells, as a line of a log has it; the
+last line says whether the tables agree.  "code" explains each bit.""",
+    examples=[
+        "why 0x401234",
+        "why 0x401234 w",
+        "why 0x401234 x -k",
+        "why -e 7 0x401234",
+        "why/json 0x5000 w",
+    ],
 )
 def why_command(session: Session, args: Args) -> object:
-    machine = session.machine
+    machine, reported = session.machine, None
+    if args.e is not None:
+        reported = reported_fault(args.e, kind_of(machine.format.name))
+        modes = {"k": args.k or reported.mode == 1, "u": args.u or reported.mode == 0}
+        args.__dict__.update(modes, access=reported.access)
     verdict = why(machine, context_of(session, args), args.address, ACCESSES[args.access])
+    verdict.reported = reported
     return Document(
         lambda: why_data(verdict),
         lambda: why_lines(session.notation, machine.format, verdict),

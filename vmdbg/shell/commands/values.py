@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.expressions.c_types import describe
+from vmdbg.expressions.c_types import ARRAY, CHAR, describe
 from vmdbg.shell.command import FORMAT_LETTERS, Argument, Option, command
 from vmdbg.shell.kinds import NUMBER, PRINTF, REST, REST_EXPRESSION, TYPE_EXPRESSION
 from vmdbg.views import printf
 from vmdbg.views.examine import ExamineState
-from vmdbg.views.result import Lines
+from vmdbg.views.result import Lines, Record
 from vmdbg.views.values import PrintOptions, format_value, unescape
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from vmdbg.expressions.values import Value
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
 
@@ -105,11 +106,34 @@ assignment to a register or to memory changes the machine.
 @ is a binary operator for treating consecutive data objects anywhere in memory as an array.
 
 EXP may be preceded with /FMT, where FMT is a format letter but no count or size letter (see "x"
-command).""",
-    examples=["print 1 + 1", "print/x 255", "print $"],
+command).  /j prints an object of JSON: number, type, value.""",
+    examples=["print 1 + 1", "print/x 255", "print $", "print/j 0x100"],
 )
 def print_command(session: Session, args: Args) -> object:
+    if args.format in ("j", "json"):
+        return print_json(session, args)
     return print_value(session, args, void=True)
+
+
+def print_json(session: Session, args: Args) -> Record:
+    """`print/j`: evaluates and records; a string is its text, an array a list, nothing null."""
+    value = session.evaluate(args.expression) if args.expression else session.values.last()
+    number = session.values.record(value)
+    args.form = "json"
+    return Record({"number": number, "type": describe(value.type), "value": plain_value(value)})
+
+
+def plain_value(value: Value) -> Any:
+    """A value as JSON has it."""
+    if value.is_void:
+        return None
+    if value.type.is_scalar:
+        return value.number
+    if value.type.code == ARRAY:
+        if value.type.pointed() is CHAR:
+            return value.data.partition(b"\0")[0].decode("utf-8", "replace")
+        return [plain_value(element) for element in value.elements()]
+    return describe(value.type)
 
 
 @command(

@@ -1,0 +1,1 @@
+"""Exercises: questions from a seed with steps and a key, and lessons."""

@@ -1,0 +1,57 @@
+"""Segmentation: no tables; the top bits of an address choose one of several pairs of base and limit.
+
+A segment that grows down has its base at its end: its last byte is at base - 1, and the bytes that it has lie
+below (Arpaci-Dusseau, Operating Systems: Three Easy Pieces, 16; the VAX's stack region P1).
+"""
+
+from __future__ import annotations
+
+from vmdbg.formats.base_and_bounds import allowed, classify, combine, leaf_frame, make_leaf
+from vmdbg.formats.record import Field, Format, Level, Register
+
+MOST_SEGMENTS = 4  # as many as a CPU has control registers for
+DOWN_WORD = 7
+
+
+def limit_word(number: int) -> int:
+    """The control register that holds the limit of a segment; its base is in the one before, or the root."""
+    return 2 * number
+
+
+def segmented(name: str, va_bits: int, count: int, down: tuple[int, ...], manual: str = "") -> Format:
+    """`count` segments, a power of two, in a space of `va_bits` bits; those of `down` grow down."""
+    bits = count.bit_length() - 1
+    shift = va_bits - bits
+    registers = []
+    for number in range(count):
+        where = "ends" if number in down else "starts"
+        if number:
+            registers.append(
+                Register(f"base{number}", limit_word(number) - 1, 0, 52, 0, f"where segment {number} {where}")
+            )
+        registers.append(
+            Register(
+                f"limit{number}", limit_word(number), 0, 40, 0, f"bytes of segment {number}", most=1 << shift
+            )
+        )
+    registers += [
+        Register(
+            f"down.seg{number}", DOWN_WORD, number, 1, int(number in down), "it grows down from its base"
+        )
+        for number in range(count)
+    ]
+    return Format(
+        name=name,
+        manual=manual or "vmdbg, segmentation",
+        va_bits=va_bits,
+        levels=(Level("segment", "-", shift, bits, leaf=True),),
+        entry_bytes=8,
+        fields=(Field("base", shift, "frame", 52 - shift, help="frame"),),
+        functions=(classify, combine, leaf_frame, make_leaf),
+        allowed=allowed,
+        registers=tuple(registers),
+        root_register="base0",
+        bounded=True,
+        segments=count,
+        rule_texts={"b": "an address has to lie inside its segment"},
+    )
