@@ -16,6 +16,7 @@ from vmdbg import Session, UserError
 from vmdbg.views import drawing
 from vmdbg.views.drawing import ADVANCE, DARK, FORMS, LIGHT, MIDDLE, PLAIN, SIZE, WIDTH
 
+pytestmark = pytest.mark.long
 MACHINES = ("default", "x86_32", "tutorial16", "sv39", "arm64")
 PICTURES = ("map", "tlb", "tables", "frames", "timeline")
 SVG = "{http://www.w3.org/2000/svg}"
