@@ -64,7 +64,7 @@ SHELL: dict[str, tuple[str, list[str]]] = {
     "exceptions verbose": ("on", []),
 }
 #: What only a process shows: a prompt that is piped to; a line that is typed.
-OUTSIDE = {"prompt", "editing", "editing-mode"}
+OUTSIDE = {"prompt", "editing", "editing-mode", "tui mouse-events"}
 
 PROGRAM = """process work
 region heap 0x400000 64K rw

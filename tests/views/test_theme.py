@@ -19,6 +19,7 @@ WANTED = {
     "light": (4.5, (WHITE,)),
     "dark": (7.0, (BLACK,)),
     "projector": (7.0, (WHITE,)),
+    "mono": (21.0, (WHITE, BLACK)),  # no colours: the terminal's own
 }
 DECIDING = ("decides", "fault", "error", "ok", "changed")
 
@@ -45,6 +46,10 @@ def test_every_role_can_be_read(theme: str) -> None:
         assert COLOURS[colour] >= OWN, f"{role}: {colour} differs from terminal to terminal"
         for ground in grounds:
             assert contrast(rgb(COLOURS[colour]), ground) >= least, (role, colour)
+
+
+def test_mono_has_no_colours() -> None:
+    assert {colour for colour, _ in THEMES["mono"].values()} == {"none"}
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -162,7 +162,8 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         "the theme: the colors of all roles",
         choices=tuple(THEMES),
         details="default can be read on black and on white, light is for white, dark for black, projector\n"
-        'for white that is far away.  It sets all of "style ROLE ...", which may be changed afterwards.',
+        "for white that is far away; mono has no colors, only bold.  It sets all of\n"
+        '"style ROLE ...", which may be changed afterwards.',
     ),
     *role_settings(),
     Setting(
@@ -171,6 +172,13 @@ SHELL_SETTINGS: tuple[Setting, ...] = (
         True,
         "whether typed commands and listed programs are coloured",
         sentence="Source code styling is enabled.|Source code styling is disabled.",
+    ),
+    Setting(
+        "tui mouse-events",
+        BOOLEAN,
+        True,
+        "whether the full screen takes clicks of the mouse",
+        details="When on, a click on the line of time goes there, and a terminal selects text with Shift.",
     ),
     Setting(
         "logging enabled",

@@ -119,6 +119,7 @@ THEMES: dict[str, dict[str, tuple[str, str]]] = {
         ("bark", "warning time changed"),
         ("charcoal", "metadata comment"),
     ),
+    "mono": theme(),  # what counts is bold
 }
 
 

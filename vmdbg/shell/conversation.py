@@ -25,15 +25,17 @@ MOST_FAILURES = 3  # of the line editor in a row; then lines are read without it
 def fit_page(session: Session, known: tuple[int, int]) -> tuple[int, int]:
     """Height and width follow the terminal until the user sets them."""
     try:
-        size = os.get_terminal_size()
+        columns, lines = os.get_terminal_size()
     except OSError:
         return known
+    if session.screen is not None:
+        lines = session.screen.rows
     settings = session.settings
-    if settings.number("height") == known[0] and size.lines:
-        settings.set("height", size.lines)
-    if settings.number("width") == known[1] and size.columns:
-        settings.set("width", size.columns)
-    return size.lines, size.columns
+    if settings.number("height") == known[0] and lines:
+        settings.set("height", lines)
+    if settings.number("width") == known[1] and columns:
+        settings.set("width", columns)
+    return lines, columns
 
 
 def guarded_toolbar(session: Session) -> str:
@@ -63,6 +65,7 @@ def set_up(session: Session, page: Page) -> Source:
         session.read_line = lambda prompt: read_line(session, prompt)
         return PlainSource(session)
     source = TerminalSource(session, page.fit)
+    session.draws = True
     session.output.pager = lambda: ask_pager(session, source.take_pasted())
     session.ask = lambda question: read_answer(session, question, source.take_pasted())
     session.read_line = lambda prompt: read_line(session, prompt, source.take_pasted())
@@ -89,7 +92,11 @@ class Page:
 def run_terminal(session: Session) -> int:
     """The conversation; the exit status.  The terminal is left as it was found, by SIGTERM and SIGHUP too."""
     with kept_terminal():
-        return converse(session)
+        try:
+            return converse(session)
+        finally:
+            if session.screen is not None:
+                session.screen.leave()
 
 
 def converse(session: Session) -> int:

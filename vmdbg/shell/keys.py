@@ -6,6 +6,8 @@ pages, are states of the application that reads the line.
 
 from __future__ import annotations
 
+import re
+
 from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
 from prompt_toolkit.filters import Condition, has_focus, is_searching
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prompt_toolkit.application import Application
+
+    from vmdbg.shell.session import Session
 
 ASKED_FROM = 100  # completions from which the list is not shown unasked: readline's completion-query-items
 MORE = "--More--"
@@ -104,11 +108,87 @@ def complete(event: KeyPressEvent, listed: CompletionList) -> None:
         listed.begin(event.app, [item.display_text for item in found])
 
 
-def bindings(listed: CompletionList, paste: Callable[[str], str]) -> KeyBindings:
+class Stroke(str):
+    """A command line that keys stand for, no line of the history.  `typed` is what the input line had."""
+
+    __slots__ = ("typed",)
+    typed: str
+
+
+PRESSED = re.compile(r"\x1b\[<0;(\d+);(\d+)M")  # the left button, at a column and a row (xterm, SGR)
+#: What keys do while the full screen is on and the input line is empty.
+STEPS = {
+    "left": "reverse-step",
+    "right": "step",
+    "s-left": "reverse-stepi",
+    "s-right": "stepi",
+    "home": "goto begin",
+    "end": "goto end",
+}
+
+
+def obey(event: KeyPressEvent, line: str) -> None:
+    """Ends the input line, which leaves no trace, by a command."""
+    event.app.erase_when_done = True
+    stroke = Stroke(line)
+    stroke.typed = event.current_buffer.text
+    event.app.exit(result=stroke)
+
+
+def add_screen_keys(keys: KeyBindings, session: Session) -> None:
+    """Adds the keys of the full screen."""
+    at_line = has_focus("DEFAULT_BUFFER")
+    shown = Condition(lambda: session.screen is not None)
+    empty = Condition(lambda: not get_app().current_buffer.text)
+
+    @keys.add("c-x", "a", filter=at_line)
+    @keys.add("c-x", "A", filter=at_line)
+    @keys.add("c-x", "c-a", filter=at_line)
+    def _(event: KeyPressEvent) -> None:
+        obey(event, "tui enable" if session.screen is None else "tui disable")
+
+    @keys.add("c-x", "o", filter=at_line & shown)
+    def _(event: KeyPressEvent) -> None:
+        obey(event, "focus next")
+
+    @keys.add("c-l", filter=at_line & shown)
+    def _(event: KeyPressEvent) -> None:
+        obey(event, "refresh")
+
+    @keys.add("c-z", filter=at_line & shown)
+    def _(event: KeyPressEvent) -> None:
+        if session.screen is not None:
+            session.screen.leave()  # it is entered again when the line is drawn again
+        event.app.suspend_to_background()
+
+    @keys.add(Keys.Vt100MouseEvent, filter=at_line & shown)
+    def _(event: KeyPressEvent) -> None:
+        pressed = PRESSED.fullmatch(event.data)
+        if pressed is not None and session.screen is not None:
+            time = session.screen.time_at(int(pressed[1]) - 1, int(pressed[2]) - 1)
+            if time is not None:
+                obey(event, f"goto {time}")
+
+    for key, line in STEPS.items():
+
+        @keys.add(key, filter=at_line & shown & empty)
+        def _(event: KeyPressEvent, line: str = line) -> None:
+            obey(event, line)
+
+    for key, rows in (("pageup", -4), ("pagedown", 4)):
+
+        @keys.add(key, filter=at_line & shown)
+        def _(event: KeyPressEvent, rows: int = rows) -> None:
+            if session.screen is not None:
+                session.screen.scroll(rows)
+
+
+def bindings(session: Session, listed: CompletionList, paste: Callable[[str], str]) -> KeyBindings:
     """All keys of our own.  `paste(text)` keeps the lines after the first of a pasted text to be read
     later, and gives the first."""
     keys = KeyBindings()
     add_list_keys(keys, listed)
+    add_screen_keys(keys, session)
     at_line = has_focus("DEFAULT_BUFFER")
 
     @keys.add("tab", filter=at_line)

@@ -10,10 +10,13 @@ import os
 import sys
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application  # noqa: TC002 - prompt_toolkit is loaded anyway
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is loaded anyway
 from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output.vt100 import Vt100_Output
@@ -22,8 +25,10 @@ from prompt_toolkit.styles import DynamicStyle, Style
 
 from vmdbg.errors import UserError
 from vmdbg.shell.completion import complete_word
-from vmdbg.shell.keys import CompletionList, bindings
+from vmdbg.shell.full_screen import disable
+from vmdbg.shell.keys import CompletionList, Stroke, bindings
 from vmdbg.shell.lexer import styled_words
+from vmdbg.shell.report import report
 from vmdbg.shell.script import Source
 from vmdbg.views.theme import prompt_styles
 
@@ -93,8 +98,15 @@ class QuietOutput(Vt100_Output):
     """A terminal that is never asked for the position of its cursor.
 
     Not every terminal answers, and a late answer would mix with what is typed ahead.  Prompt and toolbar need
-    only two lines.
+    only two lines.  Beside the panes of the full screen the terminal is as high as the part with the prompt.
     """
+
+    session: Session | None = None
+
+    def get_size(self) -> Size:
+        size = super().get_size()
+        screen = self.session.screen if self.session is not None else None
+        return size if screen is None else Size(rows=screen.rows, columns=size.columns)
 
     def get_rows_below_cursor_position(self) -> int:
         return 2
@@ -115,7 +127,9 @@ class TerminalSource(Source):
         self._pasted: list[str] = []  # lines to be read before any that is typed; the last has no end yet
         self._below = ""
         output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
+        assert isinstance(output, QuietOutput)
         output.enable_cpr = False
+        output.session = session
         self._prompt: PromptSession[str] = PromptSession(
             history=self._history,
             completer=ShellCompleter(session),
@@ -126,11 +140,53 @@ class TerminalSource(Source):
             lexer=DynamicLexer(lambda: ShellLexer(session) if self.coloured() else None),
             style=DynamicStyle(lambda: prompt_style(session)),
             include_default_pygments_style=False,
-            key_bindings=bindings(CompletionList(self.show_below), self.paste),
+            key_bindings=bindings(session, CompletionList(self.show_below), self.paste),
             enable_open_in_editor=not session.permissions.restricted,
             enable_suspend=True,
+            mouse_support=Condition(self.takes_clicks),
             output=output,
         )
+        self._prompt.app.before_render += self.fit_screen
+
+    def fit_screen(self, app: Application[str]) -> None:
+        """Arranges the panes of the full screen anew where the size of the terminal has changed; where they
+        do not fit, it ends."""
+        screen = self._session.screen
+        if screen is None or not screen.misfit:
+            return
+        try:
+            screen.arrange()
+        except Exception as error:  # noqa: BLE001 - as in draw_panes
+            disable(self._session)
+            report(self._session, error)
+        app.renderer.reset(leave_alternate_screen=False)
+
+    def takes_clicks(self) -> bool:
+        """Whether a click on the line of time goes there."""
+        return self._session.screen is not None and self._session.settings.flag("tui mouse-events")
+
+    def draw_panes(self) -> None:
+        """Draws the panes of the full screen; a bug in one is reported, and takes the panes away, not the
+        prompt."""
+        session = self._session
+        if session.screen is None:
+            return
+        try:
+            session.screen.refresh()
+        except Exception as error:  # noqa: BLE001
+            disable(session)
+            report(session, error)
+
+    def obey(self, stroke: Stroke) -> None:
+        """Executes what a key stands for.  The panes show what it did; only more than that is told: a stop, a
+        process that ended, that the record begins here."""
+        if stroke.typed:
+            self._pasted.append(stroke.typed)
+        interpreter = self._session.interpreter
+        with self._session.output.capture() as told:
+            interpreter.attempt(lambda: interpreter.execute(stroke))
+        if not told()[:1].isdigit():  # of a time: where the machine stands
+            self._session.output.write(told())
 
     def coloured(self) -> bool:
         """Whether typed words are coloured."""
@@ -160,6 +216,8 @@ class TerminalSource(Source):
         session = self._session
         session.output.flush()
         if not session.settings.flag("editing"):
+            self.fit_screen(self._prompt.app)
+            self.draw_panes()
             return self.bare_line(prompt)
         if session.toolbar is not None:
             self._below = session.toolbar()
@@ -172,21 +230,28 @@ class TerminalSource(Source):
             self._history.append_string(pasted)
             session.output.line(prompt + pasted)
             return pasted
-        try:
-            line = self._prompt.prompt(
-                prompt,
-                default=self._pasted.pop() if self._pasted else "",
-                set_exception_handler=False,
-                pre_run=self.end_on_error,
-            )
-        except EOFError:
-            return None
-        except KeyboardInterrupt:
-            self._pasted = []
-            raise
-        finally:
-            self.line_read()
-        return self.paste(line)
+        while True:
+            self.draw_panes()
+            try:
+                line = self._prompt.prompt(
+                    prompt,
+                    default=self._pasted.pop() if self._pasted else "",
+                    set_exception_handler=False,
+                    pre_run=self.end_on_error,
+                )
+            except EOFError:
+                return None
+            except KeyboardInterrupt:
+                self._pasted = []
+                raise
+            finally:
+                self.line_read()
+                self._prompt.app.erase_when_done = False
+            if not isinstance(line, Stroke):
+                return self.paste(line)
+            self.obey(line)
+            if session.toolbar is not None:
+                self._below = session.toolbar()
 
     def bare_line(self, prompt: str) -> str | None:
         """Reads a line with the editing of the terminal driver only: `set editing off`."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vmdbg.inspect.notation import Notation
     from vmdbg.inspect.target import Target
     from vmdbg.machine.machine import Machine
+    from vmdbg.shell.full_screen import FullScreen
     from vmdbg.shell.interpreter import Interpreter
 
     T = TypeVar("T")
@@ -63,6 +64,8 @@ class Session:
         self.ask: Callable[[str], str] | None = None  # asks the person at the terminal, if there is one
         self.read_line: Callable[[str], str | None] | None = None  # a line of the person; None at the end
         self.toolbar: Callable[[], str] | None = None
+        self.draws = False  # there is a terminal whose prompt leaves room for panes
+        self.screen: FullScreen | None = None  # while the full screen is on
         self.kept: dict[type, Any] = {}
         self.scope = SessionScope(self)
         self.last_stop: Stop | None = None  # the stop with a number that halted the machine last

@@ -41,7 +41,7 @@ HEADERS = ("time", "event")
 class EventTable(Result):
     """Events as rows; `grouped`: the steps of a walk share a line.  A single row has no header.
 
-    `words` says what they were; by default of the machine as it is.
+    `words` says what they were; by default of the machine as it is.  `width` is that of the text.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class EventTable(Result):
         rows: Iterable[LoggedEvent],
         grouped: bool = False,
         words: EventWords | None = None,
+        width: int = WIDTH,
     ) -> None:
-        self.words, self.rows = words or EventWords(machine), rows
+        self.words, self.rows, self.width = words or EventWords(machine), rows, width
         self.grouped = grouped and self.words.has_levels
 
     def data(self) -> Any:
@@ -113,7 +114,7 @@ class EventTable(Result):
             if number == 0 and len(cells) > 1:
                 header = True
                 widths = [max(width, len(name)) for width, name in zip(widths, HEADERS, strict=True)]
-                room = WIDTH - sum(widths) - 4
+                room = self.width - sum(widths) - 4
                 yield [("title", f"{'time':{widths[0]}}  {'event':{widths[1]}}  {'what':{room - 6}}cycles")]
             yield from self.chunk_lines(cells, widths, header)
 
@@ -121,7 +122,7 @@ class EventTable(Result):
         self, cells: list[tuple[str, str, str, int | None]], widths: list[int], header: bool
     ) -> Iterator[Line]:
         """The lines of some rows below each other."""
-        room = WIDTH - sum(widths) - 4  # for what is said and the cycles
+        room = self.width - sum(widths) - 4  # for what is said and the cycles
         for time, name, what, cycles in cells:
             cost = ("-" if cycles is None else str(cycles)) if header or cycles is not None else ""
             said, *more = folded([what], room - (len(cost) + 2 if cost else 0))

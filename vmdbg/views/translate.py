@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 INDEX_WIDTH = 5
 UNCODED = ("bus", "bounds", "non-canonical")  # faults that have no such code
+SHORTEST = 6  # columns of an entry
 FOLDED = "folded: this format has no such level"
 
 
@@ -117,6 +118,30 @@ def walk_lines(
             rows = renamed(rows, names)
         yield from walk_table(rows, has_page=found.pa is not None)
     yield outcome_line(show, found, cached=False)
+
+
+def narrow_walk_lines(
+    show: Notation, walk: Walk, found: Outcome, remarks: list[str], width: int
+) -> Iterator[Line]:
+    """As `walk_lines` in fewer columns: a line is an entry, by level and index, and its flags.  Where they
+    do not fit, the zeros at the head of entries are left out, and then other digits there: `..0cf067`."""
+    names = [f"{step.level}[{step.index}]" for step in walk.steps]
+    label = max([4, *map(len, names)])
+    rows = [
+        (name, "-" if step.outside else show.entry(step.entry), remark)
+        for name, step, remark in zip(names, walk.steps, remarks, strict=True)
+    ]
+    short = any(label + len(entry) + len(remark) + 3 > width for _, entry, remark in rows)
+    for name, entry, remark in rows:
+        shown = hex(int(entry, 16)) if short and entry != "-" else entry
+        room = max(SHORTEST, width - label - len(remark) - 3)
+        if len(shown) > room:
+            shown = f"..{shown[2 - room :]}"
+        yield [("", f"{name:{label}}  "), ("entry", shown), ("", " "), ("flags", remark)]
+    if found.pa is not None:
+        yield [("", f"{'page':{label}}  "), ("address", show.pa(found.pa))]
+    elif found.fault is not None:
+        yield [("fault", f"fault: {found.fault.kind}"), ("", hint(found))]
 
 
 def bounded_lines(

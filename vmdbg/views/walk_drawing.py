@@ -1,4 +1,4 @@
-"""A walk as boxes with arrows, as many side by side as fit 80 columns."""
+"""A walk as boxes with arrows, as many side by side as fit the screen."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Box:
         self.content, self.follows = content, follows
 
 
-def drawing(boxes: list[Box]) -> Iterator[str]:
+def drawing(boxes: list[Box], width: int = WIDTH) -> Iterator[str]:
     """All boxes, in bands where they do not fit beside each other."""
     number = max([NUMBER, *(len(str(box.count - 1)) for box in boxes)])
     inner = max(max(len(box.content), len(box.title) - 8) for box in boxes)
     gap = number + 5
     whole = inner + 4 + gap
-    room = max(1, (WIDTH - 2) // whole)  # an arrow may leave the last one
+    room = max(1, (width - 2) // whole)  # an arrow may leave the last one
     for first in range(0, len(boxes), room):
         yield from band(boxes[first : first + room], number, inner, first > 0)
 

@@ -8,6 +8,7 @@ from vmdbg.debugger.time.counts_over_time import counts_over_time
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import check_process
 from vmdbg.inspect.counts import faults_between
+from vmdbg.inspect.frame_cells import first_pfn, frame_cells, hand_of
 from vmdbg.inspect.machine import describe, frame_runs, frame_summary, registers
 from vmdbg.inspect.machine import facts as machine_facts
 from vmdbg.inspect.processes import all_regions, counters, faults, rates, slot_summary, slots_of, violations
@@ -15,7 +16,8 @@ from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import ON_CPU, PID
 from vmdbg.shell.kinds import NUMBER, WORD, choice
 from vmdbg.views.document import Document
-from vmdbg.views.result import Column, Table
+from vmdbg.views.frame_cells import cells_text
+from vmdbg.views.result import WIDTH, Column, Table
 from vmdbg.views.status import (
     faults_over_time,
     faults_table,
@@ -29,10 +31,12 @@ from vmdbg.views.status import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
+    from vmdbg.views.result import Line
 
 INTERVALS = 64  # of a picture, at least half as many
 MOST_ROWS = 100_000  # of faults over time
@@ -147,14 +151,23 @@ def over_time(session: Session, every: int | None, pid: int | None) -> tuple[lis
     group="status",
     needs=("kernel",),
     effect=PURE,
+    options=[Option("-cells", help="drawn: a letter for each frame")],
     forms=("json", "csv"),
     summary="What each frame of memory holds.",
-    help='Frames in a row that differ in nothing else are one line; free ones are left out.  See "rmap".',
-    examples=["info frames", "info frames/json"],
+    help="""
+Frames in a row that differ in nothing else are one line; free ones are left out.  See "rmap".  With -cells
+each frame is a letter, "*" stands for rows that are as the row before, and ">" is the policy's hand.""",
+    examples=["info frames", "info frames -cells", "info frames/json"],
 )
 def info_frames(session: Session, args: Args) -> object:
-    machine = session.machine
-    return frames_table(session.notation, frame_runs(machine), lambda: [frame_summary(machine)])
+    machine, show = session.machine, session.notation
+
+    def drawn() -> Iterator[Line]:
+        return cells_text(show, first_pfn(machine), frame_cells(machine), hand_of(machine), WIDTH)
+
+    table = frames_table(show, frame_runs(machine), lambda: [frame_summary(machine)])
+    table.drawn = drawn if args.cells else None
+    return table
 
 
 @command(

@@ -10,7 +10,6 @@ from vmdbg.dumps.opening import machine_of, open_image, read_registers
 from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
 from vmdbg.inspect.dump import dump_facts
-from vmdbg.inspect.export import export
 from vmdbg.inspect.roots import find_roots
 from vmdbg.inspect.target import Target
 from vmdbg.programs.symbols import read_symbols
@@ -18,7 +17,6 @@ from vmdbg.shell.boot import replace_target
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, Option, command, prefix
 from vmdbg.shell.commands.linux_process import described_process
 from vmdbg.shell.kinds import FILE, NUMBER, PHYSICAL, choice
-from vmdbg.units import format_size
 from vmdbg.views.document import Document
 from vmdbg.views.dump import dump_lines
 from vmdbg.views.result import ADDRESS, Column, Table
@@ -180,22 +178,3 @@ def import_command(session: Session, args: Args) -> object:
         raise UserError("This machine is simulated already.", '"import" is for dumps and guests.')
     replace_target(session, Target(imported(real), origin="bare"))
     return described(session)
-
-
-@command(
-    "export",
-    group="files",
-    needs=("translate",),
-    effect=SHELL,
-    arguments=[Argument("file", FILE, help="file to write")],
-    options=[Option("-image", help="memory byte by byte, from the first bank on; without, an ELF core")],
-    summary="Write the physical memory of the machine as a dump.",
-    help="""
-An ELF core as QEMU's "dump-guest-memory" writes it, with the registers of each CPU in its notes, or with
--image a raw image.  "target dump FILE" reads both, and so do gdb, crash and others; page tables, roots and
-control registers are those of this moment.  Zeros take no room on a disk that can have sparse files.""",
-    repeat=NO_REPEAT,
-)
-def export_command(session: Session, args: Args) -> object:
-    size = export(session.machine, session.permissions.writing(args.file), not args.image)
-    return f"{'Raw image' if args.image else 'ELF core'} of {format_size(size)} written to {args.file}."

@@ -1,0 +1,347 @@
+"""What a slide shows of a machine: a walk, an address space, a TLB, page tables, frames, a time line."""
+
+from __future__ import annotations
+
+from html import escape
+
+from vmdbg.errors import UserError
+from vmdbg.units import format_size
+from vmdbg.views.drawing import ADVANCE, DARK, LIGHT, LINE, MARGIN, MIDDLE, PLAIN, WIDTH, Drawing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from vmdbg.inspect.notation import Notation
+    from vmdbg.views.result import Table
+    from vmdbg.views.walk_drawing import Box
+
+BASE = 21  # from the top of a line to its baseline
+GAP = 40  # between boxes, for an arrow
+MOST_ROWS = 200  # of a picture
+
+
+def titled(title: str) -> tuple[Drawing, float]:
+    """A drawing with its title, and the y below it."""
+    drawing = Drawing(title)
+    drawing.words(MARGIN, MARGIN + BASE, title, bold=True)
+    return drawing, MARGIN + LINE + 14
+
+
+def width_of(text: str) -> float:
+    """The width of a line of words."""
+    return len(text) * ADVANCE
+
+
+# -- a walk
+
+
+def walk_picture(title: str, boxes: Sequence[Box], remarks: Sequence[str], end: str, fault: bool) -> Drawing:
+    """The tables of a walk side by side, the entry that it uses in each, and where it ends."""
+    drawing, top = titled(title)
+    label = 10 + max(width_of(str(box.count - 1)) for box in boxes if box.follows or len(boxes) == 1)
+    inner = 16 + max(max(width_of(box.content), width_of(box.title)) for box in boxes)
+    whole = label + inner + GAP
+    room = max(1, int((WIDTH - 2 * MARGIN + GAP) // whole))
+    tall = 6 * LINE + 14
+    before: tuple[float, float] | None = None
+    for place, box in enumerate(boxes):
+        x = MARGIN + place % room * whole + label
+        y = top + place // room * (tall + LINE + 8) + LINE + 4
+        if place and place % room == 0:  # a page has larger numbers than tables
+            x += max(0, 10 + width_of(str(box.count - 1)) - label)
+        missing = fault and place == len(boxes) - 1
+        one_table(drawing, box, x, y, inner, missing)
+        drawing.words(
+            x + inner / 2, y + 5 * LINE + 4, remarks[place] if place < len(remarks) else "", "middle"
+        )
+        if before is not None:
+            arrive(drawing, before, (MARGIN if place % room == 0 else x - label, x, y), place % room == 0)
+        before = (x + inner, y + 2 * LINE) if box.follows else None
+    rows = -(-len(boxes) // room)
+    drawing.words(MARGIN, top + rows * (tall + LINE + 8) + BASE, end, bold=True)
+    drawing.graph = walk_graph(boxes, remarks, end)
+    return drawing
+
+
+def one_table(drawing: Drawing, box: Box, x: float, y: float, inner: float, missing: bool) -> None:
+    """A table, or the page: first entry, the entry that is used, the last one."""
+    drawing.words(x + inner / 2, y - 8, box.title, "middle", bold=True)
+    drawing.box(x, y, inner, 4 * LINE)
+    drawing.box(x, y + 1.5 * LINE, inner, LINE, PLAIN if missing else MIDDLE, dashed=missing)
+    drawing.words(x + 8, y + 1.5 * LINE + BASE, box.content, bold=True)
+    drawing.words(x - 6, y + 1.5 * LINE + BASE, str(box.index), "end", bold=True)
+    if box.index:
+        drawing.words(x - 6, y + BASE, "0", "end")
+    if box.index != box.count - 1:
+        drawing.words(x - 6, y + 4 * LINE - 4, str(box.count - 1), "end")
+
+
+def arrive(drawing: Drawing, start: tuple[float, float], to: tuple[float, float, float], below: bool) -> None:
+    """The arrow from an entry to the table that it names; `below`: in the next row."""
+    (x, y), (free, edge, top) = start, to
+    if below:
+        turn = top - LINE - 6
+        drawing.arrow((x, y), (x + 8, y), (x + 8, turn), (free, turn), (free, top), (edge, top))
+    else:
+        middle = x + GAP / 3
+        drawing.arrow((x, y), (middle, y), (middle, top), (edge, top))
+
+
+def walk_graph(boxes: Sequence[Box], remarks: Sequence[str], end: str) -> list[str]:
+    """The same for Graphviz."""
+    lines = [f'label="{end}"; fontname="DejaVu Sans Mono"; fontsize=20;']
+    for place, box in enumerate(boxes):
+        remark = remarks[place] if place < len(remarks) else ""
+        rows = [f"<b>{escape(box.title)}</b>", f"[{box.index}] {escape(box.content)}", escape(remark)]
+        lines.append(
+            node(f"t{place}", [(row, place_of_entry == 1) for place_of_entry, row in enumerate(rows) if row])
+        )
+        if box.follows and place + 1 < len(boxes):
+            lines.append(f"t{place}:r1 -> t{place + 1}:r0;")
+    return lines
+
+
+def node(name: str, rows: Sequence[tuple[str, bool]]) -> str:
+    """A table of Graphviz: rows of HTML, those that are `True` in grey, each with a port."""
+    cells = "".join(
+        f'<tr><td port="r{place}"{" bgcolor=" + chr(34) + "grey80" + chr(34) if grey else ""}>{row}</td></tr>'
+        for place, (row, grey) in enumerate(rows)
+    )
+    return (
+        f'{name} [label=<<table border="0" cellborder="1" cellspacing="0" cellpadding="6">{cells}</table>>];'
+    )
+
+
+# -- an address space
+
+
+def map_picture(title: str, show: Notation, regions: Sequence[Mapping[str, Any]]) -> Drawing:
+    """An address space from its top to its bottom; what is not mapped is dashed and not to scale."""
+    if not regions:
+        raise UserError("No regions: nothing to draw.")
+    drawing, y = titled(title)
+    x = MARGIN + width_of(show.va(max(region["end"] for region in regions))) + 12
+    wide = 330.0
+    above: int | None = None
+    for region in sorted(regions, key=lambda row: -row["start"]):
+        if above is not None and above > region["end"]:
+            drawing.box(x, y, wide, LINE, dashed=True)
+            size = above - region["end"]
+            drawing.words(
+                x + wide / 2, y + BASE, f"{format_size(size)} free" if size < 1 << 30 else "...", "middle"
+            )
+            y += LINE
+        grey = {"r": LIGHT, "w": MIDDLE}.get("w" if "w" in region["rights"] else "r", LIGHT)
+        tall = 2.0 * LINE
+        drawing.box(x, y, wide, tall, PLAIN if region["rights"] == "-" else grey)
+        drawing.words(x + 12, y + tall / 2 + 7, region["kind"], bold=True)
+        drawing.words(x + wide - 12, y + tall / 2 + 7, region["rights"], "end")
+        if above != region["end"]:
+            drawing.words(x - 8, y + BASE - 4, show.va(region["end"]), "end")
+        drawing.words(x - 8, y + tall - 4, show.va(region["start"]), "end")
+        drawing.words(x + wide + 14, y + tall / 2 + 7, region_words(region))
+        above, y = region["start"], y + tall
+    return drawing
+
+
+def region_words(region: Mapping[str, Any]) -> str:
+    """`64 KiB, 8 KiB in memory, 4 KiB in swap`."""
+    parts = [format_size(region["end"] - region["start"])]
+    if region["resident"]:
+        parts.append(f"{format_size(region['resident'])} in memory")
+    if region["swapped"]:
+        parts.append(f"{format_size(region['swapped'])} in swap")
+    return ", ".join(parts)
+
+
+# -- a table
+
+
+def table_picture(title: str, table: Table, keys: Sequence[str], marked: Mapping[int, str]) -> Drawing:
+    """Columns of a table under their names; rows of `marked`, by number, are grey and have its words."""
+    drawing, y = titled(title)
+    columns = [(place, column) for place, column in enumerate(table.columns) if column.key in keys]
+    rows = [[column.format(cells(row, column.key, place)) for place, column in columns] for row in table.rows]
+    if len(rows) > MOST_ROWS:
+        raise UserError(f"{len(rows)} rows: a picture has at most {MOST_ROWS}.")
+    heads = [column.header for _, column in columns]
+    widths = [max(map(len, [head, *(row[place] for row in rows)])) for place, head in enumerate(heads)]
+    total = sum(widths) * ADVANCE + 24 * len(widths)
+    drawing.box(MARGIN, y, total, LINE, LIGHT)
+    line_of_cells(drawing, heads, widths, y, bold=True)
+    for place, row in enumerate(rows):
+        y += LINE
+        drawing.box(MARGIN, y, total, LINE, DARK if place in marked else PLAIN)
+        line_of_cells(drawing, row, widths, y, bold=place in marked)
+        drawing.words(MARGIN + total + 10, y + BASE, marked.get(place, ""), bold=True)
+    if not rows:
+        drawing.words(MARGIN + 12, y + LINE + BASE, table.empty or "none")
+    return drawing
+
+
+def cells(row: Any, key: str, place: int) -> Any:
+    """A cell of a row, which is a mapping or a sequence."""
+    return row.get(key) if hasattr(row, "get") else row[place]
+
+
+def line_of_cells(
+    drawing: Drawing, texts: Sequence[str], widths: Sequence[int], y: float, bold: bool
+) -> None:
+    """The cells of one row."""
+    x = MARGIN + 12.0
+    for text, width in zip(texts, widths, strict=True):
+        drawing.words(x, y + BASE, text, bold=bold)
+        x += width * ADVANCE + 24
+
+
+# -- page tables
+
+
+def tables_picture(title: str, show: Notation, root: int, runs: Sequence[Mapping[str, Any]]) -> Drawing:
+    """The tree of page tables: a box a table, a line an entry in use, a column a level."""
+    if not runs:
+        raise UserError("No table has an entry in use: nothing to draw.")
+    if len(runs) > MOST_ROWS:
+        raise UserError(f"{len(runs)} entries: a picture has at most {MOST_ROWS}.")
+    drawing, top = titled(title)
+    groups = tables_of(show, root, runs)
+    levels = max(group.depth for group in groups) + 1
+    widths = [20 + max(group.width for group in groups if group.depth == depth) for depth in range(levels)]
+    xs = [MARGIN + sum(widths[:depth]) + 1.6 * GAP * depth for depth in range(levels)]
+    free = [top] * levels  # the next y of each column
+    for group in groups:
+        group.x, group.y = xs[group.depth], max(free[group.depth], group.asked)
+        drawing.words(group.x, group.y + BASE, group.title, bold=True)
+        y = group.y + LINE
+        drawing.box(group.x, y, widths[group.depth], LINE * len(group.rows))
+        siblings = -1
+        for place, (text, child, leaf) in enumerate(group.rows):
+            drawing.box(group.x, y + place * LINE, widths[group.depth], LINE, MIDDLE if leaf else PLAIN)
+            drawing.words(group.x + 10, y + place * LINE + BASE, text)
+            if child is not None:
+                child.parent = (group.x + widths[group.depth], y + (place + 0.5) * LINE)
+                child.asked = y + (place - 1) * LINE
+                child.sibling = siblings = siblings + 1
+        free[group.depth] = y + LINE * len(group.rows) + 16
+        if group.parent is not None:
+            x, start = group.parent
+            bend = group.x - 14 - 8 * (group.sibling % 6)  # so that these lines do not cross
+            drawing.arrow((x, start), (bend, start), (bend, y + LINE / 2), (group.x, y + LINE / 2))
+    drawing.graph = tables_graph(groups)
+    return drawing
+
+
+class Group:
+    """One table of the tree: its entries as text, the table that each names, whether it maps a page."""
+
+    def __init__(self, depth: int, title: str) -> None:
+        self.depth, self.title = depth, title
+        self.rows: list[tuple[str, Group | None, bool]] = []
+        self.parent: tuple[float, float] | None = None
+        self.x = self.y = self.asked = 0.0
+        self.sibling = 0  # how many tables its parent names before it
+
+    @property
+    def width(self) -> float:
+        """The width of its words."""
+        return max(width_of(self.title), *(width_of(text) for text, _, _ in self.rows or [("", None, False)]))
+
+
+def tables_of(show: Notation, root: int, runs: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """The tables in the order of the tree."""
+    groups = [Group(0, f"{runs[0]['level']} {show.pa(root)}")]
+    open_at: dict[int, Group] = {0: groups[0]}
+    for place, run in enumerate(runs):
+        depth, last = run["depth"], f"..{run['index'] + run['count'] - 1}" if run["count"] > 1 else ""
+        name, child = f"{run['index']}{last}", None
+        if run["table"] is not None:
+            text = f"{name}: {show.pa(run['table'])}"
+            if place + 1 < len(runs) and runs[place + 1]["depth"] == depth + 1:
+                child = Group(depth + 1, f"{runs[place + 1]['level']} {show.pa(run['table'])}")
+                groups.append(child)
+                open_at[depth + 1] = child
+        elif run["pa"] is not None:
+            text = f"{name}: pfn {show.pfn(run['pa'] >> show.page_bits)} {run['rights']}"
+        else:
+            text = f"{name}: slot {run['slot']}" if run["slot"] else f"{name}: {run['kind']}"
+        open_at[depth].rows.append((text, child, run["pa"] is not None))
+    return groups
+
+
+def tables_graph(groups: Sequence[Group]) -> list[str]:
+    """The same for Graphviz."""
+    names = {id(group): f"t{place}" for place, group in enumerate(groups)}
+    lines = []
+    for group in groups:
+        rows = [
+            (f"<b>{escape(group.title)}</b>", False),
+            *((escape(text), leaf) for text, _, leaf in group.rows),
+        ]
+        lines.append(node(names[id(group)], rows))
+        lines += [
+            f"{names[id(group)]}:r{place} -> {names[id(child)]}:r0;"
+            for place, (_, child, _) in enumerate(group.rows, 1)
+            if child is not None
+        ]
+    return lines
+
+
+# -- frames
+
+
+CELL_GREYS = {"T": DARK, "u": LIGHT, "U": LIGHT, "w": MIDDLE, "W": MIDDLE, "-": LIGHT}
+IN_ROW = 32
+
+
+def frames_picture(title: str, show: Notation, first: int, letters: str, legend: str) -> Drawing:
+    """Physical memory, a cell a frame, 32 in a row; rows as the one before are left out, as in a hex dump."""
+    drawing, y = titled(title)
+    label = width_of(show.pfn(first + len(letters))) + 10
+    side = (WIDTH - 2 * MARGIN - label) / IN_ROW
+    last, left_out, drawn = "", False, 0
+    for start in range(0, len(letters), IN_ROW):
+        row = letters[start : start + IN_ROW]
+        if row == last:
+            if not left_out:
+                drawing.words(MARGIN + label, y + BASE, "*", bold=True)
+                y += LINE
+            left_out = True
+            continue
+        last, left_out, drawn = row, False, drawn + 1
+        if drawn > MOST_ROWS:
+            raise UserError(f"A picture has at most {MOST_ROWS} rows of frames.")
+        drawing.words(MARGIN + label - 10, y + BASE, show.pfn(first + start), "end")
+        for place, letter in enumerate(row):
+            x = MARGIN + label + place * side
+            drawing.box(x, y, side, LINE, CELL_GREYS.get(letter, PLAIN))
+            drawing.words(x + side / 2, y + BASE, "" if letter == "." else letter, "middle")
+        y += LINE
+    drawing.words(MARGIN, y + LINE + BASE - 10, legend)
+    return drawing
+
+
+# -- events over time
+
+
+def time_picture(title: str, first: int, last: int, rows: Iterable[tuple[str, Sequence[int]]]) -> Drawing:
+    """A line for each kind of event, a mark at each operation of `first` to `last` in which it happened."""
+    drawing, y = titled(title)
+    lines = list(rows)
+    if not lines:
+        raise UserError("None of these events happened: nothing to draw.")
+    label = max(width_of(f"{name} {len(times)}") for name, times in lines) + 24
+    x, wide = MARGIN + label, WIDTH - 2 * MARGIN - label
+    count = max(1, last - first)
+    for name, times in lines:
+        drawing.words(MARGIN, y + BASE, f"{name} {len(times)}")
+        drawing.box(x, y + 2, wide, LINE - 4, PLAIN)
+        tick = max(2.0, min(10.0, wide / count - 1))
+        for column in sorted({round((time - first) * (wide - tick) / count) for time in times}):
+            drawing.box(x + column, y + 4, tick, LINE - 8, 0.0)
+        y += LINE + 6
+    drawing.words(x, y + BASE, str(first))
+    drawing.words(x + wide, y + BASE, str(last), "end")
+    drawing.words(x + wide / 2, y + BASE, "operations", "middle")
+    return drawing
