@@ -13,7 +13,7 @@ import struct
 from vmdbg.dumps.image import Bank, Image, check_banks
 from vmdbg.errors import InputError
 from vmdbg.formats import NAMES
-from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
+from vmdbg.machine.banks import ADDRESSES, MOST_BANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from vmdbg.dumps.live_memory import LiveMemory
 from vmdbg.dumps.pasted_registers import pasted_registers
 from vmdbg.dumps.qmp import Qmp, plain
 from vmdbg.errors import InputError, UserError
-from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
+from vmdbg.machine.banks import ADDRESSES, MOST_BANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import mmap
 import os
 
 from vmdbg.errors import InputError, UserError
-from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
+from vmdbg.machine.banks import ADDRESSES, MOST_BANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg import progress
-from vmdbg.machine.boot import BANK_GRAIN
+from vmdbg.machine.banks import BANK_GRAIN
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.state.tables import BANK, BANK_BASE, BANK_OFFSET, BANK_SIZE, CPU, CPU_ASID

@@ -7,7 +7,7 @@ import struct
 
 from vmdbg.dumps.image import Bank, Image, check_banks
 from vmdbg.errors import InputError
-from vmdbg.machine.boot import ADDRESSES, MOST_BANKS
+from vmdbg.machine.banks import ADDRESSES, MOST_BANKS
 
 HEADER = struct.Struct("<4sIQQ8x")  # magic, version, first and last address of the range, reserved
 MAGIC, VERSION = b"EMiL", 1

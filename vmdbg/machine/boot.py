@@ -16,6 +16,7 @@ from vmdbg.kernel.calls.regions import REGION_KINDS
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED, POOL_COUNT
 from vmdbg.kernel.policies.nodes import FREE_GHOSTS, GHOSTS_A_FRAME, LISTS
+from vmdbg.machine.banks import banks_of
 from vmdbg.machine.tlb_arrays import Arrays, check_served, fill_arrays
 from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.state import events, tables
@@ -81,9 +82,6 @@ if TYPE_CHECKING:
     from vmdbg.machine.config import MachineConfig
 
 MAX_STOPS, MAX_LOG = 64, 1 << 12
-MOST_BANKS = 1 << 12  # an address that is in none is compared with each
-BANK_GRAIN = 1 << 16  # banks begin at multiples of it in the memory buffer
-ADDRESSES = 1 << 63  # physical addresses are below: they are computed with in signed words
 MOST_FRAMES, MOST_CACHED = 1 << 22, 1 << 22  # frames or slots; TLB entries of all CPUs
 COLUMNS = {column: offset for offset, column in enumerate(tables.TABLES["cpu"].columns)}
 SMALL_POOL = 64  # rows that regions and processes start with; pools grow
@@ -200,33 +198,6 @@ def shape(config: MachineConfig) -> dict[str, int]:
         "log": MAX_LOG,
         "path": 8,
     }
-
-
-def banks_of(config: MachineConfig) -> list[tuple[int, int, int]]:
-    """First physical address, size and offset in the memory buffer of each bank.  UserError."""
-    text, ram = config["machine.banks"], config["machine.ram"]
-    if not text:
-        return [(config["machine.ram_base"], ram, 0)]
-    if config["machine.kernel"]:
-        raise UserError("machine.banks: only a machine without a kernel (machine.kernel off) has them.")
-    found: list[tuple[int, int, int]] = []
-    offset = 0
-    for item in text.split():
-        base, _, size = item.partition("+")
-        try:
-            start, length = int(base, 0), int(size, 0)
-        except ValueError:
-            raise UserError(f'machine.banks: expected ADDRESS+SIZE, not "{item:.40}".') from None
-        if start < 0 or length < 1 or start + length > ADDRESSES:
-            raise UserError(f"machine.banks: {item:.40} is no piece of memory below {ADDRESSES:#x}.")
-        found.append((start, length, offset))
-        offset += -(-length // BANK_GRAIN) * BANK_GRAIN
-    if offset > ram or len(found) > MOST_BANKS:
-        raise UserError(
-            f"machine.banks: {len(found)} pieces with {offset:#x} bytes; at most {MOST_BANKS}, and "
-            f"machine.ram bytes ({ram:#x}), are possible."
-        )
-    return found
 
 
 def policy_rows(policy: str, frames: int) -> dict[str, int]:

@@ -13,7 +13,8 @@ from vmdbg.hardware.tlb import ASID_MASK, KEY_TAG, WORD_PFN
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.calls.syscalls import OP_FORK, OP_HANDLER
 from vmdbg.kernel.scheduler import OP_KIND
-from vmdbg.machine.boot import asid_count, banks_of
+from vmdbg.machine.banks import banks_of
+from vmdbg.machine.boot import asid_count
 from vmdbg.machine.tlb_arrays import misplaced_arrays, present_arrays
 from vmdbg.machine.verify_program import MAX_LOOPS, NO_ROW, PLAIN, check_rows, rows_taken
 from vmdbg.state.op_rows import OP_COUNT
