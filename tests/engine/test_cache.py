@@ -159,7 +159,7 @@ def key_of(package: Path) -> str:
 #: One edit each of what compiled code is made from: a file, what was there, what is there then.
 EDITS = (
     ("hardware/tlb.py", "return (SIZES >> (size << 3)) & 255", "return (SIZES >> (size << 3)) & 127"),
-    ("kernel/access.py", "MAX_FAULTS = ", "MAX_FAULTS = 1 + "),
+    ("kernel/faults.py", "MAX_FAULTS = ", "MAX_FAULTS = 1 + "),
     ("state/events.py", "AGE = event(", "ELDER = event('elder', 'pfn', '', '', '{pfn:pfn}')\nAGE = event("),
     (
         "state/tables.py",

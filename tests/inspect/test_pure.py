@@ -154,7 +154,7 @@ class Graph:
         """A function of a module, or what making an object of a class of it runs."""
         for owner, found in (("", name), (name, "__init__")):
             function = self.functions.get((module, owner, found))
-            if function is not None:
+            if function is not None and owner != "Machine":  # which writes its own new memory alone
                 yield function
 
     def reachable(self, start: Function) -> set[str]:

@@ -185,7 +185,7 @@ def test_opt_foresees_the_second_page(tmp_path: Path) -> None:
     path.write_text(" L 00001ffe,4\n L 00003000,1\n L 00002000,1\n")
     config = configured(SHAPES[0], trace_straddle=True, kernel_policy="opt", kernel_user_frames=2)
     machine = boot(config, str(path)).machine
-    assert [width > 4096 for _, width in foreseen(machine, 1)] == [True, False, False]  # type: ignore[misc]
+    assert [width > 4096 for _, width, _ in foreseen(machine, 1)] == [True, False, False]  # type: ignore[misc]
     machine.run(4)
     assert machine.counts()["fault-minor"] == 3
 

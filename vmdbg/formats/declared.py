@@ -171,8 +171,9 @@ def combine(rights, entry, kind, depth):
 @reads(fills=True)
 def next_table(entry, depth):
     if is_own(depth):
-        at = (depth << 3) & 63
-        number = (entry >> ((OWN_LOW >> at) & 63)) & ((1 << ((OWN_WIDTH >> at) & 63)) - 1)
+        low = OWN_LOW >> ((depth << 3) & 63)
+        width = OWN_WIDTH >> ((depth << 3) & 63)
+        number = (entry >> (low & 63)) & ((1 << (width & 63)) - 1)
         return number << PAGE_BITS
     return ((entry >> FRAME_LOW) & FRAME_MASK) << PAGE_BITS
 

@@ -147,13 +147,13 @@ def shape(config: MachineConfig) -> dict[str, int]:
     """Rows of every table."""
     form = format_of(config)
     check_kernel(config, form)
-    if config["machine.ram"] % LEAST_PAGE:
-        raise UserError(f"machine.ram {config['machine.ram']:#x} is no multiple of {LEAST_PAGE} bytes.")
     frames = config["machine.ram"] >> form.page_bits
     slots = min((config["machine.swap.size"] >> form.page_bits) + 1, form.slots)  # slot 0 is never used
     for name in ("machine.ram", "machine.swap.size"):
         if config[name] % form.page_size:
             raise UserError(f"{name} {config[name]:#x} is no multiple of a page, {form.page_size:#x}.")
+    if config["machine.ram"] % LEAST_PAGE:
+        raise UserError(f"machine.ram {config['machine.ram']:#x} is no multiple of {LEAST_PAGE} bytes.")
     for name, count in (("machine.ram", frames), ("machine.swap.size", slots - 1)):
         if count > MOST_FRAMES:
             raise UserError(f"{name}: {count} pages of {form.name}; at most {MOST_FRAMES} are possible.")

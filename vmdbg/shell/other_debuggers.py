@@ -10,7 +10,7 @@ THREADS = 'There are no threads; "ps" lists processes, "process PID" chooses one
 SYMBOLS = 'Names of addresses: "info address NAME", of an ELF file "symbol-file FILE".'
 CODE = 'There are no instructions; "list" shows the operations of the program.'
 RECORDING = 'The past is always recorded: "reverse-step", "goto", "when", "undo".'
-SCREEN = 'There are no windows; "display EXPR" shows a value after every stop.'
+SCREEN = '"layout" names the layouts of the full screen, "focus" its panes.'
 TRANSLATE = '"translate ADDRESS" says where it goes, "walk ADDRESS" each entry on the way.'
 TABLES = '"map" lists what is mapped, "tables" the page tables, "pte" one entry.'
 REGISTERS = '"info registers" shows registers, "print $cr4.pge" one field of one.'
@@ -35,7 +35,7 @@ WORDS: dict[str, str] = {
     **dict.fromkeys(("disassemble", "jump", "return", "compile", "info macro", "skip"), CODE),
     **dict.fromkeys(("nexti", "ni"), '"stepi" goes on by one event, "next" by one line.'),
     **dict.fromkeys(("record", "info record", "tstart", "tstop", "tstatus", "stop"), RECORDING),
-    **dict.fromkeys(("tui", "layout", "focus", "refresh", "winheight", "info win"), SCREEN),
+    "info win": SCREEN,
     **dict.fromkeys(("attach", "detach", "core-file", "exec-file", "generate-core-file"), ATTACHING),
     **dict.fromkeys(("info os", "info auxv", "starti"), ATTACHING),
     **dict.fromkeys(("python", "py", "python-interactive", "guile", "gu"), LANGUAGE),

@@ -28,7 +28,7 @@ DECLARATION_END = re.compile(r"\n(?:\)|def |@|\w+ = )")
 ALIASES = re.compile(r"[(,]\s*aliases=[(\[]([^)\]]*)[)\]]")
 LITERAL = re.compile(r'"([^"]+)"')
 #: What means one command in GDB, although another of ours begins alike; in no list, as in GDB.
-SHORT = {"cal": "call", "comp": "complete"}
+SHORT = {"cal": "call", "comp": "complete", "la": "layout", "qui": "quit", "tu": "tui", "wh": "winheight"}
 AMBIGUOUS_ROOM = 100
 KEPT_LINES, KEPT_LENGTH = 5000, 256  # lines whose commands are kept, and their length
 HOOKS = ("hook-", "hookpost-")
