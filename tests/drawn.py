@@ -8,5 +8,5 @@ ALL = "VMDBG_TESTS_DRAW_ALL"  # set by --all, for the workers too
 
 
 def drawn(examples: int) -> int:
-    """That many with `--all`; a third of them otherwise."""
-    return examples if os.environ.get(ALL) else -(-examples // 3)
+    """That many with `--all`; a sixth of them otherwise."""
+    return examples if os.environ.get(ALL) else -(-examples // 6)

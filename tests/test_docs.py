@@ -170,12 +170,14 @@ def write_back(page: Path, results: list[tuple[Step, list[str]]]) -> None:
 
 
 def transcripts() -> Iterator[Any]:
-    """Parameters for the sessions of all pages; long are those that replay a trace."""
+    """Parameters for the sessions of all pages; long are those that replay a trace, slow those that sweep."""
     pages = [page for page in sorted(DOCS.rglob("*.md")) if page.name != MADE_OF_LESSONS]
     for page in [ROOT / "README.md", *pages, *sorted(LESSONS.glob("*.md")), *sorted(SCREENS.glob("*.md"))]:
         for index, session in enumerate(parse_page(page.read_text(encoding="utf-8"))):
             traced = any(".lackey" in line for step in session.steps for line in step.typed)
-            yield pytest.param(page, index, marks=[pytest.mark.long] if traced else [])
+            swept = traced and any(line.startswith("sweep") for step in session.steps for line in step.typed)
+            marks = [pytest.mark.slow] if swept else [pytest.mark.long] if traced else []
+            yield pytest.param(page, index, marks=marks)
 
 
 def words_in(picture: Path) -> list[str]:

@@ -17,6 +17,7 @@ from vmdbg.shell.startup import make_session
 
 pytestmark = pytest.mark.long
 
+DEAR = ("memory", "columns", "catch")  # scripts that wait for --all
 #: Preset, settings, and what is typed.  Every `continue` is typed some times more.
 SCRIPTS = {
     "catch": ("pressure", ["catch swap-out if slot > 300", "catch fault-major if $_operations > 4000"]),
@@ -72,7 +73,10 @@ def interpreted(runner: Runner) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in DEAR else name for name in SCRIPTS],
+)
 def test_a_session_sees_the_same_in_each_tier_and_when_they_change(
     name: str, both: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,7 @@ def examples() -> list[tuple[str, str, bool]]:
 
 
 @pytest.mark.parametrize(
-    "every", [pytest.param(1, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.long)]
+    "every", [pytest.param(1, marks=pytest.mark.slow), pytest.param(11, marks=pytest.mark.long)]
 )
 def test_texts_and_data_are_those_of_the_prompt(every: int) -> None:
     ours, texts, objects = Session(), Prompt(), Prompt()

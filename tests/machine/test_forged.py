@@ -104,7 +104,7 @@ def runner(engine: str, ready: Ready) -> Callable[[Machine], None]:
 def test_a_wild_number_is_refused_or_does_no_harm(
     preset: str, engine: str, ready: Ready, tmp_path: Path, alarm: None
 ) -> None:
-    assert forged_files(tmp_path, preset, 3, 20, runner(engine, ready)) > 2
+    assert forged_files(tmp_path, preset, 3, 10, runner(engine, ready)) >= 1
 
 
 @pytest.mark.slow

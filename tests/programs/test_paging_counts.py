@@ -154,7 +154,7 @@ def check(
 
 
 def test_some_programs_count_what_the_model_counts(check: Callable[[range], None]) -> None:
-    check(range(1000, 1005))
+    check(range(1000, 1002))
 
 
 @pytest.mark.slow

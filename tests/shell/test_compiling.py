@@ -137,7 +137,7 @@ def test_after_ctrl_c_the_same_command_waits_for_the_same_code(start: Start) -> 
     ("interrupts", "end"),
     [
         (0, "quit\r"),
-        (3, "\x04"),
+        pytest.param(3, "\x04", marks=pytest.mark.slow),
         pytest.param(0, "\x04", marks=pytest.mark.slow),
         pytest.param(3, "quit\r", marks=pytest.mark.slow),
     ],
@@ -161,7 +161,9 @@ def test_the_end_of_a_session_waits_for_the_code(start: Start, end: str, interru
     assert len(run.kept()) == 1
 
 
-@pytest.mark.parametrize("where", ["waiting", "running", "at the prompt"])
+@pytest.mark.parametrize(
+    "where", ["waiting", pytest.param("running", marks=pytest.mark.slow), "at the prompt"]
+)
 def test_sigterm_ends_it_at_once(start: Start, where: str) -> None:
     run = start(*(("-ex", "set engine compiled") if where == "waiting" else ()))
     run.type("run")
@@ -174,7 +176,9 @@ def test_sigterm_ends_it_at_once(start: Start, where: str) -> None:
     assert run.ended() == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("signals", [(), (signal.SIGINT,) * 3, (signal.SIGTERM,)])
+@pytest.mark.parametrize(
+    "signals", [(), pytest.param((signal.SIGINT,) * 3, marks=pytest.mark.slow), (signal.SIGTERM,)]
+)
 def test_in_a_batch(
     user_environment: dict[str, str], tmp_path: Path, signals: tuple[signal.Signals, ...]
 ) -> None:

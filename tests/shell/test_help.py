@@ -25,11 +25,14 @@ BEFORE = {
 }
 
 
-def examples() -> list[str]:
-    """The examples of all declarations."""
+def examples() -> list[Any]:
+    """The examples of all declarations; those that run several machines are slow."""
     registry = Registry()
     registry.index()
-    return [example for command in registry.commands() for example in command.examples]
+    found = [example for command in registry.commands() for example in command.examples]
+    return [
+        pytest.param(line, marks=pytest.mark.slow) if line.startswith("compare") else line for line in found
+    ]
 
 
 @pytest.mark.long
