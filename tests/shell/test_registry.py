@@ -157,7 +157,7 @@ FIXED = {
     "so": "source",
     "defi": None,
     "doc": "document",
-    "wh": None,
+    "wh": "winheight",
     "out": "output",
     "ec": "echo",
     "pri": None,

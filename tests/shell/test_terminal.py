@@ -5,6 +5,7 @@ Tests that ask for `either` run with GDB too, where it is installed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,7 @@ def test_ctrl_c_stops_a_program_between_two_operations(start: Start, tmp_path: P
     terminal = start("-q", "endless.vmp")
     terminal.type("continue")
     terminal.see("\x1b[?2004l")  # the line is entered: what is pasted is no longer marked
+    time.sleep(0.5)  # before the program runs, Ctrl-C would end the command instead
     terminal.press(terminal.CTRL_C)
     terminal.see("process 1, endless.vmp:4\r\n")
     terminal.prompt()
