@@ -173,6 +173,14 @@ def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
 
+def test_a_large_file_of_something_else_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "core"
+    path.write_bytes(b"\x7fELF")
+    os.truncate(path, 1 << 40)
+    with pytest.raises(InputError, match="byte 0: expected"):
+        load_machine(str(path))
+
+
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     machine = boot_named("tutorial16").machine
     with pytest.raises(UserError, match="No such file"):

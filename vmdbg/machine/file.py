@@ -119,11 +119,12 @@ def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda co
     """
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            data = file.read(len(MAGIC))
+            if data not in (MAGIC, OLD_MAGIC):  # a file of gigabytes that is none is not read
+                raise InputError(f'byte 0: expected "{MAGIC.decode().strip()}"', path)
+            data += file.read()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
-    if not data.startswith((MAGIC, OLD_MAGIC)):
-        raise InputError(f'byte 0: expected "{MAGIC.decode().strip()}"', path)
     if len(data) < len(MAGIC) + HASH_BYTES or checksum(data[:-HASH_BYTES]) != data[-HASH_BYTES:]:
         raise InputError("the file is damaged or cut short: its checksum is another one", path)
     try:
