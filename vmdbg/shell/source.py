@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
+HEAD = 1 << 16  # characters
 NO_NAME = "source command requires file name of file to source."
 
 
@@ -20,7 +21,9 @@ def read_script(session: Session, name: str, trusted: bool = False) -> list[str]
     if os.path.isdir(path):
         raise IsADirectoryError(21, "Is a directory", name)
     with open(path, encoding="utf-8", errors="surrogateescape", newline=None) as file:
-        text = file.read()
+        text = file.read(HEAD)
+        if "\0" not in text:  # no line with one can run: what stands behind it need not be read
+            text += file.read()
     return text.split("\n")[:-1] if text.endswith("\n") else text.split("\n") if text else []
 
 
