@@ -29,23 +29,29 @@ def in_bounds(m, cpu, va):
     return va >= 0 and va < m.cpu[cpu * CPU + BOUND]
 
 
-@reads(fills=True)
-def walk(m, root, va):
-    """A walk of one step, without memory: `root` + `va`, if `va` is below the bound of the CPU in use."""
+@reads
+def one_step(m, inside, entry):
+    """Note a walk of one step without memory, in or out of bounds, for which `entry` stands; its kind."""
     kind = ENTRY_LEAF
     rights = ALL_RIGHTS
-    if not in_bounds(m, m.kernel[KERNEL_CPU], va):
+    if not inside:
         kind = ENTRY_BOUND
         rights = 0
     m.path[PATH_TABLE] = 0
     m.path[PATH_INDEX] = 0
     m.path[PATH_ADDRESS] = -1
-    m.path[PATH_ENTRY] = root
+    m.path[PATH_ENTRY] = entry
     m.path[PATH_KIND] = kind
     m.path[PATH_RIGHTS] = rights
     m.control[CONTROL_STEPS] = 1
     m.control[CONTROL_RIGHTS] = rights
     return kind
+
+
+@reads(fills=True)
+def walk(m, root, va):
+    """A walk of one step, without memory: `root` + `va`, if `va` is below the bound of the CPU in use."""
+    return one_step(m, in_bounds(m, m.kernel[KERNEL_CPU], va), root)
 
 
 @writes(fills=True)

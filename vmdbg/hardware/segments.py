@@ -6,11 +6,10 @@ PAGE_BITS is the lowest of these bits.
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_BOUND, ENTRY_LEAF, FAULT_BOUNDS, PAGE_BITS, TOP_SHIFT
+from vmdbg.formats.contract import FAULT_BOUNDS, PAGE_BITS, TOP_SHIFT
+from vmdbg.hardware.base_and_bounds import one_step
 from vmdbg.state.tables import (
     CONTROL_FAULT,
-    CONTROL_RIGHTS,
-    CONTROL_STEPS,
     CPU,
     CPU_CONTROL0,
     CPU_CONTROL1,
@@ -22,12 +21,6 @@ from vmdbg.state.tables import (
     CPU_CONTROL7,
     CPU_ROOT,
     KERNEL_CPU,
-    PATH_ADDRESS,
-    PATH_ENTRY,
-    PATH_INDEX,
-    PATH_KIND,
-    PATH_RIGHTS,
-    PATH_TABLE,
 )
 
 
@@ -80,21 +73,8 @@ def segment_address(m, cpu, root, va):
 @reads(fills=True)
 def walk(m, root, va):
     """A walk of one step, without memory, with the registers of the CPU in use."""
-    kind = ENTRY_LEAF
-    rights = ALL_RIGHTS
     address = segment_address(m, m.kernel[KERNEL_CPU], root, va)
-    if address < 0:
-        kind = ENTRY_BOUND
-        rights = 0
-    m.path[PATH_TABLE] = 0
-    m.path[PATH_INDEX] = 0
-    m.path[PATH_ADDRESS] = -1
-    m.path[PATH_ENTRY] = address
-    m.path[PATH_KIND] = kind
-    m.path[PATH_RIGHTS] = rights
-    m.control[CONTROL_STEPS] = 1
-    m.control[CONTROL_RIGHTS] = rights
-    return kind
+    return one_step(m, address >= 0, address)
 
 
 @writes(fills=True)

@@ -19,6 +19,25 @@ BY_KERNEL = 32  # added to a width: the kernel itself makes the access
 
 
 @writes
+def transfer(m, at, pa, how, width, value):
+    """Load or store at an offset of the memory buffer, and tell it as the access to `pa` that it is."""
+    seen = 0  # what memory held before the access
+    if PAYLOAD:
+        seen = load_at(m, at, width)
+        m.control[CONTROL_VALUE] = seen
+    if how == ACCESS_WRITE:
+        if PAYLOAD:
+            store_at(m, at, width, value)
+        else:
+            m.dirty[at >> CHUNK_BITS] = 1
+        emit(m, WRITE, pa, seen, value)
+    elif how == ACCESS_FETCH:
+        emit(m, FETCH, pa, seen, 0)
+    else:
+        emit(m, READ, pa, seen, 0)
+
+
+@writes
 def access_page(m, cpu, pid, va, how, width, value):
     """Fetch, read or write `width` bytes that lie in one page.  Returns 0 or a reason.
 
@@ -45,20 +64,7 @@ def access_page(m, cpu, pid, va, how, width, value):
         emit(m, BUS_ERROR, pa, va, 0)
         return signal(m, pid, SIGBUS, 0, va)
     policy_use(m, at >> PAGE_BITS)
-    seen = 0  # what memory held before the access
-    if PAYLOAD:
-        seen = load_at(m, at, width)
-        m.control[CONTROL_VALUE] = seen
-    if how == ACCESS_WRITE:
-        if PAYLOAD:
-            store_at(m, at, width, value)
-        else:
-            m.dirty[at >> CHUNK_BITS] = 1
-        emit(m, WRITE, pa, seen, value)
-    elif how == ACCESS_FETCH:
-        emit(m, FETCH, pa, seen, 0)
-    else:
-        emit(m, READ, pa, seen, 0)
+    transfer(m, at, pa, how, width, value)
     return 0
 
 
@@ -90,22 +96,9 @@ def rare_access_page(m, cpu, pid, va, how, width, value, by_kernel):
     of_program = holds_page(m, at)
     if of_program or by_kernel == 0:
         policy_use(m, at >> PAGE_BITS)
-    seen = 0
-    if PAYLOAD:
-        seen = load_at(m, at, width)
-        m.control[CONTROL_VALUE] = seen
-    if how == ACCESS_WRITE:
-        if PAYLOAD:
-            store_at(m, at, width, value)
-        else:
-            m.dirty[at >> CHUNK_BITS] = 1
-        emit(m, WRITE, pa, seen, value)
-        if by_kernel and not of_program:
-            suspect_all(m)
-    elif how == ACCESS_FETCH:
-        emit(m, FETCH, pa, seen, 0)
-    else:
-        emit(m, READ, pa, seen, 0)
+    transfer(m, at, pa, how, width, value)
+    if by_kernel and not of_program and how == ACCESS_WRITE:
+        suspect_all(m)
     return 0
 
 
