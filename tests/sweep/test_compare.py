@@ -75,6 +75,19 @@ def test_the_session_s_own_program(trace: str) -> None:
     assert "Argument required (a program or trace), for none is loaded." in typed("compare policy fifo lru")
 
 
+@pytest.mark.long
+def test_a_setting_for_the_next_run_counts(trace: str) -> None:
+    lines = [
+        f"file {trace}",
+        "start",
+        "step 3",
+        "set kernel.user_frames 3",
+        "compare/j kernel.policy fifo lru",
+    ]
+    said = json.loads(typed(*lines).splitlines()[-1])
+    assert [row["faults"] for row in said["machines"]] == [9, 10]
+
+
 def test_pages_that_are_there_from_the_start(trace: str) -> None:
     said = json.loads(typed(f"compare/j -resident tlb.l1 off 16x4 {trace}").splitlines()[-1])
     assert [row["faults"] for row in said["machines"]] == [0, 0]

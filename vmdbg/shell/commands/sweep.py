@@ -76,6 +76,8 @@ def sweep_command(session: Session, args: Args) -> object:
 
 
 def config_of(session: Session, args: Args) -> MachineConfig:
-    """The session's machine, with what -resident says: it is a part of each point's key."""
-    config: MachineConfig = session.machine.config
+    """The machine that the session has after the next "run", with what -resident says."""
+    target = session.next_target or session.target
+    assert target is not None
+    config: MachineConfig = target.machine.config
     return config.with_({"trace.resident": True}) if args.resident else config
