@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vmdbg"
 
 # Lowest first.  A module imports from its own layer and from those before it.
 LAYERS = (
-    ("errors", "units", "regex", "progress", "engine"),
+    ("errors", "files", "units", "regex", "progress", "engine"),
     ("expressions",),
     ("formats",),
     ("state",),
@@ -202,7 +202,7 @@ def test_a_circle_is_found() -> None:
 # -- views draw what others have found out
 
 #: What views import when they run; with TYPE_CHECKING they may name other types.
-FOR_VIEWS = ("views", "inspect", "debugger", "expressions", "units", "errors")
+FOR_VIEWS = ("views", "inspect", "debugger", "expressions", "units", "errors", "files")
 
 
 def of_machine(source: str) -> list[str]:

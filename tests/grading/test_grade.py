@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from vmdbg.grading.reports import csv_text
-from vmdbg.grading.run import Grade
+from vmdbg.grading.reports import csv_text, write_json
+from vmdbg.grading.run import CRASHED, STOPPED, Grade, conclude
 
 pytestmark = pytest.mark.long
 
@@ -146,7 +147,8 @@ def test_a_folder_and_files_of_the_lab(run_vmdbg: Run, tmp_path: Path) -> None:
     (tmp_path / "own.vmdbg").write_text("set $own = 1\n")
     (tmp_path / "solution.vmdbg").write_text("set $answer = 42\n")
     (tmp_path / "lab.vmdbg").write_text(
-        "source own.vmdbg\nsource -isolated -keep answer main.vmdbg\nexpect $answer == 42\nexpect $own == 1\n"
+        "# as solution.vmdbg does\nsource own.vmdbg\nsource -isolated -keep answer main.vmdbg\n"
+        "expect $answer == 42\nexpect $own == 1\n"
     )
     for name, text in (("good", "source part.vmdbg\n"), ("thief", "source solution.vmdbg\n")):
         folder = tmp_path / name
@@ -162,6 +164,37 @@ def test_a_folder_and_files_of_the_lab(run_vmdbg: Run, tmp_path: Path) -> None:
         "0/2  empty  not graded: no file main.vmdbg in it",
     ]
     assert done.returncode == 1
+
+
+def test_each_reading_has_its_time(run_vmdbg: Run, tmp_path: Path) -> None:
+    endless = "while 1\nend\n"
+    (tmp_path / "x.vmdbg").write_text(endless)
+    read = "source -isolated {}x.vmdbg\n"
+    (tmp_path / "lab.vmdbg").write_text(
+        read.format("-seconds 5 ") + read.format("") * 2 + "expect -points 2 1 == 1\n"
+    )
+    done = run_vmdbg("--grade", "lab.vmdbg", "--time", "1s", "x.vmdbg")
+    assert done.stdout.startswith("2/2  x.vmdbg  stopped"), done.stdout
+
+
+def test_what_the_system_stops_was_out_of_time() -> None:
+    """The soft limit's signal comes first, and is told as what it is."""
+    limits = "import resource as r; r.setrlimit(r.RLIMIT_CPU, (1, 2))\nwhile 1: pass"
+    done = subprocess.run([sys.executable, "-c", limits], check=False)
+    grade = Grade("x")
+    grade.status = CRASHED
+    conclude(grade, done.returncode, b"", True)
+    assert (grade.status, grade.remark) == (STOPPED, "killed: it did not end in time")
+
+
+def test_names_that_look_alike_stay_apart(tmp_path: Path) -> None:
+    grades = [Grade(name) for name in ("x/a", "x_a")]
+    assert len(set(write_json(grades, str(tmp_path)))) == len(list(tmp_path.iterdir())) == 2
+    check = {"points": 1, "most": 1, "where": "", "text": "", "remark": "", "hint": "", "holds": True}
+    grades[0].checks = [{**check, "name": name} for name in ("a", "a", "a (2)", "points")]
+    (row,) = csv.DictReader(csv_text(grades[:1]).splitlines())
+    assert row["points"] == "4"
+    assert [row[name] for name in ("a", "a (2)", "a (2) (2)", "points (2)")] == ["1"] * 4
 
 
 @pytest.mark.parametrize(

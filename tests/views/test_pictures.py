@@ -158,6 +158,17 @@ def test_mistakes_write_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_files_beside_a_picture_stay(tmp_path: Path) -> None:
+    (tmp_path / "m.svg.new").write_text("mine")
+    (tmp_path / "d.svg").mkdir()
+    with Session("default") as session:
+        session.run(f"export map {tmp_path / 'm.svg'}")
+        with pytest.raises(UserError, match="Is a directory"):
+            session.run(f"export map {tmp_path / 'd.svg'}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.svg", "m.svg", "m.svg.new"]
+    assert (tmp_path / "m.svg.new").read_text() == "mine"
+
+
 def test_what_needs_a_library_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise UserError("Pictures in files need matplotlib.")

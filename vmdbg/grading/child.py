@@ -39,10 +39,10 @@ def make(task: dict[str, Any]) -> Session:
     bounds.seconds, bounds.output, bounds.memory = task["seconds"], task["output"], task["memory"]
     attach_machine_settings(session)
     session.open_target = lambda: open_first(session, "", "")
-    set_limits(session, task["whole"])
+    set_limits(session, task["own"])
     # What no signal handler can end, because one call of Python's takes so long, the system ends.
     seconds = round(task["whole"]) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU, then SIGKILL
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     return session
 

@@ -8,8 +8,10 @@ import shutil
 
 from vmdbg.errors import UserError
 
+COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 WORD = re.compile(r"[\w./+@-]+")
 ISOLATED = re.compile(r"^\s*source\b(?=.*\s-isolated\b).*\s(?P<name>\S+)\s*$", re.MULTILINE)
+SECONDS = re.compile(r"\s-seconds\s+(\d+)")
 MOST_FILES = 1000  # of one hand-in
 MOST_BYTES = 64 << 20  # of one hand-in
 TEXT_BYTES = 1 << 20  # larger files name no others
@@ -27,16 +29,22 @@ class Lab:
                 self.text = file.read()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}.") from None
-        self.reads = list(dict.fromkeys(found["name"] for found in ISOLATED.finditer(self.text)))
+        reads = list(ISOLATED.finditer(self.text))
+        self.reads = list(dict.fromkeys(found["name"] for found in reads))
+        #: Seconds that each reading of a hand-in is given; None: those of all hand-ins.
+        self.given = [int(seconds[1]) if (seconds := SECONDS.search(found[0])) else None for found in reads]
         if not self.reads:
             raise UserError(f'{path}: no line "source -isolated FILE", which reads what was handed in.')
         outside = {os.path.realpath(name) for name in (*hand_ins, path)}
         self.files = self._named_files(self.text, outside)
 
     def _named_files(self, text: str, taken: set[str]) -> list[str]:
-        """The files below the lab's folder that a text names, and those that they name."""
+        """The files below the lab's folder that a text names outside its comments, and those that they name.
+
+        A hand-in can read them.
+        """
         found: list[str] = []
-        for name in dict.fromkeys(WORD.findall(text)):
+        for name in dict.fromkeys(WORD.findall(COMMENT.sub("", text))):
             path = os.path.join(self.folder, name)
             real = os.path.realpath(path)
             inside = real.startswith(os.path.realpath(self.folder) + os.sep)

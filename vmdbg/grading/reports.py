@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import os
+from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from vmdbg.errors import UserError
+from vmdbg.files import write_whole
 from vmdbg.grading.run import CRASHED, DENIED, ERROR, FINE, STOPPED, Grade, key_of
 from vmdbg.units import visible
 
@@ -69,23 +71,19 @@ def remarks(check: dict[str, Any]) -> list[str]:
 
 def header(grades: Iterable[Grade]) -> list[str]:
     """The names of the checks, each once or as often as one hand-in has it."""
-    names: list[str] = []
-    for grade in grades:
-        own: dict[str, int] = {}
-        for name in numbered(grade):
-            own[name] = 1
-        names += [name for name in own if name not in names]
-    return names
+    return list(dict.fromkeys(name for grade in grades for name in numbered(grade)))
 
 
 def numbered(grade: Grade) -> list[str]:
-    """The names of a hand-in's checks; the second of a name is `NAME (2)`."""
-    counts: dict[str, int] = {}
-    found = []
+    """The names of a hand-in's checks; one that stands already, or heads another column, is `NAME (2)`."""
+    found: list[str] = []
     for check in grade.checks:
-        name = key_of(check)
-        counts[name] = counts.get(name, 0) + 1
-        found.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
+        key = name = key_of(check)
+        count = 1
+        while name in found or name in COLUMNS:
+            count += 1
+            name = f"{key} ({count})"
+        found.append(name)
     return found
 
 
@@ -198,9 +196,12 @@ def write_json(grades: list[Grade], path: str) -> list[str]:
     if len(grades) == 1 and not os.path.isdir(path):
         write(path, json.dumps(gradescope(grades[0]), indent=1) + "\n")
         return [path]
+    names = [grade.name.lstrip("./").replace("/", "_") for grade in grades]
+    if len(set(names)) < len(names):  # x/a and x_a
+        names = [quote(grade.name, safe="") for grade in grades]
     files = []
-    for grade in grades:
-        file = os.path.join(path, grade.name.lstrip("./").replace("/", "_") + ".json")
+    for grade, name in zip(grades, names, strict=True):
+        file = os.path.join(path, f"{name}.json")
         write(file, json.dumps(gradescope(grade), indent=1) + "\n")
         files.append(file)
     return files
@@ -209,6 +210,4 @@ def write_json(grades: list[Grade], path: str) -> list[str]:
 def write(path: str, text: str) -> None:
     """Writes a file whole: beside its place, then moved there."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path + ".part", "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-    os.replace(path + ".part", path)
+    write_whole(path, text.encode("utf-8", "backslashreplace"))

@@ -27,7 +27,7 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 MOST_TOLD = 8 << 20  # bytes of results that are read
 MOST_REMARKS = 4000  # bytes of stderr that are kept
 CHUNK = 1 << 16
-SLACK = 5.0  # seconds that a lab has besides twice the time of a hand-in
+SLACK = 5.0  # seconds that a lab has besides the time of a hand-in
 PATIENCE = 3.0  # seconds until a process that does not end by itself is killed
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "VMDBG_CACHE", "XDG_CACHE_HOME")
 FINE, STOPPED, DENIED, ERROR, CRASHED = "graded", "stopped", "refused", "mistake", "not graded"
@@ -40,9 +40,13 @@ class Limits:
         self.seconds, self.output, self.memory = seconds, output, memory
 
     @property
-    def whole(self) -> float:
-        """Seconds that the hand-in and what the lab does besides have together."""
-        return 2 * self.seconds + SLACK
+    def own(self) -> float:
+        """Seconds of what the lab does besides reading hand-ins, which are not counted against it."""
+        return self.seconds + SLACK
+
+    def whole(self, lab: Lab) -> float:
+        """Seconds of the lab with all that it reads, once each."""
+        return self.own + sum(self.seconds if given is None else given for given in lab.given)
 
 
 class Grade:
@@ -127,7 +131,8 @@ class Grader:
             "pipe": writing,
             "token": self.token,
             "seconds": self.limits.seconds,
-            "whole": self.limits.whole,
+            "own": self.limits.own,
+            "whole": self.limits.whole(self.lab),
             "output": self.limits.output,
             "memory": self.limits.memory,
         }
@@ -156,7 +161,7 @@ class Grader:
             assert process.stdin is not None
             process.stdin.write(json.dumps(task).encode())
             process.stdin.close()
-            told, remarks, in_time = read_all(process, reading, self.limits.whole + PATIENCE)
+            told, remarks, in_time = read_all(process, reading, self.limits.whole(self.lab) + PATIENCE)
         finally:
             os.close(reading)
             kill(process)

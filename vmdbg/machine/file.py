@@ -10,7 +10,6 @@ Nothing of a file is used before all of it has been read and its checksum is rig
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import zlib
@@ -18,6 +17,7 @@ from types import NoneType
 
 from vmdbg import progress
 from vmdbg.errors import InputError, UserError
+from vmdbg.files import write_whole
 from vmdbg.hardware.tlb import WORD_KEYED, WORD_PFN, WORD_RIGHTS
 from vmdbg.machine import boot
 from vmdbg.machine.check.lists import refuse
@@ -88,27 +88,6 @@ def save_machine(machine: Machine, path: str) -> int:
     data += checksum(data)
     write_whole(path, data)
     return len(data)
-
-
-def write_whole(path: str, data: bytes) -> None:
-    """Put a file in place of the old one at once, after it has reached the disk.
-
-    A link stays, and what it leads to is replaced; a device or a pipe is not.
-    """
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise UserError(f"{path}: {'Is a directory' if os.path.isdir(target) else 'Not a regular file'}.")
-    temporary = f"{target}.{os.getpid()}.new"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise UserError(f"{path}: {error.strerror}.") from None
 
 
 def load_machine(path: str, approve: Callable[[MachineConfig], None] = lambda config: None) -> Machine:

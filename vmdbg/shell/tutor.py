@@ -8,6 +8,7 @@ from textwrap import wrap
 
 from vmdbg.errors import UserError
 from vmdbg.exercises.lessons import Lesson, Step, lessons
+from vmdbg.files import write_whole
 from vmdbg.shell.command import PURE
 from vmdbg.shell.expectations import compare_result, plain
 
@@ -79,11 +80,9 @@ class Tutor:
         kept = {"lesson": self.current.letter, "step": self.number, "done": sorted(self.done)}
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path + ".part", "w", encoding="utf-8") as file:
-                json.dump(kept, file)
-            os.replace(path + ".part", path)
-        except OSError as error:
-            self.session.output.warning(f"The place in the tutorial is not kept: {error.strerror}.")
+            write_whole(path, json.dumps(kept).encode())
+        except (OSError, UserError) as error:
+            self.session.output.warning(f"The place in the tutorial is not kept: {error}")
 
     # -- moving
 

@@ -4,9 +4,9 @@ time."""
 from __future__ import annotations
 
 import io
-import os
 
 from vmdbg.errors import UserError
+from vmdbg.files import write_whole
 from vmdbg.views.plot import log_ticks, short, ticks
 
 TYPE_CHECKING = False
@@ -146,10 +146,4 @@ def label_axes(plot: Plot, axes: Any) -> None:
 
 def write_picture(plot: Plot, path: str, format: str) -> None:
     """Write a file, which takes the place of an old one when it is whole.  UserError."""
-    content, temporary = picture(plot, format), f"{path}.new"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}.") from None
+    write_whole(path, picture(plot, format))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
+from vmdbg.files import write_whole
 from vmdbg.inspect.export import export
 from vmdbg.inspect.frame_cells import first_pfn, frame_cells
 from vmdbg.inspect.translate import walk
@@ -71,18 +70,6 @@ def export_command(session: Session, args: Args) -> object:
     return f"{'Raw image' if args.image else 'ELF core'} of {format_size(size)} written to {args.file}."
 
 
-def write_file(session: Session, name: str, content: bytes) -> None:
-    """Writes a file, which takes the place of an old one when it is whole.  UserError."""
-    path = session.permissions.writing(name)
-    temporary = f"{path}.new"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{name}: {error.strerror or error}.") from None
-
-
 @command(
     "export player",
     group="files",
@@ -108,14 +95,14 @@ def export_player(session: Session, args: Args) -> object:
     recorder = Recorder(session, *stretch(session, args.range or ""))
     recorder.record()
     content = recorder.page().encode()
-    write_file(session, args.file, content)
+    write_whole(session.permissions.writing(args.file), content)
     return f"{len(recorder.moments)} moments written to {args.file}, {format_size(len(content))}."
 
 
 def picture(session: Session, args: Args, draw: Callable[[], Drawing]) -> str:
     """Draws and writes; the name of the file is looked at first."""
     form = form_of(args.file)
-    write_file(session, args.file, FORMS[form](draw()))
+    write_whole(session.permissions.writing(args.file), FORMS[form](draw()))
     return f"Wrote {args.file}."
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from vmdbg.errors import UserError
+from vmdbg.files import write_whole
 from vmdbg.inspect.completions import greeting
 from vmdbg.inspect.target import Target
-from vmdbg.machine.file import load_machine, save_machine, write_whole
+from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.shell.boot import approve, replace_target
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, command, prefix
 from vmdbg.shell.kinds import FILE, REST_FILE

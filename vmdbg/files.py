@@ -1,0 +1,29 @@
+"""Writing files: whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from vmdbg.errors import UserError
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Put a file in place of the old one at once, after it has reached the disk.  UserError.
+
+    A link stays, and what it leads to is replaced; a device or a pipe is not.
+    """
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise UserError(f"{path}: {'Is a directory' if os.path.isdir(target) else 'Not a regular file'}.")
+    temporary = f"{target}.{os.getpid()}.new"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise UserError(f"{path}: {error.strerror}.") from None
