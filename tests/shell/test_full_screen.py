@@ -174,6 +174,18 @@ def test_the_prompt_can_do_all_that_it_can_elsewhere(seen: Any, tmp_path: Path) 
     screen.type("winheight cmd 6", "+- 12:0 |", "(vmdbg)", gone="focus tlb")
     assert screen.text.split("\n")[17].startswith("+- 12:0 |")
     screen.type("refresh", "(vmdbg)", "+= tlb ===")
+
+    screen.type("display $_operations", "1: $_operations = 12")
+    screen.press(LEFT, "1: $_operations = 11")
+    screen.press(RIGHT, "1: $_operations = 12")
+    screen.type("undisplay 1", "(vmdbg)")
+
+    def row_of_tlb() -> int:
+        return next(n for n, text in enumerate(screen.text.split("\n")) if "+= tlb ===" in text)
+
+    before = row_of_tlb()
+    screen.type("winheight tlb 2", "(vmdbg)", gone="refresh")
+    assert row_of_tlb() > before
     screen.type("winheight tlb x", "Invalid window height specified")
     screen.type("file long.vmp", "program: long.vmp")
     screen.type("continue")

@@ -17,22 +17,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
-#: What each letter stands for, in the order of the legend.
-LETTERS = {
-    ".": "free",
-    "r": "reserved",
-    "T": "page table",
-    "u": "page, A clear",
-    "U": "page, A set",
-    "w": "written (D), A clear",
-    "W": "written (D), A set",
-    "-": "more of a large page",
-}
+#: A letter for each of FRAME_STATES: free, reserved, table, page, more of a large page.
 BY_STATE = bytes.maketrans(bytes(range(len(FRAME_STATES))), b".rTu-")
 
 
 def frame_cells(machine: Machine) -> str:
-    """A letter of LETTERS for each frame, from the first one of memory on.
+    """A letter for each frame, from the first one of memory on: those of BY_STATE, U for a page with A set, w
+    and W for a page with D set.
 
     A and D are those of the first entry that maps the frame.
     """

@@ -181,7 +181,7 @@ class FullScreen:
 
     def pane_heights(self, names: Sequence[str], height: int) -> list[int]:
         """Rows for each pane of a column: equal parts, but what `winheight` gave."""
-        fixed = {name: self.heights[name] + 1 for name in names[:-1] if name in self.heights}
+        fixed = {name: self.heights[name] + 1 for name in names if name in self.heights}
         left, free = height, [name for name in names if name not in fixed]
         found = []
         for place, name in enumerate(names):

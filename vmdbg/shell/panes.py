@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     Marked = list[tuple[bool, Line]]
 
 MANY = 2000  # events of one operation that are drawn
-DRAWN_FROM = 8  # rows below the drawing of a walk, at least: its table
 
 
 class Moment:

@@ -185,8 +185,12 @@ class TerminalSource(Source):
         interpreter = self._session.interpreter
         with self._session.output.capture() as told:
             interpreter.attempt(lambda: interpreter.execute(stroke))
-        if not told()[:1].isdigit():  # of a time: where the machine stands
-            self._session.output.write(told())
+        text = told()
+        place, _, more = text.partition("\n")
+        if place[:1].isdigit():  # a time: where the machine stands, in one line or two
+            source, _, rest = more.partition("\n")
+            text = rest if source[:1].isdigit() else more
+        self._session.output.write(text)
 
     def coloured(self) -> bool:
         """Whether typed words are coloured."""

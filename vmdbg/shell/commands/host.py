@@ -36,6 +36,8 @@ def shell_command(session: Session, args: Args) -> object:
     session.output.flush()
     shell = os.environ.get("SHELL") or "/bin/sh"
     words = [shell, "-c", args.line] if args.line else [shell]
+    if session.screen is not None:
+        session.screen.leave()  # the panes come back with the prompt
     try:
         note_exit(session, subprocess.call(words))  # noqa: S603 - that is the command
     except OSError as error:
