@@ -184,6 +184,7 @@ def test_other_formats(
         ("-1+8", "no piece of memory"),
         ("0x7fffffffffffffff+8", "no piece of memory"),
         ("0x0+0x10000000", "are possible"),
+        ("0x8000+0x10000 0x0+0x10000", "pieces at 0x0 and 0x8000 overlap"),
         (" ".join(f"{n << 20:#x}+1" for n in range(5000)), "are possible"),
     ],
 )

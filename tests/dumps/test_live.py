@@ -15,6 +15,7 @@ from tests.models.dumps import LONG, Memory, P, U, W, core
 from tests.models.qmp_peer import HOSTILE, Computer, Peer
 from vmdbg.dumps import live_memory
 from vmdbg.dumps.qmp import Qmp
+from vmdbg.inspect.dump_diff import same_register
 from vmdbg.shell.commands import guest
 
 LOOKING = (
@@ -134,6 +135,14 @@ def test_two_dumps_are_compared(shell: Any) -> None:
     assert "another dump" in shell.type("diff")
 
 
+@pytest.mark.parametrize(
+    ("name", "others", "same"),
+    [("rax", {"eax"}, "eax"), ("eip", {"rip"}, "rip"), ("rax", {"rax"}, "rax"), ("cr3", {"eax"}, "cr3")],
+)
+def test_registers_of_another_mode_are_compared(name: str, others: set[str], same: str) -> None:
+    assert same_register(name, dict.fromkeys(others, 0)) == same
+
+
 def test_memory_that_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_memory, "MOST_KEPT", 1 << 14)
     content = bytes(range(256)) * 256
@@ -211,7 +220,7 @@ def test_names_that_are_no_peer(shell: Any, folder: Path) -> None:
     assert "Connection refused" in shell.type("target qemu file")
     assert "localhost:1: Connection refused." in shell.type("target qemu localhost:1")
     assert shell.type(f"target qemu {'x/' * 4000}y").count("\n") <= 2
-    assert "from 1 on" in shell.type("target qemu nothing -timeout 0")
+    assert "expected 1 to" in shell.type("target qemu nothing -timeout 0")
     with Peer(Path("n" * 90), qmp_peer.silent):
         text = shell.type(f"target qemu {folder / ('n' * 90)} -timeout 1")
     assert "QMP serves one client at a time" in " ".join(text.split())

@@ -47,7 +47,7 @@ class LiveImage(Image):
 class Guest:
     """A guest behind QMP.  `ran`: it ran when it was found, and is let go on in the end."""
 
-    def __init__(self, where: str, timeout: float = 2.0) -> None:
+    def __init__(self, where: str, timeout: float) -> None:
         self.qmp = Qmp(where, timeout)
         self.folder = ""  # where QEMU writes pieces of memory; empty: it cannot
         try:
@@ -74,8 +74,8 @@ class Guest:
 
     def resume(self) -> None:
         """Let the guest run.  UserError if QEMU refuses, as after a triple fault."""
+        self.qmp.events.clear()  # before: it may stop again before QEMU answers
         self.qmp.ask("cont")
-        self.qmp.events.clear()
 
     def wait(self, seconds: float | None = None) -> str:
         """Until the guest stops by itself: the event that said so; empty if it did not in so many seconds."""

@@ -45,11 +45,12 @@ def copy_memory(real: DumpMachine, machine: Machine) -> None:
         done = 0
         for row in range(0, len(m.bank), BANK):
             base, offset = m.bank[row + BANK_BASE], m.bank[row + BANK_OFFSET]
-            for start in range(0, m.bank[row + BANK_SIZE], PIECE):
-                size = min(PIECE, m.bank[row + BANK_SIZE] - start)
-                piece = real.read_bytes(base + start, size)
-                if piece != zeros[:size]:
-                    m.ram1[offset + start : offset + start + size] = piece
-                    dirty.mark(offset + start, offset + start + size)
-                done += size
-                task.at(done)
+            for first, whole in real.image.extents(base, m.bank[row + BANK_SIZE]):
+                for pa in range(first, first + whole, PIECE):
+                    piece = real.read_bytes(pa, min(PIECE, first + whole - pa))
+                    if not zeros.startswith(piece):
+                        start = offset + pa - base
+                        m.ram1[start : start + len(piece)] = piece
+                        dirty.mark(start, start + len(piece))
+                    task.at(done + pa - base)
+            done += m.bank[row + BANK_SIZE]

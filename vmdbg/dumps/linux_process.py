@@ -130,6 +130,9 @@ class LinuxProcess:
             mapping.resident = size
         elif what in ("Shared_Clean", "Shared_Dirty"):
             mapping.shared += size
+        elif what in ("Shared_Hugetlb", "Private_Hugetlb"):  # are not in Rss
+            mapping.resident += size
+            mapping.shared += size if what == "Shared_Hugetlb" else 0
         elif what == "Swap":
             mapping.swapped = size
         elif what == "KernelPageSize":

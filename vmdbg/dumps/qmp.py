@@ -36,7 +36,7 @@ class Qmp:
     `events` the names of the last events.  `lost` says why no more can be asked, empty while it can.
     """
 
-    def __init__(self, where: str, timeout: float = 2.0) -> None:
+    def __init__(self, where: str, timeout: float) -> None:
         self.where, self.timeout, self.lost = where, timeout, ""
         self.events: deque[str] = deque(maxlen=MOST_EVENTS)
         self._held, self._searched, self._number = bytearray(), 0, 0

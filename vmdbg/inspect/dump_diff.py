@@ -13,7 +13,7 @@ from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from vmdbg.dumps.machine import DumpMachine
     from vmdbg.hardware.page_tables import Entry
@@ -34,9 +34,16 @@ def read_tables(machine: DumpMachine) -> None:
         return False
 
     with progress.task("Reading page tables", "entries") as task:
-        for root in {int(m.cpu[row + CPU_ROOT]) for row in range(0, len(m.cpu), CPU)}:
+        roots = {int(m.cpu[row + CPU_ROOT]) for row in range(0, len(m.cpu), CPU)}
+        for root in roots if machine.rooted else roots - {0}:  # 0: paging is off
             for count, _ in enumerate(entries(k, form, root, follow=follow)):
                 task.at(count)
+
+
+def same_register(name: str, others: Mapping[str, int]) -> str:
+    """The name of a register among others: eax for rax, or the other way, where only that one is there."""
+    other = {"r": "e", "e": "r"}.get(name[:1], "") + name[1:]
+    return other if name not in others and other in others else name
 
 
 def dump_changes(before: DumpMachine, after: DumpMachine) -> Iterator[Row]:
@@ -46,7 +53,7 @@ def dump_changes(before: DumpMachine, after: DumpMachine) -> Iterator[Row]:
     if before.format.name != after.format.name:
         yield "machine", "format", before.format.name, after.format.name
     for number, (old, new) in enumerate(zip(before.saved_registers, after.saved_registers, strict=False)):
-        old = {name if name in new else "r" + name[1:]: value for name, value in old.items()}
+        old = {same_register(name, new): value for name, value in old.items()}
         for name, value in new.items():
             if name in old and old[name] != value:
                 yield "cpu", f"{number}: {name}", f"{old[name]:#x}", f"{value:#x}"

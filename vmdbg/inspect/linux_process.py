@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg import progress
 from vmdbg.dumps.linux_process import FRAME, HIDDEN, PRESENT, LinuxProcess
 from vmdbg.errors import UserError
+from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.inspect.address_space import Run
 from vmdbg.inspect.notation import rights_text
 
@@ -67,8 +68,12 @@ def process_runs(process: LinuxProcess) -> Iterator[tuple[Run, str]]:
         seen = 0
         for mapping in process.mappings():
             held: Run | None = None
-            if process.measured and not mapping.resident:
-                continue
+            if (
+                process.measured
+                and not mapping.resident
+                and not mapping.rights & (RIGHT_R | RIGHT_W | RIGHT_X)
+            ):
+                continue  # reserved addresses; else Rss leaves out pages of zeros and huge ones
             for first, words in process.words(mapping.start, mapping.end):
                 for number, word in enumerate(words):
                     if not word & PRESENT:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
@@ -32,6 +34,10 @@ def banks_of(config: MachineConfig) -> list[tuple[int, int, int]]:
             raise UserError(f"machine.banks: {item:.40} is no piece of memory below {ADDRESSES:#x}.")
         found.append((start, length, offset))
         offset += -(-length // BANK_GRAIN) * BANK_GRAIN
+    ordered = sorted(found)
+    for (start, length, _), (after, _, _) in pairwise(ordered):
+        if after < start + length:
+            raise UserError(f"machine.banks: the pieces at {start:#x} and {after:#x} overlap.")
     if offset > ram or len(found) > MOST_BANKS:
         raise UserError(
             f"machine.banks: {len(found)} pieces with {offset:#x} bytes; at most {MOST_BANKS}, and "

@@ -57,7 +57,7 @@ changed then.  Another "target" or "machine NAME" leaves it.""",
 )
 def target_qemu(session: Session, args: Args) -> object:
     if args.timeout is not None and not 0 < args.timeout < MOST_SECONDS:
-        raise UserError("-timeout: expected a number of seconds from 1 on.")
+        raise UserError(f"-timeout: expected 1 to {MOST_SECONDS - 1} seconds.")
     session.permissions.require_open("A connection")
     old = session.opened
     guest = None if old is None else old.guest
