@@ -10,6 +10,7 @@ import pytest
 
 from vmdbg.shell.boot import open_first
 from vmdbg.shell.expectations import Tally
+from vmdbg.shell.field_conditions import in_brackets, split
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -204,6 +205,12 @@ def run_shell(make_shell):
     shell.session.open_target = lambda: open_first(shell.session, "tutorial16", "")
     shell.run("start", "step 1")
     return shell.run
+
+
+def test_a_string_may_end_in_a_backslash() -> None:
+    assert in_brackets(r'(x == "\\" && y == 1)') == r'x == "\\" && y == 1'
+    assert split(r'x == "\\ && " && (y && z)', "&&") == [r'x == "\\ && "', "(y && z)"]
+    assert in_brackets("(a) && (b)") == in_brackets("a") == in_brackets("(a") == ""
 
 
 def test_names_hints_and_hidden_ones(shell) -> None:

@@ -15,6 +15,7 @@ from vmdbg.regex import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from vmdbg.shell.session import Session
@@ -133,9 +134,9 @@ def fields_hint(data: Any) -> str:
     return "It is an array: [0].NAME is a field of its first object, count the number of them."
 
 
-def split(text: str, operator: str) -> list[str]:
-    """The parts of a text between an operator that stands outside quotes and brackets."""
-    parts, start, depth, quote, position = [], 0, 0, "", 0
+def depths(text: str) -> Iterator[tuple[int, int]]:
+    """Each position of a text outside quotes, and in how many brackets one is behind its character."""
+    depth, quote, position = 0, "", 0
     while position < len(text):
         char = text[position]
         if quote:
@@ -143,14 +144,19 @@ def split(text: str, operator: str) -> list[str]:
             quote = "" if char == quote else quote
         elif char in "\"'":
             quote = char
-        elif char in OPENING or char in CLOSING:
-            depth += 1 if char in OPENING else -1
-        elif not depth and text.startswith(operator, position):
-            parts.append(text[start:position].strip())
-            position += len(operator)
-            start = position
-            continue
+        else:
+            depth += (char in OPENING) - (char in CLOSING)
+            yield position, depth
         position += 1
+
+
+def split(text: str, operator: str) -> list[str]:
+    """The parts of a text between an operator that stands outside quotes and brackets."""
+    parts, start = [], 0
+    for position, depth in depths(text):
+        if not depth and position >= start and text.startswith(operator, position):
+            parts.append(text[start:position].strip())
+            start = position + len(operator)
     return [*parts, text[start:].strip()]
 
 
@@ -158,17 +164,8 @@ def in_brackets(text: str) -> str:
     """What stands in the brackets around a text; nothing if there are none around all of it."""
     if not text.startswith("(") or not text.endswith(")"):
         return ""
-    depth, quote = 0, ""
-    for position, char in enumerate(text):
-        if quote:
-            quote = "" if char == quote and text[position - 1] != "\\" else quote
-        elif char in "\"'":
-            quote = char
-        elif char in "()":
-            depth += 1 if char == "(" else -1
-            if not depth:
-                return text[1:-1].strip() if position == len(text) - 1 else ""
-    return ""
+    closed = next((position for position, depth in depths(text) if not depth), -1)
+    return text[1:-1].strip() if closed == len(text) - 1 else ""
 
 
 def look_up(data: Any, path: str) -> Any:
