@@ -25,17 +25,18 @@ TIERS = (native.QUICK, native.FULL)
 MARKS = """
 def _mark(**marks):
     def mark(function):
-        function.hot = {"writes": True, "cold": False, "fills": True} | marks
+        function.hot = {"writes": True, "cold": False, "rare": False, "fills": True} | marks
         return function
     return mark
-hot, cold, users = _mark(), _mark(cold=True), _mark(checked=True, source=SOURCE)
+hot, cold, rare = _mark(), _mark(cold=True), _mark(cold=True, rare=True)
+users = _mark(checked=True, source=SOURCE)
 """
 _folder = tempfile.TemporaryDirectory(prefix="vmdbg-hot-")
 _numbers = itertools.count()
 
 
 def functions(text: str, **constants: int) -> dict[str, Any]:
-    """The hot functions of a text, linked: each is a function marked `@hot`, `@cold` or `@users`."""
+    """The hot functions of a text, linked: each is marked `@hot`, `@cold`, `@rare` or `@users`."""
     path = Path(_folder.name) / f"hot{next(_numbers)}.py"
     path.write_text(text, "utf-8")
     space: dict[str, Any] = {"SOURCE": text.encode(), **constants}

@@ -76,7 +76,8 @@ def key(
     for name, function in sorted(functions.items()):
         code = function.__code__
         decorated = function.__dict__["hot"]
-        add(name, decorated["cold"], decorated.get("checked"), code.co_filename, code.co_firstlineno)
+        marks = (decorated.get(mark) for mark in ("cold", "rare", "checked"))
+        add(name, *marks, code.co_filename, code.co_firstlineno)
         add(*sources.meaning(code))
         if code.co_filename not in seen or "source" in decorated:
             seen.add(code.co_filename)

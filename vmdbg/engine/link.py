@@ -31,14 +31,18 @@ HOLES: dict[str, Callable[..., Any]] = {}
 TWINS: dict[str, Callable[..., Any]] = {}
 
 
-def reads(function: Any = None, *, cold: bool = False, fills: bool = False) -> Any:
-    """Declare a hot function that reads only.  `cold`: not inlined.  `fills`: it fills a hole."""
-    return _declare(function, writes=False, cold=cold, fills=fills)
+def reads(function: Any = None, *, cold: bool = False, rare: bool = False, fills: bool = False) -> Any:
+    """Declare a hot function that reads only.
+
+    `cold`: it is not inlined.  `rare`: nor optimised, so that full code is made sooner.  `fills`: it fills a
+    hole.
+    """
+    return _declare(function, writes=False, cold=cold or rare, rare=rare, fills=fills)
 
 
-def writes(function: Any = None, *, cold: bool = False, fills: bool = False) -> Any:
+def writes(function: Any = None, *, cold: bool = False, rare: bool = False, fills: bool = False) -> Any:
     """Declare a hot function that changes the machine.  Options as for `reads`."""
-    return _declare(function, writes=True, cold=cold, fills=fills)
+    return _declare(function, writes=True, cold=cold or rare, rare=rare, fills=fills)
 
 
 def _declare(function: Any, **options: bool) -> Any:

@@ -54,7 +54,8 @@ class Lowering:
         self.tree = module.tree(name)
         function = module.functions[name]
         decorated = function.__dict__["hot"]
-        self.cold, self.users = decorated["cold"], "source" in decorated
+        self.users = "source" in decorated
+        self.attributes = "#3" if decorated.get("rare") else "#1" if decorated["cold"] else "#0"
         self.checked = checked
         self.counts = checked and (self.users or not module.checked)
         self.constants = {k: v for k, v in function.__globals__.items() if type(v) is int}
@@ -80,7 +81,7 @@ class Lowering:
         self.emit("ret i64 0")
         entry = self.name == self.module.entry
         head = ", ".join(["ptr %m", *[f"i64 %a.{number}" for number in range(len(self.parameters))]])
-        kind = "#2" if entry or self.users else "#1" if self.cold else "#0"
+        kind = "#2" if entry or self.users else self.attributes
         stack = "".join(f"  {slot} = alloca i64\n" for slot in self.slots.values())
         return (
             f"define {'' if entry else 'internal '}i64 {self.symbol}({head}) {kind} {{\n"

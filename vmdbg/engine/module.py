@@ -144,6 +144,7 @@ class Module:
                 "attributes #0 = { alwaysinline nounwind }",
                 "attributes #1 = { noinline cold nounwind }",
                 "attributes #2 = { nounwind }",
+                "attributes #3 = { noinline cold optnone nounwind }",
                 "!0 = !{}",
                 '!1 = !{!"vmdbg"}',
                 '!2 = !{!"m", !1, i64 0}',

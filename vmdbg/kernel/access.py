@@ -68,7 +68,7 @@ def access_page(m, cpu, pid, va, how, width, value):
     return 0
 
 
-@writes(cold=True)
+@writes(rare=True)
 def rare_access_page(m, cpu, pid, va, how, width, value, by_kernel):
     """`access_page` for what is rare: a part of an access that straddles two pages, an access by the kernel.
 
@@ -102,7 +102,7 @@ def rare_access_page(m, cpu, pid, va, how, width, value, by_kernel):
     return 0
 
 
-@writes(cold=True)
+@writes(rare=True)
 def access_in_parts(m, cpu, pid, va, how, width, value, by_kernel):
     """Make an access in two parts if it goes on in the next page, the lower one first; 0 or a reason.
 
@@ -123,7 +123,7 @@ def access_in_parts(m, cpu, pid, va, how, width, value, by_kernel):
     return rare_access_page(m, cpu, pid, rest, how, left, value >> ((part << 3) & 63), by_kernel)
 
 
-@writes(cold=True)
+@writes(rare=True)
 def kernel_access(m, cpu, pid, va, how, width, value):
     """Fetch, read or write `width` bytes, 1 to 8, in kernel mode.  Returns 0 or a reason.
 

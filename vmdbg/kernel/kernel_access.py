@@ -33,7 +33,7 @@ from vmdbg.state.tables import (
 CPUS = 1  # bound at build
 
 
-@writes(cold=True)
+@writes(rare=True)
 def change_mode(m, cpu):
     """Let a CPU go from user to kernel mode or back: the rights that it allows there are in force."""
     c = cpu * CPU
@@ -52,7 +52,7 @@ def change_mode(m, cpu):
         access += 1
 
 
-@writes(cold=True)
+@writes(rare=True)
 def serve_fault(m, cpu, pid, va, how, by_kernel):
     """Serve the fault in CONTROL_FAULT of an access.  0: repeat it; else a reason."""
     if by_kernel and region_find(m, pid, va) and not allowed(m, cpu, ALL_RIGHTS, how):
@@ -67,7 +67,7 @@ def holds_page(m, at):
     return m.frame[(at >> PAGE_BITS) * FRAME + FRAME_STATE] == FRAME_IS_USER
 
 
-@writes(cold=True)
+@writes(rare=True)
 def suspect_all(m):
     """What the kernel stored may be part of a page table: every CPU compares what it has cached."""
     cpu = 0
