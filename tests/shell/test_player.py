@@ -203,8 +203,9 @@ addEventListener("load", () => {
     passed: found.passes.map(rule => rule.id)}), "*"));
 });
 </script>"""
-FRAME = """<!DOCTYPE html><pre id=told></pre><iframe src=audited.html style="border:0;width:WIDTHpx;height:740px">
-</iframe><script>addEventListener("message", event => { told.textContent = event.data; });</script>"""
+FRAME = """<!DOCTYPE html><pre id=told></pre>
+<iframe src=audited.html style="border:0;width:WIDTHpx;height:740px"></iframe>
+<script>addEventListener("message", event => { told.textContent = event.data; });</script>"""
 
 
 @pytest.fixture(scope="module")

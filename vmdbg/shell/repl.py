@@ -176,7 +176,7 @@ class TerminalSource(Source):
         return self._session.screen is not None and self._session.settings.flag("tui mouse-events")
 
     def choose_style(self) -> None:
-        """Takes the style that the settings ask for; a new one is made, which is dear, only if they changed."""
+        """Takes the style that the settings ask for; to make one is dear, and is done when they changed."""
         rules = style_rules(self._session)
         if rules != self._rules:
             self._rules, self._style = rules, Style.from_dict(rules)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from html import escape
 
+from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
+from vmdbg.inspect.notation import Notation
+from vmdbg.inspect.walk import byte_at, remark
 from vmdbg.units import format_size
 from vmdbg.views.drawing import ADVANCE, DARK, LIGHT, LINE, MARGIN, MIDDLE, PLAIN, WIDTH, Drawing
+from vmdbg.views.translate import outcome_line, walk_boxes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from vmdbg.inspect.notation import Notation
+    from vmdbg.inspect.walk import Outcome, Walk
+    from vmdbg.machine.machine import Machine
     from vmdbg.views.result import Table
     from vmdbg.views.walk_drawing import Box
 
@@ -35,6 +40,23 @@ def width_of(text: str) -> float:
 
 
 # -- a walk
+
+
+def picture_of_walk(
+    machine: Machine, walked: Walk, found: Outcome, time: str = "", reads: bool = True
+) -> Drawing:
+    """A walk, and if it `reads` the byte that is at its address now; `time` stands behind the title.
+    UserError if no entry was read."""
+    if not walked.steps:
+        raise UserError("This walk reads no table: nothing to draw.")
+    show = Notation(machine.format)
+    title = f"walk {show.va(found.va)}: {machine.config.name}{time}"
+    counts = [1 << level.bits for level in machine.format.levels]
+    byte = byte_at(machine, found.pa) if found.pa is not None and reads else None
+    boxes = walk_boxes(show, walked, found, counts, byte)
+    remarks = [remark(machine, step) for step in walked.steps]
+    end = line_text(outcome_line(show, found, cached=False))
+    return walk_picture(title, boxes, remarks, end, found.pa is None)
 
 
 def walk_picture(title: str, boxes: Sequence[Box], remarks: Sequence[str], end: str, fault: bool) -> Drawing:
@@ -73,7 +95,7 @@ def one_table(drawing: Drawing, box: Box, x: float, y: float, inner: float, miss
     drawing.words(x + 8, y + 1.5 * LINE + BASE, box.content, bold=True)
     drawing.words(x - 6, y + 1.5 * LINE + BASE, str(box.index), "end", bold=True)
     if box.index:
-        drawing.words(x - 6, y + BASE, "0", "end")
+        drawing.words(x - 6, y + BASE + 5, "0", "end")  # below the head of the arrow
     if box.index != box.count - 1:
         drawing.words(x - 6, y + 4 * LINE - 4, str(box.count - 1), "end")
 
