@@ -83,7 +83,7 @@ def walk_picture(title: str, boxes: Sequence[Box], remarks: Sequence[str], end: 
         before = (x + inner, y + 2 * LINE) if box.follows else None
     rows = -(-len(boxes) // room)
     drawing.words(MARGIN, top + rows * (tall + LINE + 8) + BASE, end, bold=True)
-    drawing.graph = walk_graph(boxes, remarks, end)
+    drawing.graph = walk_graph(boxes, remarks, end, fault)
     return drawing
 
 
@@ -111,25 +111,26 @@ def arrive(drawing: Drawing, start: tuple[float, float], to: tuple[float, float,
         drawing.arrow((x, y), (middle, y), (middle, top), (edge, top))
 
 
-def walk_graph(boxes: Sequence[Box], remarks: Sequence[str], end: str) -> list[str]:
-    """The same for Graphviz."""
+def walk_graph(boxes: Sequence[Box], remarks: Sequence[str], end: str, fault: bool) -> list[str]:
+    """The same for Graphviz; the last entry of a walk that ends in a fault is dashed."""
     lines = [f'label="{end}"; fontname="DejaVu Sans Mono"; fontsize=20;']
     for place, box in enumerate(boxes):
         remark = remarks[place] if place < len(remarks) else ""
         rows = [f"<b>{escape(box.title)}</b>", f"[{box.index}] {escape(box.content)}", escape(remark)]
-        lines.append(
-            node(f"t{place}", [(row, place_of_entry == 1) for place_of_entry, row in enumerate(rows) if row])
-        )
+        looks = [PORT, MISSING if fault and place == len(boxes) - 1 else GREY, PORT]
+        lines.append(node(f"t{place}", [pair for pair in zip(rows, looks, strict=True) if pair[0]]))
         if box.follows and place + 1 < len(boxes):
             lines.append(f"t{place}:r1 -> t{place + 1}:r0;")
     return lines
 
 
-def node(name: str, rows: Sequence[tuple[str, bool]]) -> str:
-    """A table of Graphviz: rows of HTML, those that are `True` in grey, each with a port."""
+PORT, GREY, MISSING = "", ' bgcolor="grey80"', ' style="dashed"'  # how a row of a table looks
+
+
+def node(name: str, rows: Sequence[tuple[str, str]]) -> str:
+    """A table of Graphviz: rows of HTML with their looks, each with a port."""
     cells = "".join(
-        f'<tr><td port="r{place}"{" bgcolor=" + chr(34) + "grey80" + chr(34) if grey else ""}>{row}</td></tr>'
-        for place, (row, grey) in enumerate(rows)
+        f'<tr><td port="r{place}"{look}>{row}</td></tr>' for place, (row, look) in enumerate(rows)
     )
     return (
         f'{name} [label=<<table border="0" cellborder="1" cellspacing="0" cellpadding="6">{cells}</table>>];'
@@ -298,8 +299,8 @@ def tables_graph(groups: Sequence[Group]) -> list[str]:
     lines = []
     for group in groups:
         rows = [
-            (f"<b>{escape(group.title)}</b>", False),
-            *((escape(text), leaf) for text, _, leaf in group.rows),
+            (f"<b>{escape(group.title)}</b>", PORT),
+            *((escape(text), GREY if leaf else PORT) for text, _, leaf in group.rows),
         ]
         lines.append(node(names[id(group)], rows))
         lines += [
