@@ -26,6 +26,7 @@ SMALL = pytest.mark.parametrize("size", [(24, 80)], indirect=True, ids=["80x24"]
 LEFT, RIGHT, SHIFT_LEFT, SHIFT_RIGHT = "\x1b[D", "\x1b[C", "\x1b[1;2D", "\x1b[1;2C"
 HOME, END = "\x1b[H", "\x1b[F"
 PATIENCE = 20  # seconds
+LONG = "process p\nregion heap 0x400000 4K rw\nloop 1000000000\nread 0x400000\nend\n"
 
 
 class TwoScreens(pyte.Screen):
@@ -232,22 +233,23 @@ def test_a_resize_and_a_terminal_that_is_too_small(seen: Any) -> None:
 
 
 @SMALL
-def test_the_terminal_is_left_as_found(seen: Any) -> None:
-    for way in ("quit", "SIGTERM"):
-        screen = seen("-ex", "set confirm off")
-        screen.until("time 12:0")
-        screen.type("layout vm", "+- 12:0 |")
-        if way == "SIGTERM":
-            screen.child.kill(signal.SIGTERM)
-        else:
-            screen.child.send(way + "\r")
-        while screen.feed(2):
-            pass
-        assert screen.raw.rpartition("\x1b[r\x1b[?1049l")[1], way
-        assert "\x1b[?1049h" not in screen.raw.rpartition("\x1b[r\x1b[?1049l")[2]
-
-
-LONG = "process p\nregion heap 0x400000 4K rw\nloop 1000000000\nread 0x400000\nend\n"
+@pytest.mark.parametrize("way", ["quit", "SIGTERM", "SIGTERM in a run"])
+def test_the_terminal_is_left_as_found(seen: Any, tmp_path: Path, way: str) -> None:
+    (tmp_path / "long.vmp").write_text(LONG)
+    screen = seen("-ex", "set confirm off", "-ex", "file long.vmp")
+    screen.until("(vmdbg)")
+    screen.type("layout vm", "+- 0:0 |")
+    if way == "quit":
+        screen.child.send("quit\r")
+    else:
+        if way == "SIGTERM in a run":
+            screen.type("continue", "continue")
+            time.sleep(0.5)
+        screen.child.kill(signal.SIGTERM)
+    while screen.feed(2):
+        pass
+    assert screen.raw.rpartition("\x1b[r\x1b[?1049l")[1]
+    assert "\x1b[?1049h" not in screen.raw.rpartition("\x1b[r\x1b[?1049l")[2]
 
 
 @SMALL
