@@ -10,7 +10,7 @@ from vmdbg.formats.contract import ACCESS_READ, ACCESS_WRITE, ENTRY_LEAF, RIGHT_
 from vmdbg.kernel.calls.frame_runs import copy_run, make_run, take_run, zero_run
 from vmdbg.kernel.calls.page_tables import drop_pages, drop_tables, entries
 from vmdbg.kernel.frames import RMAP_SPARE
-from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR, PROMOTED
+from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR, FRAME_ALLOC, PROMOTED
 from vmdbg.state.tables import (
     FRAME,
     FRAME_DEPTH,
@@ -76,8 +76,8 @@ def bring_in(k: Linked, pid: int, region: int, va: int, access: int) -> None:
         raise UserError(f"No memory for the page at {va:#x} of process {pid}.")
 
 
-def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index: int) -> None:
-    """Give one page of size `index` a zeroed frame (or run of frames) now."""
+def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index: int) -> int:
+    """Give one page of size `index` a zeroed frame (or run of frames) now; returns the first."""
     m, depth = k.m, len(form.levels) - 1 - index
     count = 1 << (form.page_shifts[index] - form.page_bits)
     # The entry before the frames of the page: tables that are missing take frames, too.
@@ -96,6 +96,7 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
         k.map_frame(m, pid, va, frame, address, k.make_leaf(k.frame_address(m, frame), rights, depth))
         k.policy_load(m, frame)
     m.kernel[KERNEL_RESIDENT] += count
+    return int(frame)
 
 
 def map_large(
@@ -141,7 +142,8 @@ def large_fault(k: Linked, form: Format, pid: int, va: int) -> None:
             fresh = copy_large(k, form, pid, page, old, address, m.region[row + REGION_RIGHTS], index)
         k.shoot_down(m, pid, va)
     else:
-        populate_page(k, form, pid, page, m.region[row + REGION_RIGHTS], index)
+        fresh = populate_page(k, form, pid, page, m.region[row + REGION_RIGHTS], index)
+        k.emit(m, FRAME_ALLOC, k.frame_address(m, fresh) >> form.page_bits, page, 0)
     m.process[pid * PROCESS + PROCESS_MINOR] += 1
     if kind == ENTRY_LEAF:
         frames = [k.frame_address(m, frame) >> form.page_bits for frame in (old, fresh)]
