@@ -15,7 +15,8 @@ import pytest
 
 from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import FAULT_KINDS
-from vmdbg.machine.registers import read
+from vmdbg.inspect.context import find_context, in_machine_mode
+from vmdbg.machine.registers import read, write
 from vmdbg.state.tables import CONTROL_FAULT, CONTROL_STEPS, CPU_MODE, PATH, PATH_ENTRY
 
 PROGRAM = "qemu-system-riscv64"
@@ -69,6 +70,9 @@ def play(cpu: tuple[str, Any], memory: Any, models: Callable[[str], Any], extens
     rules = manual.Rules(levels, sum_, mxr, svnapot=extensions, svpbmt=extensions and pbmt)
     by_machine = access != "x" and rng.random() < 0.5
     booted, root = cases.prepare(name, rng, va, user, rules)
+    if by_machine:
+        write(booted, 0, "mstatus", 1 << 17 | (not user) << 11)
+        assert in_machine_mode(booted, find_context(booted), "rwx".index(access)).mode == (not user)
     k, m, size, kind = booted.k, booted.m, len(booted.m.ram1), "rwx".index(access)
     at = root - cases.BASE + engine.entries_for_code(levels)[1]
     m.ram1[at : at + width] = engine.pointer(engine.CODE + 0x1000).to_bytes(width, "little")

@@ -113,7 +113,7 @@ class Register:
     `reports`: a bit of the error code that stays 0 while all registers that report it are 0.
     `sets`: bits of leaves, of `AD`, that the walker sets only while it is not 0; else the walk faults.
     `setting`: the one of the machine that is its initial value.  `fixed`: it cannot change, and why in words;
-    it is `least` to `most` otherwise.
+    it is `least` to `most` otherwise, and not `never`.
     """
 
     name: str
@@ -131,6 +131,7 @@ class Register:
     fixed: str = ""
     least: int = 0
     most: int = WORD_MASK
+    never: int = -1
 
     @property
     def mask(self) -> int:
@@ -170,8 +171,10 @@ class Format:
     `split`: the upper half of addresses has a root table of its own (Arm); `va_bits` counts both halves.
     `big_endian`: the first byte of an entry is its highest.  `ad_first`: a clear A is told before rights
     that are missing.  `first_level`: number of the root's level.  `reach(control)`: how many bits of
-    addresses each half has, and which halves ignore the top byte.  `code_text`: what a code says in words.
-    `rule_texts`: see `rules`.  `address_fault`: what the CPU calls the fault of an address that it has not.
+    addresses each half has, and which halves ignore the top byte.  `machine_mode(control, access)`: the mode,
+    0 or 1, in which machine mode makes an access, None if it does not translate.
+    `code_text`: what a code says in words.  `rule_texts`: see `rules`.
+    `address_fault`: what the CPU calls the fault of an address that it has not.
     `functions` take the place of those of `formats.declared` that have their names.
     """
 
@@ -214,6 +217,7 @@ class Format:
     big_endian: bool = False
     first_level: int = 0
     reach: Callable[[list[int]], tuple[int, int, int]] | None = None
+    machine_mode: Callable[[list[int], int], int | None] | None = None
     code_text: Callable[[int], str] | None = None
     ignores_more: bool = False
     bus_causes: Mapping[int, str] = MappingProxyType({})

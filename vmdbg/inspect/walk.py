@@ -20,6 +20,8 @@ from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls import regions
 from vmdbg.state.tables import (
     CONTROL_STEPS,
+    CPU,
+    CPU_ROOT,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -222,7 +224,9 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
     """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
     k, m, form = machine.k, machine.m, machine.format
     if machine.bindings["BARE"] and root == BARE_ROOT:
-        raise UserError(f"${form.root_fields[0].name} is 0 (Bare): virtual addresses are physical ones.")
+        bare = cpu is None or m.cpu[cpu * CPU + CPU_ROOT] == BARE_ROOT
+        why = f"${form.root_fields[0].name} is 0 (Bare)" if bare else "Machine mode does not translate"
+        raise UserError(f"{why}: virtual addresses are physical ones.")
     kind = k.walk(m, root, s64(va))
     if cpu is not None and k.reserves(m, cpu):
         kind = k.recheck(m, cpu, k.walk_began(m), kind)

@@ -119,6 +119,8 @@ def check_fields(machine: Machine, cpu: int, register: str, whole: int) -> None:
             raise UserError(f"${field.name} is {1 - new}: {field.fixed}")
         if not field.least <= new <= field.most:
             raise UserError(f"${field.name} is {field.least} to {field.most}, not {new}.")
+        if new == field.never:
+            raise UserError(f"${field.name} is never {new} ({field.help}).")
 
 
 def check_root(machine: Machine, value: int) -> None:
