@@ -16,7 +16,8 @@ import pytest
 from vmdbg.formats import NAMES, find
 from vmdbg.state.tables import CONTROL_FAULT, CONTROL_STEPS, CPU_MODE, PATH, PATH_ENTRY
 
-TRANSLATION, PERMISSION, EXTERNAL = 0x04, 0x0C, 0x14  # status codes, without their level
+ADDRESS_SIZE, TRANSLATION, PERMISSION, EXTERNAL = 0x00, 0x04, 0x0C, 0x14  # status codes, without their level
+ABOVE = {0x29: ADDRESS_SIZE, 0x2B: TRANSLATION, 0x13: EXTERNAL}  # of level -1
 BRANCH_TARGET = 0x0D  # class of exceptions
 PROGRAM = "qemu-system-aarch64"
 pytestmark = [
@@ -38,21 +39,25 @@ def differs(leaf: int, code: int, access: str, rules: Any) -> bool:
 
     It takes blocks at levels that have none (D8.3.1).  With DBM a page counts as writable only for a write,
     so that EL1 executes it though EL0 may write it (D8.5.2).  What lies outside memory here may be its code.
+    Of addresses of 52 bits it sees the bits below the others only while TCR_EL1.IPS is 6 (D8.3.1).
     """
-    if code & 0x3C == EXTERNAL or (leaf & 3 == 1 and code & 0x3C == TRANSLATION):
+    status = ABOVE.get(code & 0x3F, code & 0x3C)
+    if status == EXTERNAL or (leaf & 3 == 1 and status == TRANSLATION):
+        return True
+    if rules.wide and rules.ips < 6 and status == ADDRESS_SIZE:
         return True
     managed = leaf >> 51 & 1 and leaf >> 7 & 1 and rules.ha and rules.hd
-    return bool(managed and access == "x" and code & 0x3C == PERMISSION)
+    return bool(managed and access == "x" and status == PERMISSION)
 
 
 def play(memory: Any, cases: Any, engine: Any, rules: Any, name: str, seed: int) -> str:
     """One access; what came of it, in a word."""
     rng, form = random.Random(seed), find(name)
-    va = rng.choice(cases.addresses()) & ~0xFFF | rng.randrange(128) << 4
+    va = rng.choice(cases.addresses(form.va_bits - 1)) & ~0xFFF | rng.randrange(128) << 4
     access, user = rng.choice("rwx"), rng.random() < 0.5
     booted, roots = cases.prepare(name, rng, va, user, rules, upper=True)
     k, m, size, kind = booted.k, booted.m, len(booted.m.ram1), "rwx".index(access)
-    at = roots[1] - cases.BASE + engine.entries_for_code(form.page_bits)[1]
+    at = roots[1] - cases.BASE + engine.entries_for_code(form.page_bits, rules.wide)[1]
     m.ram1[at : at + 8] = (engine.CODE + 0x100000 | 3).to_bytes(8, "little")
     memory.fill(m)
     pa = k.translate(m, 0, va, kind)
@@ -93,7 +98,7 @@ def play(memory: Any, cases: Any, engine: Any, rules: Any, name: str, seed: int)
 def test_one_access(model: Callable[[str], ModuleType], cpu: Any, name: str, count: int) -> None:
     cases, engine, manual = model("arm64_cases"), model("qemu_arm64"), model("arm64")
     page_bits = find(name).page_bits
-    engine.begin(cpu, page_bits)
+    engine.begin(cpu, page_bits, find(name).va_bits > 49)
     size, end = cases.TABLES << page_bits, cases.FRAMES << page_bits
     memory = model("gdb_server").Tables(cpu, cases.BASE, size, engine.pattern(cases.BASE, size, end))
     found = [play(memory, cases, engine, manual.Rules(), name, seed) for seed in range(count)]

@@ -32,36 +32,40 @@ def pattern(base: int, first: int, size: int) -> bytes:
     return b"".join(struct.pack("<IIII", *four) for four in words)
 
 
-def entries_for_code(page_bits: int) -> tuple[int, int, list[tuple[int, int]]]:
+def entries_for_code(page_bits: int, wide: bool) -> tuple[int, int, list[tuple[int, int]]]:
     """Where code is mapped, the offset of the upper root's entry for it, which leads to CODE + 1 MiB, and the
     other entries, by address.  The first page is EL1's, the second EL0's, both in the frame at CODE."""
-    bits, levels = page_bits - 3, 4 if page_bits < 16 else 3
-    index = {12: 0x155, 14: 1, 16: 0x35}[page_bits]
+    bits, levels = page_bits - 3, (4 if page_bits < 16 else 3) + (wide and page_bits == 12)
+    index = {12: 10, 14: 17, 16: 0x35}[page_bits] if wide else {12: 0x155, 14: 1, 16: 0x35}[page_bits]
     table, step = CODE + 0x100000, 1 << page_bits
     entries = [(table + step * at, table + step * (at + 1) | 3) for at in range(levels - 2)]
-    last, frame = table + step * (levels - 2), CODE | 0x783
+    last, frame = table + step * (levels - 2), CODE | 0x483
     entries += [(last, frame | 1 << 54), (last + 8, frame | 1 << 53 | 1 << 6)]
-    return (1 << 64) - (1 << 48) + (index << page_bits + bits * (levels - 1)), index * 8, entries
+    return (
+        (1 << 64) - (1 << (52 if wide else 48)) + (index << page_bits + bits * (levels - 1)),
+        index * 8,
+        entries,
+    )
 
 
-def begin(cpu: Any, page_bits: int) -> None:
+def begin(cpu: Any, page_bits: int, wide: bool) -> None:
     """Put the code and its tables where they stay."""
     cpu.write(BOOT, struct.pack("<7I", *START))
     cpu.write(CODE, struct.pack("<8I", LDR, HERE, STR, HERE, BR, HERE, ERET, HERE))
-    for address, entry in entries_for_code(page_bits)[2]:
+    for address, entry in entries_for_code(page_bits, wide)[2]:
         cpu.write(address, struct.pack("<Q", entry))
 
 
 def access(cpu: Any, roots: tuple[int, int], va: int, kind: str, user: bool, rules: Any) -> Outcome:
     """What the processor makes of one access of 8 bytes."""
     cpu.reset()
-    start = entries_for_code(rules.page_bits)[0]
+    start = entries_for_code(rules.page_bits, rules.wide)[0]
     code = start + ((1 << rules.page_bits) if user else 0) + {"r": 0, "w": 8, "x": 16}[kind]
     granule = {12: 2 << 30, 14: 2 << 14 | 1 << 30, 16: 1 << 14 | 3 << 30}[rules.page_bits]
     tcr = rules.t0sz | rules.t1sz << 16 | granule | rules.ips << 32
     for name, low in (("epd0", 7), ("epd1", 23), ("tbi0", 37), ("tbi1", 38), ("ha", 39), ("hd", 40)):
         tcr |= getattr(rules, name) << low
-    tcr |= rules.hpd0 << 41 | rules.hpd1 << 42
+    tcr |= rules.hpd0 << 41 | rules.hpd1 << 42 | (rules.wide and rules.page_bits < 16) << 59
     state = (0 if user else 5) | rules.pan << 22 | 0x3C0
     sctlr = 0x30D00801 | rules.wxn << 19
     values = enumerate((WORD, va, tcr, *roots, state, code, VECTORS, sctlr))

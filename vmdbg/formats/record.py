@@ -40,7 +40,8 @@ class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
-    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `table_valid` and `table_frame` are those
+    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `frame_high` are the bits of the frame's
+    number above those of `frame`; `table_valid` and `table_frame` are those
     of a level, all of tables, whose entries have other fields than leaves.
     `where` says in which entries it stands: any of `t`able, `l`eaf, `h`uge leaf (not at the last level),
     `s`wapped.  `levels`: names of the levels at which it stands, none for all of them; elsewhere its bit
@@ -340,7 +341,8 @@ class Format:
     @property
     def frames(self) -> int:
         """Frames that an entry can name."""
-        return 1 << self.by_role["frame"].width
+        high = self.role("frame_high")
+        return 1 << self.by_role["frame"].width + (high.width if high else 0)
 
     @property
     def user_entries(self) -> int:
