@@ -211,6 +211,7 @@ def arm64(name: str, page_bits: int, *levels: tuple[str, int, bool], wide: str =
         masks_more=MASKS[wide],
         ignores_more=True,
         reach=reach,
+        window=("pstate.pan", 0),
         code_name="ESR",
         code_bits=(),
         code_text=code_text,

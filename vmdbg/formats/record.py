@@ -174,6 +174,7 @@ class Format:
     that are missing.  `first_level`: number of the root's level.  `reach(control)`: how many bits of
     addresses each half has, and which halves ignore the top byte.  `machine_mode(control, access)`: the mode,
     0 or 1, in which machine mode makes an access, None if it does not translate.
+    `window`: the bit of a register that lets kernel mode touch user pages, and the value that does.
     `code_text`: what a code says in words.  `rule_texts`: see `rules`.
     `address_fault`: what the CPU calls the fault of an address that it has not.
     `functions` take the place of those of `formats.declared` that have their names.
@@ -219,6 +220,7 @@ class Format:
     first_level: int = 0
     reach: Callable[[list[int]], tuple[int, int, int]] | None = None
     machine_mode: Callable[[list[int], int], int | None] | None = None
+    window: tuple[str, int] | None = None
     code_text: Callable[[int], str] | None = None
     ignores_more: bool = False
     bus_causes: Mapping[int, str] = MappingProxyType({})

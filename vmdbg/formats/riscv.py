@@ -102,6 +102,7 @@ def sv(name: str, levels: int, kernel_base: int, svade: bool = False) -> Format:
         fields(places[4]),
         allowed,
         machine_mode=machine_mode,
+        window=("sstatus.sum", 1),
         leaf_by_rights=True,
         reserved=0 if small else HIGH_RESERVED,
         reserved_table=(1 << 4) | (1 << 6) | (1 << 7) | (0 if small else 1 << 63 | PBMT),

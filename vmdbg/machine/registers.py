@@ -181,6 +181,17 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
         machine.k.tlb_suspect(m, cpu, -1, 0)  # entries that stay may disagree with the new tables
 
 
+def set_window(machine: Machine, cpu: int, opened: bool) -> None:
+    """Let a CPU's kernel mode touch user pages, or not, where a register can forbid it.
+
+    UserError if the format has no such register.
+    """
+    if not machine.format.window:
+        raise UserError(f"{machine.format.name} has no register that keeps the kernel from user pages.")
+    name, value = machine.format.window
+    write(machine, cpu, name, value if opened else 1 - value)
+
+
 def kept(machine: Machine, cpu: int, name: str, saved: int) -> int:
     """A register that had a value in a real computer, now: what of it the machine has may have changed."""
     form = machine.format
