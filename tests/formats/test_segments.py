@@ -31,6 +31,8 @@ def set_segments(machine: Machine, found: list[Any]) -> None:
         write(machine, 0, f"base{number}", segment.base)
         write(machine, 0, f"limit{number}", segment.size)
         write(machine, 0, f"down.seg{number}", int(not segment.positive))
+        rights = sum(1 << place for place, letter in enumerate("rwx") if letter in segment.protection)
+        write(machine, 0, f"rights.seg{number}", rights)
 
 
 @pytest.mark.parametrize(("va_bits", "count"), [(7, 2), (8, 4)])
@@ -41,7 +43,8 @@ def test_every_address_goes_where_the_textbook_says(
     path.write_text(f'[format]\nscheme = "segments"\nva_bits = {va_bits}\nsegments = {count}\n{MACHINE}')
     machine = Machine(load_config(str(path)))
     most = (1 << va_bits) // count
-    one = st.builds(rule.Registers, st.integers(0, 600), st.integers(0, most), st.booleans())
+    rights = st.sampled_from(("rwx", "rx", "rw", "r", "x", ""))
+    one = st.builds(rule.Registers, st.integers(0, 600), st.integers(0, most), st.booleans(), rights)
 
     @hypothesis.settings(max_examples=40, deadline=None)
     @hypothesis.given(st.lists(one, min_size=count, max_size=count))
@@ -49,13 +52,17 @@ def test_every_address_goes_where_the_textbook_says(
         set_segments(machine, found)
         context = find_context(machine)
         for va in (*range(1 << va_bits), -1, 1 << va_bits):
-            expected = rule.translate(va, va_bits, found)
-            pa = machine.k.translate(machine.m, 0, va, 0)
+            access = va % 3
+            expected = rule.translate(va, va_bits, found, "rwx"[access])
+            pa = machine.k.translate(machine.m, 0, va, access)
             assert pa == (-1 if expected is None else expected), (va, found)
         for va in range(0, 1 << va_bits, 7):
-            outcome = translate(machine, context, va, 0)
-            assert outcome.pa == rule.translate(va, va_bits, found)
+            access = va % 3
+            outcome = translate(machine, context, va, access)
+            assert outcome.pa == rule.translate(va, va_bits, found, "rwx"[access])
             assert (outcome.fault is None) == (outcome.pa is not None)
+            inside = rule.translate(va, va_bits, found) is not None
+            assert outcome.fault is None or outcome.fault.kind == ("protection" if inside else "bounds")
 
     scenario()
 
@@ -79,6 +86,7 @@ def test_the_first_problem_of_the_homework() -> None:
             "format.grows_down: expected a list of numbers of segments, 0 to 1",
         ),
         ("partition = '4K'", "format.segments is missing"),
+        ("segments = 2\nrights = ['rx']", "format.rights: expected 2 times letters of rwx"),
         ("segments = 2\npartition = '4K'", "format.partition: not with scheme = 'segments'"),
     ],
 )
@@ -86,6 +94,37 @@ def test_a_wrong_scheme_says_what_was_expected(lines: str, mistake: str, tmp_pat
     (tmp_path / "s.toml").write_text(f'[format]\nscheme = "segments"\nva_bits = 8\n{lines}\n')
     with pytest.raises(UserError, match=mistake):
         load_format(str(tmp_path / "s.toml"))
+
+
+def test_rights_are_those_of_the_file_and_of_the_registers(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    head = '[format]\nscheme = "segments"\nva_bits = 8\nsegments = 2\n'
+    path.write_text(head + 'rights = ["rx", "rw"]\n' + MACHINE)
+    mmu = Mmu(str(path), bytearray(256), base0=0, limit0=64, base1=64, limit1=64)
+    assert [mmu.access(0, how, size=1).ok for how in ("read", "write", "fetch")] == [True, False, True]
+    assert [mmu.access(128, how, size=1).ok for how in ("read", "write", "fetch")] == [True, True, False]
+    found = mmu.access(0, "write", size=1)
+    assert (found.kind, found.reason, found.code) == ("protection", "segment 0 is r-xu", 7)
+    assert mmu.access(64, "write", size=1).kind == "bounds"
+    assert [page.rights for page in (mmu.walk(0), mmu.walk(128))] == ["r-xu", "rw-u"]
+    mmu.registers["rights.seg0"] = 7
+    assert mmu.access(0, "write", size=1).ok
+    mmu.registers["down"] = 2
+    assert (mmu.registers["rights.seg0"], mmu.registers["rights"]) == (7, 0x3700)
+    assert [len(mmu.why(va, "fetch").rules) for va in (0, 63, 128, 255)] == [2, 2, 1, 1]
+
+
+def test_each_cpu_has_segments_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    head = '[format]\nscheme = "segments"\nva_bits = 8\nsegments = 2\n'
+    path.write_text(head + MACHINE.replace("[tlb]", "cpus = 2\n[tlb]"))
+    machine = Machine(load_config(str(path)))
+    for cpu, base in ((0, 256), (1, 512)):
+        write(machine, cpu, "base1", base)
+        write(machine, cpu, "limit1", 16 << cpu)
+    found = [translate(machine, find_context(machine, cpu=cpu), 128 + 20, 0) for cpu in (0, 1)]
+    assert [outcome.pa for outcome in found] == [None, 532]
+    assert found[0].fault.reason == "segment 1 is 0x80..0x8f"
 
 
 def test_registers_and_kernels_are_refused() -> None:

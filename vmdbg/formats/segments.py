@@ -7,10 +7,13 @@ below (Arpaci-Dusseau, Operating Systems: Three Easy Pieces, 16; the VAX's stack
 from __future__ import annotations
 
 from vmdbg.formats.base_and_bounds import allowed, classify, combine, leaf_frame, make_leaf
+from vmdbg.formats.contract import RIGHT_R, RIGHT_W, RIGHT_X
 from vmdbg.formats.record import Field, Format, Level, Register
 
 MOST_SEGMENTS = 4  # as many as a CPU has control registers for
-DOWN_WORD = 7
+DOWN_WORD = RIGHTS_WORD = 7
+RIGHTS_LOW, RIGHTS_STEP = 8, 4  # where the rights of segment 0 are in their word, and the next ones'
+ALL = RIGHT_R | RIGHT_W | RIGHT_X
 
 
 def limit_word(number: int) -> int:
@@ -18,8 +21,18 @@ def limit_word(number: int) -> int:
     return 2 * number
 
 
-def segmented(name: str, va_bits: int, count: int, down: tuple[int, ...], manual: str = "") -> Format:
-    """`count` segments, a power of two, in a space of `va_bits` bits; those of `down` grow down."""
+def segmented(
+    name: str,
+    va_bits: int,
+    count: int,
+    down: tuple[int, ...],
+    manual: str = "",
+    rights: tuple[int, ...] = (ALL,) * MOST_SEGMENTS,
+) -> Format:
+    """`count` segments, a power of two, in a space of `va_bits` bits; those of `down` grow down.
+
+    `rights` are what the segments have at first.
+    """
     bits = count.bit_length() - 1
     shift = va_bits - bits
     registers = []
@@ -40,6 +53,17 @@ def segmented(name: str, va_bits: int, count: int, down: tuple[int, ...], manual
         )
         for number in range(count)
     ]
+    registers += [
+        Register(
+            f"rights.seg{number}",
+            RIGHTS_WORD,
+            RIGHTS_LOW + RIGHTS_STEP * number,
+            3,
+            rights[number],
+            "1: it may be read, 2: written, 4: executed",
+        )
+        for number in range(count)
+    ]
     return Format(
         name=name,
         manual=manual or "vmdbg, segmentation",
@@ -53,5 +77,8 @@ def segmented(name: str, va_bits: int, count: int, down: tuple[int, ...], manual
         root_register="base0",
         bounded=True,
         segments=count,
-        rule_texts={"b": "an address has to lie inside its segment"},
+        rule_texts={
+            "b": "an address has to lie inside its segment",
+            "s": "a segment has to have the right that an access needs",
+        },
     )

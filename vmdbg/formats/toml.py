@@ -37,6 +37,7 @@ KEYS = {
     "big_endian": bool,
     "segments": int,
     "grows_down": list,
+    "rights": list,
 }
 REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
 BOUNDED = "base-and-bounds"
@@ -44,9 +45,9 @@ SEGMENTED = "segments"
 #: Schemes without tables: the keys that they must have, and those that they may have besides.
 WITHOUT_TABLES = {
     BOUNDED: (("va_bits", "partition"), ("name", "scheme")),
-    SEGMENTED: (("va_bits", "segments"), ("name", "scheme", "grows_down")),
+    SEGMENTED: (("va_bits", "segments"), ("name", "scheme", "grows_down", "rights")),
 }
-ALONE = ("partition", "segments", "grows_down")  # keys of no other scheme
+ALONE = ("partition", "segments", "grows_down", "rights")  # keys of no other scheme
 SCHEMES = ("tables", *WITHOUT_TABLES)
 #: Roles of fields: their usual names, and help.
 ROLES = {
@@ -188,7 +189,14 @@ def make_segmented(table: Mapping[str, Any], file: str) -> Format:
         raise wrong(file, "va_bits", f"{MIN_PARTITION + 2} to {MAX_PARTITION} with segments")
     if any(type(number) is not int or not 0 <= number < count for number in down):
         raise wrong(file, "grows_down", f"a list of numbers of segments, 0 to {count - 1}")
-    return segmented(table.get("name", "segments"), va_bits, count, tuple(down), file.rpartition("/")[2])
+    rights = table.get("rights", ["rwx"] * count)
+    if len(rights) != count or not all(type(text) is str and set(text) <= set("rwx-") for text in rights):
+        raise wrong(file, "rights", f"{count} times letters of rwx, one for each segment")
+    nibbles = tuple(
+        sum(1 << place for place, letter in enumerate("rwx") if letter in text) for text in rights
+    )
+    name = table.get("name", "segments")
+    return segmented(name, va_bits, count, tuple(down), file.rpartition("/")[2], nibbles)
 
 
 def check_rules(table: Mapping[str, Any], levels: list[Level], fields: list[Field], file: str) -> None:

@@ -6,10 +6,21 @@ PAGE_BITS is the lowest of these bits.
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import FAULT_BOUNDS, PAGE_BITS, TOP_SHIFT
+from vmdbg.formats.contract import (
+    FAULT_BOUNDS,
+    FAULT_PROTECTION,
+    PAGE_BITS,
+    RIGHT_R,
+    RIGHT_U,
+    RIGHT_W,
+    RIGHT_X,
+    TOP_SHIFT,
+)
+from vmdbg.formats.segments import RIGHTS_LOW, RIGHTS_STEP
 from vmdbg.hardware.base_and_bounds import one_step
 from vmdbg.state.tables import (
     CONTROL_FAULT,
+    CONTROL_RIGHTS,
     CPU,
     CPU_CONTROL0,
     CPU_CONTROL1,
@@ -21,6 +32,7 @@ from vmdbg.state.tables import (
     CPU_CONTROL7,
     CPU_ROOT,
     KERNEL_CPU,
+    PATH_RIGHTS,
 )
 
 
@@ -70,11 +82,24 @@ def segment_address(m, cpu, root, va):
     return address
 
 
+@reads
+def segment_rights(m, cpu, va):
+    """The rights of the segment of an address, with `u`: user code is all that there is."""
+    low = RIGHTS_LOW + ((va >> PAGE_BITS) & 3) * RIGHTS_STEP
+    return ((m.cpu[cpu * CPU + CPU_CONTROL7] >> low) & (RIGHT_R | RIGHT_W | RIGHT_X)) | RIGHT_U
+
+
 @reads(fills=True)
 def walk(m, root, va):
     """A walk of one step, without memory, with the registers of the CPU in use."""
-    address = segment_address(m, m.kernel[KERNEL_CPU], root, va)
-    return one_step(m, address >= 0, address)
+    cpu = m.kernel[KERNEL_CPU]
+    address = segment_address(m, cpu, root, va)
+    kind = one_step(m, address >= 0, address)
+    if address >= 0:
+        rights = segment_rights(m, cpu, va)
+        m.path[PATH_RIGHTS] = rights
+        m.control[CONTROL_RIGHTS] = rights
+    return kind
 
 
 @writes(fills=True)
@@ -83,4 +108,8 @@ def translate(m, cpu, va, access):
     address = segment_address(m, cpu, m.cpu[cpu * CPU + CPU_ROOT], va)
     if address < 0:
         m.control[CONTROL_FAULT] = FAULT_BOUNDS
+        return -1
+    if (segment_rights(m, cpu, va) >> access) & 1 == 0:
+        m.control[CONTROL_FAULT] = FAULT_PROTECTION
+        return -1
     return address

@@ -92,7 +92,7 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
     """The outcome of an access whose walk is known.  Without `check` rights are ignored."""
     k = machine.k
     if machine.format.bounded:
-        return base_and_bounds.outcome(machine, context, walk, access)
+        return base_and_bounds.outcome(machine, context, walk, access, check)
     found = Outcome(walk.va, context.pid, access, context.mode)
     found.region = region_kind(machine, context.pid, walk.va)
     if not k.canonical(machine.m, s64(walk.va)):
@@ -164,7 +164,7 @@ def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]
     ]
     head = {"va": found.va, "format": machine.format.name, "root": found.root & WORD_MASK}
     if machine.format.bounded:
-        head |= base_and_bounds.head_data(machine, found.root)
+        head |= base_and_bounds.head_data(machine, found.root, found.cpu)
     return {**head, "steps": steps, **data}
 
 

@@ -11,6 +11,8 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     FAULT_AD,
+    FAULT_BOUNDS,
+    FAULT_PROTECTION,
 )
 from vmdbg.hardware.page_tables import table_entries
 from vmdbg.inspect.context import controls
@@ -99,7 +101,9 @@ def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict
         verdict.tlb = through
     rules = machine.format.rules
     if machine.format.bounded:
-        verdict.rules = list(rules)
+        fault = verdict.outcome.fault
+        decides = {FAULT_BOUNDS: "b", FAULT_PROTECTION: "s"}.get(fault.number) if fault else None
+        verdict.rules = [key for key in rules if decides in (None, key)]
         return verdict
     if not verdict.canonical:
         verdict.rules = [key for key in ("c",) if key in rules]

@@ -53,7 +53,12 @@ def read(machine: Machine, cpu: int, name: str) -> int | None:
     if name == form.fault_register:
         return int(m.cpu[row + CPU_ADDRESS]) & WORD_MASK
     word = next((field.word for field in form.registers if owner(field.name) == name), None)
-    return None if word is None else int(m.cpu[row + CONTROLS[word]]) & WORD_MASK
+    return None if word is None else int(m.cpu[row + CONTROLS[word]]) & own_bits(form, name)
+
+
+def own_bits(form: Format, name: str) -> int:
+    """The bits of its word of control registers that a register has: two may share one."""
+    return sum(field.mask << field.low for field in form.registers if owner(field.name) == name)
 
 
 def root_value(machine: Machine, cpu: int) -> int:
@@ -170,6 +175,7 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
     else:
         fields = [field for field in form.registers if owner(field.name) == register]
         old = m.cpu[row + CONTROLS[fields[0].word]] & WORD_MASK
+        new = old & ~own_bits(form, register) & WORD_MASK | new
         m.cpu[row + CONTROLS[fields[0].word]] = s64(new)
         set_allowed(m, cpu, form)
         flushes = [field.flush for field in fields if (old ^ new) >> field.low & field.mask]
@@ -203,7 +209,7 @@ def kept(machine: Machine, cpu: int, name: str, saved: int) -> int:
     elif name == form.fault_register:
         mask = WORD_MASK
     else:
-        mask = sum(field.mask << field.low for field in form.registers if owner(field.name) == name)
+        mask = own_bits(form, name)
     return saved & ~mask & WORD_MASK | now & mask
 
 

@@ -103,7 +103,7 @@ def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[A
         counts = [1 << level.bits for level in session.machine.format.levels]
         yield from drawing(walk_boxes(session.notation, walk, found, counts, byte, names))
     if session.machine.format.bounded:
-        yield from bounded_lines(session.notation, registers_of(session.machine, walk.root), found)
+        yield from bounded_lines(session.notation, registers_of(session.machine, walk.root, walk.cpu), found)
         return
     yield from walk_lines(
         session.notation, walk, found, [remark(session.machine, step) for step in walk.steps], names
