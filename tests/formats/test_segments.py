@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,17 +12,22 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg import Mmu
 from vmdbg.errors import UserError
+from vmdbg.formats import find
+from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.formats.toml import load_format
 from vmdbg.inspect.context import find_context
 from vmdbg.inspect.translate import translate
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.registers import write
+from vmdbg.machine.registers import read, write
+from vmdbg.state.tables import CONTROL_FAULT
 from vmdbg.units import WORD_MASK
 
 Model = Callable[[str], ModuleType]
+PAGED = Path(__file__).parents[2] / "docs" / "examples" / "paged-segments.toml"
 SHEET = Path(__file__).parents[2] / "docs" / "examples" / "segments.toml"
 MACHINE = '[machine]\nkernel = false\nram = "4K"\nswap.size = 0\n[tlb]\nl1 = "off"\nl2 = "off"\n'
 
@@ -112,6 +118,76 @@ def test_rights_are_those_of_the_file_and_of_the_registers(tmp_path: Path) -> No
     mmu.registers["down"] = 2
     assert (mmu.registers["rights.seg0"], mmu.registers["rights"]) == (7, 0x3700)
     assert [len(mmu.why(va, "fetch").rules) for va in (0, 63, 128, 255)] == [2, 2, 1, 1]
+
+
+def test_pages_behind_segments(model: Model) -> None:
+    """Every address of a small space, by the MMU with its TLB, the prompt and the library."""
+    rule = model("segments")
+    booted = Machine(load_config(str(PAGED)))
+    form, m, k = booted.format, booted.m, booted.k
+    rights = st.sampled_from(("rwx", "rx", "rw", "r", "x", ""))
+    bases = st.integers(0, 256).map(lambda place: 8 * place)
+    one = st.builds(rule.Registers, bases, st.integers(0, 256), st.booleans(), rights)
+
+    @hypothesis.settings(max_examples=drawn(25), deadline=None)
+    @hypothesis.given(st.lists(one, min_size=4, max_size=4), st.integers(0, 1 << 30))
+    def scenario(found: list[Any], seed: int) -> None:
+        rng = random.Random(seed)
+        memory = bytes(rng.getrandbits(8) | 0x80 * (rng.random() < 0.5) for _ in range(2048))
+        m.ram1[:] = memory
+        k.tlb_flush(m, 0, -1, 0)
+        set_segments(booted, found)
+        mmu = Mmu(str(PAGED), bytearray(memory))
+        mmu.registers.update({name: read(booted, 0, name) for name in mmu.registers if "." not in name})
+        context = find_context(booted)
+        mapped = {page.va: page.pa for page in mmu.map()}
+        for va in rng.sample(range(1 << form.va_bits), 100):
+            access = rng.randrange(3)
+            expected, pa = rule.translate_paged(va, form.va_bits, 5, found, memory, "rwx"[access])
+            said = translate(booted, context, va, access)
+            assert ("translated" if said.fault is None else said.fault.kind) == expected
+            reached = k.translate(m, 0, va, access)
+            kind = "translated" if reached >= 0 else FAULT_KINDS[m.control[CONTROL_FAULT]]
+            assert (kind, reached) == (expected, pa)
+            answer = mmu.access(va, ("read", "write", "fetch")[access], size=1)
+            assert (answer.kind if not answer.ok else "translated", answer.ok) == (expected, pa >= 0)
+            assert mmu.why(va, ("read", "write", "fetch")[access]).allowed == answer.ok
+            assert pa < 0 or mapped[va & -32] == pa & -32
+        assert m.ram1.tobytes() == memory
+
+    scenario()
+
+
+def test_pages_of_another_size_and_what_is_only_with_segments(tmp_path: Path) -> None:
+    level = find(str(PAGED), 64).levels[0]
+    assert (level.shift, level.bits) == (6, 2)
+    path, text = tmp_path / "s.toml", PAGED.read_text()
+    path.write_text(text.replace("segments = 4", ""))
+    with pytest.raises(UserError, match=r"format.grows_down: only with segments"):
+        load_format(str(path))
+    path.write_text(text.replace("bits = 3", "bits = 8"))
+    with pytest.raises(UserError, match=r"format.levels"):
+        load_format(str(path))
+    path.write_text(text.replace("kernel = false", "kernel = true"))
+    with pytest.raises(UserError, match="no kernel knows segments"):
+        Machine(load_config(str(path)))
+
+
+def test_limits_count_in_the_tlb_too() -> None:
+    """A limit that shrinks shuts out what the TLB holds; rights and bases flush it."""
+    booted = Machine(load_config(str(PAGED)))
+    k, m = booted.k, booted.m
+    m.ram1[0x100] = 0xC5
+    write(booted, 0, "base0", 0x100)
+    write(booted, 0, "limit0", 32)
+    assert [k.translate(m, 0, 31, how) for how in (0, 0)] == [0xBF, 0xBF]
+    write(booted, 0, "limit0", 16)
+    assert k.translate(m, 0, 31, 0) == -1
+    assert FAULT_KINDS[m.control[CONTROL_FAULT]] == "bounds"
+    assert translate(booted, find_context(booted), 31, 0).fault.kind == "bounds"
+    write(booted, 0, "rights.seg0", 2)
+    assert k.translate(m, 0, 1, 0) == -1
+    assert FAULT_KINDS[m.control[CONTROL_FAULT]] == "protection"
 
 
 def test_each_cpu_has_segments_of_its_own(tmp_path: Path) -> None:

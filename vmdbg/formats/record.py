@@ -8,7 +8,15 @@ from types import MappingProxyType
 
 from vmdbg.errors import UserError
 from vmdbg.formats import declared
-from vmdbg.formats.contract import ACCESS_FETCH, FAULT_KEY, FAULT_NONE, FAULT_PROTECTION, RIGHT_U
+from vmdbg.formats.contract import (
+    ACCESS_FETCH,
+    FAULT_BOUNDS,
+    FAULT_KEY,
+    FAULT_NON_CANONICAL,
+    FAULT_NONE,
+    FAULT_PROTECTION,
+    RIGHT_U,
+)
 from vmdbg.formats.dataclass import dataclass, replace
 from vmdbg.units import WORD_MASK, s64
 
@@ -155,7 +163,7 @@ class Format:
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
     is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
-    at all; `segments`: so many pairs of them.
+    at all; `segments`: so many pairs of them, behind which are tables of pages unless it is `bounded`.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`,
     which are those of a read, a write and a fetch, in this order.
     With numbers of spaces a write to the root register takes one from its lowest `root_asid_bits`, unless
@@ -276,12 +284,11 @@ class Format:
             raise UserError(
                 f"machine.page_size: only a format of one level can be cut anew; {self.name} is none."
             )
-        if size & (size - 1) or not LEAST_PAGE <= size < 1 << self.va_bits:
-            raise UserError(
-                f"machine.page_size: expected a power of two from {LEAST_PAGE} to 2^{self.va_bits - 1}."
-            )
+        bits = self.segment_shift or self.va_bits
+        if size & (size - 1) or not LEAST_PAGE <= size < 1 << bits:
+            raise UserError(f"machine.page_size: expected a power of two from {LEAST_PAGE} to 2^{bits - 1}.")
         shift = size.bit_length() - 1
-        return replace(self, levels=(replace(self.levels[0], shift=shift, bits=self.va_bits - shift),))
+        return replace(self, levels=(replace(self.levels[0], shift=shift, bits=bits - shift),))
 
     @property
     def page_bits(self) -> int:
@@ -297,6 +304,11 @@ class Format:
     def page_shifts(self) -> list[int]:
         """Shifts of all page sizes, base page first; sizes without leaves are included as depths are."""
         return [level.shift for level in reversed(self.levels)]
+
+    @property
+    def segment_shift(self) -> int:
+        """The lowest of the bits of an address that choose its segment, if there are segments."""
+        return self.va_bits - (self.segments.bit_length() - 1) if self.segments else 0
 
     @property
     def grain(self) -> int:
@@ -397,7 +409,9 @@ class Format:
             "RIGHTS": (1 << self.rights_bits) - 1,
             "MASKED": int(self.masked),
             "BARE": int(any(field.name.endswith(".mode") for field in self.root_fields)),
-            "SPLIT": int(self.split),
+            "SPLIT": int(self.split or (self.segments > 0 and not self.bounded)),
+            "SEGMENT_SHIFT": self.segment_shift,
+            "FAULT_OUTSIDE": FAULT_BOUNDS if self.segments else FAULT_NON_CANONICAL,
             "AD_FIRST": int(self.ad_first),
             "ROOT_LOADED": int(bool(self.root_checked)),
             "FIRST_LEVEL": self.first_level,

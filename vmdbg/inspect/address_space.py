@@ -125,7 +125,7 @@ def runs(
     run
     says where.  `follow` bounds how often a table is read again.
     """
-    if machine.format.segments:
+    if machine.format.segments and machine.format.bounded:
         for segment in (segment for segment in segments(machine, root) if segment.limit):
             first, past = segment.held
             pa = segment.base - segment.limit if segment.down else segment.base

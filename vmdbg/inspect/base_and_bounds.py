@@ -31,7 +31,7 @@ def outcome(machine: Machine, context: Context, walk: Walk, access: int, check: 
         found.page_size, found.rights = form.page_size, ALL_RIGHTS
         found.pa = walk.root + walk.va
         if form.segments:
-            segment = Segment(machine, walk.va >> form.page_bits, walk.root, context.cpu)
+            segment = Segment(machine, walk.va >> form.segment_shift, walk.root, context.cpu)
             found.segment, found.rights = segment.number, segment.rights
             if check and not segment.rights >> access & 1:
                 code = machine.k.code_of(machine.m, context.cpu, FAULT_PROTECTION, access, context.mode, 0)

@@ -23,8 +23,8 @@ class Segment:
     def __init__(self, machine: Machine, number: int, root: int, cpu: int | None = None) -> None:
         m, k, form = machine.m, machine.k, machine.format
         cpu = int(m.kernel[KERNEL_CPU]) if cpu is None else cpu
-        self.number, self.size = number, form.page_size
-        self.start = number << form.page_bits
+        self.number, self.size = number, 1 << form.segment_shift
+        self.start = number << form.segment_shift
         self.base = int(k.segment_base(m, cpu, root, number)) & WORD_MASK
         self.limit = int(k.segment_limit(m, cpu, number))
         self.rights = int(k.segment_rights(m, cpu, self.start))
@@ -60,7 +60,7 @@ def outside(machine: Machine, va: int, cpu: int) -> str:
     form, show = machine.format, Notation(machine.format)
     if va >> form.va_bits:
         return f"addresses have {form.va_bits} bits"
-    segment = Segment(machine, va >> form.page_bits, 0, cpu)
+    segment = Segment(machine, va >> form.segment_shift, 0, cpu)
     first, end = segment.held
     name = f"segment {segment.number}"
     if not segment.limit:

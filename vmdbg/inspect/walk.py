@@ -233,10 +233,11 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
     kind = k.walk(m, root, s64(va))
     if cpu is not None and k.reserves(m, cpu):
         kind = k.recheck(m, cpu, k.walk_began(m), kind)
-    if form.segments and cpu is not None:
+    if form.segments and form.bounded and cpu is not None:
         kind = ENTRY_BOUND if k.segment_address(m, cpu, root, s64(va)) < 0 else ENTRY_LEAF
     first = k.walk_began(m)
-    found = Walk(form, va & WORD_MASK, root, kind, [] if form.bounded else rows_read(machine, first), first)
+    without = form.bounded or kind == ENTRY_BOUND
+    found = Walk(form, va & WORD_MASK, root, kind, [] if without else rows_read(machine, first), first)
     found.cpu = cpu
     return found
 

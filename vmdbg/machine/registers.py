@@ -99,7 +99,7 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
         raise UserError(f"Register ${name} cannot be set.")
     register, whole = composed(machine, cpu, name, value)
     check_fields(machine, cpu, register, whole)
-    if register == form.root_register and not form.root_fields and not form.bounded:
+    if register == form.root_register and not (form.root_fields or form.bounded or form.segments):
         check_root(machine, whole)
     if register == form.root_register and form.root_fields:
         *modes, asid, _ = form.root_fields
