@@ -164,7 +164,7 @@ def test_four_thousand_accesses_take_less_than_a_minute(name: str) -> None:
             for update in found.updates
         )
     assert time.process_time() - started < 60
-    assert arrived > 100
+    assert arrived > 50  # the CPU refuses most roots of PAE, as their entries have reserved bits
 
 
 def test_machine_mode_accesses_as_its_registers_say() -> None:
