@@ -151,6 +151,7 @@ def test_a_guest_is_imported(shell: Any, tmp_path: Path, monkeypatch: pytest.Mon
         ),
         (" pc 0000000000002010\n satp 8000000000000001\n stvec 0000000000003000\n", ("sv39",)),
         ("PC=0000000000400000\nttbr0_el1=0x1000 tcr_el1=0x580100010 sctlr_el1=0x1\nPSTATE=3c5\n", ("arm64",)),
+        ("ttbr0_el1=0x1000 tcr_el1=0x8000186800c000c sctlr_el1=0x1\nPSTATE=3c5\n", ("arm64_lpa2",)),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

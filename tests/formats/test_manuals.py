@@ -118,6 +118,13 @@ ARM = [
     ("arm64_16k", "block of 32 MiB", 0x4200_0741, 2, ENTRY_LEAF, 0x4200_0000, 15),
     ("arm64_64k", "level 1 has no blocks", 0x4000_0741, 0, ENTRY_EMPTY, None, 0),
     ("arm64_64k", "block of 512 MiB", 0x6000_0741, 1, ENTRY_LEAF, 0x6000_0000, 15),
+    ("arm64_lpa2", "bits 9:8 are 51:50", 0x3_0000_4000_0F43, 4, ENTRY_LEAF, 0xF_0000_4000_0000, 15),
+    ("arm64_lpa2", "a table so", 0x4000_1103, 1, ENTRY_TABLE, 0x4_0000_4000_1000, 15),
+    ("arm64_lpa2", "level -1 has no blocks", 0x4000_0441, 0, ENTRY_EMPTY, None, 0),
+    ("arm64_lpa2", "block of 512 GiB", 0x80_0000_0441, 1, ENTRY_LEAF, 0x80_0000_0000, 15),
+    ("arm64_16k_lpa2", "block of 64 GiB", 0x10_0000_0641, 1, ENTRY_LEAF, 0x8_0010_0000_0000, 15),
+    ("arm64_64k_lpa", "bits 15:12 are 51:48", 0x4000_A743, 2, ENTRY_LEAF, 0xA_0000_4000_0000, 15),
+    ("arm64_64k_lpa", "block of 4 TiB", 0x400_0000_0741, 0, ENTRY_LEAF, 0x400_0000_0000, 15),
 ]
 
 
@@ -172,6 +179,9 @@ def test_entries_of_sv39(word: int, depth: int, kind: int) -> None:
         ("arm64", 1, 1, 0, 0x92000044),  # Arm ARM, D24.2.40: data abort from EL0, write, translation, level 0
         ("arm64", 2, 2, 1, 0x8600000C),  # instruction abort from EL1, permission
         ("arm64_64k", 8, 0, 0, 0x92000009),  # access flag, level 1
+        ("arm64_lpa2", 1, 0, 0, 0x9200002B),  # translation, level -1
+        ("arm64_lpa2", 3, 0, 0, 0x92000029),  # address size, level -1
+        ("arm64_lpa2", 5, 0, 0, 0x92000013),  # external abort on a walk, level -1
         ("sv39", 5, 0, 0, 5),
         ("sv39", 5, 2, 0, 1),
         ("x86_pae", 3, 2, 0, 0b11101),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vmdbg.formats import NAMES, find
-from vmdbg.formats.contract import FAULT_KINDS
+from vmdbg.formats.contract import BARE_ROOT, FAULT_KINDS
+from vmdbg.inspect.context import find_context, in_machine_mode
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import write
@@ -19,8 +20,8 @@ BASE, RAM = 0x40000000, 1 << 20
 PAGE = BASE + 0x80000
 NX, PS, G = 1 << 63, 0x80, 0x100
 
-# Format; register and its two values; access by u(ser) or k(ernel); the leaf's bits, or all entries from the
-# root down; what comes of the access with each value.
+# Format; register and its two values; access by u(ser), k(ernel) or m(achine mode); the leaf's bits, or all
+# entries from the root down; what comes of the access with each value.
 ROWS = [
     ("x86_64", "cr0.wp", 0, 1, "kw", 0x1, "page", "protection"),
     ("x86_32", "cr4.pse", 0, 1, "ur", [BASE + 0x1000 | 7 | PS, PAGE | 7], "page", "elsewhere"),
@@ -36,6 +37,8 @@ ROWS = [
     ("sv39", "menvcfg.adue", 0, 1, "uw", 0x17, "access-flag", "page"),
     ("sv39", "isa.svnapot", 0, 1, "ur", 1 << 63 | 8 << 10 | 0x1F, "reserved", "elsewhere"),
     ("sv39", "menvcfg.pbmte", 0, 1, "ur", 1 << 61 | 0x13, "reserved", "page"),
+    ("sv39", "mstatus.mprv", 0, 1, "mr", 0x13, "elsewhere", "page"),
+    ("sv39", "mstatus.mpp", 0, 1, "mr", 0x13, "page", "protection"),
     ("sv39", "satp.mode", 0, 8, "ur", 0x13, "elsewhere", "page"),
     ("arm64", "tcr_el1.t0sz", 16, 30, "ur", 0x743, "page", "elsewhere"),
     ("arm64", "tcr_el1.epd0", 0, 1, "ur", 0x743, "page", "non-canonical"),
@@ -52,7 +55,12 @@ ROWS = [
     ("arm64", "pstate.pan", 0, 1, "kr", 0x743, "page", "protection"),
     ("arm64", "ttbr1_el1", 0, BASE, "Kr", 0x703, "elsewhere", "page"),
 ]
-NEEDS = {"pkru": ("cr4.pke", 1), "cr4.pke": ("pkru", 0xC), "eflags.ac": ("cr4.smap", 1)}
+NEEDS = {
+    "pkru": ("cr4.pke", 1),
+    "cr4.pke": ("pkru", 0xC),
+    "eflags.ac": ("cr4.smap", 1),
+    "mstatus.mpp": ("mstatus.mprv", 1),
+}
 VA = 0x1234
 FLUSHES = {"cr4.pge"}  # shown by tests/machine/test_registers.py: what it decides is which entries are global
 
@@ -88,6 +96,12 @@ def outcome(name: str, how: str) -> str:
     k, m = booted.k, booted.m
     m.cpu[CPU_MODE] = int(how[0] in "kKT")
     write(booted, 0, booted.format.registers[0].name, booted_value(booted))
+    if how[0] == "m":
+        context = in_machine_mode(booted, find_context(booted, root=BASE), "rwx".index(how[1]))
+        if context.root == BARE_ROOT:
+            return "elsewhere"
+        m.cpu[CPU_MODE] = context.mode
+        write(booted, 0, booted.format.registers[0].name, booted_value(booted))
     va = {"K": VA - (1 << 48), "t": VA | 0x5A << 56, "T": s64(VA | 0x5AFF << 48)}.get(how[0], VA)
     k.tlb_flush(m, 0, -1, 0)
     pa = k.translate(m, 0, va, "rwx".index(how[1]))

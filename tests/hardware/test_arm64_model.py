@@ -45,7 +45,10 @@ def test_one_access(model: Callable[[str], ModuleType], name: str) -> None:
 
     @hypothesis.settings(max_examples=drawn(250), deadline=None)
     @hypothesis.given(
-        st.integers(0, 1 << 30), st.sampled_from(cases.addresses()), st.sampled_from("rwx"), st.booleans()
+        st.integers(0, 1 << 30),
+        st.sampled_from(cases.addresses(find(name).va_bits - 1)),
+        st.sampled_from("rwx"),
+        st.booleans(),
     )
     def scenario(seed: int, va: int, access: str, user: bool) -> None:
         play(cases, manual, name, seed, va, access, user)

@@ -14,7 +14,7 @@ from vmdbg.formats import NAMES, find
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
-from vmdbg.machine.registers import write
+from vmdbg.machine.registers import read, write
 from vmdbg.programs.vmp import parse_vmp
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.startup import make_session
@@ -110,6 +110,29 @@ def test_a_window_to_user_pages(name: str, engine: str, ready: Ready) -> None:
     run(machine, engine, ready)
     assert machine.m.process[PROCESS + PROCESS_STATUS] == 0
     assert check(machine) == []
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_program_opens_and_closes_the_window(name: str, engine: str, ready: Ready) -> None:
+    """Two of four accesses lie in a window."""
+    text = "region heap 0x400000 4K rw\nkclose\nkread 0x400000\nkopen\nkwrite 0x400000, 1\nkread 0x400000\n"
+    machine = boot(f"{text}kclose\nkread 0x400000", **ram_of(name))
+    if name == "x86_64":
+        write(machine, 0, "cr4.smap", 1)
+    run(machine, engine, ready)
+    assert machine.counts()["kernel-fault"] == 2
+    assert machine.counts()["fault-minor"] == 1
+    assert machine.counts().get("syscall-error", 0) == 0
+    register, opened = machine.format.window
+    assert read(machine, 0, register) == 1 - opened
+    assert check(machine) == []
+
+
+def test_a_window_that_the_machine_has_not_is_refused(engine: str, ready: Ready) -> None:
+    values = {"machine.format": "tutorial16", "machine.ram": 1 << 16, "kernel.first_frame": 8}
+    machine = run(boot("region heap 0x4000 1K rw\nkopen\nkwrite 0x4000, 1", **values), engine, ready)
+    assert machine.counts()["syscall-error"] == 1
+    assert machine.counts().get("kernel-fault", 0) == 0
 
 
 @pytest.mark.parametrize(

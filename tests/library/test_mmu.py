@@ -164,7 +164,31 @@ def test_four_thousand_accesses_take_less_than_a_minute(name: str) -> None:
             for update in found.updates
         )
     assert time.process_time() - started < 60
-    assert arrived > 100
+    assert arrived > 50  # the CPU refuses most roots of PAE, as their entries have reserved bits
+
+
+def test_machine_mode_accesses_as_its_registers_say() -> None:
+    """RISC-V Privileged, 3.1.6.3; QEMU's processor does so too: tests/hardware/test_qemu_riscv.py."""
+    user_page, kernel_page = 0x80000 << 10 | 0xDF, 0x80001 << 10 | 0xCF
+    memory = {0x1000: 2 << 10 | 1, 0x2000: 3 << 10 | 1, 0x3000: user_page, 0x3008: kernel_page}
+    mmu = Mmu("sv39", memory, satp=8 << 60 | 1)
+    assert outcome(mmu.access(0x1010, "write", machine=True)) == ("translated", 0x1010)
+    mmu.registers["mstatus.mprv"] = 1
+    assert outcome(mmu.access(0x10, "write", machine=True)) == ("translated", 0x80000010)
+    assert mmu.why(0x1010, "read", machine=True).rules == mmu.why(0x1010, "read").rules
+    assert mmu.access(0x1010, "read", machine=True).code == 13
+    assert outcome(mmu.access(0x10, "fetch", machine=True)) == ("translated", 0x10)
+    mmu.registers["mstatus.mpp"] = 1
+    assert outcome(mmu.access(0x1010, "read", machine=True)) == ("translated", 0x80001010)
+    assert mmu.access(0x10, "write", machine=True).code == 15
+    mmu.registers["sstatus.sum"] = 1
+    assert mmu.access(0x10, "write", machine=True).ok
+    mmu.registers["mstatus.mpp"] = 3
+    assert outcome(mmu.access(0x1010, "write", machine=True)) == ("translated", 0x1010)
+    with pytest.raises(UserError, match="never 2"):
+        mmu.registers["mstatus.mpp"] = 2
+    with pytest.raises(UserError, match="x86_64 has no machine mode"):
+        Mmu("x86_64", {}).access(0, machine=True)
 
 
 def outcome(found: Translation | Fault) -> tuple[str, int]:

@@ -74,6 +74,7 @@ def test_names_are_those_of_the_manuals(x86: Machine, sv39: Machine) -> None:
     )
     wanted = {"satp", "satp.mode", "satp.asid", "satp.ppn", "sstatus", "sstatus.sum", "sstatus.mxr", "stval"}
     wanted |= {"menvcfg", "menvcfg.adue", "isa", "isa.svnapot", "menvcfg.pbmte"}
+    wanted |= {"mstatus", "mstatus.mprv", "mstatus.mpp"}
     assert wanted == set(names(sv39.format))
     assert read(x86, 0, "cr4") == 1 << 5 | 1 << 7 | 1 << 17 | 1 << 20  # PAE PGE PCIDE SMEP
     assert read(x86, 0, "efer") == 1 << 11

@@ -17,6 +17,7 @@ class Rules:
     """The granule, and the fields of TCR_EL1, SCTLR_EL1 and PSTATE that matter."""
 
     page_bits: int = 12
+    wide: bool = False  # 52 bits: TCR_EL1.DS = 1, or with 64 KiB FEAT_LPA
     t0sz: int = 16
     t1sz: int = 16
     epd0: bool = False
@@ -78,19 +79,21 @@ class Access:
             index = (va & (1 << size) - 1) >> shift & (1 << bits) - 1
             at = table + index * 8 - self.base
             if not 0 <= at <= len(self.memory) - 8:
-                return self.fault(EXTERNAL | level)
+                return self.fault(0b010011 if level < 0 else EXTERNAL | level)
             entry = int.from_bytes(self.memory[at : at + 8], "little")
-            blocks = {12: (1, 2), 14: (2,), 16: (2,)}[rules.page_bits]
+            blocks: tuple[int, ...] = {12: (1, 2), 14: (2,), 16: (2,)}[rules.page_bits]
+            if rules.wide:
+                blocks = {12: (0, 1, 2), 14: (1, 2), 16: (1, 2)}[rules.page_bits]
             leaf = entry & 3 == (3 if level == 3 else 1)
             if (
                 not entry & 1
                 or (level == 3 and not entry & 2)
                 or (leaf and level != 3 and level not in blocks)
             ):
-                return self.fault(TRANSLATION | level)
-            output = entry & (1 << 48) - (1 << rules.page_bits)
-            if output >> (32, 36, 40, 42, 44, 48)[min(rules.ips, 5)]:
-                return self.fault(ADDRESS_SIZE | level)
+                return self.fault(0b101011 if level < 0 else TRANSLATION | level)
+            output = self.output(entry)
+            if output >> (32, 36, 40, 42, 44, 48, 52)[min(rules.ips, 6)]:
+                return self.fault(0b101001 if level < 0 else ADDRESS_SIZE | level)
             if leaf:
                 return self.at(entry, output, level, shift, limits, table + index * 8)
             if not (rules.hpd1 if upper else rules.hpd0):
@@ -98,6 +101,15 @@ class Access:
                     old or bool(entry >> bit & 1) for old, bit in zip(limits, (62, 61, 60, 59), strict=True)
                 ]
             table, level = output, level + 1
+
+    def output(self, entry: int) -> int:
+        """The address in an entry: 51:48 in bits 15:12 with 64 KiB, else 51:50 in bits 9:8."""
+        page = self.rules.page_bits
+        if not self.rules.wide:
+            return entry & (1 << 48) - (1 << page)
+        if page == 16:
+            return entry & (1 << 48) - (1 << 16) | (entry >> 12 & 15) << 48
+        return entry & (1 << 50) - (1 << page) | (entry >> 8 & 3) << 50
 
     def at(self, entry: int, output: int, level: int, shift: int, limits: list[bool], address: int) -> Result:
         """Access flag, permissions, and hardware's updates."""

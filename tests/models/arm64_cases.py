@@ -58,29 +58,33 @@ def plant(rng: random.Random, form: Format, m: Any, va: int) -> None:
                 entry |= rng.getrandbits(5) << 59
             if rng.random() < 0.1 * wild:
                 entry ^= 1 << rng.randrange(64)
+            if form.va_bits > 49 and rng.random() < 0.05 * wild:
+                entry |= rng.getrandbits(4) << 12 if form.page_bits == 16 else rng.getrandbits(2) << 8
             m.ram8[(frame << form.page_bits - 3) + form.index(va, depth)] = s64(entry)
 
 
-def addresses() -> tuple[int, ...]:
-    """Addresses to try, in both halves and outside."""
-    low = (0, 0x1000, 0x40201000, 0x123456000, (1 << 48) - 0x1000)
-    return (*low, *(address - (1 << 48) for address in low), 1 << 48, -(1 << 48) - 0x1000, 1 << 62)
+def addresses(bits: int = 48) -> tuple[int, ...]:
+    """Addresses to try, in both halves, of so many bits, and outside."""
+    low = (0, 0x1000, 0x40201000, 0x123456000, (1 << bits) - 0x1000)
+    return (*low, *(address - (1 << bits) for address in low), 1 << bits, -(1 << bits) - 0x1000, 1 << 62)
 
 
 def draw_rules(rng: random.Random, form: Format, rules: Any, upper: bool) -> list[int]:
     """Control registers at random, and the same in the model's `rules`; `upper`: that half is all there."""
     control = [0] * len(CONTROLS)
-    rules.page_bits = form.page_bits
+    rules.page_bits, rules.wide = form.page_bits, form.va_bits > 49
+    least = 12 if rules.wide else 16
+    rules.t0sz = rules.t1sz = least
     rules.wxn, rules.pan = rng.random() < 0.3, rng.random() < 0.3
     if rng.random() < 0.5:
-        rules.t0sz, rules.t1sz = rng.randrange(16, 40), rng.randrange(16, 40)
+        rules.t0sz, rules.t1sz = rng.randrange(least, 40), rng.randrange(least, 40)
         rules.tbi0, rules.tbi1 = rng.random() < 0.5, rng.random() < 0.5
         rules.epd0, rules.epd1 = rng.random() < 0.1, rng.random() < 0.1
     rules.ha, rules.hd = rng.random() < 0.8, rng.random() < 0.7
     rules.hpd0, rules.hpd1 = rng.random() < 0.3, rng.random() < 0.3
-    rules.ips = rng.choice((5, 5, 5, 2, 1))
+    rules.ips = rng.choice((5, 5, 5, 2, 1)) + (rules.wide and rng.random() < 0.9)
     if upper:
-        rules.t1sz, rules.epd1 = 16, False
+        rules.t1sz, rules.epd1 = least, False
     for name in FIELDS:
         found = find_field(form, f"tcr_el1.{name}")
         assert found is not None
@@ -98,9 +102,9 @@ def prepare(
     m.ram8[:] = memoryview(bytes(len(m.ram1))).cast("q")
     plant(rng, form, m, va)
     control = draw_rules(rng, form, rules, upper)
-    sizes = rules.t0sz, rules.t1sz
+    sizes, least = (rules.t0sz, rules.t1sz), 12 if rules.wide else 16
     meant, any_table = range(0, TABLES, len(form.levels)), range(TABLES)
-    numbers = [rng.choice(meant if size == min(sizes) == 16 else any_table) for size in sizes]
+    numbers = [rng.choice(meant if size == min(sizes) == least else any_table) for size in sizes]
     roots = BASE + (numbers[0] << form.page_bits), BASE + (numbers[1] << form.page_bits)
     control[6] = roots[1]
     for column, value in zip(CONTROLS, control, strict=True):

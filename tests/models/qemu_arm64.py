@@ -1,4 +1,4 @@
-"""One access by the AArch64 processor of QEMU, single-stepped through its GDB server.
+"""One access by the AArch64 processor of QEMU, single-stepped through its GDB server (`gdb_server`).
 
 Each case starts with a reset.  A few instructions load the registers with translation off; then the program
 counter is set to a page of code that the upper root table maps, where the access is made, at EL0 after ERET.
@@ -6,23 +6,17 @@ counter is set to a page of code that the upper root table maps, where the acces
 
 from __future__ import annotations
 
-import re
-import socket
 import struct
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
-PROGRAM = "qemu-system-aarch64"
+OPTIONS = ("qemu-system-aarch64", "-M", "virt", "-cpu", "max", "-m", "256")
 CODE, BOOT = 0x47000000, 0x4A5A8000  # physical: the code of accesses, its tables behind it; what comes first,
 # at an address whose indexes no test plants: QEMU may fetch once more there when translation is on
 WORD = 0x1122334455667788
 LDR, STR, BR, HERE, ERET = 0xF9400020, 0xF9000020, 0xD61F0020, 0x14000000, 0xD69F03E0
 #: MSR TCR_EL1, X2; TTBR0_EL1, X3; TTBR1_EL1, X4; SPSR_EL1, X5; ELR_EL1, X6; VBAR_EL1, X7; SCTLR_EL1, X8.
 START = (0xD5182042, 0xD5182003, 0xD5182024, 0xD5184005, 0xD5184026, 0xD518C007, 0xD5181008)
-VECTORS, PC, PIECE = 0xFFFFFFFFFFFF0000, 32, 1024
+VECTORS = 0xFFFFFFFFFFFF0000
 
 
 class Outcome(NamedTuple):
@@ -32,137 +26,55 @@ class Outcome(NamedTuple):
     value: int
 
 
-class Processor:
-    """QEMU, stopped, and the connection to its GDB server."""
-
-    def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        path = str(Path(self.folder.name) / "gdb")
-        server = f"socket,path={path},server=on,wait=off,id=gdb"
-        quiet = ("-nographic", "-S", "-serial", "none", "-monitor", "none")
-        machine = ("-M", "virt", "-cpu", "max", "-m", "256")
-        self.process = subprocess.Popen(
-            [PROGRAM, *machine, *quiet, "-chardev", server, "-gdb", "chardev:gdb"], stdin=subprocess.DEVNULL
-        )
-        self.socket = socket.socket(socket.AF_UNIX)
-        for _ in range(200):
-            try:
-                self.socket.connect(path)
-                break
-            except OSError:
-                time.sleep(0.05)
-        self.socket.settimeout(20)
-        self.data = b""
-        self.ask("qSupported:xmlRegisters=aarch64")
-        text = self.document("target.xml")
-        parts = [self.document(name) for name in re.findall(r'href="([^"]+)"', text)]
-        found = re.findall(r'<reg name="(\w+)"[^>]*regnum="(\d+)"', "".join(parts))
-        self.numbers = {name: int(number) for name, number in found}
-        self.ask("Qqemu.PhyMemMode:1")
-
-    def close(self) -> None:
-        """End QEMU."""
-        self.socket.close()
-        self.process.kill()
-        self.process.wait()
-        self.folder.cleanup()
-
-    def ask(self, text: str) -> str:
-        """The answer to a packet."""
-        data = text.encode("latin-1")
-        self.socket.sendall(b"$" + data + b"#%02x" % (sum(data) & 255))
-        while True:
-            start = self.data.find(b"$")
-            end = self.data.find(b"#", start)
-            if start >= 0 and 0 <= end <= len(self.data) - 3:
-                answer = self.data[start + 1 : end]
-                self.data = self.data[end + 3 :]
-                self.socket.sendall(b"+")
-                return answer.decode("latin-1")
-            self.data += self.socket.recv(1 << 16)
-
-    def document(self, name: str) -> str:
-        """A document about registers."""
-        text = ""
-        while True:
-            answer = self.ask(f"qXfer:features:read:{name}:{len(text):x},7f0")
-            text += answer[1:]
-            if answer[:1] != "m":
-                return text
-
-    def write(self, address: int, data: bytes) -> None:
-        """Write physical memory."""
-        for at in range(0, len(data), PIECE):
-            piece = data[at : at + PIECE]
-            assert self.ask(f"M{address + at:x},{len(piece):x}:{piece.hex()}") == "OK"
-
-    def read(self, address: int, size: int) -> bytes:
-        """Read physical memory."""
-        return bytes.fromhex(self.ask(f"m{address:x},{size:x}"))
-
-    def set(self, number: int, value: int) -> None:
-        """Set a register of the core."""
-        assert self.ask(f"P{number:x}={struct.pack('<Q', value & (1 << 64) - 1).hex()}") == "OK"
-
-    def get(self, number: int) -> int:
-        """Read a register."""
-        return int.from_bytes(bytes.fromhex(self.ask(f"p{number:x}")), "little")
-
-    def step(self) -> None:
-        """Execute an instruction."""
-        assert self.ask("s")[:1] == "T"
-
-    def reset(self) -> None:
-        """As after switching on; memory stays."""
-        assert self.ask("qRcmd," + b"system_reset".hex()) == "OK"
-
-
 def pattern(base: int, first: int, size: int) -> bytes:
     """What frames from offset `first` on hold: every 16 bytes load their own offset, in sixteens."""
     words = [(0xD2800000 | (at >> 4) << 5, HERE, base + at, at) for at in range(first, size, 16)]
     return b"".join(struct.pack("<IIII", *four) for four in words)
 
 
-def entries_for_code(page_bits: int) -> tuple[int, int, list[tuple[int, int]]]:
+def entries_for_code(page_bits: int, wide: bool) -> tuple[int, int, list[tuple[int, int]]]:
     """Where code is mapped, the offset of the upper root's entry for it, which leads to CODE + 1 MiB, and the
     other entries, by address.  The first page is EL1's, the second EL0's, both in the frame at CODE."""
-    bits, levels = page_bits - 3, 4 if page_bits < 16 else 3
-    index = {12: 0x155, 14: 1, 16: 0x35}[page_bits]
+    bits, levels = page_bits - 3, (4 if page_bits < 16 else 3) + (wide and page_bits == 12)
+    index = {12: 10, 14: 17, 16: 0x35}[page_bits] if wide else {12: 0x155, 14: 1, 16: 0x35}[page_bits]
     table, step = CODE + 0x100000, 1 << page_bits
     entries = [(table + step * at, table + step * (at + 1) | 3) for at in range(levels - 2)]
-    last, frame = table + step * (levels - 2), CODE | 0x783
+    last, frame = table + step * (levels - 2), CODE | 0x483
     entries += [(last, frame | 1 << 54), (last + 8, frame | 1 << 53 | 1 << 6)]
-    return (1 << 64) - (1 << 48) + (index << page_bits + bits * (levels - 1)), index * 8, entries
+    return (
+        (1 << 64) - (1 << (52 if wide else 48)) + (index << page_bits + bits * (levels - 1)),
+        index * 8,
+        entries,
+    )
 
 
-def begin(cpu: Processor, page_bits: int) -> None:
+def begin(cpu: Any, page_bits: int, wide: bool) -> None:
     """Put the code and its tables where they stay."""
     cpu.write(BOOT, struct.pack("<7I", *START))
     cpu.write(CODE, struct.pack("<8I", LDR, HERE, STR, HERE, BR, HERE, ERET, HERE))
-    for address, entry in entries_for_code(page_bits)[2]:
+    for address, entry in entries_for_code(page_bits, wide)[2]:
         cpu.write(address, struct.pack("<Q", entry))
 
 
-def access(cpu: Processor, roots: tuple[int, int], va: int, kind: str, user: bool, rules: Any) -> Outcome:
+def access(cpu: Any, roots: tuple[int, int], va: int, kind: str, user: bool, rules: Any) -> Outcome:
     """What the processor makes of one access of 8 bytes."""
     cpu.reset()
-    start = entries_for_code(rules.page_bits)[0]
+    start = entries_for_code(rules.page_bits, rules.wide)[0]
     code = start + ((1 << rules.page_bits) if user else 0) + {"r": 0, "w": 8, "x": 16}[kind]
     granule = {12: 2 << 30, 14: 2 << 14 | 1 << 30, 16: 1 << 14 | 3 << 30}[rules.page_bits]
     tcr = rules.t0sz | rules.t1sz << 16 | granule | rules.ips << 32
     for name, low in (("epd0", 7), ("epd1", 23), ("tbi0", 37), ("tbi1", 38), ("ha", 39), ("hd", 40)):
         tcr |= getattr(rules, name) << low
-    tcr |= rules.hpd0 << 41 | rules.hpd1 << 42
+    tcr |= rules.hpd0 << 41 | rules.hpd1 << 42 | (rules.wide and rules.page_bits < 16) << 59
     state = (0 if user else 5) | rules.pan << 22 | 0x3C0
     sctlr = 0x30D00801 | rules.wxn << 19
-    for number, value in enumerate((WORD, va, tcr, *roots, state, code, VECTORS, sctlr)):
-        cpu.set(number, value)
-    cpu.set(PC, BOOT)
+    values = enumerate((WORD, va, tcr, *roots, state, code, VECTORS, sctlr))
+    cpu.set(**{f"x{number}": value for number, value in values}, pc=BOOT)
     for _ in START:
         cpu.step()
-    cpu.set(PC, start + 24)
+    cpu.set(pc=start + 24)
     for _ in range(3 if kind == "x" else 2):
         cpu.step()
-        if cpu.get(PC) & ~0x7FF == VECTORS:
-            return Outcome(cpu.get(cpu.numbers["ESR_EL1"]), cpu.get(0))
-    return Outcome(-1, cpu.get(0))
+        if cpu.get("pc") & ~0x7FF == VECTORS:
+            return Outcome(cpu.get("ESR_EL1"), cpu.get("x0"))
+    return Outcome(-1, cpu.get("x0"))

@@ -33,6 +33,7 @@ class Layout(NamedTuple):
     rights_from: int = 0  # depth from which entries have rights
     napot: bool = False  # bit 63 of a leaf at the last level: 64 KiB, if its frame ends in 1000
     arm: bool = False  # bit 1: a table or page; rights as `arm_rights` says
+    high: tuple[int, int] = (0, 0)  # place and number of bits of the frame above those of `frame`
     pse36: bool = False  # bits 20:13 of a large leaf are bits 39:32 of its address
 
 
@@ -89,6 +90,19 @@ LAYOUTS = {
     ),
     "arm64_64k": Layout(
         8, (42, 29, 16), (6, 13, 13), (16, 32), (None, None, None, None), slot_bit=2, large_at=(1,), arm=True,
+    ),
+    # Arm ARM, D8.3.1 with TCR_EL1.DS = 1, and with 64 KiB and FEAT_LPA
+    "arm64_lpa2": Layout(
+        8, (48, 39, 30, 21, 12), (4, 9, 9, 9, 9), (12, 38), (None, None, None, None), slot_bit=2,
+        large_at=(1, 2, 3), arm=True, high=(8, 2),
+    ),
+    "arm64_16k_lpa2": Layout(
+        8, (47, 36, 25, 14), (5, 11, 11, 11), (14, 36), (None, None, None, None), slot_bit=2, large_at=(1, 2),
+        arm=True, high=(8, 2),
+    ),
+    "arm64_64k_lpa": Layout(
+        8, (42, 29, 16), (10, 13, 13), (16, 32), (None, None, None, None), slot_bit=2, large_at=(0, 1),
+        arm=True, high=(12, 4),
     ),
     "tutorial16": Layout(2, (8,), (8,), (8, 8), ((1, 1), (2, 1), (3, 1), (4, 1)), slot_bit=1),
     "word-table": Layout(8, (3,), (16,), (12, 40), (None, None, None, None), slot_bit=3),
@@ -164,6 +178,7 @@ def walk(layout: Layout, memory: bytes, base: int, root: int, va: int) -> Walk:
         path.append(entry)
         kind = kind_of(layout, entry, depth)
         frame = entry >> layout.frame[0] & (1 << layout.frame[1]) - 1
+        frame |= (entry >> layout.high[0] & (1 << layout.high[1]) - 1) << layout.frame[1]
         if (
             kind in ("leaf", "table")
             and (layout.hierarchical or kind == "leaf")

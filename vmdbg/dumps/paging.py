@@ -8,7 +8,10 @@ PE, PG, PAE, LA57, LMA = 1, 1 << 31, 1 << 5, 1 << 12, 1 << 10  # CR0, CR4, IA32_
 CODE64 = 1 << 21  # of a descriptor of code: L (SDM 3A, 5.2.1)
 VIRTUAL_8086 = 1 << 17  # of EFLAGS
 SATP_MODES = {8: "sv39", 9: "sv48", 10: "sv57"}  # RISC-V Privileged, 12.1.11
+#: By TCR_EL1.TG0; where addresses may have 52 bits.
 GRANULES = {0: "arm64", 1: "arm64_64k", 2: "arm64_16k"}
+WIDE_GRANULES = {0: "arm64_lpa2", 1: "arm64_64k_lpa", 2: "arm64_16k_lpa2"}
+DS, IPS_52 = 1 << 59, 6  # of TCR_EL1
 KEEP = 'With "-no-reboot -no-shutdown" QEMU stops at a triple fault and keeps the registers of that moment.'
 #: What a dump is taken for if nothing says what it is.
 ASSUMED = "x86_64"
@@ -38,8 +41,14 @@ def paging_of(cpu: dict[str, int], processor: str) -> Paging:
 
 
 def arm_paging(cpu: dict[str, int]) -> Paging:
-    """Arm ARM D17.2: SCTLR_EL1.M turns translation on, TCR_EL1.TG0 is the granule; TTBR0_EL1 has the root."""
-    form = GRANULES.get(cpu.get("tcr_el1", 0) >> 14 & 3, "")
+    """Arm ARM D17.2: SCTLR_EL1.M turns translation on, TCR_EL1.TG0 is the granule; TTBR0_EL1 has the root.
+
+    Entries hold 52 bits of an address with DS, with 64 KiB where the processor has FEAT_LPA: if IPS says so.
+    """
+    tcr = cpu.get("tcr_el1", 0)
+    granule = tcr >> 14 & 3
+    wide = tcr >> 32 & 7 == IPS_52 if granule == 1 else tcr & DS
+    form = (WIDE_GRANULES if wide else GRANULES).get(granule, "")
     if not cpu.get("sctlr_el1", 1) & 1:
         return Paging(form, None, "Paging is off (SCTLR_EL1.M = 0).")
     return Paging(form, cpu["ttbr0_el1"] & (1 << 48) - 2)  # bit 0 is CnP

@@ -1,206 +1,33 @@
 """AArch64 stage 1 translation at EL1 and EL0: Arm Architecture Reference Manual (DDI 0487), chapter D8.
 
 Two root tables: TTBR0_EL1 translates addresses whose top bits are 0, TTBR1_EL1 those whose top bits are 1.
-The granule is 4, 16 or 64 KiB.  The kernel marks pages as Linux does (arch/arm64/include/asm/pgtable.h): a
-page that may be written has DBM, and is clean while AP[2] is set; bit 55 says that a page that may not be
-written is dirty.
+The granule is 4, 16 or 64 KiB, addresses have 48 bits or, with FEAT_LPA2 or FEAT_LPA and FEAT_LVA, 52.
 """
 
 from __future__ import annotations
 
-from vmdbg.engine import reads
-from vmdbg.formats.contract import (
-    ACCESS_FETCH,
-    ACCESS_WRITE,
-    ALL_RIGHTS,
-    ENTRY_EMPTY,
-    ENTRY_LEAF,
-    ENTRY_SWAPPED,
-    ENTRY_TABLE,
-    FAULT_AD,
-    FAULT_BUS,
-    FAULT_NON_CANONICAL,
-    FAULT_PROTECTION,
-    FAULT_RESERVED,
-    LEVELS,
-    RIGHT_OTHER,
-    RIGHT_R,
-    RIGHT_U,
-    RIGHT_W,
-    RIGHT_X,
+from vmdbg.formats.arm_entries import (
+    ABOVE_0_EXTERNAL,
+    ABOVE_0_SIZE,
+    ABOVE_0_TRANSLATION,
+    DBM,
+    FUNCTIONS,
+    HA,
+    HD,
+    HPD0,
+    HPD1,
+    INSTRUCTION_ABORT,
+    PAN,
+    PSTATE,
+    SCTLR,
+    SIZES,
+    TABLE_BITS,
+    TCR,
+    TTBR1,
+    WXN,
 )
-from vmdbg.formats.declared import HUGE_DEPTHS, SLOT_MARK
+from vmdbg.formats.contract import ALL_RIGHTS, RIGHT_OTHER, RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.formats.record import Field, Format, Register, bits_between, cut
-
-VALID, PAGE = 1, 2  # bit 1: a table, or at the last level a page; clear: a block
-AP1, AP2 = 1 << 6, 1 << 7  # EL0 may access; nobody may write
-SHAREABLE, AF, NG = 3 << 8, 1 << 10, 1 << 11
-DBM, PXN, UXN, DIRTY = 1 << 51, 1 << 53, 1 << 54, 1 << 55
-PXN_TABLE, UXN_TABLE, AP_TABLE_EL0, AP_TABLE_WRITE = 1 << 59, 1 << 60, 1 << 61, 1 << 62
-TABLE_BITS = bits_between(63, 59)  # of a table: NSTable, APTable, UXNTable, PXNTable
-FIRST_LEVEL = 0  # number of the level of the root table; bound for each format
-TCR, SCTLR, PSTATE, TTBR1 = 0, 1, 2, 6  # words of control registers
-HA, HD, HPD0, HPD1 = 1 << 39, 1 << 40, 1 << 41, 1 << 42
-WXN, PAN = 1 << 19, 1 << 22
-DATA_ABORT, INSTRUCTION_ABORT, SAME_LEVEL, LONG = 0x24, 0x20, 1, 1 << 25
-SIZES = (32, 36, 40, 42, 44, 48)  # bits of an output address, by TCR_EL1.IPS
-
-
-@reads(fills=True)
-def classify(entry, depth):
-    """D8.3.1: what the manual reserves is an invalid descriptor."""
-    if entry & VALID == 0:
-        if entry & SLOT_MARK:
-            return ENTRY_SWAPPED
-        return ENTRY_EMPTY
-    if depth == LEVELS - 1:
-        if entry & PAGE:
-            return ENTRY_LEAF
-        return ENTRY_EMPTY
-    if entry & PAGE:
-        return ENTRY_TABLE
-    if (HUGE_DEPTHS >> (depth & 63)) & 1:
-        return ENTRY_LEAF
-    return ENTRY_EMPTY
-
-
-@reads(fills=True)
-def combine(rights, entry, kind, depth):
-    """D8.4.  So far X is EL0's right and RIGHT_OTHER says that EL1 has none; of a page, X is the right of the
-    level that the page belongs to, RIGHT_OTHER says that the other one has none."""
-    if kind > ENTRY_LEAF:
-        return 0
-    if kind == ENTRY_TABLE:
-        if entry & AP_TABLE_WRITE:
-            rights &= ~RIGHT_W
-        if entry & AP_TABLE_EL0:
-            rights &= ~RIGHT_U
-        if entry & UXN_TABLE:
-            rights &= ~RIGHT_X
-        if entry & PXN_TABLE:
-            rights |= RIGHT_OTHER
-        return rights
-    if entry & AP2 and entry & DBM == 0:
-        rights &= ~RIGHT_W
-    if entry & AP1 == 0:
-        rights &= ~RIGHT_U
-    never = 0  # EL0 executes it never: 1; EL1: 2
-    if rights & RIGHT_X == 0 or entry & UXN:
-        never = 1
-    if rights & RIGHT_OTHER or entry & PXN:
-        never |= 2
-    own = 2
-    if rights & RIGHT_U:
-        own = 1
-    rights &= ~(RIGHT_X | RIGHT_OTHER)
-    if never & own == 0:
-        rights |= RIGHT_X
-    if never & ~own:
-        rights |= RIGHT_OTHER
-    return rights
-
-
-@reads(fills=True)
-def touched(entry, dirty):
-    """What hardware does (D8.5.4: AF, and AP[2] of a page with DBM), or the kernel in its place."""
-    if dirty:
-        if entry & DBM:
-            entry &= ~AP2
-        elif entry & AP2:
-            entry |= DIRTY
-    return entry | AF
-
-
-@reads(fills=True)
-def touched_table(entry, depth):
-    return entry
-
-
-@reads(fills=True)
-def is_dirty(entry):
-    if entry & AP2 == 0 or entry & DIRTY:
-        return 1
-    return 0
-
-
-@reads(fills=True)
-def is_global(entry):
-    if entry & NG:
-        return 0
-    return 1
-
-
-@reads(fills=True)
-def cleaned(entry):
-    if entry & AP2 == 0:
-        entry |= AP2 | DBM
-    return entry & ~DIRTY
-
-
-@reads(fills=True)
-def protected(entry):
-    if entry & AP2 == 0:
-        entry |= DIRTY
-    return (entry | AP2) & ~DBM
-
-
-@reads(fills=True)
-def globalized(entry):
-    return entry & ~NG
-
-
-@reads(fills=True)
-def make_leaf(address, rights, depth):
-    entry = address | VALID | SHAREABLE | NG | AP2 | UXN | PXN
-    if depth == LEVELS - 1:
-        entry |= PAGE
-    if rights & (RIGHT_R | RIGHT_W | RIGHT_X) == 0:
-        return entry  # nothing allowed: a page that is the kernel's
-    if rights & RIGHT_W:
-        entry |= DBM
-    if rights & RIGHT_U:
-        entry |= AP1
-        if rights & RIGHT_X:
-            entry &= ~UXN
-    elif rights & RIGHT_X:
-        entry &= ~PXN
-    return entry
-
-
-@reads(fills=True)
-def make_table(address, depth):
-    return address | VALID | PAGE
-
-
-@reads(fills=True)
-def fault_code(fault, access, mode, depth):
-    """ESR_EL1 (D24.2.40): the class, and of its syndrome the status code with the level, and WnR."""
-    level = depth + FIRST_LEVEL
-    status = 0b000100 | level  # translation fault
-    if fault == FAULT_NON_CANONICAL:
-        status = 0b000100
-    elif fault == FAULT_AD:
-        status = 0b001000 | level
-    elif fault == FAULT_PROTECTION:
-        status = 0b001100 | level
-    elif fault == FAULT_RESERVED:
-        status = level  # address size fault
-    elif fault == FAULT_BUS:
-        status = 0b010100 | level  # external abort on a translation table walk
-    kind = DATA_ABORT
-    if access == ACCESS_FETCH:
-        kind = INSTRUCTION_ABORT
-    if mode:
-        kind |= SAME_LEVEL
-    if access == ACCESS_WRITE:
-        status |= 1 << 6
-    return (kind << 26) | LONG | status
-
-
-FUNCTIONS = (
-    classify, combine, touched, touched_table, is_dirty, is_global, cleaned, protected, globalized, make_leaf,
-    make_table, fault_code,
-)  # fmt: skip
 
 
 def code_text(code: int) -> str:
@@ -209,9 +36,11 @@ def code_text(code: int) -> str:
     if kind & ~5 != INSTRUCTION_ABORT:
         return ""
     names = ("address size", "translation", "access flag", "permission", "", "external abort on a walk")
+    above = {ABOVE_0_TRANSLATION: 1, ABOVE_0_SIZE: 0, ABOVE_0_EXTERNAL: 5}
+    what, level = (above[status], -1) if status in above else (status >> 2, status & 3)
     aborted = "data" if kind & 4 else "instruction"
     text = f"{aborted} abort from EL{kind & 1}, " + ("write, " if code >> 6 & 1 else "")
-    return f"{text}{names[status >> 2]}{'' if status >> 2 == 5 else ' fault'} at level {status & 3}"
+    return f"{text}{names[what]}{'' if what == 5 else ' fault'} at level {level}"
 
 
 def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
@@ -240,12 +69,31 @@ def masks(control: list[int]) -> dict[str, int]:
     """HPD takes rights out of tables, DBM needs HD and HA, and output addresses end where IPS says."""
     tcr = control[TCR]
     dirty = 0 if tcr & HD and tcr & HA else DBM
-    size = SIZES[min(tcr >> 32 & 7, len(SIZES) - 1)]
     return {
         "ignored": dirty | (TABLE_BITS if tcr & HPD0 else 0),
         "ignored_high": dirty | (TABLE_BITS if tcr & HPD1 else 0),
-        "reserved": bits_between(47, size),
+        "reserved": bits_between(47, output_bits(control)),
     }
+
+
+def output_bits(control: list[int]) -> int:
+    """The bits of an output address."""
+    return SIZES[min(control[TCR] >> 32 & 7, len(SIZES) - 1)]
+
+
+def masks_lpa(control: list[int]) -> dict[str, int]:
+    """`masks`, where bits 15:12 are bits 51:48 of the address."""
+    return masks(control) | {"reserved": bits_between(47, output_bits(control)) | high_bits(control, 12, 48)}
+
+
+def masks_lpa2(control: list[int]) -> dict[str, int]:
+    """`masks`, where bits 9:8 are bits 51:50 of the address."""
+    return masks(control) | {"reserved": bits_between(49, output_bits(control)) | high_bits(control, 8, 50)}
+
+
+def high_bits(control: list[int], low: int, first: int) -> int:
+    """The bits from `low` on of entries that stand for bits of an address, `first` to 51, beyond its size."""
+    return bits_between(low + 51 - first, low + max(output_bits(control) - first, 0))
 
 
 def reach(control: list[int]) -> tuple[int, int, int]:
@@ -257,7 +105,20 @@ def reach(control: list[int]) -> tuple[int, int, int]:
     return low, high, tcr >> 37 & 3
 
 
-def fields(page_bits: int) -> tuple[Field, ...]:
+def address_fields(page_bits: int, wide: str = "") -> tuple[Field, ...]:
+    """Where an entry has its address; `wide`: of 52 bits, with 51:48 or 51:50 below the others (D8.3.1)."""
+    if not wide:
+        shareable = Field("SH", 8, where="lh", width=2, help="shareability")
+        return shareable, Field("PA", page_bits, "frame", 48 - page_bits, help="address of the page or table")
+    if wide == LPA:
+        shareable = Field("SH", 8, where="lh", width=2, help="shareability")
+        low = Field("PA", page_bits, "frame", 48 - page_bits, help="bits 47:16 of the address")
+        return shareable, low, Field("PAhigh", 12, "frame_high", 4, help="bits 51:48 of the address")
+    low = Field("PA", page_bits, "frame", 50 - page_bits, help=f"bits 49:{page_bits} of the address")
+    return low, Field("PAhigh", 8, "frame_high", 2, help="bits 51:50 of the address, in the place of SH")
+
+
+def fields(page_bits: int, wide: str = "") -> tuple[Field, ...]:
     """The fields of all entries; those of tables alone are the rights of all that is below."""
     return (
         Field("V", 0, "valid", help="valid"),
@@ -266,10 +127,9 @@ def fields(page_bits: int) -> tuple[Field, ...]:
         Field("NS", 5, where="lh", help="not secure"),
         Field("AP1", 6, "user", where="lh", help="EL0 may access"),
         Field("AP2", 7, "writable", where="lh", help="may not be written, unless DBM is set"),
-        Field("SH", 8, where="lh", width=2, help="shareability"),
+        *address_fields(page_bits, wide),
         Field("AF", 10, "accessed", where="lh", help="access flag"),
         Field("nG", 11, "global", where="lh", help="not global"),
-        Field("PA", page_bits, "frame", 48 - page_bits, help="address of the page or table"),
         Field("DBM", 51, where="lh", help="may be written; AP2 clear says that it was"),
         Field("Cont", 52, where="lh", help="hint: one of several entries that are alike"),
         Field("PXN", 53, where="lh", help="EL1 may not execute"),
@@ -286,47 +146,54 @@ def fields(page_bits: int) -> tuple[Field, ...]:
 
 
 MANUAL = "Arm ARM"
+LPA, LPA2 = "FEAT_LPA", "FEAT_LPA2"  # what gives addresses of 52 bits: a granule of 64 KiB, the others
+MASKS = {"": masks, LPA: masks_lpa, LPA2: masks_lpa2}
 GRANULES = {12: (0, 2), 14: (2, 1), 16: (1, 3)}  # TG0 and TG1 by the bits of a page (D24.2.178)
 
 
-def registers(page_bits: int) -> tuple[Register, ...]:
+def registers(page_bits: int, wide: str = "") -> tuple[Register, ...]:
     """TCR_EL1, SCTLR_EL1 and PSTATE as far as they say what tables mean; TTBR1_EL1."""
     only = f"a granule of {1 << page_bits - 10} KiB is all that this machine knows."
     tg0, tg1 = GRANULES[page_bits]
+    least, size = (12, 6) if wide else (16, 5)
+    sizes = " ".join(str(bits) for bits in SIZES[: size + 1])
+    ds = "addresses of 52 bits are all that this machine knows; without, SH stands where their top bits do."
+    shared = Register("tcr_el1.ds", TCR, 59, 1, 1, "entries hold 52 bits of an address", fixed=ds)
     return (
-        Register("tcr_el1.t0sz", TCR, 0, 6, 16, "64 - bits of addresses by TTBR0", least=16, most=39),
+        Register("tcr_el1.t0sz", TCR, 0, 6, least, "64 - bits of addresses by TTBR0", least=least, most=39),
         Register("tcr_el1.epd0", TCR, 7, 1, 0, "TTBR0 translates nothing"),
         Register("tcr_el1.tg0", TCR, 14, 2, tg0, "granule of TTBR0", fixed=only),
-        Register("tcr_el1.t1sz", TCR, 16, 6, 16, "64 - bits of addresses by TTBR1", least=16, most=39),
+        Register("tcr_el1.t1sz", TCR, 16, 6, least, "64 - bits of addresses by TTBR1", least=least, most=39),
         Register("tcr_el1.epd1", TCR, 23, 1, 0, "TTBR1 translates nothing"),
         Register("tcr_el1.tg1", TCR, 30, 2, tg1, "granule of TTBR1", fixed=only),
-        Register("tcr_el1.ips", TCR, 32, 3, 5, "bits of output addresses: 32 36 40 42 44 48", most=5),
+        Register("tcr_el1.ips", TCR, 32, 3, size, f"bits of output addresses: {sizes}", most=size),
         Register("tcr_el1.tbi0", TCR, 37, 1, 0, "the top byte of low addresses is ignored"),
         Register("tcr_el1.tbi1", TCR, 38, 1, 0, "the top byte of high addresses is ignored"),
         Register("tcr_el1.ha", TCR, 39, 1, 1, "the walker sets AF", sets="A"),
         Register("tcr_el1.hd", TCR, 40, 1, 1, "the walker clears AP2 of pages with DBM, on a write"),
         Register("tcr_el1.hpd0", TCR, 41, 1, 0, "rights in tables below TTBR0 are ignored"),
         Register("tcr_el1.hpd1", TCR, 42, 1, 0, "rights in tables below TTBR1 are ignored"),
+        *((shared,) if wide == LPA2 else ()),
         Register("sctlr_el1.wxn", SCTLR, 19, 1, 0, "what may be written is not executed"),
         Register("pstate.pan", PSTATE, 22, 1, 0, "EL1 does not touch what EL0 may access"),
         Register("ttbr1_el1", TTBR1, 0, 64, 0, "root table of high addresses"),
     )
 
 
-def arm64(name: str, page_bits: int, *levels: tuple[str, int, bool]) -> Format:
-    """Addresses of 48 bits below each of two root tables, cut by a granule."""
-    first = 4 - len(levels)
+def arm64(name: str, page_bits: int, *levels: tuple[str, int, bool], wide: str = "") -> Format:
+    """Addresses of 48 or, `wide`, 52 bits below each of two root tables, cut by a granule."""
+    first, bits = 4 - len(levels), 52 if wide else 48
     return Format(
         name=name,
         manual=f"{MANUAL}, D8.2",
-        va_bits=49,  # both halves
+        va_bits=bits + 1,  # both halves
         levels=cut(page_bits, *levels),
         entry_bytes=8,
-        fields=fields(page_bits),
+        fields=fields(page_bits, wide),
         allowed=allowed,
         inverted=("writable", "executable", "table_writable", "table_user", "table_executable"),
         hierarchical=True,
-        registers=registers(page_bits),
+        registers=registers(page_bits, wide),
         root_register="ttbr0_el1",
         root_fields=(
             Register("ttbr0_el1.asid", 0, 48, 16, 0, "address-space number"),
@@ -340,10 +207,11 @@ def arm64(name: str, page_bits: int, *levels: tuple[str, int, bool]) -> Format:
         ad_first=True,
         first_level=first,
         rights_bits=5,
-        kernel_base=-(1 << 48),  # as Linux (Documentation/arch/arm64/memory.rst)
-        masks_more=masks,
+        kernel_base=-(1 << bits),  # as Linux (Documentation/arch/arm64/memory.rst)
+        masks_more=MASKS[wide],
         ignores_more=True,
         reach=reach,
+        window=("pstate.pan", 0),
         code_name="ESR",
         code_bits=(),
         code_text=code_text,
@@ -366,3 +234,13 @@ ARM64_16K: Format = arm64(
     "arm64_16k", 14, ("L0", 1, False), ("L1", 11, False), ("L2", 11, True), ("L3", 11, True)
 )
 ARM64_64K: Format = arm64("arm64_64k", 16, ("L1", 6, False), ("L2", 13, True), ("L3", 13, True))
+ARM64_LPA2: Format = arm64(
+    "arm64_lpa2", 12, ("L-1", 4, False), ("L0", 9, True), ("L1", 9, True), ("L2", 9, True), ("L3", 9, True),
+    wide=LPA2,
+)  # fmt: skip
+ARM64_16K_LPA2: Format = arm64(
+    "arm64_16k_lpa2", 14, ("L0", 5, False), ("L1", 11, True), ("L2", 11, True), ("L3", 11, True), wide=LPA2
+)
+ARM64_64K_LPA: Format = arm64(
+    "arm64_64k_lpa", 16, ("L1", 10, True), ("L2", 13, True), ("L3", 13, True), wide=LPA
+)

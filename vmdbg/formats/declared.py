@@ -342,7 +342,7 @@ def constants(form: Format) -> dict[str, int]:
     granting = sum(mask(role) for role in rights.values())
     flipped = sum(mask(role) for role in form.inverted)
     frame, slot, accessed = form.role("frame"), form.role("slot"), form.role("accessed")
-    key = form.role("key")
+    key, high = form.role("key"), form.role("frame_high")
     own = own_fields(form, names)
     return {
         **own,
@@ -373,6 +373,9 @@ def constants(form: Format) -> dict[str, int]:
         "RESERVED_TABLE": s64(form.reserved_table),
         "RESERVED_TOGETHER": s64(form.reserved_together),
         **codes(form),
+        "HIGH_LOW": high.low if high else 0,
+        "HIGH_MASK": (1 << high.width) - 1 if high else 0,
+        "HIGH_SHIFT": form.page_bits + frame.width if high and frame else 0,
         "NAPOT": mask("napot"),
         "KEY_LOW": key.low if key else 0,
         "KEY_MASK": (1 << key.width) - 1 if key else 0,

@@ -8,7 +8,15 @@ from types import MappingProxyType
 
 from vmdbg.errors import UserError
 from vmdbg.formats import declared
-from vmdbg.formats.contract import ACCESS_FETCH, FAULT_KEY, FAULT_NONE, FAULT_PROTECTION, RIGHT_U
+from vmdbg.formats.contract import (
+    ACCESS_FETCH,
+    FAULT_BOUNDS,
+    FAULT_KEY,
+    FAULT_NON_CANONICAL,
+    FAULT_NONE,
+    FAULT_PROTECTION,
+    RIGHT_U,
+)
 from vmdbg.formats.dataclass import dataclass, replace
 from vmdbg.units import WORD_MASK, s64
 
@@ -40,7 +48,8 @@ class Field:
     """A field of an entry: bits `low` to `low + width - 1`.
 
     `role`: what it decides, if anything: `valid readable writable executable user accessed dirty global huge
-    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `table_valid` and `table_frame` are those
+    slot_mark napot`, of one bit each, or `frame`, `slot` or `key`; `frame_high` are the bits of the frame's
+    number above those of `frame`; `table_valid` and `table_frame` are those
     of a level, all of tables, whose entries have other fields than leaves.
     `where` says in which entries it stands: any of `t`able, `l`eaf, `h`uge leaf (not at the last level),
     `s`wapped.  `levels`: names of the levels at which it stands, none for all of them; elsewhere its bit
@@ -113,7 +122,7 @@ class Register:
     `reports`: a bit of the error code that stays 0 while all registers that report it are 0.
     `sets`: bits of leaves, of `AD`, that the walker sets only while it is not 0; else the walk faults.
     `setting`: the one of the machine that is its initial value.  `fixed`: it cannot change, and why in words;
-    it is `least` to `most` otherwise.
+    it is `least` to `most` otherwise, and not `never`.
     """
 
     name: str
@@ -131,6 +140,7 @@ class Register:
     fixed: str = ""
     least: int = 0
     most: int = WORD_MASK
+    never: int = -1
 
     @property
     def mask(self) -> int:
@@ -153,7 +163,7 @@ class Format:
     `kernel_base` is where the kernel half maps all of memory (as tables keep addresses: signed where
     the format sign-extends); None: no kernel half.  `root_fields` are those of the root register where it
     is more than an address: mode, number of the space, page number.  `bounded`: base and bounds, no tables
-    at all; `segments`: so many pairs of them.
+    at all; `segments`: so many pairs of them, behind which are tables of pages unless it is `bounded`.
     What the CPU reports of a fault is called `code_name`: an error code of `code_bits`, or one of `causes`,
     which are those of a read, a write and a fetch, in this order.
     With numbers of spaces a write to the root register takes one from its lowest `root_asid_bits`, unless
@@ -170,8 +180,11 @@ class Format:
     `split`: the upper half of addresses has a root table of its own (Arm); `va_bits` counts both halves.
     `big_endian`: the first byte of an entry is its highest.  `ad_first`: a clear A is told before rights
     that are missing.  `first_level`: number of the root's level.  `reach(control)`: how many bits of
-    addresses each half has, and which halves ignore the top byte.  `code_text`: what a code says in words.
-    `rule_texts`: see `rules`.  `address_fault`: what the CPU calls the fault of an address that it has not.
+    addresses each half has, and which halves ignore the top byte.  `machine_mode(control, access)`: the mode,
+    0 or 1, in which machine mode makes an access, None if it does not translate.
+    `window`: the bit of a register that lets kernel mode touch user pages, and the value that does.
+    `code_text`: what a code says in words.  `rule_texts`: see `rules`.
+    `address_fault`: what the CPU calls the fault of an address that it has not.
     `functions` take the place of those of `formats.declared` that have their names.
     """
 
@@ -214,6 +227,8 @@ class Format:
     big_endian: bool = False
     first_level: int = 0
     reach: Callable[[list[int]], tuple[int, int, int]] | None = None
+    machine_mode: Callable[[list[int], int], int | None] | None = None
+    window: tuple[str, int] | None = None
     code_text: Callable[[int], str] | None = None
     ignores_more: bool = False
     bus_causes: Mapping[int, str] = MappingProxyType({})
@@ -269,12 +284,11 @@ class Format:
             raise UserError(
                 f"machine.page_size: only a format of one level can be cut anew; {self.name} is none."
             )
-        if size & (size - 1) or not LEAST_PAGE <= size < 1 << self.va_bits:
-            raise UserError(
-                f"machine.page_size: expected a power of two from {LEAST_PAGE} to 2^{self.va_bits - 1}."
-            )
+        bits = self.segment_shift or self.va_bits
+        if size & (size - 1) or not LEAST_PAGE <= size < 1 << bits:
+            raise UserError(f"machine.page_size: expected a power of two from {LEAST_PAGE} to 2^{bits - 1}.")
         shift = size.bit_length() - 1
-        return replace(self, levels=(replace(self.levels[0], shift=shift, bits=self.va_bits - shift),))
+        return replace(self, levels=(replace(self.levels[0], shift=shift, bits=bits - shift),))
 
     @property
     def page_bits(self) -> int:
@@ -290,6 +304,11 @@ class Format:
     def page_shifts(self) -> list[int]:
         """Shifts of all page sizes, base page first; sizes without leaves are included as depths are."""
         return [level.shift for level in reversed(self.levels)]
+
+    @property
+    def segment_shift(self) -> int:
+        """The lowest of the bits of an address that choose its segment, if there are segments."""
+        return self.va_bits - (self.segments.bit_length() - 1) if self.segments else 0
 
     @property
     def grain(self) -> int:
@@ -336,7 +355,8 @@ class Format:
     @property
     def frames(self) -> int:
         """Frames that an entry can name."""
-        return 1 << self.by_role["frame"].width
+        high = self.role("frame_high")
+        return 1 << self.by_role["frame"].width + (high.width if high else 0)
 
     @property
     def user_entries(self) -> int:
@@ -389,7 +409,9 @@ class Format:
             "RIGHTS": (1 << self.rights_bits) - 1,
             "MASKED": int(self.masked),
             "BARE": int(any(field.name.endswith(".mode") for field in self.root_fields)),
-            "SPLIT": int(self.split),
+            "SPLIT": int(self.split or (self.segments > 0 and not self.bounded)),
+            "SEGMENT_SHIFT": self.segment_shift,
+            "FAULT_OUTSIDE": FAULT_BOUNDS if self.segments else FAULT_NON_CANONICAL,
             "AD_FIRST": int(self.ad_first),
             "ROOT_LOADED": int(bool(self.root_checked)),
             "FIRST_LEVEL": self.first_level,

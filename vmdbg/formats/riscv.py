@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
+from vmdbg.formats.contract import ACCESS_FETCH, RIGHT_R, RIGHT_U, RIGHT_W, RIGHT_X
 from vmdbg.formats.record import Field, Format, Register, bits_between, cut
 
 SUM, MXR = 1 << 18, 1 << 19  # of sstatus
+MSTATUS, MPRV, MPP_LOW = 3, 1 << 17, 11  # word of control registers; of mstatus
+MACHINE = 3  # MPP
 
 FLAGS = (
     Field("V", 0, "valid", help="valid"),
@@ -37,6 +39,12 @@ SUM_MXR = (
     Register("sstatus.sum", 0, 18, 1, 0, "the kernel may touch user pages"),
     Register("sstatus.mxr", 0, 19, 1, 0, "what is executable is readable"),
 )
+MACHINE_STATUS = (
+    Register("mstatus.mprv", MSTATUS, 17, 1, 0, "machine mode loads and stores in the mode that MPP says"),
+    Register(
+        "mstatus.mpp", MSTATUS, MPP_LOW, 2, 0, "0: user, 1: kernel, 3: machine mode", most=MACHINE, never=2
+    ),
+)
 SVNAPOT = Register("isa.svnapot", 2, 0, 1, 0, "N of a leaf means 64 KiB; without, it is reserved", "N")
 CAUSES = {  # RISC-V Privileged, table "Supervisor cause register (scause) values after trap"
     13: "load page fault",
@@ -65,6 +73,14 @@ def allowed(control: list[int], mode: int) -> tuple[int, int, int]:
     return sets[0], sets[1], sets[2]
 
 
+def machine_mode(control: list[int], access: int) -> int | None:
+    """The mode in which machine mode makes an access (Privileged, 3.1.6.3); None: it does not translate."""
+    mode = control[MSTATUS] >> MPP_LOW & MACHINE
+    if access == ACCESS_FETCH or not control[MSTATUS] & MPRV or mode == MACHINE:
+        return None
+    return mode
+
+
 def sv(name: str, levels: int, kernel_base: int, svade: bool = False) -> Format:
     """Sv32, Sv39, Sv48 or Sv57 by its number of levels.
 
@@ -85,11 +101,13 @@ def sv(name: str, levels: int, kernel_base: int, svade: bool = False) -> Format:
         4 if small else 8,
         fields(places[4]),
         allowed,
+        machine_mode=machine_mode,
+        window=("sstatus.sum", 1),
         leaf_by_rights=True,
         reserved=0 if small else HIGH_RESERVED,
         reserved_table=(1 << 4) | (1 << 6) | (1 << 7) | (0 if small else 1 << 63 | PBMT),
         reserved_together=0 if small else PBMT,
-        registers=(*SUM_MXR, updates) if small else (*SUM_MXR, updates, SVNAPOT, SVPBMT),
+        registers=(*SUM_MXR, *MACHINE_STATUS, updates, *(() if small else (SVNAPOT, SVPBMT))),
         root_register="satp",
         root_fields=(  # 12.1.11
             Register("satp.mode", 0, places[0], places[1], mode, f"{mode}: Sv{bits}"),

@@ -10,7 +10,8 @@ from vmdbg.errors import InputError, UserError
 from vmdbg.formats.base_and_bounds import bounded
 from vmdbg.formats.dataclass import replace
 from vmdbg.formats.record import Field, Format, Level
-from vmdbg.formats.segments import MOST_SEGMENTS, segmented
+from vmdbg.formats.segments import MOST_SEGMENTS, segment_registers, segmented
+from vmdbg.formats.segments import RULES as SEGMENT_RULES
 from vmdbg.formats.textbook import RULES, allowed
 from vmdbg.units import parse_size
 
@@ -37,6 +38,7 @@ KEYS = {
     "big_endian": bool,
     "segments": int,
     "grows_down": list,
+    "rights": list,
 }
 REQUIRED = ("va_bits", "entry_bytes", "levels", "fields")
 BOUNDED = "base-and-bounds"
@@ -44,9 +46,10 @@ SEGMENTED = "segments"
 #: Schemes without tables: the keys that they must have, and those that they may have besides.
 WITHOUT_TABLES = {
     BOUNDED: (("va_bits", "partition"), ("name", "scheme")),
-    SEGMENTED: (("va_bits", "segments"), ("name", "scheme", "grows_down")),
+    SEGMENTED: (("va_bits", "segments"), ("name", "scheme", "grows_down", "rights")),
 }
-ALONE = ("partition", "segments", "grows_down")  # keys of no other scheme
+ALONE = ("partition",)  # keys of no other scheme
+OF_SEGMENTS = ("segments", "grows_down", "rights")
 SCHEMES = ("tables", *WITHOUT_TABLES)
 #: Roles of fields: their usual names, and help.
 ROLES = {
@@ -137,7 +140,8 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
     if table.get("scheme") == SEGMENTED:
         return make_segmented(table, file)
     va_bits, width = table["va_bits"], table["entry_bytes"]
-    levels = read_levels(table["levels"], va_bits, file)
+    before = segments_before(table, file)
+    levels = read_levels(table["levels"], va_bits - before.get("bits", 0), file)
     if levels[-1].shift < 1:
         raise wrong(file, "levels", f"at most {va_bits - 1} index bits in all (a page has 2 bytes or more)")
     if va_bits - levels[-1].shift > MAX_PAGE_NUMBER:
@@ -163,7 +167,7 @@ def make_format(table: Mapping[str, Any], file: str) -> Format:
         software_walk=table.get("software_walk", False),
         kernel_sets_ad=table.get("kernel_sets_ad", False),
         big_endian=table.get("big_endian", False),
-        rule_texts={**RULES, "z": "reserved bits must be clear"},
+        **{"rule_texts": {**RULES, "z": "reserved bits must be clear"}, **before.get("record", {})},
     )
 
 
@@ -179,8 +183,30 @@ def make_bounded(table: Mapping[str, Any], file: str) -> Format:
     return bounded(table.get("name", "partitions"), bits, table["va_bits"], file)
 
 
+def segments_before(table: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """What segments before the tables make of a format: how many bits choose one, and what the record has."""
+    if "segments" not in table:
+        lonely = next((key for key in OF_SEGMENTS if key in table), None)
+        if lonely is not None:
+            raise InputError(f"format.{lonely}: only with segments", file)
+        return {}
+    count, down, rights = read_segments(table, file)
+    bits = count.bit_length() - 1
+    registers = segment_registers(table["va_bits"] - bits, count, down, rights)
+    texts = {**RULES, "z": "reserved bits must be clear", **SEGMENT_RULES}
+    record = {"segments": count, "registers": tuple(registers), "root_register": "base0", "rule_texts": texts}
+    return {"bits": bits, "record": record}
+
+
 def make_segmented(table: Mapping[str, Any], file: str) -> Format:
     """A machine without tables: segments, chosen by the top bits of an address."""
+    count, down, rights = read_segments(table, file)
+    name = table.get("name", "segments")
+    return segmented(name, table["va_bits"], count, down, file.rpartition("/")[2], rights)
+
+
+def read_segments(table: Mapping[str, Any], file: str) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """How many segments there are, those that grow down, and the rights of each."""
     count, va_bits, down = table["segments"], table["va_bits"], table.get("grows_down", [])
     if count not in (2, MOST_SEGMENTS):
         raise wrong(file, "segments", f"2 or {MOST_SEGMENTS}")
@@ -188,7 +214,11 @@ def make_segmented(table: Mapping[str, Any], file: str) -> Format:
         raise wrong(file, "va_bits", f"{MIN_PARTITION + 2} to {MAX_PARTITION} with segments")
     if any(type(number) is not int or not 0 <= number < count for number in down):
         raise wrong(file, "grows_down", f"a list of numbers of segments, 0 to {count - 1}")
-    return segmented(table.get("name", "segments"), va_bits, count, tuple(down), file.rpartition("/")[2])
+    rights = table.get("rights", ["rwx"] * count)
+    if len(rights) != count or not all(type(text) is str and set(text) <= set("rwx-") for text in rights):
+        raise wrong(file, "rights", f"{count} times letters of rwx, one for each segment")
+    nibbles = (sum(1 << place for place, letter in enumerate("rwx") if letter in text) for text in rights)
+    return count, tuple(down), tuple(nibbles)
 
 
 def check_rules(table: Mapping[str, Any], levels: list[Level], fields: list[Field], file: str) -> None:

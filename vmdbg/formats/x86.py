@@ -125,6 +125,7 @@ COMMON: dict[str, Any] = {
     "root_register": "cr3",
     "fault_register": "cr2",
     "rule_texts": RULES,
+    "window": ("eflags.ac", 1),
 }
 
 

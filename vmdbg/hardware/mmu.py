@@ -23,6 +23,7 @@ from vmdbg.formats.contract import (
     FAULT_NON_CANONICAL,
     FAULT_NONE,
     FAULT_NOT_PRESENT,
+    FAULT_OUTSIDE,
     FAULT_PROTECTION,
     FAULT_REFILL,
     FAULT_RESERVED,
@@ -329,7 +330,7 @@ def translate(m, cpu, va, access):
         if m.cpu[c + CPU_TAGS]:
             va = untagged(m, cpu, va)
         if not reached(m, cpu, va):
-            m.control[CONTROL_FAULT] = FAULT_NON_CANONICAL
+            m.control[CONTROL_FAULT] = FAULT_OUTSIDE
             return -1
     else:
         high = va >> TOP_SHIFT

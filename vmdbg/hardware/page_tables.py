@@ -100,30 +100,39 @@ def entries(
             if tables_last:
                 yield found
 
-    if form.segments:
-        return
     if form.bounded:
-        partition = Entry(0, 0, root, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS)
-        partition.target = root
-        yield partition
-    elif form.split:
-        for table, depth, base, past in trees(k, form, root, whole):
-            low, high = max(first_wanted, base), min(last_wanted, past)
-            if low < high:
-                yield from below(table & form.root_mask, depth, base, ALL_RIGHTS, ())
-    else:
-        yield from below(root & form.root_mask, 0, 0, ALL_RIGHTS, ())
+        if not form.segments:
+            partition = Entry(0, 0, root, 0, -1, root, ENTRY_LEAF, ALL_RIGHTS)
+            partition.target = root
+            yield partition
+        return
+    for table, depth, base, first, past, rights in trees(k, form, root, whole):
+        low, high = max(first_wanted, first), min(last_wanted, past)
+        if low < high:
+            yield from below(table, depth, base, rights, ())
 
 
-def trees(k: Linked, form: Format, root: int, whole: bool) -> list[tuple[int, int, int, int]]:
-    """The trees below a root and below the root table of the upper half, of the CPU in use; `whole`: as the
-    kernel made them, whatever the CPU's registers say.
+def trees(k: Linked, form: Format, root: int, whole: bool) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """The trees below a root, as the registers of the CPU in use have them: of both halves, of each segment.
 
-    Root table, depth of its entries, and the first address that it translates and the one past the last, in
-    `va_bits`.
+    `whole`: as the kernel made them, whatever the registers say.  Each is its root table, the depth of its
+    entries, the address of its first entry, the first that it translates and the one past the last (in
+    `va_bits`), and the rights that it begins with.
     """
-    m, half, found = k.m, form.va_bits - 1, []
-    row = m.kernel[KERNEL_CPU] * CPU
+    m = k.m
+    cpu = int(m.kernel[KERNEL_CPU])
+    if form.segments:
+        size = 1 << form.segment_shift
+        for base in range(0, 1 << form.va_bits, size):
+            limit = int(k.segment_limit(m, cpu, base // size))
+            first = base + size - limit if k.grows_down(m, cpu, base) else base
+            table, rights = k.segment_table(m, cpu, root, base), k.segment_rights(m, cpu, base)
+            yield table, 0, base, first, first + limit, rights
+        return
+    if not form.split:
+        yield root & form.root_mask, 0, 0, 0, 1 << form.va_bits, ALL_RIGHTS
+        return
+    half, row = form.va_bits - 1, cpu * CPU
     halves = [
         (root, m.cpu[row + CPU_REACH_LOW], False),
         (m.cpu[row + CPU_CONTROL6], m.cpu[row + CPU_REACH_HIGH], True),
@@ -134,8 +143,7 @@ def trees(k: Linked, form: Format, root: int, whole: bool) -> list[tuple[int, in
         depth = next((at for at, level in enumerate(form.levels) if level.shift < bits), 0)
         start = (1 << form.va_bits) - (1 << bits) if upper else 0
         if bits:
-            found.append((table, depth, start, start + (1 << bits)))
-    return found
+            yield table & form.root_mask, depth, start, start, start + (1 << bits), ALL_RIGHTS
 
 
 def once(found: Entry) -> bool:

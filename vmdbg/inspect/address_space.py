@@ -125,11 +125,11 @@ def runs(
     run
     says where.  `follow` bounds how often a table is read again.
     """
-    if machine.format.segments:
+    if machine.format.segments and machine.format.bounded:
         for segment in (segment for segment in segments(machine, root) if segment.limit):
             first, past = segment.held
             pa = segment.base - segment.limit if segment.down else segment.base
-            yield Run(first, past, pa, past - first, ALL_RIGHTS)
+            yield Run(first, past, pa, past - first, segment.rights)
         return
     if machine.format.bounded:
         size = machine.format.page_size

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ALL_RIGHTS, FAULT_BOUNDS
+from vmdbg.formats.contract import ALL_RIGHTS, FAULT_BOUNDS, FAULT_PROTECTION
 from vmdbg.hardware.base_and_bounds import BOUND
 from vmdbg.inspect.address_space import spaces
-from vmdbg.inspect.notation import Notation
-from vmdbg.inspect.segments import outside, segments
+from vmdbg.inspect.notation import Notation, rights_text
+from vmdbg.inspect.segments import Segment, outside, segments
 from vmdbg.inspect.walk import Fault, Outcome, region_kind
 from vmdbg.kernel.calls.processes import process_name
 from vmdbg.kernel.frames import FRAME_IS_USER
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 
-def outcome(machine: Machine, context: Context, walk: Walk, access: int) -> Outcome:
-    """Base + address, or + the offset in its segment, or a bounds fault."""
+def outcome(machine: Machine, context: Context, walk: Walk, access: int, check: bool = True) -> Outcome:
+    """Base + address, or + the offset in its segment, or a fault.  Without `check` rights are ignored."""
     found = Outcome(walk.va, context.pid, access, context.mode)
     found.region = region_kind(machine, context.pid, walk.va)
     form = machine.format
@@ -31,13 +31,19 @@ def outcome(machine: Machine, context: Context, walk: Walk, access: int) -> Outc
         found.page_size, found.rights = form.page_size, ALL_RIGHTS
         found.pa = walk.root + walk.va
         if form.segments:
-            found.segment = walk.va >> form.page_bits
+            segment = Segment(machine, walk.va >> form.segment_shift, walk.root, context.cpu)
+            found.segment, found.rights = segment.number, segment.rights
+            if check and not segment.rights >> access & 1:
+                code = machine.k.code_of(machine.m, context.cpu, FAULT_PROTECTION, access, context.mode, 0)
+                reason = f"segment {segment.number} is {rights_text(segment.rights)}"
+                found.pa, found.fault = None, Fault(FAULT_PROTECTION, reason, code)
+                return found
             found.pa = int(machine.k.segment_address(machine.m, context.cpu, walk.root, walk.va))
     else:
         code = machine.k.code_of(machine.m, context.cpu, FAULT_BOUNDS, access, context.mode, 0)
         reason = f"the bound is {bound_of(machine):#x}"
         if form.segments:
-            reason = outside(machine, walk.va)
+            reason = outside(machine, walk.va, context.cpu)
         found.fault = Fault(FAULT_BOUNDS, reason, code)
     return found
 
@@ -47,7 +53,7 @@ def bound_of(machine: Machine) -> int:
     return int(machine.m.cpu[machine.m.kernel[KERNEL_CPU] * CPU + BOUND])
 
 
-def registers_of(machine: Machine, root: int) -> list[tuple[str, int, bool, str]]:
+def registers_of(machine: Machine, root: int, cpu: int | None = None) -> list[tuple[str, int, bool, str]]:
     """The registers by which addresses are translated: name, value, is it a physical address, and meaning."""
     show = Notation(machine.format)
     if not machine.format.segments:
@@ -56,20 +62,21 @@ def registers_of(machine: Machine, root: int) -> list[tuple[str, int, bool, str]
             ("bound", bound_of(machine), False, "the first address that is not in it"),
         ]
     rows = []
-    for segment in segments(machine, root):
+    for segment in segments(machine, root, cpu):
         where = f"{show.va(segment.start)}..{show.va(segment.start + segment.size - 1)}"
         way = "ends: it grows down" if segment.down else "starts"
         rows.append(
             (f"base{segment.number}", segment.base, True, f"where segment {segment.number}, {where}, {way}")
         )
-        rows.append((f"limit{segment.number}", segment.limit, False, "how many bytes it has"))
+        rights = rights_text(segment.rights)
+        rows.append((f"limit{segment.number}", segment.limit, False, f"how many bytes it has, {rights}"))
     return rows
 
 
-def head_data(machine: Machine, root: int) -> dict[str, Any]:
+def head_data(machine: Machine, root: int, cpu: int | None = None) -> dict[str, Any]:
     """What the JSON of a walk says instead of steps."""
     if machine.format.segments:
-        return {"segments": [segment.data() for segment in segments(machine, root)]}
+        return {"segments": [segment.data() for segment in segments(machine, root, cpu)]}
     return {"bound": bound_of(machine)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.formats.contract import BARE_ROOT
 from vmdbg.hardware.tlb import ASID_MASK
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
@@ -162,6 +163,20 @@ def find_context(
     if asid is None and machine.config["tlb.asids"]:
         asid = int(m.process[pid * PROCESS + PROCESS_ASID])
     return Context(pid, int(m.process[pid * PROCESS + PROCESS_ROOT]), cpu, asid, mode)
+
+
+def in_machine_mode(machine: Machine, context: Context, access: int) -> Context:
+    """The context as machine mode makes an access: in the mode that the registers say, or untranslated.
+
+    UserError if the format has no machine mode.
+    """
+    form = machine.format
+    if form.machine_mode is None:
+        raise UserError(f"{form.name} has no machine mode: RISC-V's formats have.")
+    mode = form.machine_mode(controls(machine, context.cpu), access)
+    if mode is None:
+        return Context(context.pid, BARE_ROOT, context.cpu, None, KERNEL)
+    return context.with_mode(mode)
 
 
 def check_root(machine: Machine, root: int) -> int:

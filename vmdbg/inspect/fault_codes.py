@@ -87,7 +87,10 @@ STATUS = {
     0x10: "synchronous external abort",
     0x11: "tag check fault",
     0x18: "synchronous parity or ECC error",
+    0x13: "external abort on a table walk, level -1",
     0x21: "alignment fault",
+    0x29: "address size fault, level -1",
+    0x2B: "translation fault, level -1",
     0x30: "TLB conflict abort",
     0x31: "unsupported atomic hardware update",
 }

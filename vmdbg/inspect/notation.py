@@ -71,8 +71,9 @@ class Notation:
 
 def physical_bits(form: Format) -> int:
     """Bits of a physical address, by the widest frame field of the format's entries."""
-    widths = [field.width for field in form.fields if field.role == "frame"]
-    return max(widths, default=form.va_bits - form.page_bits) + form.page_bits
+    widths, high = [field.width for field in form.fields if field.role == "frame"], form.role("frame_high")
+    above = high.width if high is not None else 0
+    return max(widths, default=form.va_bits - form.page_bits) + form.page_bits + above
 
 
 def code_text(form: Format, code: int) -> str:

@@ -45,13 +45,13 @@ def split(form: Format, va: int, page_size: int = 0) -> Parts:
             f"{form.name} has no pages of {format_size(page_size)}.", f"It has {', '.join(sizes)}."
         ) from None
     levels = form.levels[: len(form.levels) - size]
-    if form.segments:
-        shift = form.page_bits
-        chosen = [("segment", form.va_bits - shift, va >> shift)]
+    shift = form.segment_shift
+    chosen = [("segment", form.va_bits - shift, va >> shift)] if form.segments else []
+    if form.segments and form.bounded:
         return Parts(va, chosen, va & ((1 << shift) - 1), shift, 0)
     if form.bounded:
         return Parts(va, [], va, levels[-1].shift, 0)
     indexes = [(level.name, level.bits, form.index(va, depth)) for depth, level in enumerate(levels)]
-    shift = levels[-1].shift
+    shift, indexes = levels[-1].shift, chosen + indexes
     vpn = (va & ((1 << form.va_bits) - 1)) >> form.page_bits
     return Parts(va, indexes, va & ((1 << shift) - 1), shift, vpn)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ALL_RIGHTS, BARE_ROOT, ENTRY_EMPTY, FAULT_AD, FAULT_NON_CANONICAL
+from vmdbg.formats.contract import (
+    ALL_RIGHTS,
+    BARE_ROOT,
+    ENTRY_EMPTY,
+    FAULT_AD,
+    FAULT_BOUNDS,
+    FAULT_NON_CANONICAL,
+)
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_KEY
 from vmdbg.inspect import base_and_bounds
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.notation import kind_word, rights_text
 from vmdbg.inspect.rules import decide
+from vmdbg.inspect.segments import Segment, outside
 from vmdbg.inspect.stale import disagreement, table_disagreement
 from vmdbg.inspect.tlb_rows import cached_rows
 from vmdbg.inspect.walk import (
@@ -53,6 +61,8 @@ def translate(machine: Machine, context: Context, va: int, access: int) -> Outco
     walk = walk_tables(machine, context.root, va, context.cpu)
     fresh = outcome_of(machine, context, walk, access)
     rows = cached_rows(machine, context, va, access)
+    if fresh.fault is not None and fresh.fault.number == FAULT_BOUNDS:
+        return fresh  # limits are asked before the TLB
     if not rows:
         through, stale = walk_cached(machine, context, walk)
         if stale:
@@ -92,7 +102,7 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
     """The outcome of an access whose walk is known.  Without `check` rights are ignored."""
     k = machine.k
     if machine.format.bounded:
-        return base_and_bounds.outcome(machine, context, walk, access)
+        return base_and_bounds.outcome(machine, context, walk, access, check)
     found = Outcome(walk.va, context.pid, access, context.mode)
     found.region = region_kind(machine, context.pid, walk.va)
     if not k.canonical(machine.m, s64(walk.va)):
@@ -121,6 +131,9 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
 def not_canonical(machine: Machine, found: Outcome, cpu: int) -> Fault:
     """The fault of an address that the format does not have."""
     form, k = machine.format, machine.k
+    if form.segments:
+        code = k.code_of(machine.m, cpu, FAULT_BOUNDS, found.access, found.mode, 0)
+        return Fault(FAULT_BOUNDS, outside(machine, found.va, cpu), code)
     top = form.va_bits - 1 if form.sign_extended else form.va_bits
     reason = f"bits 63:{top} are not all {'equal' if form.sign_extended else '0'}"
     name = form.rules.get("c", ("", ""))[0]
@@ -137,6 +150,11 @@ def refused(machine: Machine, context: Context, walk: Walk, access: int) -> Faul
         code = machine.k.code_of(machine.m, context.cpu, FAULT_AD, access, context.mode, last.depth)
         return Fault(FAULT_AD, f"{last.name} has {missing.name} = 0", code, last.level, last.index)
     code = machine.k.code_of(machine.m, context.cpu, number, access, context.mode, last.depth)
+    if machine.format.segments:
+        segment = Segment(machine, walk.va >> machine.format.segment_shift, walk.root, context.cpu)
+        if not segment.rights >> access & 1:
+            reason = f"segment {segment.number} is {rights_text(segment.rights)}"
+            return Fault(number, reason, code)
     cause = decide(machine, context, walk, access)
     if cause is None or cause.step is None:
         return Fault(number, f"{last.name} does not allow it", code, last.level, last.index)
@@ -164,7 +182,7 @@ def walk_data(machine: Machine, found: Walk, outcome: Outcome) -> dict[str, Any]
     ]
     head = {"va": found.va, "format": machine.format.name, "root": found.root & WORD_MASK}
     if machine.format.bounded:
-        head |= base_and_bounds.head_data(machine, found.root)
+        head |= base_and_bounds.head_data(machine, found.root, found.cpu)
     return {**head, "steps": steps, **data}
 
 

@@ -6,6 +6,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import (
     ACCESS_LETTERS,
     BARE_ROOT,
+    ENTRY_BOUND,
     ENTRY_BUS,
     ENTRY_EMPTY,
     ENTRY_LEAF,
@@ -20,6 +21,8 @@ from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls import regions
 from vmdbg.state.tables import (
     CONTROL_STEPS,
+    CPU,
+    CPU_ROOT,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -120,10 +123,11 @@ class Walk:
     """What the tables say about an address, whoever may use it.
 
     `begun`: the level of the entry, kept in a page-walk cache, that the walk began at; empty for the root.
-    `rows`: the numbers of the table `path` from the row `first` on.
+    `rows`: the numbers of the table `path` from the row `first` on.  `cpu`: whose registers were asked, None
+    for those of the CPU in use.
     """
 
-    __slots__ = ("_steps", "begun", "first", "form", "kind", "root", "rows", "va")
+    __slots__ = ("_steps", "begun", "cpu", "first", "form", "kind", "root", "rows", "va")
 
     def __init__(
         self, form: Format, va: int, root: int, kind: int, rows: list[int], first: int = 0, begun: str = ""
@@ -131,6 +135,7 @@ class Walk:
         self.form, self.va, self.root, self.kind = form, va, root, kind
         self.rows, self.first, self.begun = rows, first, begun
         self._steps: list[Step] | None = None
+        self.cpu: int | None = None
 
     @property
     def steps(self) -> list[Step]:
@@ -222,12 +227,19 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
     """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
     k, m, form = machine.k, machine.m, machine.format
     if machine.bindings["BARE"] and root == BARE_ROOT:
-        raise UserError(f"${form.root_fields[0].name} is 0 (Bare): virtual addresses are physical ones.")
+        bare = cpu is None or m.cpu[cpu * CPU + CPU_ROOT] == BARE_ROOT
+        why = f"${form.root_fields[0].name} is 0 (Bare)" if bare else "Machine mode does not translate"
+        raise UserError(f"{why}: virtual addresses are physical ones.")
     kind = k.walk(m, root, s64(va))
     if cpu is not None and k.reserves(m, cpu):
         kind = k.recheck(m, cpu, k.walk_began(m), kind)
+    if form.segments and form.bounded and cpu is not None:
+        kind = ENTRY_BOUND if k.segment_address(m, cpu, root, s64(va)) < 0 else ENTRY_LEAF
     first = k.walk_began(m)
-    return Walk(form, va & WORD_MASK, root, kind, [] if form.bounded else rows_read(machine, first), first)
+    without = form.bounded or kind == ENTRY_BOUND
+    found = Walk(form, va & WORD_MASK, root, kind, [] if without else rows_read(machine, first), first)
+    found.cpu = cpu
+    return found
 
 
 def rows_read(machine: Machine, first: int) -> list[int]:

@@ -11,6 +11,8 @@ from vmdbg.formats.contract import (
     ENTRY_SWAPPED,
     ENTRY_TABLE,
     FAULT_AD,
+    FAULT_BOUNDS,
+    FAULT_PROTECTION,
 )
 from vmdbg.hardware.page_tables import table_entries
 from vmdbg.inspect.context import controls
@@ -99,15 +101,19 @@ def decided(machine: Machine, context: Context, va: int, access: int) -> Verdict
         verdict.tlb = through
     rules = machine.format.rules
     if machine.format.bounded:
-        verdict.rules = list(rules)
+        fault = verdict.outcome.fault
+        decides = {FAULT_BOUNDS: "b", FAULT_PROTECTION: "s"}.get(fault.number) if fault else None
+        verdict.rules = [key for key in rules if decides in (None, key)]
         return verdict
     if not verdict.canonical:
-        verdict.rules = [key for key in ("c",) if key in rules]
+        verdict.rules = [key for key in (("b",) if machine.format.segments else ("c",)) if key in rules]
     elif not walk.maps:
         decide_absent(machine, verdict)
     elif verdict.outcome.fault is not None and verdict.outcome.fault.number == FAULT_AD:
         verdict.cause = ad_cause(machine, verdict)
         verdict.rules = [key for key in ("a",) if key in rules]
+    elif verdict.outcome.fault is not None and machine.format.segments and not verdict.outcome.fault.level:
+        verdict.rules = ["s"]
     elif verdict.outcome.fault is not None:
         verdict.cause = decide(machine, context, walk, access)
         verdict.rules = [verdict.cause.rule] if verdict.cause else []

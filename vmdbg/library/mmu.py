@@ -12,7 +12,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats import NAMES
 from vmdbg.formats.contract import BARE_ROOT, ENTRY_LEAF
 from vmdbg.hardware.page_tables import entries
-from vmdbg.inspect.context import KERNEL, USER, check_address, find_context
+from vmdbg.inspect.context import KERNEL, USER, check_address, find_context, in_machine_mode
 from vmdbg.inspect.notation import code_words
 from vmdbg.inspect.translate import outcome_of, translate
 from vmdbg.inspect.walk import ACCESS_WORDS, ACCESSES, READ, Walk, page_of, rows_read, walk_tables, where
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 #: The names of the page-table formats.
 FORMATS = tuple(NAMES)
+MACHINE = 3  # the number of machine mode
 HOW = {word: number for number, word in enumerate(ACCESS_WORDS)} | ACCESSES
 
 
@@ -133,21 +134,23 @@ class Mmu:
     # -- what it answers
 
     def access(
-        self, va: int, access: Access = "read", user: bool = True, size: int = 8
+        self, va: int, access: Access = "read", user: bool = True, size: int = 8, *, machine: bool = False
     ) -> Translation | Fault:
         """Make an access of `size` bytes as user code or as the kernel (`user=False`).
+
+        With `machine` it is RISC-V's machine mode that makes it, as mstatus.MPRV and MPP say.
 
         It sets A and D as the architecture does it; memory that cannot be written stays as it is, and
         `updates` says what would have been written.  An access that crosses into the next page is made in two
         parts, the lower one first; the second is `rest`, or the fault.
         """
-        return self._perform(va, access, user, size, writes=True)
+        return self._perform(va, access, mode_of(user, machine), size, writes=True)
 
     def translate(
-        self, va: int, access: Access = "read", user: bool = True, size: int = 1
+        self, va: int, access: Access = "read", user: bool = True, size: int = 1, *, machine: bool = False
     ) -> Translation | Fault:
         """What `access` would answer.  Nothing is written."""
-        return self._perform(va, access, user, size, writes=False)
+        return self._perform(va, access, mode_of(user, machine), size, writes=False)
 
     def walk(self, va: int) -> Translation | Fault:
         """Read the tables for an address, whoever may use it: rights play no role, and nothing is written.
@@ -187,10 +190,10 @@ class Mmu:
                     tuple(form.flags(entry.entry, where(form, entry.depth, entry.kind), entry.depth)),
                 )
 
-    def why(self, va: int, access: Access = "read", user: bool = True) -> Verdict:
+    def why(self, va: int, access: Access = "read", user: bool = True, *, machine: bool = False) -> Verdict:
         """Why an access may be made, or not: the rule, the entry that decides, the smallest change."""
-        outcome = self.translate(va, access, user)
-        context = self._enter(USER if user else KERNEL)
+        outcome = self.translate(va, access, user, machine=machine)
+        context = self._context(access, mode_of(user, machine))
         return verdict_of(self._machine, outcome, why(self._machine, context, va & WORD_MASK, HOW[access]))
 
     # -- how
@@ -217,19 +220,27 @@ class Mmu:
             context = self._contexts[mode] = find_context(machine, cpu=0, mode=mode)
         return context
 
+    def _context(self, access: str, mode: int) -> Context:
+        """Put the CPU in the mode in which it makes an access; how it looks at memory then."""
+        context = self._enter(mode & KERNEL)
+        if mode != MACHINE:
+            return context
+        asked = in_machine_mode(self._machine, context, HOW[access])
+        return asked if asked.root == BARE_ROOT else self._enter(asked.mode)
+
     def _address(self, va: int) -> int:
         """An address, unsigned.  UserError if it has more bits than the format's."""
         if not -(1 << 63) <= va <= WORD_MASK:
             raise UserError(f"Address {va:#x} does not fit in 64 bits.")
         return check_address(self._machine, va)
 
-    def _perform(self, va: int, access: str, user: bool, size: int, writes: bool) -> Translation | Fault:
+    def _perform(self, va: int, access: str, mode: int, size: int, writes: bool) -> Translation | Fault:
         """The parts of an access, page by page."""
         if access not in HOW:
             raise ValueError(f"access: expected {', '.join(ACCESS_WORDS)}, not {access!r}")
         if size < 1:
             raise ValueError(f"size: expected a number of bytes from 1, not {size}")
-        memory, context = self._memory, self._enter(USER if user else KERNEL)
+        memory, context = self._memory, self._context(access, mode)
         memory.writes = writes
         first, last_byte = self._address(va), self._machine.format.page_size - 1
         at, parts = first, list[Translation | Fault]()
@@ -291,6 +302,11 @@ class Mmu:
             user,
             steps,
         )
+
+
+def mode_of(user: bool, machine: bool) -> int:
+    """The number of a mode."""
+    return MACHINE if machine else USER if user else KERNEL
 
 
 def joined(parts: list[Translation | Fault]) -> Translation | Fault:

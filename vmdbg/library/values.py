@@ -64,7 +64,7 @@ class Steps(Sequence[Step]):
 
     def __init__(self, machine: Machine, walk: Walk) -> None:
         self._machine, self._walk = machine, walk
-        self._registers = registers_of(machine, walk.root) if machine.format.bounded else []
+        self._registers = registers_of(machine, walk.root, walk.cpu) if machine.format.bounded else []
         self._steps: tuple[Step, ...] | None = None
 
     def _made(self) -> tuple[Step, ...]:

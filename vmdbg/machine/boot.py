@@ -136,9 +136,10 @@ def large_pages_leave(config: MachineConfig, form: Format) -> bool:
 
 
 def without_tables(form: Format) -> dict[str, Any]:
-    """What takes the place of the walk and the MMU where a format has no tables."""
+    """What takes the place of the walk and the MMU where a format has no tables, or segments before them."""
     if not form.bounded:
-        return {}
+        behind = (segments.reached, segments.reached_index, segments.start_walk) if form.segments else ()
+        return {function.__name__: function for function in behind}
     scheme = segments if form.segments else base_and_bounds
     return {"walk": scheme.walk, "translate": scheme.translate}
 

@@ -20,7 +20,7 @@ from vmdbg.kernel.exits import (
     REASON_SYSCALL,
 )
 from vmdbg.kernel.frames import FRAME_IS_USER, RMAP_SPARE
-from vmdbg.machine import boot, feeds, future, op_breakpoints
+from vmdbg.machine import boot, feeds, future, op_breakpoints, registers
 from vmdbg.machine.kernel_half import map_kernel
 from vmdbg.machine.pools import Pools
 from vmdbg.machine.snapshot import Recorder, Snapshot
@@ -299,8 +299,12 @@ class Machine(Pools):
     def system_call(self, pid: int) -> bool:
         """Execute the system call at a process's program counter."""
         self.make_room_for_system_call(pid)
-        syscalls.execute(self.k, self.format, self.config["tlb.asids"], pid)
+        syscalls.execute(self.k, self.format, self.config["tlb.asids"], pid, self.open_window)
         return True
+
+    def open_window(self, opened: bool) -> None:
+        """Let the CPU in use touch user pages in kernel mode, or not.  UserError: it has no such register."""
+        registers.set_window(self, int(self.m.kernel[KERNEL_CPU]), opened)
 
     def find_page(self, pid: int, va: int) -> int:
         """The first frame of the page of `va` in a process's space; -1 if it has none, or a large one that

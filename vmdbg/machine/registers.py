@@ -53,7 +53,12 @@ def read(machine: Machine, cpu: int, name: str) -> int | None:
     if name == form.fault_register:
         return int(m.cpu[row + CPU_ADDRESS]) & WORD_MASK
     word = next((field.word for field in form.registers if owner(field.name) == name), None)
-    return None if word is None else int(m.cpu[row + CONTROLS[word]]) & WORD_MASK
+    return None if word is None else int(m.cpu[row + CONTROLS[word]]) & own_bits(form, name)
+
+
+def own_bits(form: Format, name: str) -> int:
+    """The bits of its word of control registers that a register has: two may share one."""
+    return sum(field.mask << field.low for field in form.registers if owner(field.name) == name)
 
 
 def root_value(machine: Machine, cpu: int) -> int:
@@ -94,7 +99,7 @@ def check_write(machine: Machine, cpu: int, name: str, value: int) -> None:
         raise UserError(f"Register ${name} cannot be set.")
     register, whole = composed(machine, cpu, name, value)
     check_fields(machine, cpu, register, whole)
-    if register == form.root_register and not form.root_fields and not form.bounded:
+    if register == form.root_register and not (form.root_fields or form.bounded or form.segments):
         check_root(machine, whole)
     if register == form.root_register and form.root_fields:
         *modes, asid, _ = form.root_fields
@@ -119,6 +124,8 @@ def check_fields(machine: Machine, cpu: int, register: str, whole: int) -> None:
             raise UserError(f"${field.name} is {1 - new}: {field.fixed}")
         if not field.least <= new <= field.most:
             raise UserError(f"${field.name} is {field.least} to {field.most}, not {new}.")
+        if new == field.never:
+            raise UserError(f"${field.name} is never {new} ({field.help}).")
 
 
 def check_root(machine: Machine, value: int) -> None:
@@ -168,6 +175,7 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
     else:
         fields = [field for field in form.registers if owner(field.name) == register]
         old = m.cpu[row + CONTROLS[fields[0].word]] & WORD_MASK
+        new = old & ~own_bits(form, register) & WORD_MASK | new
         m.cpu[row + CONTROLS[fields[0].word]] = s64(new)
         set_allowed(m, cpu, form)
         flushes = [field.flush for field in fields if (old ^ new) >> field.low & field.mask]
@@ -177,6 +185,17 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
         elif FLUSH_SPACE in raised:
             machine.k.tlb_flush(m, cpu, m.cpu[row + CPU_ASID], 1)
         machine.k.tlb_suspect(m, cpu, -1, 0)  # entries that stay may disagree with the new tables
+
+
+def set_window(machine: Machine, cpu: int, opened: bool) -> None:
+    """Let a CPU's kernel mode touch user pages, or not, where a register can forbid it.
+
+    UserError if the format has no such register.
+    """
+    if not machine.format.window:
+        raise UserError(f"{machine.format.name} has no register that keeps the kernel from user pages.")
+    name, value = machine.format.window
+    write(machine, cpu, name, value if opened else 1 - value)
 
 
 def kept(machine: Machine, cpu: int, name: str, saved: int) -> int:
@@ -190,7 +209,7 @@ def kept(machine: Machine, cpu: int, name: str, saved: int) -> int:
     elif name == form.fault_register:
         mask = WORD_MASK
     else:
-        mask = sum(field.mask << field.low for field in form.registers if owner(field.name) == name)
+        mask = own_bits(form, name)
     return saved & ~mask & WORD_MASK | now & mask
 
 

@@ -16,11 +16,13 @@ from vmdbg.kernel.calls.syscalls import (
     MMAP_POPULATE,
     MMAP_SHARED,
     OP_BRK,
+    OP_CLOSE,
     OP_FORK,
     OP_HANDLER,
     OP_MMAP,
     OP_MPROTECT,
     OP_MUNMAP,
+    OP_OPEN,
     OP_RETURN,
 )
 from vmdbg.kernel.scheduler import OP_EXIT, OP_FETCH, OP_KERNEL, OP_KIND, OP_MODIFY, OP_READ, OP_WRITE
@@ -91,6 +93,10 @@ OPERATIONS = {
             "PLACE, VALUE[, WIDTH]",
             "a system call in which the kernel stores",
         ),
+        Operation(
+            "kopen", OP_OPEN, "", "the kernel may touch user pages from now on (STAC, SUM = 1, PAN = 0)"
+        ),
+        Operation("kclose", OP_CLOSE, "", "and no longer (CLAC, SUM = 0, PAN = 1)"),
         Operation("exit", OP_EXIT, "[STATUS]", "end the process"),
     )
 }

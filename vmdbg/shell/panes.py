@@ -161,7 +161,10 @@ def draw_walk(session: Session, facts: Any, old: Any, width: int, height: int) -
     walked, found, remarks, before = facts
     show, machine = session.notation, session.machine
     if machine.format.bounded:
-        return [(False, line) for line in bounded_lines(show, registers_of(machine, walked.root), found)], 0
+        return [
+            (False, line)
+            for line in bounded_lines(show, registers_of(machine, walked.root, walked.cpu), found)
+        ], 0
     marks = [before is not None and (step.address, step.entry) not in before for step in walked.steps]
     lines = list(walk_lines(show, walked, found, remarks))
     head = 1 if walked.steps else 0

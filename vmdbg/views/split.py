@@ -34,7 +34,7 @@ def split_lines(show: Notation, parts: Parts) -> Iterator[str]:
     blank = " " * len(lead)
     lower = blank + " ".join([*names, offset])
     page = f"page size {format_size(1 << parts.offset_bits)}"
-    if parts.indexes and parts.indexes[0][0] == "segment":
+    if single and parts.indexes[0][0] == "segment":
         page = f"segments of at most {format_size(1 << parts.offset_bits)}"
     yield lead + " ".join(bits)
     if len(lower + GAP + page) <= WIDTH:

@@ -11,10 +11,13 @@ from vmdbg.state.tables import OP, PROCESS, PROCESS_BACK, PROCESS_HANDLER, PROCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
 
 OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_BRK, OP_FORK, OP_HANDLER, OP_RETURN = range(OP_EXIT + 1, OP_EXIT + 8)
+OP_OPEN, OP_CLOSE = OP_EXIT + 9, OP_EXIT + 10  # 8 is what a trace has between its parts
 EXIT_UNSAID = 1  # in OP_VALUE of an `exit` that is not in the source: it ends a handler as `return` does
 #: In OP_MORE of an `mmap` row: rights, then these.
 RIGHTS_MASK = 15
@@ -25,10 +28,11 @@ MMAP_OBJECT, MMAP_OFFSET = 20, 36
 OBJECT_MASK, OFFSET_MASK = (1 << 16) - 1, (1 << 27) - 1
 
 
-def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
+def execute(k: Linked, form: Format, asids: bool, pid: int, open_window: Callable[[bool], None]) -> None:
     """Execute the system call at a process's program counter.
 
-    A call that is refused changes nothing and emits the event `syscall-error`; the program goes on behind it.
+    `open_window` lets kernel mode touch user pages, or not.  A call that is refused changes nothing and emits
+    the event `syscall-error`; the program goes on behind it.
     """
     m, p = k.m, pid * PROCESS
     pc = m.process[p + PROCESS_PC]
@@ -55,6 +59,8 @@ def execute(k: Linked, form: Format, asids: bool, pid: int) -> None:
                 signals.start_at(m, child, va)
         elif kind == OP_HANDLER:
             m.process[p + PROCESS_HANDLER] = max(va, 0)
+        elif kind in (OP_OPEN, OP_CLOSE):
+            open_window(kind == OP_OPEN)
         elif kind == OP_RETURN:
             signals.return_from_handler(k, pid)
             return

@@ -10,7 +10,7 @@ from vmdbg.inspect.walk import ACCESSES, byte_at, linux_names, remark
 from vmdbg.inspect.why import why
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.commands.linux_process import process_translate
-from vmdbg.shell.context_options import CONTEXT, MODES, TABLES, context_of
+from vmdbg.shell.context_options import ALL_MODES, CONTEXT, TABLES, context_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, SIZE
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column
@@ -41,7 +41,7 @@ ADDRESSES = ("va", "pa", "root", "entry_address", "entry", "new")
     needs=("addresses",),
     effect=PURE,
     arguments=[VA, HOW],
-    options=[*CONTEXT, *MODES],
+    options=[*CONTEXT, *ALL_MODES],
     forms=("json", "csv"),
     summary="Say where an access to a virtual address goes now.",
     help="""
@@ -104,7 +104,7 @@ def walk_text(session: Session, args: Args, walk: Any, found: Any) -> Iterator[A
         counts = [1 << level.bits for level in session.machine.format.levels]
         yield from drawing(walk_boxes(session.notation, walk, found, counts, byte, names))
     if session.machine.format.bounded:
-        yield from bounded_lines(session.notation, registers_of(session.machine, walk.root), found)
+        yield from bounded_lines(session.notation, registers_of(session.machine, walk.root, walk.cpu), found)
         return
     yield from walk_lines(
         session.notation, walk, found, [remark(session.machine, step) for step in walk.steps], names
@@ -143,8 +143,8 @@ def split_command(session: Session, args: Args) -> object:
     needs=("translate",),
     effect=PURE,
     arguments=[VA, HOW],
-    options=[*TABLES, *MODES, Option("-e", NUMBER, help="the code that a CPU reported of the access")],
-    usage="why[/json|/csv] [-pid PID] [-root PA] [-cpu CPU] [-u] [-k] [-e CODE] ADDRESS [r|w|x]",
+    options=[*TABLES, *ALL_MODES, Option("-e", NUMBER, help="the code that a CPU reported of the access")],
+    usage="why[/json|/csv] [-pid PID] [-root PA] [-cpu CPU] [-u] [-k] [-m] [-e CODE] ADDRESS [r|w|x]",
     forms=("json", "csv"),
     summary="Say which rule of the hardware allows or refuses an access.",
     help="""
