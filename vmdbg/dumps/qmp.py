@@ -24,8 +24,8 @@ SHOWN = 60  # characters of an answer that make no sense
 MOST_EVENTS = 64
 LONGEST_NAME = 100  # bytes of the name of a socket: sun_path has 108
 SILENT = (
-    "QMP serves one client at a time: is another one connected?  Is it a socket of QMP "
-    '("-qmp unix:PATH,server=on,wait=off"), not of a monitor or of gdb ("-s": "target remote")?'
+    "QMP serves one client at a time: is another connected?  Is it QMP "
+    '("-qmp unix:PATH,server=on,wait=off")?  For a gdb stub ("-s") it is "target remote".'
 )
 
 
