@@ -50,6 +50,21 @@ RENAMED = {"cpsr": "pstate", "sctlr": "sctlr_el1", "vbar": "vbar_el1"}
 ENDED = ("shutdown", "internal-error")  # states from which QEMU does not go on
 
 
+def stub_registers(link: StubLink, processor: str) -> list[dict[str, int]]:
+    """Of each CPU the registers of interest that a stub tells, by the manual's names.  UserError."""
+    return [
+        {RENAMED.get(name, name): value for name, value in cpu.items()}
+        for cpu in link.registers(ASKED.get(processor, ()))
+    ]
+
+
+def joined_registers(printed: list[dict[str, int]], told: list[dict[str, int]]) -> list[dict[str, int]]:
+    """What was printed of each CPU, and what else was told."""
+    count = max(len(told), len(printed))
+    printed, told = (cpus + [{}] * (count - len(cpus)) for cpus in (printed, told))
+    return [{**few, **more, **few} for few, more in zip(printed, told, strict=True)]
+
+
 def merged_registers(link: StubLink, processor: str) -> list[dict[str, int]]:
     """The registers of each CPU, as the stub and the monitor tell them.  UserError if they tell none."""
     refused: UserError | None = None
@@ -59,16 +74,12 @@ def merged_registers(link: StubLink, processor: str) -> list[dict[str, int]]:
         if link.lost:
             raise
         printed, refused = [], error
-    asked = () if printed and processor in ("x86_64", "x86") else ASKED.get(processor, ())  # all is printed
-    told = [
-        {RENAMED.get(name, name): value for name, value in cpu.items()}
-        for cpu in (link.registers(asked) if asked else [])
-    ]
-    count = max(len(told), len(printed))
-    if not count:
+    complete = printed and processor in ("x86_64", "x86")
+    told = [] if complete else stub_registers(link, processor)
+    found = joined_registers(printed, told)
+    if not found:
         raise refused or UserError(f"{link.where}: the stub tells no registers.")
-    told, printed = (cpus + [{}] * (count - len(cpus)) for cpus in (told, printed))
-    return [{**few, **more} for few, more in zip(told, printed, strict=True)]
+    return found
 
 
 class StubGuest(Guest):
