@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 MOST_REPEATS = 1024  # a table that is read again takes as long as the first time
+FULL = 512  # entries of a table, as most have
 
 
 class Entry:
@@ -144,18 +145,19 @@ def once(found: Entry) -> bool:
 
 
 class Bounded:
-    """A value for `follow`: read each table for every entry that points to it, but repeat no more than `most`
-    of these readings, so that tables that point to one another come to an end.  `refused`: how many entries
-    were not followed."""
+    """A value for `follow`: read each table for every entry that points to it, but repeat no more of these
+    readings than take as long as `most` of full tables, so that tables that point to one another come to an
+    end.  `refused`: how many entries were not followed; `each`: how many the next table has at most."""
 
     def __init__(self, most: int = MOST_REPEATS) -> None:
-        self.left, self.refused = most, 0
+        self.left, self.refused, self.each = most * FULL, 0, FULL
 
     def __call__(self, found: Entry) -> bool:
-        if found.seen and not self.left:
+        if found.seen and self.left < self.each:
             self.refused += 1
             return False
-        self.left -= found.seen
+        if found.seen:
+            self.left -= self.each
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
+from vmdbg.hardware.page_runs import page_runs
 from vmdbg.hardware.page_tables import Bounded, entries
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.inspect.segments import segments
@@ -160,12 +161,9 @@ def continues(held: Run, new: Run, merge: bool) -> bool:
 def pages(
     machine: Machine, root: int, start: int | None, end: int | None, follow: Callable[[Entry], object]
 ) -> Iterator[Run]:
-    """Each mapped page as a run of one."""
-    sizes = [1 << level.shift for level in machine.format.levels]
-    for found in entries(machine.k, machine.format, root, start, end, follow):
-        if found.kind == ENTRY_LEAF:
-            va, size = found.va & WORD_MASK, sizes[found.depth]
-            yield Run(va, va + size, found.target, size, found.rights)
+    """Mapped pages as far as they go on in one table, as runs."""
+    for found in page_runs(machine.k, machine.format, root, start, end, follow):
+        yield Run(*found)
 
 
 def folded_pages(

@@ -16,7 +16,7 @@ from textwrap import wrap
 
 from vmdbg.errors import UserError
 from vmdbg.units import WORD_MASK, unicode_only, visible
-from vmdbg.views.json_rows import flat_writer
+from vmdbg.views.json_rows import RowWriter, flat_writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -312,6 +312,22 @@ def render(
     return result.lines()
 
 
+def row_lines(
+    table: Table, writer_of: Callable[[Sequence[str]], RowWriter], dumps: Callable[[Any], str]
+) -> Iterator[str]:
+    """The array of a table's rows, one a line; `dumps` writes those that are more than words and numbers."""
+    columns, rows = table.table()
+    keys = [column.key for column in columns]
+    text_of = writer_of(keys).text
+    held = ""
+    for row in rows:
+        if held:
+            yield held + ","
+        text = text_of(list(row)) or dumps(dict(zip(keys, row, strict=True)))
+        held = text if held else "[" + text
+    yield held + "]" if held else "[]"
+
+
 def json_lines(result: Result, hex_addresses: bool = False, indent: int | None = None) -> Iterator[Line]:
     """One object or array; the objects of an array stream, one a line."""
     import json
@@ -329,6 +345,14 @@ def json_lines(result: Result, hex_addresses: bool = False, indent: int | None =
             return [clean(item, key) for item in value]
         return value
 
+    if isinstance(result, Table) and indent is None:
+        quoted = json.encoder.encode_basestring_ascii
+        yield from row_lines(
+            result,
+            lambda keys: RowWriter(keys, addresses, hex_addresses, quoted),
+            lambda row: json.dumps(clean(row)),
+        )
+        return
     data = result.data()
     if isinstance(data, dict) or not hasattr(data, "__iter__"):
         yield from json.dumps(clean(data), indent=indent).split("\n")

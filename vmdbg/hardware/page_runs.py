@@ -1,0 +1,159 @@
+"""Reads a whole tree of page tables for what it maps, in runs of pages.  Cold code.
+
+The rule is that of `page_tables`: a table is read for every entry that points to it.  But what a table says
+is decoded once, into columns of machine words, and told again for each further entry: of the millions of
+pages that a kernel maps again and again (espfix of Linux), no object is kept.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_TABLE
+from vmdbg.hardware.page_tables import FULL, Bounded, Entry, table_entries, trees
+from vmdbg.units import WORD_MASK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vmdbg.engine import Linked
+    from vmdbg.formats.record import Format
+
+MOST_KEPT = 1 << 20  # rows of decoded tables; then all are forgotten, and read again
+#: Start, end, physical address, size of pages in bytes, rights.
+PageRun = tuple[int, int, int, int, int]
+
+
+class Decoded:
+    """What a table of a depth says, below entries that give some rights.
+
+    Columns, a row for each run of leaves and for each entry that points to a table: `first` and `last`, the
+    indexes of its entries; `target`, the physical address of the first page or of the table; `rights`; and
+    `entry`, the word of an entry that points to a table, 0 for leaves.
+    """
+
+    __slots__ = ("entry", "first", "last", "rights", "target")
+
+    def __init__(self) -> None:
+        self.first, self.last, self.rights = array("q"), array("q"), array("B")
+        self.target, self.entry = array("q"), array("q")
+
+    def read(
+        self, k: Linked, form: Format, table: int, depth: int, rights: int, begin: int, end: int
+    ) -> Decoded:
+        """Take what the entries `begin .. end - 1` of a table say; itself."""
+        level = form.levels[depth]
+        size, before = 1 << level.shift, -2  # index of the leaf that came last
+        next_page = following = -1
+        classify, combine, leaf_address, next_table = k.classify, k.combine, k.leaf_address, k.next_table
+        for index, entry in table_entries(k, form, table, begin, end):
+            kind = classify(entry, depth)
+            if kind == ENTRY_LEAF:
+                so_far, target = combine(rights, entry, kind, depth), leaf_address(entry, depth, index)
+                if index == before + 1 and target == next_page and so_far == following:
+                    self.last[-1] = index
+                else:
+                    self.row(index, target, so_far, 0)
+                before, next_page, following = index, target + size, so_far
+            elif kind == ENTRY_TABLE:
+                self.row(index, next_table(entry, depth), combine(rights, entry, kind, depth), entry)
+        return self
+
+    def row(self, index: int, target: int, rights: int, entry: int) -> None:
+        """One more row."""
+        self.first.append(index)
+        self.last.append(index)
+        self.target.append(target)
+        self.rights.append(rights)
+        self.entry.append(entry)
+
+
+def page_runs(
+    k: Linked,
+    form: Format,
+    root: int,
+    start: int | None = None,
+    end: int | None = None,
+    follow: Callable[[Entry], object] | None = None,
+) -> Iterator[PageRun]:
+    """What a tree maps, by address: leaves of one table with the same rights whose frames go on are one run.
+
+    Addresses are sign-extended where the format is.  `start`, `end` and `follow` as for
+    `page_tables.entries`.
+    """
+    mask = (1 << form.va_bits) - 1
+    low = 0 if start is None else start & mask
+    high = mask + 1 if end is None else ((end - 1) & mask) + 1
+    decoded: dict[tuple[int, int, int], Decoded] = {}
+    seen: set[tuple[int, int]] = set()
+    kept = [0]  # rows of them
+
+    def below(table: int, depth: int, base: int, rights: int, above: tuple[int, ...]) -> Iterator[PageRun]:
+        seen.add((table, depth))
+        shift, above = form.levels[depth].shift, (*above, table)
+        size, count = 1 << shift, 1 << form.levels[depth].bits
+        begin, past = max(0, (low - base) >> shift), min(count, ((high - base - 1) >> shift) + 1)
+        if (begin, past) == (0, count):
+            found = decoded.get((table, depth, rights))
+            if found is None:
+                found = Decoded().read(k, form, table, depth, rights, 0, count)
+                kept[0] += len(found.first) + 1
+                if kept[0] > MOST_KEPT:
+                    decoded.clear()
+                    kept[0] = 0
+                decoded[table, depth, rights] = found
+        else:
+            found = Decoded().read(k, form, table, depth, rights, begin, past)
+        shown = form.signed(base) & WORD_MASK  # a table below the root's lies on one side of the hole
+        root_table = len(above) == 1
+        for first, last, target, so_far, entry in zip(
+            found.first, found.last, found.target, found.rights, found.entry, strict=True
+        ):
+            if not entry:
+                if root_table:
+                    yield from cut(
+                        form, base + (first << shift), base + (last + 1 << shift), target, size, so_far
+                    )
+                else:
+                    yield shown + (first << shift), shown + (last + 1 << shift), target, size, so_far
+                continue
+            page = base + (first << shift)
+            if follow is not None:
+                one = Entry(
+                    form.signed(page),
+                    depth,
+                    table,
+                    first,
+                    table + first * form.entry_bytes,
+                    entry,
+                    ENTRY_TABLE,
+                    so_far,
+                )
+                one.target = target
+                one.above = above.index(target) if target in above else -1
+                one.seen = (target, depth + 1) in seen
+                if one.seen and isinstance(follow, Bounded):
+                    known = decoded.get((target, depth + 1, so_far))
+                    follow.each = FULL if known is None else 1 + len(known.first)
+                if not follow(one):
+                    continue
+            yield from below(target, depth + 1, page, so_far, above)
+
+    if not form.split:
+        yield from below(root & form.root_mask, 0, 0, ALL_RIGHTS, ())
+        return
+    first_of_all, last_of_all = low, high
+    for table, depth, base, past in trees(k, form, root, whole=False):
+        low, high = max(first_of_all, base), min(last_of_all, past)
+        if low < high:
+            yield from below(table & form.root_mask, depth, base, ALL_RIGHTS, ())
+
+
+def cut(form: Format, start: int, end: int, target: int, size: int, rights: int) -> Iterator[PageRun]:
+    """A run of leaves of a root table, which may go on over the hole in the addresses: then two."""
+    half = 1 << form.va_bits - 1
+    for first, past in ((start, min(end, half)), (max(start, half), end)):
+        if first < past:
+            shown = form.signed(first) & WORD_MASK
+            yield shown, shown + past - first, target + first - start, size, rights
