@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from vmdbg.formats.record import Format
 
 MOST_KEPT = 1 << 20  # rows of decoded tables; then all are forgotten, and read again
-#: Start, end, physical address, size of pages in bytes, rights.
-PageRun = tuple[int, int, int, int, int]
+#: Start, end, physical address, size of pages in bytes, rights; and where the same was told before, or None.
+PageRun = tuple[int, int, int, int, int, int | None]
 
 
 class Decoded:
@@ -43,22 +43,54 @@ class Decoded:
         self, k: Linked, form: Format, table: int, depth: int, rights: int, begin: int, end: int
     ) -> Decoded:
         """Take what the entries `begin .. end - 1` of a table say; itself."""
-        level = form.levels[depth]
-        size, before = 1 << level.shift, -2  # index of the leaf that came last
-        next_page = following = -1
-        classify, combine, leaf_address, next_table = k.classify, k.combine, k.leaf_address, k.next_table
-        for index, entry in table_entries(k, form, table, begin, end):
+        size, classify, combine, next_table = (
+            1 << form.levels[depth].shift,
+            k.classify,
+            k.combine,
+            k.next_table,
+        )
+        rows = table_entries(k, form, table, begin, end)
+        step = k.make_leaf(size, ALL_RIGHTS, depth) - k.make_leaf(0, ALL_RIGHTS, depth)
+        at, count = 0, len(rows)
+        while at < count:
+            index, entry = rows[at]
             kind = classify(entry, depth)
+            past = at + 1
             if kind == ENTRY_LEAF:
-                so_far, target = combine(rights, entry, kind, depth), leaf_address(entry, depth, index)
-                if index == before + 1 and target == next_page and so_far == following:
-                    self.last[-1] = index
-                else:
-                    self.row(index, target, so_far, 0)
-                before, next_page, following = index, target + size, so_far
+                so_far, target = combine(rights, entry, kind, depth), k.leaf_address(entry, depth, index)
+                ahead = index - at, entry - at * step
+                while past < count and rows[past] == (ahead[0] + past, ahead[1] + past * step):
+                    past += 1
+                if past > at + 1 and not self.like(
+                    k, rows[past - 1], depth, rights, so_far, target + (past - 1 - at) * size
+                ):
+                    past, step = at + 1, 0
+                self.pages(index, past - at, target, so_far, size)
             elif kind == ENTRY_TABLE:
                 self.row(index, next_table(entry, depth), combine(rights, entry, kind, depth), entry)
+            at = past
         return self
+
+    @staticmethod
+    def like(k: Linked, row: tuple[int, int], depth: int, rights: int, so_far: int, target: int) -> bool:
+        """Is an entry a leaf that gives these rights and has this target?
+
+        Then so are those between one like it and this, if they count up frame by frame: their other bits are
+        the same, and what bounds frames bounds the last of them.
+        """
+        index, entry = row
+        if k.classify(entry, depth) != ENTRY_LEAF or k.leaf_address(entry, depth, index) != target:
+            return False
+        return bool(k.combine(rights, entry, ENTRY_LEAF, depth) == so_far)
+
+    def pages(self, index: int, count: int, target: int, rights: int, size: int) -> None:
+        """Leaves from an index on whose frames go on; joined with those before if they do."""
+        if self.first and not self.entry[-1] and self.rights[-1] == rights and self.last[-1] == index - 1:
+            if self.target[-1] + (index - self.first[-1]) * size == target:
+                self.last[-1] = index + count - 1
+                return
+        self.row(index, target, rights, 0)
+        self.last[-1] = index + count - 1
 
     def row(self, index: int, target: int, rights: int, entry: int) -> None:
         """One more row."""
@@ -76,11 +108,13 @@ def page_runs(
     start: int | None = None,
     end: int | None = None,
     follow: Callable[[Entry], object] | None = None,
+    fold: bool = False,
 ) -> Iterator[PageRun]:
     """What a tree maps, by address: leaves of one table with the same rights whose frames go on are one run.
 
     Addresses are sign-extended where the format is.  `start`, `end` and `follow` as for
-    `page_tables.entries`.
+    `page_tables.entries`.  `fold`: what is below an entry that points to a table as one of the same level did
+    before, with the same rights, is one run of what the entry translates, which says where.
     """
     mask = (1 << form.va_bits) - 1
     low = 0 if start is None else start & mask
@@ -88,6 +122,7 @@ def page_runs(
     decoded: dict[tuple[int, int, int], Decoded] = {}
     seen: set[tuple[int, int]] = set()
     kept = [0]  # rows of them
+    told: dict[tuple[int, int, int], int] = {}
 
     def below(table: int, depth: int, base: int, rights: int, above: tuple[int, ...]) -> Iterator[PageRun]:
         seen.add((table, depth))
@@ -116,9 +151,15 @@ def page_runs(
                         form, base + (first << shift), base + (last + 1 << shift), target, size, so_far
                     )
                 else:
-                    yield shown + (first << shift), shown + (last + 1 << shift), target, size, so_far
+                    yield shown + (first << shift), shown + (last + 1 << shift), target, size, so_far, None
                 continue
             page = base + (first << shift)
+            if fold:
+                place = form.signed(page) & WORD_MASK
+                before = told.setdefault((target, depth, so_far), place)
+                if before != place:
+                    yield place, place + size, target, size, so_far, before
+                    continue
             if follow is not None:
                 one = Entry(
                     form.signed(page),
@@ -156,4 +197,4 @@ def cut(form: Format, start: int, end: int, target: int, size: int, rights: int)
     for first, past in ((start, min(end, half)), (max(start, half), end)):
         if first < past:
             shown = form.signed(first) & WORD_MASK
-            yield shown, shown + past - first, target + first - start, size, rights
+            yield shown, shown + past - first, target + first - start, size, rights, None
