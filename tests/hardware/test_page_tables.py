@@ -238,7 +238,6 @@ ASKS = {
 #: Who may read all the entries of one table, and why that is no descent.
 READS = {
     ("hardware/page_tables.py", "below"): "the reader of trees",
-    ("hardware/page_runs.py", "read"): "the reader of what trees map",
     ("machine/check/survey.py", "read_tree"): "compares two kernel halves",
     ("machine/registers.py", "check_root_entries"): "the entries that MOV to CR3 loads",
     ("inspect/why.py", "nearest"): "looks beside one entry",
@@ -268,3 +267,7 @@ def test_nobody_else_descends() -> None:
     """A descent needs the table that an entry points to: only `next_table` says which."""
     assert users("next_table") == set(ASKS)
     assert users("table_entries") == set(READS)
+    assert users("entry_words") == {
+        ("hardware/page_tables.py", "table_entries"),
+        ("hardware/page_runs.py", "read"),  # the reader of what trees map
+    }

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from array import array
 
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_TABLE
-from vmdbg.hardware.page_tables import FULL, Bounded, Entry, table_entries, trees
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_EMPTY, ENTRY_LEAF, ENTRY_TABLE
+from vmdbg.hardware.page_tables import FULL, Bounded, Entry, entry_words, trees
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 MOST_KEPT = 1 << 20  # rows of decoded tables; then all are forgotten, and read again
 #: Start, end, physical address, size of pages in bytes, rights; and where the same was told before, or None.
 PageRun = tuple[int, int, int, int, int, int | None]
+
+
+def counts_up(words: list[int], at: int, step: int) -> int:
+    """How many words from a place on count up by `step`, at least 1; compared by as many as did so far."""
+    first, count, most = words[at], 1, len(words) - at
+    while count < most:
+        more = min(2 * count, most)
+        if words[at + count : at + more] != list(range(first + count * step, first + more * step, step)):
+            break
+        count = more
+    while count < most and words[at + count] == first + count * step:
+        count += 1
+    return count
 
 
 class Decoded:
@@ -49,26 +62,24 @@ class Decoded:
             k.combine,
             k.next_table,
         )
-        rows = table_entries(k, form, table, begin, end)
+        words = entry_words(k, form, table, begin, end)
         step = k.make_leaf(size, ALL_RIGHTS, depth) - k.make_leaf(0, ALL_RIGHTS, depth)
-        at, count = 0, len(rows)
-        while at < count:
-            index, entry = rows[at]
-            kind = classify(entry, depth)
-            past = at + 1
+        at, most = 0, len(words)
+        while at < most:
+            entry, index, count = words[at], begin + at, 1
+            kind = classify(entry, depth) if entry else ENTRY_EMPTY
             if kind == ENTRY_LEAF:
                 so_far, target = combine(rights, entry, kind, depth), k.leaf_address(entry, depth, index)
-                ahead = index - at, entry - at * step
-                while past < count and rows[past] == (ahead[0] + past, ahead[1] + past * step):
-                    past += 1
-                if past > at + 1 and not self.like(
-                    k, rows[past - 1], depth, rights, so_far, target + (past - 1 - at) * size
-                ):
-                    past, step = at + 1, 0
-                self.pages(index, past - at, target, so_far, size)
+                count = counts_up(words, at, step) if step > 0 else 1
+                if count > 1:
+                    last = index + count - 1, words[at + count - 1]
+                    if not self.like(k, last, depth, rights, so_far, target + (count - 1) * size):
+                        count = 1
+                        step = 0
+                self.pages(index, count, target, so_far, size)
             elif kind == ENTRY_TABLE:
                 self.row(index, next_table(entry, depth), combine(rights, entry, kind, depth), entry)
-            at = past
+            at += count
         return self
 
     @staticmethod
