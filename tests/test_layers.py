@@ -93,6 +93,13 @@ def test_every_module_has_a_layer() -> None:
     assert tops <= set(RANK), "say in LAYERS where these stand"
 
 
+def test_the_picture_shows_the_layers() -> None:
+    picture = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8").split("```")[1]
+    shown = [line.split() for line in picture.splitlines() if line[:1] == " " and line[1:2].isalpha()]
+    tops = [word[0].rstrip("/") for word in shown]
+    assert tops == [*(names[0] for names in reversed(LAYERS[1:])), "engine", "errors"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
