@@ -116,11 +116,11 @@ def file_kind(view: memoryview) -> str:
     if head[:4] == LIME_MAGIC:
         return "lime"
     if head in KDUMP_MAGICS:
-        flat = '"makedumpfile -R FILE.kdump < FILE" unflattens it, then ' if head == KDUMP_MAGICS[2] else ""
+        flat = '"makedumpfile -R NEW < FILE" unflattens it; ' if head == KDUMP_MAGICS[2] else ""
         raise UserError(
             "This is a compressed kdump file, which vmdbg cannot read.",
-            f'Make an ELF core of it: {flat}"makedumpfile -E -d 0 FILE.kdump FILE.core"; of a guest of QEMU '
-            'dump anew with "dump-guest-memory FILE", without -z, -l, -s.',
+            f'{flat}"makedumpfile -E -d 0 {"NEW" if flat else "FILE"} CORE" makes an ELF core of it; QEMU '
+            'writes one without "-z".',
         )
     if head[:2] == GZIP_MAGIC:
         raise UserError("This file is compressed.", "Decompress it first: a dump is looked at where it lies.")
