@@ -233,8 +233,11 @@ def serve() -> int:
         except SystemExit:
             answer = {"worked": True, "text": "", "left": True}
         progress.clear()
-        json.dump(answer, sink)
-        sink.write("\n")
-        sink.flush()
+        try:
+            json.dump(answer, sink)
+            sink.write("\n")
+            sink.flush()
+        except BrokenPipeError:  # Ctrl-C in GDB: nobody waits
+            os._exit(0)  # without what would flush it again
         if "left" in answer:
             return 0
