@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.models import qemu
 from tests.models.qemu_processors import KINDS, Kind, code_of, some_addresses, tables_of
+from vmdbg.library.gdb_child import write_plugin
 
 pytestmark = pytest.mark.slow
 LOOKING = (
@@ -48,6 +50,7 @@ def start(kind: Kind, folder: Path, tables: bytes) -> qemu.Guest:
 
 def test_translations(shell: Any, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VMDBG_CACHE", str(tmp_path / "cache"))
     tables = tables_of(kind, 5)
     with start(kind, tmp_path, tables) as guest:
         guest.wait_until(lambda: waiting(guest, kind))
@@ -62,8 +65,10 @@ def test_translations(shell: Any, kind: Kind, tmp_path: Path, monkeypatch: pytes
         (tmp_path / "regs.txt").write_text(registers_text(shell))
         shell.type("machine tutorial16")
         by_stub = looks_by_stub(shell, guest, tmp_path, live)
+        by_gdb = looks_by_gdb(guest, ("map", "tables", "check cpu"))
         answers = {va: guest.monitor(f"gva2gpa {va:#x}").strip() for va in asked}  # RISC-V's sets A
     assert {line: text for line, text in by_stub.items() if text != live[line]} == {}
+    assert {line: text for line, text in by_gdb.items() if text != live[line]} == {}
     shell.type("target dump guest.core -regs regs.txt")
     for line, text in live.items():
         if line != "info registers":
@@ -102,6 +107,23 @@ def looks_by_stub(shell: Any, guest: qemu.Guest, folder: Path, lines: Any) -> di
     shell.type("machine tutorial16")
     guest.monitor("gdbserver none")
     return found
+
+
+def looks_by_gdb(guest: qemu.Guest, lines: Any) -> dict[str, str]:
+    """The same lines by a gdb of all architectures, if there is one."""
+    if not shutil.which("gdb-multiarch"):
+        return {}
+    guest.monitor("gdbserver unix:stub2,server=on,wait=off")
+    script = ["set pagination off", f"source {write_plugin()}", "target remote stub2"]
+    script += [part for line in lines for part in ("echo ==\\n\n", f"vm {line}")]
+    Path("script.gdb").write_text("\n".join(script))
+    command = ["gdb-multiarch", "-nx", "-batch", "-x", "script.gdb"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    guest.ask("stop")  # gdb's end lets it go on
+    guest.monitor("gdbserver none")
+    found = dict(zip(lines, done.stdout.split("==\n")[1:], strict=True))
+    last = lines[-1]
+    return {**found, last: found[last].partition("[Inferior")[0]}
 
 
 def mapped_by_qemu(mem: str, kind: Kind) -> list[tuple[int, int, int, str]]:
