@@ -45,6 +45,8 @@ class StubComputer(Computer):
         self.status, self.physical, self.detached, self.has_monitor = "running", False, False, True
 
     def serve(self, client: Any) -> None:
+        if self.running:  # QEMU tells it, at some time
+            client.sendall(packet(b"T02thread:01;"))
         self.running = False
         data = b""
         while True:
@@ -174,4 +176,5 @@ HOSTILE: dict[str, Callable[[Any], None]] = {
     "greeting, garbage": greeted(lambda client: client.sendall(b"\x1b[2J\xff\xfe\n")),
     "greeting, endless documents": greeted(parts),
     "greeting, endless packets": greeted(endless(packet(b"m") * 500)),
+    "endless stops": endless(packet(b"T05") * 500),
 }

@@ -72,7 +72,7 @@ class Stub:
         """The answer to a packet; empty if the stub does not know it.  UserError."""
         end = time.monotonic() + self.timeout
         self.send(text)
-        return self.answer(end, f'no answer to "{plain(text[:40])}"')
+        return self._reply(end, f'no answer to "{plain(text[:40])}"')
 
     def send(self, text: str) -> None:
         """Send a packet, whose answer comes later or never.  UserError."""
@@ -84,7 +84,7 @@ class Stub:
         end, text = time.monotonic() + self.timeout, bytearray()
         self.send(f"qRcmd,{line.encode().hex()}")
         while True:
-            piece = self.answer(end, f'no answer to "{line}"')
+            piece = self._reply(end, f'no answer to "{line}"')
             if piece[:1] == b"O" and piece != b"OK":
                 text += self._bytes(piece[1:])
                 if len(text) > MOST_ANSWER:
@@ -129,7 +129,7 @@ class Stub:
         end = None if seconds is None else time.monotonic() + seconds
         while True:
             try:
-                piece = self.answer(end, "")
+                piece = self._answer(end, "")
             except TimeoutError:
                 return ""
             if piece[:1] and piece[:1] in STOPS:
@@ -191,7 +191,14 @@ class Stub:
 
     # -- packets
 
-    def answer(self, end: float | None, missing: str) -> bytes:
+    def _reply(self, end: float, missing: str) -> bytes:
+        """The next packet that tells no stop: that of a guest which ran when we came is told at some time."""
+        while True:
+            piece = self._answer(end, missing)
+            if not piece or piece[:1] not in STOPS:
+                return piece
+
+    def _answer(self, end: float | None, missing: str) -> bytes:
         """The content of the next packet.  At the time `end` a UserError with what is `missing`, or without
         that TimeoutError."""
         taken = 0
