@@ -130,76 +130,87 @@ def page_runs(
     mask = (1 << form.va_bits) - 1
     low = 0 if start is None else start & mask
     high = mask + 1 if end is None else ((end - 1) & mask) + 1
-    decoded: dict[tuple[int, int, int], Decoded] = {}
-    seen: set[tuple[int, int]] = set()
-    kept = [0]  # rows of them
-    told: dict[tuple[int, int, int], int] = {}
+    reader = Reader(k, form, follow, fold)
+    if not form.split:
+        yield from reader.below(root & form.root_mask, 0, 0, ALL_RIGHTS, (), (low, high))
+        return
+    for table, depth, base, past in trees(k, form, root, whole=False):
+        wanted = max(low, base), min(high, past)
+        if wanted[0] < wanted[1]:
+            yield from reader.below(table & form.root_mask, depth, base, ALL_RIGHTS, (), wanted)
 
-    def below(table: int, depth: int, base: int, rights: int, above: tuple[int, ...]) -> Iterator[PageRun]:
-        seen.add((table, depth))
-        shift, above = form.levels[depth].shift, (*above, table)
-        size, count = 1 << shift, 1 << form.levels[depth].bits
-        begin, past = max(0, (low - base) >> shift), min(count, ((high - base - 1) >> shift) + 1)
-        if (begin, past) == (0, count):
-            found = decoded.get((table, depth, rights))
-            if found is None:
-                found = Decoded().read(k, form, table, depth, rights, 0, count)
-                kept[0] += len(found.first) + 1
-                if kept[0] > MOST_KEPT:
-                    decoded.clear()
-                    kept[0] = 0
-                decoded[table, depth, rights] = found
-        else:
-            found = Decoded().read(k, form, table, depth, rights, begin, past)
-        shown = form.signed(base) & WORD_MASK  # a table below the root's lies on one side of the hole
-        root_table = len(above) == 1
+
+class Reader:
+    """Reads tables, and keeps what they say while there is room."""
+
+    def __init__(self, k: Linked, form: Format, follow: Callable[[Entry], object] | None, fold: bool) -> None:
+        self.k, self.form, self.follow, self.fold = k, form, follow, fold
+        self.decoded: dict[tuple[int, int, int], Decoded] = {}
+        self.kept = 0  # rows of them
+        self.seen: set[tuple[int, int]] = set()  # tables, each with its depth
+        self.told: dict[tuple[int, int, int], int] = {}  # of tables with depth and rights: the first address
+
+    def below(
+        self, table: int, depth: int, base: int, rights: int, above: tuple[int, ...], wanted: tuple[int, int]
+    ) -> Iterator[PageRun]:
+        """The runs below a table that translates addresses from `base` on, of those that are `wanted`."""
+        self.seen.add((table, depth))
+        form, above = self.form, (*above, table)
+        shift = form.levels[depth].shift
+        size, shown = 1 << shift, form.signed(base) & WORD_MASK
+        at_root = len(above) == 1  # a table below lies on one side of the hole in the addresses
+        found = self.table(table, depth, rights, (wanted[0] - base) >> shift, (wanted[1] - base - 1) >> shift)
         for first, last, target, so_far, entry in zip(
             found.first, found.last, found.target, found.rights, found.entry, strict=True
         ):
-            if not entry:
-                if root_table:
-                    yield from cut(
-                        form, base + (first << shift), base + (last + 1 << shift), target, size, so_far
-                    )
-                else:
-                    yield shown + (first << shift), shown + (last + 1 << shift), target, size, so_far, None
-                continue
-            page = base + (first << shift)
-            if fold:
-                place = form.signed(page) & WORD_MASK
-                before = told.setdefault((target, depth, so_far), place)
-                if before != place:
-                    yield place, place + size, target, size, so_far, before
-                    continue
-            if follow is not None:
-                one = Entry(
-                    form.signed(page),
-                    depth,
-                    table,
-                    first,
-                    table + first * form.entry_bytes,
-                    entry,
-                    ENTRY_TABLE,
-                    so_far,
-                )
-                one.target = target
-                one.above = above.index(target) if target in above else -1
-                one.seen = (target, depth + 1) in seen
-                if one.seen and isinstance(follow, Bounded):
-                    known = decoded.get((target, depth + 1, so_far))
-                    follow.each = FULL if known is None else 1 + len(known.first)
-                if not follow(one):
-                    continue
-            yield from below(target, depth + 1, page, so_far, above)
+            start, end = first << shift, last + 1 << shift
+            if not entry and at_root:
+                yield from cut(form, base + start, base + end, target, size, so_far)
+            elif not entry:
+                yield shown + start, shown + end, target, size, so_far, None
+            else:
+                page = base + start
+                if self.fold:
+                    place = form.signed(page) & WORD_MASK
+                    before = self.told.setdefault((target, depth, so_far), place)
+                    if before != place:
+                        yield place, place + size, target, size, so_far, before
+                        continue
+                if self.follow is None or self.follows(page, depth, above, first, entry, so_far, target):
+                    yield from self.below(target, depth + 1, page, so_far, above, wanted)
 
-    if not form.split:
-        yield from below(root & form.root_mask, 0, 0, ALL_RIGHTS, ())
-        return
-    first_of_all, last_of_all = low, high
-    for table, depth, base, past in trees(k, form, root, whole=False):
-        low, high = max(first_of_all, base), min(last_of_all, past)
-        if low < high:
-            yield from below(table & form.root_mask, depth, base, ALL_RIGHTS, ())
+    def table(self, table: int, depth: int, rights: int, first: int, last: int) -> Decoded:
+        """What the entries of a table from `first` to `last` say, as far as it has these."""
+        count = 1 << self.form.levels[depth].bits
+        if first > 0 or last < count - 1:  # the others may lie outside memory
+            return Decoded().read(
+                self.k, self.form, table, depth, rights, max(0, first), min(count, last + 1)
+            )
+        found = self.decoded.get((table, depth, rights))
+        if found is None:
+            found = Decoded().read(self.k, self.form, table, depth, rights, 0, count)
+            self.kept += len(found.first) + 1
+            if self.kept > MOST_KEPT:
+                self.decoded.clear()
+                self.kept = 0
+            self.decoded[table, depth, rights] = found
+        return found
+
+    def follows(
+        self, page: int, depth: int, above: tuple[int, ...], index: int, entry: int, rights: int, target: int
+    ) -> bool:
+        """Is the table read that an entry points to?"""
+        form, follow = self.form, self.follow
+        assert follow is not None
+        address = above[-1] + index * form.entry_bytes
+        one = Entry(form.signed(page), depth, above[-1], index, address, entry, ENTRY_TABLE, rights)
+        one.target = target
+        one.above = above.index(target) if target in above else -1
+        one.seen = (target, depth + 1) in self.seen
+        if one.seen and isinstance(follow, Bounded):
+            known = self.decoded.get((target, depth + 1, rights))
+            follow.each = FULL if known is None else 1 + len(known.first)
+        return bool(follow(one))
 
 
 def cut(form: Format, start: int, end: int, target: int, size: int, rights: int) -> Iterator[PageRun]:

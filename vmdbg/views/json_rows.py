@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 from vmdbg.units import WORD_MASK, unicode_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
+    from vmdbg.views.result import Column
+
+dumps = json.dumps
 #: A value that is always the same takes its argument of a template, and shows nothing of it.
 WORDS = {type(None): "null%.0s"}
 TRUTH = {True: "true", False: "false"}
@@ -27,13 +32,12 @@ class Plan:
 
 class RowWriter:
     """Writes rows with the same `keys` as objects, as `json.dumps` does, in a fraction of the time: there may
-    be hundreds of thousands.  `addresses` are the keys of numbers without a sign, in text if `hex_addresses`;
-    `quoted` makes a word of JSON of a text."""
+    be hundreds of thousands.  `addresses` are the keys of numbers without a sign, in text if
+    `hex_addresses`."""
 
-    def __init__(
-        self, keys: Sequence[str], addresses: set[str], hex_addresses: bool, quoted: Callable[[str], str]
-    ) -> None:
-        self.keys, self.addresses, self.hex_addresses, self.quoted = keys, addresses, hex_addresses, quoted
+    def __init__(self, keys: Sequence[str], addresses: set[str], hex_addresses: bool) -> None:
+        self.keys, self.addresses, self.hex_addresses = keys, addresses, hex_addresses
+        self.quoted = json.encoder.encode_basestring_ascii
         self.plans: dict[tuple[type, ...], Plan | None] = {}
         self.words: dict[str, str] = {}  # texts, quoted
 
@@ -81,9 +85,44 @@ class RowWriter:
         return plan.template % tuple(values)
 
 
-def flat_writer(
-    addresses: set[str], hex_addresses: bool, quoted: Callable[[str], str]
-) -> Callable[[Any], str]:
+def row_lines(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Any]],
+    addresses: set[str],
+    hex_addresses: bool,
+    dumps: Callable[[Any], str],
+) -> Iterator[str]:
+    """The array of a table's rows, one a line; `dumps` writes those that are more than words and numbers."""
+    keys = [column.key for column in columns]
+    text_of = RowWriter(keys, addresses, hex_addresses).text
+    held = ""
+    for row in rows:
+        if held:
+            yield held + ","
+        text = text_of(list(row)) or dumps(dict(zip(keys, row, strict=True)))
+        held = text if held else "[" + text
+    yield held + "]" if held else "[]"
+
+
+def cleaner(addresses: set[str], hex_addresses: bool) -> Callable[[Any], Any]:
+    """What makes data that `dumps` takes: addresses without a sign, in text if `hex_addresses`; text without
+    bytes that are none."""
+
+    def clean(value: Any, key: str = "") -> Any:
+        if key in addresses and isinstance(value, int) and not isinstance(value, bool):
+            return f"{value & WORD_MASK:#x}" if hex_addresses else value & WORD_MASK
+        if isinstance(value, str):
+            return value if value.isprintable() else unicode_only(value)
+        if isinstance(value, dict):
+            return {name: clean(item, name) for name, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [clean(item, key) for item in value]
+        return value
+
+    return clean
+
+
+def flat_writer(addresses: set[str], hex_addresses: bool) -> Callable[[Any], str]:
     """What writes an object of words and numbers, with a `RowWriter` for all that have the same keys.  Its
     text; empty if the object has anything else in it."""
     writers: dict[tuple[str, ...], RowWriter] = {}
@@ -96,7 +135,7 @@ def flat_writer(
         if writer is None:
             if len(writers) >= MOST_WORDS:
                 writers.clear()
-            writer = writers[keys] = RowWriter(keys, addresses, hex_addresses, quoted)
+            writer = writers[keys] = RowWriter(keys, addresses, hex_addresses)
         return writer.text(list(item.values()))
 
     return text_of

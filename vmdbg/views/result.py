@@ -15,8 +15,7 @@ from __future__ import annotations
 from textwrap import wrap
 
 from vmdbg.errors import UserError
-from vmdbg.units import WORD_MASK, unicode_only, visible
-from vmdbg.views.json_rows import RowWriter, flat_writer
+from vmdbg.units import WORD_MASK, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -312,55 +311,23 @@ def render(
     return result.lines()
 
 
-def row_lines(
-    table: Table, writer_of: Callable[[Sequence[str]], RowWriter], dumps: Callable[[Any], str]
-) -> Iterator[str]:
-    """The array of a table's rows, one a line; `dumps` writes those that are more than words and numbers."""
-    columns, rows = table.table()
-    keys = [column.key for column in columns]
-    text_of = writer_of(keys).text
-    held = ""
-    for row in rows:
-        if held:
-            yield held + ","
-        text = text_of(list(row)) or dumps(dict(zip(keys, row, strict=True)))
-        held = text if held else "[" + text
-    yield held + "]" if held else "[]"
-
-
 def json_lines(result: Result, hex_addresses: bool = False, indent: int | None = None) -> Iterator[Line]:
     """One object or array; the objects of an array stream, one a line."""
-    import json
+    from vmdbg.views.json_rows import cleaner, dumps, flat_writer, row_lines
 
     addresses = {key for key, column in result.columns_by_key().items() if column.kind in (ADDRESS, ENTRY)}
-
-    def clean(value: Any, key: str = "") -> Any:
-        if key in addresses and isinstance(value, int) and not isinstance(value, bool):
-            return f"{value & WORD_MASK:#x}" if hex_addresses else value & WORD_MASK
-        if isinstance(value, str):
-            return value if value.isprintable() else unicode_only(value)
-        if isinstance(value, dict):
-            return {name: clean(item, name) for name, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [clean(item, key) for item in value]
-        return value
-
+    clean = cleaner(addresses, hex_addresses)
     if isinstance(result, Table) and indent is None:
-        quoted = json.encoder.encode_basestring_ascii
-        yield from row_lines(
-            result,
-            lambda keys: RowWriter(keys, addresses, hex_addresses, quoted),
-            lambda row: json.dumps(clean(row)),
-        )
+        yield from row_lines(*result.table(), addresses, hex_addresses, lambda row: dumps(clean(row)))
         return
     data = result.data()
     if isinstance(data, dict) or not hasattr(data, "__iter__"):
-        yield from json.dumps(clean(data), indent=indent).split("\n")
+        yield from dumps(clean(data), indent=indent).split("\n")
         return
     held = "["
-    flat_text = flat_writer(addresses, hex_addresses, json.encoder.encode_basestring_ascii)
+    flat_text = flat_writer(addresses, hex_addresses)
     for count, item in enumerate(data):
-        text = (flat_text(item) if indent is None else "") or json.dumps(clean(item), indent=indent)
+        text = (flat_text(item) if indent is None else "") or dumps(clean(item), indent=indent)
         if count:
             yield from (held + ",").split("\n")
         held = text if count else "[" + text
