@@ -51,7 +51,7 @@ project = tomllib.load(open(sys.argv[1], "rb"))["project"]
 extras = project["optional-dependencies"]
 extra = sys.argv[2].strip("[]")
 wanted = project["dependencies"] + extras.get(extra, [])
-if extra == "dev":
+if extra in ("dev", "docs"):
     wanted += extras["test"]
 print("\n".join(item for item in wanted if not item.startswith(("llvmlite", "vmdbg["))))
 PYTHON
@@ -79,7 +79,7 @@ logged() {
     "$@" >>"$log" 2>&1 </dev/null
 }
 
-# install NAME, with NAME one of run, test, dev.
+# install NAME, with NAME one of run, test, dev, docs.
 install() {
     local name=$1 extra='' base='' status=0
     [[ $name == run ]] || extra="[$name]"

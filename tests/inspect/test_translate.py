@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vmdbg.debugger import accesses
+from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import Context, check_address, find_context, running_pid
 from vmdbg.inspect.notation import Notation
@@ -255,7 +256,7 @@ def test_an_entry_outside_memory_has_no_value_and_decides(demo: Target) -> None:
     assert verdict.outcome.fault.kind == "bus"
     assert (verdict.cause, verdict.rules) == (None, [])
     assert why_data(verdict)["steps"][-1]["entry"] is None
-    assert "PDPT   -    " in "\n".join(plain(line) for line in drawn(demo.machine, verdict))
+    assert "PDPT   -    " in "\n".join(line_text(line) for line in drawn(demo.machine, verdict))
 
 
 @pytest.mark.parametrize(
@@ -271,17 +272,12 @@ def test_an_entry_outside_memory_has_no_value_and_decides(demo: Target) -> None:
 def test_a_fault_is_reported_in_the_manuals_words(machine: str, va: int, how: str, code: str) -> None:
     target = boot_named(machine)
     verdict = why(target.machine, find_context(target.machine), va, ACCESSES[how])
-    assert plain(next(iter(drawn(target.machine, verdict)))).endswith(f", {code}")
+    assert line_text(next(iter(drawn(target.machine, verdict)))).endswith(f", {code}")
 
 
 def drawn(machine: Machine, verdict: Verdict) -> Any:
     """What `why` says."""
     return why_lines(Notation(machine.format), machine.format, verdict)
-
-
-def plain(line: Any) -> str:
-    """A line of a view without its styles."""
-    return line if isinstance(line, str) else "".join(text for _, text in line)
 
 
 def test_a_table_entry_with_a_bit_of_a_leaf_is_mended_if_the_page_behind_it_allows(demo: Target) -> None:

@@ -89,6 +89,9 @@ def test_a_result_is_text_data_records_and_html() -> None:
             found.record.pa = 0
         assert str(found).splitlines()[-1] == "0x401234 -> 0x108234  pfn 0x108, 4 KiB, r-xu"
         assert '<span style="color: #0087af">0x108234</span>' in found._repr_html_()
+        assert found._repr_html_().count("<svg ") == 1
+        assert ">PT 0x106000</text>" in found._repr_html_()
+        assert "<svg " not in session.run("ps")._repr_html_()
         assert "&lt;" in session.echo("<b>")._repr_html_()
         assert [row["pid"] for row in session.ps()] == [1]
         assert len(session.tlb()) == len(session.tlb().data) > 3

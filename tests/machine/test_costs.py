@@ -102,17 +102,18 @@ def test_runs_are_found_taken_and_given_back_as_frame_by_frame(name: str, user_f
     for count in (2, 64, 512):
         before = made.snapshot()
         frame = frame_runs.find_run(k, count)
-        assert frame == k.run_of_free(m, count)
-        k.take_run(m, frame, count)
-        links, head = bytes(m.frame[FRAME_NEXT::FRAME]), m.kernel[KERNEL_FREE : KERNEL_FREE + 2].tolist()
+        pool = k.large_pool(m, count)
+        assert frame == k.run_of_free(m, pool, count)
+        k.take_run(m, pool, frame, count)
+        links, head = bytes(m.frame[FRAME_NEXT::FRAME]), m.kernel[pool : pool + 2].tolist()
         made.restore(before)
         frame_runs.take_run(k, frame, count, 0, 0)
         assert made.recorder.overlooked() == []
         same = bytes(m.frame[FRAME_NEXT::FRAME]) == links
         assert same
-        assert m.kernel[KERNEL_FREE : KERNEL_FREE + 2].tolist() == head
+        assert m.kernel[pool : pool + 2].tolist() == head
         for tail in reversed(range(count)):
-            k.pool_give(m, KERNEL_FREE, frame + tail)
+            k.pool_give(m, pool, frame + tail)
         wanted = bytes(made.buffers["frame"])
         for tail in range(count):
             m.frame[(frame + tail) * FRAME + FRAME_STATE] = 4

@@ -324,10 +324,13 @@ def test_a_pipe_cannot_be_in_memory_from_the_start(tmp_path: Path) -> None:
 def test_memory_that_is_too_small_for_its_pages_is_told(tmp_path: Path) -> None:
     path = tmp_path / "t.lackey"
     path.write_text("".join(f" L {at << 21:08x},1\n" for at in range(1, 9)))
-    config = configured(SHAPES[0], trace_page="2M", machine_ram=8 << 20)
-    found = run_point(config.values, "trace", str(path))
+    few = {"trace_page": "2M", "machine_ram": 8 << 20}
+    assert run_point(configured(SHAPES[0], **few).values, "trace", str(path))["faults"] == 8
+    found = run_point(configured(SHAPES[0], kernel_policy="opt", **few).values, "trace", str(path))
     assert found["error"] == "it ended after 3 of 8 accesses: no memory"
-    said = typed("set machine.ram 8M", "set trace.page 2M", f"replay {path}")
+    said = typed("set kernel.user_frames 64", "set trace.page 2M")
+    assert "kernel.user_frames 64: there is no room for a page of 2 MiB (trace.page), which takes 512" in said
+    said = typed("set machine.ram 8M", "set kernel.policy opt", "set trace.page 2M", f"replay {path}")
     assert (
         "Process 1 (t) terminated with signal SIGKILL, Killed: no frame is free and no page can leave" in said
     )

@@ -5,7 +5,9 @@ The screens that are held are in tests/shell/full_screens; --update-transcripts 
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,25 @@ SMALL = pytest.mark.parametrize("size", [(24, 80)], indirect=True, ids=["80x24"]
 LEFT, RIGHT, SHIFT_LEFT, SHIFT_RIGHT = "\x1b[D", "\x1b[C", "\x1b[1;2D", "\x1b[1;2C"
 HOME, END = "\x1b[H", "\x1b[F"
 PATIENCE = 20  # seconds
+LONG = "process p\nregion heap 0x400000 4K rw\nloop 1000000000\nread 0x400000\nend\n"
+
+
+class TwoScreens(pyte.Screen):
+    """A terminal with the other screen of xterm (1049), which pyte lacks."""
+
+    def set_mode(self, *modes: int, **more: bool) -> None:
+        if 1049 in modes:
+            self.kept = {row: dict(cells) for row, cells in self.buffer.items()}, self.cursor.y, self.cursor.x
+            self.erase_in_display(2)
+        super().set_mode(*modes, **more)
+
+    def reset_mode(self, *modes: int, **more: bool) -> None:
+        super().reset_mode(*modes, **more)
+        if 1049 in modes:
+            self.erase_in_display(2)
+            rows, self.cursor.y, self.cursor.x = self.kept
+            for row, cells in rows.items():
+                self.buffer[row].update(cells)
 
 
 class Seen:
@@ -32,7 +53,7 @@ class Seen:
     def __init__(self, terminal: Any) -> None:
         self.terminal, self.child = terminal, terminal.child
         rows, columns = terminal.size
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = TwoScreens(columns, rows)
         self.stream = pyte.Stream(self.screen)
         self.raw = self._text = ""
 
@@ -117,6 +138,12 @@ def test_every_layout_after_a_step(seen: Any, hold: Any) -> None:
         assert max(map(len, screen.text.split("\n"))) <= screen.screen.columns
     screen.type("layout next", "time 13:0", "program: demo.vmp")
     screen.type("layout prev", "+- walk 0x407000 ")
+    screen.type("events begin..", "--Type <RET> for more")
+    hold("pager", screen.text)
+    screen.type("q", "Quit")
+    screen.type("break 31", "Breakpoint 1")
+    screen.type("delete", "(y or n)")
+    hold("question", screen.text)
 
 
 @SMALL
@@ -151,9 +178,7 @@ def test_steps_forwards_and_back(seen: Any, hold: Any) -> None:
 
 @SMALL
 def test_the_prompt_can_do_all_that_it_can_elsewhere(seen: Any, tmp_path: Path) -> None:
-    (tmp_path / "long.vmp").write_text(
-        "process p\nregion heap 0x400000 4K rw\nloop 1000000000\nread 0x400000\nend\n"
-    )
+    (tmp_path / "long.vmp").write_text(LONG)
     screen = seen()
     screen.until("time 12:0")
     screen.type("tui enable", "+- 12:0 |")
@@ -208,19 +233,101 @@ def test_a_resize_and_a_terminal_that_is_too_small(seen: Any) -> None:
 
 
 @SMALL
-def test_the_terminal_is_left_as_found(seen: Any) -> None:
-    for way in ("quit", "SIGTERM"):
-        screen = seen("-ex", "set confirm off")
+@pytest.mark.parametrize("way", ["quit", "SIGTERM", "SIGTERM in a run"])
+def test_the_terminal_is_left_as_found(seen: Any, tmp_path: Path, way: str) -> None:
+    (tmp_path / "long.vmp").write_text(LONG)
+    screen = seen("-ex", "set confirm off", "-ex", "file long.vmp")
+    screen.until("(vmdbg)")
+    screen.type("layout vm", "+- 0:0 |")
+    if way == "quit":
+        screen.child.send("quit\r")
+    else:
+        if way == "SIGTERM in a run":
+            screen.type("continue", "continue")
+            time.sleep(0.5)
+        screen.child.kill(signal.SIGTERM)
+    while screen.feed(2):
+        pass
+    assert screen.raw.rpartition("\x1b[r\x1b[?1049l")[1]
+    assert "\x1b[?1049h" not in screen.raw.rpartition("\x1b[r\x1b[?1049l")[2]
+
+
+@SMALL
+def test_stopped_and_brought_back(user_environment: dict[str, str], size: Any, tmp_path: Path) -> None:
+    (tmp_path / "long.vmp").write_text(LONG)
+    child = pexpect.spawn(
+        "bash",
+        ["--norc", "-i"],
+        env={**user_environment, "TERM": "xterm", "PS1": "bash> "},
+        cwd=str(tmp_path),
+        dimensions=size,
+        encoding="utf-8",
+    )
+    terminal = type("Terminal", (), {"child": child, "size": size})
+    screen = Seen(terminal)
+    screen.until("bash>")
+    modes = screen.type("stty -g", "bash>").split("\n")[1]
+    screen.type("vmdbg -nx -q -ex 'file long.vmp'", "(vmdbg)")
+    panes = screen.type("layout vm", "+- 0:0 |", "(vmdbg)").split("\n")[:15]
+    places = [("continue", "continue", ""), ("run", "(y or n)", "(y or n)"), ("help all", "--Type", "--Type")]
+    for line, seen, again in places:
+        screen.type(line, seen)
+        time.sleep(0.4)
+        back = screen.press("\x1a", "Stopped", "bash>")
+        assert "+- walk" not in back
+        assert screen.type("stty -g", modes) != back
+        text = screen.type("fg", "+- walk ", again)
+        assert text.split("\n")[:15] == panes, line
+        screen.press("\x03", "(vmdbg)")
+        if line == "continue":
+            panes = screen.until("Program received signal SIGINT", "| >4 ", "(vmdbg)").split("\n")[:15]
+    screen.press("\x1a", "Stopped", "bash>")  # at the prompt
+    assert screen.type("fg", "+- walk ", "(vmdbg)").split("\n")[:15] == panes
+    screen.type("set confirm off", "(vmdbg)")
+    screen.type("quit", "bash>", gone="+- walk ")
+    screen.type("stty -g", modes)
+    child.close(force=True)
+
+
+@SMALL
+def test_an_editor_has_the_terminal_to_itself(seen: Any, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "#!/bin/sh\nprintf '\\033[?1049hin the editor'\necho 'print 6 * 7' > \"$1\"\nprintf '\\033[?1049l'\n"
+    )
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    screen = seen(EDITOR=str(editor), VISUAL=str(editor))
+    screen.until("time 12:0")
+    panes = screen.type("layout vm", "+- 12:0 |", "time 12:0").split("\n")[:15]
+    after = screen.press("print 1\x18\x05", "$1 = 42", "+- 12:0 |")
+    assert after.split("\n")[:15] == panes
+    assert "in the editor" in screen.raw
+    assert screen.raw.count("\x1b[?1049h") == screen.raw.count("\x1b[?1049l") + 1
+
+
+@SMALL
+def test_panes_cost_little_while_commands_wait(seen: Any) -> None:
+    spent = []
+    for line in ("print 1", "layout vm"):
+        screen = seen("-ex", "set pagination off", NO_COLOR="1")
         screen.until("time 12:0")
-        screen.type("layout vm", "+- 12:0 |")
-        if way == "SIGTERM":
-            screen.child.kill(signal.SIGTERM)
-        else:
-            screen.child.send(way + "\r")
-        while screen.feed(2):
-            pass
-        assert screen.raw.rpartition("\x1b[r\x1b[?1049l")[1], way
-        assert "\x1b[?1049h" not in screen.raw.rpartition("\x1b[r\x1b[?1049l")[2]
+        screen.type(line, "(vmdbg)", "time 12:0")
+        before = seconds_of(screen.child.pid)
+        screen.child.send("si\r" * STEPS)
+        screen.child.send("print 40 + 2\r")
+        screen.until("= 42")
+        spent.append(seconds_of(screen.child.pid) - before)
+    assert f"+- {screen.text.rpartition('time ')[2].split()[0]} |" in screen.text
+    assert spent[1] < 3 * spent[0], spent
+
+
+STEPS = 60
+
+
+def seconds_of(process: int) -> float:
+    """The CPU time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @SMALL

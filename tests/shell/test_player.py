@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser import NEEDS_BROWSER, told_by
 from vmdbg import Session, UserError
 from vmdbg.views.player import EXACT, exact
 
@@ -24,7 +25,7 @@ COMMANDS = {
     "swap": "swap",
     "registers": "info registers",
 }
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+EVENTS = 2000
 LARGE = 2 << 20  # bytes that a page of 2,000 events may have
 
 
@@ -110,6 +111,17 @@ def test_colours_have_a_contrast_of_seven_to_one(recorded: Any) -> None:
         assert contrast(names[ink], names["paper"]) >= 7
 
 
+@pytest.mark.slow
+def test_two_thousand_events_take_less_than_two_megabytes(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    with Session("default") as session:
+        session.run("step 2\nswapout 0x404000\nread 0x404000\nstep 900")
+        events = len(session.run("events begin..").data)
+        session.run(f"export player {path}")
+    assert events >= EVENTS
+    assert path.stat().st_size < LARGE
+
+
 def contrast(one: str, other: str) -> float:
     """WCAG 2.2, contrast ratio of two colours."""
 
@@ -159,7 +171,7 @@ document.body.append(pre);
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+@NEEDS_BROWSER
 def test_a_browser_shows_these_moments(recorded: Any, tmp_path: Path) -> None:
     session, page = recorded
     data = data_in(page)
@@ -167,20 +179,7 @@ def test_a_browser_shows_these_moments(recorded: Any, tmp_path: Path) -> None:
     times = [moment["time"] for moment in chosen]
     path = tmp_path / "stepped.html"
     path.write_text(page.replace("</body>", STEPPER.replace("TIMES", json.dumps(times)) + "</body>"))
-    command = [
-        str(BROWSER),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path}/profile",
-    ]
-    done = subprocess.run(
-        [*command, "--virtual-time-budget=5000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
-    found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found is not None, done.stdout[-2000:]
-    told = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    told = json.loads(told_by(path))
     for moment, seen in zip(chosen, told, strict=True):
         assert seen["hash"] == f"#{moment['time']}"
         assert moment["what"] in seen["now"]
@@ -191,6 +190,52 @@ def test_a_browser_shows_these_moments(recorded: Any, tmp_path: Path) -> None:
                 rows = session.run(COMMANDS[section["name"]]).data or []
                 expected = [[as_shown(section, key, row[key]) for key in section["shown"]] for row in rows]
                 assert cells == (expected or [["none"]]), (moment["time"], section["name"])
+
+
+# What axe-core finds in a frame of some width, told to the page around it: a file may not look into another.
+AUDIT = """<script>AXE</script><script>
+addEventListener("load", () => {
+  show(PLACE);
+  const rules = {"color-contrast-enhanced": {enabled: true}, "target-size": {enabled: true}};
+  axe.run(document, {rules}).then(found => parent.postMessage(JSON.stringify({
+    wide: innerWidth, needed: document.documentElement.scrollWidth,
+    found: found.violations.map(rule => [rule.id, rule.impact, rule.nodes[0].html]),
+    passed: found.passes.map(rule => rule.id)}), "*"));
+});
+</script>"""
+FRAME = """<!DOCTYPE html><pre id=told></pre>
+<iframe src=audited.html style="border:0;width:WIDTHpx;height:740px"></iframe>
+<script>addEventListener("message", event => { told.textContent = event.data; });</script>"""
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core, which finds what keeps people from using a page (npm)."""
+    npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("axe")
+    if npm is None:
+        pytest.skip("there is no npm")
+    done = subprocess.run(
+        [npm, "install", "--prefix", str(folder), "axe-core@4"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"npm could not fetch axe-core: {done.stderr[-200:]}")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+@pytest.mark.parametrize("width", [360, 1200], ids=["phone", "desk"])
+def test_nothing_keeps_people_from_using_it(recorded: Any, axe: str, tmp_path: Path, width: int) -> None:
+    page = recorded[1]
+    for place in (0, 20, len(data_in(page)["moments"]) - 1):
+        audit = AUDIT.replace("PLACE", str(place)).replace("AXE", axe)
+        (tmp_path / "audited.html").write_text(page.replace("</body>", audit + "</body>"), encoding="utf-8")
+        around = tmp_path / "around.html"
+        around.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
+        told = json.loads(told_by(around))
+        assert told["found"] == [], place
+        assert "color-contrast-enhanced" in told["passed"]  # 7:1 for words, as the browser draws them
+        assert told["needed"] <= told["wide"] == width
 
 
 def as_shown(section: Any, key: str, value: Any) -> str:

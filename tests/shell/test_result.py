@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmdbg.debugger.output import line_text
 from vmdbg.debugger.settings import Settings
 from vmdbg.errors import UserError
 from vmdbg.views.result import ADDRESS, DATA, FLAG, NUMBER, Column, Lines, Record, Table, joined, render
@@ -32,11 +33,7 @@ ROWS = [
 
 
 def text(result, form: str = "", **options: object) -> str:
-    lines = [
-        line if isinstance(line, str) else "".join(part for _, part in line)
-        for line in render(result, form, **options)
-    ]
-    return "\n".join(lines)
+    return "\n".join(map(line_text, render(result, form, **options)))
 
 
 def test_a_table_as_text() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from vmdbg.exercises.lessons import Lesson, lessons, page
 from vmdbg.inspect.target import boot_named
+from vmdbg.shell.startup import attach_machine_settings
 
 # What a person may type that does no step.
 WRONG = ("wlak 0", "split 0x0003", "map", "translate 0x0004", "help walk", "x", "info machine")
@@ -28,6 +29,7 @@ def state(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def shell(make_shell, state: Path):
     found = make_shell(target=False)
+    attach_machine_settings(found.session)
     found.session.open_target = lambda: boot_named("tutorial16")
     return found
 
@@ -110,7 +112,7 @@ def test_the_machine_is_as_it_was_after_the_steps_before(shell, make_shell, stat
     other.session.open_target = lambda: boot_named("default")
     said = other.type("tutorial")
     assert "The machine is tutorial16." in said
-    assert "A 4/9" in said
+    assert "A 4/10" in said
     assert other.session.machine.digest() == shell.session.machine.digest()
     assert "Right." in other.type("step 3")
 
@@ -132,7 +134,7 @@ def test_a_machine_is_not_taken_away_unasked(shell) -> None:
 def test_a_place_that_makes_no_sense_is_none(text: str, shell, state: Path) -> None:
     state.parent.mkdir(parents=True)
     state.write_text(text)
-    assert "A 1/9" in shell.type("tutorial")
+    assert "A 1/10" in shell.type("tutorial")
 
 
 def test_a_place_that_cannot_be_kept_is_said(shell, state: Path) -> None:
@@ -144,7 +146,7 @@ def test_a_place_that_cannot_be_kept_is_said(shell, state: Path) -> None:
 def test_no_place_is_kept_in_a_restricted_session(make_shell, state: Path) -> None:
     shell = make_shell(restricted=True, target=False)
     shell.session.open_target = lambda: boot_named("tutorial16")
-    assert "A 1/9" in shell.type("tutorial")
+    assert "A 1/10" in shell.type("tutorial")
     assert not state.exists()
 
 

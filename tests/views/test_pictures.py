@@ -6,6 +6,8 @@ import itertools
 import json
 import random
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -110,6 +112,13 @@ def test_a_slide_has_room_for_a_walk_of_four_levels(folder: Path) -> None:
     assert height <= 540
 
 
+def test_greys_survive_a_copier() -> None:
+    greys = sorted({PLAIN, LIGHT, MIDDLE, DARK}, reverse=True)
+    assert min(one - other for one, other in itertools.pairwise(greys)) >= 0.1 - 1e-9
+    light = ((DARK + 0.055) / 1.055) ** 2.4  # WCAG 2.2, of a grey
+    assert (light + 0.05) / 0.05 >= 7  # black words on the darkest
+
+
 def test_a_stale_entry_is_dark(folder: Path) -> None:
     with Session("default") as session:
         session.run("poke 0x106008 0")
@@ -137,6 +146,66 @@ def test_all_forms(folder: Path) -> None:
     dot = (folder / "walk.dot").read_text()
     assert dot.count(":r1 -> ") == 4
     assert dot.startswith("digraph")
+
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[paperwidth=1100pt,paperheight=1000pt,margin=10pt]{geometry}
+\usepackage{tikz}
+\pagestyle{empty}
+\setlength{\parindent}{0pt}
+\begin{document}
+PAGES
+\end{document}
+"""
+
+
+def program(name: str) -> str:
+    """Where a program is; the test is skipped where there is none."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"there is no {name}")
+    return found
+
+
+@pytest.mark.slow
+def test_latex_sets_what_the_picture_says(tmp_path: Path) -> None:
+    latex, reader = program("pdflatex"), program("pdftotext")
+    names = ["walk 0x548000", "walk 0x999000", *PICTURES]
+    with Session("default") as session:
+        session.run("step 3\npoke 0x106008 0")  # with a stale entry
+        for place, name in enumerate(names):
+            session.run(f"export {name} {tmp_path}/{place}.tex\nexport {name} {tmp_path}/{place}.svg")
+    pages = "\n\\newpage\n".join(rf"\input{{{place}}}" for place in range(len(names)))
+    (tmp_path / "all.tex").write_text(DOCUMENT.replace("PAGES", pages))
+    command = [latex, "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    log = (tmp_path / "all.log").read_text(encoding="latin-1")
+    assert "Missing character" not in log
+    assert "Overfull" not in log
+    subprocess.run([reader, "-layout", "all.pdf"], cwd=tmp_path, check=True)
+    told = (tmp_path / "all.txt").read_text().split("\f")
+    for place, name in enumerate(names):
+        page = "".join(told[place].split())
+        for *_, text in words_of(tmp_path / f"{place}.svg"):
+            assert "".join(text.split()) in page, (name, text)
+
+
+@pytest.mark.slow
+def test_graphviz_draws_what_the_picture_says(tmp_path: Path) -> None:
+    graphviz = program("dot")
+    with Session("default") as session:
+        for name in ("walk 0x401234", "walk 0x999000", "tables"):
+            session.run(f"export {name} {tmp_path}/a.dot\nexport {name} {tmp_path}/a.svg")
+            done = subprocess.run(
+                [graphviz, "-Tsvg", str(tmp_path / "a.dot")], capture_output=True, text=True, check=True
+            )
+            assert done.stderr == ""
+            drawn = {item.text for item in ElementTree.fromstring(done.stdout).iter(f"{SVG}text")}
+            told = " ".join(re.sub(r"\s+", " ", text or "") for text in drawn)
+            for *_, text in words_of(tmp_path / "a.svg")[1:]:  # without its title
+                assert text.isdigit() or re.sub(r"\s+", " ", text) in told, text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
 from vmdbg.views import plot_file, plot_terminal
 from vmdbg.views.plot import Plot, Series, log_ticks, short, ticks
@@ -35,7 +36,7 @@ SWING = Plot("set", "accesses", "pages", [Series("mean", [0, 10, 20], [3, 9, 4],
 
 def text(plot: Plot) -> list[str]:
     lines = plot_terminal.terminal_lines(plot)
-    return [line if isinstance(line, str) else "".join(part for _, part in line) for line in lines]
+    return [line_text(line) for line in lines]
 
 
 def test_a_curve_in_the_terminal() -> None:

@@ -37,6 +37,11 @@ def plain(fragments: Fragments) -> str:
     return "".join([text for _, text in fragments])
 
 
+def line_text(line: Line) -> str:
+    """A line without its styles."""
+    return line if isinstance(line, str) else plain(line)
+
+
 def seen_width(text: str) -> int:
     """The characters of a text without its colours."""
     width = len(text)

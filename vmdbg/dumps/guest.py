@@ -128,7 +128,7 @@ class Guest:
 
     def banks(self) -> list[Bank]:
         """Where memory lies, by the ranges that QEMU tells.  UserError."""
-        found = banks_of(self.link.monitor("info mtree -f"))
+        found = banks_in(self.link.monitor("info mtree -f"))
         if not found:
             raise UserError(f'{self.link.where}: no memory in the answer to "info mtree -f".')
         if len(found) > MOST_BANKS:
@@ -195,7 +195,7 @@ class Guest:
         return bytes(found[pa - first : pa - first + size])
 
 
-def banks_of(text: str) -> list[Bank]:
+def banks_in(text: str) -> list[Bank]:
     """The pieces of memory in what `info mtree -f` prints: those of the view that has the space `memory`."""
     found: list[Bank] = []
     wanted = False

@@ -8,7 +8,7 @@ from vmdbg import progress
 from vmdbg.dumps.core_header import completed, core_header
 from vmdbg.errors import UserError
 from vmdbg.inspect.context import find_context
-from vmdbg.inspect.extents import banks_of, extents
+from vmdbg.inspect.extents import banks_by_address, extents
 from vmdbg.machine.registers import owner, read
 from vmdbg.state.tables import CPU, CPU_ADDRESS, CPU_MODE
 from vmdbg.units import WORD_MASK
@@ -44,7 +44,7 @@ def export(machine: Machine, path: str, core: bool) -> int:
 
     In a raw image each bank is at its physical address less that of the first.  UserError.
     """
-    banks = banks_of(machine)
+    banks = banks_by_address(machine)
     head, places = b"", [base - banks[0][0] for base, _ in banks]
     size = places[-1] + banks[-1][1]
     if core:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
 
-def banks_of(machine: Machine) -> list[tuple[int, int]]:
+def banks_by_address(machine: Machine) -> list[tuple[int, int]]:
     """Physical address and size of each bank, by address."""
     m = machine.m
     return sorted((m.bank[row + BANK_BASE], m.bank[row + BANK_SIZE]) for row in range(0, len(m.bank), BANK))

@@ -12,7 +12,7 @@ from vmdbg.errors import UserError
 from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_RESERVED, ENTRY_TABLE
 from vmdbg.hardware.page_tables import entries
 from vmdbg.inspect.dump import COUNTERS, first_of
-from vmdbg.inspect.extents import banks_of, extents
+from vmdbg.inspect.extents import banks_by_address, extents
 from vmdbg.inspect.notation import size_text
 from vmdbg.inspect.walk import walk_tables
 from vmdbg.state.tables import CPU, CPU_ROOT
@@ -106,7 +106,7 @@ def scanned(machine: Machine) -> Iterator[int]:
     zeros = bytes(stretch + size)
     pieces = [
         (start, min(start + length, base + whole - size + 1))  # a table may go on behind what was written
-        for base, whole in banks_of(machine)
+        for base, whole in banks_by_address(machine)
         for start, length in extents(machine, base, whole)
     ]
     with progress.task("Looking for roots", "B", sum(max(0, end - start) for start, end in pieces)) as task:

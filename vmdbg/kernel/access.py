@@ -8,6 +8,7 @@ from vmdbg.hardware.memory import load_at, ram_offset, store_at
 from vmdbg.hardware.mmu import path_address, tell_straddle, translate
 from vmdbg.hardware.tlb import FIRST_DATA, FIRST_FETCH, SECOND
 from vmdbg.kernel.faults import MAX_FAULTS, SIGBUS, handle_fault, signal
+from vmdbg.kernel.frames import first_frame
 from vmdbg.kernel.kernel_access import change_mode, holds_page, serve_fault, suspect_all
 from vmdbg.kernel.policies import policy_use
 from vmdbg.kernel.swap import PAYLOAD
@@ -63,7 +64,7 @@ def access_page(m, cpu, pid, va, how, width, value):
     if at < 0:
         emit(m, BUS_ERROR, pa, va, 0)
         return signal(m, pid, SIGBUS, 0, va)
-    policy_use(m, at >> PAGE_BITS)
+    policy_use(m, first_frame(m, at >> PAGE_BITS))
     transfer(m, at, pa, how, width, value)
     return 0
 
@@ -95,7 +96,7 @@ def rare_access_page(m, cpu, pid, va, how, width, value, by_kernel):
         return signal(m, pid, SIGBUS, 0, va)
     of_program = holds_page(m, at)
     if of_program or by_kernel == 0:
-        policy_use(m, at >> PAGE_BITS)
+        policy_use(m, first_frame(m, at >> PAGE_BITS))
     transfer(m, at, pa, how, width, value)
     if by_kernel and not of_program and how == ACCESS_WRITE:
         suspect_all(m)

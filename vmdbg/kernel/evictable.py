@@ -5,7 +5,7 @@ from __future__ import annotations
 from vmdbg.engine import reads
 from vmdbg.formats.contract import PAGE_BITS, is_accessed, is_dirty
 from vmdbg.hardware.memory import load_entry
-from vmdbg.kernel.frames import FRAME_IS_USER
+from vmdbg.kernel.frames import FRAME_IS_USER, LARGE_LEAVES, frames_of, pool_of
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.tables import (
     CACHE,
@@ -13,10 +13,14 @@ from vmdbg.state.tables import (
     CACHE_SLOT,
     FRAME,
     FRAME_DEPTH,
+    FRAME_MAPS,
     FRAME_RMAP,
     FRAME_SLOT,
     FRAME_STATE,
+    KERNEL_FREE,
+    KERNEL_FREE_COUNT,
     KERNEL_SLOT_COUNT,
+    KERNEL_USER_POOL,
     RMAP,
     RMAP_ENTRY,
     RMAP_NEXT,
@@ -52,10 +56,10 @@ def frame_accessed(m, frame):
 
 @reads
 def is_zero(m, frame):
-    """Is all of a frame zero?  Without payload: True."""
+    """Is all of the page in a frame zero?  Without payload: True."""
     if PAYLOAD:
         word = frame << (PAGE_BITS - 3)
-        end = word + (1 << (PAGE_BITS - 3))
+        end = word + (frames_of(m, frame) << (PAGE_BITS - 3))
         while word < end:
             if m.ram8[word]:
                 return False
@@ -106,10 +110,33 @@ def maps_frame(m, frame, pid):
 def may_leave(m, frame, pid):
     """Can the page in a frame leave memory, and does process `pid` map it (0: anybody)?"""
     row = frame * FRAME
-    if m.frame[row + FRAME_STATE] != FRAME_IS_USER or m.frame[row + FRAME_DEPTH] != 0:
+    if m.frame[row + FRAME_STATE] != FRAME_IS_USER:
         return False
+    if m.frame[row + FRAME_DEPTH] != 0:
+        return LARGE_LEAVES and large_may_leave(m, frame, pid)
     if m.frame[row + FRAME_RMAP] == 0 and m.frame[row + FRAME_SLOT] >= 0:
         return False
     if pid and not maps_frame(m, frame, pid):
         return False
     return m.kernel[KERNEL_SLOT_COUNT] > 0 or not takes_slot(m, frame)
+
+
+@reads(cold=True)
+def large_may_leave(m, frame, pid):
+    """`may_leave` for a page larger than a base page: of the next size, mapped once, in the user pages' pool.
+
+    Each base page of it takes a slot, and their entries a table, for which its own frames will do unless user
+    pages have a pool of their own (`kernel.large_pages`).
+    """
+    row = frame * FRAME
+    if m.frame[row + FRAME_DEPTH] != 1 or m.frame[row + FRAME_MAPS] != 1:
+        return False
+    if pool_of(m, frame) != m.kernel[KERNEL_USER_POOL]:
+        return False
+    if pid and not maps_frame(m, frame, pid):
+        return False
+    if never_written(m, frame):
+        return True
+    if m.kernel[KERNEL_USER_POOL] != KERNEL_FREE and m.kernel[KERNEL_FREE_COUNT] == 0:
+        return False
+    return m.kernel[KERNEL_SLOT_COUNT] >= frames_of(m, frame)

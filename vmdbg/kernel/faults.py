@@ -6,7 +6,6 @@ from __future__ import annotations
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_WRITE,
-    ENTRY_BYTES,
     ENTRY_EMPTY,
     ENTRY_LEAF,
     ENTRY_SWAPPED,
@@ -30,7 +29,7 @@ from vmdbg.formats.contract import (
 from vmdbg.hardware.memory import copy_words, load_entry, store_entry, zero_frame
 from vmdbg.hardware.mmu import code_of, page_fault, tlb_fill
 from vmdbg.hardware.tlb import WALK_CACHES, size_shift, tlb_drop
-from vmdbg.hardware.walk import table_index, tell_steps, walk, walk_fault
+from vmdbg.hardware.walk import tell_steps, walk, walk_fault
 from vmdbg.kernel.address_space import (
     entry_address,
     keep_ad,
@@ -49,8 +48,8 @@ from vmdbg.kernel.frames import (
     free_row,
     pool_take,
     rmap_remove,
-    run_of_free,
 )
+from vmdbg.kernel.large_faults import PROMOTE, large_in, promotes
 from vmdbg.kernel.page_cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
 from vmdbg.kernel.policies import policy_load
 from vmdbg.kernel.reclaim import make_room, reclaim
@@ -95,7 +94,6 @@ from vmdbg.state.tables import (
     FRAME_STATE,
     KERNEL_CPU,
     KERNEL_FREE,
-    KERNEL_FREE_COUNT,
     KERNEL_LOW,
     KERNEL_MIN,
     KERNEL_OVER_LIMIT,
@@ -116,7 +114,6 @@ from vmdbg.state.tables import (
     PROCESS_STATUS,
     PROCESS_SWAPPED,
     REGION,
-    REGION_END,
     REGION_KIND,
     REGION_OBJECT,
     REGION_SHARE,
@@ -130,9 +127,6 @@ SIGBUS, SIGKILL, SIGSEGV = 7, 9, 11
 MAPERR, ACCERR, PKUERR = 1, 2, 4
 OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limit
 MAX_FAULTS = 8  # that are served for one access to one page; one more is a bus error
-PROMOTE = 0  # base pages of a trace that a larger page takes the place of; 0: never; bound at build
-SPARED = 16  # a part of memory: where less would stay free, nothing is promoted
-KIND_TRACE = 0  # of a region: its place in REGION_KINDS (kernel/calls/regions.py); bound at build
 OVER_LIMIT = ("kill", "fail", "reclaim")
 MOST_FRAMES = (1 << 31) - 1  # the largest limit, and the largest adjustment of an out-of-memory score
 CAUSE_LIMIT, CAUSE_MEMORY = 1, 2  # of a SIGKILL
@@ -241,53 +235,6 @@ def fill_frame(m, pid, page, frame, slot):
         emit(m, FRAME_ALLOC, pfn, page, 0)
 
 
-@reads(cold=True)
-def leaves_around(m, va):
-    """How many base pages in the range of the larger page around `va` are in memory; -1 if one is in swap.
-
-    CONTROL_STEPS and `path` have to be those of a walk to `va`, which ended without a leaf.
-    """
-    if m.control[CONTROL_STEPS] < LEVELS:
-        return 0
-    address = m.path[(LEVELS - 1) * PATH + PATH_ADDRESS] - table_index(va, LEVELS - 1) * ENTRY_BYTES
-    last = address + (1 << ((size_shift(1) - PAGE_BITS) & 63)) * ENTRY_BYTES
-    count = 0
-    while address < last:
-        kind = classify(load_entry(m, address), LEVELS - 1)
-        if kind == ENTRY_SWAPPED:
-            return -1
-        if kind == ENTRY_LEAF:
-            count += 1
-        address += ENTRY_BYTES
-    return count
-
-
-@reads(cold=True)
-def promotes(m, pid, region, va):
-    """Shall a fault of a trace bring a larger page in place of the base pages around `va`?
-
-    It does when PROMOTE of them would be there, all of the range lies in the region, the process's limit
-    allows it, and memory has such a run of frames, after which a sixteenth stays free (Linux: khugepaged and
-    its max_ptes_none, mm/khugepaged.c; FreeBSD: reservations, vm/vm_reserv.c).
-    """
-    r = region * REGION
-    size = 1 << (size_shift(1) & 63)
-    start = va & ~(size - 1)
-    outside = start < m.region[r + REGION_START] or start + size > m.region[r + REGION_END]
-    if outside or m.region[r + REGION_KIND] != KIND_TRACE:
-        return False
-    there = leaves_around(m, va)
-    if there < 0 or there + 1 < PROMOTE:
-        return False
-    count = size >> PAGE_BITS
-    limit = m.process[pid * PROCESS + PROCESS_LIMIT]
-    if limit and m.process[pid * PROCESS + PROCESS_RSS] + count - there > limit:
-        return False
-    if m.kernel[KERNEL_FREE_COUNT] < count + len(m.frame) // FRAME // SPARED:
-        return False
-    return run_of_free(m, count) >= 0
-
-
 @writes
 def page_in(m, pid, region, va, access):
     """Give the page of `va` a frame: a zeroed one, one with the page's content, or one that is shared.
@@ -302,8 +249,7 @@ def page_in(m, pid, region, va, access):
         if reason:
             return reason
     if m.region[r + REGION_SIZE] or (PROMOTE and promotes(m, pid, region, va)):
-        m.control[CONTROL_VALUE] = va
-        return REASON_LARGE
+        return large_in(m, pid, region, va)
     if m.control[CONTROL_STEPS] == LEVELS:
         address = m.path[(LEVELS - 1) * PATH + PATH_ADDRESS]
     else:

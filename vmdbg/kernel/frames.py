@@ -10,6 +10,7 @@ from __future__ import annotations
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import BITS, ENTRY_BYTES, PAGE_BITS
 from vmdbg.hardware.memory import ram_offset, zero_frame
+from vmdbg.hardware.tlb import size_shift
 from vmdbg.state.events import FRAME_FREE, TABLE_ALLOC, emit
 from vmdbg.state.tables import (
     BANK,
@@ -50,6 +51,7 @@ FRAME_PIECE, RMAP_PIECE = 10, 11  # shifts of rows: pieces of 64 KiB of frame an
 RMAP_SPARE = 8  # free rows of the reverse map that one operation may need
 FRAME_STATES = ("free", "reserved", "table", "user", "tail")
 POOL_COUNT = KERNEL_FREE_COUNT - KERNEL_FREE  # from the column of a pool to that of its number of free frames
+LARGE_LEAVES = 0  # 1: pages of the size above base pages may leave memory; bound at build
 
 
 @reads
@@ -72,6 +74,23 @@ def pfn_of(m, frame):
 def frame_at(m, pa):
     """The frame that holds physical address `pa`; -1 outside every bank."""
     return ram_offset(m, pa, 1) >> PAGE_BITS
+
+
+@reads
+def frames_of(m, frame):
+    """How many frames the page has whose first frame this is."""
+    size = m.frame[frame * FRAME + FRAME_DEPTH]
+    if size == 0:
+        return 1
+    return 1 << ((size_shift(size) - PAGE_BITS) & 63)
+
+
+@reads
+def first_frame(m, frame):
+    """The first frame of the page that a frame belongs to, if that page may leave memory."""
+    if LARGE_LEAVES and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_TAIL:
+        return (frame >> ((size_shift(1) - PAGE_BITS) & 63)) << ((size_shift(1) - PAGE_BITS) & 63)
+    return frame
 
 
 @reads
@@ -178,8 +197,8 @@ def table_frames(depth):
 
 
 @reads(cold=True)
-def run_of_free(m, count):
-    """First of the lowest `count` free frames in a row of the kernel's pool, aligned to `count`.
+def run_of_free(m, pool, count):
+    """First of the lowest `count` free frames in a row of a pool, aligned to `count`.
 
     `count` is a power of two; -1 if there is no such run.
     """
@@ -187,7 +206,7 @@ def run_of_free(m, count):
     frames = len(m.frame) // FRAME
     while first + count <= frames:
         run = 0
-        while run < count and is_free(m, first + run):
+        while run < count and is_free(m, pool, first + run):
             run += 1
         if run == count:
             return first
@@ -196,36 +215,45 @@ def run_of_free(m, count):
 
 
 @reads
-def is_free(m, frame):
-    """Is the frame free, and in the kernel's pool?"""
-    return m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_FREE and not of_user_pool(m, frame)
+def is_free(m, pool, frame):
+    """Is the frame free, and in a pool?"""
+    return m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_FREE and pool_of(m, frame) == pool
 
 
 @reads
-def of_user_pool(m, frame):
-    """Does the frame belong to the pool that is only for user pages?"""
-    if m.kernel[KERNEL_USER_POOL] == KERNEL_FREE:
-        return False
-    return m.kernel[KERNEL_USER_FIRST] <= frame and frame < m.kernel[KERNEL_USER_END]
+def pool_of(m, frame):
+    """The pool that a frame belongs to: that of user pages, if they have one, or the kernel's."""
+    if m.kernel[KERNEL_USER_FIRST] <= frame and frame < m.kernel[KERNEL_USER_END]:
+        return m.kernel[KERNEL_USER_POOL]
+    return KERNEL_FREE
+
+
+@reads
+def large_pool(m, count):
+    """The pool of pages of `count` frames: that of user pages, if it has an aligned run of so many at all."""
+    first = (m.kernel[KERNEL_USER_FIRST] + count - 1) // count * count
+    if first + count <= m.kernel[KERNEL_USER_END]:
+        return m.kernel[KERNEL_USER_POOL]
+    return KERNEL_FREE
 
 
 @writes(cold=True)
-def take_run(m, frame, count):
-    """Take the free frames `frame .. frame + count - 1` out of the kernel's pool."""
+def take_run(m, pool, frame, count):
+    """Take the free frames `frame .. frame + count - 1` out of a pool."""
     previous = -1
-    current = m.kernel[KERNEL_FREE]
+    current = m.kernel[pool]
     left = count
     while current >= 0 and left > 0:
         following = m.frame[current * FRAME + FRAME_NEXT]
         if frame <= current and current < frame + count:
             mark_frame(m, current)
             if previous < 0:
-                m.kernel[KERNEL_FREE] = following
+                m.kernel[pool] = following
             else:
                 mark_frame(m, previous)
                 m.frame[previous * FRAME + FRAME_NEXT] = following
             m.frame[current * FRAME + FRAME_NEXT] = -1
-            m.kernel[KERNEL_FREE_COUNT] -= 1
+            m.kernel[pool + POOL_COUNT] -= 1
             left -= 1
         else:
             previous = current
@@ -242,9 +270,9 @@ def table_take(m, pid, depth, entry):
     if count == 1:
         frame = pool_take(m, KERNEL_FREE)
     else:
-        frame = run_of_free(m, count)
+        frame = run_of_free(m, KERNEL_FREE, count)
         if frame >= 0:
-            take_run(m, frame, count)
+            take_run(m, KERNEL_FREE, frame, count)
     if frame < 0:
         return -1
     tail = 0

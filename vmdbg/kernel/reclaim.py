@@ -7,7 +7,8 @@ from vmdbg.formats.contract import PAGE_BITS, make_swapped
 from vmdbg.hardware.memory import load_entry, store_entry
 from vmdbg.kernel.evictable import frame_dirty, may_leave, takes_slot
 from vmdbg.kernel.exits import REASON_MEMORY
-from vmdbg.kernel.frames import frame_address, pool_give, rmap_remove, user_frames_free
+from vmdbg.kernel.frames import LARGE_LEAVES, frame_address, pool_give, rmap_remove, user_frames_free
+from vmdbg.kernel.large_pages import evict_large
 from vmdbg.kernel.page_cache import write_back
 from vmdbg.kernel.policies import policy_unload, victim
 from vmdbg.kernel.shootdown import shoot_down
@@ -30,6 +31,7 @@ from vmdbg.state.tables import (
     CACHE_NUMBER,
     CACHE_SLOT,
     FRAME,
+    FRAME_DEPTH,
     FRAME_RMAP,
     FRAME_SLOT,
     KERNEL_HIGH,
@@ -81,6 +83,8 @@ def evict(m, frame):
     TLB translates it.
     """
     f = frame * FRAME
+    if LARGE_LEAVES and m.frame[f + FRAME_DEPTH]:
+        return evict_large(m, frame)
     first = m.frame[f + FRAME_RMAP] * RMAP
     va = -1  # stays so if no entry maps the page
     if first:

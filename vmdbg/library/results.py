@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from vmdbg.views.html import html_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from vmdbg.views.drawing import Drawing
     from vmdbg.views.result import Line
 
 # How styled pieces of text are marked while they are collected: a text has no control characters of its own.
@@ -30,14 +31,20 @@ class CommandResult:
     `str()` is the text that the prompt prints and `data` the object or array that `/json` prints, None for a
     command that has no JSON form; `record` is the same as frozen dataclasses.  Items, iteration and length
     are those of `data`: `result["pa"]`.  `remarks` are the lines that go beside results, such as warnings.
-    A notebook shows the text in colours.
+    A notebook shows the text in colours, and what was drawn above it: of `walk`, the tables.
     """
 
     def __init__(
-        self, line: str, content: str, data: Any = None, remarks: tuple[str, ...] = (), name: str = ""
+        self,
+        line: str,
+        content: str,
+        data: Any = None,
+        remarks: tuple[str, ...] = (),
+        name: str = "",
+        pictures: Iterable[Drawing] = (),
     ) -> None:
         self.line, self.data, self.remarks = line, data, remarks
-        self._content, self._name = content, name
+        self._content, self._name, self._pictures = content, name, tuple(pictures)
 
     @property
     def record(self) -> Any:
@@ -51,7 +58,7 @@ class CommandResult:
         return f"<CommandResult of {self.line!r}>"
 
     def _repr_html_(self) -> str:
-        return html_of(lines_of(self._content.removesuffix("\n")))
+        return html_of(lines_of(self._content.removesuffix("\n")), self._pictures)
 
     def __getitem__(self, key: Any) -> Any:
         return self.data[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from vmdbg.errors import UserError
@@ -15,6 +16,8 @@ from vmdbg.shell.command import ACTING, FORMAT_LETTERS, Args
 from vmdbg.shell.interpreter import Interpreter
 from vmdbg.shell.script import Source
 from vmdbg.shell.startup import attach_machine_settings, make_session
+from vmdbg.views.document import Document
+from vmdbg.views.pictures import picture_of_walk
 from vmdbg.views.result import Result, joined, json_lines
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from vmdbg.shell.command import Command
     from vmdbg.shell.registry import Node, Registry
     from vmdbg.shell.session import Session as ShellSession
+    from vmdbg.views.drawing import Drawing
 
 QUOTED = " \t,\"'"  # characters for which a word is put into quotes
 
@@ -35,6 +39,7 @@ class Collector(Interpreter):
     def __init__(self, session: ShellSession, registry: Registry) -> None:
         super().__init__(session, registry)
         self.shown: list[Any] = []
+        self.pictures: list[Drawing] = []
         self.name = ""  # of the command whose data came last
 
     def show(self, result: Any, args: Args) -> None:
@@ -55,6 +60,9 @@ class Collector(Interpreter):
         whole.keep()
         self.shown.append(json.loads("\n".join(str(line) for line in json_lines(whole))))
         self.name = args.declared
+        if isinstance(whole, Document) and whole.walk is not None:
+            with suppress(UserError):  # it read nothing
+                self.pictures.append(picture_of_walk(*whole.walk))
         super().show(result if spoken else whole, args)
 
 
@@ -137,6 +145,7 @@ class Session:
             stream.seek(0)
             stream.truncate()
         interpreter.shown.clear()
+        interpreter.pictures.clear()
         source = Source("run", line.split("\n"))
         interpreter.sources.append(source)
         try:
@@ -152,7 +161,7 @@ class Session:
         data = None if not shown else shown[0] if len(shown) == 1 else list(shown)
         remarks = tuple(self._remarks.getvalue().splitlines())
         name = interpreter.name.title().replace(" ", "").replace("-", "")
-        return CommandResult(line, self._out.getvalue(), data, remarks, name)
+        return CommandResult(line, self._out.getvalue(), data, remarks, name, interpreter.pictures)
 
     @property
     def state(self) -> State:

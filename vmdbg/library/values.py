@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, overload
 
-from vmdbg.debugger.output import plain
+from vmdbg.debugger.output import line_text
 from vmdbg.formats.contract import FAULT_KINDS
 from vmdbg.inspect.base_and_bounds import registers_of
 from vmdbg.inspect.context import KERNEL, USER
@@ -14,6 +14,7 @@ from vmdbg.inspect.notation import Notation, kind_word, rights_text
 from vmdbg.inspect.walk import ACCESS_WORDS, READ, Outcome, remark
 from vmdbg.inspect.walk import Fault as FaultFound
 from vmdbg.views.html import html_of
+from vmdbg.views.pictures import picture_of_walk
 from vmdbg.views.translate import bounded_lines, coded_line, walk_lines, walk_rows, walk_table
 from vmdbg.views.why import why_data, why_lines
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vmdbg.inspect.walk import Walk
     from vmdbg.inspect.why import Verdict as VerdictFound
     from vmdbg.machine.machine import Machine
+    from vmdbg.views.drawing import Drawing
     from vmdbg.views.result import Line
 
 Access = Literal["read", "write", "fetch"]
@@ -102,7 +104,7 @@ class Steps(Sequence[Step]):
         return f"<Steps {' '.join(f'{step.level}[{step.index}]' for step in self)}>"
 
     def __str__(self) -> str:
-        return "\n".join(text_of(line) for line in self.table())
+        return "\n".join(line_text(line) for line in self.table())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, also one in another process, is a plain tuple."""
@@ -124,15 +126,14 @@ class Steps(Sequence[Step]):
             return bounded_lines(show, self._registers, found)
         return walk_lines(show, walk, found, self._remarks())
 
+    def pictures(self, found: Outcome) -> list[Drawing]:
+        """The tables of the walk, drawn, if it read any."""
+        return [picture_of_walk(self._machine, self._walk, found, reads=False)] if self._walk.steps else []
+
     def line(self, found: Outcome) -> str:
         """Where the walk ends, in a line."""
         form = self._machine.format
-        return text_of(coded_line(form, Notation(form), found))
-
-
-def text_of(line: Line) -> str:
-    """A line without its styles."""
-    return line if isinstance(line, str) else plain(line)
+        return line_text(coded_line(form, Notation(form), found))
 
 
 def asked(answer: Answer) -> Outcome:
@@ -175,7 +176,9 @@ class Answer:
 
     def _repr_html_(self) -> str:
         steps = self.steps
-        return html_of(steps.lines(self._found()) if isinstance(steps, Steps) else [repr(self)])
+        if not isinstance(steps, Steps):
+            return html_of([repr(self)])
+        return html_of(steps.lines(self._found()), steps.pictures(self._found()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +349,7 @@ def verdict_of(machine: Machine, outcome: Translation | Fault, found: VerdictFou
         Decision(**data["decides"]) if data["decides"] else None,
         tuple(Edit(**edit) for edit in data["edits"]),
         {row["register"]: row["value"] for row in data["registers"]},
-        "\n".join(text_of(line) for line in why_lines(Notation(form), form, found)),
+        "\n".join(line_text(line) for line in why_lines(Notation(form), form, found)),
         found,
         form,
     )

@@ -15,6 +15,7 @@ from vmdbg.kernel import policies
 from vmdbg.kernel.calls.regions import REGION_KINDS
 from vmdbg.kernel.faults import OVER_LIMIT
 from vmdbg.kernel.frames import FRAME_IS_RESERVED, POOL_COUNT
+from vmdbg.kernel.policies.facts import FUTURE
 from vmdbg.kernel.policies.nodes import FREE_GHOSTS, GHOSTS_A_FRAME, LISTS
 from vmdbg.machine.banks import banks_of
 from vmdbg.machine.tlb_arrays import Arrays, check_served, fill_arrays
@@ -73,6 +74,7 @@ from vmdbg.state.tables import (
     SLOT,
     SLOT_NEXT,
 )
+from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +121,18 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         "PAYLOAD": int(config["machine.payload"]),
         "KIND_TRACE": REGION_KINDS.index("trace"),
         "PROMOTE": trace_pages(config, form).threshold,
+        "LARGE_LEAVES": int(large_pages_leave(config, form)),
     }
+
+
+def large_pages_leave(config: MachineConfig, form: Format) -> bool:
+    """May pages of the size above base pages leave memory?  Not where the policy knows the future of base
+    pages only, or where the table that takes their place in the tree has more than one frame."""
+    facts = policies.facts_of(config["kernel.policy"])
+    if form.bounded or len(form.levels) < 2 or not form.levels[-2].leaf:
+        return False
+    one_frame = form.table_bytes(len(form.levels) - 1) <= form.page_size
+    return one_frame and (facts is None or facts.sees != FUTURE)
 
 
 def without_tables(form: Format) -> dict[str, Any]:
@@ -299,6 +312,18 @@ def set_allowed(m: Any, cpu: int, form: Format) -> None:
         m.cpu[row + COLUMNS[column]] = value
 
 
+def check_trace_pages(config: MachineConfig, first: int, end: int) -> None:
+    """UserError if no page of a trace fits the frames that user pages have of their own, `first` to `end`."""
+    form = format_of(config)
+    pages = trace_pages(config, form)
+    count = max(1, pages.size // form.page_size)
+    if not pages.threshold and -(-first // count) * count + count > end:
+        raise UserError(
+            f"kernel.user_frames {end - first}: there is no room for a page of {format_size(pages.size)} "
+            f"(trace.page), which takes {count} frames in a row."
+        )
+
+
 def fill_frames(m: Any, config: MachineConfig) -> None:
     """Reserve the first frames and put the others into their pools."""
     frames, first = len(m.frame) // FRAME, config["kernel.first_frame"]
@@ -316,6 +341,8 @@ def fill_frames(m: Any, config: MachineConfig) -> None:
             f"{frames} frames are too few for kernel.first_frame {first}, kernel.table_frames {table} "
             f"and kernel.user_frames {user}."
         )
+    if user and config["machine.kernel"]:
+        check_trace_pages(config, user_first, end)
     m.frame[FRAME_NEXT::FRAME] = m.frame[FRAME_PREVIOUS::FRAME] = array("q", [-1]) * frames
     states = array("q", [FRAME_IS_RESERVED])
     m.frame[FRAME_STATE : first * FRAME : FRAME] = states * first

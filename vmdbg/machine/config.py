@@ -154,8 +154,9 @@ SETTINGS: tuple[Setting, ...] = (
         "base",
         "page size of a trace's regions",
         details="A size that the format has, such as 4K 2M 1G; base: that of its base pages; thp: base pages "
-        'first, and a larger page in place of "trace.promote" of them (transparent huge pages).  Larger '
-        "pages do not leave memory.",
+        'first, and a larger page in place of "trace.promote" of them (transparent huge pages).  '
+        "Pages of the size above base pages leave memory whole, as the policy says; still larger ones stay, "
+        "and with OPT all.",
         choices=("base", "thp"),
     ),
     Setting(

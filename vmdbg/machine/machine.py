@@ -303,13 +303,16 @@ class Machine(Pools):
         return True
 
     def find_page(self, pid: int, va: int) -> int:
-        """The frame of the page of `va` in a process's space; -1 if it has none, or a large one."""
+        """The first frame of the page of `va` in a process's space; -1 if it has none, or a large one that
+        stays in memory."""
         k, m = self.k, self.m
         kind = k.walk(m, m.process[pid * PROCESS + PROCESS_ROOT], va)
         depth = m.control[CONTROL_STEPS] - 1
-        if kind != ENTRY_LEAF or depth != len(self.format.levels) - 1:
+        if kind != ENTRY_LEAF:
             return -1
-        return int(k.frame_at(m, k.leaf_frame(m.path[depth * PATH + PATH_ENTRY], depth)))
+        frame = int(k.frame_at(m, k.leaf_frame(m.path[depth * PATH + PATH_ENTRY], depth)))
+        large = depth != len(self.format.levels) - 1
+        return -1 if large and (frame < 0 or not k.may_leave(m, frame, pid)) else frame
 
     def swap_out(self, pid: int, va: int) -> None:
         """Evict the page of `va` of a process.  UserError if it is not in memory or swap is full."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
 from vmdbg.expressions.c_types import ARRAY
 from vmdbg.shell.field_conditions import compare, judge, shown
@@ -190,7 +191,7 @@ def story(result: Any) -> str:
         return f": {brief}"
     lines = []
     for line in result.lines():
-        lines.append(line if isinstance(line, str) else "".join(text for _, text in line))
+        lines.append(line_text(line))
         if len(lines) == 2:
             break
     if isinstance(result, Table) and result.headers and result.drawn is None:

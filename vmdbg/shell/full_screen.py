@@ -7,6 +7,7 @@ The prompt, its pager and its questions are the ones of every terminal: the scro
 from __future__ import annotations
 
 import os
+import signal
 
 from vmdbg.errors import UserError
 from vmdbg.shell.panes import VIEWS, Moment, pane
@@ -14,7 +15,7 @@ from vmdbg.views.panes import beside, pane_rows, place_on_time_line, time_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from vmdbg.shell.session import Session
 
@@ -53,6 +54,7 @@ class FullScreen:
         self.moment: Moment | None = None
         self.old: Moment | None = None
         self.entered = False
+        self.question = ""  # that waits for an answer
         self._size = (0, 0)  # columns and lines for which the terminal is arranged
         self._drawn: list[str] = []
 
@@ -86,19 +88,41 @@ class FullScreen:
         """Takes the terminal: panes above, an empty part for the prompt below, the cursor at its top."""
         self._size = terminal_size()
         check_size(*self._size)
-        lines = self._size[1]
-        top = lines - self.rows + 1
         head = "" if self.entered else ENTER
         self.entered = True
-        self.write(f"{head}\x1b[r\x1b[2J\x1b[{top};{lines}r\x1b[{top};1H")
+        signal.signal(signal.SIGTSTP, self.suspend)
+        self.write(head + self.parts())
         self._drawn = []
         self.refresh()
+
+    def parts(self) -> str:
+        """What clears the screen and makes two parts of it, with the cursor at the top of the lower one."""
+        lines = self._size[1]
+        top = lines - self.rows + 1
+        return f"\x1b[r\x1b[2J\x1b[{top};{lines}r\x1b[{top};1H"
 
     def leave(self) -> None:
         """Gives the terminal back as it was found."""
         if self.entered:
             self.entered = False
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             self.write(LEAVE)
+
+    def suspend(self, number: int, frame: object) -> None:
+        """Ctrl-Z while a command runs or a question waits: the terminal is given back until vmdbg goes on.
+
+        Then what was seen is shown again: the machine may be in the middle of a change, and is not looked at.
+        It may also be in the middle of writing to a stream, so this writes past it.
+        """
+        descriptor = self.session.output.stdout.fileno()
+        os.write(descriptor, LEAVE.encode())
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, self.suspend)
+        out = ENTER
+        if not self.misfit:  # else the next prompt arranges it
+            out += self.parts() + f"{KEEP_CURSOR}{placed(enumerate(self._drawn))}{RESTORE_CURSOR}"
+        os.write(descriptor, (out + self.question).encode())
 
     def write(self, text: str) -> None:
         """Control sequences and panes: no part of any result or log."""
@@ -113,13 +137,10 @@ class FullScreen:
         """Draws what differs from what is seen."""
         if not self.entered:
             return
-        rows = self.painted()
-        out = [KEEP_CURSOR]
-        for number, row in enumerate(rows):
-            if number >= len(self._drawn) or self._drawn[number] != row:
-                out.append(f"\x1b[{number + 1};1H{row}")
+        rows, seen = self.painted(), self._drawn
+        changed = [(n, row) for n, row in enumerate(rows) if n >= len(seen) or seen[n] != row]
         self._drawn = rows
-        self.write("".join([*out, RESTORE_CURSOR]))
+        self.write(f"{KEEP_CURSOR}{placed(changed)}{RESTORE_CURSOR}")
 
     def painted(self) -> list[str]:
         """All rows above the prompt."""
@@ -248,6 +269,11 @@ class FullScreen:
             return None
         line = self.session.timeline
         return place_on_time_line(line.begin, str(line.position), line.end, self._size[0], column)
+
+
+def placed(rows: Iterable[tuple[int, str]]) -> str:
+    """Rows by their numbers, from 0, as what draws them there."""
+    return "".join(f"\x1b[{number + 1};1H{row}" for number, row in rows)
 
 
 def column_widths(band: Band, columns: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
 from vmdbg.expressions.functions import HELP
 from vmdbg.machine.setting import ENUM_OR_FILE
@@ -318,14 +319,9 @@ def command_help(command: Command) -> Iterator[Line]:
 def documentation(interpreter: Interpreter, node: Node) -> str:
     """All text that `apropos` searches for a node."""
     if node.setting is not None and node.command is None:
-        return "\n".join(plain(line) for line in setting_help(node.path[0], node.setting))
+        return "\n".join(line_text(line) for line in setting_help(node.path[0], node.setting))
     command = node.declared()
-    return "\n".join(plain(line) for line in command_help(command)) if command is not None else ""
-
-
-def plain(line: Line) -> str:
-    """A line without styles."""
-    return line if isinstance(line, str) else "".join(text for _, text in line)
+    return "\n".join(line_text(line) for line in command_help(command)) if command is not None else ""
 
 
 def apropos(interpreter: Interpreter, pattern: str, verbose: bool) -> Iterator[Line]:

@@ -10,7 +10,14 @@ import re
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
-from prompt_toolkit.filters import Condition, has_focus, is_searching
+from prompt_toolkit.filters import (
+    Condition,
+    emacs_mode,
+    has_focus,
+    has_selection,
+    is_searching,
+    vi_navigation_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.search import accept_search, stop_search
@@ -154,6 +161,16 @@ def add_screen_keys(keys: KeyBindings, session: Session) -> None:
     @keys.add("c-l", filter=at_line & shown)
     def _(event: KeyPressEvent) -> None:
         obey(event, "refresh")
+
+    # The editor leaves the other screen when it ends; ours is entered again when the line is drawn again.
+    edits = at_line & shown & ~has_selection & Condition(lambda: not session.permissions.restricted)
+
+    @keys.add("c-x", "c-e", filter=edits & emacs_mode)
+    @keys.add("v", filter=edits & vi_navigation_mode)
+    def _(event: KeyPressEvent) -> None:
+        if session.screen is not None:
+            session.screen.leave()
+        event.current_buffer.open_in_editor(validate_and_handle=True)
 
     @keys.add("c-z", filter=at_line & shown)
     def _(event: KeyPressEvent) -> None:

@@ -24,11 +24,17 @@ def answer(session: Session, question: str, pasted: str | None) -> str:
         stdout.write(pasted + "\n")
         return pasted + "\n"
     stdout.flush()
+    screen = session.screen
+    if screen is not None:
+        screen.question = question
     try:
         return sys.stdin.readline()
     except KeyboardInterrupt:
         stdout.write("\n")
         raise Quit from None
+    finally:
+        if screen is not None:
+            screen.question = ""
 
 
 def ask_pager(session: Session, pasted: str | None = None) -> str:

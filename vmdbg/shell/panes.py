@@ -5,6 +5,7 @@ A pane looks at the machine (`look`: plain facts), and draws facts beside those 
 
 from __future__ import annotations
 
+from vmdbg.debugger.output import line_text
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.past_words import PastWords
 from vmdbg.debugger.time.questions import visit
@@ -174,7 +175,7 @@ def draw_walk(session: Session, facts: Any, old: Any, width: int, height: int) -
         counts = [1 << level.bits for level in machine.format.levels]
         byte = byte_at(machine, found.pa) if found.pa is not None else 0
         drawn = list(drawing(walk_boxes(show, walked, found, counts, byte), width))
-        if len(drawn) + len(lines) <= height and max(map(len, drawn)) <= width:
+        if len(drawn) + len(lines) <= height and max(map(text_width, drawn)) <= width:
             marked = [(False, row) for row in drawn] + marked
     return marked, 0
 
@@ -182,11 +183,6 @@ def draw_walk(session: Session, facts: Any, old: Any, width: int, height: int) -
 def walk_title(session: Session, moment: Moment) -> str:
     """`walk 0x401234`."""
     return "walk" if moment.va is None else f"walk {session.notation.va(moment.va)}"
-
-
-def line_text(line: Line) -> str:
-    """A line without its styles."""
-    return line if isinstance(line, str) else "".join(text for _, text in line)
 
 
 def text_width(line: Line) -> int:

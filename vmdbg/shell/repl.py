@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import sys
+import time
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application  # noqa: TC002 - prompt_toolkit is loaded anyway
@@ -18,6 +20,7 @@ from prompt_toolkit.document import Document  # noqa: TC002 - prompt_toolkit is 
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
 from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -42,22 +45,21 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
 BELOW = "noreverse {}"  # the toolbar, in the colours of the role
+SHARE = 10  # while more is typed than is executed, one part in so many of the time goes into panes
 
 
-def prompt_style(session: Session) -> Style:
+def style_rules(session: Session) -> dict[str, str]:
     """The roles of typed words and the toolbar, as the settings have them; nothing without colour."""
     if not session.output.coloured:
-        return Style([])
+        return {}
     styles = prompt_styles(session.settings)
-    return Style.from_dict(
-        {
-            **styles,
-            "form": styles["option"],
-            "bottom-toolbar": BELOW.format(styles["metadata"]),
-            "question": "ansidefault",
-            "auto-suggestion": styles["metadata"],
-        }
-    )
+    return {
+        **styles,
+        "form": styles["option"],
+        "bottom-toolbar": BELOW.format(styles["metadata"]),
+        "question": "ansidefault",
+        "auto-suggestion": styles["metadata"],
+    }
 
 
 class ShellCompleter(Completer):
@@ -126,6 +128,10 @@ class TerminalSource(Source):
             self._history.append_string(line)
         self._pasted: list[str] = []  # lines to be read before any that is typed; the last has no end yet
         self._below = ""
+        self._rules: dict[str, str] = {}
+        self._style = Style([])
+        self._drawn_at = self._drawing = 0.0  # when panes were drawn last, and how long that took, in seconds
+        self._owed = False  # panes were not drawn, for more was typed already
         output = QuietOutput.from_pty(sys.stdout, term=os.environ.get("TERM"))
         assert isinstance(output, QuietOutput)
         output.enable_cpr = False
@@ -138,7 +144,7 @@ class TerminalSource(Source):
             # Without colour a suggestion would look like something that was typed.
             auto_suggest=AutoSuggestFromHistory() if session.output.coloured else None,
             lexer=DynamicLexer(lambda: ShellLexer(session) if self.coloured() else None),
-            style=DynamicStyle(lambda: prompt_style(session)),
+            style=DynamicStyle(lambda: self._style),
             include_default_pygments_style=False,
             key_bindings=bindings(session, CompletionList(self.show_below), self.paste),
             enable_open_in_editor=not session.permissions.restricted,
@@ -150,9 +156,13 @@ class TerminalSource(Source):
 
     def fit_screen(self, app: Application[str]) -> None:
         """Arranges the panes of the full screen anew where the size of the terminal has changed; where they
-        do not fit, it ends."""
+        do not fit, it ends.  Draws panes that were not drawn while commands waited."""
         screen = self._session.screen
-        if screen is None or not screen.misfit:
+        if screen is None:
+            return
+        if not screen.misfit:
+            if self._owed and not app.is_done and not self.typed_ahead():
+                self.draw_panes()
             return
         try:
             screen.arrange()
@@ -165,17 +175,37 @@ class TerminalSource(Source):
         """Whether a click on the line of time goes there."""
         return self._session.screen is not None and self._session.settings.flag("tui mouse-events")
 
-    def draw_panes(self) -> None:
+    def choose_style(self) -> None:
+        """Takes the style that the settings ask for; to make one is dear, and is done when they changed."""
+        rules = style_rules(self._session)
+        if rules != self._rules:
+            self._rules, self._style = rules, Style.from_dict(rules)
+
+    def typed_ahead(self) -> bool:
+        """Whether there is input that no prompt has taken yet."""
+        keys = get_typeahead(self._prompt.input)
+        store_typeahead(self._prompt.input, keys)
+        return bool(keys) or bool(select.select([sys.stdin], [], [], 0)[0])
+
+    def draw_panes(self, waiting: bool = False) -> None:
         """Draws the panes of the full screen; a bug in one is reported, and takes the panes away, not the
-        prompt."""
+        prompt.  While commands are waiting to be executed they are drawn now and then: nobody sees more."""
         session = self._session
         if session.screen is None:
+            return
+        began = time.monotonic()
+        self._owed = (waiting or self.typed_ahead()) and (
+            session.screen.misfit or began - self._drawn_at < SHARE * self._drawing
+        )
+        if self._owed:
             return
         try:
             session.screen.refresh()
         except Exception as error:  # noqa: BLE001
             disable(session)
             report(session, error)
+        self._drawn_at = time.monotonic()
+        self._drawing = self._drawn_at - began
 
     def obey(self, stroke: Stroke) -> None:
         """Executes what a key stands for.  The panes show what it did; only more than that is told: a stop, a
@@ -226,6 +256,7 @@ class TerminalSource(Source):
         if session.toolbar is not None:
             self._below = session.toolbar()
         self.show_below(None)
+        self.choose_style()
         vi = session.settings.string("editing-mode") == "vi"
         self._prompt.app.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
         self.line_number += 1
@@ -233,6 +264,7 @@ class TerminalSource(Source):
         if pasted is not None:
             self._history.append_string(pasted)
             session.output.line(prompt + pasted)
+            self.draw_panes(waiting=True)
             return pasted
         while True:
             self.draw_panes()

@@ -90,12 +90,43 @@ def kill_lines(machine: Machine, rows: list[LoggedEvent], done: Accessed, before
 
 
 def moved_lines(machine: Machine, rows: list[LoggedEvent]) -> Iterator[Line]:
-    """A line for each page that went to swap or came back from it."""
+    """A line for each page that went to swap or came back from it; one for many in a row."""
     words = EventWords(machine)
-    for moved in moved_pages(words, rows):
-        yield moved_line(words, moved)
+    for run in runs_of(moved_pages(words, rows), machine.format.page_size):
+        if len(run) >= FOLDED:
+            yield moved_run_line(words, run)
+        else:
+            yield from (moved_line(words, moved) for moved in run)
 
 
+def runs_of(pages: list[Moved], page_size: int) -> Iterator[list[Moved]]:
+    """Pages that moved in one way, from one frame to the next."""
+    run: list[Moved] = []
+    for moved in pages:
+        if run:
+            last = run[-1]
+            steps = (moved.va - last.va, moved.pfn - last.pfn)
+            if (last.how, last.dirty) != (moved.how, moved.dirty) or steps != (page_size, 1):
+                yield run
+                run = []
+        run.append(moved)
+    if run:
+        yield run
+
+
+def moved_run_line(words: EventWords, run: list[Moved]) -> str:
+    """`vpn 0x40000 to 0x401ff: pfn 0x200 to 0x3ff -> 512 slots, written (dirty)`."""
+    first, last = run[0], run[-1]
+    text = MOVED_TEXTS[first.how].replace("slot {place}", "{count} slots")
+    what = text.replace("page {place} of its file", "{count} pages of its file").format(
+        pfn=f"{words.show.pfn(first.pfn)} to {words.show.pfn(last.pfn)}",
+        count=len(run),
+        reason="dirty" if first.dirty else "no copy yet",
+    )
+    return f"vpn {words.vpn(first.va)} to {words.vpn(last.va)}: {what}"
+
+
+FOLDED = 8  # so many pages in a row are one line
 #: What is said of a page, by the event that told of it.
 MOVED_TEXTS = {
     "swap-out": "pfn {pfn} -> slot {place}, written ({reason})",

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from vmdbg.inspect.walk import Outcome, Walk
+    from vmdbg.machine.machine import Machine
     from vmdbg.views.plot import Plot
     from vmdbg.views.result import Line
 
@@ -18,7 +20,7 @@ class Document(Result):
 
     `columns`, which may be a function too, and `rows` are what CSV shows; `addresses` names the keys that are
     addresses, at any depth; `brief` is the result in a few words (empty: its first line will do); `plot`
-    draws it.
+    draws it.  `walk` is what a picture of a walk is made of: the machine, the walk and its outcome.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class Document(Result):
         addresses: Sequence[str] = (),
         brief: Callable[[], str] = str,
         plot: Callable[[], Plot] | None = None,
+        walk: tuple[Machine, Walk, Outcome] | None = None,
     ) -> None:
         self._data, self._lines, self._columns, self._rows = data, lines, columns, rows
         self._addresses, self._brief, self._plot = addresses, brief, plot
+        self.walk = walk
 
     @property
     def brief(self) -> str:

@@ -7,6 +7,7 @@ points high.  Greys are few and differ by more than a copier takes away; borders
 from __future__ import annotations
 
 import io
+import re
 from html import escape
 
 from vmdbg.errors import UserError
@@ -45,6 +46,7 @@ ESCAPED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "#": r"\#", "%": r"\%", "&": r"\&", "$": r"\$",
     "_": r"\_", "^": r"\^{}", "~": r"\~{}",
 }  # fmt: skip
+LIGATURE = re.compile(r"([-,<>'`])(?=\1)")  # where TeX makes one sign of two, such as a dash of "--"
 
 
 class Box:
@@ -169,8 +171,9 @@ def page(drawing: Drawing) -> str:
 def tikz(drawing: Drawing) -> str:
     """The drawing for \\input in LaTeX, with the package tikz."""
     out = [
-        f"% {drawing.title}: \\usepackage{{tikz}}, then \\input this file",
-        r"\begin{tikzpicture}[x=1pt,y=-1pt]",
+        f"% {drawing.title}: \\usepackage{{tikz}}, then \\input this file, or to fit the page",
+        r"% \resizebox{\linewidth}{!}{\input{FILE}}.  \usepackage{lmodern} has a bold typewriter face.",
+        r"\begin{tikzpicture}[x=1pt,y=-1pt,>=latex]",
     ]
     anchors = {"start": "base west", "middle": "base", "end": "base east"}
     for shape in drawing.shapes:
@@ -180,10 +183,11 @@ def tikz(drawing: Drawing) -> str:
             out.append(rf"\draw[{style}] ({number(shape.x)},{number(shape.y)}) rectangle {corner};")
         elif isinstance(shape, Arrow):
             points = " -- ".join(f"({number(x)},{number(y)})" for x, y in shape.points)
-            out.append(rf"\draw[{'->,' * shape.head}line width=1pt] {points};")
+            out.append(rf"\draw[{'->,' * shape.head}line width=1.6pt] {points};")
         else:
             text = "".join(ESCAPED.get(letter, letter) for letter in shape.text).replace("  ", r"\ \ ")
-            face = r"\ttfamily\bfseries" if shape.bold else r"\ttfamily"
+            text = LIGATURE.sub(r"\1{}", text)
+            face = r"\frenchspacing\ttfamily" + r"\bfseries" * shape.bold
             out.append(
                 rf"\node[anchor={anchors[shape.anchor]},inner sep=0,font={face}\fontsize{{{SIZE}}}{{24}}"
                 rf"\selectfont] at ({number(shape.x)},{number(shape.y)}) {{{text}}};"

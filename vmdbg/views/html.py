@@ -10,14 +10,17 @@ from html import escape
 
 from vmdbg.debugger.styles import COLOURS, THEMES
 from vmdbg.units import visible
+from vmdbg.views.drawing import svg
 from vmdbg.views.theme import OWN, rgb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from vmdbg.views.drawing import Drawing
     from vmdbg.views.result import Line
 
+FITTED = '<svg style="max-width: 100%; height: auto" '
 BLOCK = '<pre style="line-height: 1.3">{}</pre>'
 
 
@@ -32,9 +35,10 @@ def declarations(role: str) -> str:
     return "; ".join(parts)
 
 
-def html_of(lines: Iterable[Line]) -> str:
-    """An element that shows some lines of a result."""
-    return BLOCK.format("\n".join(map(line_html, lines)))
+def html_of(lines: Iterable[Line], pictures: Iterable[Drawing] = ()) -> str:
+    """An element that shows some lines of a result, below its pictures."""
+    drawn = "".join(svg(picture).replace("<svg ", FITTED, 1) for picture in pictures)
+    return drawn + BLOCK.format("\n".join(map(line_html, lines)))
 
 
 def line_html(line: Line) -> str:

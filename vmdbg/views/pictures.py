@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from html import escape
 
+from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
+from vmdbg.inspect.notation import Notation
+from vmdbg.inspect.walk import byte_at, remark
 from vmdbg.units import format_size
 from vmdbg.views.drawing import ADVANCE, DARK, LIGHT, LINE, MARGIN, MIDDLE, PLAIN, WIDTH, Drawing
+from vmdbg.views.translate import outcome_line, walk_boxes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from vmdbg.inspect.notation import Notation
+    from vmdbg.inspect.walk import Outcome, Walk
+    from vmdbg.machine.machine import Machine
     from vmdbg.views.result import Table
     from vmdbg.views.walk_drawing import Box
 
@@ -35,6 +40,23 @@ def width_of(text: str) -> float:
 
 
 # -- a walk
+
+
+def picture_of_walk(
+    machine: Machine, walked: Walk, found: Outcome, time: str = "", reads: bool = True
+) -> Drawing:
+    """A walk, and if it `reads` the byte that is at its address now; `time` stands behind the title.
+    UserError if no entry was read."""
+    if not walked.steps:
+        raise UserError("This walk reads no table: nothing to draw.")
+    show = Notation(machine.format)
+    title = f"walk {show.va(found.va)}: {machine.config.name}{time}"
+    counts = [1 << level.bits for level in machine.format.levels]
+    byte = byte_at(machine, found.pa) if found.pa is not None and reads else None
+    boxes = walk_boxes(show, walked, found, counts, byte)
+    remarks = [remark(machine, step) for step in walked.steps]
+    end = line_text(outcome_line(show, found, cached=False))
+    return walk_picture(title, boxes, remarks, end, found.pa is None)
 
 
 def walk_picture(title: str, boxes: Sequence[Box], remarks: Sequence[str], end: str, fault: bool) -> Drawing:
@@ -61,7 +83,7 @@ def walk_picture(title: str, boxes: Sequence[Box], remarks: Sequence[str], end: 
         before = (x + inner, y + 2 * LINE) if box.follows else None
     rows = -(-len(boxes) // room)
     drawing.words(MARGIN, top + rows * (tall + LINE + 8) + BASE, end, bold=True)
-    drawing.graph = walk_graph(boxes, remarks, end)
+    drawing.graph = walk_graph(boxes, remarks, end, fault)
     return drawing
 
 
@@ -73,7 +95,7 @@ def one_table(drawing: Drawing, box: Box, x: float, y: float, inner: float, miss
     drawing.words(x + 8, y + 1.5 * LINE + BASE, box.content, bold=True)
     drawing.words(x - 6, y + 1.5 * LINE + BASE, str(box.index), "end", bold=True)
     if box.index:
-        drawing.words(x - 6, y + BASE, "0", "end")
+        drawing.words(x - 6, y + BASE + 5, "0", "end")  # below the head of the arrow
     if box.index != box.count - 1:
         drawing.words(x - 6, y + 4 * LINE - 4, str(box.count - 1), "end")
 
@@ -89,25 +111,26 @@ def arrive(drawing: Drawing, start: tuple[float, float], to: tuple[float, float,
         drawing.arrow((x, y), (middle, y), (middle, top), (edge, top))
 
 
-def walk_graph(boxes: Sequence[Box], remarks: Sequence[str], end: str) -> list[str]:
-    """The same for Graphviz."""
+def walk_graph(boxes: Sequence[Box], remarks: Sequence[str], end: str, fault: bool) -> list[str]:
+    """The same for Graphviz; the last entry of a walk that ends in a fault is dashed."""
     lines = [f'label="{end}"; fontname="DejaVu Sans Mono"; fontsize=20;']
     for place, box in enumerate(boxes):
         remark = remarks[place] if place < len(remarks) else ""
         rows = [f"<b>{escape(box.title)}</b>", f"[{box.index}] {escape(box.content)}", escape(remark)]
-        lines.append(
-            node(f"t{place}", [(row, place_of_entry == 1) for place_of_entry, row in enumerate(rows) if row])
-        )
+        looks = [PORT, MISSING if fault and place == len(boxes) - 1 else GREY, PORT]
+        lines.append(node(f"t{place}", [pair for pair in zip(rows, looks, strict=True) if pair[0]]))
         if box.follows and place + 1 < len(boxes):
             lines.append(f"t{place}:r1 -> t{place + 1}:r0;")
     return lines
 
 
-def node(name: str, rows: Sequence[tuple[str, bool]]) -> str:
-    """A table of Graphviz: rows of HTML, those that are `True` in grey, each with a port."""
+PORT, GREY, MISSING = "", ' bgcolor="grey80"', ' style="dashed"'  # how a row of a table looks
+
+
+def node(name: str, rows: Sequence[tuple[str, str]]) -> str:
+    """A table of Graphviz: rows of HTML with their looks, each with a port."""
     cells = "".join(
-        f'<tr><td port="r{place}"{" bgcolor=" + chr(34) + "grey80" + chr(34) if grey else ""}>{row}</td></tr>'
-        for place, (row, grey) in enumerate(rows)
+        f'<tr><td port="r{place}"{look}>{row}</td></tr>' for place, (row, look) in enumerate(rows)
     )
     return (
         f'{name} [label=<<table border="0" cellborder="1" cellspacing="0" cellpadding="6">{cells}</table>>];'
@@ -276,8 +299,8 @@ def tables_graph(groups: Sequence[Group]) -> list[str]:
     lines = []
     for group in groups:
         rows = [
-            (f"<b>{escape(group.title)}</b>", False),
-            *((escape(text), leaf) for text, _, leaf in group.rows),
+            (f"<b>{escape(group.title)}</b>", PORT),
+            *((escape(text), GREY if leaf else PORT) for text, _, leaf in group.rows),
         ]
         lines.append(node(names[id(group)], rows))
         lines += [

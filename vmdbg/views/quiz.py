@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmdbg.debugger.output import line_text
 from vmdbg.views.calc import access_lines
 from vmdbg.views.policy import table_lines
 from vmdbg.views.tlb import probe_lines
@@ -67,4 +68,4 @@ PROOFS: dict[str, Any] = {
 
 def plain_lines(lines: Iterable[Line]) -> list[str]:
     """Lines without their styles."""
-    return [line if isinstance(line, str) else "".join(text for _, text in line) for line in lines]
+    return [line_text(line) for line in lines]

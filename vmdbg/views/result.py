@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
+from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
 from vmdbg.units import WORD_MASK, visible
 
@@ -124,11 +125,7 @@ class Lines(Result):
         return iter(self._lines)
 
     def data(self) -> Any:
-        return {
-            self._key: [
-                line if isinstance(line, str) else "".join(t for _, t in line) for line in self._lines
-            ]
-        }
+        return {self._key: [line_text(line) for line in self._lines]}
 
     def keep(self) -> None:
         self._lines = list(self._lines)

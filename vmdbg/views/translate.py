@@ -171,10 +171,10 @@ def renamed(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
 
 
 def walk_boxes(
-    show: Notation, walk: Walk, found: Outcome, counts: list[int], byte: int, names: Sequence[str] = ()
+    show: Notation, walk: Walk, found: Outcome, counts: list[int], byte: int | None, names: Sequence[str] = ()
 ) -> list[Box]:
-    """The tables of a walk and its page, for a drawing; `byte` is what the address holds, `names` are as
-    for `walk_lines`."""
+    """The tables of a walk and its page, for a drawing; `byte` is what the address holds, None if that is not
+    known; `names` are as for `walk_lines`."""
     titles = [name for name in names if not name.startswith("-")] or [step.level for step in walk.steps]
     boxes = [
         Box(
@@ -190,9 +190,8 @@ def walk_boxes(
         boxes[-1].follows = False
     else:
         offset = found.pa & (found.page_size - 1)
-        boxes.append(
-            Box(f"page {show.pa(found.pa - offset)}", offset, found.page_size, f"0x{byte:02x}", follows=False)
-        )
+        held = "" if byte is None else f"0x{byte:02x}"
+        boxes.append(Box(f"page {show.pa(found.pa - offset)}", offset, found.page_size, held, follows=False))
     return boxes
 
 

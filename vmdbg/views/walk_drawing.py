@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    Cells = list[tuple[str, str]]
+
 WIDTH = 80
 NUMBER = 4  # columns for an index, at least
 
@@ -23,7 +25,7 @@ class Box:
         self.content, self.follows = content, follows
 
 
-def drawing(boxes: list[Box], width: int = WIDTH) -> Iterator[str]:
+def drawing(boxes: list[Box], width: int = WIDTH) -> Iterator[Cells]:
     """All boxes, in bands where they do not fit beside each other."""
     number = max([NUMBER, *(len(str(box.count - 1)) for box in boxes)])
     inner = max(max(len(box.content), len(box.title) - 8) for box in boxes)
@@ -34,17 +36,18 @@ def drawing(boxes: list[Box], width: int = WIDTH) -> Iterator[str]:
         yield from band(boxes[first : first + room], number, inner, first > 0)
 
 
-def band(boxes: list[Box], number: int, inner: int, entered: bool) -> Iterator[str]:
+def band(boxes: list[Box], number: int, inner: int, entered: bool) -> Iterator[Cells]:
     """Boxes side by side; `entered`: an arrow comes from the band above."""
-    rows = [""] * 7
+    rows: list[Cells] = [[] for _ in range(7)]
     for place, box in enumerate(boxes):
         arrow = entered or place > 0
         followed = place + 1 < len(boxes)
         cells = box_rows(box, number, inner, arrow, after=followed)
         before = boxes[place - 1].follows if place else False
         for row, cell in enumerate(cells):
-            rows[row] += joint(row, before, place > 0, arrow) + cell
-    yield from (row.rstrip() for row in rows)
+            rows[row] += [("", joint(row, before, place > 0, arrow)), *cell]
+    for *left, (style, text) in rows:
+        yield [*left, (style, text.rstrip())]
 
 
 def joint(row: int, follows: bool, inside: bool, arrow: bool) -> str:
@@ -59,7 +62,7 @@ def joint(row: int, follows: bool, inside: bool, arrow: bool) -> str:
     return {3: "  |", 4: "--+"}.get(row, "   ")
 
 
-def box_rows(box: Box, number: int, inner: int, arrow: bool, after: bool) -> list[str]:
+def box_rows(box: Box, number: int, inner: int, arrow: bool, after: bool) -> list[Cells]:
     """Seven rows: title, border, first entry, gap, the entry, gap, border."""
     width = number + 2 + inner + 4
     edge = "+" + "-" * (inner + 2) + "+"
@@ -68,18 +71,22 @@ def box_rows(box: Box, number: int, inner: int, arrow: bool, after: bool) -> lis
     side = "+" if box.follows else "|"
     dots = "." if box.index else ""
 
-    def row(label: str, text: str, end: str = "|") -> str:
-        return f"{label:>{number + 1}} | {text:{inner}} {end}"
+    def row(label: str, text: str) -> Cells:
+        return [("", f"{label:>{number + 1}} | {text:{inner}} |")]
 
-    middle = row(str(box.index), box.content, side)
-    if box.follows and not after:
-        middle += "-->"
+    rest = " " * (inner - len(box.content)) + f" {side}" + "-->" * (box.follows and not after)
+    middle = [
+        ("decides", f"{box.index:>{number + 1}}"),
+        ("", " | "),
+        ("entry" if box.follows else "number", box.content),
+        ("", rest),
+    ]
     return [
-        f"{box.title:>{width}}",
-        " " * (number + 2) + edge,
+        [("title", f"{box.title:>{width}}")],
+        [("", " " * (number + 2) + edge)],
         row(first, dots),
         row("", ":"),
         middle,
         row("", ":"),
-        f"{box.count - 1:>{number + 1}} {edge}",
+        [("", f"{box.count - 1:>{number + 1}} {edge}")],
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 
-from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_PIECE
+from vmdbg.kernel.frames import FRAME_IS_FREE, FRAME_IS_TAIL, FRAME_PIECE, POOL_COUNT
 from vmdbg.state.events import FRAME_FREE
 from vmdbg.state.tables import (
     FRAME,
@@ -19,7 +19,6 @@ from vmdbg.state.tables import (
     FRAME_SLOT,
     FRAME_STATE,
     KERNEL_FREE,
-    KERNEL_FREE_COUNT,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     KERNEL_USER_POOL,
@@ -31,30 +30,41 @@ if TYPE_CHECKING:
 
 
 def find_run(k: Linked, count: int) -> int:
-    """First of the lowest `count` free frames in a row of the kernel's pool, aligned to `count`; -1: none."""
+    """First of the lowest `count` free frames in a row of their pool, aligned to `count`; -1: none."""
     m = k.m
     states = m.frame[FRAME_STATE::FRAME].tolist()
     if m.kernel[KERNEL_USER_POOL] != KERNEL_FREE:
         first, end = m.kernel[KERNEL_USER_FIRST], m.kernel[KERNEL_USER_END]
-        states[first:end] = [-1] * (end - first)
+        if k.large_pool(m, count) == KERNEL_FREE:
+            states[first:end] = [-1] * (end - first)
+        else:
+            states[:first], states[end:] = [-1] * first, [-1] * (len(states) - end)
     for first in range(0, len(states) - count + 1, count):
         if states[first] == FRAME_IS_FREE and states[first : first + count].count(FRAME_IS_FREE) == count:
             return first
     return -1
 
 
+def make_run(k: Linked, count: int) -> int:
+    """`find_run`; where there is none pages leave memory until there is one (`kernel.large_faults`)."""
+    frame = find_run(k, count)
+    return frame if frame >= 0 else int(k.make_run(k.m, count))
+
+
 def take_run(k: Linked, frame: int, count: int, pid: int, index: int) -> None:
-    """Take free frames out of the kernel's pool, for a page of a process of size `index`."""
+    """Take free frames out of their pool, for a page of a process of size `index`."""
     m = k.m
+    pool = k.pool_of(m, frame)
     links = m.frame[FRAME_NEXT::FRAME].tolist()
-    previous, current, left, end = -1, m.kernel[KERNEL_FREE], count, frame + count
+    previous, current, left, end = -1, m.kernel[pool], count, frame + count
     while left and current >= 0:
         following = links[current]
         if frame <= current < end:
             left -= 1
-            links[previous] = following  # -1: the link after the last one, which is not read
             if previous < 0:
-                m.kernel[KERNEL_FREE] = following
+                m.kernel[pool] = following
+            else:
+                links[previous] = following
         else:
             if previous >= 0:
                 set_next(k, previous, links[previous])
@@ -62,7 +72,7 @@ def take_run(k: Linked, frame: int, count: int, pid: int, index: int) -> None:
         current = following
     if previous >= 0:
         set_next(k, previous, links[previous])
-    m.kernel[KERNEL_FREE_COUNT] -= count
+    m.kernel[pool + POOL_COUNT] -= count
     set_column(k, frame, count, FRAME_NEXT, -1)
     set_column(k, frame, count, FRAME_STATE, FRAME_IS_TAIL)
     set_column(k, frame, count, FRAME_PID, pid)
@@ -72,16 +82,17 @@ def take_run(k: Linked, frame: int, count: int, pid: int, index: int) -> None:
 
 
 def give_run(k: Linked, frame: int, count: int) -> None:
-    """Give the frames of a large page back to the kernel's pool, lowest first, as one event."""
+    """Give the frames of a large page back to their pool, lowest first, as one event."""
     m, start, end = k.m, frame * FRAME, (frame + count) * FRAME
+    pool = k.pool_of(m, frame)
     m.frame[start:end] = array("q", [0]) * (end - start)
     set_column(k, frame, count, FRAME_STATE, FRAME_IS_FREE)
     set_column(k, frame, count, FRAME_PREVIOUS, -1)
     links = array("q", range(frame + 1, frame + count + 1))
-    links[-1] = m.kernel[KERNEL_FREE]
+    links[-1] = m.kernel[pool]
     m.frame[start + FRAME_NEXT : end : FRAME] = links
-    m.kernel[KERNEL_FREE] = frame
-    m.kernel[KERNEL_FREE_COUNT] += count
+    m.kernel[pool] = frame
+    m.kernel[pool + POOL_COUNT] += count
     mark_frames(k, frame, count)
     k.emit(m, FRAME_FREE, k.pfn_of(m, frame), count, 0)
 

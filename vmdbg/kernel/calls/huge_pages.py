@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import ACCESS_READ, ACCESS_WRITE, ENTRY_LEAF, RIGHT_W
-from vmdbg.kernel.calls.frame_runs import copy_run, find_run, take_run, zero_run
+from vmdbg.kernel.calls.frame_runs import copy_run, make_run, take_run, zero_run
 from vmdbg.kernel.calls.page_tables import drop_pages, drop_tables, entries
 from vmdbg.kernel.frames import RMAP_SPARE
 from vmdbg.state.events import ENTRY_WRITE, FAULT_COW, FAULT_MINOR, PROMOTED
@@ -15,6 +15,7 @@ from vmdbg.state.tables import (
     FRAME,
     FRAME_DEPTH,
     FRAME_MAPS,
+    FRAME_SLOT,
     KERNEL_RESIDENT,
     KERNEL_RMAP_COUNT,
     PATH,
@@ -82,7 +83,7 @@ def populate_page(k: Linked, form: Format, pid: int, va: int, rights: int, index
     # The entry before the frames of the page: tables that are missing take frames, too.
     frame, address = -1, k.entry_address(m, pid, va, depth)
     if address >= 0:
-        frame = find_run(k, count) if index else k.take_user_frame(m)
+        frame = make_run(k, count) if index else k.take_user_frame(m)
     if frame < 0:
         raise UserError(f"No memory for the page at {va:#x} of process {pid}.")
     if k.has_payload():
@@ -105,6 +106,8 @@ def map_large(
     take_run(k, frame, count, pid, index)
     depth = len(form.levels) - 1 - index
     k.map_frame(m, pid, va, frame, address, k.make_leaf(k.frame_address(m, frame), rights, depth))
+    if index == 1:
+        k.policy_load(m, frame)
     m.process[pid * PROCESS + PROCESS_RSS] += count - 1
 
 
@@ -155,7 +158,7 @@ def promote(k: Linked, form: Format, pid: int, va: int, rights: int) -> None:
     m, depth, count = k.m, len(form.levels) - 2, 1 << (form.page_shifts[1] - form.page_bits)
     page = va >> form.page_shifts[1] << form.page_shifts[1]
     address = k.entry_address(m, pid, page, depth)
-    frame = find_run(k, count) if address >= 0 else -1
+    frame = make_run(k, count) if address >= 0 else -1
     if frame < 0:
         raise UserError(f"No memory for the larger page at {page:#x} of process {pid}.")
     if k.has_payload():
@@ -164,10 +167,10 @@ def promote(k: Linked, form: Format, pid: int, va: int, rights: int) -> None:
     for found in entries(k, form, pid, page, page + (count << form.page_bits)):
         if found.kind == ENTRY_LEAF:
             there += 1
-            dirty |= k.is_dirty(found.entry)
+            old = k.frame_at(m, found.target)
+            dirty |= k.is_dirty(found.entry) or m.frame[old * FRAME + FRAME_SLOT] > 0
             if k.has_payload():
-                place = frame + ((found.va - page) >> form.page_bits)
-                copy_run(k, place, k.frame_at(m, found.target), 1, form.page_size)
+                copy_run(k, frame + ((found.va - page) >> form.page_bits), old, 1, form.page_size)
     drop_pages(k, form, pid, page, page + (count << form.page_bits))
     drop_tables(k, form, pid, page, depth)
     map_large(k, form, pid, page, frame, address, rights, 1)
@@ -181,7 +184,7 @@ def copy_large(
 ) -> int:
     """Give the process its own copy of a large page that it shares, mapped by the entry at `address`."""
     m, count = k.m, 1 << (form.page_shifts[index] - form.page_bits)
-    fresh = find_run(k, count)
+    fresh = make_run(k, count)
     if fresh < 0:
         raise UserError(f"No memory for a copy of the page at {page:#x} of process {pid}.")
     if k.has_payload():

@@ -137,8 +137,9 @@ def give_frame(k: Linked, form: Format, frame: int) -> None:
     m.kernel[KERNEL_RESIDENT] -= count
     if m.frame[row + FRAME_SLOT] > 0:
         k.slot_release(m, m.frame[row + FRAME_SLOT])
-    if index == 0:
+    if index <= 1:
         k.policy_unload(m, frame)
+    if index == 0:
         k.pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
         return
     give_run(k, frame, count)

@@ -26,11 +26,10 @@ from vmdbg.kernel.policies.nodes import (
     node_remove,
     node_unload,
     oldest_of,
+    pages_that_fit,
 )
 from vmdbg.state.tables import (
     KERNEL_OPERATIONS,
-    KERNEL_USER_END,
-    KERNEL_USER_FIRST,
     LIST,
     LIST_NEWEST,
     LIST_TARGET,
@@ -76,7 +75,7 @@ def policy_use(m, frame):
 
 @writes(fills=True)
 def victim(m, pid):
-    most = m.kernel[KERNEL_USER_END] - m.kernel[KERNEL_USER_FIRST]
+    most = pages_that_fit(m, T1, T2)
     ghost = ghost_of_fault(m)
     again = 0
     if ghost >= 0:
@@ -109,7 +108,7 @@ def adapt(m, ghost):
         target += larger(second // first, 1)
     else:
         target -= larger(first // second, 1)
-    most = m.kernel[KERNEL_USER_END] - m.kernel[KERNEL_USER_FIRST]
+    most = pages_that_fit(m, T1, T2)
     m.list[T1 * LIST + LIST_TARGET] = larger(most - larger(most - target, 0), 0)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import PAGE_BITS
 from vmdbg.kernel.evictable import may_leave
+from vmdbg.kernel.frames import LARGE_LEAVES
 from vmdbg.state.tables import (
     CPU,
     CPU_ADDRESS,
@@ -18,6 +19,9 @@ from vmdbg.state.tables import (
     FRAME_RMAP,
     KERNEL_CPU,
     KERNEL_OPERATIONS,
+    KERNEL_RESIDENT,
+    KERNEL_USER_END,
+    KERNEL_USER_FIRST,
     LIST,
     LIST_NEWEST,
     LIST_OLDEST,
@@ -83,6 +87,16 @@ def node_remove(m, node):
 def list_size(m, number):
     """Nodes in a list."""
     return m.list[number * LIST + LIST_SIZE]
+
+
+@reads
+def pages_that_fit(m, first, second):
+    """How many pages memory has room for, if they are as large as those that are there: in two lists."""
+    frames = m.kernel[KERNEL_USER_END] - m.kernel[KERNEL_USER_FIRST]
+    pages = list_size(m, first) + list_size(m, second)
+    if LARGE_LEAVES and m.kernel[KERNEL_RESIDENT] > pages and pages > 0:
+        return frames * pages // m.kernel[KERNEL_RESIDENT]
+    return frames
 
 
 @reads

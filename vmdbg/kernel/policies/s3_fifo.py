@@ -26,10 +26,9 @@ from vmdbg.kernel.policies.nodes import (
     node_remove,
     node_unload,
     oldest_of,
+    pages_that_fit,
 )
 from vmdbg.state.tables import (
-    KERNEL_USER_END,
-    KERNEL_USER_FIRST,
     NODE,
     NODE_COUNT,
     NODE_PID,
@@ -71,8 +70,8 @@ def policy_use(m, frame):
 
 @writes(fills=True)
 def victim(m, pid):
-    all_frames = m.kernel[KERNEL_USER_END] - m.kernel[KERNEL_USER_FIRST]
-    share = small_share(all_frames)
+    most = pages_that_fit(m, SMALL, MAIN)
+    share = small_share(most)
     frame = -1
     if list_size(m, SMALL) < share:
         frame = of_main(m, pid)
@@ -82,24 +81,24 @@ def victim(m, pid):
             return of_main(m, pid)
         if m.node[frame * NODE + NODE_COUNT] < 2:
             leave_ghost(m, frame, GHOST)
-            if list_size(m, GHOST) > all_frames - share:
+            if list_size(m, GHOST) > most - share:
                 drop_oldest_ghost(m, GHOST)
             return frame
         node_remove(m, frame)
         m.node[frame * NODE + NODE_COUNT] = 0
         node_append(m, frame, MAIN)
         frame = -1
-        if list_size(m, MAIN) > all_frames - share:
+        if list_size(m, MAIN) > most - share:
             frame = of_main(m, pid)
     return frame
 
 
 @reads
-def small_share(frames):
-    """Frames that the small queue should have."""
-    if frames < SHARE:
+def small_share(pages):
+    """How many of all pages the small queue should have."""
+    if pages < SHARE:
         return 1
-    return frames // SHARE
+    return pages // SHARE
 
 
 @writes

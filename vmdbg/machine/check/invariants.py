@@ -331,7 +331,7 @@ def check_queue(s: Survey) -> Iterator[str]:
     evictable = {
         frame
         for frame, state in enumerate(s.states)
-        if state == FRAME_IS_USER and m.frame[frame * FRAME + FRAME_DEPTH] == 0
+        if state == FRAME_IS_USER and m.frame[frame * FRAME + FRAME_DEPTH] <= 1
     }
     for frame in sorted(evictable.symmetric_difference(members)):
         yield f"frame {frame} is {'not ' if frame in evictable else ''}in the policy's queue"

@@ -48,7 +48,7 @@ def check_policy_lists(s: Survey) -> Iterator[str]:
     depths = column(s.m.frame, FRAME, FRAME_DEPTH)
     for frame, state in enumerate(s.states):
         listed = FIRST_LIST <= where.get(frame, 0) < ghosts
-        if listed != (state == FRAME_IS_USER and depths[frame] == 0):
+        if listed != (state == FRAME_IS_USER and depths[frame] <= 1):
             yield f"frame {frame} is {'' if listed else 'not '}in a list of the policy"
     if facts.ghosts:
         yield from check_buckets(s, frames)

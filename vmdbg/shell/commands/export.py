@@ -9,7 +9,6 @@ from vmdbg.files import write_whole
 from vmdbg.inspect.export import export
 from vmdbg.inspect.frame_cells import first_pfn, frame_cells
 from vmdbg.inspect.translate import walk
-from vmdbg.inspect.walk import byte_at, remark
 from vmdbg.shell.command import NO_REPEAT, SHELL, Argument, Option, command
 from vmdbg.shell.context_options import PID, TABLES, context_of
 from vmdbg.shell.kinds import ADDRESS, FILE, TIME
@@ -21,12 +20,11 @@ from vmdbg.views.frame_cells import LEGEND
 from vmdbg.views.pictures import (
     frames_picture,
     map_picture,
+    picture_of_walk,
     table_picture,
     tables_picture,
     time_picture,
-    walk_picture,
 )
-from vmdbg.views.translate import outcome_line, walk_boxes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
     from vmdbg.views.drawing import Drawing
-    from vmdbg.views.result import Line
 
 PICTURE = Argument("file", FILE, help="file to write: .svg, .html, .pdf, .tex, .dot")
 PICTURE_HELP = """
@@ -106,22 +103,21 @@ def picture(session: Session, args: Args, draw: Callable[[], Drawing]) -> str:
     return f"Wrote {args.file}."
 
 
-def text_of(line: Line) -> str:
-    """A line without its styles."""
-    return line if isinstance(line, str) else "".join(text for _, text in line)
-
-
 def data_of(session: Session, line: str) -> Any:
     """What a command says as JSON."""
     found = session.interpreter.result_of(line).data()
     return found if isinstance(found, dict) else list(found)
 
 
+def time_behind(session: Session) -> str:
+    """`, time 12:4`, or nothing if the machine has no time."""
+    assert session.target is not None
+    return f", time {session.timeline.position}" if "run" in session.target.capabilities else ""
+
+
 def of_machine(session: Session, what: str) -> str:
     """The title of a picture: `what`, the machine, the time if it has one."""
-    assert session.target is not None
-    time = f", time {session.timeline.position}" if "run" in session.target.capabilities else ""
-    return f"{what}: {session.machine.config.name}{time}"
+    return f"{what}: {session.machine.config.name}{time_behind(session)}"
 
 
 @command(
@@ -139,19 +135,11 @@ The tables are side by side, the entries that are used in grey, with their flags
     repeat=NO_REPEAT,
 )
 def export_walk(session: Session, args: Args) -> object:
-    machine, show = session.machine, session.notation
+    machine = session.machine
 
     def draw() -> Drawing:
         walked, found = walk(machine, context_of(session, args), args.address)
-        if not walked.steps:
-            raise UserError("This walk reads no table: nothing to draw.")
-        counts = [1 << level.bits for level in machine.format.levels]
-        byte = byte_at(machine, found.pa) if found.pa is not None else 0
-        boxes = walk_boxes(show, walked, found, counts, byte)
-        end = text_of(outcome_line(show, found, cached=False))
-        remarks = [remark(machine, step) for step in walked.steps]
-        title = of_machine(session, f"walk {show.va(args.address)}")
-        return walk_picture(title, boxes, remarks, end, found.pa is None)
+        return picture_of_walk(machine, walked, found, time_behind(session))
 
     return picture(session, args, draw)
 

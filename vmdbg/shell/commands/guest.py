@@ -73,13 +73,12 @@ def target_qemu(session: Session, args: Args) -> object:
     options=OPTIONS,
     summary="Look at a guest by the gdb stub of its QEMU.",
     help="""
-QEMU listens with "-s" (port 1234), "-gdb tcp::PORT" or "-gdb unix:SOCKET,server=on,wait=off"; a stub serves
-one client at a time, and stops the guest for it.  Physical memory is read, whatever the guest's tables say.
-What "target qemu" can do works here too.
+QEMU listens with "-s" ("target remote :1234"), "-gdb tcp::PORT" or "-gdb unix:SOCKET,server=on,wait=off"; a
+stub serves one client at a time, and stops the guest for it.  Physical memory is read, whatever the guest's
+tables say.  What "target qemu" can do works here too.
 
 Who works with a gdb on the same stub already, gives that gdb a command "vm" instead: "vmdbg --gdb-plugin"
 names the file that it sources.""",
-    examples=["target remote localhost:1234"],
     repeat=NO_REPEAT,
 )
 def target_remote(session: Session, args: Args) -> object:

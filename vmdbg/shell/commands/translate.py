@@ -92,6 +92,7 @@ def walk_command(session: Session, args: Args) -> object:
             [step[key] for key in STEP_KEYS] for step in walk_data(session.machine, walked, found)["steps"]
         ],
         ADDRESSES,
+        walk=(session.machine, walked, found),
     )
 
 
