@@ -25,7 +25,8 @@ ARCHITECTURE = re.compile(
     r"(?<![a-z0-9])(x86|i386|amd64|sv(32|39|48|57)|risc_?v|arm64|aarch64|armv\d)", re.IGNORECASE
 )
 # The output object of the session, and what stands in front of it.
-WRITERS = ("vmdbg/debugger/output.py", "vmdbg/shell/", "vmdbg/cli.py", "vmdbg/grading/command.py")
+WRITERS = ("vmdbg/debugger/output.py", "vmdbg/shell/", "vmdbg/cli.py", "vmdbg/grading/command.py",
+           "vmdbg/library/gdb_child.py")  # fmt: skip
 PAGE_NUMBERS = {4096, 4095, ~4095}
 # Where bit numbers and architectures are at home: records of formats, and the decode bound to them.
 HOME_OF_ARCHITECTURES = (

@@ -7,6 +7,7 @@ import codecs
 import errno
 import os
 import sys
+from importlib import import_module
 
 from vmdbg import progress
 from vmdbg.debugger.output import drop_stdout
@@ -65,6 +66,8 @@ Output and exit:
   --cd=DIR           Change current directory to DIR.
   --version, -v      Print version information and then exit.
   --help, -h         Print this message and then exit.
+  --gdb-plugin       Print the name of a file that gives your own gdb the
+                     command "vm", and then exit.
 
 Grading: vmdbg --grade LAB.vmdbg [options] HAND-IN...
 
@@ -78,7 +81,13 @@ Grading: vmdbg --grade LAB.vmdbg [options] HAND-IN...
   --verbose          Print each check.  --quiet: only the last line.
 """
 
-GRADE = {"--grade", "-grade"}
+#: Options that begin another program: the module whose `main` it is.
+PROGRAMS = {
+    "--grade": "vmdbg.grading.command",
+    "-grade": "vmdbg.grading.command",
+    "--gdb-plugin": "vmdbg.library.gdb_child",
+    "-gdb-plugin": "vmdbg.library.gdb_child",
+}
 FLAGS = {
     "batch": "batch",
     "batch-silent": "batch_silent",
@@ -210,11 +219,10 @@ def keep(options: Options, name: str, value: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs vmdbg; the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if GRADE.intersection(word.partition("=")[0] for word in arguments):
-        from vmdbg.grading.command import main as grade
-
+    program = next((word for word in arguments if word.partition("=")[0] in PROGRAMS), "")
+    if program:
         open_streams()
-        return grade(arguments)
+        return int(import_module(PROGRAMS[program.partition("=")[0]]).main(arguments))
     try:
         options = parse(arguments)
     except UsageError as error:

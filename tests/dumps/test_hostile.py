@@ -152,7 +152,8 @@ def test_tables_that_all_point_to_themselves_end(shell: Any) -> None:
         (b"EMiL", "has no memory"),
         (lime([(0, b"x")]) + b"y" * 40, "no LiME header"),
         (struct.pack("<4sIQQ8x", b"EMiL", 1, 5, 4), "a LiME range"),
-        (b"KDUMP   ".ljust(100, b"\0"), "compressed kdump"),
+        (b"KDUMP   ".ljust(100, b"\0"), '"makedumpfile -E -d 0 FILE CORE"'),
+        (b"makedumpfile".ljust(4096, b"\0"), '"makedumpfile -R NEW < FILE"'),
         (b"\x1f\x8b".ljust(100, b"\0"), "is compressed"),
     ],
 )

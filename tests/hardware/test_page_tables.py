@@ -11,12 +11,13 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from vmdbg.engine import link
 from vmdbg.formats import NAMES, find
-from vmdbg.formats.contract import ENTRY_BUS, ENTRY_LEAF, ENTRY_TABLE, RIGHT_R, RIGHT_U, RIGHT_W
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_BUS, ENTRY_LEAF, ENTRY_TABLE, RIGHT_R, RIGHT_U, RIGHT_W
 from vmdbg.formats.record import Format
+from vmdbg.hardware.page_runs import page_runs
 from vmdbg.hardware.page_tables import Entry, entries, once
 from vmdbg.machine import boot
 from vmdbg.machine.config import MachineConfig
@@ -64,9 +65,17 @@ def copies(name: str) -> dict[str, Any]:
 @cache
 def spoiled(name: str, seed: int) -> tuple[link.Linked, Format]:
     """Entries that point into memory or near it, and some that are anything."""
-    draw = random.Random(seed)
+    draw, entry = random.Random(seed), 0
     k, form = bare(name)
+    steps = [
+        k.make_leaf(1 << level.shift, ALL_RIGHTS, depth) - k.make_leaf(0, ALL_RIGHTS, depth)
+        for depth, level in enumerate(form.levels)
+    ]
     for address in range(BASE, BASE + SIZE, form.entry_bytes):
+        if draw.random() < 0.7:  # the next page
+            entry = s64(entry + draw.choice(steps))
+            k.store(k.m, address, form.entry_bytes, entry)
+            continue
         page = (BASE + draw.randrange(SIZE + SIZE // 8)) & -form.page_size
         entry = draw.choice(
             (0, k.make_table(page, 0), k.make_table(page, 0), k.make_leaf(page, draw.randrange(16), 0))
@@ -154,11 +163,70 @@ def test_what_each_of_many_tables_points_to_is_read_in_good_time_once() -> None:
     assert len(list(entries(k, form, BASE, follow=once))) <= 4 * SIZE // 8
 
 
+# -- runs of pages
+
+BOUNDS = st.none() | st.integers(0, (1 << 64) - 1)
+
+
+def each_page(name: str, root: int, start: int | None, end: int | None, most: int) -> list[tuple[int, ...]]:
+    """What `page_runs` says, page by page."""
+    k, form = spoiled(name, root & 3)
+    found: list[tuple[int, ...]] = []
+    for first, past, target, size, rights, _ in page_runs(k, form, BASE + root, start, end, Repeats(most)):
+        assert past > first
+        for place in range(0, past - first, size):
+            found.append((first + place, target + place, size, rights))
+            assert len(found) < 1 << 20
+    return found
+
+
+class Repeats:
+    """A value for `follow` that bounds repeats, for both readers alike."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def __call__(self, found: Entry) -> bool:
+        self.left -= found.seen
+        return not found.seen or self.left >= 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", TREES)
+@settings(max_examples=12)
+@given(st.integers(0, SIZE - 1), BOUNDS, BOUNDS, st.integers(0, 3))
+def test_runs_of_pages_are_the_leaves(
+    name: str, root: int, start: int | None, end: int | None, most: int
+) -> None:
+    k, form = spoiled(name, root & 3)
+    mask = (1 << form.va_bits) - 1
+    if start is not None and end is not None and start & mask >= (end - 1 & mask) + 1:
+        start, end = end, start
+    leaves = [
+        (one.va & (1 << 64) - 1, one.target, 1 << form.levels[one.depth].shift, one.rights)
+        for one in entries(k, form, BASE + root, start, end, Repeats(most))
+        if one.kind == ENTRY_LEAF
+    ]
+    assert each_page(name, root, start, end, most) == leaves
+
+
+def test_a_run_does_not_go_on_over_the_hole() -> None:
+    """Leaves of a root table on both sides of it whose frames go on."""
+    k, form = bare("sv39")
+    for index in (255, 256):
+        k.store(k.m, BASE + 8 * index, 8, k.make_leaf(index << 30, SV39_USER, 0))
+    assert [run[:3] for run in page_runs(k, form, BASE)] == [
+        (255 << 30, 256 << 30, 255 << 30),
+        ((1 << 64) - (1 << 38), (1 << 64) - (1 << 38) + (1 << 30), 256 << 30),
+    ]
+
+
 # -- nobody else
 
 #: Who may ask which table an entry points to, and why that is no descent of its own.
 ASKS = {
     ("hardware/page_tables.py", "below"): "the reader of trees",
+    ("hardware/page_runs.py", "read"): "the reader of what trees map, held against the one of trees",
     ("hardware/walk.py", "walk_from"): "the reader of one path",
     ("kernel/address_space.py", "entry_address"): "makes the tables on one path that are missing",
     ("hardware/walk_cache.py", "table_agrees"): "compares a table with a cached one",
@@ -199,3 +267,7 @@ def test_nobody_else_descends() -> None:
     """A descent needs the table that an entry points to: only `next_table` says which."""
     assert users("next_table") == set(ASKS)
     assert users("table_entries") == set(READS)
+    assert users("entry_words") == {
+        ("hardware/page_tables.py", "table_entries"),
+        ("hardware/page_runs.py", "read"),  # the reader of what trees map
+    }

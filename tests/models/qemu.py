@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,20 +44,32 @@ def boot_sector(cr0: int, cr3: int, cr4: int, efer: int, *, long: bool) -> bytes
 
 
 class Guest:
-    """A guest with 64 MiB; `tables` lie at TABLES.  A context: it ends with the block.
+    """A guest with 64 MiB; `tables` lie at TABLES; or that of another `command`.  A context: it ends with the
+    block.
 
     A second socket of QMP, `qmp2` in the folder, is for who is tested.
     """
 
-    def __init__(self, folder: Path, sector: bytes, tables: bytes, cpu: str = "max") -> None:
-        (folder / "boot.img").write_bytes(sector.ljust(1440 << 10, b"\0"))
-        (folder / "tables.bin").write_bytes(tables)
+    def __init__(
+        self,
+        folder: Path,
+        sector: bytes = b"",
+        tables: bytes = b"",
+        cpu: str = "max",
+        command: Sequence[str] = (),
+    ) -> None:
+        if not command:
+            (folder / "boot.img").write_bytes(sector.ljust(1440 << 10, b"\0"))
+            (folder / "tables.bin").write_bytes(tables)
+            command = [
+                PROGRAM, "-m", "64M", "-accel", "tcg", "-cpu", cpu,
+                "-drive", f"file={folder / 'boot.img'},format=raw,if=floppy", "-boot", "a",
+                "-device", f"loader,file={folder / 'tables.bin'},addr={TABLES:#x},force-raw=on",
+            ]  # fmt: skip
         self.folder, self.path = folder, os.path.relpath(folder / "qmp")
         self.process = subprocess.Popen(
             [
-                PROGRAM, "-nodefaults", "-display", "none", "-m", "64M", "-accel", "tcg", "-cpu", cpu,
-                "-no-reboot", "-no-shutdown", "-drive", f"file={folder / 'boot.img'},format=raw,if=floppy",
-                "-boot", "a", "-device", f"loader,file={folder / 'tables.bin'},addr={TABLES:#x},force-raw=on",
+                *command, "-nodefaults", "-display", "none", "-no-reboot", "-no-shutdown",
                 "-qmp", f"unix:{self.path},server=on,wait=off",
                 "-qmp", f"unix:{self.path}2,server=on,wait=off",
             ],
@@ -96,6 +109,14 @@ class Guest:
 
     def monitor(self, line: str) -> str:
         return str(self.ask("human-monitor-command", **{"command-line": line})).replace("\r", "")
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Until something holds: then the guest is stopped."""
+        end = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < end, self.monitor("info registers")
+            time.sleep(0.1)
+        self.ask("stop")
 
     def wait_for(self, text: str) -> str:
         """Until `info registers` has this text: then the guest is stopped."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import suppress
 
 from vmdbg import progress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Sink = tuple[IO[str] | None, Callable[[Fragments], str], Callable[[], str] | None, list[list[str]], bool]
 
 
+MOST_HELD, PAUSE = 64, 0.05  # lines that may wait for others, and seconds that they do at most
 OUTPUT_LIMIT = "Output limit reached."
 
 
@@ -97,9 +99,33 @@ class Output:
         self.write(line + "\n")
 
     def lines(self, lines: Iterable[Line]) -> None:
-        """The lines of a result, each written as it comes."""
-        for line in lines:
-            self.line(line)
+        """The lines of a result, written as they come; those that come quickly some at a time."""
+        if self.pager is not None or self.limit is not None:
+            for line in lines:
+                self.line(line)
+            return
+        held: list[str] = []
+        due = time.monotonic() + PAUSE
+        try:
+            for line in lines:
+                if not isinstance(line, str):
+                    self._write_held(held)
+                    self.line(line)
+                    continue
+                held.append(line)
+                if len(held) >= MOST_HELD or time.monotonic() >= due:
+                    self._write_held(held)
+                    due = time.monotonic() + PAUSE
+        finally:
+            self._write_held(held)
+
+    def _write_held(self, held: list[str]) -> None:
+        """Write lines that wait, and forget them."""
+        if held:
+            whole = "\n".join(held)
+            text = (whole if "".join(held).isprintable() else visible(whole)) + "\n"
+            held.clear()
+            self.write(text)
 
     def foreign(self, text: str) -> str:
         """Text from memory or a file, for `write`: as it is, but with nothing that a terminal obeys."""

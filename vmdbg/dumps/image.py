@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from vmdbg.dumps.live_memory import LiveMemory
 
 ELF_MAGIC, LIME_MAGIC = b"\x7fELF", b"EMiL"
-GZIP_MAGIC, KDUMP_MAGIC, DISKDUMP_MAGIC = b"\x1f\x8b", b"KDUMP   ", b"DISKDUMP"
+GZIP_MAGIC = b"\x1f\x8b"
+KDUMP_MAGICS = (b"KDUMP   ", b"DISKDUMP", b"makedump")  # the last: flattened, as QEMU and a pipe write it
 
 
 class Bank:
@@ -114,10 +115,12 @@ def file_kind(view: memoryview) -> str:
         return "elf"
     if head[:4] == LIME_MAGIC:
         return "lime"
-    if head in (KDUMP_MAGIC, DISKDUMP_MAGIC):
+    if head in KDUMP_MAGICS:
+        flat = '"makedumpfile -R NEW < FILE" unflattens it; ' if head == KDUMP_MAGICS[2] else ""
         raise UserError(
             "This is a compressed kdump file, which vmdbg cannot read.",
-            'Make an ELF core of it ("makedumpfile -E" can), or dump with "dump-guest-memory FILE".',
+            f'{flat}"makedumpfile -E -d 0 {"NEW" if flat else "FILE"} CORE" makes an ELF core of it; QEMU '
+            'writes one without "-z".',
         )
     if head[:2] == GZIP_MAGIC:
         raise UserError("This file is compressed.", "Decompress it first: a dump is looked at where it lies.")

@@ -101,6 +101,8 @@ def is_kernel(cpu: dict[str, int]) -> bool:
     """Does the CPU run in the kernel's mode, as far as its registers tell?"""
     if "mode" in cpu:  # of a simulated CPU
         return bool(cpu["mode"])
+    if "priv" in cpu:  # RISC-V, as gdb stubs name it: 0 is U
+        return bool(cpu["priv"] & 3)
     if "cs" in cpu:
         if not cpu.get("cr0", PE) & PE:
             return True

@@ -47,12 +47,21 @@ def pasted_registers(text: str, file: str = "") -> list[dict[str, int]]:
                 cpus.append({})
             continue
         read_line(line, cpus[-1])
-    found = [cpu for cpu in cpus if cpu]
+    found = [completed(cpu) for cpu in cpus if cpu]
     if not found:
         raise InputError(
             'no register found; expected the output of "info registers" or of Bochs\'s "r"', file
         )
     return found
+
+
+def completed(cpu: dict[str, int]) -> dict[str, int]:
+    """With the names that RISC-V registers have besides: sstatus is a part of mstatus (Privileged, 12.1.1),
+    x2 is the stack pointer."""
+    for name, other in (("sstatus", "mstatus"), ("sp", "x2")):
+        if other in cpu and "satp" in cpu:
+            cpu.setdefault(name, cpu[other])
+    return cpu
 
 
 def read_line(line: str, cpu: dict[str, int]) -> None:
@@ -79,5 +88,3 @@ def read_line(line: str, cpu: dict[str, int]) -> None:
     for name, digits in VALUE.findall(line):
         key = name.lower().partition("/")[0]
         cpu[RENAMED.get(key, key)] = int(re.sub("[_:]", "", digits), 16)
-    if line.lstrip().lower().startswith(("gdtr", "idtr")):
-        return

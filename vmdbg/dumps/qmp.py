@@ -24,8 +24,8 @@ SHOWN = 60  # characters of an answer that make no sense
 MOST_EVENTS = 64
 LONGEST_NAME = 100  # bytes of the name of a socket: sun_path has 108
 SILENT = (
-    "QMP serves one client at a time: is another one connected?  Is it a socket of QMP "
-    '("-qmp unix:PATH,server=on,wait=off"), not of a monitor or of gdb ("-s")?'
+    "QMP serves one client at a time: is another connected?  Is it QMP "
+    '("-qmp unix:PATH,server=on,wait=off")?  For a gdb stub ("-s") it is "target remote".'
 )
 
 
@@ -170,6 +170,9 @@ def connected(where: str, timeout: float) -> tuple[socket.socket, bool]:
     if is_port(where):
         host, _, port = where.rpartition(":")
         found = socket.create_connection((host.strip("[]") or "localhost", int(port)), timeout)
+        found.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # questions are small, and wait for answers
         return found, found.getpeername()[0] == found.getsockname()[0]
     path, folder = os.path.expanduser(where), -1
     found = socket.socket(socket.AF_UNIX)

@@ -56,7 +56,7 @@ class Source:
     def _pages(self) -> list[Run]:
         """The pages of the user's part that are mapped."""
         end = self.machine.format.user_end
-        return list(islice(pages(self.machine, self.context.root, 0, end, lambda found: True), MOST_PAGES))
+        return list(islice(pages(self.machine, self.context.root, 0, end), MOST_PAGES))
 
     def address(self, rng: Random, absent: float) -> int:
         """An address in a page that is mapped, or with that likelihood in one near it or anywhere."""

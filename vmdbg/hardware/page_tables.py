@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 MOST_REPEATS = 1024  # a table that is read again takes as long as the first time
+FULL = 512  # entries of a table, as most have
 
 
 class Entry:
@@ -152,35 +153,40 @@ def once(found: Entry) -> bool:
 
 
 class Bounded:
-    """A value for `follow`: read each table for every entry that points to it, but repeat no more than `most`
-    of these readings, so that tables that point to one another come to an end.  `refused`: how many entries
-    were not followed."""
+    """A value for `follow`: read each table for every entry that points to it, but repeat no more of these
+    readings than take as long as `most` of full tables, so that tables that point to one another come to an
+    end.  `refused`: how many entries were not followed; `each`: how many the next table has at most."""
 
     def __init__(self, most: int = MOST_REPEATS) -> None:
-        self.left, self.refused = most, 0
+        self.left, self.refused, self.each = most * FULL, 0, FULL
 
     def __call__(self, found: Entry) -> bool:
-        if found.seen and not self.left:
+        if found.seen and self.left < self.each:
             self.refused += 1
             return False
-        self.left -= found.seen
+        if found.seen:
+            self.left -= self.each
         return True
 
 
 def table_entries(k: Linked, form: Format, table: int, first: int, end: int) -> list[tuple[int, int]]:
     """Index and value of the entries `first .. end - 1` of a table that are not zero.
 
-    None of them if one lies outside memory; a table need not be aligned.  Foreign memory is no buffer.
+    None of them if one lies outside memory; a table need not be aligned.
     """
+    words = entry_words(k, form, table, first, end)
+    return [(index, entry) for index, entry in enumerate(words, first) if entry]
+
+
+def entry_words(k: Linked, form: Format, table: int, first: int, end: int) -> list[int]:
+    """The entries `first .. end - 1` of a table; an empty list if one lies outside memory.  Foreign memory is
+    no buffer."""
     m, width = k.m, form.entry_bytes
     at = k.ram_offset(m, table + first * width, max(1, (end - first) * width))
     if at < 0 or end <= first:
         return []
     if at % width or not len(m.ram1):
-        found = [(index, k.load_entry(m, table + index * width)) for index in range(first, end)]
-    else:
-        ram = {1: m.ram1, 2: m.ram2, 4: m.ram4, 8: m.ram8}[width]
-        found = list(enumerate(ram[at // width : at // width + end - first].tolist(), first))
-        if form.big_endian:
-            found = [(index, k.turned(entry, width)) for index, entry in found]
-    return [(index, entry) for index, entry in found if entry]
+        return [k.load_entry(m, table + index * width) for index in range(first, end)]
+    ram = {1: m.ram1, 2: m.ram2, 4: m.ram4, 8: m.ram8}[width]
+    found: list[int] = ram[at // width : at // width + end - first].tolist()
+    return [k.turned(entry, width) for entry in found] if form.big_endian else found

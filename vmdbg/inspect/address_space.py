@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, ENTRY_TABLE, RIGHT_U
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_U
+from vmdbg.hardware.page_runs import page_runs
 from vmdbg.hardware.page_tables import Bounded, entries
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.inspect.segments import segments
@@ -27,10 +28,9 @@ from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
-    from vmdbg.hardware.page_tables import Entry
     from vmdbg.machine.machine import Machine
 
 ZEROS = "zero"  # the backing of memory that is a process's own
@@ -105,9 +105,11 @@ class Run:
 
     __slots__ = ("end", "like", "pa", "page_size", "rights", "start")
 
-    def __init__(self, start: int, end: int, pa: int, page_size: int, rights: int) -> None:
+    def __init__(
+        self, start: int, end: int, pa: int, page_size: int, rights: int, like: int | None = None
+    ) -> None:
         self.start, self.end, self.pa, self.page_size, self.rights = start, end, pa, page_size, rights
-        self.like: int | None = None
+        self.like = like
 
 
 def runs(
@@ -137,7 +139,8 @@ def runs(
         yield Run(first, size if end is None else end, root + first, size, ALL_RIGHTS)
         return
     held: Run | None = None
-    for new in (folded_pages if fold else pages)(machine, root, start, end, follow or Bounded()):
+    for found in page_runs(machine.k, machine.format, root, start, end, follow or Bounded(), fold):
+        new = Run(*found)
         if held is not None and continues(held, new, merge):
             held.end += new.end - new.start
             continue
@@ -157,41 +160,11 @@ def continues(held: Run, new: Run, merge: bool) -> bool:
     return held.page_size == new.page_size and held.pa + held.end - held.start == new.pa
 
 
-def pages(
-    machine: Machine, root: int, start: int | None, end: int | None, follow: Callable[[Entry], object]
-) -> Iterator[Run]:
-    """Each mapped page as a run of one."""
-    sizes = [1 << level.shift for level in machine.format.levels]
-    for found in entries(machine.k, machine.format, root, start, end, follow):
-        if found.kind == ENTRY_LEAF:
-            va, size = found.va & WORD_MASK, sizes[found.depth]
-            yield Run(va, va + size, found.target, size, found.rights)
-
-
-def folded_pages(
-    machine: Machine, root: int, start: int | None, end: int | None, follow: Callable[[Entry], object]
-) -> Iterator[Run]:
-    """As `pages`, but what is below a table that was read at that depth before, with as many rights, is one
-    run."""
-    sizes = [1 << level.shift for level in machine.format.levels]
-    first: dict[tuple[int, int, int], int] = {}
-
-    def unseen(found: Entry) -> bool:
-        return first.setdefault(key(found), found.va & WORD_MASK) == found.va & WORD_MASK and bool(
-            follow(found)
-        )
-
-    def key(found: Entry) -> tuple[int, int, int]:
-        return found.target, found.depth, found.rights
-
-    for found in entries(machine.k, machine.format, root, start, end, unseen):
-        va, size = found.va & WORD_MASK, sizes[found.depth]
-        if found.kind == ENTRY_LEAF:
-            yield Run(va, va + size, found.target, size, found.rights)
-        elif found.kind == ENTRY_TABLE and first.get(key(found), va) != va:
-            again = Run(va, va + size, found.target, size, found.rights)
-            again.like = first[key(found)]
-            yield again
+def pages(machine: Machine, root: int, start: int | None, end: int | None) -> Iterator[Run]:
+    """Each mapped page as a run of one; a table is read for every entry that points to it."""
+    for first, past, pa, size, rights, _ in page_runs(machine.k, machine.format, root, start, end):
+        for va in range(first, past, size):
+            yield Run(va, va + size, pa + va - first, size, rights)
 
 
 def named_runs(machine: Machine, root: int, pid: int | None, **how: Any) -> Iterator[tuple[Run, str]]:

@@ -79,7 +79,9 @@ class Target:
                         "This machine has no kernel: no processes, regions or swap.",
                         '"set machine.kernel on" gives it one; "machine" lists machines that have one.',
                     )
-                if self.guest is not None and need == "run":
+                if self.guest is not None and self.guest.goes_on_by and need in ("run", "resume"):
+                    sentence = f"goes on by {self.guest.goes_on_by}"
+                elif self.guest is not None and need == "run":
                     sentence = 'is not executed by vmdbg: "continue" lets it run'
                 raise UserError(f"{what}: a {self.name} {sentence}.")
 

@@ -2,44 +2,140 @@
 
 from __future__ import annotations
 
+import json
+
 from vmdbg.units import WORD_MASK, unicode_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-JSON_WORDS = {None: "null", True: "true", False: "false"}
+    from vmdbg.views.result import Column
+
+dumps = json.dumps
+#: A value that is always the same takes its argument of a template, and shows nothing of it.
+WORDS = {type(None): "null%.0s"}
+TRUTH = {True: "true", False: "false"}
+MOST_WORDS = 1 << 12  # texts of which the quoted form is kept
 
 
-def flat_writer(
-    addresses: set[str], hex_addresses: bool, quoted: Callable[[str], str]
-) -> Callable[[Any], str]:
-    """What writes an object of words and numbers as `json.dumps` does, in a third of the time: there may be
-    hundreds of thousands.  Its text; empty if the object has anything else in it."""
-    heads: dict[str, str] = {}  # of each key what is before its value
+class Plan:
+    """How rows with the same types are written: `template % values`, once those at `texts` are quoted, those
+    at `truths` words, and those at `addresses` without a sign."""
+
+    __slots__ = ("addresses", "template", "texts", "truths")
+
+    def __init__(self, template: str, texts: list[int], truths: list[int], addresses: list[int]) -> None:
+        self.template, self.texts, self.truths, self.addresses = template, texts, truths, addresses
+
+
+class RowWriter:
+    """Writes rows with the same `keys` as objects, as `json.dumps` does, in a fraction of the time: there may
+    be hundreds of thousands.  `addresses` are the keys of numbers without a sign, in text if
+    `hex_addresses`."""
+
+    def __init__(self, keys: Sequence[str], addresses: set[str], hex_addresses: bool) -> None:
+        self.keys, self.addresses, self.hex_addresses = keys, addresses, hex_addresses
+        self.quoted = json.encoder.encode_basestring_ascii
+        self.plans: dict[tuple[type, ...], Plan | None] = {}
+        self.words: dict[str, str] = {}  # texts, quoted
+
+    def plan_of(self, kinds: tuple[type, ...]) -> Plan | None:
+        """How a row of these types is written; None if it has more than words and numbers in it."""
+        parts, texts, truths, numbers = [], [], [], []
+        for place, (key, kind) in enumerate(zip(self.keys, kinds, strict=True)):
+            shown = WORDS.get(kind, "%s")
+            if kind is int and key in self.addresses:
+                numbers.append(place)
+                shown = '"%#x"' if self.hex_addresses else "%d"
+            elif kind is int:
+                shown = "%d"
+            elif kind is str:
+                texts.append(place)
+            elif kind is bool:
+                truths.append(place)
+            elif kind not in WORDS:
+                return None
+            parts.append(self.quoted(key).replace("%", "%%") + ": " + shown)
+        return Plan(f"{{{', '.join(parts)}}}", texts, truths, numbers)
+
+    def word_of(self, text: str) -> str:
+        """A text as a word of JSON."""
+        if len(self.words) >= MOST_WORDS:
+            self.words.clear()
+        found = self.words[text] = self.quoted(text if text.isprintable() else unicode_only(text))
+        return found
+
+    def text(self, values: list[Any]) -> str:
+        """A row, which is used up; empty if it has more than words and numbers in it."""
+        kinds = tuple(map(type, values))
+        plan = self.plans.get(kinds)
+        if plan is None:
+            plan = self.plans[kinds] = self.plan_of(kinds)
+            if plan is None:
+                return ""
+        for place in plan.texts:
+            text = values[place]
+            values[place] = self.words.get(text) or self.word_of(text)
+        for place in plan.truths:
+            values[place] = TRUTH[values[place]]
+        for place in plan.addresses:
+            values[place] &= WORD_MASK
+        return plan.template % tuple(values)
+
+
+def row_lines(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Any]],
+    addresses: set[str],
+    hex_addresses: bool,
+    dumps: Callable[[Any], str],
+) -> Iterator[str]:
+    """The array of a table's rows, one a line; `dumps` writes those that are more than words and numbers."""
+    keys = [column.key for column in columns]
+    text_of = RowWriter(keys, addresses, hex_addresses).text
+    held = ""
+    for row in rows:
+        if held:
+            yield held + ","
+        text = text_of(list(row)) or dumps(dict(zip(keys, row, strict=True)))
+        held = text if held else "[" + text
+    yield held + "]" if held else "[]"
+
+
+def cleaner(addresses: set[str], hex_addresses: bool) -> Callable[[Any], Any]:
+    """What makes data that `dumps` takes: addresses without a sign, in text if `hex_addresses`; text without
+    bytes that are none."""
+
+    def clean(value: Any, key: str = "") -> Any:
+        if key in addresses and isinstance(value, int) and not isinstance(value, bool):
+            return f"{value & WORD_MASK:#x}" if hex_addresses else value & WORD_MASK
+        if isinstance(value, str):
+            return value if value.isprintable() else unicode_only(value)
+        if isinstance(value, dict):
+            return {name: clean(item, name) for name, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [clean(item, key) for item in value]
+        return value
+
+    return clean
+
+
+def flat_writer(addresses: set[str], hex_addresses: bool) -> Callable[[Any], str]:
+    """What writes an object of words and numbers, with a `RowWriter` for all that have the same keys.  Its
+    text; empty if the object has anything else in it."""
+    writers: dict[tuple[str, ...], RowWriter] = {}
 
     def text_of(item: Any) -> str:
         if type(item) is not dict:
             return ""
-        parts = []
-        for key, value in item.items():
-            kind = type(value)
-            head = heads.get(key)
-            if head is None:
-                head = heads[key] = f"{quoted(key)}: "
-            if kind is int:
-                if key in addresses:
-                    value &= WORD_MASK
-                    parts.append(f'{head}"{value:#x}"' if hex_addresses else f"{head}{value}")
-                else:
-                    parts.append(f"{head}{value}")
-            elif kind is str:
-                parts.append(head + quoted(value if value.isprintable() else unicode_only(value)))
-            elif value is None or kind is bool:
-                parts.append(head + JSON_WORDS[value])
-            else:
-                return ""
-        return f"{{{', '.join(parts)}}}"
+        keys = tuple(item)
+        writer = writers.get(keys)
+        if writer is None:
+            if len(writers) >= MOST_WORDS:
+                writers.clear()
+            writer = writers[keys] = RowWriter(keys, addresses, hex_addresses)
+        return writer.text(list(item.values()))
 
     return text_of

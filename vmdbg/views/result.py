@@ -16,8 +16,7 @@ from textwrap import wrap
 
 from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
-from vmdbg.units import WORD_MASK, unicode_only, visible
-from vmdbg.views.json_rows import flat_writer
+from vmdbg.units import WORD_MASK, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -311,29 +310,21 @@ def render(
 
 def json_lines(result: Result, hex_addresses: bool = False, indent: int | None = None) -> Iterator[Line]:
     """One object or array; the objects of an array stream, one a line."""
-    import json
+    from vmdbg.views.json_rows import cleaner, dumps, flat_writer, row_lines
 
     addresses = {key for key, column in result.columns_by_key().items() if column.kind in (ADDRESS, ENTRY)}
-
-    def clean(value: Any, key: str = "") -> Any:
-        if key in addresses and isinstance(value, int) and not isinstance(value, bool):
-            return f"{value & WORD_MASK:#x}" if hex_addresses else value & WORD_MASK
-        if isinstance(value, str):
-            return value if value.isprintable() else unicode_only(value)
-        if isinstance(value, dict):
-            return {name: clean(item, name) for name, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [clean(item, key) for item in value]
-        return value
-
+    clean = cleaner(addresses, hex_addresses)
+    if isinstance(result, Table) and indent is None:
+        yield from row_lines(*result.table(), addresses, hex_addresses, lambda row: dumps(clean(row)))
+        return
     data = result.data()
     if isinstance(data, dict) or not hasattr(data, "__iter__"):
-        yield from json.dumps(clean(data), indent=indent).split("\n")
+        yield from dumps(clean(data), indent=indent).split("\n")
         return
     held = "["
-    flat_text = flat_writer(addresses, hex_addresses, json.encoder.encode_basestring_ascii)
+    flat_text = flat_writer(addresses, hex_addresses)
     for count, item in enumerate(data):
-        text = (flat_text(item) if indent is None else "") or json.dumps(clean(item), indent=indent)
+        text = (flat_text(item) if indent is None else "") or dumps(clean(item), indent=indent)
         if count:
             yield from (held + ",").split("\n")
         held = text if count else "[" + text
