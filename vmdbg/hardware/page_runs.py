@@ -131,13 +131,10 @@ def page_runs(
     low = 0 if start is None else start & mask
     high = mask + 1 if end is None else ((end - 1) & mask) + 1
     reader = Reader(k, form, follow, fold)
-    if not form.split:
-        yield from reader.below(root & form.root_mask, 0, 0, ALL_RIGHTS, (), (low, high))
-        return
-    for table, depth, base, past in trees(k, form, root, whole=False):
-        wanted = max(low, base), min(high, past)
+    for table, depth, base, first, past, rights in trees(k, form, root, whole=False):
+        wanted = max(low, first), min(high, past)
         if wanted[0] < wanted[1]:
-            yield from reader.below(table & form.root_mask, depth, base, ALL_RIGHTS, (), wanted)
+            yield from reader.below(table, depth, base, rights, (), wanted)
 
 
 class Reader:

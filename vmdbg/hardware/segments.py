@@ -105,7 +105,7 @@ def segment_address(m, cpu, root, va):
 def segment_rights(m, cpu, va):
     """The rights of the segment of an address, with `u`: user code is all that there is."""
     low = RIGHTS_LOW + ((va >> SEGMENT_SHIFT) & 3) * RIGHTS_STEP
-    return ((m.cpu[cpu * CPU + CPU_CONTROL7] >> low) & (RIGHT_R | RIGHT_W | RIGHT_X)) | RIGHT_U
+    return ((m.cpu[cpu * CPU + CPU_CONTROL7] >> (low & 63)) & (RIGHT_R | RIGHT_W | RIGHT_X)) | RIGHT_U
 
 
 @reads(fills=True)
@@ -128,7 +128,7 @@ def translate(m, cpu, va, access):
     if address < 0:
         m.control[CONTROL_FAULT] = FAULT_BOUNDS
         return -1
-    if (segment_rights(m, cpu, va) >> access) & 1 == 0:
+    if (segment_rights(m, cpu, va) >> (access & 63)) & 1 == 0:
         m.control[CONTROL_FAULT] = FAULT_PROTECTION
         return -1
     return address
