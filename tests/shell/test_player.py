@@ -14,6 +14,7 @@ import pytest
 
 from tests.browser import NEEDS_BROWSER, told_by
 from vmdbg import Session, UserError
+from vmdbg.shell import player
 from vmdbg.views.player import EXACT, exact
 
 pytestmark = pytest.mark.long
@@ -109,6 +110,26 @@ def test_colours_have_a_contrast_of_seven_to_one(recorded: Any) -> None:
         assert contrast(names["ink"], ground) >= 7
     for ink in ("quiet", "blue"):
         assert contrast(names[ink], names["paper"]) >= 7
+
+
+@pytest.mark.parametrize(
+    ("machine", "lines"),
+    [
+        ("default", "file docs/examples/hungry.vmp\nstep 2\nswapout 0x400000\nstep 12"),
+        ("tutorial16", "step 12"),
+        ("sv39", "step 6\nswapout 0x404000\nread 0x404000"),
+    ],
+)
+def test_what_is_not_asked_again_has_not_changed(
+    machine: str, lines: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [tmp_path / "asked_if_changed.html", tmp_path / "asked_always.html"]
+    with Session(machine) as session:
+        session.run(lines)
+        session.run(f"export player {pages[0]}")
+        monkeypatch.setattr(player, "changed_tables", lambda one, _other: set(one.chunks))
+        session.run(f"export player {pages[1]}")
+    assert pages[0].read_text(encoding="utf-8") == pages[1].read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

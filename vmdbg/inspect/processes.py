@@ -168,10 +168,11 @@ def mappings(machine: Machine, frame: int) -> Iterator[dict[str, int]]:
 def slots(machine: Machine) -> Iterator[dict[str, Any]]:
     """A row for each slot of the swap area that is in use."""
     m = machine.m
+    states, user = m.frame[FRAME_STATE::FRAME].tolist(), FRAME_STATES.index("user")
     holders = {
-        m.frame[row + FRAME_SLOT]: machine.k.frame_address(m, row // FRAME) >> machine.format.page_bits
-        for row in range(0, len(m.frame), FRAME)
-        if m.frame[row + FRAME_SLOT] > 0 and FRAME_STATES[m.frame[row + FRAME_STATE]] == "user"
+        slot: machine.k.frame_address(m, frame) >> machine.format.page_bits
+        for frame, slot in enumerate(m.frame[FRAME_SLOT::FRAME].tolist())
+        if slot > 0 and states[frame] == user
     }
     for row in range(0, len(m.cache) - CACHE + 1, CACHE):
         if m.cache[row + CACHE_SLOT] and m.cache[row + CACHE_FRAME]:

@@ -145,6 +145,19 @@ class Snapshot:
                     yield table, number, unpacked(chunk, 0).rstrip(b"\0")
 
 
+def changed_tables(one: Snapshot, other: Snapshot) -> set[str]:
+    """The tables in which two snapshots of a machine differ; all if a pool has grown or shrunk."""
+    if one.shape != other.shape:
+        return set(one.chunks)
+    return {
+        table
+        for table, chunks in one.chunks.items()
+        if any(
+            chunks[number] != other.chunks[table][number] for number in chunks.differing(other.chunks[table])
+        )
+    }
+
+
 def table_words(snapshot: Snapshot, table: str) -> memoryview:
     """A table of a snapshot as signed 64-bit words, with rows of zeros behind it that it may not have."""
     return memoryview(b"".join(unpacked(chunk, CHUNK) for chunk in snapshot.chunks[table])).cast("q")

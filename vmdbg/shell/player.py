@@ -11,6 +11,7 @@ from vmdbg.debugger.time.past_words import PastWords
 from vmdbg.debugger.time.search import scan
 from vmdbg.debugger.time.types import AT_INTERRUPT
 from vmdbg.errors import UserError
+from vmdbg.machine.snapshot import changed_tables
 from vmdbg.shell.times import position_of
 from vmdbg.state.events import EVENTS
 from vmdbg.units import WORD_MASK
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.time.event_log import LoggedEvent
+    from vmdbg.machine.snapshot import Snapshot
     from vmdbg.shell.session import Session
 
 MOST = 10_000  # moments
@@ -38,6 +40,16 @@ SECTIONS = (
 STEPS = ("level", "index", "entry_address", "entry", "kind", "flags", "rights")
 OUTCOME = ("va", "outcome", "pa", "page_size", "rights", "region", "fault")
 ADDRESSES = ("va", "pa", "root", "entry_address", "entry")
+
+# Tables of the state that no section but the registers shows: counts, the policy's order, programs, contents.
+UNSEEN = frozenset(("count", "future", "node", "list", "bucket", "op", "file8", "swap8"))
+# What a section shows less than others.
+UNSEEN_BY = {
+    "info frames": UNSEEN | {"ram1", "array", "tlb"},
+    "tables": UNSEEN | {"array", "tlb"},
+    "swap": UNSEEN | {"array", "tlb"},
+    "info registers": frozenset(),
+}
 
 
 def data_of(session: Session, line: str) -> Any:
@@ -63,6 +75,9 @@ class Recorder:
         self.moments: list[dict[str, Any]] = []
         self.first, self.last = first, last
         self.va: int | None = None
+        self.before: Snapshot | None = None  # the state of the last moment, for which was asked
+        self.asked: int | None = None  # its `va`
+        self.states: list[int] = []
 
     def record(self) -> None:
         """All moments.  KeyboardInterrupt if Ctrl-C came; the machine stays where it was."""
@@ -98,15 +113,6 @@ class Recorder:
         if timeline.position != (operation, event) and timeline.go(operation, event).kind == AT_INTERRUPT:
             raise KeyboardInterrupt
         location = timeline.location
-        walked = None if self.va is None else data_of(self.session, f"walk {self.va:#x}")[0]
-        states = [
-            self.steps.add(walked.pop("steps") if walked else []),
-            self.outcome.add([walked] if walked else []),
-        ]
-        for section in self.tables:
-            found, keys = data_of(self.session, section.command)
-            section.addresses = sorted({*section.addresses, *keys, "va", "entry_address"})
-            states.append(section.add(found or []))
         self.moments.append(
             {
                 "time": f"{operation}:{event}",
@@ -114,9 +120,28 @@ class Recorder:
                 "what": what or (location.operation if location is not None else "the program has ended"),
                 "cycles": cycles,
                 "line": location.line if location is not None else 0,
-                "s": states,
+                "s": self.states_here(),
             }
         )
+
+    def states_here(self) -> list[int]:
+        """The number of each section's state.  A command is asked if something changed that it shows."""
+        state = self.session.machine.snapshot()
+        changed = set(state.chunks) if self.before is None else changed_tables(state, self.before)
+        self.before = state
+        if changed - UNSEEN or self.va != self.asked:
+            self.asked = self.va
+            walked = None if self.va is None else data_of(self.session, f"walk {self.va:#x}")[0]
+            self.states[:2] = [
+                self.steps.add(walked.pop("steps") if walked else []),
+                self.outcome.add([walked] if walked else []),
+            ]
+        for number, section in enumerate(self.tables, 2):
+            if changed - UNSEEN_BY.get(section.command, UNSEEN):
+                found, keys = data_of(self.session, section.command)
+                section.addresses = sorted({*section.addresses, *keys, "va", "entry_address"})
+                self.states[number : number + 1] = [section.add(found or [])]
+        return list(self.states)
 
     def page(self) -> str:
         """The page."""
