@@ -60,7 +60,7 @@ def test_two_machines_side_by_side(trace: str) -> None:
     assert (said["differences"]["faults"], said["ratios"]["faults"]) == (1, 1.111)
     assert [row["resident"] for row in said["machines"]] == [3 * 4096, 4 * 4096]
     assert said["differences"]["resident"] == 4096
-    text = typed("set kernel.policy fifo", f"compare user_frames 3 4 {trace}")
+    text = typed("set kernel.policy fifo", f"compare frames 3 4 {trace}")
     assert "faults" in text
     found = {line.split("  ")[0]: line.split()[1:] for line in text.splitlines()}
     assert found["faults"] == ["9", "10", "+1", "1.111"]

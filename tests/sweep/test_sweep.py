@@ -54,7 +54,7 @@ def test_a_warm_up_does_not_count(trace: str) -> None:
 
 @pytest.mark.long
 def test_belady_s_anomaly(trace: str) -> None:
-    axes = [read_axis("policy=fifo,lru"), read_axis("kernel.user_frames=3,4")]
+    axes = [read_axis("policy=fifo,lru"), read_axis("frames=3,4")]
     machines = points(load_config("trace"), axes, trace)
     found = execute.run_sweep(machines, trace, jobs=1)
     assert [point.values["kernel.user_frames"] for point in machines] == [3, 4, 3, 4]
@@ -70,8 +70,11 @@ def test_belady_s_anomaly(trace: str) -> None:
         (["nothing=1"], 'No setting "nothing" of a machine'),
         (["policy=fifo,fifo"], "kernel.policy: a value comes twice"),
         (["policy=fifo", "kernel.policy=lru"], "A setting comes twice"),
+        (["frames=3", "user_frames=4"], "A setting comes twice"),
         (["tlb.l1=3x4"], "tlb.l1"),
         (["machine.ram=1"], "machine.ram=1: "),
+        (["page=4K,2M", "frames=64"], "kernel.user_frames 64: there is no room for a page of 2 MiB"),
+        (["frames=3,99999999"], "frames are too few for kernel.first_frame"),
     ],
 )
 def test_what_is_no_sweep_is_refused_before_anything_runs(words: list[str], message: str, trace: str) -> None:

@@ -325,9 +325,9 @@ def check_trace_pages(config: MachineConfig, first: int, end: int) -> None:
         )
 
 
-def fill_frames(m: Any, config: MachineConfig) -> None:
-    """Reserve the first frames and put the others into their pools."""
-    frames, first = len(m.frame) // FRAME, config["kernel.first_frame"]
+def divide_frames(config: MachineConfig, frames: int) -> tuple[int, int, int, int]:
+    """The first frame handed out, the first for user pages, the ends of both pools.  UserError: no room."""
+    first = config["kernel.first_frame"]
     user, table = config["kernel.user_frames"], config["kernel.table_frames"]
     if not config["machine.kernel"]:
         first = user_first = end = kernel_end = frames  # nobody hands any out
@@ -344,6 +344,13 @@ def fill_frames(m: Any, config: MachineConfig) -> None:
         )
     if user and config["machine.kernel"]:
         check_trace_pages(config, user_first, end)
+    return first, user_first, kernel_end, end
+
+
+def fill_frames(m: Any, config: MachineConfig) -> None:
+    """Reserve the first frames and put the others into their pools."""
+    first, user_first, kernel_end, end = divide_frames(config, frames := len(m.frame) // FRAME)
+    user = config["kernel.user_frames"]
     m.frame[FRAME_NEXT::FRAME] = m.frame[FRAME_PREVIOUS::FRAME] = array("q", [-1]) * frames
     states = array("q", [FRAME_IS_RESERVED])
     m.frame[FRAME_STATE : first * FRAME : FRAME] = states * first

@@ -122,7 +122,15 @@ SETTINGS: tuple[Setting, ...] = (
         low=0,
     ),
     Setting("kernel.first_frame", INTEGER, 256, "first frame that the kernel hands out", low=0, high=1 << 40),
-    Setting("kernel.user_frames", INTEGER, 0, "frames for user pages alone; 0: any", low=0, high=1 << 40),
+    Setting(
+        "kernel.user_frames",
+        INTEGER,
+        0,
+        "frames for user pages alone; 0: any",
+        low=0,
+        high=1 << 40,
+        alias="frames",
+    ),
     Setting("kernel.table_frames", INTEGER, 0, "frames for tables before them; 0: all others", low=0),
     Setting(
         "kernel.quantum", INTEGER, 0, "operations before the next process has its turn; 0: no limit", low=0

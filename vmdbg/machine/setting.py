@@ -65,10 +65,11 @@ class Setting:
     value, and a boolean may have two sentences, "on ...|off ...".  An integer lies between `low` and `high`;
     `among` lists the only values that it may have.  `refusal` replaces GDB's sentence about a value that is
     not allowed, where `{}` stands for that value.  A person sees `announced` when the setting is set.  A
-    setting that is `readonly` can only be shown.
+    setting that is `readonly` can only be shown.  `alias` is another name that sweeps know it by.
     """
 
     __slots__ = (
+        "alias",
         "among",
         "announced",
         "choices",
@@ -102,6 +103,7 @@ class Setting:
         refusal: str = "",
         announced: str = "",
         readonly: bool = False,
+        alias: str = "",
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"setting {name}: no kind {kind!r}")
@@ -111,7 +113,7 @@ class Setting:
         self.unit, self.choices = unit, tuple(choices)
         self.details, self.low, self.high, self.readonly = details, low, high, readonly
         self.among, self.refusal, self.announced = tuple(among), refusal, announced
-        self.phrase = sentence
+        self.phrase, self.alias = sentence, alias
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -51,8 +51,8 @@ class Point:
 
 
 def find_setting(name: str) -> Setting:
-    """A setting of the machine by its name, or by the end of it behind a dot where only one has it."""
-    found = [setting for setting in SETTINGS if setting.name == name]
+    """A setting of the machine by its name, its alias, or the end behind a dot where only one has it."""
+    found = [setting for setting in SETTINGS if name in (setting.name, setting.alias or setting.name)]
     found = found or [setting for setting in SETTINGS if setting.name.endswith("." + name)]
     if len(found) == 1:
         return found[0]
@@ -126,7 +126,7 @@ def point(base: MachineConfig, chosen: dict[str, object], program: str) -> Point
     """The machine with other values of some settings.  UserError if it is none."""
     try:
         config = base.with_(chosen)
-        boot.shape(config)
+        boot.divide_frames(config, boot.shape(config)["frames"])
         trace_pages(config, boot.format_of(config))
     except UserError as error:
         said = ", ".join(f"{name}={value}" for name, value in chosen.items())
