@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from array import array
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,14 +20,20 @@ from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_BUS, ENTRY_LEAF, ENTRY_TABL
 from vmdbg.formats.record import Format
 from vmdbg.hardware.page_runs import page_runs
 from vmdbg.hardware.page_tables import Entry, entries, once
+from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine import boot
+from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
-from vmdbg.machine.machine import halt
+from vmdbg.machine.machine import Machine, halt
+from vmdbg.machine.registers import read, write
+from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import (
+    CONTROL_RIGHTS,
     CONTROL_STEPS,
     CPU,
     CPU_REACH_HIGH,
     CPU_REACH_LOW,
+    CPU_ROOT,
     KERNEL,
     PATH,
     PATH_ADDRESS,
@@ -36,7 +43,7 @@ from vmdbg.state.tables import (
     PATH_RIGHTS,
     PATH_TABLE,
 )
-from vmdbg.units import s64
+from vmdbg.units import WORD_MASK, s64
 
 PACKAGE = Path(__file__).resolve().parents[2] / "vmdbg"
 SIZE, BASE = 1 << 16, 1 << 16
@@ -271,3 +278,35 @@ def test_nobody_else_descends() -> None:
         ("hardware/page_tables.py", "table_entries"),
         ("hardware/page_runs.py", "read"),  # the reader of what trees map
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "turned"),
+    [("x86_32", ["cr4.pse"]), ("arm64", ["tcr_el1.hd"]), ("arm64", ["tcr_el1.hpd0", "tcr_el1.hd"])],
+)
+def test_bits_that_the_registers_silence_count_for_nothing(name: str, turned: list[str]) -> None:
+    """Both readers give what the walk of each page gives, and `check` knows what the TLB may hold."""
+    machine = Machine(MachineConfig({"machine.format": name, "machine.ram": 8 << 20}))
+    rows = array("q", [value for page in range(4) for value in (0, 0x400000 + page * 4096, 0, 0)])
+    rows.extend((OP_EXIT, 0, 0, 0))
+    region = RegionSpec("heap", 0x400000, 4 * 4096, 15)
+    machine.load(Program("p", "", [], [ProcessSpec("p", None, -1, [region], rows)]))
+    for register in turned:
+        write(machine, 0, register, 1 - (read(machine, 0, register) or 0))
+    machine.run(4)
+    assert check(machine) == []
+    m, form = machine.m, machine.format
+    root = m.cpu[CPU_ROOT]
+    leaves = [leaf for leaf in entries(machine.k, form, root, follow=once) if leaf.kind == ENTRY_LEAF]
+    runs = {
+        va: (rights, pa + va - first)
+        for first, past, pa, size, rights, entry in page_runs(machine.k, form, root, follow=once)
+        if entry is None
+        for va in range(first, past, size)
+    }
+    assert {leaf.va & WORD_MASK: (leaf.rights, leaf.target) for leaf in leaves} == runs
+    assert len(leaves) >= 4
+    for leaf in leaves:
+        assert machine.k.walk(m, root, leaf.va) == ENTRY_LEAF
+        assert machine.k.path_address(m, leaf.va) == leaf.target
+        assert m.control[CONTROL_RIGHTS] == leaf.rights

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_EMPTY, ENTRY_LEAF, ENTRY_TABLE
-from vmdbg.hardware.page_tables import FULL, Bounded, Entry, entry_words, trees
+from vmdbg.hardware.page_tables import FULL, Bounded, Entry, entry_words, ignored_in, trees
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
@@ -53,9 +53,9 @@ class Decoded:
         self.target, self.entry = array("q"), array("q")
 
     def read(
-        self, k: Linked, form: Format, table: int, depth: int, rights: int, begin: int, end: int
+        self, k: Linked, form: Format, table: int, depth: int, rights: int, begin: int, end: int, ignored: int
     ) -> Decoded:
-        """Take what the entries `begin .. end - 1` of a table say; itself."""
+        """Take what the entries `begin .. end - 1` of a table say, without the `ignored` bits; itself."""
         size, classify, combine, next_table = (
             1 << form.levels[depth].shift,
             k.classify,
@@ -63,6 +63,8 @@ class Decoded:
             k.next_table,
         )
         words = entry_words(k, form, table, begin, end)
+        if ignored:
+            words = [word & ~ignored for word in words]
         step = k.make_leaf(size, ALL_RIGHTS, depth) - k.make_leaf(0, ALL_RIGHTS, depth)
         at, most = 0, len(words)
         while at < most:
@@ -134,6 +136,7 @@ def page_runs(
     for table, depth, base, first, past, rights in trees(k, form, root, whole=False):
         wanted = max(low, first), min(high, past)
         if wanted[0] < wanted[1]:
+            reader.ignore(ignored_in(k, form, base))
             yield from reader.below(table, depth, base, rights, (), wanted)
 
 
@@ -144,8 +147,15 @@ class Reader:
         self.k, self.form, self.follow, self.fold = k, form, follow, fold
         self.decoded: dict[tuple[int, int, int], Decoded] = {}
         self.kept = 0  # rows of them
+        self.ignored = 0
         self.seen: set[tuple[int, int]] = set()  # tables, each with its depth
         self.told: dict[tuple[int, int, int], int] = {}  # of tables with depth and rights: the first address
+
+    def ignore(self, ignored: int) -> None:
+        """Take these bits of entries for 0 from now on."""
+        if ignored != self.ignored:
+            self.ignored, self.kept = ignored, 0
+            self.decoded.clear()
 
     def below(
         self, table: int, depth: int, base: int, rights: int, above: tuple[int, ...], wanted: tuple[int, int]
@@ -181,11 +191,11 @@ class Reader:
         count = 1 << self.form.levels[depth].bits
         if first > 0 or last < count - 1:  # the others may lie outside memory
             return Decoded().read(
-                self.k, self.form, table, depth, rights, max(0, first), min(count, last + 1)
+                self.k, self.form, table, depth, rights, max(0, first), min(count, last + 1), self.ignored
             )
         found = self.decoded.get((table, depth, rights))
         if found is None:
-            found = Decoded().read(self.k, self.form, table, depth, rights, 0, count)
+            found = Decoded().read(self.k, self.form, table, depth, rights, 0, count, self.ignored)
             self.kept += len(found.first) + 1
             if self.kept > MOST_KEPT:
                 self.decoded.clear()

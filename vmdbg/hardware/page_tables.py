@@ -68,14 +68,15 @@ def entries(
 
     Only those for the pages from `start` to `end` (exclusive; signed or not); by default all.  An entry that
     points to a table comes before the entries of that table, with `tables_last` after them.  `follow(entry)`
-    is called once for each such entry and says whether to read its table.  `whole`: see `trees`.  With base
-    and bounds the only entry is the register itself, at address -1.  Memory may change during the iteration:
+    is called once for each such entry and says whether to read its table.  `whole`: see `trees`; without it
+    bits that the registers make the walker ignore count for nothing, but stay in `Entry.entry`.  With base
+    and bounds the only entry is the register, at address -1.  Memory may change during the iteration:
     all entries of one table are read at once.
     """
     mask = (1 << form.va_bits) - 1
     low = first_wanted = 0 if start is None else start & mask
     high = last_wanted = mask + 1 if end is None else ((end - 1) & mask) + 1
-    seen: set[tuple[int, int]] = set()
+    seen, ignored = set[tuple[int, int]](), 0
 
     def below(table: int, depth: int, base: int, rights: int, above: tuple[int, ...]) -> Iterator[Entry]:
         seen.add((table, depth))
@@ -83,15 +84,16 @@ def entries(
         first = max(0, (low - base) >> level.shift)
         last = min(1 << level.bits, ((high - base - 1) >> level.shift) + 1)
         for index, entry in table_entries(k, form, table, first, last):
-            kind, page = k.classify(entry, depth), base + (index << level.shift)
-            address, so_far = table + index * form.entry_bytes, k.combine(rights, entry, kind, depth)
+            word, page = entry & ~ignored, base + (index << level.shift)
+            kind = k.classify(word, depth)
+            address, so_far = table + index * form.entry_bytes, k.combine(rights, word, kind, depth)
             found = Entry(form.signed(page), depth, table, index, address, entry, kind, so_far)
             if kind == ENTRY_LEAF:
-                found.target = k.leaf_address(entry, depth, index)
+                found.target = k.leaf_address(word, depth, index)
             if kind != ENTRY_TABLE:
                 yield found
                 continue
-            target = found.target = k.next_table(entry, depth)
+            target = found.target = k.next_table(word, depth)
             found.above = above.index(target) if target in above else -1
             found.seen = (target, depth + 1) in seen
             if not tables_last:
@@ -110,6 +112,7 @@ def entries(
     for table, depth, base, first, past, rights in trees(k, form, root, whole):
         low, high = max(first_wanted, first), min(last_wanted, past)
         if low < high:
+            ignored = 0 if whole else ignored_in(k, form, base)
             yield from below(table, depth, base, rights, ())
 
 
@@ -145,6 +148,12 @@ def trees(k: Linked, form: Format, root: int, whole: bool) -> Iterator[tuple[int
         start = (1 << form.va_bits) - (1 << bits) if upper else 0
         if bits:
             yield table & form.root_mask, depth, start, start, start + (1 << bits), ALL_RIGHTS
+
+
+def ignored_in(k: Linked, form: Format, base: int) -> int:
+    """The bits of entries that the registers of the CPU in use make its walker take for 0, in the tree that
+    begins at an address."""
+    return int(k.ignored_bits(k.m, int(k.m.kernel[KERNEL_CPU]), form.signed(base)))
 
 
 def once(found: Entry) -> bool:

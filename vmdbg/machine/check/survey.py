@@ -22,6 +22,8 @@ from vmdbg.state.tables import (
     ARRAY_SPAN,
     ARRAY_STRIDE,
     CPU,
+    CPU_IGNORED,
+    CPU_IGNORED_HIGH,
     CPU_PID,
     FRAME,
     FRAME_DEPTH,
@@ -278,7 +280,8 @@ class Survey:
 
     def stale(self) -> Iterator[Stale]:
         """Rows of the TLB that disagree with the tables."""
-        leaves = (*self.leaves.values(), *self.kernel_leaves)
+        own, pointers = self.as_the_cpu_reads()
+        leaves = (*own.values(), *self.kernel_leaves)
         pages = {(leaf.pid, leaf.size, self.tag(leaf.va, leaf.size)): leaf for leaf in leaves}
         spaces = {self.m.process[pid * PROCESS + PROCESS_ASID]: pid for pid in live_processes(self.k)}
         tagged = self.machine.config["tlb.asids"]
@@ -297,9 +300,30 @@ class Survey:
                 owed = owed_since(self.m, cpu, key, shift)
                 yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", owed)
 
-        yield from self.stale_tables(spaces)
+        yield from self.stale_tables(spaces, pointers)
 
-    def stale_tables(self, spaces: dict[int, int]) -> Iterator[Stale]:
+    def as_the_cpu_reads(self) -> tuple[dict[int, Leaf], dict[tuple[int, int, int], tuple[int, int]]]:
+        """Leaves and pointers with the rights that the CPU gives them: without the bits that it ignores."""
+        if not any(self.m.cpu[CPU_IGNORED::CPU]) and not any(self.m.cpu[CPU_IGNORED_HIGH::CPU]):
+            return self.leaves, self.pointers
+        leaves, pointers, last = dict(self.leaves), dict(self.pointers), len(self.form.levels) - 1
+        for pid in {leaf.pid for leaf in self.leaves.values()}:
+            root = self.m.process[pid * PROCESS + PROCESS_ROOT]
+            for found in entries(self.k, self.form, root, None, self.form.user_end, self.own_table):
+                if found.kind == ENTRY_TABLE:
+                    page = self.tag(found.va, last - found.depth)
+                    pointers[pid, found.depth, page] = found.target, found.rights
+                elif found.kind == ENTRY_LEAF and found.address in leaves:
+                    leaves[found.address] = leaves[found.address]._replace(rights=found.rights)
+        return leaves, pointers
+
+    def own_table(self, found: Entry) -> bool:
+        """Does an entry point to a table of a process, which is read for the first time?"""
+        return not found.seen and self.k.frame_at(self.m, found.target) in self.tables
+
+    def stale_tables(
+        self, spaces: dict[int, int], pointers: dict[tuple[int, int, int], tuple[int, int]]
+    ) -> Iterator[Stale]:
         """Rows of the page-walk caches that disagree with the tables."""
         m = self.m
         for cpu, array, row, key, word in self.rows(
@@ -310,7 +334,7 @@ class Survey:
             if self.machine.config["tlb.asids"]:
                 pid = spaces.get(space, 0)
             half = 0 if (key >> KEY_TAG) >> (self.table_bits(depth)) >= self.form.user_entries else pid
-            told = self.pointers.get((half, depth, key >> KEY_TAG), (-1, 0))
+            told = pointers.get((half, depth, key >> KEY_TAG), (-1, 0))
             kind = "wrong-asid" if not pid else ""
             if not kind and told != (
                 word >> WORD_PFN << self.form.page_bits,
