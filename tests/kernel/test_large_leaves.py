@@ -22,7 +22,7 @@ from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
-from vmdbg.state.tables import FRAME, FRAME_STATE, KERNEL_RESIDENT, KERNEL_SLOT_COUNT
+from vmdbg.state.tables import FRAME, FRAME_STATE, KERNEL_FREE_COUNT, KERNEL_RESIDENT, KERNEL_SLOT_COUNT
 
 LARGE, BASE = 2 << 20, 4096
 COUNT = LARGE // BASE
@@ -171,4 +171,32 @@ def test_a_page_that_was_never_written_is_dropped_whole() -> None:
     machine.run(3)
     counts = machine.counts()
     assert (counts["zero-drop"], counts["swap-out"], counts["fault-minor"]) == (1, COUNT, 3)
+    assert check(machine) == []
+
+
+def test_the_table_of_slots_leaves_the_run_whole_where_another_frame_is_free() -> None:
+    """Frames that user pages share with tables: three runs for seven written pages, again and again."""
+    rows = rows_of([(page, True) for page in range(7)] * 3, random.Random(1))
+    more = {
+        "machine.ram": 4 * LARGE,
+        "kernel.user_frames": 0,
+        "kernel.first_frame": 256,
+        "kernel.policy": "fifo",
+    }
+    machine = machine_of(rows, 7, 3, **more)
+    machine.run(21)
+    assert (faults(machine), machine.counts().get("oom", 0)) == (21, 0)
+    assert check(machine) == []
+
+
+def test_the_table_takes_a_frame_of_the_page_where_no_other_is_free() -> None:
+    rows = rows_of([(0, True), (0, True)], random.Random(1))
+    machine = machine_of(
+        rows, 1, 1, **{"machine.ram": 2 * LARGE, "kernel.user_frames": 0, "kernel.first_frame": COUNT - 6}
+    )
+    machine.run(1)
+    assert machine.m.kernel[KERNEL_FREE_COUNT] == 0
+    machine.swap_out(1, START)
+    assert check(machine) == []
+    machine.run(2)
     assert check(machine) == []

@@ -20,6 +20,7 @@ from vmdbg.state.tables import (
     FRAME,
     FRAME_RMAP,
     FRAME_SLOT,
+    KERNEL_FREE_COUNT,
     KERNEL_RESIDENT,
     PROCESS,
     PROCESS_RSS,
@@ -33,10 +34,7 @@ from vmdbg.state.tables import (
 
 @writes(rare=True)
 def evict_large(m, frame):
-    """Evict a page of the size above base pages, one for which `may_leave` holds.  Returns 0.
-
-    The last of its frames is free first, for the table.
-    """
+    """Evict a page of the size above base pages, one for which `may_leave` holds.  Returns 0."""
     count = frames_of(m, frame)
     first = m.frame[frame * FRAME + FRAME_RMAP] * RMAP
     pid = m.rmap[first + RMAP_PID]
@@ -55,13 +53,12 @@ def evict_large(m, frame):
     rmap_remove(m, frame, address)
     policy_unload(m, frame)
     m.kernel[KERNEL_RESIDENT] -= count
-    if not drops:
-        to_slots(m, pid, va, frame, count)
     number = count
+    if not drops:
+        number = to_slots(m, pid, va, frame, count)
     while number:
         number -= 1
-        if drops or number < count - 1:
-            free_row(m, pool_of(m, frame), frame + number)
+        free_row(m, pool_of(m, frame), frame + number)
     emit(m, FRAME_FREE, pfn, count, 0)
     return 0
 
@@ -70,7 +67,8 @@ def evict_large(m, frame):
 def to_slots(m, pid, va, frame, count):
     """Write the base pages of a larger one to slots, and a table of entries that name them.
 
-    The last of the frames is given back, for the table to have one.
+    Returns how many of its frames, from the first, are still to be given back: all but the last one if the
+    table took that, as no other was free.  (It breaks the run, which the next such page may need.)
     """
     last = frame + count - 1
     number = 0
@@ -79,7 +77,10 @@ def to_slots(m, pid, va, frame, count):
         number += 1
     end = m.frame[last * FRAME + FRAME_SLOT]
     copy_out(m, last, end)
-    free_row(m, pool_of(m, frame), last)
+    left = count
+    if m.kernel[KERNEL_FREE_COUNT] == 0:
+        left = count - 1
+        free_row(m, pool_of(m, frame), last)
     table = entry_address(m, pid, va, LEVELS - 1)
     number = 0
     while number < count:
@@ -93,3 +94,4 @@ def to_slots(m, pid, va, frame, count):
         emit(m, ENTRY_WRITE, table + number * ENTRY_BYTES, 0, new)
         number += 1
     m.process[pid * PROCESS + PROCESS_SWAPPED] += count
+    return left
