@@ -22,7 +22,17 @@ from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import read_program
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
-from vmdbg.state.tables import FRAME, FRAME_STATE, KERNEL_FREE_COUNT, KERNEL_RESIDENT, KERNEL_SLOT_COUNT
+from vmdbg.state.tables import (
+    FRAME,
+    FRAME_STATE,
+    KERNEL_FREE_COUNT,
+    KERNEL_RESIDENT,
+    KERNEL_SLOT_COUNT,
+    PATH,
+    PATH_ADDRESS,
+    PROCESS,
+    PROCESS_ROOT,
+)
 
 LARGE, BASE = 2 << 20, 4096
 COUNT = LARGE // BASE
@@ -200,3 +210,28 @@ def test_the_table_takes_a_frame_of_the_page_where_no_other_is_free() -> None:
     assert check(machine) == []
     machine.run(2)
     assert check(machine) == []
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_entry_that_names_no_slot_is_a_bus_error(compiled: bool) -> None:
+    """As it is for base pages; nothing is read outside the swap area."""
+    machine = machine_of(rows_of([(0, True), (0, True)], random.Random(1)), 1, 1)
+    if compiled:
+        machine.compile()
+    machine.run(1, compiled)
+    machine.swap_out(1, START)
+    k, m = machine.k, machine.m
+    k.walk(m, m.process[PROCESS + PROCESS_ROOT], START)
+    depth = len(machine.format.levels) - 1
+    k.store_entry(m, m.path[depth * PATH + PATH_ADDRESS] + 8 * 77, k.make_swapped(1 << 30))
+    machine.run(2, compiled)
+    assert (machine.counts()["signal"], machine.counts().get("swap-in", 0)) == (1, 0)
+
+
+def test_each_frame_of_one_knows_the_first() -> None:
+    """Accesses to its middle are uses of the page for the policy, those of the kernel too."""
+    machine = machine_of(rows_of([(0, True)], random.Random(1)), 1, 1)
+    machine.run(1)
+    frame = machine.find_page(1, START)
+    assert {machine.k.first_frame(machine.m, frame + at) for at in range(COUNT)} == {frame}
+    assert machine.k.first_frame(machine.m, frame - 1) == frame - 1

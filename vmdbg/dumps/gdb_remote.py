@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_ANSWER = 8 << 20  # bytes of one answer, in all its packets
 MOST_CPUS = 64
+NUMBER = re.compile(r"[0-9]{1,9}")  # of a register
 MOST_PARTS = 32  # documents that describe the registers
 PART = 0x7F0  # bytes of one request for a part of a document, or for memory
 SILENT = (
@@ -71,8 +72,12 @@ class Stub:
     def ask(self, text: str) -> bytes:
         """The answer to a packet; empty if the stub does not know it.  UserError."""
         end = time.monotonic() + self.timeout
-        self.send(text)
-        return self._reply(end, f'no answer to "{plain(text[:40])}"')
+        try:
+            self.send(text)
+            return self._reply(end, f'no answer to "{plain(text[:40])}"')
+        except KeyboardInterrupt:  # its answer would be taken for that of the next question
+            self._broken("a question was interrupted")
+            raise
 
     def send(self, text: str) -> None:
         """Send a packet, whose answer comes later or never.  UserError."""
@@ -81,6 +86,14 @@ class Stub:
 
     def monitor(self, line: str) -> str:
         """What QEMU's human monitor prints for a line.  UserError."""
+        try:
+            return self._monitor(line)
+        except KeyboardInterrupt:
+            self._broken("a question was interrupted")
+            raise
+
+    def _monitor(self, line: str) -> str:
+        """`monitor`, which an interrupt leaves without its answer."""
         end, text = time.monotonic() + self.timeout, bytearray()
         self.send(f"qRcmd,{line.encode().hex()}")
         while True:
@@ -153,7 +166,9 @@ class Stub:
         """The numbers of the CPUs, as text."""
         found: list[str] = []
         piece = self.ask("qfThreadInfo")
-        while piece[:1] == b"m" and len(found) < MOST_CPUS:
+        for _ in range(MOST_CPUS):
+            if piece[:1] != b"m":
+                break
             found += [
                 part.decode("latin-1")
                 for part in piece[1:].split(b",")
@@ -174,7 +189,7 @@ class Stub:
         for part in [text, *map(self._document, parts)]:
             for found in REGISTER.findall(part):
                 known = dict(ATTRIBUTE.findall(found))
-                number = int(known["regnum"]) if known.get("regnum", "").isdecimal() else number
+                number = int(known["regnum"]) if NUMBER.fullmatch(known.get("regnum", "")) else number
                 numbers.setdefault(known.get("name", "").lower(), number)
                 number += 1
         self._numbers = numbers

@@ -12,6 +12,7 @@ SATP_MODES = {8: "sv39", 9: "sv48", 10: "sv57"}  # RISC-V Privileged, 12.1.11
 GRANULES = {0: "arm64", 1: "arm64_64k", 2: "arm64_16k"}
 WIDE_GRANULES = {0: "arm64_lpa2", 1: "arm64_64k_lpa", 2: "arm64_16k_lpa2"}
 DS, IPS_52 = 1 << 59, 6  # of TCR_EL1
+HIGH_ROOT = 0x3C  # of TTBR with 52-bit addresses: bits 51:48 of the root table's (Arm ARM, D8.3.2)
 KEEP = 'With "-no-reboot -no-shutdown" QEMU stops at a triple fault and keeps the registers of that moment.'
 #: What a dump is taken for if nothing says what it is.
 ASSUMED = "x86_64"
@@ -20,8 +21,7 @@ OF_PROCESSOR = {"x86_64": "x86_64", "x86": "x86_32", "riscv": "sv39", "riscv32":
 
 class Paging:
     """`format` is empty where the registers do not tell; `root` None, too.  `off` says why no tables are
-    used,
-    empty if they are."""
+    used, empty if they are."""
 
     __slots__ = ("format", "off", "root")
 
@@ -51,6 +51,8 @@ def arm_paging(cpu: dict[str, int]) -> Paging:
     form = (WIDE_GRANULES if wide else GRANULES).get(granule, "")
     if not cpu.get("sctlr_el1", 1) & 1:
         return Paging(form, None, "Paging is off (SCTLR_EL1.M = 0).")
+    if wide and any(cpu.get(name, 0) & HIGH_ROOT for name in ("ttbr0_el1", "ttbr1_el1")):
+        return Paging(form, None, "A root table lies above 2^48 (TTBR bits 5:2), where vmdbg does not look.")
     return Paging(form, cpu["ttbr0_el1"] & (1 << 48) - 2)  # bit 0 is CnP
 
 

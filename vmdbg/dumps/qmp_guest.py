@@ -56,7 +56,10 @@ class QmpGuest(Guest):
     def _told_by_stub(self, path: str) -> list[dict[str, int]]:
         """Registers that a gdb stub of QEMU's tells; none if one is open already.  UserError."""
         devices = self.qmp.ask("query-chardev")
-        if not isinstance(devices, list) or any("gdb" in str(device.get("label")) for device in devices):
+        if not isinstance(devices, list):
+            return []
+        known = [device for device in devices if isinstance(device, dict)]
+        if any("gdb" in str(device.get("label")) for device in known):
             return []
         self.qmp.monitor(f"gdbserver unix:{path},server=on,wait=off")
         try:

@@ -72,7 +72,8 @@ class Decoded:
             kind = classify(entry, depth) if entry else ENTRY_EMPTY
             if kind == ENTRY_LEAF:
                 so_far, target = combine(rights, entry, kind, depth), k.leaf_address(entry, depth, index)
-                count = counts_up(words, at, step) if step > 0 else 1
+                alone = k.leaf_address(entry, depth, index ^ 1) == target  # else one of several for a page
+                count = counts_up(words, at, step) if step > 0 and alone else 1
                 if count > 1:
                     last = index + count - 1, words[at + count - 1]
                     if not self.like(k, last, depth, rights, so_far, target + (count - 1) * size):
@@ -156,6 +157,7 @@ class Reader:
         if ignored != self.ignored:
             self.ignored, self.kept = ignored, 0
             self.decoded.clear()
+            self.told.clear()
 
     def below(
         self, table: int, depth: int, base: int, rights: int, above: tuple[int, ...], wanted: tuple[int, int]
@@ -199,7 +201,7 @@ class Reader:
             self.kept += len(found.first) + 1
             if self.kept > MOST_KEPT:
                 self.decoded.clear()
-                self.kept = 0
+                self.kept = len(found.first) + 1
             self.decoded[table, depth, rights] = found
         return found
 

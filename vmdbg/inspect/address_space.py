@@ -124,8 +124,7 @@ def runs(
     """Mapped pages joined while addresses, frames, rights and page size go on.
 
     `merge`: while addresses and rights go on.  `fold`: tables that were shown are not shown again, but one
-    run
-    says where.  `follow` bounds how often a table is read again.
+    run says where.  `follow` bounds how often a table is read again.
     """
     if machine.format.segments and machine.format.bounded:
         for segment in (segment for segment in segments(machine, root) if segment.limit):

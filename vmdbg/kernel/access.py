@@ -8,12 +8,12 @@ from vmdbg.hardware.memory import load_at, ram_offset, store_at
 from vmdbg.hardware.mmu import path_address, tell_straddle, translate
 from vmdbg.hardware.tlb import FIRST_DATA, FIRST_FETCH, SECOND
 from vmdbg.kernel.faults import MAX_FAULTS, SIGBUS, handle_fault, signal
-from vmdbg.kernel.frames import first_frame
-from vmdbg.kernel.kernel_access import change_mode, holds_page, serve_fault, suspect_all
+from vmdbg.kernel.frames import FRAME_IS_USER, first_frame
+from vmdbg.kernel.kernel_access import change_mode, serve_fault, suspect_all
 from vmdbg.kernel.policies import policy_use
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.events import BUS_ERROR, FETCH, KERNEL_ACCESS, READ, RETRY, WRITE, emit
-from vmdbg.state.tables import CONTROL_VALUE
+from vmdbg.state.tables import CONTROL_VALUE, FRAME, FRAME_STATE
 
 CROSSES = 16  # as a width: an access of a trace that goes on in the next page; its size plays no role
 BY_KERNEL = 32  # added to a width: the kernel itself makes the access
@@ -94,9 +94,10 @@ def rare_access_page(m, cpu, pid, va, how, width, value, by_kernel):
     if at < 0:
         emit(m, BUS_ERROR, pa, va, 0)
         return signal(m, pid, SIGBUS, 0, va)
-    of_program = holds_page(m, at)
+    frame = first_frame(m, at >> PAGE_BITS)
+    of_program = m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER
     if of_program or by_kernel == 0:
-        policy_use(m, first_frame(m, at >> PAGE_BITS))
+        policy_use(m, frame)
     transfer(m, at, pa, how, width, value)
     if by_kernel and not of_program and how == ACCESS_WRITE:
         suspect_all(m)

@@ -125,8 +125,8 @@ def may_leave(m, frame, pid):
 def large_may_leave(m, frame, pid):
     """`may_leave` for a page larger than a base page: of the next size, mapped once, in the user pages' pool.
 
-    Each base page of it takes a slot, and their entries a table, for which its own frames will do unless user
-    pages have a pool of their own (`kernel.large_pages`).
+    Each base page of it takes a slot, and their entries a table, for which one of its own frames will do if
+    no other is free, unless user pages have a pool of their own (`kernel.large_pages`).
     """
     row = frame * FRAME
     if m.frame[row + FRAME_DEPTH] != 1 or m.frame[row + FRAME_MAPS] != 1:
@@ -135,8 +135,7 @@ def large_may_leave(m, frame, pid):
         return False
     if pid and not maps_frame(m, frame, pid):
         return False
-    if never_written(m, frame):
-        return True
-    if m.kernel[KERNEL_USER_POOL] != KERNEL_FREE and m.kernel[KERNEL_FREE_COUNT] == 0:
-        return False
-    return m.kernel[KERNEL_SLOT_COUNT] >= frames_of(m, frame)
+    if m.kernel[KERNEL_USER_POOL] == KERNEL_FREE or m.kernel[KERNEL_FREE_COUNT] > 0:
+        if m.kernel[KERNEL_SLOT_COUNT] >= frames_of(m, frame):
+            return True
+    return never_written(m, frame)

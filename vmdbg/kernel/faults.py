@@ -42,14 +42,16 @@ from vmdbg.kernel.address_space import (
 from vmdbg.kernel.exits import REASON_LARGE, REASON_MEMORY, REASON_REFUSED, REASON_SIGNAL
 from vmdbg.kernel.frames import (
     FRAME_IS_USER,
+    LARGE_LEAVES,
     POOL_COUNT,
     frame_address,
     frame_at,
     free_row,
     pool_take,
     rmap_remove,
+    wake_if_low,
 )
-from vmdbg.kernel.large_faults import PROMOTE, large_in, promotes
+from vmdbg.kernel.large_faults import PROMOTE, is_damaged, large_in, promotes
 from vmdbg.kernel.page_cache import WHY_ZERO, cache_row, fill_cached, map_cached, tell_cached
 from vmdbg.kernel.policies import policy_load
 from vmdbg.kernel.reclaim import make_room, reclaim
@@ -76,7 +78,6 @@ from vmdbg.state.tables import (
     CACHE,
     CACHE_FRAME,
     CONTROL_FAULT,
-    CONTROL_LIMIT,
     CONTROL_RIGHTS,
     CONTROL_STEPS,
     CONTROL_VALUE,
@@ -94,12 +95,10 @@ from vmdbg.state.tables import (
     FRAME_STATE,
     KERNEL_CPU,
     KERNEL_FREE,
-    KERNEL_LOW,
     KERNEL_MIN,
     KERNEL_OVER_LIMIT,
     KERNEL_RESIDENT,
     KERNEL_USER_POOL,
-    KERNEL_WAKE,
     PATH,
     PATH_ADDRESS,
     PATH_ENTRY,
@@ -156,9 +155,7 @@ def take_user_frame(m):
         if reclaim(m, 1):
             break
     frame = pool_take(m, pool)
-    if m.kernel[pool + POOL_COUNT] < m.kernel[KERNEL_LOW]:
-        m.kernel[KERNEL_WAKE] = 1
-        m.control[CONTROL_LIMIT] = 0
+    wake_if_low(m, pool)
     return frame
 
 
@@ -249,6 +246,8 @@ def page_in(m, pid, region, va, access):
         if reason:
             return reason
     if m.region[r + REGION_SIZE] or (PROMOTE and promotes(m, pid, region, va)):
+        if LARGE_LEAVES and is_damaged(m, region, va):
+            return signal(m, pid, SIGBUS, 0, va)
         return large_in(m, pid, region, va)
     if m.control[CONTROL_STEPS] == LEVELS:
         address = m.path[(LEVELS - 1) * PATH + PATH_ADDRESS]

@@ -87,9 +87,14 @@ def frames_of(m, frame):
 
 @reads
 def first_frame(m, frame):
-    """The first frame of the page that a frame belongs to, if that page may leave memory."""
+    """The first frame of the page of the size above base pages that a frame belongs to; else the frame."""
     if LARGE_LEAVES and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_TAIL:
-        return (frame >> ((size_shift(1) - PAGE_BITS) & 63)) << ((size_shift(1) - PAGE_BITS) & 63)
+        first = frame & -(1 << ((size_shift(1) - PAGE_BITS) & 63))
+        if (
+            m.frame[first * FRAME + FRAME_STATE] == FRAME_IS_USER
+            and m.frame[first * FRAME + FRAME_DEPTH] == 1
+        ):
+            return first
     return frame
 
 
@@ -103,6 +108,14 @@ def user_frames_free(m):
 def mark_frame(m, frame):
     """Mark the row of a frame as changed: snapshots look only at rows that are marked."""
     m.framedirty[frame >> FRAME_PIECE] = 1
+
+
+@writes
+def wake_if_low(m, pool):
+    """After frames were taken: begin background reclaim if few are left for user pages."""
+    if pool == m.kernel[KERNEL_USER_POOL] and m.kernel[pool + POOL_COUNT] < m.kernel[KERNEL_LOW]:
+        m.kernel[KERNEL_WAKE] = 1
+        m.control[CONTROL_LIMIT] = 0
 
 
 @writes

@@ -7,17 +7,15 @@ other fault the access is given up and the process goes on: its system call woul
 
 from __future__ import annotations
 
-from vmdbg.engine import reads, writes
+from vmdbg.engine import writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ALL_RIGHTS,
-    PAGE_BITS,
 )
 from vmdbg.hardware.mmu import allowed
 from vmdbg.hardware.tlb import tlb_suspect
 from vmdbg.kernel.address_space import region_find
 from vmdbg.kernel.faults import ACCERR, SIGSEGV, handle_fault, signal, trap
-from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.state.tables import (
     CPU,
     CPU_KEYS_READ,
@@ -26,8 +24,6 @@ from vmdbg.state.tables import (
     CPU_OTHER_KEYS_READ,
     CPU_OTHER_READ,
     CPU_READ,
-    FRAME,
-    FRAME_STATE,
 )
 
 CPUS = 1  # bound at build
@@ -59,12 +55,6 @@ def serve_fault(m, cpu, pid, va, how, by_kernel):
         trap(m, cpu, va, how)
         return signal(m, pid, SIGSEGV, ACCERR, va)
     return handle_fault(m, cpu, va, how)
-
-
-@reads
-def holds_page(m, at):
-    """Does a page of a program lie at an offset into the memory buffer?"""
-    return m.frame[(at >> PAGE_BITS) * FRAME + FRAME_STATE] == FRAME_IS_USER
 
 
 @writes(rare=True)

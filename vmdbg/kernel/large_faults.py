@@ -36,6 +36,7 @@ from vmdbg.kernel.frames import (
     table_give,
     take_run,
     user_frames_free,
+    wake_if_low,
 )
 from vmdbg.kernel.policies import policy_load
 from vmdbg.kernel.reclaim import reclaim
@@ -65,6 +66,7 @@ from vmdbg.state.tables import (
     REGION_RIGHTS,
     REGION_SIZE,
     REGION_START,
+    SLOT,
 )
 
 PROMOTE = 0  # base pages of a trace that a larger page takes the place of; 0: never; bound at build
@@ -72,12 +74,34 @@ SPARED = 16  # a part of memory: where less would stay free, nothing is promoted
 KIND_TRACE = 0  # of a region: its place in REGION_KINDS (kernel/calls/regions.py); bound at build
 
 
+@reads(rare=True)
+def in_swap(m, region):
+    """Does the walk in `path` end at a slot, of a region of pages of the size above base pages?"""
+    if m.region[region * REGION + REGION_SIZE] != 1 or m.control[CONTROL_STEPS] != LEVELS:
+        return False
+    return classify(m.path[(LEVELS - 1) * PATH + PATH_ENTRY], LEVELS - 1) == ENTRY_SWAPPED
+
+
+@reads(rare=True)
+def is_damaged(m, region, va):
+    """Is the page of `va` in swap (`in_swap`), and does one of its entries name a slot that there is not?"""
+    if not in_swap(m, region):
+        return False
+    address = m.path[(LEVELS - 1) * PATH + PATH_ADDRESS] - table_index(va, LEVELS - 1) * ENTRY_BYTES
+    end = address + (1 << ((size_shift(1) - PAGE_BITS) & 63)) * ENTRY_BYTES
+    while address < end:
+        entry = load_entry(m, address)
+        if classify(entry, LEVELS - 1) == ENTRY_SWAPPED and swapped_slot(entry) * SLOT >= len(m.slot):
+            return True
+        address += ENTRY_BYTES
+    return False
+
+
 @writes(rare=True)
 def large_in(m, pid, region, va):
     """`page_in` for a page larger than a base page: brought back from swap, or a reason for the run loop."""
-    if LARGE_LEAVES and m.region[region * REGION + REGION_SIZE] == 1 and m.control[CONTROL_STEPS] == LEVELS:
-        if classify(m.path[(LEVELS - 1) * PATH + PATH_ENTRY], LEVELS - 1) == ENTRY_SWAPPED:
-            return swap_in_large(m, pid, region, va)
+    if LARGE_LEAVES and in_swap(m, region):
+        return swap_in_large(m, pid, region, va)
     m.control[CONTROL_VALUE] = va
     return REASON_LARGE
 
@@ -86,7 +110,8 @@ def large_in(m, pid, region, va):
 def swap_in_large(m, pid, region, va):
     """Bring a page of the size above base pages back whole.  `path` has to be that of a walk to `va`.
 
-    Its slots go back: it counts as written, for there is no other copy of it.  Returns 0 or a reason.
+    Its slots, which there have to be, go back: it counts as written, for there is no other copy of it.
+    Returns 0 or a reason.
     """
     count = 1 << ((size_shift(1) - PAGE_BITS) & 63)
     page = (va >> PAGE_BITS & -count) << PAGE_BITS
@@ -97,6 +122,7 @@ def swap_in_large(m, pid, region, va):
     if frame < 0:
         return REASON_MEMORY
     take_run(m, large_pool(m, count), frame, count)
+    wake_if_low(m, large_pool(m, count))
     number = 0
     while number < count:
         row = (frame + number) * FRAME
@@ -134,7 +160,7 @@ def swap_in_large(m, pid, region, va):
 def make_run(m, count):
     """The first of `count` free frames in a row for user pages; pages leave memory for it as the policy says.
 
-    -1 if they cannot make such a run: then none leaves, unless the swap area fills up on the way.
+    -1 if they cannot make such a run.  Then none leaves, unless swap or the frames for tables end on the way.
     """
     pool = large_pool(m, count)
     frame = run_of_free(m, pool, count)

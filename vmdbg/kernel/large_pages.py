@@ -11,7 +11,7 @@ from vmdbg.formats.contract import ENTRY_BYTES, LEVELS, PAGE_BITS, make_swapped
 from vmdbg.hardware.memory import load_entry, store_entry
 from vmdbg.kernel.address_space import entry_address
 from vmdbg.kernel.evictable import frame_dirty, never_written
-from vmdbg.kernel.frames import frame_address, frames_of, free_row, pool_of, rmap_remove
+from vmdbg.kernel.frames import frame_address, frames_of, free_row, pool_give, pool_of, rmap_remove
 from vmdbg.kernel.policies import policy_unload
 from vmdbg.kernel.shootdown import shoot_down
 from vmdbg.kernel.swap import copy_out, slot_take
@@ -53,13 +53,14 @@ def evict_large(m, frame):
     rmap_remove(m, frame, address)
     policy_unload(m, frame)
     m.kernel[KERNEL_RESIDENT] -= count
-    number = count
+    left = count
     if not drops:
-        number = to_slots(m, pid, va, frame, count)
+        left = to_slots(m, pid, va, frame, count)
+    number = left
     while number:
         number -= 1
         free_row(m, pool_of(m, frame), frame + number)
-    emit(m, FRAME_FREE, pfn, count, 0)
+    emit(m, FRAME_FREE, pfn, left, 0)
     return 0
 
 
@@ -80,7 +81,7 @@ def to_slots(m, pid, va, frame, count):
     left = count
     if m.kernel[KERNEL_FREE_COUNT] == 0:
         left = count - 1
-        free_row(m, pool_of(m, frame), last)
+        pool_give(m, pool_of(m, frame), last)
     table = entry_address(m, pid, va, LEVELS - 1)
     number = 0
     while number < count:

@@ -55,7 +55,7 @@ OWN_POLICY = 0  # 1: the policy is a user's file, so that its answers are checke
 
 @writes
 def reclaim(m, wanted):
-    """Free one frame, for a caller that wants `wanted` of them.  0, or REASON_MEMORY if no page can leave."""
+    """Make a page leave, for a caller that wants `wanted` frames.  0, or REASON_MEMORY if none can."""
     emit(m, RECLAIM, user_frames_free(m), wanted, 0)
     return make_room(m, 0)
 

@@ -73,6 +73,7 @@ def take_run(k: Linked, frame: int, count: int, pid: int, index: int) -> None:
     if previous >= 0:
         set_next(k, previous, links[previous])
     m.kernel[pool + POOL_COUNT] -= count
+    k.wake_if_low(m, pool)
     set_column(k, frame, count, FRAME_NEXT, -1)
     set_column(k, frame, count, FRAME_STATE, FRAME_IS_TAIL)
     set_column(k, frame, count, FRAME_PID, pid)

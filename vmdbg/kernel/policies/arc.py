@@ -3,7 +3,7 @@
 T1 has the pages that were used once lately, T2 those used at least twice, each in order of their last use;
 B1 and B2 have the numbers of pages that left them.  A fault on a page of B1 says that T1 should be larger,
 one of B2 that it should be smaller: its target p moves by the ratio of the sizes of B1 and B2, rounded
-down, at least by 1.  c is the number of frames that user pages may have.  The access that brings a page in
+down, at least by 1.  c is the number of pages that fit (`pages_that_fit`).  The access that brings a page in
 is its first use; the page that comes in is the one of the last fault.  (Megiddo & Modha, FAST 2003, figure
 4.)
 """

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import PAGE_BITS
+from vmdbg.hardware.tlb import size_shift
+from vmdbg.kernel.address_space import region_find
 from vmdbg.kernel.evictable import may_leave
 from vmdbg.kernel.frames import LARGE_LEAVES
 from vmdbg.state.tables import (
@@ -35,6 +37,8 @@ from vmdbg.state.tables import (
     NODE_PREVIOUS,
     NODE_TIME,
     NODE_VA,
+    REGION,
+    REGION_SIZE,
     RMAP,
     RMAP_PID,
     RMAP_VA,
@@ -156,7 +160,11 @@ def ghost_of(m, pid, va):
 def ghost_of_fault(m):
     """The ghost of the page whose fault the kernel serves; -1 if it has none."""
     cpu = m.kernel[KERNEL_CPU] * CPU
-    return ghost_of(m, m.cpu[cpu + CPU_PID], (m.cpu[cpu + CPU_ADDRESS] >> PAGE_BITS) << PAGE_BITS)
+    pid = m.cpu[cpu + CPU_PID]
+    shift = PAGE_BITS
+    if LARGE_LEAVES and m.region[region_find(m, pid, m.cpu[cpu + CPU_ADDRESS]) * REGION + REGION_SIZE] == 1:
+        shift = size_shift(1)
+    return ghost_of(m, pid, (m.cpu[cpu + CPU_ADDRESS] >> (shift & 63)) << (shift & 63))
 
 
 @writes

@@ -1,11 +1,11 @@
 """S3-FIFO: three queues; a page that is used once leaves a small one soon, the others stay in the main one.
 
 A page comes into the small queue, or into the main one if its number is among the ghosts.  Each use but the
-one that brings it in counts, up to 3.  If the small queue has its share, a tenth of the frames that user
-pages may have (at least one), a page leaves it: the oldest one, unless it was used more than once; that one
-moves to the main queue, its count 0, and the next is looked at.  Else, or if the main queue is above its
-share by then, a page leaves that: the oldest one, if its count is 0; others go back to the newest end,
-their count less by one.  Only what leaves the small queue becomes a ghost; there are as many as the main
+one that brings it in counts, up to 3.  If the small queue has its share, a tenth of the pages that
+fit (`pages_that_fit`), at least one, a page leaves it: the oldest one, unless it was used more than
+once; that is moved to the main queue, its count 0, and the next is looked at.  Else, or if the main queue is
+above its share by then, a page leaves that: the oldest one, if its count is 0; others go back to the newest
+end, their count less by one.  Only what leaves the small queue becomes a ghost; there are as many as the main
 queue's share.  (Yang et al., SOSP 2023, algorithm 1.)
 """
 
