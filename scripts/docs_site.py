@@ -290,6 +290,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/docs --site", description=__doc__)
     parser.add_argument("folder", nargs="?", default=str(ROOT / "build" / "site"), help="where the site goes")
     target = Path(parser.parse_args().folder).resolve()
+    if target.exists() and any(target.iterdir()) and not (target / "search" / "search_index.json").is_file():
+        sys.stderr.write(f"{target}: there are other files in it, which a site would replace.\n")
+        return 1
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         folder = place / "examples"

@@ -120,7 +120,7 @@ def test_words_that_may_follow(served: Served) -> None:
 @pytest.mark.long
 def test_the_child_speaks_a_line_of_json_for_a_line() -> None:
     """What else is written does not get between the messages; the end of input ends it."""
-    command = [sys.executable, "-P", "-c", gdb_child.CHILD]
+    command = gdb_child.child_command()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None

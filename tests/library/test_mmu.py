@@ -145,7 +145,7 @@ def test_four_thousand_accesses_take_less_than_a_minute(name: str) -> None:
     form, rng = find(name), random.Random(name)
     memory = bytearray(RAM)
     mmu = Mmu(name, memory)
-    started, arrived = time.process_time(), 0
+    started, made, arrived = time.process_time(), 0, 0
     for _ in range(4000):
         va = rng.randrange(1 << form.va_bits)
         plant(rng, mmu._machine.k, form, memory, 0, va)
@@ -154,6 +154,7 @@ def test_four_thousand_accesses_take_less_than_a_minute(name: str) -> None:
         except UserError:
             assert form.root_checked
             continue
+        made += 1
         found = mmu.access(
             form.signed(va), rng.choice(("read", "write", "fetch")), rng.random() < 0.5, size=1
         )
@@ -164,7 +165,8 @@ def test_four_thousand_accesses_take_less_than_a_minute(name: str) -> None:
             for update in found.updates
         )
     assert time.process_time() - started < 60
-    assert arrived > 50  # the CPU refuses most roots of PAE, as their entries have reserved bits
+    assert made > 500  # the CPU refuses most roots of PAE, as their entries have reserved bits
+    assert arrived > made // 40
 
 
 def test_machine_mode_accesses_as_its_registers_say() -> None:

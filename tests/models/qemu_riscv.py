@@ -10,10 +10,12 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
+from tests.models.riscv_code import CODE, HERE, entries_for_code, pattern, pointer
+
+__all__ = ["CODE", "access", "entries_for_code", "pattern", "pointer"]
+
 PROGRAM = {2: "qemu-system-riscv32", 3: "qemu-system-riscv64"}  # by levels: others as 3
-CODE = 0x90000000  # physical: tables, from 0x6000 on the page that is executed
 WORD = 0x1122334455667788
-HERE = 0x6F  # jump to itself
 HANDLER, MACHINE_HANDLER = 0x7FFFF000, 0x7FFFE000  # no code: what is looked at is that it is reached
 PMP_ALL = 0x1F  # pmp0cfg: NAPOT, read, write, execute
 MPRV, MPP_LOW, SUM, MXR, PBMTE = 1 << 17, 11, 1 << 18, 1 << 19, 1 << 62
@@ -33,29 +35,6 @@ def options(levels: int, extensions: bool) -> tuple[str, ...]:
     cpu = "rv32" if levels == 2 else f"rv64,svnapot={extensions},svpbmt={extensions}".lower()
     program = PROGRAM[min(levels, 3)]
     return program, "-M", "virt", "-cpu", cpu, "-bios", "none", "-m", "512"
-
-
-def pattern(base: int, first: int, size: int) -> bytes:
-    """What frames from offset `first` on hold: every 16 bytes load their own offset, in sixteens."""
-    words = [(at >> 4 << 12 | 0x537, HERE, base + at, at) for at in range(first, size, 16)]
-    return b"".join(struct.pack("<IIII", *four) for four in words)
-
-
-def pointer(address: int) -> int:
-    """An entry that leads to a table."""
-    return address >> 12 << 10 | 1
-
-
-def entries_for_code(levels: int) -> tuple[int, int, list[tuple[int, int]]]:
-    """Where the code is mapped, the offset of the root's entry for it, which leads to CODE + 0x1000, and the
-    other entries, by address.  The first page is the kernel's, the second a program's: the same frame."""
-    last = CODE + 0x1000 * (levels - 1)
-    entries = [(at, pointer(at + 0x1000)) for at in range(CODE + 0x1000, last, 0x1000)]
-    width = 4 if levels == 2 else 8
-    entries += [(last, pointer(CODE + 0x6000) | 0xCE), (last + width, pointer(CODE + 0x6000) | 0xDE)]
-    if levels == 2:
-        return 0x60000000, 0x180 * 4, entries
-    return (1 << 64) - (1 << 9 * levels + 11), 256 * 8, entries
 
 
 def begin(cpu: Any, levels: int) -> None:

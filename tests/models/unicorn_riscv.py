@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 from unicorn import UC_ARCH_RISCV, UC_HOOK_INTR, UC_MODE_RISCV32, UC_MODE_RISCV64, Uc, UcError
 from unicorn import riscv_const as riscv
 
-CODE = 0x90000000  # physical: tables, from 0x6000 on the page that is executed
+from tests.models.riscv_code import CODE, HERE, entries_for_code, pattern, pointer
+
+__all__ = ["CODE", "access", "entries_for_code", "pattern", "pointer"]
+
 WORD = 0x1122334455667788
-MRET, HERE = 0x30200073, 0x6F  # 0x6f: jump to itself
+MRET = 0x30200073
 
 
 class Outcome(NamedTuple):
@@ -24,29 +27,6 @@ class Outcome(NamedTuple):
     value: int
     memory: bytes
     strange: bool
-
-
-def pattern(base: int, first: int, size: int) -> bytes:
-    """What frames from offset `first` on hold: every 16 bytes load their own offset, in sixteens."""
-    words = [(at >> 4 << 12 | 0x537, HERE, base + at, at) for at in range(first, size, 16)]
-    return b"".join(struct.pack("<IIII", *four) for four in words)
-
-
-def entries_for_code(levels: int) -> tuple[int, int, list[tuple[int, int]]]:
-    """Where the code is mapped, the offset of the root's entry for it, which leads to CODE + 0x1000, and the
-    other entries, by address.  The first page is the kernel's, the second a program's: the same frame."""
-    last = CODE + 0x1000 * (levels - 1)
-    entries = [(at, pointer(at + 0x1000)) for at in range(CODE + 0x1000, last, 0x1000)]
-    width = 4 if levels == 2 else 8
-    entries += [(last, pointer(CODE + 0x6000) | 0xCE), (last + width, pointer(CODE + 0x6000) | 0xDE)]
-    if levels == 2:
-        return 0x60000000, 0x180 * 4, entries
-    return (1 << 64) - (1 << 9 * levels + 11), 256 * 8, entries
-
-
-def pointer(address: int) -> int:
-    """An entry that leads to a table."""
-    return address >> 12 << 10 | 1
 
 
 def access(memory: bytes, base: int, root: int, va: int, kind: str, user: bool, rules: Any) -> Outcome:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Sink = tuple[IO[str] | None, Callable[[Fragments], str], Callable[[], str] | None, list[list[str]], bool]
 
 
-MOST_HELD, PAUSE = 64, 0.05  # lines that may wait for others, and seconds that they do at most
+MOST_HELD, PAUSE = 64, 0.05  # lines that wait for the next ones, if those come within so many seconds
 OUTPUT_LIMIT = "Output limit reached."
 
 
@@ -105,7 +105,7 @@ class Output:
                 self.line(line)
             return
         held: list[str] = []
-        due = time.monotonic() + PAUSE
+        due = 0.0  # the first line, and one after a pause, is written at once
         try:
             for line in lines:
                 if not isinstance(line, str):

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from typing import IO
 
 PLUGIN, FILE = "gdb_plugin.py", "vm.gdb"
-CHILD = "import sys; from vmdbg.library.gdb_child import serve; sys.exit(serve())"
+CHILD = (
+    "import sys; sys.path.append({package!r}); from vmdbg.library.gdb_child import serve; sys.exit(serve())"
+)
 #: What GDB sources: the plug-in is a module of its own, so that its names are not those of users' scripts.
 SOURCED = """\
 # Gives GDB the command "vm".  Written by "vmdbg --gdb-plugin".
@@ -64,15 +66,20 @@ def write_plugin() -> str:
     place = folder()
     if not place:
         raise UserError("There is no folder for the plug-in: set VMDBG_CACHE.")
-    command = [sys.executable, "-P", "-c", CHILD]
     path = os.path.join(place, FILE)
     try:
         os.makedirs(place, exist_ok=True)
     except OSError as error:
         raise UserError(f"{place}: {error.strerror}.") from None
     plugin = os.path.join(os.path.dirname(os.path.abspath(__file__)), PLUGIN)
-    write_whole(path, SOURCED.format(plugin=plugin, command=command).encode())
+    write_whole(path, SOURCED.format(plugin=plugin, command=child_command()).encode())
     return path
+
+
+def child_command() -> list[str]:
+    """What starts vmdbg for the plug-in.  It need not be installed: the child finds it where this file is."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return [sys.executable, "-P", "-c", CHILD.format(package=package)]
 
 
 class Gdb:
@@ -200,8 +207,7 @@ class Served:
             return {"words": [found[skip:] for found in complete_line(session, text)]}
         line = question["line"]
         again = line.split() == AGAIN.split()
-        if question["width"]:
-            session.settings.set("width", question["width"])
+        session.settings.set("width", question["width"])
         session.settings.set("style enabled", question["color"])
         worked = session.interpreter.attempt(lambda: self.look(question["stop"], again))
         if worked:

@@ -23,6 +23,17 @@ PIECE = 0x7F0  # bytes of one packet: those of QEMU's stub have at most 4096 cha
 NOT_CONNECTED = 'vm looks at a guest: connect to its QEMU first ("target remote :1234").'
 
 
+#: Events after which the guest, or the connection to it, may be another one; old versions lack some.
+EVENTS = (
+    "memory_changed",
+    "register_changed",
+    "inferior_call",
+    "new_objfile",
+    "exited",
+    "connection_removed",
+)
+
+
 class Vm(gdb.Command):  # type: ignore[misc]
     """Look at the guest's virtual memory with vmdbg.
 
@@ -37,7 +48,7 @@ class Vm(gdb.Command):  # type: ignore[misc]
         self.child: subprocess.Popen[str] | None = None
         self.stop = 0  # counts what changes the guest
         gdb.events.cont.connect(self.changed)
-        for name in ("memory_changed", "register_changed", "inferior_call", "new_objfile"):
+        for name in EVENTS:
             if hasattr(gdb.events, name):
                 getattr(gdb.events, name).connect(self.changed)
         if hasattr(gdb.events, "gdb_exiting"):
@@ -51,6 +62,8 @@ class Vm(gdb.Command):  # type: ignore[misc]
         require_remote()
         answer = self.talk({"line": argument, "stop": self.stop, **screen()})
         gdb.write(answer.get("text", ""))
+        if answer.get("left"):
+            self.end()
         if not answer.get("worked"):
             raise gdb.GdbError(answer.get("error", "").rstrip("\n"))
 
@@ -182,6 +195,7 @@ def registers(asked: dict[str, Any]) -> list[dict[str, int]]:
     before = gdb.selected_thread()
     if before is None:
         return found
+    selected = gdb.selected_frame()
     try:
         for thread in sorted(gdb.selected_inferior().threads(), key=lambda thread: thread.num):
             thread.switch()
@@ -195,6 +209,8 @@ def registers(asked: dict[str, Any]) -> list[dict[str, int]]:
             found.append(one)
     finally:
         before.switch()
+        with contextlib.suppress(gdb.error):  # it is another thread's frame now, if the guest has run
+            selected.select()
     return found
 
 

@@ -106,7 +106,8 @@ def runs_of(pages: list[Moved], page_size: int) -> Iterator[list[Moved]]:
         if run:
             last = run[-1]
             steps = (moved.va - last.va, moved.pfn - last.pfn)
-            if (last.how, last.dirty) != (moved.how, moved.dirty) or steps != (page_size, 1):
+            alike = (last.how, last.dirty, last.entries) == (moved.how, moved.dirty, moved.entries)
+            if not alike or steps != (page_size, 1):
                 yield run
                 run = []
         run.append(moved)
@@ -117,8 +118,7 @@ def runs_of(pages: list[Moved], page_size: int) -> Iterator[list[Moved]]:
 def moved_run_line(words: EventWords, run: list[Moved]) -> str:
     """`vpn 0x40000 to 0x401ff: pfn 0x200 to 0x3ff -> 512 slots, written (dirty)`."""
     first, last = run[0], run[-1]
-    text = MOVED_TEXTS[first.how].replace("slot {place}", "{count} slots")
-    what = text.replace("page {place} of its file", "{count} pages of its file").format(
+    what = MOVED_RUN_TEXTS[first.how].format(
         pfn=f"{words.show.pfn(first.pfn)} to {words.show.pfn(last.pfn)}",
         count=len(run),
         reason="dirty" if first.dirty else "no copy yet",
@@ -126,6 +126,15 @@ def moved_run_line(words: EventWords, run: list[Moved]) -> str:
     return f"vpn {words.vpn(first.va)} to {words.vpn(last.va)}: {what}"
 
 
+#: The same of a run of pages.
+MOVED_RUN_TEXTS = {
+    "swap-out": "pfn {pfn} -> {count} slots, written ({reason})",
+    "swap-drop": "pfn {pfn} -> {count} slots, dropped (clean)",
+    "file-drop": "pfn {pfn} dropped, {count} pages of its file have them",
+    "file-write": "pfn {pfn} kept as {count} pages of its file (dirty)",
+    "zero-drop": "pfn {pfn} dropped (never written)",
+    "swap-in": "{count} slots -> pfn {pfn}, read",
+}
 FOLDED = 8  # so many pages in a row are one line
 #: What is said of a page, by the event that told of it.
 MOVED_TEXTS = {

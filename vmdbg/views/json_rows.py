@@ -70,11 +70,11 @@ class RowWriter:
     def text(self, values: list[Any]) -> str:
         """A row, which is used up; empty if it has more than words and numbers in it."""
         kinds = tuple(map(type, values))
-        plan = self.plans.get(kinds)
+        if kinds not in self.plans:
+            self.plans[kinds] = self.plan_of(kinds)
+        plan = self.plans[kinds]
         if plan is None:
-            plan = self.plans[kinds] = self.plan_of(kinds)
-            if plan is None:
-                return ""
+            return ""
         for place in plan.texts:
             text = values[place]
             values[place] = self.words.get(text) or self.word_of(text)
