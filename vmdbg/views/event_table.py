@@ -146,7 +146,7 @@ def banner(machine: Machine, position: Position, location: Location | None) -> I
     where = f", {location.file}" + (f":{location.line}" if location.line else "") if location.file else ""
     yield [("time", str(position)), ("", f"  {cpu}process {location.pid}{where}")]
     line = str(location.line) if location.line else ""
-    yield f"{line:{TAB}}{location.source or location.operation}"
+    yield f"{line:{TAB - 1}} {location.source or location.operation}"
 
 
 def banner_data(position: Position, location: Location | None) -> dict[str, Any]:
