@@ -252,7 +252,7 @@ class Command:
 
     @property
     def separators(self) -> str:
-        """What parts the words of its arguments: blanks, and commas unless an option or the text takes them."""
+        """What parts the words of its arguments: blanks, and commas unless an option or text takes them."""
         commas = any(option.kind is not None and option.kind.commas for option in self.options)
         return " \t" if commas or (self.raw and self.arguments[0].kind.among) else " \t,"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vmdbg.units import format_size
 from vmdbg.views.document import Document
-from vmdbg.views.result import NUMBER, Column, Table
 from vmdbg.views.policy import oracle_note
+from vmdbg.views.result import NUMBER, Column, Table
 from vmdbg.views.sweep import BYTES, MEASURES, POLICY, header, measure_text
 
 TYPE_CHECKING = False

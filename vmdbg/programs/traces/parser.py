@@ -35,8 +35,8 @@ ENTRY = "scan_records"
 AUTO, INTERPRETED, COMPILED = "auto", "interpreted", "compiled"
 SHOWN = 80  # characters of a line that an error repeats
 WHAT_HELPS = (
-    'With "-skip-bad" "replay" counts such records and goes on.  "-format NAME" forces another format; "trace '
-    'formats" lists those that can be read.'
+    'With "-skip-bad" "replay" counts such records and goes on.  "-format NAME" forces another format; '
+    '"trace formats" lists those that can be read.'
 )
 DIGITS = bytes(int(chr(c), 16) if chr(c) in "0123456789abcdefABCDEF" else 16 for c in range(256))
 CODES = {"text1": "B", "text8": "q", "digit": "B", "scan": "q", "op": "q"}
