@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from vmdbg.debugger.time.references import Stretch
     from vmdbg.inspect.notation import Notation
     from vmdbg.inspect.policy import Count, PolicyFile, Step
 
@@ -65,10 +66,10 @@ def loaded_policy(found: PolicyFile, again: bool, effect: str) -> Record:
 # -- policy table
 
 
-def step_data(policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int]) -> Any:
+def step_data(policy: str, steps: Sequence[Step], texts: Mapping[Any, str], others: Mapping[str, int]) -> Any:
     """The table as plain data; pages as they were typed."""
 
-    def name(page: int | None) -> str | None:
+    def name(page: object) -> str | None:
         return None if page is None else texts[page]
 
     faults = sum(step.fault for step in steps)
@@ -89,36 +90,49 @@ def step_data(policy: str, steps: Sequence[Step], texts: Mapping[int, str], othe
                 "frames": [name(page) for page in step.frames],
                 "accessed": step.accessed,
                 "hand": step.hand,
+                **({} if step.time is None else {"time": step.time}),
             }
             for step in steps
         ],
     }
 
 
-def table_rows(steps: Sequence[Step], texts: Mapping[int, str], victims: bool) -> list[list[str]]:
-    """Rows of the drawing, the head of each first.  Accessed bits and the hand are drawn for a clock."""
+def table_rows(
+    steps: Sequence[Step], texts: Mapping[Any, str], victims: bool, numbers: Mapping[int, str] | None = None
+) -> list[list[str]]:
+    """Rows of the drawing, the head of each first.  Accessed bits and the hand are drawn for a clock.
+
+    `numbers`: what the frames are called, in the order of the rows; without it they are counted from 0.
+    """
     clock = steps[0].hand is not None
+    said = {frame: str(frame) for frame in range(len(steps[0].frames))} if numbers is None else numbers
     rows = [["page", *(texts[step.page] for step in steps)]]
-    for frame in range(len(steps[0].frames)):
-        row = [f"frame {frame}"]
+    for frame, number in enumerate(said.values()):
+        row = [f"frame {number}"]
         for step in steps:
             page = step.frames[frame]
             row.append("." if page is None else texts[page] + "*" * (clock and step.accessed[frame]))
         rows.append(row)
     if clock:
-        rows.append(["hand", *(str(step.hand) for step in steps)])
+        rows.append(["hand", *(said.get(step.hand, "-") for step in steps)])
     rows.append(["fault", *("F" if step.fault else "" for step in steps)])
     if victims:
         rows.append(["out", *("" if step.victim is None else texts[step.victim] for step in steps)])
         rows.append(["hit", *("" if step.fault else "H" for step in steps)])
+        rows += [["time", *(str(step.time) for step in steps)]] if steps[0].time is not None else []
     return rows
 
 
 def table_lines(
-    policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int], victims: bool
+    policy: str,
+    steps: Sequence[Step],
+    texts: Mapping[Any, str],
+    others: Mapping[str, int],
+    victims: bool,
+    numbers: Mapping[int, str] | None = None,
 ) -> Iterator[str]:
     """The textbook's drawing, cut where the screen ends, and the sum."""
-    rows = table_rows(steps, texts, victims)
+    rows = table_rows(steps, texts, victims, numbers)
     head = max(len(row[0]) for row in rows)
     cell = max(len(text) for row in rows for text in row[1:])
     room = max(1, (WIDTH - head) // (cell + 1))
@@ -136,9 +150,14 @@ def table_lines(
 
 
 def policy_table(
-    policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int], victims: bool
+    policy: str,
+    steps: Sequence[Step],
+    texts: Mapping[Any, str],
+    others: Mapping[str, int],
+    victims: bool,
+    numbers: Mapping[int, str] | None = None,
 ) -> Document:
-    """What a policy does with a reference string, reference by reference."""
+    """What a policy does with a reference string, reference by reference; `numbers` as for `table_rows`."""
     columns = [Column("page"), Column("fault", kind=FLAG), Column("victim"), Column("hand", kind=NUMBER)]
     for frame in range(len(steps[0].frames)):
         columns += [Column(f"frame_{frame}"), Column(f"accessed_{frame}", kind=FLAG)]
@@ -151,11 +170,25 @@ def policy_table(
             yield row
 
     return Document(
-        lambda: step_data(policy, steps, texts, others),
-        lambda: table_lines(policy, steps, texts, others, victims),
+        lambda: step_data(policy, steps, texts, others) | ({"pfns": list(numbers)} if numbers else {}),
+        lambda: table_lines(policy, steps, texts, others, victims, numbers),
         columns,
         cells,
     )
+
+
+def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool) -> Document:
+    """What the policy of a machine did with the references of a stretch of its run."""
+    several = len({step.page.pid for step in found.steps}) > 1
+    texts: dict[Any, str] = {}
+    for step in found.steps:
+        for page in (step.page, *step.frames, *(step.victim or ())):
+            if page is not None and page not in texts:
+                texts[page] = f"{page.pid}:{show.vpn(page.vpn)}" if several else show.vpn(page.vpn)
+        if step.victim is not None:
+            texts[step.victim] = ",".join(texts[page] for page in step.victim)
+    numbers = {pfn: show.pfn(pfn) for pfn in found.pfns}
+    return policy_table(os.path.basename(policy), found.steps, texts, {}, victims, numbers)
 
 
 # -- policy compare

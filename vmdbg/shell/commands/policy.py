@@ -6,6 +6,7 @@ import os
 
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.questions import find_back, visit
+from vmdbg.debugger.time.references import stretch
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
 from vmdbg.inspect.policy import compare, count_references, policy_file, steps
@@ -16,12 +17,14 @@ from vmdbg.shell.boot import boot_changed
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command, prefix
 from vmdbg.shell.kinds import FILE, Kind
 from vmdbg.shell.text_completion import complete_file
+from vmdbg.shell.times import position_of
 from vmdbg.state import events
 from vmdbg.views.policy import (
     compare_table,
     loaded_policy,
     policy_table,
     replacements_table,
+    stretch_table,
     victim_document,
 )
 from vmdbg.views.result import Record
@@ -170,7 +173,7 @@ def source_of(path: str) -> bytes:
     group="looking",
     effect=PURE,
     arguments=[Argument("question", QUESTION)],
-    usage="policy table[/json|/csv|/v] POLICY -frames N PAGE...",
+    usage=("policy table[/json|/csv|/v] POLICY -frames N PAGE...", "policy table[/json|/csv|/v] FROM..TO"),
     forms=("json", "csv", "v"),
     summary="Draw what a policy does with a reference string, as textbooks do.",
     help="""
@@ -180,13 +183,21 @@ accessed bit is set after the step, and "hand" is the frame at which the hand st
 
 A small machine is booted for it, with so many frames for pages, and the reads are executed: page tables,
 faults, swap, all of it.  The machine of the session takes no part.  FIFO, LRU and OPT are counted as
-yardsticks.""",
+yardsticks.
+
+FROM..TO are operations of the record, both included: then it is the run of the session's machine that is
+drawn, with its own policy, its pages by their numbers, and the frames of pages that these operations access,
+bring in or throw out.  A page that an operation accesses is one reference.  With /v the row "time" says where
+to "goto".""",
     examples=[
         "policy table clock -frames 3 7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1",
         "policy table/v fifo -frames 4 1 2 3 4 1 2 5 1 2 3 4 5",
+        "policy table 3..20",
     ],
 )
 def policy_table_command(session: Session, args: Args) -> object:
+    if ".." in args.question and " " not in args.question:
+        return table_of_stretch(session, args)
     question = Question(session, args.question)
     if len(question.policies) != 1 or len(question.sizes) != 1 or question.file:
         raise UserError("Expected one policy, one number of frames, and page numbers.", '"policy compare".')
@@ -198,6 +209,26 @@ def policy_table_command(session: Session, args: Args) -> object:
     }
     found = list(steps(policy, frames, question.pages))
     return policy_table(policy, found, question.texts, others, args.v)
+
+
+def table_of_stretch(session: Session, args: Args) -> object:
+    """`policy table FROM..TO`.  UserError."""
+    target = session.target
+    if target is None:
+        raise UserError("No machine.")
+    target.check(frozenset(("run", "kernel")), '"policy table FROM..TO"')
+    low, _, high = args.question.partition("..")
+    timeline = session.timeline
+    first, last = position_of(session, low)[0], position_of(session, high)[0]
+    if last < first:
+        raise UserError("inverted range")
+    last = min(last, max(timeline.begin, timeline.end) - 1)
+    if last - first >= MOST_DRAWN:
+        raise UserError(f"{last - first + 1} operations: at most {MOST_DRAWN} are drawn.")
+    found = stretch(timeline, first, max(first, last + 1))
+    if not found.steps:
+        raise UserError(f"No page is accessed from {first} to {max(first, last)}.")
+    return stretch_table(str(timeline.machine.config["kernel.policy"]), found, session.notation, args.v)
 
 
 @command(
