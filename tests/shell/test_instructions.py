@@ -114,3 +114,24 @@ def test_policy_compare(trace: str) -> None:
     assert (said["instructions"], said["counts"][0]["mpki"]) == (4, 1000.0)
     (none,) = [json.loads(line) for line in typed("policy compare/j fifo -frames 2 1 2 3")]
     assert (none["instructions"], none["counts"][0]["mpki"]) == (0, None)
+
+
+@pytest.mark.long
+def test_counts_of_processes_and_cpus_add_up() -> None:
+    machine = str(Path(__file__).resolve().parents[2] / "docs" / "examples" / "two-cpus.toml")
+    lines = typed(
+        "continue", "info stats/j", "info stats/j -cpu 0", "info stats/j -cpu 1",
+        "info stats/j -pid 1 -cpu 1", "info stats/j -pid 1", "info stats/j -pid 1 -cpu 0", "info stats -cpu 2", "info stats -cpu 1",
+        machine=machine,
+    )  # fmt: skip
+    assert "No CPU 2: this machine has 0..1." in lines
+    text, at, found = "\n".join(lines), 0, []
+    while (at := text.find('[{"event"', at)) >= 0:
+        rows, length = json.JSONDecoder().raw_decode(text[at:])
+        found.append({row["event"]: row["count"] for row in rows})
+        at += length
+    whole, first, second, mine_second, mine, mine_first = found
+    for sum_of, parts in ((whole, (first, second)), (mine, (mine_first, mine_second))):
+        assert sum_of == {kind: sum(part.get(kind, 0) for part in parts) for kind in sum_of}
+    assert first != second
+    assert lines[-1].endswith("at retries.") or "accesses: hit at first try" in text

@@ -9,7 +9,7 @@ from vmdbg.state.events import EVENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from vmdbg.inspect.event_fields import Happened
@@ -88,6 +88,11 @@ class CostSum:
             "per_access": None if self.per_access is None else round(self.per_access, 6),
             "terms": [{**term._asdict(), "cycles": term.count * term.each} for term in self.terms],
         }
+
+
+def counts_of(events: Iterable[Happened]) -> Counter[str]:
+    """How often each kind is among some events, by name."""
+    return Counter(EVENTS[event.kind].name for event in events)
 
 
 def cost_by_part(words: EventWords, events: Sequence[Happened]) -> dict[str, int]:

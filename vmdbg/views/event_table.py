@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from vmdbg.debugger.time.types import AT_BEGIN, AT_END, AT_INTERRUPT
-from vmdbg.inspect.event_costs import PARTS, CostSum, cost_by_part, how_done, instruction_rate
+from vmdbg.inspect.event_costs import PARTS, CostSum, cost_by_part, counts_of, how_done, instruction_rate
 from vmdbg.inspect.event_words import UNSIGNED_NAMES, EventWords
 from vmdbg.inspect.machine import cpu_in_use
 from vmdbg.inspect.signals import signal_help, signal_name
-from vmdbg.state.events import EVENTS
 from vmdbg.units import WORD_MASK
 from vmdbg.views.document import Document
 from vmdbg.views.result import ADDRESS, DATA, NUMBER, SAMPLE, Column, Result, Table, chunks, folded
@@ -273,8 +270,7 @@ def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEve
     def notes() -> list[str]:
         if len(spent) < 2:
             return []
-        happened = [row for *_, rows in operations for row in rows]
-        formula = CostSum(words, Counter(EVENTS[row.kind].name for row in happened)).formula()
+        formula = CostSum(words, counts_of(row for *_, rows in operations for row in rows)).formula()
         total = total_line(spent, *instruction_rate([row for *_, row in operations]))
         return [total, *formula_lines(formula)]
 

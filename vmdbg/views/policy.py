@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import namedtuple
 
 from vmdbg.inspect.counts import per_thousand
 from vmdbg.inspect.policy import is_oracle
@@ -292,19 +293,38 @@ def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequen
 # -- why victim
 
 
-def victim_document(
-    show: Notation, time: str, taken: int, rule: str, pages: Sequence[Mapping[str, Any]]
-) -> Document:
-    """The pages that a policy could choose from at an eviction; `taken` is the frame whose page left."""
+#: How a victim was chosen: when, by which policy (empty: by a command), by which rule, the frame whose page
+#: was taken, and the page-frame numbers of those whose accessed bit was cleared before, in order.
+Choice = namedtuple("Choice", "time policy rule taken cleared")
+TOLD = 6  # frames that are named one by one
+
+
+def search_line(show: Notation, choice: Choice, pages: Sequence[Mapping[str, Any]]) -> str:
+    """`steps  A of 0x3ffd, 0x3ffe cleared; 0x3fff taken`: how the policy came to the victim; empty if it
+    cleared no bits on its way."""
+    if not choice.cleared:
+        return ""
+    cleared = [show.pfn(pfn) for pfn in choice.cleared]
+    if len(cleared) > TOLD:
+        cleared = [*cleared[: TOLD - 2], f"... {cleared[-1]} ({len(choice.cleared)} frames)"]
+    taken = next((show.pfn(page["pfn"]) for page in pages if page["frame"] == choice.taken), "none")
+    return f"steps  A of {', '.join(cleared)} cleared; {taken} taken"
+
+
+def victim_document(show: Notation, choice: Choice, pages: Sequence[Mapping[str, Any]]) -> Document:
+    """The pages that a policy could choose from at an eviction, and how it chose."""
+    taken = choice.taken
     known = any(page["known"] for page in pages)
     best = max(pages, key=lambda page: page["next_use"] or 1 << 62) if known else None
     keys = ("pfn", "pid", "va", "accessed", "dirty", "hand", "age", "next_use")
 
     def note(page: Mapping[str, Any]) -> str:
         if page["frame"] != taken:
-            return ""
-        if best is None or (best["next_use"] or 1 << 62) == (page["next_use"] or 1 << 62):
+            return "A cleared" if page["pfn"] in choice.cleared else ""
+        if best is None:
             return "<- taken"
+        if (best["next_use"] or 1 << 62) == (page["next_use"] or 1 << 62):
+            return "<- taken, as OPT would"
         return f"<- taken; OPT would take frame {show.pfn(best['pfn'])}"
 
     def lines() -> Iterator[Any]:
@@ -312,7 +332,11 @@ def victim_document(
             if page["frame"] == taken:
                 name = "in no process" if page["va"] is None else f"page {show.va(page['va'])}"
                 said = f"{name}, A {int(page['accessed'])}, D {int(page['dirty'])}"
-                yield f"{time}  frame {show.pfn(page['pfn'])} ({said}): {rule}"
+                by = f", by {with_oracle(os.path.basename(choice.policy))}" if choice.policy else ""
+                yield f"{choice.time}  frame {show.pfn(page['pfn'])} ({said}){by}"
+        yield f"rule   {choice.rule}"
+        steps = search_line(show, choice, pages)
+        yield from [steps] if steps else []
         rows = []
         for page in pages:
             use = "-" if not page["known"] else "never" if page["next_use"] is None else str(page["next_use"])
@@ -327,8 +351,11 @@ def victim_document(
 
     def data() -> dict[str, Any]:
         return {
-            "time": time,
-            "rule": rule,
+            "time": choice.time,
+            "policy": choice.policy or None,
+            "oracle": is_oracle(choice.policy),
+            "rule": choice.rule,
+            "cleared": choice.cleared,
             "candidates": [
                 {**{key: page[key] for key in keys}, "taken": page["frame"] == taken} for page in pages
             ],
@@ -339,7 +366,7 @@ def victim_document(
         lines,
         [*(Column(key) for key in keys), Column("taken", kind=FLAG)],
         lambda: [[*(page[key] for key in keys), page["frame"] == taken] for page in pages],
-        ("pfn", "va"),
+        ("pfn", "va", "cleared"),
     )
 
 

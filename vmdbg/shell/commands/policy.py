@@ -20,6 +20,7 @@ from vmdbg.shell.text_completion import complete_file
 from vmdbg.shell.times import position_of
 from vmdbg.state import events
 from vmdbg.views.policy import (
+    Choice,
     compare_table,
     loaded_policy,
     policy_table,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.time.event_log import LoggedEvent
+    from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.inspect.policy import PolicyFile
     from vmdbg.programs.program import Program
     from vmdbg.shell.command import Args
@@ -277,14 +279,25 @@ hand stands, A and D are the bits of its entry, "age" counts the operations sinc
 in the last 100000 operations ("-": none).  "next use" counts the accesses of the program, 1 the one that is
 served, until it accesses the page ("never": not among the next 100000; "-": nobody knows, for other processes
 run or the program forks), which no kernel knows and OPT chooses by.  Go to an eviction of "info replacements"
-and one event further to ask about it.""",
+and one event further to ask about it.
+
+"steps" are the pages whose accessed bit the policy cleared on its way to the victim, in this order: a hand
+that goes round, a second chance.  Of them A is shown as it is since then.""",
     examples=["why victim", "why victim/json"],
 )
 def why_victim(session: Session, args: Args) -> object:
     timeline = session.timeline
     row, place, by = find_back(timeline, [Pattern(events.EVICT)])
     if row is None:
-        return Record({"time": None, "rule": None, "candidates": []}, ["No page has left memory."])
+        nothing: dict[str, Any] = {
+            "time": None,
+            "policy": None,
+            "oracle": None,
+            "rule": None,
+            "cleared": [],
+            "candidates": [],
+        }
+        return Record(nothing, ["No page has left memory."])
     machine = session.machine
     bits = machine.format.page_bits
     last: dict[int, int] = {}
@@ -301,11 +314,27 @@ def why_victim(session: Session, args: Args) -> object:
         used = last.get(page["pfn"])
         page["age"] = None if used is None else row.operation - used
     taken = next((page["frame"] for page in pages if page["pfn"] == row.a), -1)
-    facts = facts_of(machine.config["kernel.policy"])
+    policy = str(machine.config["kernel.policy"])
+    facts = facts_of(policy)
     rule = facts.leaves if facts is not None else "as the policy in its file says"
+    cleared: list[int] = []
     if place is None:
-        rule = f'command "{by}"'
-    return victim_document(session.notation, f"{row.operation}:{row.number}", taken, rule, pages)
+        policy, rule = "", f'command "{by}"'
+    else:
+        cleared = passed_by(timeline, row)
+    choice = Choice(f"{row.operation}:{row.number}", policy, rule, taken, cleared)
+    return victim_document(session.notation, choice, pages)
+
+
+def passed_by(timeline: Timeline, evicted: LoggedEvent) -> list[int]:
+    """The frames whose accessed bit the policy cleared, in this order, in the search that found a victim."""
+    patterns = [Pattern(kind) for kind in (events.AGE, events.EVICT)]
+    found: list[int] = []
+    for row in scan(timeline, patterns, evicted.operation, evicted.operation + 1):
+        if row.number >= evicted.number:
+            break
+        found = [*found, row.a] if row.kind == events.AGE else []
+    return list(dict.fromkeys(found))
 
 
 #: Events that tell what came into a frame, and what became of the page that left it: how, in a word.
