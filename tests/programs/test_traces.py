@@ -319,13 +319,9 @@ def test_decimal_numbers_with_letters_are_seen_if_they_are_many() -> None:
         assert recognised(b"".join(lines)) is BY_NAME["decimal-letter"]
         assert recognised(b"".join(lines[:63])) is BY_NAME[hexadecimal]
         assert recognised(b"".join(lines[:63]) * 9) is BY_NAME[hexadecimal]
-        assert (
-            recognised(b"".join([*lines[:300], pattern.replace("%d", "1a").encode()])) is BY_NAME[hexadecimal]
-        )
-        assert (
-            recognised(b"".join([*lines[:300], pattern.replace("%d", "007").encode()]))
-            is BY_NAME[hexadecimal]
-        )
+        for other in ("1a", "007"):
+            mixed = b"".join([*lines[:300], pattern.replace("%d", other).encode()])
+            assert recognised(mixed) is BY_NAME[hexadecimal]
 
 
 def test_formats_are_told(tmp_path: Path) -> None:
