@@ -238,8 +238,10 @@ def has_delimiter(text: str) -> bool:
 
 
 def take_options(session: Session, command: Command, values: dict[str, Any], text: str) -> list[str]:
-    """Options anywhere among the words (until `--`); the other words, in order.  Whole names of options may have
-    two dashes, as in the shells of operating systems."""
+    """Options anywhere among the words (until `--`); the other words, in order.
+
+    Whole names of options may have two dashes, as in the shells of operating systems.
+    """
     words = split_words(text, command.separators)
     doubled = {f"-{option.name}": option.name for option in command.options}
     plain: list[tuple[int, str]] = []
