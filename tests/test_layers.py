@@ -147,6 +147,7 @@ SOMETIMES = {
     "pyarrow": "it may be missing",
     "zstandard": "it may be missing",
     "matplotlib": "it may be missing, and takes long to import",
+    "plotext": "it may be missing, and takes longer to import than all commands",
     "readline": "it may be missing",
     "termios": "not on every system",
     "lzma": "it may be missing",
@@ -181,9 +182,7 @@ def imports_of_all() -> dict[str, list[tuple[bool, str]]]:
     known = {module_name(path) for path in MODULES}
     return {
         module_name(path): [
-            (inside, other)
-            for inside, node in statements(tree_of(path))
-            for other in modules_of(node, known)
+            (inside, other) for inside, node in statements(tree_of(path)) for other in modules_of(node, known)
         ]
         for path in MODULES
     }
