@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from tests.drawn import drawn
 from tests.sources import tree_of
 from vmdbg.engine import link
 from vmdbg.formats import NAMES, find
@@ -201,7 +202,7 @@ class Repeats:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", TREES)
-@settings(max_examples=12)
+@settings(max_examples=drawn(40))
 @given(st.integers(0, SIZE - 1), BOUNDS, BOUNDS, st.integers(0, 3))
 def test_runs_of_pages_are_the_leaves(
     name: str, root: int, start: int | None, end: int | None, most: int
