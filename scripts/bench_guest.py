@@ -211,7 +211,10 @@ def measure(ours: Ours, other: PtDump | None, rounds: int) -> None:
         ]
         more = "".join(f"{ratio:8.1f}" for ratio in ratios[1:])
         print(f"{name:34}{statistics.median(taken[name]) * 1000:8.1f}{1 / ratios[0]:11.2f}{more}")
-    print(f'"pt /", "all /": how many times as long gdb-pt-dump takes, without and with {names[-1][12:]}.')
+    if other is not None:
+        print(
+            f'"pt /", "all /": how many times as long gdb-pt-dump takes, without and with {names[-1][12:]}.'
+        )
 
 
 def check(ours: Ours, other: PtDump | None) -> None:
