@@ -184,8 +184,12 @@ def parse_arguments(session: Session, command: Command, rest: str, invoked: str 
     for argument in command.arguments:
         values[argument.name] = [] if argument.many else argument.default
     if command.raw:
-        args.text = text = take_leading_options(session, command, values, text)
         argument = command.arguments[0]
+        if argument.kind.among:
+            text = " ".join(take_options(session, command, values, text))
+        else:
+            text = take_leading_options(session, command, values, text)
+        args.text = text
         if not text and not argument.optional:
             raise missing(command, argument)
         values[argument.name] = argument.kind.parse(session, text) if text else argument.default

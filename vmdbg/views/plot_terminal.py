@@ -45,7 +45,7 @@ def terminal_lines(plot: Plot) -> Iterator[Line]:
     styles = {mark: STYLES[place % len(STYLES)] for place, mark in enumerate(MARKS)} | {BOUND: BOUND_STYLE}
     lines = canvas(plot)
     left = lines[0].index("+") + 1
-    below = max(place for place, line in enumerate(lines) if "-" * 9 in line)
+    below = max(place for place, line in enumerate(lines) if line[left - 1 : left] == "+")
     yield lines[0]
     yield from (fragments(line, left, styles) for line in lines[1:below])
     yield from lines[below:]
