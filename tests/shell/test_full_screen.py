@@ -93,9 +93,9 @@ class Seen:
         self.child.send(line + "\r")
         return self.until(*texts, **more)
 
-    def press(self, key: str, *texts: str) -> str:
+    def press(self, key: str, *texts: str, **more: str) -> str:
         self.child.send(key)
-        return self.until(*texts)
+        return self.until(*texts, **more)
 
     def resize(self, rows: int, columns: int) -> None:
         self._text = ""
@@ -303,6 +303,23 @@ def test_an_editor_has_the_terminal_to_itself(seen: Any, tmp_path: Path) -> None
     assert after.split("\n")[:15] == panes
     assert "in the editor" in screen.raw
     assert screen.raw.count("\x1b[?1049h") == screen.raw.count("\x1b[?1049l") + 1
+
+
+@SMALL
+def test_the_output_of_the_shell_stays_until_it_is_read(seen: Any) -> None:
+    screen = seen(SHELL="/bin/sh")
+    screen.until("time 12:0")
+    panes = screen.type("layout vm", "+- 12:0 |", "time 12:0").split("\n")[:15]
+    wait = "--Press RETURN for the panes--"
+    assert "+- walk" not in screen.type("shell echo said $((6 * 7))", "said 42\n" + wait)
+    assert screen.press("\r", "+- 12:0 |", gone=wait).split("\n")[:15] == panes
+    screen.type("pipe show confirm | wc -l", "1\n" + wait)
+    screen.type("print 5", "+- 12:0 |", "(vmdbg) print 5", gone=wait)  # what was typed instead is kept
+    screen.press("\r", "$1 = 5")
+    screen.child.send("shell echo one\rshell echo two\rprint 7\r")  # commands that wait are not disturbed
+    assert screen.until("one\n", "two\n", f"$2 = 7\n{wait}").rpartition("one\n")[2].count(wait) == 1
+    screen.press("\x03", "+- 12:0 |", "(vmdbg)", gone=wait)
+    screen.type("tui disable", "(vmdbg)", gone="+- 12:0 |")
 
 
 @SMALL
