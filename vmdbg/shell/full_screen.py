@@ -16,7 +16,6 @@ from vmdbg.views.panes import beside, pane_rows, place_on_time_line, time_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
     from typing import Any
 
     from vmdbg.shell.session import Session
