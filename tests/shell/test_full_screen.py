@@ -233,6 +233,25 @@ def test_a_resize_and_a_terminal_that_is_too_small(seen: Any) -> None:
 
 
 @SMALL
+def test_a_resize_while_a_command_runs(seen: Any, tmp_path: Path) -> None:
+    (tmp_path / "long.vmp").write_text(LONG)
+    screen = seen("-ex", "file long.vmp")
+    screen.until("(vmdbg)")
+    screen.type("layout vm", "+- 0:0 |", "(vmdbg)")
+    screen.child.send("continue\r")
+    time.sleep(0.5)
+    screen.resize(50, 200)
+    assert "+- walk" not in screen.until("The panes are drawn when the command ends.")
+    text = screen.press("\x03", "Program received signal SIGINT", "+- swap --", "(vmdbg)")
+    assert [len(row) for row in text.split("\n")[:33]] == [200] * 33
+    assert screen.raw.count("\x1b[?1049h") == 1
+    screen.type("run", "(y or n)")
+    screen.resize(24, 80)
+    screen.until("(y or n)", "The panes are drawn when the command ends.")
+    assert "+- walk" in screen.type("n", "Program not restarted.", "(vmdbg)", "+- walk")
+
+
+@SMALL
 @pytest.mark.parametrize("way", ["quit", "SIGTERM", "SIGTERM in a run"])
 def test_the_terminal_is_left_as_found(seen: Any, tmp_path: Path, way: str) -> None:
     (tmp_path / "long.vmp").write_text(LONG)

@@ -135,6 +135,24 @@ class FullScreen:
             out += self.parts() + f"{KEEP_CURSOR}{placed(enumerate(self._drawn))}{RESTORE_CURSOR}"
         os.write(descriptor, (out + self.question).encode())
 
+    def resized(self) -> None:
+        """The terminal has another size while a command runs: its output gets its part of that at once, and
+        stays.  Panes are drawn when the command ends, for the machine may be in the middle of a change; as in
+        `suspend` this writes past the stream."""
+        size = terminal_size()
+        if (
+            not self.misfit
+            or self.lent
+            or not self.entered
+            or size[0] < LEAST_COLUMNS
+            or size[1] < LEAST_LINES
+        ):
+            return  # the next prompt sees to it
+        self._size, self._drawn = size, []
+        waiting = placed([(0, "The panes are drawn when the command ends."[: size[0]])])
+        text = f"{self.parts()}{KEEP_CURSOR}{waiting}{RESTORE_CURSOR}{self.question}"
+        os.write(self.session.output.stdout.fileno(), text.encode())
+
     def write(self, text: str) -> None:
         """Control sequences and panes: no part of any result or log."""
         stdout = self.session.output.stdout
