@@ -137,7 +137,7 @@ def test_other_ends_of_names_are_refused(file: str) -> None:
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plot_terminal, "plotext", None)
+    monkeypatch.setitem(sys.modules, "plotext", None)
     with pytest.raises(UserError, match=r'needs plotext: pip install "vmdbg\[plot\]"'):
         text(CURVE)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
