@@ -123,10 +123,11 @@ def page_runs(
     end: int | None = None,
     follow: Callable[[Entry], object] | None = None,
     fold: bool = False,
+    cpu: int | None = None,
 ) -> Iterator[PageRun]:
     """What a tree maps, by address: leaves of one table with the same rights whose frames go on are one run.
 
-    Addresses are sign-extended where the format is.  `start`, `end` and `follow` as for
+    Addresses are sign-extended where the format is.  `start`, `end`, `follow` and `cpu` as for
     `page_tables.entries`.  `fold`: what is below an entry that points to a table as one of the same level did
     before, with the same rights, is one run of what the entry translates, which says where.
     """
@@ -134,10 +135,10 @@ def page_runs(
     low = 0 if start is None else start & mask
     high = mask + 1 if end is None else ((end - 1) & mask) + 1
     reader = Reader(k, form, follow, fold)
-    for table, depth, base, first, past, rights in trees(k, form, root, whole=False):
+    for table, depth, base, first, past, rights in trees(k, form, root, False, cpu):
         wanted = max(low, first), min(high, past)
         if wanted[0] < wanted[1]:
-            reader.ignore(ignored_in(k, form, base))
+            reader.ignore(ignored_in(k, form, base, cpu))
             yield from reader.below(table, depth, base, rights, (), wanted)
 
 

@@ -120,14 +120,16 @@ def runs(
     merge: bool = False,
     fold: bool = False,
     follow: Bounded | None = None,
+    cpu: int | None = None,
 ) -> Iterator[Run]:
     """Mapped pages joined while addresses, frames, rights and page size go on.
 
     `merge`: while addresses and rights go on.  `fold`: tables that were shown are not shown again, but one
-    run says where.  `follow` bounds how often a table is read again.
+    run says where.  `follow` bounds how often a table is read again.  `cpu`: by whose registers
+    (None: by those of the one in use).
     """
     if machine.format.segments and machine.format.bounded:
-        for segment in (segment for segment in segments(machine, root) if segment.limit):
+        for segment in (segment for segment in segments(machine, root, cpu) if segment.limit):
             first, past = segment.held
             pa = segment.base - segment.limit if segment.down else segment.base
             yield Run(first, past, pa, past - first, segment.rights)
@@ -138,7 +140,7 @@ def runs(
         yield Run(first, size if end is None else end, root + first, size, ALL_RIGHTS)
         return
     held: Run | None = None
-    for found in page_runs(machine.k, machine.format, root, start, end, follow or Bounded(), fold):
+    for found in page_runs(machine.k, machine.format, root, start, end, follow or Bounded(), fold, cpu):
         new = Run(*found)
         if held is not None and continues(held, new, merge):
             held.end += new.end - new.start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.hardware.tlb import (
     ASID_MASK,
     KEY_ASID,
@@ -250,7 +251,8 @@ def look_in_one(machine: Machine, context: Context, va: int, array: int) -> Prob
     number = (va & ((1 << form.va_bits) - 1)) >> shift
     probe = Probe(f"{form.levels[depth].name} cache", sets, span // TLB, number, 1 << shift, context.asid)
     probe.level = 0
-    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if k.canonical(m, s64(va)) else -1
+    known = seen_by(k, context.cpu, k.canonical, s64(va))
+    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if known else -1
     if row >= 0:
         probe.way = (row - k.array_base(m, array, context.cpu)) % span // TLB
     return probe

@@ -10,6 +10,7 @@ from vmdbg.formats.contract import (
     FAULT_BOUNDS,
     FAULT_NON_CANONICAL,
 )
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_KEY
 from vmdbg.inspect import base_and_bounds
 from vmdbg.inspect.context import controls
@@ -105,7 +106,7 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
         return base_and_bounds.outcome(machine, context, walk, access, check)
     found = Outcome(walk.va, context.pid, access, context.mode)
     found.region = region_kind(machine, context.pid, walk.va)
-    if not k.canonical(machine.m, s64(walk.va)):
+    if not seen_by(k, context.cpu, k.canonical, s64(walk.va)):
         found.fault = not_canonical(machine, found, context.cpu)
         return found
     step = walk.last
@@ -194,9 +195,9 @@ def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, 
     """
     k, m, form = machine.k, machine.m, machine.format
     va, cpu = s64(fresh.va), context.cpu
-    if not machine.bindings["WALK_CACHES"] or context.asid is None or not k.canonical(m, va):
+    if not machine.bindings["WALK_CACHES"] or context.asid is None or not seen_by(k, cpu, k.canonical, va):
         return fresh, ""
-    kind = k.walk_cached(m, cpu, context.root, context.asid, va)
+    kind = seen_by(k, cpu, k.walk_cached, cpu, context.root, context.asid, va)
     array, first = m.control[CONTROL_CACHED], m.control[CONTROL_FIRST]
     if array < 0:
         return fresh, ""

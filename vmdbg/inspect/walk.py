@@ -16,6 +16,7 @@ from vmdbg.formats.contract import (
     FAULT_KINDS,
     NAPOT_ENTRIES,
 )
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls import regions
@@ -230,11 +231,9 @@ def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) ->
         bare = cpu is None or m.cpu[cpu * CPU + CPU_ROOT] == BARE_ROOT
         why = f"${form.root_fields[0].name} is 0 (Bare)" if bare else "Machine mode does not translate"
         raise UserError(f"{why}: virtual addresses are physical ones.")
-    kind = k.walk(m, root, s64(va))
+    kind = k.walk(m, root, s64(va)) if cpu is None else seen_by(k, cpu, k.walk, root, s64(va))
     if cpu is not None and k.reserves(m, cpu):
         kind = k.recheck(m, cpu, k.walk_began(m), kind)
-    if form.segments and form.bounded and cpu is not None:
-        kind = ENTRY_BOUND if k.segment_address(m, cpu, root, s64(va)) < 0 else ENTRY_LEAF
     first = k.walk_began(m)
     without = form.bounded or kind == ENTRY_BOUND
     found = Walk(form, va & WORD_MASK, root, kind, [] if without else rows_read(machine, first), first)
