@@ -37,13 +37,14 @@ class Context:
     """The tables below `root`, seen by a CPU in a mode.
 
     `pid` None: the tables belong to no process.  `asid` None: no TLB is used; else the number with which its
-    entries are searched.
+    entries are searched.  `by_machine`: machine mode makes the access, in that mode.
     """
 
-    __slots__ = ("asid", "cpu", "mode", "pid", "root")
+    __slots__ = ("asid", "by_machine", "cpu", "mode", "pid", "root")
 
     def __init__(self, pid: int | None, root: int, cpu: int, asid: int | None, mode: int) -> None:
         self.pid, self.root, self.cpu, self.asid, self.mode = pid, root, cpu, asid, mode
+        self.by_machine = False
 
     def with_mode(self, mode: int) -> Context:
         """The same in another mode."""
@@ -175,8 +176,11 @@ def in_machine_mode(machine: Machine, context: Context, access: int) -> Context:
         raise UserError(f"{form.name} has no machine mode: RISC-V's formats have.")
     mode = form.machine_mode(controls(machine, context.cpu), access)
     if mode is None:
-        return Context(context.pid, BARE_ROOT, context.cpu, None, KERNEL)
-    return context.with_mode(mode)
+        found = Context(context.pid, BARE_ROOT, context.cpu, None, KERNEL)
+    else:
+        found = context.with_mode(mode)
+    found.by_machine = True
+    return found
 
 
 def check_root(machine: Machine, root: int) -> int:

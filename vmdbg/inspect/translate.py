@@ -75,6 +75,7 @@ def translate(machine: Machine, context: Context, va: int, access: int) -> Outco
     key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
     found = Outcome(va, context.pid, access, context.mode)
     found.region, found.via, found.cached = fresh.region, level, True
+    found.by_machine = context.by_machine
     found.rights = word & machine.bindings["RIGHTS"]
     shifts = machine.format.page_shifts
     found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
@@ -105,7 +106,7 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
     if machine.format.bounded:
         return base_and_bounds.outcome(machine, context, walk, access, check)
     found = Outcome(walk.va, context.pid, access, context.mode)
-    found.region = region_kind(machine, context.pid, walk.va)
+    found.region, found.by_machine = region_kind(machine, context.pid, walk.va), context.by_machine
     if not seen_by(k, context.cpu, k.canonical, s64(walk.va)):
         found.fault = not_canonical(machine, found, context.cpu)
         return found

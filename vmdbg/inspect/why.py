@@ -144,7 +144,7 @@ def reversing_bits(
     A bit that reserves fields of entries is listed only if the access is forbidden because of that.
     """
     form, control = machine.format, controls(machine, context.cpu)
-    walk = walk_tables(machine, context.root, va, context.cpu)
+    walk = walk_tables(machine, context.root, va, context.cpu, reserves=False)
     entries = [s64(step.entry) for step in walk.steps if step.kind <= ENTRY_LEAF]
     large = walk.last.depth < len(form.levels) - 1
 
