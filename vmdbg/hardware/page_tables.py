@@ -68,7 +68,7 @@ def entries(
     """The entries below a root register's value that are not zero, by address.
 
     Only those for the pages from `start` to `end` (exclusive; signed or not); by default all.  An entry that
-    points to a table comes before the entries of that table, with `tables_last` after; `follow(entry)` says of
+    points to a table comes before the entries of that table, `tables_last`: after; `follow(entry)` says of
     each whether to read its table.  `whole`: see `trees`; else bits that the registers of `cpu` (None: of the
     one in use) make its walker ignore count for nothing, but stay in `Entry.entry`.  With base and bounds the
     only entry is the register, at address -1.  All entries of one table are read at once: memory may change.
