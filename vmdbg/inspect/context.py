@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import BARE_ROOT
-from vmdbg.hardware.tlb import ASID_MASK
+from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state.tables import (
@@ -106,10 +106,15 @@ def current_cpu(machine: Machine) -> int:
 
 
 def check_asid(asid: int) -> int:
-    """`asid`; UserError if TLB entries cannot carry it."""
-    if not 0 <= asid <= ASID_MASK:
-        raise UserError(f"No address-space number {asid} (0..{ASID_MASK}).")
-    return asid
+    """The address-space number as keys of the TLB carry it; UserError if they cannot."""
+    if not 0 <= asid < ZERO_SPACE:
+        raise UserError(f"No address-space number {asid} (0..{ZERO_SPACE - 1}).")
+    return asid or ZERO_SPACE
+
+
+def shown_asid(carried: int) -> int:
+    """The address-space number that a key of the TLB, or a CPU, carries so."""
+    return carried % ZERO_SPACE
 
 
 def running_pid(machine: Machine, cpu: int) -> int:

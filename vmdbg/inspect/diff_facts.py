@@ -8,7 +8,7 @@ from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_W
 from vmdbg.hardware.page_tables import entries
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
 from vmdbg.inspect.address_space import ZEROS, spaces
-from vmdbg.inspect.context import MODES
+from vmdbg.inspect.context import MODES, shown_asid
 from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.notation import rights_text
 from vmdbg.inspect.processes import mappings
@@ -258,7 +258,7 @@ class State:
         shift = form.page_shifts[min(key & KEY_SIZE, len(form.levels) - 1)]
         who = f"{name} vpn {self.words.show.vpn((key >> KEY_TAG) << (shift - form.page_bits))}"
         if self.whole:
-            who += f" asid {space}" if space else " global"
+            who += f" asid {shown_asid(space)}" if space else " global"
         if len(self.machine.m.cpu) > CPU:
             who = f"cpu {cpu} {who}"
         size = f", {format_size(1 << shift)}" if key & KEY_SIZE else ""
