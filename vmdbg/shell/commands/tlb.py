@@ -194,12 +194,11 @@ def tlb_set_command(session: Session, args: Args) -> object:
         raise UserError(f"Page {page:#x} does not fit in {form.va_bits - shift} bits.")
     if not 0 <= args.frame < form.frames:
         raise UserError(f"Frame {args.frame:#x} is none of the {form.frames:#x} that an entry can name.")
-    if args.asid is not None:
-        args.asid = check_asid(args.asid)
+    asid = None if args.asid is None else check_asid(args.asid)
     va = form.signed(page << shift)
     word = args.frame << WORD_PFN | read_rights(args.rights)
     word |= (WORD_DIRTY if args.dirty else 0) | (WORD_GLOBAL if args.__dict__["global"] else 0)
-    space = 0 if word & WORD_GLOBAL else args.asid
+    space = 0 if word & WORD_GLOBAL else asid
     text = f"tlb set vpn {page:#x}, pfn {args.frame:#x}"
     (at, way), action = session.timeline.act(
         text, lambda machine: put_translation(machine, index, va, shift, word, space)
