@@ -10,16 +10,21 @@ import pytest
 
 from vmdbg.errors import UserError
 from vmdbg.formats import find
-from vmdbg.formats.contract import ALL_RIGHTS
+from vmdbg.formats.contract import ALL_RIGHTS, RIGHT_X
 from vmdbg.formats.record import Format
 from vmdbg.inspect.address_space import runs
 from vmdbg.inspect.context import find_context
 from vmdbg.inspect.page_tables import entry_runs, table_costs, valid_entries
+from vmdbg.inspect.tlb import cached_entries
 from vmdbg.inspect.translate import translate, walk, walk_data
+from vmdbg.inspect.walk import walk_tables
 from vmdbg.inspect.why import why
-from vmdbg.machine.config import load_config
+from vmdbg.machine.check.survey import Survey
+from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import write
+from vmdbg.programs.vmp import parse_vmp
+from vmdbg.state.tables import PROCESS, PROCESS_ROOT
 from vmdbg.units import WORD_MASK, s64
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -172,3 +177,24 @@ def test_base_and_bounds(tmp_path: Path) -> None:
     context = find_context(machine, cpu=1)
     walked, outcome = walk(machine, context, 0x180)
     assert walk_data(machine, walked, outcome)["bound"] == 0x200
+
+
+def test_check_judges_each_tlb_by_its_cpu() -> None:
+    """One CPU ignores the rights of tables (TCR_EL1.HPD0), the other does not: no entry is stale."""
+    text = "region heap 0x400000 4K rwx\nloop 20\nread 0x400000\nend\n"
+    values = {"machine.format": "arm64", "machine.ram": 1 << 26, "machine.cpus": 2}
+    machine = Machine(MachineConfig(values))
+    for _ in range(2):
+        machine.load(parse_vmp(text.encode(), "p.vmp", va_bits=49, page_size=4096))
+    machine.run(4)
+    k, m = machine.k, machine.m
+    for pid in (1, 2):
+        step = walk_tables(machine, m.process[pid * PROCESS + PROCESS_ROOT], 0x400000).steps[-2]
+        k.store_entry(m, step.address, s64(step.entry | 1 << 60))  # UXNTable
+    write(machine, 1, "tcr_el1.hpd0", 1)
+    for cpu in (0, 1):
+        k.tlb_flush(m, cpu, -1, 0)
+    machine.run(12)
+    held = {cached.cpu: cached.rights for cached in cached_entries(machine) if cached.va == 0x400000}
+    assert [held[cpu] & RIGHT_X for cpu in (0, 1)] == [0, RIGHT_X]
+    assert [stale.kind for stale in Survey(machine).stale()] == []
