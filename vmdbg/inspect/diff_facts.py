@@ -40,6 +40,7 @@ from vmdbg.state.tables import (
     PROCESS_STATE,
     PROCESS_SWAPPED,
     PROCESS_TABLES,
+    PROCESS_WINDOW,
     REGION,
     REGION_RIGHTS,
     SLOT,
@@ -124,6 +125,10 @@ class State:
             yield named("process", f"{who}state", PROCESS_STATES[m.process[row + PROCESS_STATE]])
             for label, column in COUNTERS:
                 yield named("process", who + label, str(m.process[row + column]))
+            window = m.process[row + PROCESS_WINDOW]
+            if window and self.form.window is not None:
+                opened = window - 1 == self.form.window[1]
+                yield named("process", f"{who}window", "open" if opened else "closed")
 
     def of_regions(self) -> Iterator[tuple[Key, Said]]:
         """The regions of the processes that live."""
