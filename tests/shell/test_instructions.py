@@ -121,8 +121,8 @@ def test_counts_of_processes_and_cpus_add_up() -> None:
     machine = str(Path(__file__).resolve().parents[2] / "docs" / "examples" / "two-cpus.toml")
     lines = typed(
         "continue", "info stats/j", "info stats/j -cpu 0", "info stats/j -cpu 1",
-        "info stats/j -pid 1 -cpu 1", "info stats/j -pid 1", "info stats/j -pid 1 -cpu 0", "info stats -cpu 2",
-        "info stats -cpu 1",
+        "info stats/j -pid 1 -cpu 1", "info stats/j -pid 1", "info stats/j -pid 1 -cpu 0",
+        "info stats -cpu 2", "info stats -cpu 1",
         machine=machine,
     )  # fmt: skip
     assert "No CPU 2: this machine has 0..1." in lines
