@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vmdbg.debugger.accesses import Accessed
 from vmdbg.formats.contract import ACCESS_FETCH, ACCESS_WRITE, BARE_ROOT, FAULT_BUS, FAULT_REFILL
-from vmdbg.inspect.context import find_context, in_machine_mode
+from vmdbg.inspect.context import find_context, machine_context
 from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.translate import outcome_of, translate
 from vmdbg.inspect.walk import Fault, walk_tables
@@ -53,9 +53,10 @@ def bare_access(
     m = machine.m
     cpu = int(m.kernel[KERNEL_CPU])
     own, root = int(m.cpu[cpu * CPU + CPU_MODE]), int(m.cpu[cpu * CPU + CPU_ROOT])
-    context = find_context(machine, cpu=cpu, mode=own if mode is None else mode)
     if by_machine:
-        context = in_machine_mode(machine, context, how)
+        context = machine_context(machine, how, cpu=cpu)
+    else:
+        context = find_context(machine, cpu=cpu, mode=own if mode is None else mode)
     done = Accessed(0, 0)
     done.by_machine = by_machine
     put_in_mode(machine, cpu, context.mode)

@@ -188,6 +188,24 @@ def in_machine_mode(machine: Machine, context: Context, access: int) -> Context:
     return found
 
 
+def machine_context(
+    machine: Machine,
+    access: int,
+    pid: int | None = None,
+    root: int | None = None,
+    cpu: int | None = None,
+    asid: int | None = None,
+) -> Context:
+    """`find_context` for an access by machine mode, which needs neither process nor tables where it does not
+    translate.  UserError as there, or if the format has no machine mode."""
+    number = current_cpu(machine) if cpu is None else check_cpu(machine, cpu)
+    form = machine.format
+    bare = form.machine_mode is not None and form.machine_mode(controls(machine, number), access) is None
+    if bare and pid is None and root is None:
+        return in_machine_mode(machine, Context(None, BARE_ROOT, number, None, KERNEL), access)
+    return in_machine_mode(machine, find_context(machine, pid, root, number, asid), access)
+
+
 def check_root(machine: Machine, root: int) -> int:
     """`root`; UserError if no root table of the machine's format can be at that physical address."""
     form = machine.format

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import KERNEL, USER, find_context, in_machine_mode
+from vmdbg.inspect.context import KERNEL, USER, find_context, machine_context
 from vmdbg.inspect.walk import ACCESSES
 from vmdbg.shell.command import Option
 from vmdbg.shell.kinds import ASID, CPU, PHYSICAL, PROCESS
@@ -44,14 +44,7 @@ def context_of(session: Session, args: Args) -> Context:
     if given.get("pid") is not None and given.get("root") is not None:
         raise UserError('"-pid" and "-root" exclude one another.')
     caller = caller_of(args)
-    context = find_context(
-        session.machine,
-        given.get("pid"),
-        given.get("root"),
-        given.get("cpu"),
-        given.get("asid"),
-        MODE_OF.get(caller),
-    )
+    where = given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid")
     if caller == "m":
-        return in_machine_mode(session.machine, context, ACCESSES[args.access])
-    return context
+        return machine_context(session.machine, ACCESSES[args.access], *where)
+    return find_context(session.machine, *where, MODE_OF.get(caller))

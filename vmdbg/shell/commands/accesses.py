@@ -12,7 +12,7 @@ from vmdbg.debugger.accesses import (
 )
 from vmdbg.debugger.bare_accesses import bare_access
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import KERNEL, check_process, find_context, in_machine_mode
+from vmdbg.inspect.context import KERNEL, check_process, find_context, machine_context
 from vmdbg.inspect.event_costs import how_served
 from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.translate import translate
@@ -96,10 +96,9 @@ def perform(
         timeline.require_process()
 
     def outcome(at: int) -> Outcome:
-        context = find_context(session.machine, mode=mode)
-        if caller == "m":
-            context = in_machine_mode(session.machine, context, kind)
-        return translate(session.machine, context, at, kind)
+        machine = session.machine
+        context = machine_context(machine, kind) if caller == "m" else find_context(machine, mode=mode)
+        return translate(machine, context, at, kind)
 
     def function(machine: Any) -> tuple[Accessed, Any]:
         if bare:
