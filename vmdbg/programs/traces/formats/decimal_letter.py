@@ -40,7 +40,7 @@ LETTERS = rb"[RWLSIFMrwlsifm][A-Za-z]*"
 NUMBER = rb"0|[1-9][0-9]{0,19}"  # what begins with another 0 is padded hex
 LINE = re.compile(rb"\s*(?:%s\s+(%s)|(%s)\s+%s)(?:[\s,].*)?" % (LETTERS, NUMBER, NUMBER, LETTERS))
 SAID = b"# decimal\n"  # the remark with which vmdbg begins such a trace
-LINES, ENOUGH = 4096, 64  # lines that are looked at; different addresses among them that are enough
+LINES, ENOUGH = 4000, 64  # lines that are looked at; different addresses among them that are enough
 
 
 def recognise(head: bytes) -> bool:
