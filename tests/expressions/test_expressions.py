@@ -132,7 +132,7 @@ def test_values(evaluator: Evaluator, text: str, number: int) -> None:
         ("5 @ 2", "Only values in memory can be extended with '@'."),
         ("int", "Attempt to use a type name as an expression"),
         ("struct page", "No struct type named page."),
-        ("$cr0.nope", "Attempt to extract a component of a value that is not a structure."),
+        ("$cr0.nope", "There is no member named nope."),
         ("$nope(1)", "You can't do that without a process to debug."),
         ("$_isvoid()", "You must provide one argument for $_isvoid."),
         (

@@ -73,7 +73,9 @@ def play(cpu: tuple[str, Any], memory: Any, models: Callable[[str], Any], seed: 
             code &= ~PRESENT  # QEMU (7.2) leaves P clear; SDM 3A, 4.7: with RSVD it is set
         expected = (PAGE_FAULT, code, va & (1 << 8 * (8 if form.sign_extended else 4)) - 1)
         assert (found.vector, found.code, found.address) == expected, facts
-        memory.differs(m)  # A may have been set above the entry that faults
+        made = memory.differs(m)  # A may have been set above the entry that faults
+        mask = ACCESSED if width == 8 else ACCESSED | ACCESSED << 32
+        assert all(two[0] & ~mask == two[1] & ~mask for two in made.values()), (made, facts)
         return fault
     assert found.vector == -1, facts
     data = 8 if form.sign_extended else 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,17 +115,20 @@ def test_a_window_to_user_pages(name: str, engine: str, ready: Ready) -> None:
 
 @pytest.mark.parametrize("name", WINDOWS)
 def test_a_program_opens_and_closes_the_window(name: str, engine: str, ready: Ready) -> None:
-    """Two of four accesses lie in a window."""
+    """Two of four accesses lie in a window, which goes with its process."""
     text = "region heap 0x400000 4K rw\nkclose\nkread 0x400000\nkopen\nkwrite 0x400000, 1\nkread 0x400000\n"
     machine = boot(f"{text}kclose\nkread 0x400000", **ram_of(name))
     if name == "x86_64":
         write(machine, 0, "cr4.smap", 1)
+    register, opened = machine.format.window
+    before = read(machine, 0, register)
+    run(machine, engine, ready, 7)
+    assert read(machine, 0, register) == 1 - opened
     run(machine, engine, ready)
     assert machine.counts()["kernel-fault"] == 2
     assert machine.counts()["fault-minor"] == 1
     assert machine.counts().get("syscall-error", 0) == 0
-    register, opened = machine.format.window
-    assert read(machine, 0, register) == 1 - opened
+    assert read(machine, 0, register) == before
     assert check(machine) == []
 
 
@@ -186,3 +190,44 @@ def test_at_its_event_the_cpu_is_in_kernel_mode() -> None:
         mode.append(session.machine.m.cpu[CPU_MODE])
         assert check(session.machine) == []
     assert mode == [0, 0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_each_process_has_its_own_window(name: str, engine: str, ready: Ready) -> None:
+    """Processes in turn: what each may touch follows from its own program, whoever ran between.
+
+    One that neither opened nor closed goes by the CPU's register, as it was before.
+    """
+    rng, texts, expected, cpus = random.Random(2), [], [], 2
+    closed, (register, opened) = WINDOWS[name][0], find(name).window or ("", 0)
+    for number in range(5):
+        is_open, faults, lines = False, 0, ["region heap 0x400000 4K rw", "write 0x400000, 1"]
+        for _ in range(30):
+            what = rng.choice(
+                ("kread 0x400000", "kread 0x400000", "kopen", "kclose") if number else ("kread 0x400000",)
+            )
+            lines.append(what)
+            faults += what.startswith("kread") and not is_open
+            is_open = what == "kopen" or (is_open and what != "kclose")
+        texts.append("\n".join(lines))
+        expected.append(faults)
+    machine = boot(texts[0], **ram_of(name), **{"machine.cpus": cpus, "kernel.quantum": 2})
+    form = machine.format
+    for text in texts[1:]:
+        machine.load(parse_vmp(text.encode(), "k.vmp", va_bits=form.va_bits, page_size=form.page_size))
+    for cpu in range(cpus):
+        write(machine, cpu, *closed)
+        write(machine, cpu, register, 1 - opened)
+    run(machine, engine, ready)
+    assert [machine.counts(pid).get("kernel-fault", 0) for pid in range(1, 6)] == expected
+    assert [read(machine, cpu, register) for cpu in range(cpus)] == [1 - opened] * cpus
+    assert check(machine) == []
+
+
+def test_a_register_that_is_set_holds_for_all_without_a_window(engine: str, ready: Ready) -> None:
+    text = "region heap 0x400000 4K rw\nwrite 0x400000, 1\nfork\nkread 0x400000\nkread 0x400000"
+    machine = boot(text, **{"kernel.quantum": 1})
+    write(machine, 0, "cr4.smap", 1)
+    write(machine, 0, "eflags.ac", 1)
+    run(machine, engine, ready)
+    assert machine.counts().get("kernel-fault", 0) == 0

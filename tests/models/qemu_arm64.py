@@ -20,9 +20,10 @@ VECTORS = 0xFFFFFFFFFFFF0000
 
 
 class Outcome(NamedTuple):
-    """`code` is ESR_EL1, -1 without an exception; `value` what X0 held afterwards."""
+    """`code` is ESR_EL1, -1 without an exception; `address` FAR_EL1; `value` what X0 held afterwards."""
 
     code: int
+    address: int
     value: int
 
 
@@ -76,5 +77,5 @@ def access(cpu: Any, roots: tuple[int, int], va: int, kind: str, user: bool, rul
     for _ in range(3 if kind == "x" else 2):
         cpu.step()
         if cpu.get("pc") & ~0x7FF == VECTORS:
-            return Outcome(cpu.get("ESR_EL1"), cpu.get("x0"))
-    return Outcome(-1, cpu.get("x0"))
+            return Outcome(cpu.get("ESR_EL1"), cpu.get("FAR_EL1"), cpu.get("x0"))
+    return Outcome(-1, 0, cpu.get("x0"))

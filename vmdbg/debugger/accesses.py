@@ -59,7 +59,7 @@ class Accessed:
     it gave back.  `handled`: its signal handler is about to run.  `failed`: the access was given up, as
     it is at its limit of `limit` frames, or as the kernel does not serve a fault of its own.
 
-    `fault`: without a kernel it ended in a fault.
+    `fault`: without a kernel, or made by machine mode (`by_machine`), it ended in a fault.
 
     Of the last fault `code` is the error code and `at` the address (signed); `rights` are those of the region
     there; `beyond`: the object that the region maps has no such page; `foreign`: the CPU's root table is not
@@ -67,8 +67,8 @@ class Accessed:
     """
 
     __slots__ = (
-        "at", "barred", "beyond", "code", "failed", "fault", "foreign", "frames", "handled", "killed",
-        "limit", "pid", "rights", "slots", "tables", "value",
+        "at", "barred", "beyond", "by_machine", "code", "failed", "fault", "foreign", "frames", "handled",
+        "killed", "limit", "pid", "rights", "slots", "tables", "value",
     )  # fmt: skip
 
     def __init__(self, pid: int, limit: int) -> None:
@@ -76,7 +76,7 @@ class Accessed:
         self.fault: Fault | None = None
         self.value = self.code = self.rights = self.frames = self.tables = self.slots = 0
         self.killed = self.handled = self.failed = self.beyond = self.foreign = self.barred = False
-        self.at = 0
+        self.at, self.by_machine = 0, False
 
     @property
     def refused(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from vmdbg.errors import UserError
 from vmdbg.expressions.values import Value, make_integer, text_of
 from vmdbg.inspect.address_space import page_number
-from vmdbg.inspect.context import check_process, current_cpu, find_context
+from vmdbg.inspect.context import check_process, current_cpu, find_context, shown_asid
 from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.translate import walk
 from vmdbg.inspect.walk import READ, page_of, walk_tables
@@ -147,7 +147,8 @@ class MachineScope:
         if name == "_operations":
             return make_integer(self.machine.operations, 64)
         if name in COLUMNS:
-            return make_integer(m.cpu[cpu * CPU + COLUMNS[name]])
+            held = m.cpu[cpu * CPU + COLUMNS[name]]
+            return make_integer(shown_asid(held) if name == "asid" else held)
         value, field = read(self.machine, cpu, name), find_field(self.machine.format, name)
         if value is None:
             return None

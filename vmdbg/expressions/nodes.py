@@ -186,6 +186,12 @@ class Field(Node):
         value = evaluator.scope.register(path) if path else None
         if value is None:
             self.base.run(evaluator)
+            owner = path.rpartition(".")[0]
+            if owner and evaluator.scope.register(owner) is not None:
+                raise UserError(
+                    f"There is no member named {self.name}.",
+                    f'"info registers {owner}" shows what ${owner} has here.',
+                )
             what = "structure pointer" if self.arrow else "structure"
             raise UserError(f"Attempt to extract a component of a value that is not a {what}.")
         return value

@@ -410,12 +410,20 @@ class Format:
             "MASKED": int(self.masked),
             "BARE": int(any(field.name.endswith(".mode") for field in self.root_fields)),
             "SPLIT": int(self.split or (self.segments > 0 and not self.bounded)),
+            "WINDOW": int(self.window is not None),
+            "WINDOW_LOW": self.window_place[1],
             "SEGMENT_SHIFT": self.segment_shift,
             "FAULT_OUTSIDE": FAULT_BOUNDS if self.segments else FAULT_NON_CANONICAL,
             "AD_FIRST": int(self.ad_first),
             "ROOT_LOADED": int(bool(self.root_checked)),
             "FIRST_LEVEL": self.first_level,
         }
+
+    @property
+    def window_place(self) -> tuple[int, int]:
+        """The word of control registers with the bit of `window`, and the bit's number in it."""
+        name = self.window[0] if self.window is not None else ""
+        return next(((found.word, found.low) for found in self.registers if found.name == name), (0, 0))
 
     @cached_property
     def masked(self) -> bool:
@@ -426,7 +434,8 @@ class Format:
     def derived(self, control: list[int], mode: int) -> dict[str, int]:
         """What follows from control registers with these words in a mode, by column of the table `cpu`.
 
-        The rights that each access needs and what protection keys forbid, there and in the other mode;
+        The rights that each access needs and what protection keys forbid, there and in the other mode, and in
+        the kernel's if its window to user pages were the other way;
         reserved and ignored bits of entries, the bits of error codes that stay 0, and which of A and D the
         kernel has to set.
         """
@@ -434,6 +443,11 @@ class Format:
         low, high, tags = self.reach(control) if self.reach is not None else (0, 0, 0)
         found |= {"reach_low": low, "reach_high": high, "tags": tags}
         other = {f"other_{column}": value for column, value in self.sets(control, 1 - mode).items()}
+        if self.window is not None:
+            turned, (word, low) = list(control), self.window_place
+            turned[word] ^= 1 << low
+            sets = self.sets(turned, 1)
+            found |= {"window_read": sets["read"], "window_write": sets["write"]}
         return found | self.sets(control, mode) | other
 
     def sets(self, control: list[int], mode: int) -> dict[str, int]:

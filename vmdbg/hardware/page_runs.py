@@ -155,33 +155,38 @@ def page_runs(
     end: int | None = None,
     follow: Callable[[Entry], object] | None = None,
     fold: bool = False,
+    cpu: int | None = None,
 ) -> Iterator[PageRun]:
     """What a tree maps, by address: leaves of one table with the same rights whose frames go on are one run.
 
-    Addresses are sign-extended where the format is.  `start`, `end` and `follow` as for
+    Addresses are sign-extended where the format is.  `start`, `end`, `follow` and `cpu` as for
     `page_tables.entries`.  `fold`: what is below an entry that points to a table as one of the same level did
     before, with the same rights, is one run of what the entry translates, which says where.
     """
-    return found_by(Reader(k, form, follow, fold), root, start, end)
+    return found_by(Reader(k, form, follow, fold), root, start, end, cpu)
 
 
 def page_blocks(
-    k: Linked, form: Format, root: int, follow: Callable[[Entry], object] | None = None
+    k: Linked,
+    form: Format,
+    root: int,
+    follow: Callable[[Entry], object] | None = None,
+    cpu: int | None = None,
 ) -> Iterator[PageRun | Block]:
     """`page_runs` of a whole tree, of which what a table says again may come as a Block."""
-    return found_by(Reader(k, form, follow, fold=False, blocks=True), root, None, None)
+    return found_by(Reader(k, form, follow, fold=False, blocks=True), root, None, None, cpu)
 
 
-def found_by(reader: Reader, root: int, start: int | None, end: int | None) -> Iterator[Any]:
+def found_by(reader: Reader, root: int, start: int | None, end: int | None, cpu: int | None) -> Iterator[Any]:
     """What a reader finds between two addresses."""
     k, form = reader.k, reader.form
     mask = (1 << form.va_bits) - 1
     low = 0 if start is None else start & mask
     high = mask + 1 if end is None else ((end - 1) & mask) + 1
-    for table, depth, base, first, past, rights in trees(k, form, root, whole=False):
+    for table, depth, base, first, past, rights in trees(k, form, root, False, cpu):
         wanted = max(low, first), min(high, past)
         if wanted[0] < wanted[1]:
-            reader.ignore(ignored_in(k, form, base))
+            reader.ignore(ignored_in(k, form, base, cpu))
             yield from reader.below(table, depth, base, rights, (), wanted)
 
 

@@ -63,15 +63,15 @@ def entries(
     follow: Callable[[Entry], object] | None = None,
     tables_last: bool = False,
     whole: bool = False,
+    cpu: int | None = None,
 ) -> Iterator[Entry]:
     """The entries below a root register's value that are not zero, by address.
 
     Only those for the pages from `start` to `end` (exclusive; signed or not); by default all.  An entry that
-    points to a table comes before the entries of that table, with `tables_last` after them.  `follow(entry)`
-    is called once for each such entry and says whether to read its table.  `whole`: see `trees`; without it
-    bits that the registers make the walker ignore count for nothing, but stay in `Entry.entry`.  With base
-    and bounds the only entry is the register, at address -1.  Memory may change during the iteration:
-    all entries of one table are read at once.
+    points to a table comes before the entries of that table, `tables_last`: after; `follow(entry)` says of
+    each whether to read its table.  `whole`: see `trees`; else bits that the registers of `cpu` (None: of the
+    one in use) make its walker ignore count for nothing, but stay in `Entry.entry`.  With base and bounds the
+    only entry is the register, at address -1.  All entries of one table are read at once: memory may change.
     """
     mask = (1 << form.va_bits) - 1
     low = first_wanted = 0 if start is None else start & mask
@@ -109,22 +109,25 @@ def entries(
             partition.target = root
             yield partition
         return
-    for table, depth, base, first, past, rights in trees(k, form, root, whole):
+    for table, depth, base, first, past, rights in trees(k, form, root, whole, cpu):
         low, high = max(first_wanted, first), min(last_wanted, past)
         if low < high:
-            ignored = 0 if whole else ignored_in(k, form, base)
+            ignored = 0 if whole else ignored_in(k, form, base, cpu)
             yield from below(table, depth, base, rights, ())
 
 
-def trees(k: Linked, form: Format, root: int, whole: bool) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """The trees below a root, as the registers of the CPU in use have them: of both halves, of each segment.
+def trees(
+    k: Linked, form: Format, root: int, whole: bool, cpu: int | None = None
+) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """The trees below a root, as the registers of a CPU have them (None: of the one in use): of both halves,
+    of each segment.
 
     `whole`: as the kernel made them, whatever the registers say.  Each is its root table, the depth of its
     entries, the address of its first entry, the first that it translates and the one past the last (in
     `va_bits`), and the rights that it begins with.
     """
     m = k.m
-    cpu = int(m.kernel[KERNEL_CPU])
+    cpu = int(m.kernel[KERNEL_CPU]) if cpu is None else cpu
     if form.segments:
         size = 1 << form.segment_shift
         for base in range(0, 1 << form.va_bits, size):
@@ -150,10 +153,24 @@ def trees(k: Linked, form: Format, root: int, whole: bool) -> Iterator[tuple[int
             yield table & form.root_mask, depth, start, start, start + (1 << bits), ALL_RIGHTS
 
 
-def ignored_in(k: Linked, form: Format, base: int) -> int:
-    """The bits of entries that the registers of the CPU in use make its walker take for 0, in the tree that
-    begins at an address."""
-    return int(k.ignored_bits(k.m, int(k.m.kernel[KERNEL_CPU]), form.signed(base)))
+def ignored_in(k: Linked, form: Format, base: int, cpu: int | None = None) -> int:
+    """The bits of entries that the registers of a CPU (None: of the one in use) make its walker take for 0,
+    in the tree that begins at an address."""
+    cpu = int(k.m.kernel[KERNEL_CPU]) if cpu is None else cpu
+    return int(k.ignored_bits(k.m, cpu, form.signed(base)))
+
+
+def seen_by(k: Linked, cpu: int, function: Callable[..., int], *arguments: int) -> int:
+    """What a linked function that goes by the registers of the CPU in use answers for another one."""
+    kernel = k.m.kernel
+    own = kernel[KERNEL_CPU]
+    if own == cpu:
+        return function(k.m, *arguments)
+    kernel[KERNEL_CPU] = cpu
+    try:
+        return function(k.m, *arguments)
+    finally:
+        kernel[KERNEL_CPU] = own
 
 
 def once(found: Entry) -> bool:

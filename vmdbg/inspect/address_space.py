@@ -131,15 +131,17 @@ def runs(
     merge: bool = False,
     fold: bool = False,
     follow: Bounded | None = None,
+    cpu: int | None = None,
 ) -> Iterator[Run]:
     """Mapped pages joined while addresses, frames, rights and page size go on.
 
     `merge`: while addresses and rights go on.  `fold`: tables that were shown are not shown again, but one
-    run says where.  `follow` bounds how often a table is read again.
+    run says where.  `follow` bounds how often a table is read again.  `cpu`: by whose registers
+    (None: by those of the one in use).
     """
     form = machine.format
     if form.segments and form.bounded:
-        for segment in (segment for segment in segments(machine, root) if segment.limit):
+        for segment in (segment for segment in segments(machine, root, cpu) if segment.limit):
             first, past = segment.held
             pa = segment.base - segment.limit if segment.down else segment.base
             yield Run(first, past, pa, past - first, segment.rights)
@@ -148,7 +150,9 @@ def runs(
         first = start or 0
         yield Run(first, form.page_size if end is None else end, root + first, form.page_size, ALL_RIGHTS)
         return
-    yield from joined_runs(page_runs(machine.k, form, root, start, end, follow or Bounded(), fold), merge)
+    yield from joined_runs(
+        page_runs(machine.k, form, root, start, end, follow or Bounded(), fold, cpu), merge
+    )
 
 
 def joined_runs(found: Iterable[PageRun], merge: bool) -> Iterator[Run]:
@@ -165,12 +169,14 @@ def joined_runs(found: Iterable[PageRun], merge: bool) -> Iterator[Run]:
         yield held
 
 
-def blocks(machine: Machine, root: int, merge: bool, follow: Bounded) -> Iterator[Run | RunBlock]:
+def blocks(
+    machine: Machine, root: int, merge: bool, follow: Bounded, cpu: int | None = None
+) -> Iterator[Run | RunBlock]:
     """`runs` of a whole tree, of which those that were told before may come as blocks."""
     held: Run | None = None
     pending: tuple[int, JoinedBlock] | None = None  # its last run may go on
     known: dict[int, JoinedBlock] = {}  # by identity of the runs, which are held in it
-    for one in page_blocks(machine.k, machine.format, root, follow):
+    for one in page_blocks(machine.k, machine.format, root, follow, cpu):
         inner = None
         if isinstance(one, Block):
             inner = known.get(id(one.runs))
@@ -239,10 +245,10 @@ def pages(machine: Machine, root: int, start: int | None, end: int | None) -> It
 
 
 def named_blocks(
-    machine: Machine, root: int, merge: bool, follow: Bounded
+    machine: Machine, root: int, merge: bool, follow: Bounded, cpu: int | None = None
 ) -> Iterator[tuple[Run | RunBlock, str]]:
     """`blocks`, without names."""
-    return ((run, "") for run in blocks(machine, root, merge, follow))
+    return ((run, "") for run in blocks(machine, root, merge, follow, cpu))
 
 
 def named_runs(machine: Machine, root: int, pid: int | None, **how: Any) -> Iterator[tuple[Run, str]]:

@@ -41,16 +41,17 @@ def outcome(machine: Machine, context: Context, walk: Walk, access: int, check: 
             found.pa = int(machine.k.segment_address(machine.m, context.cpu, walk.root, walk.va))
     else:
         code = machine.k.code_of(machine.m, context.cpu, FAULT_BOUNDS, access, context.mode, 0)
-        reason = f"the bound is {bound_of(machine):#x}"
+        reason = f"the bound is {bound_of(machine, context.cpu):#x}"
         if form.segments:
             reason = outside(machine, walk.va, context.cpu)
         found.fault = Fault(FAULT_BOUNDS, reason, code)
     return found
 
 
-def bound_of(machine: Machine) -> int:
-    """The bound register of the CPU in use."""
-    return int(machine.m.cpu[machine.m.kernel[KERNEL_CPU] * CPU + BOUND])
+def bound_of(machine: Machine, cpu: int | None) -> int:
+    """The bound register of a CPU (None: of the one in use)."""
+    cpu = int(machine.m.kernel[KERNEL_CPU]) if cpu is None else cpu
+    return int(machine.m.cpu[cpu * CPU + BOUND])
 
 
 def registers_of(machine: Machine, root: int, cpu: int | None = None) -> list[tuple[str, int, bool, str]]:
@@ -59,7 +60,7 @@ def registers_of(machine: Machine, root: int, cpu: int | None = None) -> list[tu
     if not machine.format.segments:
         return [
             ("base", root, True, "where the partition starts"),
-            ("bound", bound_of(machine), False, "the first address that is not in it"),
+            ("bound", bound_of(machine, cpu), False, "the first address that is not in it"),
         ]
     rows = []
     for segment in segments(machine, root, cpu):
@@ -77,7 +78,7 @@ def head_data(machine: Machine, root: int, cpu: int | None = None) -> dict[str, 
     """What the JSON of a walk says instead of steps."""
     if machine.format.segments:
         return {"segments": [segment.data() for segment in segments(machine, root, cpu)]}
-    return {"bound": bound_of(machine)}
+    return {"bound": bound_of(machine, cpu)}
 
 
 def partitions(machine: Machine) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from vmdbg.dumps.paging import CODE64, LMA
 from vmdbg.errors import UserError
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.inspect.context import KERNEL, Context
 from vmdbg.inspect.dump import COUNTERS, STACKS, first_of
 from vmdbg.inspect.translate import outcome_of
@@ -98,8 +99,9 @@ class CpuCheck:
         machine, value = self.machine, 0
         for place in range(size):
             va = (address + place) & WORD_MASK
-            walk = walk_tables(machine, self.context.root, va)
-            if not walk.maps or not machine.k.canonical(machine.m, s64(va)):
+            walk = walk_tables(machine, self.context.root, va, self.context.cpu)
+            k, cpu = machine.k, self.context.cpu
+            if not walk.maps or not seen_by(k, cpu, k.canonical, s64(va)):
                 return None
             page, length = page_of(machine, walk)
             pa = page + (va & length - 1)
@@ -195,8 +197,8 @@ class CpuCheck:
         registers = self.registers
         if not ist and self.context.mode == KERNEL:
             stack = first_of(registers, STACKS) or 0
-            walk = walk_tables(self.machine, self.context.root, (self.base_of("ss") + stack - 8) & WORD_MASK)
-            context = self.context.with_mode(KERNEL)
+            context, place = self.context.with_mode(KERNEL), self.base_of("ss") + stack - 8
+            walk = walk_tables(self.machine, context.root, place & WORD_MASK, context.cpu)
             good = outcome_of(self.machine, context, walk, WRITE).fault is None
             return "" if good else "the stack cannot be written"
         if "tr.base" not in registers:

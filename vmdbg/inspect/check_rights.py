@@ -77,7 +77,7 @@ class Survey:
         """Read every entry."""
         machine, form = self.machine, self.machine.format
         sizes = [1 << level.shift for level in form.levels]
-        for found in entries(machine.k, form, self.root, follow=self.follow):
+        for found in entries(machine.k, form, self.root, follow=self.follow, cpu=self.cpu):
             if found.kind == ENTRY_LEAF:
                 va, size = found.va & WORD_MASK, sizes[found.depth]
                 rights = found.rights | (RIGHT_X if self.executes else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.formats.contract import BARE_ROOT
-from vmdbg.hardware.tlb import ASID_MASK
+from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED, PROCESS_IS_IDLE, PROCESS_IS_READY, PROCESS_IS_RUNNING
 from vmdbg.state.tables import (
@@ -37,13 +37,14 @@ class Context:
     """The tables below `root`, seen by a CPU in a mode.
 
     `pid` None: the tables belong to no process.  `asid` None: no TLB is used; else the number with which its
-    entries are searched.
+    entries are searched.  `by_machine`: machine mode makes the access, in that mode.
     """
 
-    __slots__ = ("asid", "cpu", "mode", "pid", "root")
+    __slots__ = ("asid", "by_machine", "cpu", "mode", "pid", "root")
 
     def __init__(self, pid: int | None, root: int, cpu: int, asid: int | None, mode: int) -> None:
         self.pid, self.root, self.cpu, self.asid, self.mode = pid, root, cpu, asid, mode
+        self.by_machine = False
 
     def with_mode(self, mode: int) -> Context:
         """The same in another mode."""
@@ -105,10 +106,15 @@ def current_cpu(machine: Machine) -> int:
 
 
 def check_asid(asid: int) -> int:
-    """`asid`; UserError if TLB entries cannot carry it."""
-    if not 0 <= asid <= ASID_MASK:
-        raise UserError(f"No address-space number {asid} (0..{ASID_MASK}).")
-    return asid
+    """The address-space number as keys of the TLB carry it; UserError if they cannot."""
+    if not 0 <= asid < ZERO_SPACE:
+        raise UserError(f"No address-space number {asid} (0..{ZERO_SPACE - 1}).")
+    return asid or ZERO_SPACE
+
+
+def shown_asid(carried: int) -> int:
+    """The address-space number that a key of the TLB, or a CPU, carries so."""
+    return carried % ZERO_SPACE
 
 
 def running_pid(machine: Machine, cpu: int) -> int:
@@ -175,8 +181,29 @@ def in_machine_mode(machine: Machine, context: Context, access: int) -> Context:
         raise UserError(f"{form.name} has no machine mode: RISC-V's formats have.")
     mode = form.machine_mode(controls(machine, context.cpu), access)
     if mode is None:
-        return Context(context.pid, BARE_ROOT, context.cpu, None, KERNEL)
-    return context.with_mode(mode)
+        found = Context(context.pid, BARE_ROOT, context.cpu, None, KERNEL)
+    else:
+        found = context.with_mode(mode)
+    found.by_machine = True
+    return found
+
+
+def machine_context(
+    machine: Machine,
+    access: int,
+    pid: int | None = None,
+    root: int | None = None,
+    cpu: int | None = None,
+    asid: int | None = None,
+) -> Context:
+    """`find_context` for an access by machine mode, which needs neither process nor tables where it does not
+    translate.  UserError as there, or if the format has no machine mode."""
+    number = current_cpu(machine) if cpu is None else check_cpu(machine, cpu)
+    form = machine.format
+    bare = form.machine_mode is not None and form.machine_mode(controls(machine, number), access) is None
+    if bare and pid is None and root is None:
+        return in_machine_mode(machine, Context(None, BARE_ROOT, number, None, KERNEL), access)
+    return in_machine_mode(machine, find_context(machine, pid, root, number, asid), access)
 
 
 def check_root(machine: Machine, root: int) -> int:

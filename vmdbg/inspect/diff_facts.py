@@ -8,7 +8,7 @@ from vmdbg.formats.contract import ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_W
 from vmdbg.hardware.page_tables import entries
 from vmdbg.hardware.tlb import ASID_MASK, KEY_ASID, KEY_SIZE, KEY_TAG, WORD_DIRTY, WORD_PFN, WORD_RIGHTS
 from vmdbg.inspect.address_space import ZEROS, spaces
-from vmdbg.inspect.context import MODES
+from vmdbg.inspect.context import MODES, shown_asid
 from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.notation import rights_text
 from vmdbg.inspect.processes import mappings
@@ -40,6 +40,7 @@ from vmdbg.state.tables import (
     PROCESS_STATE,
     PROCESS_SWAPPED,
     PROCESS_TABLES,
+    PROCESS_WINDOW,
     REGION,
     REGION_RIGHTS,
     SLOT,
@@ -124,6 +125,10 @@ class State:
             yield named("process", f"{who}state", PROCESS_STATES[m.process[row + PROCESS_STATE]])
             for label, column in COUNTERS:
                 yield named("process", who + label, str(m.process[row + column]))
+            window = m.process[row + PROCESS_WINDOW]
+            if window and self.form.window is not None:
+                opened = window - 1 == self.form.window[1]
+                yield named("process", f"{who}window", "open" if opened else "closed")
 
     def of_regions(self) -> Iterator[tuple[Key, Said]]:
         """The regions of the processes that live."""
@@ -258,7 +263,7 @@ class State:
         shift = form.page_shifts[min(key & KEY_SIZE, len(form.levels) - 1)]
         who = f"{name} vpn {self.words.show.vpn((key >> KEY_TAG) << (shift - form.page_bits))}"
         if self.whole:
-            who += f" asid {space}" if space else " global"
+            who += f" asid {shown_asid(space)}" if space else " global"
         if len(self.machine.m.cpu) > CPU:
             who = f"cpu {cpu} {who}"
         size = f", {format_size(1 << shift)}" if key & KEY_SIZE else ""

@@ -11,6 +11,7 @@ from vmdbg.hardware.mmu import FILL_ACCESS, HIT_SIZE
 from vmdbg.hardware.tlb import WORD_PFN
 from vmdbg.hardware.walk import STEP_A, STEP_D
 from vmdbg.hardware.walk_cache import STALE_TABLE
+from vmdbg.inspect.context import shown_asid
 from vmdbg.inspect.notation import code_text, rights_text
 from vmdbg.inspect.signals import signal_name, signal_text
 from vmdbg.kernel.calls.regions import REGION_KINDS
@@ -73,6 +74,13 @@ class Number:
         return NOTATIONS[how](self.words, self.value) if how else str(self.value)
 
 
+def space_text(carried: int) -> str:
+    """`asid 1`, or which entries else a flush is about."""
+    if carried <= 0:
+        return "every space" if carried else "global"
+    return f"asid {shown_asid(carried)}"
+
+
 def entries_text(number: int) -> str:
     """`1 entry`, `3 entries`."""
     return f"{number} entr{'y' if number == 1 else 'ies'}"
@@ -90,7 +98,8 @@ NOTATIONS: dict[str, Callable[[EventWords, int], str]] = {
     "rights": lambda words, value: rights_text(value),
     "level": lambda words, value: words.machine.format.levels[value].name,
     "way": lambda words, value: words.way(value),
-    "space": lambda words, value: "every space" if value < 0 else f"asid {value}",
+    "space": lambda words, value: space_text(value),
+    "asid": lambda words, value: str(shown_asid(value)),
     "entries": lambda words, value: entries_text(value),
     "region": lambda words, value: REGION_KINDS[value],
     "signal": lambda words, value: signal_name(value),
@@ -229,7 +238,8 @@ def target(words: EventWords, event: Happened) -> str:
     """What a CPU is to invalidate: a page of a space, a space, or everything."""
     if event.b < 0:
         return "every space"
-    return f"vpn {words.vpn(event.a)}, asid {event.b}" if event.a != -1 else f"asid {event.b}"
+    space = f"asid {shown_asid(event.b)}"
+    return f"vpn {words.vpn(event.a)}, {space}" if event.a != -1 else space
 
 
 def ending(words: EventWords, event: Happened) -> str:

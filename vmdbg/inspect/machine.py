@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import MODES, check_cpu
+from vmdbg.inspect.context import MODES, check_cpu, shown_asid
 from vmdbg.inspect.notation import code_words
 from vmdbg.inspect.processes import frame_states, frames
 from vmdbg.inspect.tlb import geometry, page_sizes
@@ -126,7 +126,7 @@ def registers_of(machine: Machine, cpu: int) -> list[dict[str, Any]]:
         (form.root_register, m.cpu[row + CPU_ROOT], of_whom),
         (form.fault_register, m.cpu[row + CPU_ADDRESS], "address of the last fault"),
         ("error_code", code, code_words(form, code) or "of the last fault"),
-        ("asid", m.cpu[row + CPU_ASID], "address-space number"),
+        ("asid", shown_asid(m.cpu[row + CPU_ASID]), "address-space number"),
         ("mode", m.cpu[row + CPU_MODE], MODES[m.cpu[row + CPU_MODE] & 1]),
     ]
     if form.root_fields:

@@ -76,10 +76,15 @@ def physical_bits(form: Format) -> int:
     return max(widths, default=form.va_bits - form.page_bits) + form.page_bits + above
 
 
-def code_text(form: Format, code: int) -> str:
-    """What the CPU reports of a fault, in the manual's words: `error code 0x7 (P W U)`."""
-    words = code_words(form, code)
-    return f"{form.code_name} {code:#x} ({words})" if words else f"{form.code_name} {code:#x}"
+def code_text(form: Format, code: int, by_machine: bool = False) -> str:
+    """What the CPU reports of a fault, in the manual's words: `error code 0x7 (P W U)`.
+
+    `by_machine`: to machine mode, in its own register (RISC-V Privileged, 3.1.15: mcause).
+    """
+    words, name = code_words(form, code), form.code_name
+    if by_machine:
+        name = f"m{name[1:]}"
+    return f"{name} {code:#x} ({words})" if words else f"{name} {code:#x}"
 
 
 def code_words(form: Format, code: int) -> str:

@@ -63,14 +63,16 @@ class EntryRun:
         return self.target >> self.page_bits, end - 1
 
 
-def entry_runs(machine: Machine, root: int) -> Iterator[EntryRun]:
+def entry_runs(machine: Machine, root: int, cpu: int | None = None) -> Iterator[EntryRun]:
     """The tree below a root, each entry before what it points to; entries that are alike are joined.
 
-    A table on the way to itself is named and not followed again, nor one that was read very often.
+    By the registers of a CPU (None: of the one in use).  A table on the way to itself is named and not
+    followed again, nor one that was read very often.
     """
     check_tables(machine)
     k, held, follow = machine.k, None, Bounded()
-    for found in entries(k, machine.format, root, follow=lambda found: found.above < 0 and follow(found)):
+    read = entries(k, machine.format, root, follow=lambda found: found.above < 0 and follow(found), cpu=cpu)
+    for found in read:
         new = EntryRun(
             machine.format, found, k.swapped_slot(found.entry) if found.kind == ENTRY_SWAPPED else 0
         )
@@ -113,7 +115,7 @@ class Cost:
         self.tables = self.size = self.entries = self.used = 0
 
 
-def table_costs(machine: Machine, root: int, own: bool) -> list[Cost]:
+def table_costs(machine: Machine, root: int, own: bool, cpu: int | None = None) -> list[Cost]:
     """The tables below a root, level by level.  A table that two entries point to counts once; with
     `own` those of the kernel half, which all processes share, do not count."""
     form = machine.format
@@ -126,7 +128,7 @@ def table_costs(machine: Machine, root: int, own: bool) -> list[Cost]:
         return True
 
     count_table(machine, costs, 0)
-    for found in entries(machine.k, form, root, follow=follow):
+    for found in entries(machine.k, form, root, follow=follow, cpu=cpu):
         costs[found.depth].used += found.kind != ENTRY_EMPTY
     return costs
 
@@ -239,8 +241,13 @@ def shared_frames(machine: Machine, least: int) -> Iterator[int]:
             yield frame
 
 
-def aliases(machine: Machine, pa: int, root: int | None = None) -> Iterator[dict[str, Any]]:
-    """Every address of every process, or of the tree below a root, that leads to a physical address."""
+def aliases(
+    machine: Machine, pa: int, root: int | None = None, cpu: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Every address of every process, or of the tree below a root, that leads to a physical address.
+
+    `cpu`: by whose registers tables are read (None: by those of the one in use).
+    """
     form = machine.format
 
     def maps(found: Entry) -> bool:
@@ -248,7 +255,7 @@ def aliases(machine: Machine, pa: int, root: int | None = None) -> Iterator[dict
 
     trees = [(row["pid"], row["root"]) for row in processes(machine)] if root is None else [(None, root)]
     for pid, tree in trees:
-        for found in paths(machine, tree, maps):
+        for found in paths(machine, tree, maps, cpu):
             yield {
                 "pid": pid,
                 "va": (found.va & WORD_MASK) + pa - found.target,
@@ -259,28 +266,30 @@ def aliases(machine: Machine, pa: int, root: int | None = None) -> Iterator[dict
             }
 
 
-def paths(machine: Machine, root: int, wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+def paths(machine: Machine, root: int, wanted: Callable[[Entry], bool], cpu: int | None) -> Iterator[Entry]:
     """The entries below a root for which `wanted` holds, once for each path to them, of which there may be
     too many to follow them all.
 
     Each table is searched once for each level; then only those that lead to such an entry are read.
     """
     k, form, leading = machine.k, machine.format, set()
-    for found in entries(k, form, root, follow=once, tables_last=True):
+    for found in entries(k, form, root, follow=once, tables_last=True, cpu=cpu):
         if wanted(found) or (found.kind == ENTRY_TABLE and (found.target, found.depth + 1) in leading):
             leading.add((found.table, found.depth))
     if leading:
         often = Bounded()
-        lead = entries(
-            k, form, root, follow=lambda found: (found.target, found.depth + 1) in leading and often(found)
-        )
+
+        def leads(found: Entry) -> bool:
+            return (found.target, found.depth + 1) in leading and often(found)
+
+        lead = entries(k, form, root, follow=leads, cpu=cpu)
         yield from filter(wanted, lead)
 
 
-def valid_entries(machine: Machine, root: int) -> Iterator[tuple[int, int, int, int]]:
+def valid_entries(machine: Machine, root: int, cpu: int | None = None) -> Iterator[tuple[int, int, int, int]]:
     """Depth, index, entry and the address it names, of every entry that a walk could use, in order."""
     check_tables(machine)
-    for found in entries(machine.k, machine.format, root, follow=Bounded()):
+    for found in entries(machine.k, machine.format, root, follow=Bounded(), cpu=cpu):
         if found.kind in (ENTRY_TABLE, ENTRY_LEAF):
             yield found.depth, found.index, found.entry & WORD_MASK, found.target
 

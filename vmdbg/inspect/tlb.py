@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.hardware.tlb import (
     ASID_MASK,
     KEY_ASID,
@@ -11,9 +12,8 @@ from vmdbg.hardware.tlb import (
     WORD_DIRTY,
     WORD_GLOBAL,
     WORD_PFN,
-    ZERO_SPACE,
 )
-from vmdbg.inspect.context import check_asid, check_cpu, is_alive
+from vmdbg.inspect.context import check_asid, check_cpu, is_alive, shown_asid
 from vmdbg.inspect.stale import disagreement, table_disagreement
 from vmdbg.inspect.tlb_rows import array_names, first_arrays
 from vmdbg.inspect.walk import READ, walk_tables
@@ -94,7 +94,7 @@ def cached_entries(
     if cpu is not None:
         check_cpu(machine, cpu)
     if asid is not None:
-        check_asid(asid)
+        asid = check_asid(asid)
     return every_entry(machine, level, cpu, asid, walk)
 
 
@@ -146,7 +146,7 @@ def fill(machine: Machine, found: Cached, key: int, word: int) -> None:
     found.vpn = (key >> KEY_TAG) << (shift - form.page_bits)
     found.page_size, found.pfn = 1 << shift, word >> WORD_PFN
     found.rights, found.dirty = word & machine.bindings["RIGHTS"], found.level > 0 and bool(word & WORD_DIRTY)
-    found.asid = None if space == 0 or word & WORD_GLOBAL else space % ZERO_SPACE
+    found.asid = None if space == 0 or word & WORD_GLOBAL else shown_asid(space)
     found.owed = owed_since(machine.m, found.cpu, key, shift - form.page_bits if found.level else None)
 
 
@@ -160,7 +160,7 @@ def roots_by_asid(machine: Machine) -> dict[tuple[int, int], int]:
                 key = (cpu, m.process[pid * PROCESS + PROCESS_ASID])
                 found.setdefault(key, m.process[pid * PROCESS + PROCESS_ROOT])
         if m.cpu[cpu * CPU + CPU_PID] or not machine.config["machine.kernel"]:
-            found[cpu, m.cpu[cpu * CPU + CPU_ASID]] = m.cpu[cpu * CPU + CPU_ROOT]
+            found[cpu, shown_asid(m.cpu[cpu * CPU + CPU_ASID])] = m.cpu[cpu * CPU + CPU_ROOT]
     return found
 
 
@@ -204,7 +204,7 @@ class Probe:
     __slots__ = ("array", "asid", "level", "page_number", "page_size", "set", "sets", "tag", "way", "ways")
 
     def __init__(self, array: str, sets: int, ways: int, page_number: int, page_size: int, asid: int) -> None:
-        self.array, self.sets, self.ways, self.asid = array, sets, ways, asid
+        self.array, self.sets, self.ways, self.asid = array, sets, ways, shown_asid(asid)
         self.page_number, self.page_size = page_number, page_size
         self.set, self.tag = page_number % sets, page_number // sets
         self.way, self.level = -1, 1
@@ -250,7 +250,8 @@ def look_in_one(machine: Machine, context: Context, va: int, array: int) -> Prob
     number = (va & ((1 << form.va_bits) - 1)) >> shift
     probe = Probe(f"{form.levels[depth].name} cache", sets, span // TLB, number, 1 << shift, context.asid)
     probe.level = 0
-    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if k.canonical(m, s64(va)) else -1
+    known = seen_by(k, context.cpu, k.canonical, s64(va))
+    row = k.tlb_find(m, array, context.cpu, s64(va), context.asid) if known else -1
     if row >= 0:
         probe.way = (row - k.array_base(m, array, context.cpu)) % span // TLB
     return probe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ACCESS_FETCH
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.state.tables import ARRAY, ARRAY_DATA, ARRAY_FETCHES, ARRAY_LEVEL
 from vmdbg.units import s64
 
@@ -38,7 +39,7 @@ def cached_rows(machine: Machine, context: Context, va: int, access: int) -> lis
 
     Those of the first level, the one that serves the access first; if there are none, that of the second.
     """
-    if context.asid is None or not machine.k.canonical(machine.m, s64(va)):
+    if context.asid is None or not seen_by(machine.k, context.cpu, machine.k.canonical, s64(va)):
         return []
     k, m = machine.k, machine.m
     names = array_names(machine)

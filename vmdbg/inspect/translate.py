@@ -10,6 +10,7 @@ from vmdbg.formats.contract import (
     FAULT_BOUNDS,
     FAULT_NON_CANONICAL,
 )
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.hardware.tlb import KEY_SIZE, WORD_KEY
 from vmdbg.inspect import base_and_bounds
 from vmdbg.inspect.context import controls
@@ -74,6 +75,7 @@ def translate(machine: Machine, context: Context, va: int, access: int) -> Outco
     key, word = m.tlb[row + TLB_KEY], m.tlb[row + TLB_WORD]
     found = Outcome(va, context.pid, access, context.mode)
     found.region, found.via, found.cached = fresh.region, level, True
+    found.by_machine = context.by_machine
     found.rights = word & machine.bindings["RIGHTS"]
     shifts = machine.format.page_shifts
     found.page_size = 1 << shifts[min(key & KEY_SIZE, len(shifts) - 1)]
@@ -104,8 +106,8 @@ def outcome_of(machine: Machine, context: Context, walk: Walk, access: int, chec
     if machine.format.bounded:
         return base_and_bounds.outcome(machine, context, walk, access, check)
     found = Outcome(walk.va, context.pid, access, context.mode)
-    found.region = region_kind(machine, context.pid, walk.va)
-    if not k.canonical(machine.m, s64(walk.va)):
+    found.region, found.by_machine = region_kind(machine, context.pid, walk.va), context.by_machine
+    if not seen_by(k, context.cpu, k.canonical, s64(walk.va)):
         found.fault = not_canonical(machine, found, context.cpu)
         return found
     step = walk.last
@@ -194,9 +196,9 @@ def walk_cached(machine: Machine, context: Context, fresh: Walk) -> tuple[Walk, 
     """
     k, m, form = machine.k, machine.m, machine.format
     va, cpu = s64(fresh.va), context.cpu
-    if not machine.bindings["WALK_CACHES"] or context.asid is None or not k.canonical(m, va):
+    if not machine.bindings["WALK_CACHES"] or context.asid is None or not seen_by(k, cpu, k.canonical, va):
         return fresh, ""
-    kind = k.walk_cached(m, cpu, context.root, context.asid, va)
+    kind = seen_by(k, cpu, k.walk_cached, cpu, context.root, context.asid, va)
     array, first = m.control[CONTROL_CACHED], m.control[CONTROL_FIRST]
     if array < 0:
         return fresh, ""

@@ -16,6 +16,7 @@ from vmdbg.formats.contract import (
     FAULT_KINDS,
     NAPOT_ENTRIES,
 )
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.kernel.calls import regions
@@ -182,12 +183,13 @@ class Outcome:
     `walk_cache` is the level of the entry of a page-walk cache that the walk began at, else empty.
     `stale` says how the cached entry that was used disagrees with the tables, empty if it does not;
     `region` is the kind of the region, None where no process is asked, empty where there is none;
-    `segment`: the number of the segment that leads there, None where there are none.
+    `segment`: the number of the segment that leads there, None where there are none.  `by_machine`: machine
+    mode makes the access, so that a fault is told to it.
     """
 
     __slots__ = (
-        "access", "cached", "fault", "mode", "pa", "page_size", "page_start", "pid", "region", "rights",
-        "segment", "stale", "va", "via", "walk_cache",
+        "access", "by_machine", "cached", "fault", "mode", "pa", "page_size", "page_start", "pid", "region",
+        "rights", "segment", "stale", "va", "via", "walk_cache",
     )  # fmt: skip
 
     def __init__(self, va: int, pid: int | None, access: int, mode: int) -> None:
@@ -197,7 +199,7 @@ class Outcome:
         self.rights = 0
         self.via, self.walk_cache = "walk", ""
         self.stale = ""
-        self.cached = False
+        self.cached = self.by_machine = False
         self.fault: Fault | None = None
         self.region: str | None = None
         self.segment: int | None = None
@@ -223,18 +225,19 @@ class Outcome:
         }
 
 
-def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None) -> Walk:
-    """Read the tables for an address, canonical or not, as the control registers of a CPU want it."""
+def walk_tables(machine: Machine, root: int, va: int, cpu: int | None = None, reserves: bool = True) -> Walk:
+    """Read the tables for an address, canonical or not, as the control registers of a CPU want it.
+
+    `cpu` None, or not `reserves`: bits that registers reserve are let pass.
+    """
     k, m, form = machine.k, machine.m, machine.format
     if machine.bindings["BARE"] and root == BARE_ROOT:
         bare = cpu is None or m.cpu[cpu * CPU + CPU_ROOT] == BARE_ROOT
         why = f"${form.root_fields[0].name} is 0 (Bare)" if bare else "Machine mode does not translate"
         raise UserError(f"{why}: virtual addresses are physical ones.")
-    kind = k.walk(m, root, s64(va))
-    if cpu is not None and k.reserves(m, cpu):
+    kind = k.walk(m, root, s64(va)) if cpu is None else seen_by(k, cpu, k.walk, root, s64(va))
+    if cpu is not None and reserves and k.reserves(m, cpu):
         kind = k.recheck(m, cpu, k.walk_began(m), kind)
-    if form.segments and form.bounded and cpu is not None:
-        kind = ENTRY_BOUND if k.segment_address(m, cpu, root, s64(va)) < 0 else ENTRY_LEAF
     first = k.walk_began(m)
     without = form.bounded or kind == ENTRY_BOUND
     found = Walk(form, va & WORD_MASK, root, kind, [] if without else rows_read(machine, first), first)

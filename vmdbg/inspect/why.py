@@ -14,7 +14,7 @@ from vmdbg.formats.contract import (
     FAULT_BOUNDS,
     FAULT_PROTECTION,
 )
-from vmdbg.hardware.page_tables import table_entries
+from vmdbg.hardware.page_tables import seen_by, table_entries
 from vmdbg.inspect.context import controls
 from vmdbg.inspect.rules import Cause, Edit, decide, deniers, field_named, missing_rights
 from vmdbg.inspect.translate import outcome_of, translate
@@ -73,7 +73,7 @@ class Verdict:
 
     def __init__(self, machine: Machine, context: Context, walk: Walk, outcome: Outcome) -> None:
         self.context, self.walk, self.outcome = context, walk, outcome
-        self.canonical = bool(machine.k.canonical(machine.m, s64(walk.va)))
+        self.canonical = bool(seen_by(machine.k, context.cpu, machine.k.canonical, s64(walk.va)))
         self.fields = list(dict.fromkeys(field.name for field in deciding_fields(machine.format)))
         self.values = [[value_of(machine, step, name) for name in self.fields] for step in walk.steps]
         self.sentences: list[str] = []  # the rules in words
@@ -144,7 +144,7 @@ def reversing_bits(
     A bit that reserves fields of entries is listed only if the access is forbidden because of that.
     """
     form, control = machine.format, controls(machine, context.cpu)
-    walk = walk_tables(machine, context.root, va)
+    walk = walk_tables(machine, context.root, va, context.cpu, reserves=False)
     entries = [s64(step.entry) for step in walk.steps if step.kind <= ENTRY_LEAF]
     large = walk.last.depth < len(form.levels) - 1
 
@@ -207,9 +207,11 @@ def arrives(machine: Machine, verdict: Verdict, entry: int) -> bool:
     m, k, walk = machine.m, machine.k, verdict.walk
     depth, word = walk.last.depth, s64(entry)
     kind = k.classify(word, depth)
-    rights = k.combine(walk.steps[-2].rights if depth else ALL_RIGHTS, word, kind, depth)
+    before = ALL_RIGHTS if len(walk.steps) == 1 else walk.steps[-2].rights
+    rights = k.combine(before, word, kind, depth)
     if kind == ENTRY_TABLE:
-        kind = k.walk_from(m, k.next_table(word, depth), depth + 1, rights, s64(walk.va))
+        table, cpu = k.next_table(word, depth), verdict.context.cpu
+        kind = seen_by(k, cpu, k.walk_from, table, depth + 1, rights, s64(walk.va))
         rights = m.control[CONTROL_RIGHTS]
     return bool(kind == ENTRY_LEAF) and allows(machine, verdict.context, verdict.outcome.access, rights)
 

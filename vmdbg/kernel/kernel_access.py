@@ -11,6 +11,8 @@ from vmdbg.engine import writes
 from vmdbg.formats.contract import (
     ACCESS_FETCH,
     ALL_RIGHTS,
+    WINDOW_LOW,
+    WINDOW_WORD,
 )
 from vmdbg.hardware.mmu import allowed
 from vmdbg.hardware.tlb import tlb_suspect
@@ -24,9 +26,41 @@ from vmdbg.state.tables import (
     CPU_OTHER_KEYS_READ,
     CPU_OTHER_READ,
     CPU_READ,
+    CPU_WINDOW,
+    CPU_WINDOW_READ,
+    PROCESS,
+    PROCESS_WINDOW,
 )
 
 CPUS = 1  # bound at build
+
+
+@writes(rare=True)
+def change_window(m, cpu, old, pid):
+    """A CPU goes from one process to another, one of which has a window to user pages of its own.
+
+    The window's bit is in what an exception saves and its return restores: RFLAGS (SDM 3A, 6.12.1), PSTATE in
+    SPSR_EL1 (Arm ARM, D1.3), sstatus (Linux: arch/riscv/kernel/entry.S, and __switch_to for SUM).
+    """
+    c = cpu * CPU
+    bit = (m.cpu[c + WINDOW_WORD] >> WINDOW_LOW) & 1
+    if m.process[old * PROCESS + PROCESS_WINDOW]:
+        m.process[old * PROCESS + PROCESS_WINDOW] = 1 + bit
+    else:
+        m.cpu[c + CPU_WINDOW] = bit
+    wanted = m.cpu[c + CPU_WINDOW]
+    if m.process[pid * PROCESS + PROCESS_WINDOW]:
+        wanted = m.process[pid * PROCESS + PROCESS_WINDOW] - 1
+    if wanted == bit:
+        return
+    m.cpu[c + WINDOW_WORD] ^= 1 << WINDOW_LOW
+    kernel = CPU_READ if m.cpu[c + CPU_MODE] else CPU_OTHER_READ
+    access = 0
+    while access < ACCESS_FETCH:
+        here = m.cpu[c + kernel + access]
+        m.cpu[c + kernel + access] = m.cpu[c + CPU_WINDOW_READ + access]
+        m.cpu[c + CPU_WINDOW_READ + access] = here
+        access += 1
 
 
 @writes(rare=True)

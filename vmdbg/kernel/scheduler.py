@@ -6,6 +6,7 @@ from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import (
     ACCESS_WRITE,
     ROOT_LOADED,
+    WINDOW,
 )
 from vmdbg.hardware.tlb import tlb_flush
 from vmdbg.hardware.walk import load_root
@@ -14,6 +15,7 @@ from vmdbg.kernel.access_patterns import pattern_place
 from vmdbg.kernel.asids import give_asid
 from vmdbg.kernel.exits import REASON_IDLE, REASON_REFUSED, REASON_SYSCALL
 from vmdbg.kernel.frames import RMAP_SPARE
+from vmdbg.kernel.kernel_access import change_window
 from vmdbg.kernel.reclaim import background
 from vmdbg.kernel.shootdown import note_flushed, note_ran, serve_owed
 from vmdbg.state.events import KINDS_SHIFT, SWITCH, emit
@@ -49,6 +51,7 @@ from vmdbg.state.tables import (
     PROCESS_PINNED,
     PROCESS_ROOT,
     PROCESS_STATE,
+    PROCESS_WINDOW,
 )
 
 # States of a process.
@@ -126,6 +129,8 @@ def switch_to(m, cpu, pid):
         asid = m.process[p + PROCESS_ASID]
         m.process[p + PROCESS_STATE] = PROCESS_IS_RUNNING
         note_ran(m, pid, cpu)
+    if WINDOW and m.process[old * PROCESS + PROCESS_WINDOW] | m.process[pid * PROCESS + PROCESS_WINDOW]:
+        change_window(m, cpu, old, pid)
     m.cpu[c + CPU_PID] = pid
     m.cpu[c + CPU_ROOT] = root
     if ROOT_LOADED:

@@ -44,6 +44,8 @@ class StateTable:
         return whole.cast("B").cast(code, (len(whole) // width, width)).toreadonly()
 
     def __getitem__(self, column: str) -> memoryview:
+        if column not in self._declared.columns:
+            raise KeyError(f"the table {self.name} has no column {column!r}; its rows are its view")
         place = list(self._declared.columns).index(column)
         whole: memoryview = getattr(self._machine.m, self._declared.name)
         return whole[place :: self._declared.width].toreadonly()

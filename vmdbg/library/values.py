@@ -217,9 +217,10 @@ class Fault(Answer):
     """An access, or a walk, that does not arrive.
 
     `va` is the address that the CPU reports; `kind` is one of `not-present`, `protection`, `reserved`,
-    `non-canonical`, `bus`, `bounds`, `refill` and `access-flag`; `code` is what the architecture reports, an
-    error code or a cause, and `meaning` that in the manual's words; `level` and `index` name the entry that
-    decides, None if none does; `reason` is a sentence.  `steps` and `updates` are as in `Translation`.
+    `non-canonical`, `bus`, `bounds`, `refill`, `access-flag` and `protection-key`; `code` is what the
+    architecture reports, an error code or a cause, and `meaning` that in the manual's words; `level` and
+    `index` name the entry that decides, None if none does; `reason` is a sentence.  `steps` and `updates` are
+    as in `Translation`.
     """
 
     ok: ClassVar[Literal[False]] = False

@@ -114,6 +114,7 @@ def bindings(config: MachineConfig) -> dict[str, Any]:
         **replacement.bindings(config["tlb.replacement"]),
         **arrays.bindings(),
         **without_tables(form),
+        "WINDOW_WORD": CONTROLS[form.window_place[0]],
         "CPUS": config["machine.cpus"],
         "ASIDS": int(config["tlb.asids"]),
         "FORGETS": int(config["machine.forget"] > 0),

@@ -12,7 +12,17 @@ from vmdbg.formats.record import FLUSH_ALL, FLUSH_SPACE
 from vmdbg.hardware.page_tables import table_entries
 from vmdbg.hardware.tlb import ZERO_SPACE
 from vmdbg.machine.boot import set_allowed
-from vmdbg.state.tables import CONTROLS, CPU, CPU_ADDRESS, CPU_ASID, CPU_ROOT
+from vmdbg.state.tables import (
+    CONTROLS,
+    CPU,
+    CPU_ADDRESS,
+    CPU_ASID,
+    CPU_PID,
+    CPU_ROOT,
+    CPU_WINDOW,
+    PROCESS,
+    PROCESS_WINDOW,
+)
 from vmdbg.units import WORD_MASK, s64
 
 TYPE_CHECKING = False
@@ -188,14 +198,21 @@ def write(machine: Machine, cpu: int, name: str, value: int) -> None:
 
 
 def set_window(machine: Machine, cpu: int, opened: bool) -> None:
-    """Let a CPU's kernel mode touch user pages, or not, where a register can forbid it.
+    """Let a CPU's kernel mode touch user pages, or not, where a register can forbid it, while it serves the
+    process that it runs: others have windows of their own, or go by what the register said before.
 
     UserError if the format has no such register.
     """
     if not machine.format.window:
         raise UserError(f"{machine.format.name} has no register that keeps the kernel from user pages.")
     name, value = machine.format.window
-    write(machine, cpu, name, value if opened else 1 - value)
+    bit, m = value if opened else 1 - value, machine.m
+    before, row = read(machine, cpu, name), m.cpu[cpu * CPU + CPU_PID] * PROCESS
+    write(machine, cpu, name, bit)
+    if row and not m.process[row + PROCESS_WINDOW]:
+        m.cpu[cpu * CPU + CPU_WINDOW] = before
+    if row:
+        m.process[row + PROCESS_WINDOW] = 1 + bit
 
 
 def kept(machine: Machine, cpu: int, name: str, saved: int) -> int:

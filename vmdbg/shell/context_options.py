@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import find_context, in_machine_mode
+from vmdbg.inspect.context import KERNEL, USER, find_context, machine_context
 from vmdbg.inspect.walk import ACCESSES
 from vmdbg.shell.command import Option
 from vmdbg.shell.kinds import ASID, CPU, PHYSICAL, PROCESS
@@ -27,18 +27,24 @@ MODES = (AS_USER, AS_KERNEL)
 ALL_MODES = (*MODES, AS_MACHINE)
 
 
+MODE_OF = {"u": USER, "k": KERNEL}
+
+
+def caller_of(args: Args) -> str:
+    """The letter of the option that says who makes an access; empty for the CPU as it is.  UserError: two."""
+    letters = [letter for letter in "ukm" if args.__dict__.get(letter)]
+    if len(letters) > 1:
+        raise UserError(" and ".join(f'"-{letter}"' for letter in letters) + " exclude one another.")
+    return "".join(letters)
+
+
 def context_of(session: Session, args: Args) -> Context:
     """The context that the options name; see `vmdbg.inspect.context`.  UserError if two contradict."""
     given = args.__dict__
     if given.get("pid") is not None and given.get("root") is not None:
         raise UserError('"-pid" and "-root" exclude one another.')
-    modes = [f'"-{letter}"' for letter in "ukm" if given.get(letter)]
-    if len(modes) > 1:
-        raise UserError(f"{' and '.join(modes)} exclude one another.")
-    mode = 1 if given.get("k") else 0 if given.get("u") else None
-    context = find_context(
-        session.machine, given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid"), mode
-    )
-    if given.get("m"):
-        return in_machine_mode(session.machine, context, ACCESSES[args.access])
-    return context
+    caller = caller_of(args)
+    where = given.get("pid"), given.get("root"), given.get("cpu"), given.get("asid")
+    if caller == "m":
+        return machine_context(session.machine, ACCESSES[args.access], *where)
+    return find_context(session.machine, *where, MODE_OF.get(caller))

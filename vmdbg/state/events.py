@@ -144,7 +144,7 @@ TLB_STALE = event("tlb-stale", "va:history key word", "",
     "the first use of a cached entry that disagrees with the tables",
     "{stale}; the tables disagree", head="first use of an entry that disagrees with the tables")
 TLB_MISS = event("tlb-miss", "va asid access", "l1+l2", "no TLB array had the translation",
-    "vpn {va:vpn}, asid {asid}: {searched}")
+    "vpn {va:vpn}, asid {asid:asid}: {searched}")
 TLB_FILL = event("tlb-fill", "va key word", "", "a translation was put into the TLB arrays",
     "{filled}", changes="TLB entry filled|TLB entries filled", rank=7)
 TLB_EVICT = event("tlb-evict", "key word row", "", "a translation was pushed out of a TLB array",

@@ -143,6 +143,9 @@ table(
     other_fetch [0:2^32]     the same for a fetch
     other_keys_read  [0:2^16]  keys_read of the other mode
     other_keys_write [0:2^16]  keys_write of the other mode
+    window_read  [0:2^32]    allowed rights of a read in kernel mode, were the window to user pages turned
+    window_write [0:2^32]    the same for a write
+    window       [0:2]       the window's bit for processes without one of their own, while one with it runs
     """,
 )
 table(
@@ -344,6 +347,7 @@ table(
     oom         [-2^62:2^62]  frames added to its out-of-memory score; once it was killed for it, the score
     pinned      [0:cpus+1]    number + 1 of the only CPU that it runs on; 0 = any
     cause       [0:3]         why it was killed: 1 its limit, 2 memory was full, 0 anything else
+    window      [0:3]         value + 1 of the bit that its kernel opens and closes; 0 = it never did
     """,
 )
 table(

@@ -64,9 +64,9 @@ def access_story(machine: Machine, rows: list[LoggedEvent], found: Outcome | Non
 
 
 def fault_line(machine: Machine, done: Accessed, how: int) -> Line:
-    """The fault that an access ended in, where there is no kernel."""
+    """The fault that an access ended in, which no kernel serves."""
     found = Outcome(done.at, None, how, 0)
-    found.fault = done.fault
+    found.fault, found.by_machine = done.fault, done.by_machine
     return coded_line(machine.format, Notation(machine.format), found)
 
 

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from vmdbg.formats.record import Format
     from vmdbg.inspect.notation import Notation
-    from vmdbg.inspect.walk import Outcome, Walk
+    from vmdbg.inspect.walk import Fault, Outcome, Walk
     from vmdbg.views.result import Line
 
     Cells = list[tuple[str, str]]
 
 INDEX_WIDTH = 5
-UNCODED = ("bus", "bounds", "non-canonical")  # faults that have no such code
+UNCODED = ("bounds", "non-canonical")  # faults that have no such code
 SHORTEST = 6  # columns of an entry
 FOLDED = "folded: this format has no such level"
 
@@ -52,9 +52,16 @@ def outcome_line(show: Notation, found: Outcome, cached: bool = True) -> Line:
 def coded_line(form: Format, show: Notation, found: Outcome) -> Line:
     """As `outcome_line`, with what the CPU reports: `..., PT[5] is empty, error code 0x4 (U)`."""
     line, fault = outcome_line(show, found, cached=False), found.fault
-    if fault is None or fault.kind in UNCODED or isinstance(line, str):
+    if fault is None or isinstance(line, str) or not is_coded(form, fault):
         return line
-    return [*line, ("", f", {code_text(form, fault.code)}")]
+    return [*line, ("", f", {code_text(form, fault.code, found.by_machine)}")]
+
+
+def is_coded(form: Format, fault: Fault) -> bool:
+    """Does the CPU report a code of such a fault?  Of a bus error RISC-V and AArch64 do, x86 does not."""
+    if fault.kind == "bus":
+        return bool(fault.code and (form.bus_causes or form.code_text))
+    return fault.kind not in UNCODED
 
 
 def brief_outcome(show: Notation, found: Outcome) -> str:
@@ -236,12 +243,12 @@ def joined(cells: list[str], widths: list[int]) -> str:
 
 
 def fault_words(form: Format, found: Outcome) -> str:
-    """`fault: protection, error code 0x7 (P W U)`; a bus error has no such code."""
+    """`fault: protection, error code 0x7 (P W U)`; a bus error of x86 has no such code."""
     fault = found.fault
     assert fault is not None
     if fault.kind == "non-canonical":
         name = fault.reason.partition(" (")[2]
         return f"fault: {fault.kind}" + (f" ({name}" if name else "")
-    if fault.kind == "bus":
+    if fault.kind == "bus" and not is_coded(form, fault):
         return f"fault: {fault.kind}"
-    return f"fault: {fault.kind}, {code_text(form, fault.code)}"
+    return f"fault: {fault.kind}, {code_text(form, fault.code, found.by_machine)}"

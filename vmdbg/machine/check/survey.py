@@ -25,6 +25,8 @@ from vmdbg.state.tables import (
     CPU_IGNORED,
     CPU_IGNORED_HIGH,
     CPU_PID,
+    CPU_REACH_HIGH,
+    CPU_REACH_LOW,
     FRAME,
     FRAME_DEPTH,
     FRAME_PID,
@@ -50,7 +52,10 @@ from vmdbg.state.tables import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, TypeAlias
+
+    Pages: TypeAlias = "dict[tuple[int, int, int], Leaf]"  # by process, page-size index and page
+    Pointers: TypeAlias = "dict[tuple[int, int, int], tuple[int, int]]"
 
     from vmdbg.machine.machine import Machine
 
@@ -60,6 +65,8 @@ Leaf = namedtuple("Leaf", "pid va size address entry frame rights kernel")
 #: A TLB row (an offset into the table) that disagrees with the tables.  `owed`: the operation since which
 #: its CPU owes to drop it; None: the CPU was not asked to drop it.
 Stale = namedtuple("Stale", "cpu row kind message owed")
+#: The columns of a CPU that say how it reads tables.
+READING = (CPU_IGNORED, CPU_IGNORED_HIGH, CPU_REACH_LOW, CPU_REACH_HIGH)
 #: What `Stale.kind` may be.
 STALE_KINDS = {
     "dead-page": "the tables map nothing there any more",
@@ -121,10 +128,11 @@ class Survey:
         self.kernel_leaves: list[Leaf] = []
         self.swapped: dict[int, tuple[int, int, int]] = {}
         self.tables: dict[int, int] = {}  # frame of a table -> its process
-        self.pointers: dict[tuple[int, int, int], tuple[int, int]] = {}  # (process, depth, page) of a
+        self.pointers: Pointers = {}  # (process, depth, page) of a
         # table entry -> the table that it points to, and the rights so far
         self.table_frames: Counter[int] = Counter()
         self.table_tails: set[int] = set()
+        self.readings: dict[tuple[int, ...], tuple[Pages, Pointers]] = {}  # by READING of a CPU
         self.regions: dict[int, list[tuple[int, int]]] = {}  # process -> first addresses and rows
         self.kernel_root = self.m.kernel[KERNEL_ROOT]
 
@@ -280,9 +288,6 @@ class Survey:
 
     def stale(self) -> Iterator[Stale]:
         """Rows of the TLB that disagree with the tables."""
-        own, pointers = self.as_the_cpu_reads()
-        leaves = (*own.values(), *self.kernel_leaves)
-        pages = {(leaf.pid, leaf.size, self.tag(leaf.va, leaf.size)): leaf for leaf in leaves}
         spaces = {self.m.process[pid * PROCESS + PROCESS_ASID]: pid for pid in live_processes(self.k)}
         tagged = self.machine.config["tlb.asids"]
         for cpu, _, row, key, word in self.cached():
@@ -290,26 +295,34 @@ class Survey:
             pid = self.m.cpu[cpu * CPU + CPU_PID]
             if tagged and space:
                 pid = spaces.get(space, 0)
-            kind = self.stale_kind(pages, pid, size, key >> KEY_TAG, word)
+            kind = self.stale_kind(self.as_a_cpu_reads(cpu)[0], pid, size, key >> KEY_TAG, word)
             if space and not pid:
                 kind = "wrong-asid"
             if kind:
-                address = key >> KEY_TAG << self.form.page_shifts[min(size, len(self.form.levels) - 1)]
-                place = f"CPU {cpu}, row {row}, {self.form.signed(address):#x} of space {space}"
-                shift = self.form.page_shifts[min(size, len(self.form.levels) - 1)] - self.form.page_bits
-                owed = owed_since(self.m, cpu, key, shift)
+                shift = self.form.page_shifts[min(size, len(self.form.levels) - 1)]
+                address = self.form.signed(key >> KEY_TAG << shift)
+                place = f"CPU {cpu}, row {row}, {address:#x} of space {space}"
+                owed = owed_since(self.m, cpu, key, shift - self.form.page_bits)
                 yield Stale(cpu, row, kind, f"{place}: {STALE_KINDS[kind]}", owed)
+        yield from self.stale_tables(spaces)
 
-        yield from self.stale_tables(spaces, pointers)
+    def as_a_cpu_reads(self, cpu: int) -> tuple[Pages, Pointers]:
+        """Pages and pointers with the rights that a CPU gives them: without the bits that it ignores."""
+        says = tuple(self.m.cpu[cpu * CPU + column] for column in READING)
+        if says not in self.readings:
+            whole = self.leaves, self.pointers
+            own, pointers = self.read_again(cpu) if says[0] or says[1] else whole
+            leaves = (*own.values(), *self.kernel_leaves)
+            pages = {(leaf.pid, leaf.size, self.tag(leaf.va, leaf.size)): leaf for leaf in leaves}
+            self.readings[says] = pages, pointers
+        return self.readings[says]
 
-    def as_the_cpu_reads(self) -> tuple[dict[int, Leaf], dict[tuple[int, int, int], tuple[int, int]]]:
-        """Leaves and pointers with the rights that the CPU gives them: without the bits that it ignores."""
-        if not any(self.m.cpu[CPU_IGNORED::CPU]) and not any(self.m.cpu[CPU_IGNORED_HIGH::CPU]):
-            return self.leaves, self.pointers
+    def read_again(self, cpu: int) -> tuple[dict[int, Leaf], Pointers]:
+        """Leaves and pointers by the registers of a CPU."""
         leaves, pointers, last = dict(self.leaves), dict(self.pointers), len(self.form.levels) - 1
         for pid in {leaf.pid for leaf in self.leaves.values()}:
-            root = self.m.process[pid * PROCESS + PROCESS_ROOT]
-            for found in entries(self.k, self.form, root, None, self.form.user_end, self.own_table):
+            root, end = self.m.process[pid * PROCESS + PROCESS_ROOT], self.form.user_end
+            for found in entries(self.k, self.form, root, None, end, self.own_table, cpu=cpu):
                 if found.kind == ENTRY_TABLE:
                     page = self.tag(found.va, last - found.depth)
                     pointers[pid, found.depth, page] = found.target, found.rights
@@ -321,26 +334,21 @@ class Survey:
         """Does an entry point to a table of a process, which is read for the first time?"""
         return not found.seen and self.k.frame_at(self.m, found.target) in self.tables
 
-    def stale_tables(
-        self, spaces: dict[int, int], pointers: dict[tuple[int, int, int], tuple[int, int]]
-    ) -> Iterator[Stale]:
+    def stale_tables(self, spaces: dict[int, int]) -> Iterator[Stale]:
         """Rows of the page-walk caches that disagree with the tables."""
         m = self.m
-        for cpu, array, row, key, word in self.rows(
-            range(len(m.array) - self.walk_caches, len(m.array), ARRAY)
-        ):
+        caches = range(len(m.array) - self.walk_caches, len(m.array), ARRAY)
+        for cpu, array, row, key, word in self.rows(caches):
             space, depth = key >> KEY_ASID & ASID_MASK, m.array[array + ARRAY_DEPTH]
             pid = m.cpu[cpu * CPU + CPU_PID]
             if self.machine.config["tlb.asids"]:
                 pid = spaces.get(space, 0)
             half = 0 if (key >> KEY_TAG) >> (self.table_bits(depth)) >= self.form.user_entries else pid
-            told = pointers.get((half, depth, key >> KEY_TAG), (-1, 0))
+            told = self.as_a_cpu_reads(cpu)[1].get((half, depth, key >> KEY_TAG), (-1, 0))
             kind = "wrong-asid" if not pid else ""
-            if not kind and told != (
-                word >> WORD_PFN << self.form.page_bits,
-                word & self.machine.bindings["RIGHTS"],
-            ):
-                same = told[0] == word >> WORD_PFN << self.form.page_bits
+            target = word >> WORD_PFN << self.form.page_bits
+            if not kind and told != (target, word & self.machine.bindings["RIGHTS"]):
+                same = told[0] == target
                 kind = "dead-page" if told[0] < 0 else "stale-right" if same else "stale-frame"
             if kind:
                 place = f"CPU {cpu}, row {row}, a table of {self.form.levels[depth].name}, space {space}"
@@ -360,9 +368,7 @@ class Survey:
         index = leaf.address // self.form.entry_bytes
         return int(self.k.leaf_address(leaf.entry, depth, index)) >> self.form.page_bits
 
-    def stale_kind(
-        self, pages: dict[tuple[int, int, int], Leaf], pid: int, size: int, tag: int, word: int
-    ) -> str:
+    def stale_kind(self, pages: Pages, pid: int, size: int, tag: int, word: int) -> str:
         """How a cached word for a page disagrees with the tables: a key of STALE_KINDS, or empty."""
         if size >= len(self.form.levels):
             return "wrong-asid"

@@ -12,13 +12,13 @@ from vmdbg.debugger.accesses import (
 )
 from vmdbg.debugger.bare_accesses import bare_access
 from vmdbg.errors import UserError
-from vmdbg.inspect.context import KERNEL, check_process, find_context
+from vmdbg.inspect.context import KERNEL, check_process, find_context, machine_context
 from vmdbg.inspect.event_costs import how_served
 from vmdbg.inspect.event_words import EventWords
 from vmdbg.inspect.translate import translate
 from vmdbg.inspect.walk import ACCESS_WORDS, ACCESSES
 from vmdbg.shell.command import ACTING, Argument, Option, command
-from vmdbg.shell.context_options import MODES, context_of
+from vmdbg.shell.context_options import ALL_MODES, MODE_OF, caller_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, PROCESS, choice
 from vmdbg.units import WORD_MASK, s64
 from vmdbg.views.accesses import (
@@ -53,7 +53,8 @@ TLB.  A fault in a region of the process is served; after any other one, or wher
 user pages (SMAP, SUM, PAN), the access is given up and the process goes on: EFAULT.
 
 Without a kernel it is an access of the CPU, which ends in a fault if the MMU does not translate the address:
-the registers say so, and nobody serves it."""
+the registers say so, and nobody serves it.  So it is with -m: machine mode (RISC-V) makes it, in the mode
+that mstatus.MPRV and MPP say, or of a physical address; a fault is told in mcause, and no kernel sees it."""
 ADDRESSES = ("va", "pa", "address", "entry", "old", "new", "key", "word")
 
 
@@ -80,26 +81,28 @@ def perform(
     value: int = 0,
     dry: bool = False,
     keep: bool = False,
-    mode: int | None = None,
+    caller: str = "",
 ) -> Any:
     """Perform an access as the current process, or only predict it; it asks before it kills.
 
-    In kernel mode it is the kernel's own; without a kernel the CPU's (mode None: its own).  With `keep` a
-    write writes what is there.
+    `caller`: `k` for the kernel itself, `m` for machine mode, `u` for user mode; empty: as the CPU is.  With
+    `keep` a write writes what is there.
     The access, its action, and the translations of the address before and after; of one that is refused,
     before is that of the byte that it failed at.
     """
-    timeline, kind = session.timeline, "rwx".index(how)
-    bare = not session.machine.config["machine.kernel"]
+    timeline, kind, mode = session.timeline, "rwx".index(how), MODE_OF.get(caller)
+    bare = caller == "m" or not session.machine.config["machine.kernel"]
     if not bare:
         timeline.require_process()
 
     def outcome(at: int) -> Outcome:
-        return translate(session.machine, find_context(session.machine, mode=mode), at, ACCESSES[how])
+        machine = session.machine
+        context = machine_context(machine, kind) if caller == "m" else find_context(machine, mode=mode)
+        return translate(machine, context, at, kind)
 
     def function(machine: Any) -> tuple[Accessed, Any]:
         if bare:
-            done = bare_access(machine, va, kind, width, value, mode)
+            done = bare_access(machine, va, kind, width, value, mode, caller == "m")
         else:
             done = access(machine, va, kind, width, value, mode == KERNEL)
         return done, None if done.refused else outcome(va)
@@ -131,8 +134,8 @@ def perform(
         VA,
         Argument("access", ACCESS, optional=True, default="r", help="r read (the default), w write, x fetch"),
     ],
-    options=[Option("-n", help="only predict what would happen"), *MODES],
-    usage="fault[/json|/csv] [-n] [-u] [-k] ADDRESS [r|w|x]",
+    options=[Option("-n", help="only predict what would happen"), *ALL_MODES],
+    usage="fault[/json|/csv] [-n] [-u] [-k] [-m] ADDRESS [r|w|x]",
     forms=("json", "csv"),
     summary="Access an address as the current process does, and tell the story.",
     help="""
@@ -150,9 +153,9 @@ happen.  "translate" says where the address goes, without an access.
 )
 def fault_command(session: Session, args: Args) -> object:
     machine = session.machine
-    name = f"fault {by_kernel(args)}{session.notation.va(args.address)} {args.access}"
+    name = f"fault {option_of(args)}{session.notation.va(args.address)} {args.access}"
     done, action, before, after = perform(
-        session, name, args.address, args.access, dry=args.n, keep=True, mode=mode_of(session, args)
+        session, name, args.address, args.access, dry=args.n, keep=True, caller=caller_of(args)
     )
     return access_document(
         session,
@@ -199,7 +202,7 @@ def fault_lines(
     needs=("act",),
     effect=ACTING,
     arguments=[VA, WIDTH],
-    options=MODES,
+    options=ALL_MODES,
     forms=("json", "csv"),
     summary="Read memory as the current process does.",
     help='The access is performed, faults and all; "x" looks at memory without one.' + MODE_HELP,
@@ -215,7 +218,7 @@ def read_command(session: Session, args: Args) -> object:
     needs=("act",),
     effect=ACTING,
     arguments=[VA, Argument("value", NUMBER, help="value to write"), WIDTH],
-    options=MODES,
+    options=ALL_MODES,
     forms=("json", "csv"),
     summary="Write memory as the current process does.",
     help='The access is performed, faults and all; "set var {char}ADDRESS = VALUE" stores without one.'
@@ -236,7 +239,7 @@ def write_command(session: Session, args: Args) -> object:
     needs=("act",),
     effect=ACTING,
     arguments=[VA, WIDTH],
-    options=MODES,
+    options=ALL_MODES,
     forms=("json", "csv"),
     summary="Fetch an instruction as the current process does.",
     help="The access is performed, faults and all." + MODE_HELP,
@@ -252,26 +255,19 @@ def check_width(width: int) -> None:
         raise UserError(f"Width {width} is none of 1, 2, 4, 8.")
 
 
-def mode_of(session: Session, args: Args) -> int | None:
-    """The mode that -u or -k asks for; None for the CPU's own."""
-    return context_of(session, args).mode if args.u or args.k else None
-
-
-def by_kernel(args: Args) -> str:
-    """How the name of an action says that its access is the kernel's."""
-    return "-k " if args.k else ""
+def option_of(args: Args) -> str:
+    """How the name of an action says that its access is the kernel's, or machine mode's."""
+    return "-k " if args.k else "-m " if args.m else ""
 
 
 def accessed(session: Session, args: Args, how: str, value: int = 0) -> object:
     """Perform a read, write or fetch; what it read or wrote, and what changed."""
     va, width = args.address, args.width
     check_width(width)
-    name = f"{ACCESS_WORDS[ACCESSES[how]]} {by_kernel(args)}{session.notation.va(va)}" + (
+    name = f"{ACCESS_WORDS[ACCESSES[how]]} {option_of(args)}{session.notation.va(va)}" + (
         f", {value:#x}" if how == "w" else ""
     )
-    done, action, before, after = perform(
-        session, name, va, how, width, s64(value), mode=mode_of(session, args)
-    )
+    done, action, before, after = perform(session, name, va, how, width, s64(value), caller=caller_of(args))
     return access_document(
         session,
         lambda: access_data(session.machine, action.events, done, after, va, how),

@@ -67,7 +67,7 @@ def map_command(session: Session, args: Args) -> object:
     root, pid = context.root, context.pid
     span, wanted = parse_filter(session, args.filter or "")
     follow = Bounded()
-    how: dict[str, Any] = {"merge": args.merge, "fold": args.fold, "follow": follow}
+    how: dict[str, Any] = {"merge": args.merge, "fold": args.fold, "follow": follow, "cpu": context.cpu}
     if span is not None and (args.k or pid is None):
         how["start"], how["end"] = span
     chosen = args.phys or args.merge or args.fold or wanted is not None
@@ -78,7 +78,7 @@ def map_command(session: Session, args: Args) -> object:
     found: Iterator[tuple[Run | RunBlock, str]]
     plain = pid is None and wanted is None and not (args.k or args.fold or session.machine.format.bounded)
     if plain and session.machine.symbols is None:
-        found = named_blocks(session.machine, root, args.merge, follow)
+        found = named_blocks(session.machine, root, args.merge, follow, context.cpu)
     elif args.k:
         found = ((run, "") for run in kernel_runs(session.machine, root, **how))
     else:

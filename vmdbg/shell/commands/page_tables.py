@@ -62,12 +62,15 @@ def tables_command(session: Session, args: Args) -> object:
     context = context_of(session, args)
     form, show = session.machine.format, session.notation
     if args.xv6 and not args.form:
-        return Lines(vmprint_lines(context.root, valid_entries(session.machine, context.root)))
+        return Lines(vmprint_lines(context.root, valid_entries(session.machine, context.root, context.cpu)))
     return Document(
-        lambda: list(tree_rows(form, entry_runs(session.machine, context.root))),
-        lambda: tree_lines(show, form, context.root, entry_runs(session.machine, context.root)),
+        lambda: list(tree_rows(form, entry_runs(session.machine, context.root, context.cpu))),
+        lambda: tree_lines(show, form, context.root, entry_runs(session.machine, context.root, context.cpu)),
         tree_columns(),
-        lambda: (list(row.values()) for row in tree_rows(form, entry_runs(session.machine, context.root))),
+        lambda: (
+            list(row.values())
+            for row in tree_rows(form, entry_runs(session.machine, context.root, context.cpu))
+        ),
         ("va", "entry_address", "entry", "table", "pa"),
     )
 
@@ -110,7 +113,7 @@ def overhead_command(session: Session, args: Args) -> object:
     if session.machine.format.bounded:
         return partitions_overhead(session)
     context = context_of(session, args)
-    costs = table_costs(session.machine, context.root, own=context.pid is not None)
+    costs = table_costs(session.machine, context.root, context.pid is not None, context.cpu)
     data = partial(overhead_data, session.machine, context.pid, costs)
     return Document(
         data,
@@ -206,7 +209,9 @@ def aliases_command(session: Session, args: Args) -> object:
         raise UserError(f"{session.notation.va(found.va)} is not mapped: {found.fault.reason}{hint(found)}.")
     assert found.pa is not None
     root = context.root if context.pid is None else None
-    return aliases_table(session.notation, aliases(session.machine, found.pa, root), "No process maps it.")
+    return aliases_table(
+        session.notation, aliases(session.machine, found.pa, root, context.cpu), "No process maps it."
+    )
 
 
 @command(

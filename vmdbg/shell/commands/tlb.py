@@ -194,12 +194,11 @@ def tlb_set_command(session: Session, args: Args) -> object:
         raise UserError(f"Page {page:#x} does not fit in {form.va_bits - shift} bits.")
     if not 0 <= args.frame < form.frames:
         raise UserError(f"Frame {args.frame:#x} is none of the {form.frames:#x} that an entry can name.")
-    if args.asid is not None:
-        check_asid(args.asid)
+    asid = None if args.asid is None else check_asid(args.asid)
     va = form.signed(page << shift)
     word = args.frame << WORD_PFN | read_rights(args.rights)
     word |= (WORD_DIRTY if args.dirty else 0) | (WORD_GLOBAL if args.__dict__["global"] else 0)
-    space = 0 if word & WORD_GLOBAL else args.asid
+    space = 0 if word & WORD_GLOBAL else asid
     text = f"tlb set vpn {page:#x}, pfn {args.frame:#x}"
     (at, way), action = session.timeline.act(
         text, lambda machine: put_translation(machine, index, va, shift, word, space)
@@ -250,16 +249,14 @@ of its pages it is.""",
     examples=["tlb flush", "tlb flush 0x401000", "tlb flush all"],
 )
 def tlb_flush_command(session: Session, args: Args) -> object:
-    timeline, what, number = session.timeline, args.what, args.number
+    timeline, what, number, space = session.timeline, args.what, args.number, None
     if (what == "asid") != (number is not None):
         raise UserError("Argument required (address-space number)." if number is None else "Junk at end.")
     if number is not None:
-        check_asid(number)
+        space = check_asid(number)
     if what in (None, "asid", "all", "global"):
         name = " ".join(["tlb flush", what or "", "" if number is None else str(number)]).strip()
-        _, action = timeline.act(
-            name, lambda machine: flush(machine, number, what == "all", what == "global")
-        )
+        _, action = timeline.act(name, lambda machine: flush(machine, space, what == "all", what == "global"))
     else:
         va = session.address(what)
         name = f"tlb flush {session.notation.va(va)}"
