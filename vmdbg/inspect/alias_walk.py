@@ -2,8 +2,8 @@
 
 Kernels reach their tables by virtual addresses: through a direct map of physical memory, which begins at some
 address (Linux: `page_offset_base`, Limine: the HHDM), or through an entry of the root table that points to
-the root table itself (a recursive slot: osdev.org, "Page Tables").  If such an address leads elsewhere, or a TLB
-entry of it is stale, the kernel reads and changes other words than the CPU walks by.
+the root table itself (a recursive slot: osdev.org, "Page Tables").  If such an address leads elsewhere, or a
+TLB entry of it is stale, the kernel reads and changes other words than the CPU walks by.
 """
 
 from __future__ import annotations
