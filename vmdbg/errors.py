@@ -4,6 +4,7 @@
      +-- UserError            the user asked for something impossible: one line, nothing changed
      |    +-- InputError      a file is wrong: says file, line, column, what was expected
      |    +-- LimitError      `--restricted` or a setting forbids it
+     |    +-- UsageError      a command was given what it does not take, whatever the machine is like
      +-- Quit                 Ctrl-C at the prompt, `q` at the pager: the command ends
 
 Anything else that escapes is a bug of vmdbg.
@@ -49,6 +50,10 @@ class InputError(UserError):
 
 class LimitError(UserError):
     """Refused by `--restricted` or by a limit that was set."""
+
+
+class UsageError(UserError):
+    """Options or arguments that a command does not have, or that it misses."""
 
 
 class Quit(VmdbgError):

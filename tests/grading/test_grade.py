@@ -27,8 +27,8 @@ source -isolated -keep answer,q1 hand-in.vmdbg
 expect -name mapped -points 2 -hint "mmap, then write" translate -pid 2 0x0110 => outcome == "translated"
 expect -name frame -points 3 translate -pid 2 0x0110 => pa / 256 == 0x10 && page_size == 256
 expect -name answer -points 1 $answer == 42
-expect -name word -points 1 -hidden $q1 == "frame"
-expect -name broken -points 0 translate 0x0110 => pa // 3
+expect -name word -points 1 -hidden -hint secret $q1 == "frame"
+expect -name broken -points 0 translate 0x0110 => pa / 3
 """
 WORK = "mmap -pid 2 0x0000 1K rw\nprocess 2\nwrite 0x0110 1\n"
 ANSWERS = 'set $answer = 42\nset $q1 = "frame"\n'
@@ -118,6 +118,11 @@ def check_reports(lab: Path, rows: dict[str, dict[str, str]]) -> None:
     assert "hint: mmap, then write" in nothing[0]["output"]
     assert [test["visibility"] for test in nothing].count("hidden") == 1
     assert "no number" in nothing[4]["output"]  # a condition that makes no sense
+    assert nothing[3]["output"] == ""  # of a hidden one nothing is told
+    assert nothing[3]["extra_data"]["hint"] == "secret"
+    junit = (lab / "g.xml").read_text()
+    assert "secret" not in junit
+    assert "$q1" not in junit
     suites = {suite.get("name"): suite for suite in ET.parse(lab / "g.xml").getroot()}
     assert suites.keys() == rows.keys()
     for name, suite in suites.items():
@@ -216,6 +221,57 @@ def test_what_makes_no_sense(run_vmdbg: Run, lab: Path, arguments: tuple[str, ..
     done = run_vmdbg("--grade", *arguments)
     assert message in done.stderr
     assert (done.stdout, done.returncode) == ("", 1)
+
+
+WRONG = [
+    ("pa / nonsense(", 30, "as many closing brackets as opening ones expected"),
+    ("nonsense(pa) == 1", 30, "there is no function nonsense"),
+    ("$_nonsense(pa) == 1", 30, "there is no function $_nonsense"),
+    ("outcome == 1 && pe == 1", 46, 'no field "pe". There are va, pid,'),
+    ("pa / pe == 1", 35, 'no field "pe"'),
+    ('outcome =~ "("', 41, "Error in regular expression: Missing )"),
+    (
+        'outcome == "tr',
+        41,
+        "a string in double quotes, a number, true, false, null or an expression expected",
+    ),
+    ("outcome = 3", 30, '"=" assigns, "==" compares'),
+    ("pa == 1 && && va == 3", 30, "FIELD OP VALUE or an expression over fields expected"),
+    ("$later == pa", 30, "$later is neither kept (source -isolated -keep later) nor set by the lab"),
+]
+LINES = [
+    ("trnslate 1 => pa == 1", 8, 'Undefined command: "trnslate"'),
+    ("translate -foo 1 => pa == 1", 8, "Unrecognized option at: -foo 1"),
+    ("tlb => cuont == 3", 15, "It is an array"),
+    ("info => pa == 1", 8, "a command with one expected"),
+    ("translate 0x401234 = pa == 1", 8, "COMMAND => CONDITION or an expression expected"),
+]
+RIGHT = """\
+source -isolated -keep q,r x.vmdbg
+set $mine = 7
+expect $q == 3 && $mine == 7
+expect -hidden $_streq($r, "a ( b")
+expect translate -pid 9 1 => pa == 3 && (va == 3 || pe == 4)
+expect walk 0x5000 => steps[0].index == 3 && fault.kind == "none" && steps.count * sizeof(int) > (1 + 2) * 3
+expect tlb => [0].vpn == 3 && count > 5
+"""
+
+
+def test_who_wrote_the_lab_is_told_of_what_no_hand_in_could_meet(run_vmdbg: Run, tmp_path: Path) -> None:
+    name = hand_in(tmp_path, "x", "")
+    lines = [*((f"translate 0x401234 => {text}", *more) for text, *more in WRONG), *LINES]
+    lab = tmp_path / "lab.vmdbg"
+    lab.write_text("source -isolated x.vmdbg\n" + "".join(f"expect {text}\n" for text, _, _ in lines))
+    done = run_vmdbg("--grade", "lab.vmdbg", "--csv", "g.csv", name)
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert not (tmp_path / "g.csv").exists()
+    told = done.stderr.splitlines()
+    for number, (line, (_, column, what)) in enumerate(zip(told, lines, strict=True), 2):
+        assert line.startswith(f"vmdbg: lab.vmdbg:{number}:{column}: "), line
+        assert what in line
+    lab.write_text(RIGHT)
+    done = run_vmdbg("--grade", "lab.vmdbg", name)
+    assert (done.stdout.splitlines()[0], done.returncode) == ("0/5  x.vmdbg", 0), done.stderr
 
 
 @pytest.mark.slow

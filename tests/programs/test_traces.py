@@ -300,6 +300,7 @@ def test_what_is_wrong_is_said_in_one_line(
         read(tmp_path / "t", data, engine, name, space=Space(48, 4096))
     assert str(caught.value).startswith(f"{tmp_path}/t{message}")
     assert "\n" not in str(caught.value)
+    assert "-skip-bad" in caught.value.hint or "Traces that can be read" in caught.value.hint
 
 
 def test_formats_are_told(tmp_path: Path) -> None:

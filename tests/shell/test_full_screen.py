@@ -93,9 +93,9 @@ class Seen:
         self.child.send(line + "\r")
         return self.until(*texts, **more)
 
-    def press(self, key: str, *texts: str) -> str:
+    def press(self, key: str, *texts: str, **more: str) -> str:
         self.child.send(key)
-        return self.until(*texts)
+        return self.until(*texts, **more)
 
     def resize(self, rows: int, columns: int) -> None:
         self._text = ""
@@ -233,6 +233,25 @@ def test_a_resize_and_a_terminal_that_is_too_small(seen: Any) -> None:
 
 
 @SMALL
+def test_a_resize_while_a_command_runs(seen: Any, tmp_path: Path) -> None:
+    (tmp_path / "long.vmp").write_text(LONG)
+    screen = seen("-ex", "file long.vmp")
+    screen.until("(vmdbg)")
+    screen.type("layout vm", "+- 0:0 |", "(vmdbg)")
+    screen.child.send("continue\r")
+    time.sleep(0.5)
+    screen.resize(50, 200)
+    assert "+- walk" not in screen.until("The panes are drawn when the command ends.")
+    text = screen.press("\x03", "Program received signal SIGINT", "+- swap --", "(vmdbg)")
+    assert [len(row) for row in text.split("\n")[:33]] == [200] * 33
+    assert screen.raw.count("\x1b[?1049h") == 1
+    screen.type("run", "(y or n)")
+    screen.resize(24, 80)
+    screen.until("(y or n)", "The panes are drawn when the command ends.")
+    assert "+- walk" in screen.type("n", "Program not restarted.", "(vmdbg)", "+- walk")
+
+
+@SMALL
 @pytest.mark.parametrize("way", ["quit", "SIGTERM", "SIGTERM in a run"])
 def test_the_terminal_is_left_as_found(seen: Any, tmp_path: Path, way: str) -> None:
     (tmp_path / "long.vmp").write_text(LONG)
@@ -303,6 +322,23 @@ def test_an_editor_has_the_terminal_to_itself(seen: Any, tmp_path: Path) -> None
     assert after.split("\n")[:15] == panes
     assert "in the editor" in screen.raw
     assert screen.raw.count("\x1b[?1049h") == screen.raw.count("\x1b[?1049l") + 1
+
+
+@SMALL
+def test_the_output_of_the_shell_stays_until_it_is_read(seen: Any) -> None:
+    screen = seen(SHELL="/bin/sh")
+    screen.until("time 12:0")
+    panes = screen.type("layout vm", "+- 12:0 |", "time 12:0").split("\n")[:15]
+    wait = "--Press RETURN for the panes--"
+    assert "+- walk" not in screen.type("shell echo said $((6 * 7))", "said 42\n" + wait)
+    assert screen.press("\r", "+- 12:0 |", gone=wait).split("\n")[:15] == panes
+    screen.type("pipe show confirm | wc -l", "1\n" + wait)
+    screen.type("print 5", "+- 12:0 |", "(vmdbg) print 5", gone=wait)  # what was typed instead is kept
+    screen.press("\r", "$1 = 5")
+    screen.child.send("shell echo one\rshell echo two\rprint 7\r")  # commands that wait are not disturbed
+    assert screen.until("one\n", "two\n", f"$2 = 7\n{wait}").rpartition("one\n")[2].count(wait) == 1
+    screen.press("\x03", "+- 12:0 |", "(vmdbg)", gone=wait)
+    screen.type("tui disable", "(vmdbg)", gone="+- 12:0 |")
 
 
 @SMALL

@@ -112,6 +112,25 @@ def test_a_slide_has_room_for_a_walk_of_four_levels(folder: Path) -> None:
     assert height <= 540
 
 
+@pytest.mark.parametrize("machine", ["default", "sv57", "x86_64_la57", "arm64_lpa2"])
+def test_a_slide_has_room_for_tables_of_many_levels(tmp_path: Path, machine: str) -> None:
+    with Session(machine) as made:
+        for what in ("tables", "map"):
+            made.run(f"export {what} {tmp_path}/{what}.svg")
+            check_picture(tmp_path / f"{what}.svg")
+            root = ElementTree.parse(tmp_path / f"{what}.svg").getroot()
+            assert float(root.attrib["viewBox"].split()[2]) == WIDTH
+    root = ElementTree.parse(tmp_path / "tables.svg").getroot()
+    arrows = [item.attrib["points"].split()[-1] for item in root.iter(f"{SVG}polyline")]
+    ends = [tuple(map(float, end.split(","))) for end in arrows]
+    titles = [words for words in words_of(tmp_path / "tables.svg") if re.fullmatch(r"[\w-]+ 0x\w+", words[3])]
+    assert len(ends) == len(titles) - 1  # each table but the root is pointed at: beside its title, or below
+    for left, right, base, text in titles[1:]:
+        beside = [end for end in ends if abs(end[1] - base) < SIZE and abs(end[0] - right - 8) < 1]
+        below = [end for end in ends if 0 < end[1] - base < 2 * SIZE and abs(end[0] - left) < 1]
+        assert len(beside + below) == 1, text
+
+
 def test_greys_survive_a_copier() -> None:
     greys = sorted({PLAIN, LIGHT, MIDDLE, DARK}, reverse=True)
     assert min(one - other for one, other in itertools.pairwise(greys)) >= 0.1 - 1e-9

@@ -19,6 +19,7 @@ from vmdbg.expressions.c_types import (
     CType,
 )
 from vmdbg.expressions.values import Value, make
+from vmdbg.units import SUFFIXES
 
 NUMBER, STRING, CHARACTER, NAME, DOLLAR, SYMBOL, END = range(7)
 NUMBER_FORM = re.compile(
@@ -34,7 +35,7 @@ FLOAT_FORM = re.compile(r"([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]*))?([fFlL]?)
 HEX_FLOAT_FORM = re.compile(r"0[xX]([0-9A-Fa-f]*)(?:\.([0-9A-Fa-f]*))?(?:[pP]([+-]?[0-9]*))?([lL]?)")
 INTEGER_FORM = re.compile(
     r"(?:0[xX](?P<hex>[0-9A-Fa-f]+)|0[bB](?P<binary>[01]+)|0[tTdD](?P<decimal>[0-9]+)"
-    r"|0(?P<octal>[0-7]+)|(?P<plain>0|[1-9][0-9]*))(?P<suffix>[uUlL]*)"
+    r"|0(?P<octal>[0-7]+)|(?P<plain>0|[1-9][0-9]*))(?:(?P<suffix>[uUlL]*)|(?P<unit>[KMGTkmgt](?:[iI]?[bB])?))"
 )
 UNPREFIXED_FORM = re.compile(r"([1-9A-Za-z][0-9A-Za-z]{0,127})", re.ASCII)
 LONGEST = 64  # binary digits of the largest constant
@@ -183,8 +184,8 @@ def unescape_c(text: str) -> bytes:
 
 
 def parse_number(text: str, radix: int = 10) -> Value:
-    """A number as C (and GDB: `0b101`, `0t10`) writes it; one without a prefix has the radix that is given,
-    2 to 36.  UserError if it is none or too large."""
+    """A number as C (and GDB: `0b101`, `0t10`) writes it, or with a unit of sizes (`4K`, `2MiB`); one
+    without a prefix has the radix that is given, 2 to 36.  UserError if it is none or too large."""
     if radix != 10 and (own := UNPREFIXED_FORM.fullmatch(text)) is not None:
         return in_radix(text, own[1], radix)
     found = INTEGER_FORM.fullmatch(text)
@@ -192,7 +193,11 @@ def parse_number(text: str, radix: int = 10) -> Value:
         base, digits = next((BASES[name], found[name]) for name in BASES if found[name] is not None)
         if len(digits.lstrip("0")) > LONGEST:
             raise UserError("Numeric constant too large.")
-        return integer_value(int(digits, base), found["suffix"].lower(), base == 10)
+        unit = found["unit"]
+        if unit is None:
+            return integer_value(int(digits, base), found["suffix"].lower(), base == 10)
+        if found["plain"] is not None:
+            return integer_value(int(digits) * SUFFIXES[unit[0].upper()], "", True)
     hexadecimal = text[:2] in ("0x", "0X")
     floating = (HEX_FLOAT_FORM if hexadecimal else FLOAT_FORM).fullmatch(text)
     has_point = "." in text

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import sys
 
 from vmdbg.errors import LimitReached, UserError
 from vmdbg.shell.boot import open_first
+from vmdbg.shell.condition_mistakes import Mistake, variables
 from vmdbg.shell.expectations import Expectation, one_line, tally_of
 from vmdbg.shell.isolated import Endings
 from vmdbg.shell.limits import Bounds, set_limits
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
     Tell = Callable[[str, dict[str, Any]], None]
+
+KEEP = re.compile(r"\s-keep\s+([\w,]+)")
 
 
 def make(task: dict[str, Any]) -> Session:
@@ -50,9 +54,13 @@ def make(task: dict[str, Any]) -> Session:
 def run(task: dict[str, Any], tell: Tell) -> None:
     """Runs the lab, and tells each expectation as it is judged, then how it ended."""
     session = make(task)
-    tally_of(session).listener = lambda judged: told(judged, tell)
     with open(task["lab"], encoding="utf-8", errors="surrogateescape") as file:
         lines = file.read().split("\n")
+    tally, given = tally_of(session), variables_given(lines)
+    tally.looks_for_mistakes = task["blank"]
+    tally.listener = lambda judged: tell(
+        "check", {**judged.data(), "mistake": mistake_in(session, judged, task["name"], lines, given)}
+    )
     trouble = ""
     try:
         session.interpreter.run_lines(task["name"], lines)
@@ -71,9 +79,32 @@ def run(task: dict[str, Any], tell: Tell) -> None:
         action()
 
 
-def told(judged: Expectation, tell: Tell) -> None:
-    """Tells one expectation."""
-    tell("check", judged.data())
+def variables_given(lines: list[str]) -> set[str]:
+    """The variables that a lab keeps or names anywhere but in expectations."""
+    others = "\n".join(line for line in lines if not line.lstrip().startswith("expect"))
+    kept = [name for names in KEEP.findall(others) for name in names.split(",")]
+    return variables(others) | set(kept)
+
+
+def mistake_in(session: Session, judged: Expectation, name: str, lines: list[str], given: set[str]) -> str:
+    """What is wrong with an expectation whatever is handed in, as `lab.vmdbg:5:12: what`; nothing if nothing
+    is known to be."""
+    mistake = judged.mistake
+    if mistake is None and tally_of(session).looks_for_mistakes:
+        for variable in sorted(variables(judged.text) - given):
+            if session.evaluate(f"${variable}").is_void:
+                what = f"${variable} is neither kept (source -isolated -keep {variable}) nor set by the lab"
+                mistake = Mistake(f"${variable}", what)
+                break
+    if mistake is None:
+        return ""
+    file, _, number = judged.where.rpartition(":")
+    column = 0
+    if file == name and 0 < int(number) <= len(lines):
+        line = lines[int(number) - 1]
+        start = max(0, line.find(judged.text))
+        column = line.find(mistake.piece, start) + 1
+    return f"{judged.where}:{f'{column}:' if column else ''} {one_line(mistake.what)}"
 
 
 def main() -> int:

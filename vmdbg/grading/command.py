@@ -84,7 +84,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return grade(options_of(arguments))
     except UserError as error:
-        sys.stderr.write(f"vmdbg: {visible(str(error))}\n")
+        for line in str(error).split("\n"):
+            sys.stderr.write(f"vmdbg: {visible(line)}\n")
         if error.hint:
             sys.stderr.write(error.hint + "\n")
         return 1
@@ -126,7 +127,11 @@ def grade(options: argparse.Namespace) -> int:
 
 
 def tell_of_lab(lab: Lab, blank: Grade) -> None:
-    """What an empty hand-in shows about the lab.  UserError if it checks nothing."""
+    """What an empty hand-in shows about the lab.  UserError if it checks nothing, or if a check makes no
+    sense, which would cost every hand-in its points."""
+    mistakes = [check["mistake"] for check in blank.checks if check["mistake"]]
+    if mistakes:
+        raise UserError("\n".join(mistakes))
     if not blank.checks:
         raise UserError(f"{lab.name}: nothing was checked. {blank.remark}".rstrip())
     if blank.status == CRASHED:

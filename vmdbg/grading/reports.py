@@ -66,6 +66,11 @@ def remarks(check: dict[str, Any]) -> list[str]:
     return [*found, f"hint: {check['hint']}"] if check["hint"] and not check["holds"] else found
 
 
+def told_to_all(check: dict[str, Any]) -> list[str]:
+    """What reports say that those who handed in may read: of a hidden check nothing."""
+    return [] if check["hidden"] else [check["text"], *remarks(check)]
+
+
 # -- CSV
 
 
@@ -135,8 +140,8 @@ def junit_text(grades: list[Grade], lab: str) -> str:
             if check["holds"]:
                 out.append(f"{case}><system-out>{worth}</system-out></testcase>")
                 continue
-            told = "\n".join([worth, check["text"], *remarks(check)])
-            message = attribute(check["remark"] or "does not hold")
+            told = "\n".join([worth, *told_to_all(check)])
+            message = attribute("does not hold" if check["hidden"] else check["remark"] or "does not hold")
             out.append(f"{case}><failure message={message}>{element(told)}</failure></testcase>")
         if errors:
             out.append(
@@ -171,17 +176,18 @@ def gradescope(grade: Grade) -> dict[str, Any]:
     """One hand-in as Gradescope's results.json."""
     tests = []
     for number, (name, check) in enumerate(zip(numbered(grade), grade.checks, strict=True), 1):
-        tests.append(
-            {
-                "name": name,
-                "number": str(number),
-                "score": check["points"],
-                "max_score": check["most"],
-                "status": "passed" if check["holds"] else "failed",
-                "output": "\n".join([check["text"], *remarks(check)]),
-                "visibility": "hidden" if check["hidden"] else "visible",
-            }
-        )
+        test = {
+            "name": name,
+            "number": str(number),
+            "score": check["points"],
+            "max_score": check["most"],
+            "status": "passed" if check["holds"] else "failed",
+            "output": "\n".join(told_to_all(check)),
+            "visibility": "hidden" if check["hidden"] else "visible",
+        }
+        if check["hidden"]:  # shown to nobody, but in what instructors export
+            test["extra_data"] = {key: check[key] for key in ("text", "remark", "hint")}
+        tests.append(test)
     output = "" if grade.status == FINE else f"{SAID[grade.status]}: {grade.remark}"
     return {
         "score": grade.points,

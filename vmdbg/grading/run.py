@@ -135,6 +135,7 @@ class Grader:
             "whole": self.limits.whole(self.lab),
             "output": self.limits.output,
             "memory": self.limits.memory,
+            "blank": not grade.name,
         }
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {"HOME": home, "TMPDIR": home, "TERM": "dumb", "PYTHONPATH": PACKAGE}

@@ -86,6 +86,8 @@ class Page:
         signal.signal(signal.SIGWINCH, self._changed)
 
     def _changed(self, number: int, frame: object) -> None:
+        if self._session.screen is not None:
+            self._session.screen.resized()
         self._known = fit_page(self._session, self._known)
 
 

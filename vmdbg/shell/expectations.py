@@ -8,6 +8,7 @@ import re
 from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
 from vmdbg.expressions.c_types import ARRAY
+from vmdbg.shell.condition_mistakes import ARROW, Mistake, mistake_of
 from vmdbg.shell.field_conditions import compare, judge, shown
 from vmdbg.shell.report import report
 from vmdbg.views.result import Table
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from vmdbg.shell.session import Session
 
-ARROW = " => "
 OF_STRINGS = re.compile(
     r"""\s*(?P<left>\$\w+)\s*(?P<op>==|!=|=~)\s*(?P<string>"(?:[^"\\]|\\["\\/bfnrt])*")\s*"""
 )
@@ -30,7 +30,7 @@ LONGEST_REMARK = 200
 class Terms:
     """What an expectation is besides its condition: points, and for people a name and a hint.
 
-    A hidden one tells those who handed in neither its command nor what came instead.
+    Of a hidden one those who handed in are told the points only.
     """
 
     def __init__(self, points: int = 1, name: str = "", hint: str = "", hidden: bool = False) -> None:
@@ -43,6 +43,7 @@ class Expectation:
     def __init__(self, text: str, where: str, terms: Terms, holds: bool, remark: str = "") -> None:
         self.text, self.where, self.terms, self.holds = text, where, terms, holds
         self.points, self.remark = terms.points, remark[:LONGEST_REMARK]
+        self.mistake: Mistake | None = None  # of the one who wrote it, if that is asked for
 
     @property
     def title(self) -> str:
@@ -52,9 +53,11 @@ class Expectation:
 
     @property
     def remarks(self) -> list[str]:
-        """The lines below: what was there instead, and the hint."""
-        lines = [self.remark] if self.remark and not self.terms.hidden else []
-        return [*lines, f"hint: {self.terms.hint}"] if self.terms.hint and not self.holds else lines
+        """The lines below: what was there instead, and the hint; nothing of a hidden one."""
+        if self.holds or self.terms.hidden:
+            return []
+        lines = [self.remark] if self.remark else []
+        return [*lines, f"hint: {self.terms.hint}"] if self.terms.hint else lines
 
     def data(self) -> dict[str, Any]:
         """All of it, for a report."""
@@ -78,6 +81,7 @@ class Tally:
         self._session = session
         self.outcomes: list[Expectation] = []
         self.listener: Callable[[Expectation], None] | None = None  # hears of each as it is judged
+        self.looks_for_mistakes = False
         session.at_exit.append(self.finish)
 
     @property
@@ -126,27 +130,36 @@ def check(session: Session, text: str, terms: Terms) -> Expectation:
     An error on the way counts as an expectation that does not hold.
     """
     where = line_of_script(session)
+    data: list[Any] = []  # what the command gave
+    failed = None
     try:
-        holds, remark = compare_result(session, text)
-        return Expectation(text, where, terms, holds, remark)
+        holds, remark = compare_result(session, text, data.append)
     except UserError as error:
-        message = " ".join(part for part in (str(error), error.hint) if part)
-        return Expectation(text, where, terms, False, f"error: {one_line(message)}")
+        failed, holds = error, False
+        remark = f"error: {one_line(' '.join(part for part in (str(error), error.hint) if part))}"
     except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other points away
         report(session, error)
         return Expectation(text, where, terms, False, f"error: {type(error).__name__}")
+    found = Expectation(text, where, terms, holds, remark)
+    if tally_of(session).looks_for_mistakes:
+        found.mistake = mistake_of(session, text, data[0] if data else None, failed)
+    return found
 
 
-def compare_result(session: Session, text: str) -> tuple[bool, str]:
-    """Runs the expected command and compares; if it does not hold, what was there.  UserError if that is not
-    possible."""
+def compare_result(
+    session: Session, text: str, look: Callable[[Any], None] = lambda data: None
+) -> tuple[bool, str]:
+    """Runs the expected command, hands what it gave to `look`, and compares; if it does not hold, what was
+    there.  UserError if that is not possible."""
     if ARROW not in text:
         return judge_alone(session, text)
     line, _, condition = text.rpartition(ARROW)
     result = session.interpreter.result_of(line)
     if isinstance(result, Table):
         result.rows = list(result.rows)
-    judged = judge(session, plain(result.data()), condition)
+    data = plain(result.data())
+    look(data)
+    judged = judge(session, data, condition)
     return judged.holds, "" if judged.holds else f"{judged.found}{story(result)}"
 
 

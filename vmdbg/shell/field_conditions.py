@@ -82,14 +82,32 @@ def judge_all(session: Session, data: Any, text: str, alone: bool) -> Judged:
 
 def judge_comparison(session: Session, data: Any, text: str, alone: bool) -> Judged:
     """FIELD OP VALUE, or an expression with fields in it."""
-    parsed = COMPARISON.fullmatch(text)
-    quoted = parsed is not None and (parsed["op"] == "=~" or parsed["value"][0] in '"[{')
-    number = parsed is not None and parsed["field"][:1].isdecimal()
-    if parsed is None or number or (not quoted and RELATION.search(parsed["value"])):
+    parsed = comparison(text)
+    if parsed is None:
         return judge_expression(session, data, text)
     found = look_up(data, parsed["field"])
     holds = compare(found, parsed["op"], literal(session, data, parsed["value"]))
     return Judged(holds, ("" if alone else f"{parsed['field']} ") + f"is {shown(found)}")
+
+
+def comparison(text: str) -> re.Match[str] | None:
+    """FIELD OP VALUE in its parts; None for an expression."""
+    parsed = COMPARISON.fullmatch(text)
+    if parsed is None or parsed["field"][:1].isdecimal():
+        return None
+    quoted = parsed["op"] == "=~" or parsed["value"][0] in '"[{'
+    return None if not quoted and RELATION.search(parsed["value"]) else parsed
+
+
+def comparisons(text: str) -> Iterator[str]:
+    """All comparisons and expressions of a condition, judged or not."""
+    for part in split(text, "||"):
+        for piece in split(part, "&&"):
+            inner = in_brackets(piece)
+            if inner and (len(split(inner, "&&")) > 1 or len(split(inner, "||")) > 1):
+                yield from comparisons(inner)
+            else:
+                yield piece
 
 
 def judge_expression(session: Session, data: Any, text: str) -> Judged:
@@ -148,6 +166,12 @@ def depths(text: str) -> Iterator[tuple[int, int]]:
             depth += (char in OPENING) - (char in CLOSING)
             yield position, depth
         position += 1
+
+
+def in_balance(text: str) -> bool:
+    """Whether each bracket outside quotes that opens is closed."""
+    found = [depth for _, depth in depths(text)]
+    return not found or (min(found) >= 0 and not found[-1])
 
 
 def split(text: str, operator: str) -> list[str]:

@@ -16,6 +16,7 @@ from vmdbg.views.panes import beside, pane_rows, place_on_time_line, time_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from vmdbg.shell.session import Session
 
@@ -54,7 +55,9 @@ class FullScreen:
         self.moment: Moment | None = None
         self.old: Moment | None = None
         self.entered = False
+        self.lent = False  # to programs of the shell, whose output is still to be read
         self.question = ""  # that waits for an answer
+        self._stops: Any = signal.SIG_DFL  # what SIGTSTP did before
         self._size = (0, 0)  # columns and lines for which the terminal is arranged
         self._drawn: list[str] = []
 
@@ -69,8 +72,8 @@ class FullScreen:
 
     @property
     def misfit(self) -> bool:
-        """Is the terminal not arranged, or has its size changed?"""
-        return not self.entered or terminal_size() != self._size
+        """Has the terminal to be arranged: it is not, or its size has changed?"""
+        return not self.lent and (not self.entered or terminal_size() != self._size)
 
     def bands(self) -> Layout:
         """The panes of the layout, as the size of the screen has them."""
@@ -89,8 +92,11 @@ class FullScreen:
         self._size = terminal_size()
         check_size(*self._size)
         head = "" if self.entered else ENTER
-        self.entered = True
-        signal.signal(signal.SIGTSTP, self.suspend)
+        if not self.entered:
+            self.entered, self.lent = True, False
+            self._stops = signal.getsignal(signal.SIGTSTP)
+            if self._stops != signal.SIG_IGN:
+                signal.signal(signal.SIGTSTP, self.suspend)
         self.write(head + self.parts())
         self._drawn = []
         self.refresh()
@@ -105,8 +111,13 @@ class FullScreen:
         """Gives the terminal back as it was found."""
         if self.entered:
             self.entered = False
-            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            signal.signal(signal.SIGTSTP, self._stops)
             self.write(LEAVE)
+
+    def lend(self) -> None:
+        """Gives the terminal to programs of the shell; the panes come back when a person asks for them."""
+        self.leave()
+        self.lent = True
 
     def suspend(self, number: int, frame: object) -> None:
         """Ctrl-Z while a command runs or a question waits: the terminal is given back until vmdbg goes on.
@@ -123,6 +134,24 @@ class FullScreen:
         if not self.misfit:  # else the next prompt arranges it
             out += self.parts() + f"{KEEP_CURSOR}{placed(enumerate(self._drawn))}{RESTORE_CURSOR}"
         os.write(descriptor, (out + self.question).encode())
+
+    def resized(self) -> None:
+        """The terminal has another size while a command runs: its output gets its part of that at once, and
+        stays.  Panes are drawn when the command ends, for the machine may be in the middle of a change; as in
+        `suspend` this writes past the stream."""
+        size = terminal_size()
+        if (
+            not self.misfit
+            or self.lent
+            or not self.entered
+            or size[0] < LEAST_COLUMNS
+            or size[1] < LEAST_LINES
+        ):
+            return  # the next prompt sees to it
+        self._size, self._drawn = size, []
+        waiting = placed([(0, "The panes are drawn when the command ends."[: size[0]])])
+        text = f"{self.parts()}{KEEP_CURSOR}{waiting}{RESTORE_CURSOR}{self.question}"
+        os.write(self.session.output.stdout.fileno(), text.encode())
 
     def write(self, text: str) -> None:
         """Control sequences and panes: no part of any result or log."""

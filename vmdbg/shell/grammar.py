@@ -8,7 +8,7 @@ character of a line; a backslash at the end of a line continues it; there is no 
 
 from __future__ import annotations
 
-from vmdbg.errors import UserError
+from vmdbg.errors import UsageError
 from vmdbg.shell.command import FORM_NAMES, FORMAT_LETTERS, Args
 
 TYPE_CHECKING = False
@@ -168,7 +168,7 @@ def form_names(command: Command, text: str) -> list[str]:
     if names and all(name in command.forms for name in names):
         return names
     allowed = ", ".join("/" + name for name in command.forms)
-    raise UserError(f'"{command.name}" has no form "/{text}".', f"Its forms are {allowed}.")
+    raise UsageError(f'"{command.name}" has no form "/{text}".', f"Its forms are {allowed}.")
 
 
 def parse_arguments(session: Session, command: Command, rest: str, invoked: str = "") -> Args:
@@ -184,8 +184,12 @@ def parse_arguments(session: Session, command: Command, rest: str, invoked: str 
     for argument in command.arguments:
         values[argument.name] = [] if argument.many else argument.default
     if command.raw:
-        args.text = text = take_leading_options(session, command, values, text)
         argument = command.arguments[0]
+        if argument.kind.among:
+            text = " ".join(take_options(session, command, values, text))
+        else:
+            text = take_leading_options(session, command, values, text)
+        args.text = text
         if not text and not argument.optional:
             raise missing(command, argument)
         values[argument.name] = argument.kind.parse(session, text) if text else argument.default
@@ -214,7 +218,7 @@ def take_leading_options(session: Session, command: Command, values: dict[str, A
         option = command.option(word)
         if option is None:
             if command.arguments[0].kind.minus:
-                raise UserError(f"Unrecognized option at: {text}")
+                raise UsageError(f"Unrecognized option at: {text}")
             return text
         text = text[end:].strip()
         if option.kind is None:
@@ -222,7 +226,7 @@ def take_leading_options(session: Session, command: Command, values: dict[str, A
             continue
         end = word_end(text, 0, " \t")
         if not end:
-            raise UserError(f"{option.name} requires an argument")
+            raise UsageError(f"{option.name} requires an argument")
         values[option.target] = option.kind.parse(session, unquote(text[:end]))
         text = text[end:].strip()
     return text
@@ -251,11 +255,11 @@ def take_options(session: Session, command: Command, values: dict[str, Any], tex
             else:
                 pending = option
         elif options and looks_like_option(word) and command.options:
-            raise UserError(f"Unrecognized option at: {text[start:]}")
+            raise UsageError(f"Unrecognized option at: {text[start:]}")
         else:
             plain.append((start, word))
     if pending is not None:
-        raise UserError(f"{pending.name} requires an argument")
+        raise UsageError(f"{pending.name} requires an argument")
     return [word for _, word in join_operators(plain, text)]
 
 
@@ -282,7 +286,7 @@ def assign(session: Session, command: Command, values: dict[str, Any], words: li
         values[argument.name] = parse_word(session, argument, word)
         position += 1
     if position < len(words):
-        raise UserError(f'Junk at end of arguments: "{" ".join(words[position:])}".', usage_hint(command))
+        raise UsageError(f'Junk at end of arguments: "{" ".join(words[position:])}".', usage_hint(command))
 
 
 def leaves_out(argument: Argument, word: str, later: list[Argument], left: int) -> bool:
@@ -299,10 +303,10 @@ def parse_word(session: Session, argument: Argument, word: str) -> Any:
     return argument.kind.parse(session, word if argument.kind.expression else unquote(word))
 
 
-def missing(command: Command, argument: Argument) -> UserError:
+def missing(command: Command, argument: Argument) -> UsageError:
     """GDB's sentence for a missing argument."""
     what = argument.help.rstrip(".") or argument.name.replace("_", " ")
-    return UserError(f"Argument required ({what}).")
+    return UsageError(f"Argument required ({what}).")
 
 
 def usage_hint(command: Command) -> str:

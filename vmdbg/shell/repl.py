@@ -26,11 +26,12 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import DynamicStyle, Style
 
-from vmdbg.errors import UserError
+from vmdbg.errors import Quit, UserError
 from vmdbg.shell.completion import complete_word
 from vmdbg.shell.full_screen import disable
 from vmdbg.shell.keys import CompletionList, Stroke, bindings
 from vmdbg.shell.lexer import styled_words
+from vmdbg.shell.pager import read_line
 from vmdbg.shell.report import report
 from vmdbg.shell.script import Source
 from vmdbg.views.theme import prompt_styles
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
 BELOW = "noreverse {}"  # the toolbar, in the colours of the role
+RETURN = "--Press RETURN for the panes--"
 SHARE = 10  # while more is typed than is executed, one part in so many of the time goes into panes
 
 
@@ -246,9 +248,24 @@ class TerminalSource(Source):
         """The next whole line that was pasted, as an answer to a question; None if there is none."""
         return self._pasted.pop(0) if len(self._pasted) > 1 else None
 
+    def take_back(self) -> None:
+        """Shows the panes again after programs of the shell, once their output is read; what is typed
+        instead of RETURN is kept for the prompt.  While commands wait they are executed on that screen."""
+        screen = self._session.screen
+        if screen is None or not screen.lent or self._pasted or self.typed_ahead():
+            return
+        screen.lent = False
+        try:
+            text = read_line(self._session, RETURN) or ""
+        except Quit:  # Ctrl-C shows them too
+            return
+        if text.strip():
+            self._pasted.append(text.rstrip("\n"))
+
     def raw_line(self, prompt: str) -> str | None:
         session = self._session
         session.output.flush()
+        self.take_back()
         if not session.settings.flag("editing"):
             self.fit_screen(self._prompt.app)
             self.draw_panes()

@@ -1,4 +1,4 @@
-"""What a slide shows of a machine: a walk, an address space, a TLB, page tables, frames, a time line."""
+"""What a slide shows of a machine: a walk, an address space, a TLB, frames, a time line."""
 
 from __future__ import annotations
 
@@ -146,7 +146,9 @@ def map_picture(title: str, show: Notation, regions: Sequence[Mapping[str, Any]]
         raise UserError("No regions: nothing to draw.")
     drawing, y = titled(title)
     x = MARGIN + width_of(show.va(max(region["end"] for region in regions))) + 12
-    wide = 330.0
+    right = max(width_of(region_words(region)) for region in regions)
+    least = max(width_of(f"{region['kind']} {region['rights']}") + 36 for region in regions)
+    wide = max(least, min(330.0, WIDTH - MARGIN - right - 14 - x))
     above: int | None = None
     for region in sorted(regions, key=lambda row: -row["start"]):
         if above is not None and above > region["end"]:
@@ -217,98 +219,6 @@ def line_of_cells(
     for text, width in zip(texts, widths, strict=True):
         drawing.words(x, y + BASE, text, bold=bold)
         x += width * ADVANCE + 24
-
-
-# -- page tables
-
-
-def tables_picture(title: str, show: Notation, root: int, runs: Sequence[Mapping[str, Any]]) -> Drawing:
-    """The tree of page tables: a box a table, a line an entry in use, a column a level."""
-    if not runs:
-        raise UserError("No table has an entry in use: nothing to draw.")
-    if len(runs) > MOST_ROWS:
-        raise UserError(f"{len(runs)} entries: a picture has at most {MOST_ROWS}.")
-    drawing, top = titled(title)
-    groups = tables_of(show, root, runs)
-    levels = max(group.depth for group in groups) + 1
-    widths = [20 + max(group.width for group in groups if group.depth == depth) for depth in range(levels)]
-    xs = [MARGIN + sum(widths[:depth]) + 1.6 * GAP * depth for depth in range(levels)]
-    free = [top] * levels  # the next y of each column
-    for group in groups:
-        group.x, group.y = xs[group.depth], max(free[group.depth], group.asked)
-        drawing.words(group.x, group.y + BASE, group.title, bold=True)
-        y = group.y + LINE
-        drawing.box(group.x, y, widths[group.depth], LINE * len(group.rows))
-        siblings = -1
-        for place, (text, child, leaf) in enumerate(group.rows):
-            drawing.box(group.x, y + place * LINE, widths[group.depth], LINE, MIDDLE if leaf else PLAIN)
-            drawing.words(group.x + 10, y + place * LINE + BASE, text)
-            if child is not None:
-                child.parent = (group.x + widths[group.depth], y + (place + 0.5) * LINE)
-                child.asked = y + (place - 1) * LINE
-                child.sibling = siblings = siblings + 1
-        free[group.depth] = y + LINE * len(group.rows) + 16
-        if group.parent is not None:
-            x, start = group.parent
-            bend = group.x - 14 - 8 * (group.sibling % 6)  # so that these lines do not cross
-            drawing.arrow((x, start), (bend, start), (bend, y + LINE / 2), (group.x, y + LINE / 2))
-    drawing.graph = tables_graph(groups)
-    return drawing
-
-
-class Group:
-    """One table of the tree: its entries as text, the table that each names, whether it maps a page."""
-
-    def __init__(self, depth: int, title: str) -> None:
-        self.depth, self.title = depth, title
-        self.rows: list[tuple[str, Group | None, bool]] = []
-        self.parent: tuple[float, float] | None = None
-        self.x = self.y = self.asked = 0.0
-        self.sibling = 0  # how many tables its parent names before it
-
-    @property
-    def width(self) -> float:
-        """The width of its words."""
-        return max(width_of(self.title), *(width_of(text) for text, _, _ in self.rows or [("", None, False)]))
-
-
-def tables_of(show: Notation, root: int, runs: Sequence[Mapping[str, Any]]) -> list[Group]:
-    """The tables in the order of the tree."""
-    groups = [Group(0, f"{runs[0]['level']} {show.pa(root)}")]
-    open_at: dict[int, Group] = {0: groups[0]}
-    for place, run in enumerate(runs):
-        depth, last = run["depth"], f"..{run['index'] + run['count'] - 1}" if run["count"] > 1 else ""
-        name, child = f"{run['index']}{last}", None
-        if run["table"] is not None:
-            text = f"{name}: {show.pa(run['table'])}"
-            if place + 1 < len(runs) and runs[place + 1]["depth"] == depth + 1:
-                child = Group(depth + 1, f"{runs[place + 1]['level']} {show.pa(run['table'])}")
-                groups.append(child)
-                open_at[depth + 1] = child
-        elif run["pa"] is not None:
-            text = f"{name}: pfn {show.pfn(run['pa'] >> show.page_bits)} {run['rights']}"
-        else:
-            text = f"{name}: slot {run['slot']}" if run["slot"] else f"{name}: {run['kind']}"
-        open_at[depth].rows.append((text, child, run["pa"] is not None))
-    return groups
-
-
-def tables_graph(groups: Sequence[Group]) -> list[str]:
-    """The same for Graphviz."""
-    names = {id(group): f"t{place}" for place, group in enumerate(groups)}
-    lines = []
-    for group in groups:
-        rows = [
-            (f"<b>{escape(group.title)}</b>", PORT),
-            *((escape(text), GREY if leaf else PORT) for text, _, leaf in group.rows),
-        ]
-        lines.append(node(names[id(group)], rows))
-        lines += [
-            f"{names[id(group)]}:r{place} -> {names[id(child)]}:r0;"
-            for place, (_, child, _) in enumerate(group.rows, 1)
-            if child is not None
-        ]
-    return lines
 
 
 # -- frames

@@ -23,7 +23,7 @@ POINTS = 1_000_000
         Option("-points", NUMBER, default=1, help="what it is worth; 1 if not given"),
         Option("-name", WORD, default="", help="what it is called in reports"),
         Option("-hint", WORD, default="", help="what is said if it does not hold"),
-        Option("-hidden", help="command and values are told to the grader only"),
+        Option("-hidden", help="those who handed in are told its points only"),
     ],
     usage=(
         "expect [-points N] [-name NAME] [-hint TEXT] [-hidden] COMMAND => CONDITION",

@@ -22,9 +22,9 @@ from vmdbg.views.pictures import (
     map_picture,
     picture_of_walk,
     table_picture,
-    tables_picture,
     time_picture,
 )
+from vmdbg.views.table_tree_picture import tables_picture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,6 +22,12 @@ def note_exit(session: Session, status: int) -> None:
     session.set_variable("_shell_exitsignal", -status if status < 0 else None)
 
 
+def lend_terminal(session: Session) -> None:
+    """Takes the panes of the full screen away: a program of the shell may need all of the terminal."""
+    if session.screen is not None:
+        session.screen.lend()
+
+
 @command(
     "shell",
     aliases=("!",),
@@ -36,8 +42,7 @@ def shell_command(session: Session, args: Args) -> object:
     session.output.flush()
     shell = os.environ.get("SHELL") or "/bin/sh"
     words = [shell, "-c", args.line] if args.line else [shell]
-    if session.screen is not None:
-        session.screen.leave()  # the panes come back with the prompt
+    lend_terminal(session)
     try:
         note_exit(session, subprocess.call(words))  # noqa: S603 - that is the command
     except OSError as error:
@@ -100,6 +105,7 @@ def run_pipe(session: Session, line: str, shell: str) -> None:
     """Runs a line with its results going to a shell command, as they come."""
     output = session.output
     output.flush()
+    lend_terminal(session)
     with subprocess.Popen(  # noqa: S603 - that is the command
         [os.environ.get("SHELL") or "/bin/sh", "-c", shell],
         stdin=subprocess.PIPE,
