@@ -28,7 +28,7 @@ ARCHITECTURE = re.compile(
 )
 # The output object of the session, and what stands in front of it.
 WRITERS = ("vmdbg/debugger/output.py", "vmdbg/shell/", "vmdbg/cli.py", "vmdbg/grading/command.py",
-           "vmdbg/library/gdb_child.py")  # fmt: skip
+           "vmdbg/library/gdb_child.py", "vmdbg/library/gdb_file.py")  # fmt: skip
 PAGE_NUMBERS = {4096, 4095, ~4095}
 # Where bit numbers and architectures are at home: records of formats, and the decode bound to them.
 HOME_OF_ARCHITECTURES = (

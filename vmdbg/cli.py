@@ -85,8 +85,8 @@ Grading: vmdbg --grade LAB.vmdbg [options] HAND-IN...
 PROGRAMS = {
     "--grade": "vmdbg.grading.command",
     "-grade": "vmdbg.grading.command",
-    "--gdb-plugin": "vmdbg.library.gdb_child",
-    "-gdb-plugin": "vmdbg.library.gdb_child",
+    "--gdb-plugin": "vmdbg.library.gdb_file",
+    "-gdb-plugin": "vmdbg.library.gdb_file",
 }
 FLAGS = {
     "batch": "batch",

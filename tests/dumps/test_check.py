@@ -301,6 +301,13 @@ def test_codes_in_a_sentence(shell: Any, code: str, sentence: str) -> None:
     assert shell.type(f"code {code}").splitlines()[0] == sentence
 
 
+@pytest.mark.parametrize(("machine", "bits"), [("sv39", "63"), ("sv32", "31")])
+def test_scause_is_as_wide_as_the_machine(shell: Any, machine: str, bits: str) -> None:
+    shell.type(f"machine {machine}")
+    assert shell.json("code/j 15")[0]["bits"] == bits
+    assert "Interrupt 5" in shell.type(f"code {(1 << int(bits)) + 5}")
+
+
 def test_the_code_of_a_fault_says_what_why_says(shell: Any) -> None:
     Kernel().opened(shell)
     for va in (BASE, BASE + 0x10000, 0x400000, 0x500000):

@@ -17,7 +17,7 @@ from tests.dumps.test_live import LOOKING, REGISTERS, memory_of
 from tests.models import qemu, qmp_peer
 from tests.models.dumps import P, U, W, core
 from vmdbg.errors import UserError
-from vmdbg.library import gdb_child
+from vmdbg.library import gdb_file
 from vmdbg.library.gdb_child import Gdb, Served
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs/examples"
@@ -120,7 +120,7 @@ def test_words_that_may_follow(served: Served) -> None:
 @pytest.mark.long
 def test_the_child_speaks_a_line_of_json_for_a_line() -> None:
     """What else is written does not get between the messages; the end of input ends it."""
-    command = gdb_child.child_command()
+    command = gdb_file.child_command()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -161,7 +161,7 @@ def test_under_a_real_gdb(shell: Any, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VMDBG_CACHE", str(tmp_path / "cache"))
     subprocess.run([sys.executable, EXAMPLES / "make_guest.py"], check=True)
-    plugin, port = gdb_child.write_plugin(), free_port()
+    plugin, port = gdb_file.write_plugin(), free_port()
     looking = ["info target", "check cpu", "why $rip x", "map", "walk/j 0xffffffffc0101000", "tables"]
     # An older GDB has no send_packet: `hasattr` says so.
     text = "import vmdbg_gdb_plugin" if not older else (

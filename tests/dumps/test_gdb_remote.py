@@ -40,7 +40,7 @@ def test_looking_is_as_on_a_dump(shell: Any, computer: StubComputer, files: bool
     assert any(line.startswith("m") for line in computer.asked) != files
     regs = shell.file("regs", qmp_peer.monitor(REGISTERS))
     shell.type(f"target dump {shell.file('d.core', core([(0, bytes(computer.memory))]))} -regs {regs}")
-    time.sleep(0.05)
+    assert computer.left.wait(5)
     assert computer.detached, "it ran when it was found"
     for line, text in live.items():
         assert shell.type(line) == text, line
@@ -74,7 +74,7 @@ def test_a_guest_that_had_not_begun_does_not_run_afterwards(shell: Any, computer
     computer.status = "paused (prelaunch)"
     shell.type("target remote gdb")
     shell.type("machine tutorial16")
-    time.sleep(0.05)
+    assert computer.left.wait(5)
     assert not computer.detached
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.models import qemu
 from tests.models.qemu_processors import KINDS, Kind, code_of, some_addresses, tables_of
-from vmdbg.library.gdb_child import write_plugin
+from vmdbg.library.gdb_file import write_plugin
 
 pytestmark = pytest.mark.slow
 LOOKING = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,14 +38,22 @@ def escaped(content: bytes) -> bytes:
 
 class StubComputer(Computer):
     """A computer behind a stub; `files` as for QMP.  `replies` stand in for the honest answers, by how the
-    question begins.  `stops`: the guest stops by itself as soon as it runs."""
+    question begins.  `stops`: the guest stops by itself as soon as it runs.  `left`: a client has gone."""
 
     def __init__(self, memory: bytearray, registers: dict[str, int]) -> None:
         super().__init__(memory, registers)
         self.replies: dict[str, bytes] = {}
+        self.left = threading.Event()
         self.status, self.physical, self.detached, self.has_monitor = "running", False, False, True
 
     def serve(self, client: Any) -> None:
+        try:
+            self.answer(client)
+        finally:
+            self.left.set()
+
+    def answer(self, client: Any) -> None:
+        """Until the client goes."""
         if self.running:  # QEMU tells it, at some time
             client.sendall(packet(b"T02thread:01;"))
         self.running = False

@@ -1,22 +1,17 @@
-"""GDB's remote protocol, as QEMU's gdb stub speaks it (GDB manual, appendix E: "Remote Protocol").
-
-A peer may be anything that listens.  Whatever it sends, a question ends within the connection's time with an
-answer or a UserError, and no more than MOST_ANSWER bytes of it are held.
-"""
+"""GDB's remote protocol, as QEMU's gdb stub speaks it (GDB manual, appendix E: "Remote Protocol")."""
 
 from __future__ import annotations
 
 import re
 import time
 
-from vmdbg.dumps.qmp import PIECE, connected, plain, shown
+from vmdbg.dumps.connection import MOST_ANSWER, Connection, plain, shown
 from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_ANSWER = 8 << 20  # bytes of one answer, in all its packets
 MOST_CPUS = 64
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a register
 MOST_PARTS = 32  # documents that describe the registers
@@ -36,25 +31,17 @@ COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)  # registers in it have no number
 ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 
 
-class Stub:
-    """A connection to a gdb stub, whose guest stands still from now on.
+class Stub(Connection):
+    """A connection to a gdb stub, whose guest stands still from now on.  `processor` as in `Image`."""
 
-    `where` is the name of a socket or `HOST:PORT`; `timeout` the seconds of each question.  `local`: the stub
-    is on this computer, and may see its files.  `lost` says why no more can be asked, empty while it can.
-    `processor` as in `Image`.
-    """
+    peer, again = "the stub", "target remote"
 
     def __init__(self, where: str, timeout: float) -> None:
-        self.where, self.timeout, self.lost = where, timeout, ""
-        self._held, self._greeted = bytearray(), False
+        super().__init__(where, timeout)
+        self._greeted, self.processor = False, ""
         self._numbers: dict[str, int] | None = None
-        self.processor = ""
         try:
-            self._socket, self.local = connected(where, timeout)
-        except (OSError, ValueError, OverflowError) as error:
-            raise UserError(f"{where}: {getattr(error, 'strerror', None) or error}.") from None
-        try:
-            self._send(b"+")
+            self.send_bytes(b"+")
             features = self.ask("qSupported:xmlRegisters=i386,arm,riscv")
             self._greeted = True
             if b"qXfer:features:read+" in features:
@@ -76,20 +63,20 @@ class Stub:
             self.send(text)
             return self._reply(end, f'no answer to "{plain(text[:40])}"')
         except KeyboardInterrupt:  # its answer would be taken for that of the next question
-            self._broken("a question was interrupted")
+            self.broken("a question was interrupted")
             raise
 
     def send(self, text: str) -> None:
         """Send a packet, whose answer comes later or never.  UserError."""
         data = text.encode("latin-1")
-        self._send(b"$%b#%02x" % (data, sum(data) & 255))
+        self.send_bytes(b"$%b#%02x" % (data, sum(data) & 255))
 
     def monitor(self, line: str) -> str:
         """What QEMU's human monitor prints for a line.  UserError."""
         try:
             return self._monitor(line)
         except KeyboardInterrupt:
-            self._broken("a question was interrupted")
+            self.broken("a question was interrupted")
             raise
 
     def _monitor(self, line: str) -> str:
@@ -101,7 +88,7 @@ class Stub:
             if piece[:1] == b"O" and piece != b"OK":
                 text += self._bytes(piece[1:])
                 if len(text) > MOST_ANSWER:
-                    raise self._broken(f"an answer of more than {MOST_ANSWER >> 20} MiB")
+                    raise self.too_long("an answer")
                 continue
             if piece == b"OK":
                 return text.decode(errors="replace").replace("\r", "")
@@ -151,14 +138,9 @@ class Stub:
 
     def interrupt(self) -> None:
         """Stop a guest that runs.  UserError if it does not stop in time."""
-        self._send(b"\x03")
+        self.send_bytes(b"\x03")
         if not self.stopped(self.timeout):
-            raise self._broken(f"the guest does not stop within {self.timeout:g} s")
-
-    def close(self) -> None:
-        """End the connection."""
-        self.lost = self.lost or "closed"
-        self._socket.close()
+            raise self.broken(f"the guest does not stop within {self.timeout:g} s")
 
     # -- what the stub has
 
@@ -202,7 +184,7 @@ class Stub:
             text += piece[1:]
             if piece[:1] != b"m" or len(piece) < 2:
                 return COMMENT.sub("", text.decode(errors="replace"))
-        raise self._broken(f"an answer of more than {MOST_ANSWER >> 20} MiB")
+        raise self.too_long("an answer")
 
     # -- packets
 
@@ -223,40 +205,22 @@ class Stub:
             if 0 <= stop <= len(self._held) - 3:
                 content = bytes(self._held[start + 1 : stop])
                 if b"%02x" % (sum(content) & 255) != bytes(self._held[stop + 1 : stop + 3]).lower():
-                    raise self._broken(
-                        f"expected a packet with its checksum, not {shown(content)}", self._hint()
+                    raise self.broken(
+                        f"expected a packet with its checksum, not {shown(content)}", self.hint()
                     )
                 del self._held[: stop + 3]
-                self._send(b"+")
+                self.send_bytes(b"+")
                 return self._plain_bytes(content)
             if start < 0:  # acknowledgements, or what belongs to no packet
                 other = bytes(self._held).strip(b"+\0")
                 if other:
-                    raise self._broken(f"expected a packet of a gdb stub, not {shown(other)}", self._hint())
+                    raise self.broken(f"expected a packet of a gdb stub, not {shown(other)}", self.hint())
                 self._held.clear()
             if max(taken, len(self._held)) > MOST_ANSWER:
-                raise self._broken(f"a packet of more than {MOST_ANSWER >> 20} MiB")
-            piece = self._piece(end, missing)
+                raise self.too_long("a packet")
+            piece = self.piece(end, missing)
             taken += len(piece)
             self._held += piece
-
-    def _piece(self, end: float | None, missing: str) -> bytes:
-        """Some bytes from the peer."""
-        left = None if end is None else end - time.monotonic()
-        try:
-            if left is not None and left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
-            piece = self._socket.recv(PIECE)
-        except TimeoutError:
-            if not missing:
-                raise
-            raise self._broken(f"{missing} within {self.timeout:g} s", self._hint()) from None
-        except OSError as error:
-            raise self._broken(f"the connection broke: {error.strerror or error}") from None
-        if not piece:
-            raise self._broken("the peer has closed the connection", self._hint())
-        return piece
 
     def _plain_bytes(self, content: bytes) -> bytes:
         """A packet's content without escapes and repeats."""
@@ -274,7 +238,7 @@ class Stub:
                 at -= 1
             at += 2
             if len(found) > MOST_ANSWER:
-                raise self._broken(f"an answer of more than {MOST_ANSWER >> 20} MiB")
+                raise self.too_long("an answer")
         return bytes(found)
 
     def _bytes(self, digits: bytes) -> bytes:
@@ -282,23 +246,7 @@ class Stub:
         try:
             return bytes.fromhex(digits.decode("ascii"))
         except ValueError:
-            raise self._broken(f"expected hexadecimal digits, not {shown(digits)}") from None
+            raise self.broken(f"expected hexadecimal digits, not {shown(digits)}") from None
 
-    def _send(self, data: bytes) -> None:
-        """UserError if it cannot be sent."""
-        if self.lost:
-            raise UserError(f"{self.where}: {self.lost}.", '"target remote" connects again.')
-        try:
-            self._socket.settimeout(self.timeout)
-            self._socket.sendall(data)
-        except OSError as error:
-            raise self._broken(f"the stub takes no question: {error.strerror or error}") from None
-
-    def _hint(self) -> str:
+    def hint(self) -> str:
         return "" if self._greeted else SILENT
-
-    def _broken(self, why: str, hint: str = "") -> UserError:
-        """The error after which nothing can be asked any more: a late answer would be taken for another's."""
-        self.lost = why
-        self._socket.close()
-        return UserError(f"{self.where}: {why}.", hint)

@@ -11,10 +11,10 @@ import os
 import re
 import tempfile
 
+from vmdbg.dumps.connection import plain
 from vmdbg.dumps.image import Bank, Image, joined
 from vmdbg.dumps.live_memory import LiveMemory
 from vmdbg.dumps.pasted_registers import pasted_registers
-from vmdbg.dumps.qmp import plain
 from vmdbg.errors import InputError, UserError
 from vmdbg.machine.banks import ADDRESSES, MOST_BANKS
 

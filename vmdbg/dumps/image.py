@@ -116,11 +116,12 @@ def file_kind(view: memoryview) -> str:
     if head[:4] == LIME_MAGIC:
         return "lime"
     if head in KDUMP_MAGICS:
-        flat = '"makedumpfile -R NEW < FILE" unflattens it; ' if head == KDUMP_MAGICS[2] else ""
+        flat = head == KDUMP_MAGICS[2]
+        unflatten = '"makedumpfile -R NEW < FILE" and ' if flat else ""
         raise UserError(
             "This is a compressed kdump file, which vmdbg cannot read.",
-            f'{flat}"makedumpfile -E -d 0 {"NEW" if flat else "FILE"} CORE" makes an ELF core of it; QEMU '
-            'writes one without "-z".',
+            f'QEMU writes an ELF core without "-z".  Else {unflatten}"makedumpfile -E -d 0 '
+            f'{"NEW" if flat else "FILE"} CORE" make{"" if flat else "s"} one.',
         )
     if head[:2] == GZIP_MAGIC:
         raise UserError("This file is compressed.", "Decompress it first: a dump is looked at where it lies.")

@@ -108,12 +108,14 @@ def kind_of(format_name: str) -> str:
     return ESR if format_name.startswith("arm") else ERROR_CODE
 
 
-def decode(code: int, kind: str) -> tuple[str, list[Row]]:
-    """A code in a sentence, and its fields: name, bits, value, what it means.  UserError if it is too
-    wide."""
+def decode(code: int, kind: str, narrow: bool = False) -> tuple[str, list[Row]]:
+    """A code in a sentence, and its fields: name, bits, value, what it means; `narrow`: of a CPU of 32 bits.
+    UserError if it is too wide."""
     if code < 0 or code >> 64:
         raise UserError(f"A code of {kind} has at most 64 bits.")
-    return {ERROR_CODE: decode_x86, SCAUSE: decode_scause, ESR: decode_esr}[kind](code)
+    if kind == SCAUSE:
+        return decode_scause(code, narrow)
+    return decode_x86(code) if kind == ERROR_CODE else decode_esr(code)
 
 
 def field(name: str, bits: str, value: int, meaning: str) -> Row:
@@ -150,9 +152,9 @@ def decode_x86(code: int) -> tuple[str, list[Row]]:
     return f"Page fault of a {who} {what}: {why}.", rows
 
 
-def decode_scause(code: int) -> tuple[str, list[Row]]:
-    """scause of 64 bits, or of 32 where bit 31 alone says that it is an interrupt."""
-    top = 63 if code >> 32 else 31
+def decode_scause(code: int, narrow: bool) -> tuple[str, list[Row]]:
+    """scause of 64 bits; of 32 if it is `narrow`, or bit 31 alone says that it is an interrupt."""
+    top = 31 if code >> 31 == 1 or (narrow and not code >> 32) else 63
     interrupt, number = code >> top & 1, code & (1 << top) - 1
     names = SCAUSE_INTERRUPTS if interrupt else SCAUSES
     meaning = names.get(number, "reserved, or of the platform")

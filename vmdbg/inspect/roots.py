@@ -94,7 +94,8 @@ def row(machine: Machine, candidate: Candidate, others: list[Candidate]) -> dict
     if alike:
         reasons.append(f"shares tables with {alike} other{'' if alike == 1 else 's'}")
     if candidate.bad:
-        reasons.append(f"but {candidate.bad} tables make no sense")
+        tables = "1 table makes" if candidate.bad == 1 else f"{candidate.bad} tables make"
+        reasons.append(f"but {tables} no sense")
     return {"root": root, "tables": candidate.tables, "pages": candidate.pages, "reasons": reasons}
 
 

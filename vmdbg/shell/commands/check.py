@@ -90,6 +90,7 @@ in a sentence.  "why ADDRESS" says what the tables make of it.""",  # Architectu
 def code_command(session: Session, args: Args) -> object:
     target = session.target
     kind = getattr(args, "as") or (ERROR_CODE if target is None else kind_of(target.machine.format.name))
-    sentence, rows = decode(args.code, kind)
+    narrow = target is not None and target.machine.format.va_bits <= 32
+    sentence, rows = decode(args.code, kind, narrow)
     columns = [Column("field"), Column("bits"), Column("value", kind=HEX), Column("meaning", wraps=True)]
     return Table(columns, rows, title=[sentence])

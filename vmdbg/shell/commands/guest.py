@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vmdbg.dumps.connection import is_port
 from vmdbg.dumps.machine import DumpMachine
 from vmdbg.dumps.opening import machine_of
-from vmdbg.dumps.qmp import is_port
 from vmdbg.dumps.qmp_guest import QmpGuest
 from vmdbg.dumps.stub_guest import StubGuest
 from vmdbg.errors import UserError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmdbg.errors import UserError
+from vmdbg.inspect.alias_walk import by_direct_map, by_slot, seen_by_software
 from vmdbg.inspect.base_and_bounds import registers_of
 from vmdbg.inspect.fault_codes import kind_of, reported_fault
 from vmdbg.inspect.split import split
@@ -12,6 +14,7 @@ from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.commands.linux_process import process_translate
 from vmdbg.shell.context_options import ALL_MODES, CONTEXT, TABLES, context_of
 from vmdbg.shell.kinds import ACCESS, ADDRESS, NUMBER, SIZE
+from vmdbg.views.alias_walk import alias_table
 from vmdbg.views.document import Document
 from vmdbg.views.result import Column
 from vmdbg.views.split import split_lines
@@ -72,18 +75,47 @@ def translate_command(session: Session, args: Args) -> object:
     needs=("translate",),
     effect=PURE,
     arguments=[VA],
-    options=TABLES,
+    options=[
+        *TABLES,
+        Option(
+            "-alias", ADDRESS, help="beside what software reads in a map of physical memory from there on"
+        ),
+        Option(
+            "-slot", NUMBER, help="beside what software reads by that root entry, which points to the root"
+        ),
+    ],
     forms=("json", "csv", "v", "l"),
     summary="Read the page tables for a virtual address, level by level.",
     help="""
 Each line is one entry: the table, the index times the size of an entry, where that is, what is there,
 the rights so far, and the flags that are set by the manual's names.  The TLB and the CPU's mode play
 no role.  Walks of two levels are drawn too, and with /v all others.  /l uses Linux's names of the levels
-and shows those that the format lacks as folded.""",
-    examples=["walk 0x401234", "walk/json 0x401234", "walk 0x5000"],
+and shows those that the format lacks as folded.
+
+A kernel reads its tables by virtual addresses of their frames.  With -alias, the address at which its map
+of physical memory begins (the direct map, the HHDM), or -slot, the index of a root entry that points to the
+root table, each entry stands beside what software reads there: through the TLB and the tables, as the
+kernel.  Where that is another place or another word, the kernel changes what the CPU does not look at.""",
+    examples=[
+        "walk 0x401234",
+        "walk/json 0x401234",
+        "walk 0x5000",
+        "walk -alias 0xffff800000000000 0x401234",
+    ],
 )
 def walk_command(session: Session, args: Args) -> object:
-    walked, found = walk(session.machine, context_of(session, args), args.address)
+    context = context_of(session, args)
+    walked, found = walk(session.machine, context, args.address)
+    if args.alias is not None or args.slot is not None:
+        if args.alias is not None and args.slot is not None:
+            raise UserError('"-alias" and "-slot" exclude one another.')
+        alias = (
+            by_slot(session.machine.format, args.address, args.slot)
+            if args.alias is None
+            else by_direct_map(args.alias)
+        )
+        seen = list(seen_by_software(session.machine, context, walked, alias))
+        return alias_table(session.notation, seen, found)
     return Document(
         lambda: walk_data(session.machine, walked, found),
         lambda: walk_text(session, args, walked, found),
