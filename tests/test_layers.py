@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.sources import tree_of
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vmdbg"
 
@@ -44,10 +47,10 @@ def module_name(path: Path, package: Path = PACKAGE) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(source: str, name: str, is_package: bool) -> list[tuple[int, str]]:
+def imported(tree: ast.Module, name: str, is_package: bool) -> list[tuple[int, str]]:
     """Line and full name of everything that a module imports, also inside functions and by name."""
     found: list[tuple[int, str]] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -70,11 +73,11 @@ def layer(name: str) -> str:
     return parts[1] if parts[0] == "vmdbg" and len(parts) > 1 else ""
 
 
-def upward_imports(source: str, name: str, is_package: bool = False) -> list[str]:
+def upward_imports(tree: ast.Module, name: str, is_package: bool = False) -> list[str]:
     """The imports that run the wrong way, as `line: layer imports layer`."""
     own = layer(name)
     wrong = []
-    for line, other in imported(source, name, is_package):
+    for line, other in imported(tree, name, is_package):
         if layer(other) in RANK and (
             layer(other) not in FRONT if not own else RANK[layer(other)] > RANK[own]
         ):
@@ -84,8 +87,7 @@ def upward_imports(source: str, name: str, is_package: bool = False) -> list[str
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_imports_run_one_way(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
-    assert upward_imports(source, module_name(path), path.name == "__init__.py") == []
+    assert upward_imports(tree_of(path), module_name(path), path.name == "__init__.py") == []
 
 
 def test_every_module_has_a_layer() -> None:
@@ -113,7 +115,7 @@ def test_the_picture_shows_the_layers() -> None:
     ],
 )
 def test_an_upward_import_is_found(line: str) -> None:
-    assert len(upward_imports(line, "vmdbg.state.tables")) == 1
+    assert len(upward_imports(ast.parse(line), "vmdbg.state.tables")) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,8 +128,8 @@ def test_an_upward_import_is_found(line: str) -> None:
     ],
 )
 def test_a_downward_import_is_fine(line: str) -> None:
-    assert upward_imports(line, "vmdbg.state.tables") == []
-    assert upward_imports(line, "vmdbg.state", is_package=True) == []
+    assert upward_imports(ast.parse(line), "vmdbg.state.tables") == []
+    assert upward_imports(ast.parse(line), "vmdbg.state", is_package=True) == []
 
 
 # -- no circles, and imports inside functions only where they spare something
@@ -145,6 +147,7 @@ SOMETIMES = {
     "pyarrow": "it may be missing",
     "zstandard": "it may be missing",
     "matplotlib": "it may be missing, and takes long to import",
+    "plotext": "it may be missing, and takes longer to import than all commands",
     "readline": "it may be missing",
     "termios": "not on every system",
     "lzma": "it may be missing",
@@ -173,14 +176,13 @@ def modules_of(node: ast.Import | ast.ImportFrom, known: set[str]) -> set[str]:
     return {name for name in names if name in known} or {node.module or ""}
 
 
+@cache
 def imports_of_all() -> dict[str, list[tuple[bool, str]]]:
     """For each module what it imports when it runs, and whether inside a function."""
     known = {module_name(path) for path in MODULES}
     return {
         module_name(path): [
-            (inside, other)
-            for inside, node in statements(ast.parse(path.read_text(encoding="utf-8")))
-            for other in modules_of(node, known)
+            (inside, other) for inside, node in statements(tree_of(path)) for other in modules_of(node, known)
         ]
         for path in MODULES
     }
@@ -212,11 +214,11 @@ def test_a_circle_is_found() -> None:
 FOR_VIEWS = ("views", "inspect", "debugger", "expressions", "units", "errors", "files")
 
 
-def of_machine(source: str) -> list[str]:
+def of_machine(tree: ast.Module) -> list[str]:
     """Where a module takes something from the tables of a machine (`.m`) or from its kernel (`.k`)."""
     return sorted(
         f"{node.lineno}: .{node.attr}"
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in ("k", "m")
     )
 
@@ -236,11 +238,12 @@ def test_views_decide_nothing() -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "views").glob("*.py")), ids=module_name)
 def test_views_look_at_no_machine(path: Path) -> None:
-    assert of_machine(path.read_text(encoding="utf-8")) == []
+    assert of_machine(tree_of(path)) == []
 
 
 def test_a_look_at_a_machine_is_found() -> None:
-    assert of_machine("sets = machine.m.array[0] + 1\nkind = k.classify(machine.k, 2)") == ["1: .m", "2: .k"]
+    looking = "sets = machine.m.array[0] + 1\nkind = k.classify(machine.k, 2)"
+    assert of_machine(ast.parse(looking)) == ["1: .m", "2: .k"]
 
 
 def loaded_by(line: str) -> set[str]:

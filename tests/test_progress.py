@@ -70,6 +70,17 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PAUSE", 0.0)
 
 
+def test_few_units_are_counted_and_their_rate_is_that_of_all(clock: Clock, terminal: Terminal) -> None:
+    with progress.task("Sweeping", "points", 8) as task:
+        clock.now += 4.0
+        task.at(2)
+        assert terminal.line == "Sweeping: 2 of 8 points, 12 s left"
+        clock.now += 6.0
+        task.at(5)
+        assert terminal.line == "Sweeping: 5 of 8 points, 6 s left"
+    assert terminal.line == ""
+
+
 def test_nothing_in_the_first_second_and_then_how_much_how_fast_and_how_long(
     terminal: Terminal, clock: Clock
 ) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import tree_of
+
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,10 +69,6 @@ def is_python_script(path: Path) -> bool:
         return re.match(rb"#!.*python", stream.readline(200)) is not None
 
 
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
 def place(path: Path, line: int) -> str:
     return f"{path.relative_to(ROOT)}:{line}"
 
@@ -79,6 +77,7 @@ def inside(path: Path, *prefixes: str) -> bool:
     return path.relative_to(ROOT).as_posix().startswith(prefixes)
 
 
+@cache
 def comments(source: str) -> dict[int, str]:
     """Line number to comment."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
@@ -101,18 +100,19 @@ def test_files_are_short_or_say_why_not() -> None:
     assert [found for path in python_files("vmdbg", "tests", "scripts") for found in long_files(path)] == []
 
 
-def long_functions(source: str) -> list[tuple[int, str, int]]:
+def long_functions(tree: ast.Module, source: str) -> list[tuple[int, str, int]]:
     """Line, name and length of each function that is too long and does not say why."""
     found = []
-    remarks = comments(source)
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         length = (node.end_lineno or node.lineno) - node.lineno + 1
-        first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
-        excuses = [remarks.get(line, "") for line in range(first - 3, node.body[0].lineno + 1)]
-        if length > FUNCTION_LINES and not any(re.match(r"# Long: \S", text) for text in excuses):
-            found.append((node.lineno, node.name, length))
+        if length > FUNCTION_LINES:
+            remarks = comments(source)
+            first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
+            excuses = [remarks.get(line, "") for line in range(first - 3, node.body[0].lineno + 1)]
+            if not any(re.match(r"# Long: \S", text) for text in excuses):
+                found.append((node.lineno, node.name, length))
     return found
 
 
@@ -120,14 +120,15 @@ def test_functions_fit_a_screen_or_say_why_not() -> None:
     assert [
         f"{place(path, line)}: {name} has {length} lines"
         for path in python_files("vmdbg", "tests", "scripts")
-        for line, name, length in long_functions(path.read_text(encoding="utf-8"))
+        for line, name, length in long_functions(tree_of(path), path.read_text(encoding="utf-8"))
     ] == []
 
 
 def test_a_long_function_is_found() -> None:
     body = "    pass\n" * FUNCTION_LINES
-    assert [name for _, name, _ in long_functions("def f():\n" + body)] == ["f"]
-    assert long_functions("# Long: a table of cases\ndef f():\n" + body) == []
+    for remark, found in (("", ["f"]), ("# Long: a table of cases\n", [])):
+        source = f"{remark}def f():\n{body}"
+        assert [name for _, name, _ in long_functions(ast.parse(source), source)] == found
 
 
 def test_no_vague_names() -> None:
@@ -169,8 +170,8 @@ def test_only_the_shell_writes() -> None:
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 found.append(f"{place(path, node.lineno)}: print()")
-            elif isinstance(node, ast.Attribute) and ast.unparse(node) in ("sys.stdout", "sys.stderr"):
-                if not inside(path, *WRITERS):
+            elif isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr"):
+                if isinstance(node.value, ast.Name) and node.value.id == "sys" and not inside(path, *WRITERS):
                     found.append(f"{place(path, node.lineno)}: {ast.unparse(node)}")
     assert found == []
 
@@ -180,22 +181,24 @@ def docstrings(tree: ast.Module) -> set[int]:
     return {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
 
 
-def architecture_facts(source: str) -> list[tuple[int, str]]:
+def architecture_facts(tree: ast.Module, source: str) -> list[tuple[int, str]]:
     """Page sizes in digits and names of architectures in code and texts, but for docstrings."""
-    tree = ast.parse(source)
     free = docstrings(tree)
-    allowed = {line for line, text in comments(source).items() if re.search(r"# Architecture: \S", text)}
     found = []
     for node in ast.walk(tree):
-        first = getattr(node, "lineno", 0)
-        if id(node) in free or allowed & {first, getattr(node, "end_lineno", first)}:
-            continue
+        facts = [name for name in names_in(node) if ARCHITECTURE.search(name)]
         if isinstance(node, ast.Constant) and type(node.value) is int and node.value in PAGE_NUMBERS:
-            found.append((node.lineno, str(node.value)))
-        for name in names_in(node):
-            if ARCHITECTURE.search(name):
-                found.append((first, name))
+            facts.append(str(node.value))
+        if facts and id(node) not in free:
+            first = getattr(node, "lineno", 0)
+            said = [comments(source).get(line, "") for line in (first, getattr(node, "end_lineno", first))]
+            if not any(re.search(r"# Architecture: \S", text) for text in said):
+                found += [(first, fact) for fact in facts]
     return found
+
+
+def facts_in(source: str) -> list[tuple[int, str]]:
+    return architecture_facts(ast.parse(source), source)
 
 
 def names_in(node: ast.AST) -> list[str]:
@@ -219,7 +222,7 @@ def test_architectures_live_in_the_formats() -> None:
         f"{place(path, line)}: {what}"
         for path in python_files("vmdbg")
         if not inside(path, *HOME_OF_ARCHITECTURES)
-        for line, what in architecture_facts(path.read_text(encoding="utf-8"))
+        for line, what in architecture_facts(tree_of(path), path.read_text(encoding="utf-8"))
     ] == []
 
 
@@ -227,13 +230,13 @@ def test_architectures_live_in_the_formats() -> None:
     "code", ["f(4096)", "a & 0xfff", "if m.name == 'x86_64': pass", "def sv39_walk(): pass"]
 )
 def test_an_architecture_fact_is_found(code: str) -> None:
-    assert len(architecture_facts(code)) == 1
-    assert architecture_facts(f"{code}  # Architecture: of the tests") == []
+    assert len(facts_in(code)) == 1
+    assert facts_in(f"{code}  # Architecture: of the tests") == []
 
 
 def test_a_text_of_many_lines_is_excused_at_its_end() -> None:
-    assert len(architecture_facts('HELP = """\nsv39\n"""')) == 1
-    assert architecture_facts('HELP = """\nsv39\n"""  # Architecture: of the tests') == []
+    assert len(facts_in('HELP = """\nsv39\n"""')) == 1
+    assert facts_in('HELP = """\nsv39\n"""  # Architecture: of the tests') == []
 
 
 def test_nothing_names_places_outside_the_project() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PATIENCE = 1.0  # seconds in which nothing is shown
 PAUSE = 0.25  # seconds from one line to the next
 LARGE = 100_000  # above, numbers are in millions
+FEW = 1000  # units up to which they are counted
 
 _stream: IO[str] | None = None
 _shown = 0  # characters of the line that is shown
@@ -70,6 +71,11 @@ class Task:
     def __exit__(self, *_: object) -> None:
         clear()
 
+    @property
+    def few(self) -> bool:
+        """Is each unit an amount of work of its own?  Then they are counted, and the rate is that of all."""
+        return self.total is not None and self.total <= FEW and self.unit != "B"
+
     def due(self) -> bool:
         """Is it time for a line?"""
         return _stream is not None and time.monotonic() >= self._next
@@ -78,7 +84,7 @@ class Task:
         """Say that so much is done, if a line is due."""
         if self.due():
             now = time.monotonic()
-            before, had = self._before
+            before, had = self._before if not self.few else (self.begun - PATIENCE, 0)
             rate = (done - had) / max(now - before, 0.001)
             show(self.text(done, rate))
             self._next = now + PAUSE
@@ -88,10 +94,12 @@ class Task:
     def text(self, done: int, rate: float) -> str:
         """The line: `rate` is units a second."""
         parts = [f"{self.amount(done)}", f"{self.amount(rate)}/s"]
-        if self.total:
+        if self.few:
+            parts = [f"{done} of {self.amount(self.total or 0)}"]
+        elif self.total:
             parts[0] = f"{min(100, 100 * done // self.total)}%"
-            if rate > 0:
-                parts.append(f"{duration(max(0, self.total - done) / rate)} left")
+        if self.total and rate > 0:
+            parts.append(f"{duration(max(0, self.total - done) / rate)} left")
         return f"{self.what}: {', '.join(parts)}"
 
     def amount(self, number: float) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.sources import tree_of
 from vmdbg.engine import language
 from vmdbg.engine.language import decorator_of, shift_count
 
@@ -59,50 +60,62 @@ class Hot(NamedTuple):
         return f"{self.path.relative_to(PACKAGE.parent)}:{line}: {self.node.name}"
 
 
-def hot_functions(source: str, path: Path) -> Iterator[Hot]:
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and decorator_of(node) in MARKS:
-            yield Hot(path, node, decorator_of(node))
+@cache
+def marked() -> list[Hot]:
+    """All functions of the package with a decorator that hot code knows."""
+    return [
+        Hot(path, node, decorator_of(node))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in tree_of(path).body
+        if isinstance(node, ast.FunctionDef) and decorator_of(node) in (*MARKS, "hole")
+    ]
 
 
-ALL = [hot for path in sorted(PACKAGE.rglob("*.py")) for hot in hot_functions(path.read_text("utf-8"), path)]
-WRITERS = {hot.node.name for hot in ALL if hot.mark == "writes"}
-HOLES = {
-    node.name
-    for path in PACKAGE.rglob("*.py")
-    for node in ast.parse(path.read_text("utf-8")).body
-    if isinstance(node, ast.FunctionDef) and decorator_of(node) == "hole"
-}
-#: What hot code may call, and whether it writes.
-KNOWN = {name: name in WRITERS for name in {hot.node.name for hot in ALL} | HOLES | {"int", "len"}}
+@cache
+def hot_functions() -> list[Hot]:
+    return [hot for hot in marked() if hot.mark in MARKS]
+
+
+@cache
+def known() -> dict[str, bool]:
+    """What hot code may call, and whether it writes."""
+    writers = {hot.node.name for hot in marked() if hot.mark == "writes"}
+    return {name: name in writers for name in {hot.node.name for hot in marked()} | {"int", "len"}}
+
+
+def written(text: str) -> Hot:
+    """The hot function that a text of a test is."""
+    (node,) = ast.parse(text).body
+    assert isinstance(node, ast.FunctionDef)
+    return Hot(PACKAGE / "engine.py", node, decorator_of(node))
 
 
 def mistakes(hot: Hot) -> list[str]:
     """What a hot function must not say, with its place."""
     if hot.mark == "twin" or hot.node.name in INTERPRETED:
         return []
-    return [f"{hot.place(node)}: {wrong}" for node, wrong in language.mistakes(hot.node, KNOWN, SHIFTS)]
+    return [f"{hot.place(node)}: {wrong}" for node, wrong in language.mistakes(hot.node, known(), SHIFTS)]
 
 
 def test_there_is_hot_code() -> None:
-    assert len(ALL) > 100
-    assert {"walk", "translate", "emit", "victim", "classify"} <= {hot.node.name for hot in ALL}
+    assert len(hot_functions()) > 100
+    assert {"walk", "translate", "emit", "victim", "classify"} <= {hot.node.name for hot in hot_functions()}
 
 
 @pytest.mark.long
 def test_hot_code_says_only_what_both_engines_understand() -> None:
-    assert [wrong for hot in ALL for wrong in mistakes(hot)] == []
+    assert [wrong for hot in hot_functions() for wrong in mistakes(hot)] == []
 
 
 def test_each_exception_is_still_needed() -> None:
     shifts = set()
-    for hot in ALL:
+    for hot in hot_functions():
         for node in ast.walk(hot.node):
             count = shift_count(node)
             if count is not None:
                 shifts.add((hot.node.name, ast.unparse(count)))
     assert set(SHIFTS) <= shifts
-    assert set(INTERPRETED) <= {hot.node.name for hot in ALL}
+    assert set(INTERPRETED) <= {hot.node.name for hot in hot_functions()}
 
 
 @pytest.mark.parametrize(
@@ -128,12 +141,9 @@ def test_each_exception_is_still_needed() -> None:
 )
 def test_a_mistake_is_found(body: str, wrong: str) -> None:
     text = "@reads\ndef f(m, n):\n" + "\n".join("    " + line for line in body.splitlines())
-    (hot,) = hot_functions(text, PACKAGE / "engine.py")
-    assert any(wrong in found for found in mistakes(hot))
+    assert any(wrong in found for found in mistakes(written(text)))
 
 
 def test_readers_may_fill_scratch_tables() -> None:
-    (hot,) = hot_functions(
-        "@reads\ndef f(m, n):\n    m.path[0] = n << 3\n    return n >> (n & 63)", PACKAGE / "engine.py"
-    )
-    assert mistakes(hot) == []
+    text = "@reads\ndef f(m, n):\n    m.path[0] = n << 3\n    return n >> (n & 63)"
+    assert mistakes(written(text)) == []

@@ -14,6 +14,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from tests.drawn import drawn
+from tests.sources import tree_of
 from vmdbg.engine import link
 from vmdbg.formats import NAMES, find
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_BUS, ENTRY_LEAF, ENTRY_TABLE, RIGHT_R, RIGHT_U, RIGHT_W
@@ -200,7 +202,7 @@ class Repeats:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", TREES)
-@settings(max_examples=12)
+@settings(max_examples=drawn(40))
 @given(st.integers(0, SIZE - 1), BOUNDS, BOUNDS, st.integers(0, 3))
 def test_runs_of_pages_are_the_leaves(
     name: str, root: int, start: int | None, end: int | None, most: int
@@ -255,9 +257,9 @@ def users(name: str) -> set[tuple[str, str]]:
     """File and innermost function of every use of a name, or of an attribute of that name."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        file, text = path.relative_to(PACKAGE).as_posix(), path.read_text()
-        if name in text and not file.startswith("formats/"):
-            found |= {(file, function) for function in functions_with(ast.parse(text), name)}
+        file = path.relative_to(PACKAGE).as_posix()
+        if name in path.read_text() and not file.startswith("formats/"):
+            found |= {(file, function) for function in functions_with(tree_of(path), name)}
     return found
 
 

@@ -135,7 +135,7 @@ def test_an_edit_that_why_proposes_makes_the_access_possible(name: str) -> None:
         run.start for run in kernel_runs(found.machine, find_context(found.machine).root)
     ]
     draw, proposed = random.Random(name), 0
-    for _ in range(400):
+    for _ in range(drawn(1200)):
         va, access = draw.choice(pages), draw.choice("rwx")
         context = find_context(found.machine, mode=draw.randrange(2))
         before = [

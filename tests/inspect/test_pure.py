@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import ends_with, tree_of
 from vmdbg.engine import link
 from vmdbg.shell.boot import open_target
 from vmdbg.shell.command import PURE, Command
@@ -89,10 +90,9 @@ class Function:
             if isinstance(part, ast.Name):
                 self.plain.add(part.id)
             elif isinstance(part, ast.Attribute) and not part.attr.startswith("__"):
-                text = ast.unparse(part.value)
-                if text == "k" or text.endswith(".k"):
+                if ends_with(part.value, "k"):
                     self.hot.add(part.attr)
-                elif text == "machine" or text.endswith(".machine"):
+                elif ends_with(part.value, "machine"):
                     self.machine.add(part.attr)
                 else:
                     self.attributes.add(part.attr)
@@ -119,7 +119,7 @@ class Graph:
         self.calls: dict[int, list[Function]] = {}
         for path in SOURCES.rglob("*.py"):
             module = ".".join(["vmdbg", *path.relative_to(SOURCES).with_suffix("").parts])
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = tree_of(path)
             self.imports[module] = imports(tree)
             for node in tree.body:
                 if isinstance(node, ast.FunctionDef):
@@ -194,7 +194,6 @@ def start_of(command: Command) -> Function:
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("graph")
 @pytest.mark.parametrize("name", [c.name for c in pure_commands() if c.name not in ROLLS_BACK])
 def test_no_writer_can_be_reached_from_a_pure_command(name: str) -> None:
     command = next(command for command in pure_commands() if command.name == name)
@@ -202,7 +201,6 @@ def test_no_writer_can_be_reached_from_a_pure_command(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("graph")
 def test_the_graph_finds_writers_and_doors() -> None:
     registry = Registry()
     registry.index()

@@ -116,6 +116,27 @@ def test_the_first_walk_through_a_stale_entry_is_told_and_so_is_what_it_filled()
     assert len([found for found in check(made) if found.rule == "stale"]) > 2
 
 
+def test_what_a_stale_entry_of_a_walk_cache_fills_in_another_is_suspect_too() -> None:
+    """PDPT[0] is turned to a copy of the PD whose entry for 0x600000 leads elsewhere; the PDPT cache keeps
+    the old PD, so that the walk of 0x600000 fills the PD cache with what the tables do not say any more."""
+    made = booted()
+    k, m = made.k, made.m
+    pdpt, pd = walk_tables(made, find_context(made).root, 0x400000).steps[1:3]
+    k.store(m, pd.address + 8, 8, pd.entry)  # 0x600000 is translated as 0x400000 is
+    for entry in range(512):
+        k.store(m, FREE + 8 * entry, 8, k.load(m, pd.table + 8 * entry, 8))
+    k.store(m, FREE + 8 * 3, 8, (FREE + 0x1000) | 0x67)
+    accesses.flush(made, None)
+    accesses.access(made, 0x400000, READ)  # fills the PDPT cache
+    poke(made, pdpt.address, FREE | 0x67)
+    k.translate(m, 0, 0x600000, READ)
+    assert stale(made) == 1  # PDPT[0], and it fills the PD cache
+    k.translate(m, 0, 0x601000, READ)
+    assert stale(made) == 2  # that entry of the PD cache
+    k.translate(m, 0, 0x601000, READ)
+    assert stale(made) == 3  # the translation that it filled
+
+
 def test_an_entry_that_leads_where_it_should_is_not_told() -> None:
     made = booted()
     accesses.flush_page(made, 0x401000)

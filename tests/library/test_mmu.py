@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg import FORMATS, Fault, Mmu, Translation, UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import FAULT_KINDS
@@ -102,7 +103,7 @@ def test_a_walk_is_that_of_the_manual(name: str, model: Callable[[str], ModuleTy
     base = 0 if form.va_bits < 20 else BASE
     k = Mmu(name, b"")._machine.k
 
-    @hypothesis.settings(max_examples=60)
+    @hypothesis.settings(max_examples=drawn(150))
     @hypothesis.given(
         st.integers(0, 1 << 30), st.integers(0, (1 << form.va_bits) - 1), st.sampled_from(KINDS)
     )
@@ -224,7 +225,7 @@ def check_against(ram: Ram, mmu: Mmu, va: int, how: str, user: bool, expected: A
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=40)
+@hypothesis.settings(max_examples=drawn(100))
 @hypothesis.given(
     st.integers(0, 1 << 30), st.sampled_from(ADDRESSES), st.sampled_from("rwx"), st.booleans(),
     st.integers(0, 15), st.sampled_from(KINDS),
@@ -270,15 +271,15 @@ def test_an_access_is_that_of_the_machine(model: Callable[[str], ModuleType], na
     manual, cases = model(family), model(f"{family}_cases")
     known = cases.addresses(*{"x86": (form,), "riscv": (form.va_bits - 1,), "arm64": ()}[family])
 
-    @hypothesis.settings(max_examples=40)
+    @hypothesis.settings(max_examples=drawn(100))
     @hypothesis.given(
         st.integers(0, 1 << 30), st.sampled_from(known), st.sampled_from("rwx"), st.booleans(),
         st.sampled_from(KINDS),
     )  # fmt: skip
     def scenario(seed: int, va: int, how: str, user: bool, kind: str) -> None:
         rng = random.Random(seed)
-        drawn = [rng.random() < 0.5 for _ in range(4)]
-        rules = manual.Rules(len(form.levels), *drawn) if family == "riscv" else manual.Rules()
+        chosen = [rng.random() < 0.5 for _ in range(4)]
+        rules = manual.Rules(len(form.levels), *chosen) if family == "riscv" else manual.Rules()
         booted, _ = cases.prepare(name, rng, va, user, rules)
         k, m = booted.k, booted.m
         before = bytes(m.ram1)

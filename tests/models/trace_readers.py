@@ -49,6 +49,11 @@ def address_letter(data: bytes) -> list[tuple[str, int]]:
     return [(kind(line.split()[1]), int(line.split()[0], 16)) for line in lines(data)]
 
 
+def decimal_letter(data: bytes) -> list[tuple[str, int]]:
+    found = [line.replace(",", " ").split() for line in lines(data)]
+    return [(kind(b), int(a)) if a.isdecimal() else (kind(a), int(b)) for a, b, *_ in found]
+
+
 def dinero(data: bytes) -> list[tuple[str, int]]:
     found = [line.split() for line in lines(data)]
     return [(kind(row[0]), int(row[1], 16)) for row in found if row[0] in "012"]
@@ -73,6 +78,7 @@ READERS = {
     "libcachesim-csv": lambda data: table(data, "object_id", PAGE),
     "letter-address": letter_address,
     "address-letter": address_letter,
+    "decimal-letter": decimal_letter,
     "dinero": dinero,
     "addresses": lambda data: [("r", int(line, 0)) for line in lines(data)],
     "hex-addresses": lambda data: [("r", int(line, 16)) for line in lines(data)],

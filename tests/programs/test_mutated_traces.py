@@ -120,6 +120,9 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+HINT = 'With "-skip-bad" "replay" counts such records and goes on.'
+
+
 class Replays:
     """A session at a small machine that replays one file after the other."""
 
@@ -150,8 +153,10 @@ class Replays:
         rest = line.removeprefix(str(self.file))
         assert re.match(PLACE, rest) or rest.startswith(WHOLE), (line, data)
         assert len(line) < 400, (line, data)
-        excerpt = len(more) == 2 and all(part.startswith("  ") for part in more)
-        assert not more or excerpt or more[0].startswith("Traces that can be read"), (said, data)
+        if more[:1] and more[0].startswith("  "):  # the line, and a mark below its column
+            assert more[1].strip() == "^", (said, data)
+            del more[:2]
+        assert not more or more[0].startswith(("Traces that can be read", HINT)), (said, data)
         assert len(more) <= 3, (said, data)
         assert self.session.target is self.target, data
         return True

@@ -21,6 +21,7 @@ from vmdbg.debugger.time.types import AT_END
 from vmdbg.errors import InputError, UserError
 from vmdbg.inspect.replayed import replay_counts
 from vmdbg.inspect.target import boot_fed
+from vmdbg.kernel.scheduler import OP_EXIT, OP_KIND, OP_LINE
 from vmdbg.machine.config import load_config
 from vmdbg.machine.file import load_machine, save_machine
 from vmdbg.machine.machine import Machine
@@ -29,6 +30,7 @@ from vmdbg.programs.traces import feed as feeding
 from vmdbg.programs.traces import parser as parsing
 from vmdbg.programs.traces.catalog import FORMATS, open_trace
 from vmdbg.programs.traces.feed import ReplayedProgram, TraceFeed
+from vmdbg.state.tables import OP, PROCESS, PROCESS_END
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
@@ -268,12 +270,17 @@ def test_skip_and_count(tmp_path: Path, small: None) -> None:
         (250, None, 50),
         (64, 64, 64),
         (63, 66, 66),
-        (300, 1, 0),
-        (999, None, 0),
+        (299, 1, 1),
     ):
         machine = finish(replayed(path, skip=skip, count=count))
         assert machine.counts().get("read", 0) == expected
         assert machine.operations == expected + 1
+        rows = machine.m.op[0 : machine.m.process[PROCESS + PROCESS_END] * OP : OP]
+        last = next(row >> OP_LINE for row in rows if row & OP_KIND == OP_EXIT)
+        assert last == (skip + expected if count else 300)
+    for skip in (300, 999):
+        with pytest.raises(UserError, match=r"t: -skip passes over all of its accesses\."):
+            replayed(path, skip=skip)
 
 
 @pytest.mark.long

@@ -64,6 +64,10 @@ SAMPLES: dict[str, tuple[bytes, list[tuple[str, int]]]] = {
         b"0041f7a0 R\n13f5e2c0 W\n31348900 r\n",
         [("r", 0x41F7A0), ("w", 0x13F5E2C0), ("r", 0x31348900)],
     ),
+    "decimal-letter": (
+        b"# decimal\nR 4308896\n4308904 W\nread 0, 8\r\n7 Store\nI 99 8\nm 5\n",
+        [("r", 4308896), ("w", 4308904), ("r", 0), ("w", 7), ("x", 99), ("m", 5)],
+    ),
     "dinero": (b"2 0 a fetch\n0 1000\n1 70f60888\n4 0\n", [("x", 0), ("r", 0x1000), ("w", 0x70F60888)]),
     "addresses": (b"4096\n0x2000\n 12288 \n", [("r", 4096), ("r", 0x2000), ("r", 12288)]),
     "hex-addresses": (b"0041f7a0\n13f5e2c0\n", [("r", 0x41F7A0), ("r", 0x13F5E2C0)]),
@@ -280,6 +284,11 @@ def test_a_summary(tmp_path: Path) -> None:
         ("addresses", b"10\n-1\n", ":2:1: expected an address, in decimal or 0x and hex (addresses)"),
         ("addresses", b"18446744073709551616\n", ":1:1: the address does not fit in 48 bits (addresses)"),
         ("hex-addresses", b"10\n800000000000\n", ":2:1: the address does not fit in 48 bits (hex-addresses)"),
+        ("decimal-letter", b"R 10\nR 1a\n", ":2:4: expected the end of the line (decimal-letter)"),
+        ("decimal-letter", b"R 10\nR 0x10\n", ":2:4: expected the end of the line (decimal-letter)"),
+        ("decimal-letter", b"R 10\n10\n", ":2:3: expected an address in decimal"),
+        ("decimal-letter", b"R 10\nR\n", ":2:2: expected an address in decimal"),
+        ("decimal-letter", b"10 Q\n", ":1:4: expected the kind of access"),
         ("champsim", SAMPLES["champsim"][0] + b"12345", ": offset 128: expected a record of 64 bytes"),
         ("champsim", bytes(8) + b"\2" + bytes(55), ": offset 8: expected 0 or 1 as the flags"),
         ("oracle-general", struct.pack("<IQIq", 1, 2, 3, -9), ": offset 16: expected when the object is"),
@@ -300,6 +309,19 @@ def test_what_is_wrong_is_said_in_one_line(
         read(tmp_path / "t", data, engine, name, space=Space(48, 4096))
     assert str(caught.value).startswith(f"{tmp_path}/t{message}")
     assert "\n" not in str(caught.value)
+    assert "-skip-bad" in caught.value.hint or "Traces that can be read" in caught.value.hint
+
+
+def test_decimal_numbers_with_letters_are_seen_if_they_are_many() -> None:
+    """Hex numbers without 0x may have no digit above 9; of many some have."""
+    for pattern, hexadecimal in (("R %d\n", "letter-address"), ("%d W\n", "address-letter")):
+        lines = [(pattern % (4_308_896 + 8 * number)).encode() for number in range(400)]
+        assert recognised(b"".join(lines)) is BY_NAME["decimal-letter"]
+        assert recognised(b"".join(lines[:63])) is BY_NAME[hexadecimal]
+        assert recognised(b"".join(lines[:63]) * 9) is BY_NAME[hexadecimal]
+        for other in ("1a", "007"):
+            mixed = b"".join([*lines[:300], pattern.replace("%d", other).encode()])
+            assert recognised(mixed) is BY_NAME[hexadecimal]
 
 
 def test_formats_are_told(tmp_path: Path) -> None:

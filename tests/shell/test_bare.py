@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from tests.drawn import drawn
 from vmdbg import Mmu
 from vmdbg.formats import NAMES, find
 from vmdbg.shell.boot import MachineSettings, open_target
@@ -135,7 +136,7 @@ def test_memory_outside_the_machine_is_a_bus_error(bare: Bare) -> None:
 
 
 @pytest.mark.long
-@hypothesis.settings(max_examples=25)
+@hypothesis.settings(max_examples=drawn(80))
 @hypothesis.given(st.integers(0, 1 << 30), st.sampled_from(("x86_64", "sv39", "x86_32")))
 def test_an_access_is_that_of_the_library(seed: int, name: str) -> None:
     """The same tables and access at the prompt and in an `Mmu`: the answer, and memory afterwards."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -68,10 +69,15 @@ def test_start_says_that_it_forgets_the_size_of_a_tlb() -> None:
 def test_costs_end_with_total_and_mean() -> None:
     prompt = Prompt(machine="default")
     prompt.run("step 3")
-    lines = prompt.run("info cost 12..14").splitlines()
-    cycles = [int(line.split()[-2 if "," not in line else -3]) for line in lines[1:-1]]
-    total = f"3 operations: {sum(cycles)} cycles, {sum(cycles) / 3:.1f} each; ".replace(".0 ", " ")
-    assert lines[-1] == total + "1 instruction, MPKI 2000.0."
+    _, *costs, total, formula, mean = prompt.run("info cost 12..14").splitlines()
+    cycles = [int(line.split()[-2 if "," not in line else -3]) for line in costs]
+    each = f"{sum(cycles) / 3:.1f}".removesuffix(".0")
+    assert total == f"3 operations: {sum(cycles)} cycles, {each} each; 1 instruction, MPKI 2000.0."
+    assert mean.endswith(f" = {sum(cycles) / 3:.3f} cycles an access")
+    products = f"{formula} {mean.partition(' = ')[0]}".split("+")
+    assert sum(math.prod(map(float, part.split("*"))) for part in products) == pytest.approx(
+        sum(cycles) / 3, 1e-5
+    )
     assert "operations:" not in prompt.run("info cost 12")
 
 

@@ -205,6 +205,8 @@ def seen_of_machine(folder: Path, machine: str, lines: list[str]) -> str:
     return f"{shown.out.getvalue()}{sorted(path.name for path in folder.iterdir())}"
 
 
+#: Memory that runs short, of few frames to look for a victim in.
+SHORT = ["set machine.ram 2M", "set kernel.limit 9", "set kernel.over_limit reclaim"]
 MACHINE |= {
     "machine.format": ("sv39", "", []),
     "machine.page_size": ("2K", "word-table", []),
@@ -232,23 +234,19 @@ MACHINE |= {
     "tlb.replacement": ("fifo", "", ["set tlb.l1 1x4", "set tlb.l2 1x8"]),
     "tlb.walk_cache": ("PD:4", "", []),
     "tlb.asids": ("off", "", []),
-    "kernel.policy": ("fifo", "", ["set kernel.limit 9", "set kernel.over_limit reclaim"]),
-    "kernel.tau": (
-        "1",
-        "",
-        ["set kernel.policy wsclock", "set kernel.limit 9", "set kernel.over_limit reclaim"],
-    ),
+    "kernel.policy": ("fifo", "", SHORT),
+    "kernel.tau": ("1", "", ["set kernel.policy wsclock", *SHORT]),
     "kernel.first_frame": ("300", "", []),
     "kernel.user_frames": ("40", "", []),
     "kernel.table_frames": ("40", "", ["set kernel.user_frames 400"]),
     "kernel.quantum": ("2", "", []),
     "kernel.limit": ("9", "", []),
-    "kernel.over_limit": ("reclaim", "", ["set kernel.limit 9"]),
+    "kernel.over_limit": ("reclaim", "", ["set machine.ram 2M", "set kernel.limit 9"]),
     "kernel.asids": ("2", "", ["set kernel.quantum 5"]),
     "kernel.min_free": ("30", "", ["set machine.ram 1280K"]),
     "kernel.low_free": ("30", "", ["set machine.ram 1280K", "set kernel.high_free 40"]),
     "kernel.high_free": ("40", "", ["set machine.ram 1280K", "set kernel.low_free 30"]),
-    "kernel.zero_drop": ("off", "", ["set kernel.limit 9", "set kernel.over_limit reclaim"]),
+    "kernel.zero_drop": ("off", "", SHORT),
     "kernel.stack_limit": ("4K", "default", []),
     "tlb.fill": ("kernel", "", []),
     "trace.page": ("2M", "", ["file work.lackey"]),
@@ -261,7 +259,7 @@ MACHINE |= {
     "cost.memory": ("2", "", []),
     "cost.trap": ("2", "", []),
     "cost.minor": ("2", "", []),
-    "cost.major": ("2", "", ["set kernel.limit 9", "set kernel.over_limit reclaim"]),
+    "cost.major": ("2", "", SHORT),
 }
 
 

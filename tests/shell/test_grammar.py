@@ -96,7 +96,7 @@ def test_an_expression_may_have_blanks_around_its_operators() -> None:
 
 
 def test_options_stand_anywhere() -> None:
-    for text in (" -pid 2 0x10 w -all", " 0x10 -all w -pid 2", " -a 0x10 -pi 2 w"):
+    for text in (" -pid 2 0x10 w -all", " 0x10 -all w -pid 2", " -a 0x10 -pi 2 w", " 0x10 --all w --pid 2"):
         values = parse(text)
         assert [values[name] for name in ("address", "access", "pid", "all", "phys")] == [
             16,

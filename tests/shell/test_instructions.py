@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.script import Source
 from vmdbg.shell.startup import make_session
 
+ACCESSES = ("read", "write", "fetch", "modify")
 TRACE = "I  00001000,4\n L 00005000,8\nI  00001ffe,4\nI  00002002,4\n S 00005008,8\nI  00003000,1\n"
 
 
@@ -22,10 +24,10 @@ def trace(tmp_path: Path) -> str:
     return str(path)
 
 
-def typed(*lines: str) -> list[str]:
+def typed(*lines: str, machine: str = "trace") -> list[str]:
     out = io.StringIO()
     session = make_session(out, out)
-    session.target = open_target(session, "trace", "")
+    session.target = open_target(session, machine, "")
     session.settings.attach_later(lambda: MachineSettings(session))
     source = Source("stdin", list(lines))
     session.interpreter.sources.append(source)
@@ -66,10 +68,41 @@ def test_a_warm_up_is_made_and_does_not_count(trace: str) -> None:
 @pytest.mark.long
 def test_info_cost(trace: str) -> None:
     lines = typed(f"file {trace}", "start", "continue", "goto 6", "info cost 0..5")
-    assert lines[-1].startswith("6 operations: ")
-    assert lines[-1].endswith(" each; 4 instructions, MPKI 1000.0.")
+    (total,) = [line for line in lines if line.startswith("6 operations: ")]
+    assert total.endswith(" each; 4 instructions, MPKI 1000.0.")
+    assert lines[-1].endswith(" cycles an access")
+    assert all(len(line) <= 80 for line in lines)
     plain = typed(f"file {trace}", "start", "step 6", "info cost 1")
     assert "MPKI" not in plain[-1]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("machine", ["trace", "tutorial16", "default", "pressure"])
+def test_the_sum_of_a_stretch_is_that_of_its_operations(machine: str, trace: str) -> None:
+    load = [f"replay {trace}"] if machine == "trace" else ["step 60"]
+    first, last = (0, 5) if machine == "trace" else (1, 3) if machine == "tutorial16" else (7, 44)
+    lines = typed(
+        "set confirm off", *load, f"info cost/j {first}..{last}", f"info cost/j -sum {first}..{last}",
+        f"info cost -sum {first}..{last}", machine=machine,
+    )  # fmt: skip
+    text = "\n".join(lines)
+    rows, end = json.JSONDecoder().raw_decode(text, text.index("[{"))
+    summed, end = json.JSONDecoder().raw_decode(text, text.index("{", end))
+    assert len(rows) == last - first + 1
+    assert summed["cycles"] == sum(row["cycles"] for row in rows) > 0
+    assert summed["cycles"] == sum(term["cycles"] for term in summed["terms"])
+    assert summed["accesses"] == sum(row["operation"].split()[0] in ACCESSES for row in rows)
+    assert summed["per_access"] == pytest.approx(summed["cycles"] / summed["accesses"])
+    drawn = text[end:].splitlines()[len(summed["terms"]) + 3 :]
+    formula, _, mean = " ".join(line.strip() for line in drawn).rpartition(" = ")
+    assert mean == f"{summed['per_access']:.3f} cycles an access"
+    terms = [math.prod(map(float, term.split(" * "))) for term in formula.split(" + ")]
+    assert sum(terms) == pytest.approx(summed["per_access"], rel=1e-4)
+
+
+def test_a_stretch_that_is_not_there(trace: str) -> None:
+    assert typed(f"replay {trace}", "info cost -sum 90..99")[-1] == "The record goes from 0:0 to 7:0."
+    assert typed("info cost -sum")[-1] == "The record goes from 0:0 to 0:0."
 
 
 @pytest.mark.long
@@ -81,3 +114,25 @@ def test_policy_compare(trace: str) -> None:
     assert (said["instructions"], said["counts"][0]["mpki"]) == (4, 1000.0)
     (none,) = [json.loads(line) for line in typed("policy compare/j fifo -frames 2 1 2 3")]
     assert (none["instructions"], none["counts"][0]["mpki"]) == (0, None)
+
+
+@pytest.mark.long
+def test_counts_of_processes_and_cpus_add_up() -> None:
+    machine = str(Path(__file__).resolve().parents[2] / "docs" / "examples" / "two-cpus.toml")
+    lines = typed(
+        "continue", "info stats/j", "info stats/j -cpu 0", "info stats/j -cpu 1",
+        "info stats/j -pid 1 -cpu 1", "info stats/j -pid 1", "info stats/j -pid 1 -cpu 0",
+        "info stats -cpu 2", "info stats -cpu 1",
+        machine=machine,
+    )  # fmt: skip
+    assert "No CPU 2: this machine has 0..1." in lines
+    text, at, found = "\n".join(lines), 0, []
+    while (at := text.find('[{"event"', at)) >= 0:
+        rows, length = json.JSONDecoder().raw_decode(text[at:])
+        found.append({row["event"]: row["count"] for row in rows})
+        at += length
+    whole, first, second, mine_second, mine, mine_first = found
+    for sum_of, parts in ((whole, (first, second)), (mine, (mine_first, mine_second))):
+        assert sum_of == {kind: sum(part.get(kind, 0) for part in parts) for kind in sum_of}
+    assert first != second
+    assert lines[-1].endswith("at retries.") or "accesses: hit at first try" in text

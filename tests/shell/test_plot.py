@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 
 from vmdbg.machine.config import load_config
 from vmdbg.shell.boot import open_target
-from vmdbg.views import plot_terminal
 
 pytest.importorskip("plotext")
 pytest.importorskip("matplotlib")
@@ -136,7 +136,7 @@ def test_completion(shell: Any, trace: str) -> None:
 def test_what_is_not_installed_is_said_before_anything_runs(
     booted: Any, trace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plot_terminal, "plotext", None)
+    monkeypatch.setitem(sys.modules, "plotext", None)
     for line in ("plot curve nothing", f"sweep -plot policy=fifo {trace}"):
         assert 'needs plotext: pip install "vmdbg[plot]".' in booted.errors(line)
 

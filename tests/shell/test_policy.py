@@ -126,7 +126,8 @@ def test_why_the_victim(make_shell: Any) -> None:
     shell.session.target = boot(config, str(EXAMPLES / "belady.vmp"))
     shell.run("step 5")
     lines = shell.run("why victim").splitlines()
-    assert lines[0].startswith("4:8  frame 0x3ffe (page 0x402000, A 0, D 1): the first one behind the hand")
+    assert lines[0] == "4:8  frame 0x3ffe (page 0x402000, A 0, D 1), by clock"
+    assert lines[1].startswith("rule   the first one behind the hand")
     rows = json.loads(shell.run("why victim/json"))["candidates"]
     # The string goes on 1 2 5 1 2 3 4 5; pages 4, 2, 3 are in memory.
     assert [(row["va"] >> 12 & 15, row["age"], row["next_use"]) for row in rows] == [
@@ -135,7 +136,17 @@ def test_why_the_victim(make_shell: Any) -> None:
         (3, 2, 6),
     ]
     assert [row["taken"] for row in rows] == [False, True, False]
-    assert "<- taken; OPT would take frame 0x3ffd" in lines[3]
+    assert "<- taken; OPT would take frame 0x3ffd" in lines[4]
+    shell.run("goto 4")
+    lines = shell.run("why victim").splitlines()
+    assert lines[2] == "steps  A of 0x3ffd, 0x3ffe, 0x3fff cleared; 0x3ffd taken"
+    assert [line.split("  ")[-1].strip() for line in lines[4:]] == [
+        "<- taken; OPT would take frame 0x3fff",
+        "A cleared",
+        "A cleared",
+    ]
+    found = json.loads(shell.run("why victim/json"))
+    assert (found["cleared"], found["policy"], found["oracle"]) == ([0x3FFD, 0x3FFE, 0x3FFF], "clock", False)
     digest = shell.session.machine.digest()
     shell.run("why victim")
     assert shell.session.machine.digest() == digest

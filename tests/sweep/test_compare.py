@@ -68,6 +68,19 @@ def test_two_machines_side_by_side(trace: str) -> None:
 
 
 @pytest.mark.long
+def test_options_stand_anywhere_and_oracles_are_marked(trace: str) -> None:
+    line = f"frames=3,4 policy=fifo,opt {trace}"
+    said = typed(f"sweep -jobs 1 -measure faults {line}")
+    assert said == typed(f"sweep frames=3,4 -jobs 1 policy=fifo,opt {trace} -measure faults")
+    assert "opt is an oracle: no hardware tells a kernel what that takes." in said
+    assert "Unrecognized option at: -foo" in typed(f"sweep -foo {line}")
+    assert "Unrecognized option at: -foo" in typed(f"sweep {line} -foo")
+    assert "lru is an oracle: no hardware" in typed(f"compare kernel.policy fifo lru {trace} -jobs 1")
+    assert "oracle" not in typed(f"compare kernel.policy fifo clock {trace}")
+    assert "policy   lru (oracle)" in typed("set kernel.policy lru", "run", "info machine")
+
+
+@pytest.mark.long
 def test_the_session_s_own_program(trace: str) -> None:
     for load in (f"file {trace}", f"replay {trace}"):
         said = json.loads(typed(load, "compare/j kernel.policy fifo lru").splitlines()[-1])

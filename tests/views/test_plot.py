@@ -56,6 +56,14 @@ def test_a_curve_in_the_terminal() -> None:
     assert drawn.count("o") > 20
 
 
+def test_an_axis_of_many_ticks_is_drawn_once() -> None:
+    """Between its ticks are no more than eight dashes."""
+    lines = text(Plot("", "frames", "", [Series("lru", list(range(1, 270)), [1 / x for x in range(1, 270)])],
+                      binary=True, log_y=True))  # fmt: skip
+    borders = [place for place, line in enumerate(lines) if "-" * 8 in line]
+    assert borders == [2, len(lines) - 3]
+
+
 def test_bars_in_the_terminal() -> None:
     lines = text(BARS)
     heights = dict.fromkeys("abc", 0)
@@ -129,7 +137,7 @@ def test_other_ends_of_names_are_refused(file: str) -> None:
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plot_terminal, "plotext", None)
+    monkeypatch.setitem(sys.modules, "plotext", None)
     with pytest.raises(UserError, match=r'needs plotext: pip install "vmdbg\[plot\]"'):
         text(CURVE)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import tree_of
 from vmdbg.debugger.settings import Settings
 from vmdbg.debugger.styles import BOLD, COLOURS, ROLES, THEMES, theme_values
 from vmdbg.shell.startup import make_session
@@ -89,6 +90,6 @@ def test_no_colour_outside_the_theme() -> None:
         text = path.read_text(encoding="utf-8")
         assert "\\x1b[3" not in text, path
         assert "\\x1b[1m" not in text, path
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.keyword) and node.arg == "style" and isinstance(node.value, ast.Constant):
                 assert node.value.value in ("", *ROLES), (path, node.value.value)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     Fragments = Sequence[tuple[str, str]]
-    Line = str | Fragments
+    Line = str | Fragments  # a str may be a LineBlock
     Sink = tuple[IO[str] | None, Callable[[Fragments], str], Callable[[], str] | None, list[list[str]], bool]
 
 
@@ -53,6 +53,12 @@ def seen_width(text: str) -> int:
         width -= end + 1 - start
         start = text.find("\x1b[", end)
     return width
+
+
+class LineBlock(str):
+    """Many lines at once, newlines between them, that are known to have nothing but printable text."""
+
+    __slots__ = ()
 
 
 class Output:
@@ -102,15 +108,19 @@ class Output:
         """The lines of a result, written as they come; those that come quickly some at a time."""
         if self.pager is not None or self.limit is not None:
             for line in lines:
-                self.line(line)
+                for part in line.split("\n") if isinstance(line, LineBlock) else (line,):
+                    self.line(part)
             return
         held: list[str] = []
         due = 0.0  # the first line, and one after a pause, is written at once
         try:
             for line in lines:
-                if not isinstance(line, str):
+                if type(line) is not str:
                     self._write_held(held)
-                    self.line(line)
+                    if isinstance(line, LineBlock):
+                        self.write(line + "\n")
+                    else:
+                        self.line(line)
                     continue
                 held.append(line)
                 if len(held) >= MOST_HELD or time.monotonic() >= due:

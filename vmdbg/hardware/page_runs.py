@@ -8,21 +8,35 @@ pages that a kernel maps again and again (espfix of Linux), no object is kept.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
+from itertools import compress
 
-from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_EMPTY, ENTRY_LEAF, ENTRY_TABLE
+from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_TABLE
 from vmdbg.hardware.page_tables import FULL, Bounded, Entry, entry_words, ignored_in, trees
 from vmdbg.units import WORD_MASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from vmdbg.engine import Linked
     from vmdbg.formats.record import Format
 
 MOST_KEPT = 1 << 20  # rows of decoded tables; then all are forgotten, and read again
+LEAST_ROWS = 4  # of a block
 #: Start, end, physical address, size of pages in bytes, rights; and where the same was told before, or None.
 PageRun = tuple[int, int, int, int, int, int | None]
+
+
+class Block:
+    """What a table of nothing but leaves says again: `runs`, whose addresses begin with 0 at its first entry;
+    one list for all entries that point to it."""
+
+    __slots__ = ("base", "runs")
+
+    def __init__(self, base: int, runs: list[PageRun]) -> None:
+        self.base, self.runs = base, runs
 
 
 def counts_up(words: list[int], at: int, step: int) -> int:
@@ -43,12 +57,14 @@ class Decoded:
 
     Columns, a row for each run of leaves and for each entry that points to a table: `first` and `last`, the
     indexes of its entries; `target`, the physical address of the first page or of the table; `rights`; and
-    `entry`, the word of an entry that points to a table, 0 for leaves.
+    `entry`, the word of an entry that points to a table, 0 for leaves.  `told`: how often it was told.
     """
 
-    __slots__ = ("entry", "first", "last", "rights", "target")
+    __slots__ = ("block", "entry", "first", "last", "rights", "target", "told")
 
     def __init__(self) -> None:
+        self.told = 0
+        self.block: list[PageRun] = []
         self.first, self.last, self.rights = array("q"), array("q"), array("B")
         self.target, self.entry = array("q"), array("q")
 
@@ -66,10 +82,14 @@ class Decoded:
         if ignored:
             words = [word & ~ignored for word in words]
         step = k.make_leaf(size, ALL_RIGHTS, depth) - k.make_leaf(0, ALL_RIGHTS, depth)
-        at, most = 0, len(words)
-        while at < most:
+        places = list(
+            compress(range(len(words)), words)
+        )  # of entries that are not zero: most tables have few
+        next_place, most = 0, len(places)
+        while next_place < most:
+            at = places[next_place]
             entry, index, count = words[at], begin + at, 1
-            kind = classify(entry, depth) if entry else ENTRY_EMPTY
+            kind = classify(entry, depth)
             if kind == ENTRY_LEAF:
                 so_far, target = combine(rights, entry, kind, depth), k.leaf_address(entry, depth, index)
                 alone = k.leaf_address(entry, depth, index ^ 1) == target  # else one of several for a page
@@ -82,7 +102,7 @@ class Decoded:
                 self.pages(index, count, target, so_far, size)
             elif kind == ENTRY_TABLE:
                 self.row(index, next_table(entry, depth), combine(rights, entry, kind, depth), entry)
-            at += count
+            next_place = next_place + 1 if count == 1 else bisect_left(places, at + count, next_place)
         return self
 
     @staticmethod
@@ -105,6 +125,18 @@ class Decoded:
                 return
         self.row(index, target, rights, 0)
         self.last[-1] = index + count - 1
+
+    def again(self, shift: int) -> list[PageRun]:
+        """The runs for a block, if it can be one, from the second time on that it is told."""
+        self.told += 1
+        if self.told > 1 and not self.block and len(self.first) >= LEAST_ROWS and not any(self.entry):
+            self.block = [
+                (first << shift, last + 1 << shift, target, 1 << shift, rights, None)
+                for first, last, target, rights in zip(
+                    self.first, self.last, self.target, self.rights, strict=True
+                )
+            ]
+        return self.block
 
     def row(self, index: int, target: int, rights: int, entry: int) -> None:
         """One more row."""
@@ -130,10 +162,22 @@ def page_runs(
     `page_tables.entries`.  `fold`: what is below an entry that points to a table as one of the same level did
     before, with the same rights, is one run of what the entry translates, which says where.
     """
+    return found_by(Reader(k, form, follow, fold), root, start, end)
+
+
+def page_blocks(
+    k: Linked, form: Format, root: int, follow: Callable[[Entry], object] | None = None
+) -> Iterator[PageRun | Block]:
+    """`page_runs` of a whole tree, of which what a table says again may come as a Block."""
+    return found_by(Reader(k, form, follow, fold=False, blocks=True), root, None, None)
+
+
+def found_by(reader: Reader, root: int, start: int | None, end: int | None) -> Iterator[Any]:
+    """What a reader finds between two addresses."""
+    k, form = reader.k, reader.form
     mask = (1 << form.va_bits) - 1
     low = 0 if start is None else start & mask
     high = mask + 1 if end is None else ((end - 1) & mask) + 1
-    reader = Reader(k, form, follow, fold)
     for table, depth, base, first, past, rights in trees(k, form, root, whole=False):
         wanted = max(low, first), min(high, past)
         if wanted[0] < wanted[1]:
@@ -144,8 +188,15 @@ def page_runs(
 class Reader:
     """Reads tables, and keeps what they say while there is room."""
 
-    def __init__(self, k: Linked, form: Format, follow: Callable[[Entry], object] | None, fold: bool) -> None:
-        self.k, self.form, self.follow, self.fold = k, form, follow, fold
+    def __init__(
+        self,
+        k: Linked,
+        form: Format,
+        follow: Callable[[Entry], object] | None,
+        fold: bool,
+        blocks: bool = False,
+    ) -> None:
+        self.k, self.form, self.follow, self.fold, self.blocks = k, form, follow, fold, blocks
         self.decoded: dict[tuple[int, int, int], Decoded] = {}
         self.kept = 0  # rows of them
         self.ignored = 0
@@ -161,7 +212,7 @@ class Reader:
 
     def below(
         self, table: int, depth: int, base: int, rights: int, above: tuple[int, ...], wanted: tuple[int, int]
-    ) -> Iterator[PageRun]:
+    ) -> Iterator[Any]:
         """The runs below a table that translates addresses from `base` on, of those that are `wanted`."""
         self.seen.add((table, depth))
         form, above = self.form, (*above, table)
@@ -169,6 +220,9 @@ class Reader:
         size, shown = 1 << shift, form.signed(base) & WORD_MASK
         at_root = len(above) == 1  # a table below lies on one side of the hole in the addresses
         found = self.table(table, depth, rights, (wanted[0] - base) >> shift, (wanted[1] - base - 1) >> shift)
+        if self.blocks and not at_root and found.again(shift):
+            yield Block(shown, found.block)
+            return
         for first, last, target, so_far, entry in zip(
             found.first, found.last, found.target, found.rights, found.entry, strict=True
         ):
@@ -186,6 +240,10 @@ class Reader:
                         yield place, place + size, target, size, so_far, before
                         continue
                 if self.follow is None or self.follows(page, depth, above, first, entry, so_far, target):
+                    known = self.decoded.get((target, depth + 1, so_far)) if self.blocks else None
+                    if known is not None and known.block:
+                        yield Block(shown + start, known.block)
+                        continue
                     yield from self.below(target, depth + 1, page, so_far, above, wanted)
 
     def table(self, table: int, depth: int, rights: int, first: int, last: int) -> Decoded:
@@ -211,14 +269,17 @@ class Reader:
         """Is the table read that an entry points to?"""
         form, follow = self.form, self.follow
         assert follow is not None
+        if isinstance(follow, Bounded):
+            seen = (target, depth + 1) in self.seen
+            if seen:
+                known = self.decoded.get((target, depth + 1, rights))
+                follow.each = FULL if known is None else 1 + len(known.first)
+            return follow.allows(seen)
         address = above[-1] + index * form.entry_bytes
         one = Entry(form.signed(page), depth, above[-1], index, address, entry, ENTRY_TABLE, rights)
         one.target = target
         one.above = above.index(target) if target in above else -1
         one.seen = (target, depth + 1) in self.seen
-        if one.seen and isinstance(follow, Bounded):
-            known = self.decoded.get((target, depth + 1, rights))
-            follow.each = FULL if known is None else 1 + len(known.first)
         return bool(follow(one))
 
 

@@ -170,10 +170,14 @@ class Bounded:
         self.left, self.refused, self.each = most * FULL, 0, FULL
 
     def __call__(self, found: Entry) -> bool:
-        if found.seen and self.left < self.each:
+        return self.allows(found.seen)
+
+    def allows(self, seen: bool) -> bool:
+        """Is a table read, which was read before if it was `seen`?"""
+        if seen and self.left < self.each:
             self.refused += 1
             return False
-        if found.seen:
+        if seen:
             self.left -= self.each
         return True
 

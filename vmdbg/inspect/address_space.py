@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.formats.contract import ALL_RIGHTS, ENTRY_LEAF, ENTRY_SWAPPED, RIGHT_U
-from vmdbg.hardware.page_runs import page_runs
+from vmdbg.hardware.page_runs import Block, page_blocks, page_runs
 from vmdbg.hardware.page_tables import Bounded, entries
 from vmdbg.inspect.notation import Notation, rights_text
 from vmdbg.inspect.segments import segments
@@ -28,11 +28,13 @@ from vmdbg.units import WORD_MASK, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from vmdbg.hardware.page_runs import PageRun
     from vmdbg.machine.machine import Machine
 
+MOST_JOINED = 256  # blocks of which the joined runs are kept
 ZEROS = "zero"  # the backing of memory that is a process's own
 
 
@@ -112,6 +114,15 @@ class Run:
         self.like = like
 
 
+class RunBlock:
+    """Runs that lie somewhere else too: `runs` with `base` added to their addresses; one list for all."""
+
+    __slots__ = ("base", "runs")
+
+    def __init__(self, base: int, runs: list[Run]) -> None:
+        self.base, self.runs = base, runs
+
+
 def runs(
     machine: Machine,
     root: int,
@@ -126,37 +137,98 @@ def runs(
     `merge`: while addresses and rights go on.  `fold`: tables that were shown are not shown again, but one
     run says where.  `follow` bounds how often a table is read again.
     """
-    if machine.format.segments and machine.format.bounded:
+    form = machine.format
+    if form.segments and form.bounded:
         for segment in (segment for segment in segments(machine, root) if segment.limit):
             first, past = segment.held
             pa = segment.base - segment.limit if segment.down else segment.base
             yield Run(first, past, pa, past - first, segment.rights)
         return
-    if machine.format.bounded:
-        size = machine.format.page_size
+    if form.bounded:
         first = start or 0
-        yield Run(first, size if end is None else end, root + first, size, ALL_RIGHTS)
+        yield Run(first, form.page_size if end is None else end, root + first, form.page_size, ALL_RIGHTS)
         return
+    yield from joined_runs(page_runs(machine.k, form, root, start, end, follow or Bounded(), fold), merge)
+
+
+def joined_runs(found: Iterable[PageRun], merge: bool) -> Iterator[Run]:
+    """Runs that belong together as one."""
     held: Run | None = None
-    for found in page_runs(machine.k, machine.format, root, start, end, follow or Bounded(), fold):
-        new = Run(*found)
+    for new in found:
         if held is not None and continues(held, new, merge):
-            held.end += new.end - new.start
+            held.end += new[1] - new[0]
             continue
         if held is not None:
             yield held
-        held = new
+        held = Run(*new)
     if held is not None:
         yield held
 
 
-def continues(held: Run, new: Run, merge: bool) -> bool:
-    """Does a page belong to the run before it?"""
-    if held.end & WORD_MASK != new.start or held.rights != new.rights or held.like != new.like:
+def blocks(machine: Machine, root: int, merge: bool, follow: Bounded) -> Iterator[Run | RunBlock]:
+    """`runs` of a whole tree, of which those that were told before may come as blocks."""
+    held: Run | None = None
+    pending: tuple[int, JoinedBlock] | None = None  # its last run may go on
+    known: dict[int, JoinedBlock] = {}  # by identity of the runs, which are held in it
+    for one in page_blocks(machine.k, machine.format, root, follow):
+        inner = None
+        if isinstance(one, Block):
+            inner = known.get(id(one.runs))
+            if inner is None:
+                if len(known) >= MOST_JOINED:
+                    known.clear()
+                inner = known[id(one.runs)] = JoinedBlock(one.runs, merge)
+            news = [moved(run, one.base) for run in inner.whole[:1]]
+        else:
+            news = [one]
+        if pending is not None:
+            base, before = pending
+            pending, last = None, moved(before.whole[-1], base)
+            held = Run(*last) if last[1] == news[0][0] else None
+            yield RunBlock(base, before.whole if held is None else before.but_last)
+        if isinstance(one, Block) and inner is not None:
+            if inner.but_last and not (held is not None and continues(held, news[0], merge)):
+                if held is not None:
+                    yield held
+                held, pending = None, (one.base, inner)
+                continue
+            news = [moved(run, one.base) for run in inner.whole]
+        for new in news:
+            if held is not None and continues(held, new, merge):
+                held.end += new[1] - new[0]
+                continue
+            if held is not None:
+                yield held
+            held = Run(*new)
+    if pending is not None:
+        yield RunBlock(pending[0], pending[1].whole)
+    if held is not None:
+        yield held
+
+
+class JoinedBlock:
+    """The runs of a block, joined: all, and all but the last.  `told` is held for its identity."""
+
+    __slots__ = ("but_last", "told", "whole")
+
+    def __init__(self, told: list[PageRun], merge: bool) -> None:
+        self.told, self.whole = told, list(joined_runs(told, merge))
+        self.but_last = self.whole[:-1]
+
+
+def moved(run: Run, by: int) -> PageRun:
+    """A run at other addresses."""
+    return run.start + by, run.end + by, run.pa, run.page_size, run.rights, run.like
+
+
+def continues(held: Run, new: PageRun, merge: bool) -> bool:
+    """Does a run belong to the one before it?"""
+    start, _, pa, page_size, rights, like = new
+    if held.end & WORD_MASK != start or held.rights != rights or held.like != like:
         return False
-    if merge or held.like is not None:
+    if merge or like is not None:
         return True
-    return held.page_size == new.page_size and held.pa + held.end - held.start == new.pa
+    return held.page_size == page_size and held.pa + held.end - held.start == pa
 
 
 def pages(machine: Machine, root: int, start: int | None, end: int | None) -> Iterator[Run]:
@@ -164,6 +236,13 @@ def pages(machine: Machine, root: int, start: int | None, end: int | None) -> It
     for first, past, pa, size, rights, _ in page_runs(machine.k, machine.format, root, start, end):
         for va in range(first, past, size):
             yield Run(va, va + size, pa + va - first, size, rights)
+
+
+def named_blocks(
+    machine: Machine, root: int, merge: bool, follow: Bounded
+) -> Iterator[tuple[Run | RunBlock, str]]:
+    """`blocks`, without names."""
+    return ((run, "") for run in blocks(machine, root, merge, follow))
 
 
 def named_runs(machine: Machine, root: int, pid: int | None, **how: Any) -> Iterator[tuple[Run, str]]:

@@ -81,11 +81,11 @@ class Survey:
             if found.kind == ENTRY_LEAF:
                 va, size = found.va & WORD_MASK, sizes[found.depth]
                 rights = found.rights | (RIGHT_X if self.executes else 0)
-                run = Run(va, va + size, found.target, size, rights)
+                run = va, va + size, found.target, size, rights, None
                 if self.runs and continues(self.runs[-1][0], run, merge=False):
                     self.runs[-1][0].end += size
                 else:
-                    self.runs.append((run, found))
+                    self.runs.append((Run(*run), found))
             elif found.kind == ENTRY_RESERVED:
                 self.bad.append(found)
             elif found.kind == ENTRY_TABLE:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, namedtuple
 
-from vmdbg.inspect.counts import instructions, per_thousand
+from vmdbg.inspect.counts import ACCESSES, accesses, first_misses, instructions, per_thousand
 from vmdbg.state.events import EVENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from vmdbg.inspect.event_fields import Happened
     from vmdbg.inspect.event_words import EventWords
@@ -30,6 +31,68 @@ SERVED = (
     "fault-major", "fault-file", "fault-minor", "fault-cow", "fault-access", "tlb-miss", "tlb-l2-hit",
     "tlb-hit",
 )  # fmt: skip
+
+#: Something that cycles are spent on: how often there was one, and the cycles of one.
+Term = namedtuple("Term", "what count each")
+#: What each is called, by key of the costs, in the order in which an access meets them; `walk`: an entry.
+TERMS = {
+    "l1": "TLB look-ups",
+    "l2": "second-level look-ups",
+    "walk": "entries read",
+    "trap": "traps",
+    "minor": "minor faults",
+    "major": "major faults",
+    "memory": "memory accesses",
+}
+
+
+class CostSum:
+    """What a stretch of a run cost, by counts of its events: `terms`, and what they are shared among."""
+
+    def __init__(self, words: EventWords, counts: Mapping[str, int]) -> None:
+        found: Counter[str] = Counter()
+        for event in EVENTS:
+            for key in event.cost.split("+") if event.cost else ():
+                walked = key == "memory" and event.name not in ACCESSES
+                found["walk" if walked else key] += counts.get(event.name, 0)
+        prices = {key: words.price("memory" if key == "walk" else key) or 0 for key in TERMS}
+        self.terms = [Term(TERMS[key], found[key], prices[key]) for key in TERMS if found[key] * prices[key]]
+        self.cycles = sum(term.count * term.each for term in self.terms)
+        self.accesses = accesses(counts)
+        self.instructions = instructions(counts)
+        misses = first_misses(words.machine, counts)[1] if words.arrays else self.accesses
+        self.mpki = per_thousand(misses, self.instructions)
+
+    @property
+    def per_access(self) -> float | None:
+        """The effective access time: cycles an access, on average; None without accesses."""
+        return self.cycles / self.accesses if self.accesses else None
+
+    def formula(self) -> str:
+        """`1.5 + 0.5 * 100 + 30 = 81.5 cycles an access`; empty without accesses."""
+        if not self.accesses:
+            return ""
+        said = []
+        for term in self.terms:
+            share = f"{term.count / self.accesses:.6f}".rstrip("0").rstrip(".")
+            said.append(str(term.each) if term.count == self.accesses else f"{share} * {term.each}")
+        return f"{' + '.join(said) or '0'} = {self.per_access:.3f} cycles an access"
+
+    def data(self) -> dict[str, Any]:
+        """All of it as JSON shows it."""
+        return {
+            "accesses": self.accesses,
+            "instructions": self.instructions,
+            "mpki": self.mpki,
+            "cycles": self.cycles,
+            "per_access": None if self.per_access is None else round(self.per_access, 6),
+            "terms": [{**term._asdict(), "cycles": term.count * term.each} for term in self.terms],
+        }
+
+
+def counts_of(events: Iterable[Happened]) -> Counter[str]:
+    """How often each kind is among some events, by name."""
+    return Counter(EVENTS[event.kind].name for event in events)
 
 
 def cost_by_part(words: EventWords, events: Sequence[Happened]) -> dict[str, int]:

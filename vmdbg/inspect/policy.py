@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 #: One reference: its page, whether it was a fault, the page that left (None), the page in each frame after it
-#: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).
-Step = namedtuple("Step", "page fault victim frames accessed hand")
+#: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).  Of
+#: a stretch of a run also the operation.
+Step = namedtuple("Step", "page fault victim frames accessed hand time", defaults=(None,))
 #: A policy with a number of frames: faults, those that no policy avoids (each page's first), references, and
 #: instructions among them.
 Count = namedtuple("Count", "policy frames faults cold references instructions")

@@ -6,7 +6,7 @@ import re
 
 from vmdbg.formats.contract import ENTRY_SWAPPED
 from vmdbg.inspect.address_space import measured
-from vmdbg.inspect.context import check_process, current_cpu, current_pid
+from vmdbg.inspect.context import check_cpu, check_process, current_cpu, current_pid
 from vmdbg.inspect.counts import accesses as access_count
 from vmdbg.inspect.counts import first_misses, lookups, page_faults, per_thousand, straddling
 from vmdbg.inspect.counts import instructions as instruction_count
@@ -209,14 +209,16 @@ def slot_keepers(machine: Machine, live: list[int]) -> dict[int, tuple[int, int]
     return found
 
 
-def counters(machine: Machine, pid: int | None = None) -> list[Row]:
-    """A row for each kind of event that happened, to a process that may have ended.
+def counters(machine: Machine, pid: int | None = None, cpu: int | None = None) -> list[Row]:
+    """A row for each kind of event that happened, to a process that may have ended, on a CPU.
 
-    UserError if there was no such process.
+    UserError if there was no such process, or is no such CPU.
     """
     if pid is not None:
         check_process(machine, pid, ended=True)
-    counts = machine.counts(pid)
+    if cpu is not None:
+        check_cpu(machine, cpu)
+    counts = machine.counts(pid, cpu)
     return [
         {"event": event.name, "count": counts[event.name], "help": event.help}
         for event in events.EVENTS
@@ -224,14 +226,14 @@ def counters(machine: Machine, pid: int | None = None) -> list[Row]:
     ]
 
 
-def rates(machine: Machine, pid: int | None) -> list[str]:
+def rates(machine: Machine, pid: int | None, cpu: int | None = None) -> list[str]:
     """What the counters say together: how often the TLB had what an access looked for at its first try,
     and what missed when it was tried again after a fault.
 
     A fault that is served leaves no entry of its page in a TLB that a walker fills, so that a second try
     misses; a kernel that fills the TLB itself puts it there, so that it hits.
     """
-    counts = machine.counts(pid)
+    counts = machine.counts(pid, cpu)
     accesses = access_count(counts)
     if not accesses:
         return []

@@ -371,11 +371,12 @@ class Machine(Pools):
 
     # -- what is counted
 
-    def counts(self, pid: int | None = None) -> dict[str, int]:
-        """The counts of events by name, of one process or of all, over all CPUs; without zeros."""
+    def counts(self, pid: int | None = None, cpu: int | None = None) -> dict[str, int]:
+        """The counts of events by name, of one process or of all, on one CPU or all; without zeros."""
         m, width = self.m, events.KINDS
         cpus = self.config["machine.cpus"]
         rows = range(len(m.count) // width) if pid is None else range(pid * cpus, (pid + 1) * cpus)
+        rows = rows if cpu is None else rows[cpu::cpus]
         total = {}
         for event in events.EVENTS:
             number = sum(m.count[row * width + event.kind] for row in rows)

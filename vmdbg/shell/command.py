@@ -252,9 +252,9 @@ class Command:
 
     @property
     def separators(self) -> str:
-        """What parts the words of its arguments: blanks, and commas unless an option takes them."""
+        """What parts the words of its arguments: blanks, and commas unless an option or text takes them."""
         commas = any(option.kind is not None and option.kind.commas for option in self.options)
-        return " \t" if commas else " \t,"
+        return " \t" if commas or (self.raw and self.arguments[0].kind.among) else " \t,"
 
     def option(self, word: str) -> Option | None:
         """The option that `word` names or abbreviates; UserError if it abbreviates several."""

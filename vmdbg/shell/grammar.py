@@ -184,8 +184,12 @@ def parse_arguments(session: Session, command: Command, rest: str, invoked: str 
     for argument in command.arguments:
         values[argument.name] = [] if argument.many else argument.default
     if command.raw:
-        args.text = text = take_leading_options(session, command, values, text)
         argument = command.arguments[0]
+        if argument.kind.among:
+            text = " ".join(take_options(session, command, values, text))
+        else:
+            text = take_leading_options(session, command, values, text)
+        args.text = text
         if not text and not argument.optional:
             raise missing(command, argument)
         values[argument.name] = argument.kind.parse(session, text) if text else argument.default
@@ -234,12 +238,17 @@ def has_delimiter(text: str) -> bool:
 
 
 def take_options(session: Session, command: Command, values: dict[str, Any], text: str) -> list[str]:
-    """Options anywhere among the words (until `--`); the other words, in order."""
+    """Options anywhere among the words (until `--`); the other words, in order.
+
+    Whole names of options may have two dashes, as in the shells of operating systems.
+    """
     words = split_words(text, command.separators)
+    doubled = {f"-{option.name}": option.name for option in command.options}
     plain: list[tuple[int, str]] = []
     options = True
     pending: Option | None = None
     for start, word in words:
+        word = doubled.get(word, word) if options and pending is None else word
         if pending is not None and pending.kind is not None:
             values[pending.target] = pending.kind.parse(session, unquote(word))
             pending = None

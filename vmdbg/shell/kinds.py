@@ -39,9 +39,12 @@ if TYPE_CHECKING:
 class Kind:
     """One kind of argument.  `matches(text)` says whether a word could be one: used to leave an
     optional argument out when the word belongs to a later one.  `minus`: what begins with "-" is one, not
-    an option.  `commas`: commas are part of it, and do not part words."""
+    an option.  `commas`: commas are part of it, and do not part words.  `among`: the command's options may
+    stand among its words, though it is the rest of the line."""
 
-    __slots__ = ("_complete", "_parse", "commas", "expression", "label", "matches", "minus", "name", "rest")
+    __slots__ = (
+        "_complete", "_parse", "among", "commas", "expression", "label", "matches", "minus", "name", "rest",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -54,11 +57,12 @@ class Kind:
         expression: bool = False,
         minus: bool = False,
         commas: bool = False,
+        among: bool = False,
         matches: Callable[[str], bool] | None = None,
     ) -> None:
         self.name, self._parse, self._complete = name, parse, complete
         self.label, self.rest, self.expression, self.matches = label, rest, expression, matches
-        self.minus, self.commas = minus, commas
+        self.minus, self.commas, self.among = minus, commas, among
 
     def parse(self, session: Session, text: str) -> Any:
         """The value of `text`."""
@@ -234,6 +238,6 @@ SIGNALS = Kind("signals and actions", _text, complete_signals, rest=True)
 CATCH = Kind("event", _text, complete_catch, label="KIND", rest=True)
 PIPE_LINE = Kind("command line and shell command", _text, complete_pipe, label="COMMAND", rest=True)
 SIGNAL = Kind("signal", _text, complete_signal, rest=True)
-SWEEP = Kind("settings and a file", _text, complete_sweep, rest=True)
-COMPARE = Kind("setting, two values, a file", _text, complete_compare, rest=True)
+SWEEP = Kind("settings and a file", _text, complete_sweep, rest=True, among=True)
+COMPARE = Kind("setting, two values, a file", _text, complete_compare, rest=True, among=True)
 SHELL_LINE = Kind("shell command", _text, complete_shell, rest=True)

@@ -229,8 +229,7 @@ def row_key(row: Any) -> str:
 
 def fitted(table: Table, width: int, spare: Sequence[str]) -> Iterator[Line]:
     """The lines of a table; columns are left out, in the order of `spare`, until they fit."""
-    keys = [column.key for column in table.columns]
-    rows = [[row.get(key) for key in keys] if hasattr(row, "get") else row for row in table.rows]
+    rows = list(table.sequences())
     widths = {
         column.key: max(len(column.header), *(len(column.format(row[place])) for row in rows))
         for place, column in enumerate(table.columns)

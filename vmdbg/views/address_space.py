@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from vmdbg.inspect.address_space import RunBlock
 from vmdbg.inspect.notation import rights_text, size_text
 from vmdbg.inspect.signals import signal_name
 from vmdbg.units import WORD_MASK, format_size
 from vmdbg.views.result import ADDRESS, NUMBER, RIGHTS, TEXT, Column, Table
+from vmdbg.views.row_block import MOST_BLOCKS, RowBlock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from vmdbg.inspect.address_space import Run, Space
@@ -52,11 +54,14 @@ def map_table(show: Notation, regions: Iterable[Space], notes: Iterable[str] = (
 
 
 def runs_table(
-    show: Notation, runs: Iterable[tuple[Run, str]], empty: str, kernel: bool = False, folds: bool = False
+    show: Notation,
+    runs: Iterable[tuple[Run | RunBlock, str]],
+    empty: str,
+    kernel: bool = False,
+    folds: bool = False,
 ) -> Table:
     """Mapped pages, joined where addresses and frames go on; those of the kernel have no regions.  `folds`:
-    what
-    was shown before says where."""
+    what was shown before says where."""
     columns = [
         Column("start", kind=ADDRESS, format=show.va),
         Column("end", kind=ADDRESS, format=show.va),
@@ -68,8 +73,9 @@ def runs_table(
         Column("kind", "region", format=lambda kind: kind or "-", shown=not kernel),
         *([Column("like", "same as", kind=ADDRESS)] if folds else []),
     ]
-    rows = (
-        [
+
+    def row_of(run: Run, kind: str) -> list[Any]:
+        return [
             run.start,
             run.end & WORD_MASK,
             run.end - run.start,
@@ -80,9 +86,24 @@ def runs_table(
             kind or None,
             *([run.like] if folds else []),
         ]
-        for run, kind in runs
-    )
-    return Table(columns, rows, empty=empty)
+
+    return Table(columns, rows_of(runs, row_of), empty=empty)
+
+
+def rows_of(
+    runs: Iterable[tuple[Run | RunBlock, str]], row_of: Callable[[Run, str], list[Any]]
+) -> Iterator[list[Any] | RowBlock]:
+    """The rows of runs; those of a block are made once."""
+    made: dict[int, tuple[list[Run], list[list[Any]]]] = {}  # by identity of what is held in it
+    for run, kind in runs:
+        if not isinstance(run, RunBlock):
+            yield row_of(run, kind)
+            continue
+        if id(run.runs) not in made:
+            if len(made) >= MOST_BLOCKS:
+                made.clear()
+            made[id(run.runs)] = run.runs, [row_of(one, kind) for one in run.runs]
+        yield RowBlock(made[id(run.runs)][1], (0, 1), run.base)
 
 
 def process_state(row: dict[str, Any]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vmdbg.units import format_size
 from vmdbg.views.document import Document
+from vmdbg.views.policy import oracle_note
 from vmdbg.views.result import NUMBER, Column, Table
-from vmdbg.views.sweep import BYTES, MEASURES, header, measure_text
+from vmdbg.views.sweep import BYTES, MEASURES, POLICY, header, measure_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def compare_table(setting: Setting, values: Sequence[object], found: Sequence[Me
                 yield f"{name}: {row['error']}"
             if row.get("formula"):
                 yield f"{name}: {row['formula']}"
+        yield from oracle_note(names) if setting.name == POLICY else []
 
     def data() -> dict[str, Any]:
         measures = [{name: row.get(name) for name in (*MEASURES, "error")} for row in found]

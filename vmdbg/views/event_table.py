@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from vmdbg.debugger.time.types import AT_BEGIN, AT_END, AT_INTERRUPT
-from vmdbg.inspect.event_costs import PARTS, cost_by_part, how_done, instruction_rate
+from vmdbg.inspect.event_costs import PARTS, CostSum, cost_by_part, counts_of, how_done, instruction_rate
 from vmdbg.inspect.event_words import UNSIGNED_NAMES, EventWords
 from vmdbg.inspect.machine import cpu_in_use
 from vmdbg.inspect.signals import signal_help, signal_name
 from vmdbg.units import WORD_MASK
+from vmdbg.views.document import Document
 from vmdbg.views.result import ADDRESS, DATA, NUMBER, SAMPLE, Column, Result, Table, chunks, folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from vmdbg.debugger.stops.stops import Stop
@@ -146,7 +147,7 @@ def banner(machine: Machine, position: Position, location: Location | None) -> I
     where = f", {location.file}" + (f":{location.line}" if location.line else "") if location.file else ""
     yield [("time", str(position)), ("", f"  {cpu}process {location.pid}{where}")]
     line = str(location.line) if location.line else ""
-    yield f"{line:{TAB}}{location.source or location.operation}"
+    yield f"{line:{TAB - 1}} {location.source or location.operation}"
 
 
 def banner_data(position: Position, location: Location | None) -> dict[str, Any]:
@@ -269,19 +270,56 @@ def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEve
     def notes() -> list[str]:
         if len(spent) < 2:
             return []
-        return [total_line(spent, *instruction_rate([row for *_, row in operations]))]
+        formula = CostSum(words, counts_of(row for *_, rows in operations for row in rows)).formula()
+        total = total_line(spent, *instruction_rate([row for *_, row in operations]))
+        return [total, *formula_lines(formula)]
 
     return Table(columns, rows(), notes=notes, empty="No operation was executed.")
+
+
+def cost_sum(machine: Machine, first: int, last: int, counts: Mapping[str, int]) -> Document:
+    """What the operations from `first` to `last` cost together, by the counts of their events."""
+    found = CostSum(EventWords(machine), counts)
+    columns = [Column("what", "spent on"), Column("count", "times", NUMBER), Column("each", kind=NUMBER)]
+    columns += [Column("cycles", kind=NUMBER)]
+    rows = [[term.what, term.count, term.each, term.count * term.each] for term in found.terms]
+
+    def lines() -> Iterator[Line]:
+        shares = [f"{row[-1] / found.accesses:.3f}" if found.accesses else "-" for row in rows]
+        shown = [*columns, Column("share", "an access", align=">")]
+        yield from Table(shown, [[*row, share] for row, share in zip(rows, shares, strict=True)]).lines()
+        rate = instruction_words(found.instructions, found.mpki)
+        number, accesses = last - first + 1, found.accesses
+        said = f"{number} operation{'s' * (number != 1)}, {accesses} access{'es' * (accesses != 1)}"
+        yield f"{said}: {found.cycles} cycles{rate}."
+        yield from formula_lines(found.formula())
+
+    return Document(lambda: {"first": first, "last": last, **found.data()}, lines, columns, lambda: rows)
+
+
+def formula_lines(formula: str) -> list[str]:
+    """A formula in lines that fit the screen, cut at its plus signs; none if it is empty."""
+    first, *more = formula.split(" + ")
+    lines = [first]
+    for term in more:
+        if len(lines[-1]) + len(term) + 5 > WIDTH:
+            lines += [f"  + {term}"]
+        else:
+            lines[-1] += f" + {term}"
+    return lines if formula else []
+
+
+def instruction_words(instructions: int, mpki: float | None) -> str:
+    """`; 2 instructions, MPKI 500.0`; nothing without instructions."""
+    what = "1 instruction" if instructions == 1 else f"{instructions} instructions"
+    return f"; {what}, MPKI {mpki}" if instructions else ""
 
 
 def total_line(spent: list[int], instructions: int, mpki: float | None) -> str:
     """`4 operations: 3246 cycles, 811.5 each; 2 instructions, MPKI 500.0.`"""
     total = sum(spent)
     mean = f"{total / len(spent):.1f}".removesuffix(".0")
-    rate = ""
-    if instructions:
-        what = "1 instruction" if instructions == 1 else f"{instructions} instructions"
-        rate = f"; {what}, MPKI {mpki}"
+    rate = instruction_words(instructions, mpki)
     return f"{len(spent)} operations: {total} cycles, {mean} each{rate}."
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from vmdbg.debugger.output import LineBlock
 from vmdbg.units import WORD_MASK, unicode_only
+from vmdbg.views.row_block import MOST_BLOCKS, RowBlock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +24,18 @@ MOST_WORDS = 1 << 12  # texts of which the quoted form is kept
 
 class Plan:
     """How rows with the same types are written: `template % values`, once those at `texts` are quoted, those
-    at `truths` words, and those at `addresses` without a sign."""
+    at `truths` words, and those at `addresses` without a sign.  `parts` are the template's, one a value."""
 
-    __slots__ = ("addresses", "template", "texts", "truths")
+    __slots__ = ("addresses", "parts", "template", "texts", "truths")
 
-    def __init__(self, template: str, texts: list[int], truths: list[int], addresses: list[int]) -> None:
-        self.template, self.texts, self.truths, self.addresses = template, texts, truths, addresses
+    def __init__(self, parts: list[str], texts: list[int], truths: list[int], addresses: list[int]) -> None:
+        self.template, self.parts = written(parts), parts
+        self.texts, self.truths, self.addresses = texts, truths, addresses
+
+
+def written(parts: list[str]) -> str:
+    """The object of its keys and values."""
+    return f"{{{', '.join(parts)}}}"
 
 
 class RowWriter:
@@ -40,6 +48,8 @@ class RowWriter:
         self.quoted = json.encoder.encode_basestring_ascii
         self.plans: dict[tuple[type, ...], Plan | None] = {}
         self.words: dict[str, str] = {}  # texts, quoted
+        #: Of blocks, by identity of the rows, which are held: their lines, open where numbers are added to.
+        self.templates: dict[int, tuple[list[list[Any]], str, list[int]]] = {}
 
     def plan_of(self, kinds: tuple[type, ...]) -> Plan | None:
         """How a row of these types is written; None if it has more than words and numbers in it."""
@@ -58,7 +68,7 @@ class RowWriter:
             elif kind not in WORDS:
                 return None
             parts.append(self.quoted(key).replace("%", "%%") + ": " + shown)
-        return Plan(f"{{{', '.join(parts)}}}", texts, truths, numbers)
+        return Plan(parts, texts, truths, numbers)
 
     def word_of(self, text: str) -> str:
         """A text as a word of JSON."""
@@ -69,12 +79,17 @@ class RowWriter:
 
     def text(self, values: list[Any]) -> str:
         """A row, which is used up; empty if it has more than words and numbers in it."""
+        plan = self.prepare(values)
+        return plan.template % tuple(values) if plan is not None else ""
+
+    def prepare(self, values: list[Any]) -> Plan | None:
+        """How a row is written, whose values are made what its template takes."""
         kinds = tuple(map(type, values))
         if kinds not in self.plans:
             self.plans[kinds] = self.plan_of(kinds)
         plan = self.plans[kinds]
         if plan is None:
-            return ""
+            return None
         for place in plan.texts:
             text = values[place]
             values[place] = self.words.get(text) or self.word_of(text)
@@ -82,23 +97,56 @@ class RowWriter:
             values[place] = TRUTH[values[place]]
         for place in plan.addresses:
             values[place] &= WORD_MASK
-        return plan.template % tuple(values)
+        return plan
+
+    def block_text(self, block: RowBlock) -> str:
+        """The lines of a block, with commas between them."""
+        known = self.templates.get(id(block.rows))
+        if known is None:
+            if len(self.templates) >= MOST_BLOCKS:
+                self.templates.clear()
+            numbers = [row[place] for row in block.rows for place in block.places]
+            known = self.templates[id(block.rows)] = block.rows, self.template_of(block), numbers
+        by = block.by
+        return known[1] % tuple([number + by for number in known[2]])
+
+    def template_of(self, block: RowBlock) -> str:
+        """The lines of a block, of which only the numbers that are added to are left open."""
+        lines = []
+        for row in block.rows:
+            values = row[:]
+            plan = self.prepare(values)
+            assert plan is not None, "a block has words and numbers"
+            shown = [
+                part if place in block.places else (part % (value,)).replace("%", "%%")
+                for place, (part, value) in enumerate(zip(plan.parts, values, strict=True))
+            ]
+            lines.append(written(shown))
+            assert lines[-1].isprintable(), "a block of lines has printable ones"
+        return ",\n".join(lines)
 
 
 def row_lines(
     columns: Sequence[Column],
-    rows: Iterable[Sequence[Any]],
+    rows: Iterable[Sequence[Any] | RowBlock],
     addresses: set[str],
     hex_addresses: bool,
     dumps: Callable[[Any], str],
 ) -> Iterator[str]:
-    """The array of a table's rows, one a line; `dumps` writes those that are more than words and numbers."""
+    """The array of a table's rows, one a line, those of a block together; `dumps` writes those that are more
+    than words and numbers."""
     keys = [column.key for column in columns]
-    text_of = RowWriter(keys, addresses, hex_addresses).text
-    held = ""
+    writer = RowWriter(keys, addresses, hex_addresses)
+    text_of, held = writer.text, ""
     for row in rows:
         if held:
             yield held + ","
+        if type(row) is RowBlock:
+            lines, _, last = writer.block_text(row).rpartition("\n")
+            if lines:
+                yield LineBlock(lines if held else "[" + lines)
+            held = last if held or lines else "[" + last
+            continue
         text = text_of(list(row)) or dumps(dict(zip(keys, row, strict=True)))
         held = text if held else "[" + text
     yield held + "]" if held else "[]"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 from vmdbg.errors import UserError
 from vmdbg.views.plot import log_ticks, short, ticks
 from vmdbg.views.result import WIDTH
-
-try:
-    import plotext
-except ImportError:
-    plotext = None
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +28,7 @@ X_TICKS, Y_TICKS = 9, 6
 
 def require() -> None:
     """UserError if nothing can be drawn in the terminal."""
-    if plotext is None:
+    if find_spec("plotext") is None:
         raise UserError('Drawing in the terminal needs plotext: pip install "vmdbg[plot]".')
 
 
@@ -49,7 +45,7 @@ def terminal_lines(plot: Plot) -> Iterator[Line]:
     styles = {mark: STYLES[place % len(STYLES)] for place, mark in enumerate(MARKS)} | {BOUND: BOUND_STYLE}
     lines = canvas(plot)
     left = lines[0].index("+") + 1
-    below = max(place for place, line in enumerate(lines) if "-" * 9 in line)
+    below = max(place for place, line in enumerate(lines) if line[left - 1 : left] == "+")
     yield lines[0]
     yield from (fragments(line, left, styles) for line in lines[1:below])
     yield from lines[below:]
@@ -60,6 +56,8 @@ def terminal_lines(plot: Plot) -> Iterator[Line]:
 
 def canvas(plot: Plot) -> list[str]:
     """The picture with its axes."""
+    import plotext
+
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plot_size(WIDTH, HEIGHT)
@@ -78,19 +76,19 @@ def canvas(plot: Plot) -> list[str]:
         plotext.ylim(low, high)
         places = ticks(low, high, Y_TICKS)
         plotext.yticks(places, [short(place) for place in places])
-    (draw_bars if plot.bars else draw_lines)(plot, low if plot.log_y else None)
+    (draw_bars if plot.bars else draw_lines)(plotext, plot, low if plot.log_y else None)
     lines = str(plotext.build()).translate(PLAIN).replace("\x1b[0m", "").split("\n")
     return [line.rstrip() for line in lines if line.strip()]
 
 
-def draw_bars(plot: Plot, low: float | None) -> None:
+def draw_bars(figure: Any, plot: Plot, low: float | None) -> None:
     """Bars, from 0, or on a logarithmic axis from 10**`low`."""
     series = plot.series[0]
     heights = [y if low is None else max(math.log10(y), low) if y > 0 else low for y in series.ys]
-    plotext.bar(series.xs, heights, marker="#", width=0.6, minimum=low or 0)
+    figure.bar(series.xs, heights, marker="#", width=0.6, minimum=low or 0)
 
 
-def draw_lines(plot: Plot, low: float | None) -> None:
+def draw_lines(figure: Any, plot: Plot, low: float | None) -> None:
     """Lines through points; values that a logarithmic axis does not have are left out."""
 
     def points(xs: Sequence[Any], ys: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -104,16 +102,16 @@ def draw_lines(plot: Plot, low: float | None) -> None:
     first, last = min(xs), max(xs)
     if plot.log_x:
         places = log_ticks(first, last, 2, X_TICKS)
-        plotext.xticks([math.log2(place) for place in places], [short(place, 1024) for place in places])
+        figure.xticks([math.log2(place) for place in places], [short(place, 1024) for place in places])
     else:
         places = sorted(set(xs)) if len(set(xs)) <= X_TICKS else ticks(first, last, X_TICKS)
-        plotext.xticks(places, [short(place) for place in places])
+        figure.xticks(places, [short(place) for place in places])
     for series in plot.series:
         for side in (0, 1) if series.band is not None else ():
             bounds = [pair[side] for pair in series.band or ()]
-            plotext.plot(*points(series.xs, bounds), marker=BOUND)
+            figure.plot(*points(series.xs, bounds), marker=BOUND)
     for mark, series in zip(MARKS, plot.series, strict=False):
-        plotext.plot(*points(series.xs, series.ys), marker=mark)
+        figure.plot(*points(series.xs, series.ys), marker=mark)
 
 
 def fragments(line: str, left: int, styles: dict[str, str]) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import namedtuple
 
 from vmdbg.inspect.counts import per_thousand
 from vmdbg.inspect.policy import is_oracle
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from vmdbg.debugger.time.references import Stretch
     from vmdbg.inspect.notation import Notation
     from vmdbg.inspect.policy import Count, PolicyFile, Step
 
@@ -31,6 +33,11 @@ def oracle_note(policies: Iterable[str]) -> list[str]:
         return []
     what = "is an oracle" if len(names) == 1 else "are oracles"
     return [f"{', '.join(names)} {what}: no hardware tells a kernel what that takes."]
+
+
+def with_oracle(policy: str) -> str:
+    """`opt (oracle)`, `clock`: a policy where there is no room for a line about it."""
+    return f"{policy} (oracle)" if is_oracle(policy) else policy
 
 
 # -- policy load
@@ -60,10 +67,10 @@ def loaded_policy(found: PolicyFile, again: bool, effect: str) -> Record:
 # -- policy table
 
 
-def step_data(policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int]) -> Any:
+def step_data(policy: str, steps: Sequence[Step], texts: Mapping[Any, str], others: Mapping[str, int]) -> Any:
     """The table as plain data; pages as they were typed."""
 
-    def name(page: int | None) -> str | None:
+    def name(page: object) -> str | None:
         return None if page is None else texts[page]
 
     faults = sum(step.fault for step in steps)
@@ -84,36 +91,49 @@ def step_data(policy: str, steps: Sequence[Step], texts: Mapping[int, str], othe
                 "frames": [name(page) for page in step.frames],
                 "accessed": step.accessed,
                 "hand": step.hand,
+                **({} if step.time is None else {"time": step.time}),
             }
             for step in steps
         ],
     }
 
 
-def table_rows(steps: Sequence[Step], texts: Mapping[int, str], victims: bool) -> list[list[str]]:
-    """Rows of the drawing, the head of each first.  Accessed bits and the hand are drawn for a clock."""
+def table_rows(
+    steps: Sequence[Step], texts: Mapping[Any, str], victims: bool, numbers: Mapping[int, str] | None = None
+) -> list[list[str]]:
+    """Rows of the drawing, the head of each first.  Accessed bits and the hand are drawn for a clock.
+
+    `numbers`: what the frames are called, in the order of the rows; without it they are counted from 0.
+    """
     clock = steps[0].hand is not None
+    said = {frame: str(frame) for frame in range(len(steps[0].frames))} if numbers is None else numbers
     rows = [["page", *(texts[step.page] for step in steps)]]
-    for frame in range(len(steps[0].frames)):
-        row = [f"frame {frame}"]
+    for frame, number in enumerate(said.values()):
+        row = [f"frame {number}"]
         for step in steps:
             page = step.frames[frame]
             row.append("." if page is None else texts[page] + "*" * (clock and step.accessed[frame]))
         rows.append(row)
     if clock:
-        rows.append(["hand", *(str(step.hand) for step in steps)])
+        rows.append(["hand", *(said.get(step.hand, "-") for step in steps)])
     rows.append(["fault", *("F" if step.fault else "" for step in steps)])
     if victims:
         rows.append(["out", *("" if step.victim is None else texts[step.victim] for step in steps)])
         rows.append(["hit", *("" if step.fault else "H" for step in steps)])
+        rows += [["time", *(str(step.time) for step in steps)]] if steps[0].time is not None else []
     return rows
 
 
 def table_lines(
-    policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int], victims: bool
+    policy: str,
+    steps: Sequence[Step],
+    texts: Mapping[Any, str],
+    others: Mapping[str, int],
+    victims: bool,
+    numbers: Mapping[int, str] | None = None,
 ) -> Iterator[str]:
     """The textbook's drawing, cut where the screen ends, and the sum."""
-    rows = table_rows(steps, texts, victims)
+    rows = table_rows(steps, texts, victims, numbers)
     head = max(len(row[0]) for row in rows)
     cell = max(len(text) for row in rows for text in row[1:])
     room = max(1, (WIDTH - head) // (cell + 1))
@@ -131,9 +151,14 @@ def table_lines(
 
 
 def policy_table(
-    policy: str, steps: Sequence[Step], texts: Mapping[int, str], others: Mapping[str, int], victims: bool
+    policy: str,
+    steps: Sequence[Step],
+    texts: Mapping[Any, str],
+    others: Mapping[str, int],
+    victims: bool,
+    numbers: Mapping[int, str] | None = None,
 ) -> Document:
-    """What a policy does with a reference string, reference by reference."""
+    """What a policy does with a reference string, reference by reference; `numbers` as for `table_rows`."""
     columns = [Column("page"), Column("fault", kind=FLAG), Column("victim"), Column("hand", kind=NUMBER)]
     for frame in range(len(steps[0].frames)):
         columns += [Column(f"frame_{frame}"), Column(f"accessed_{frame}", kind=FLAG)]
@@ -146,11 +171,25 @@ def policy_table(
             yield row
 
     return Document(
-        lambda: step_data(policy, steps, texts, others),
-        lambda: table_lines(policy, steps, texts, others, victims),
+        lambda: step_data(policy, steps, texts, others) | ({"pfns": list(numbers)} if numbers else {}),
+        lambda: table_lines(policy, steps, texts, others, victims, numbers),
         columns,
         cells,
     )
+
+
+def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool) -> Document:
+    """What the policy of a machine did with the references of a stretch of its run."""
+    several = len({step.page.pid for step in found.steps}) > 1
+    texts: dict[Any, str] = {}
+    for step in found.steps:
+        for page in (step.page, *step.frames, *(step.victim or ())):
+            if page is not None and page not in texts:
+                texts[page] = f"{page.pid}:{show.vpn(page.vpn)}" if several else show.vpn(page.vpn)
+        if step.victim is not None:
+            texts[step.victim] = ",".join(texts[page] for page in step.victim)
+    numbers = {pfn: show.pfn(pfn) for pfn in found.pfns}
+    return policy_table(os.path.basename(policy), found.steps, texts, {}, victims, numbers)
 
 
 # -- policy compare
@@ -245,7 +284,7 @@ def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequen
         f"Page faults of {counts[0].references} references",
         "frames",
         "page faults",
-        [Series(policy, sizes, [faults[size, policy] for size in sizes]) for policy in policies],
+        [Series(with_oracle(policy), sizes, [faults[size, policy] for size in sizes]) for policy in policies],
         binary=True,
         log_y=True,
     )
@@ -254,19 +293,38 @@ def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequen
 # -- why victim
 
 
-def victim_document(
-    show: Notation, time: str, taken: int, rule: str, pages: Sequence[Mapping[str, Any]]
-) -> Document:
-    """The pages that a policy could choose from at an eviction; `taken` is the frame whose page left."""
+#: How a victim was chosen: when, by which policy (empty: by a command), by which rule, the frame whose page
+#: was taken, and the page-frame numbers of those whose accessed bit was cleared before, in order.
+Choice = namedtuple("Choice", "time policy rule taken cleared")
+TOLD = 6  # frames that are named one by one
+
+
+def search_line(show: Notation, choice: Choice, pages: Sequence[Mapping[str, Any]]) -> str:
+    """`steps  A of 0x3ffd, 0x3ffe cleared; 0x3fff taken`: how the policy came to the victim; empty if it
+    cleared no bits on its way."""
+    if not choice.cleared:
+        return ""
+    cleared = [show.pfn(pfn) for pfn in choice.cleared]
+    if len(cleared) > TOLD:
+        cleared = [*cleared[: TOLD - 2], f"... {cleared[-1]} ({len(choice.cleared)} frames)"]
+    taken = next((show.pfn(page["pfn"]) for page in pages if page["frame"] == choice.taken), "none")
+    return f"steps  A of {', '.join(cleared)} cleared; {taken} taken"
+
+
+def victim_document(show: Notation, choice: Choice, pages: Sequence[Mapping[str, Any]]) -> Document:
+    """The pages that a policy could choose from at an eviction, and how it chose."""
+    taken = choice.taken
     known = any(page["known"] for page in pages)
     best = max(pages, key=lambda page: page["next_use"] or 1 << 62) if known else None
     keys = ("pfn", "pid", "va", "accessed", "dirty", "hand", "age", "next_use")
 
     def note(page: Mapping[str, Any]) -> str:
         if page["frame"] != taken:
-            return ""
-        if best is None or (best["next_use"] or 1 << 62) == (page["next_use"] or 1 << 62):
+            return "A cleared" if page["pfn"] in choice.cleared else ""
+        if best is None:
             return "<- taken"
+        if (best["next_use"] or 1 << 62) == (page["next_use"] or 1 << 62):
+            return "<- taken, as OPT would"
         return f"<- taken; OPT would take frame {show.pfn(best['pfn'])}"
 
     def lines() -> Iterator[Any]:
@@ -274,7 +332,11 @@ def victim_document(
             if page["frame"] == taken:
                 name = "in no process" if page["va"] is None else f"page {show.va(page['va'])}"
                 said = f"{name}, A {int(page['accessed'])}, D {int(page['dirty'])}"
-                yield f"{time}  frame {show.pfn(page['pfn'])} ({said}): {rule}"
+                by = f", by {with_oracle(os.path.basename(choice.policy))}" if choice.policy else ""
+                yield f"{choice.time}  frame {show.pfn(page['pfn'])} ({said}){by}"
+        yield f"rule   {choice.rule}"
+        steps = search_line(show, choice, pages)
+        yield from [steps] if steps else []
         rows = []
         for page in pages:
             use = "-" if not page["known"] else "never" if page["next_use"] is None else str(page["next_use"])
@@ -289,8 +351,11 @@ def victim_document(
 
     def data() -> dict[str, Any]:
         return {
-            "time": time,
-            "rule": rule,
+            "time": choice.time,
+            "policy": choice.policy or None,
+            "oracle": is_oracle(choice.policy),
+            "rule": choice.rule,
+            "cleared": choice.cleared,
             "candidates": [
                 {**{key: page[key] for key in keys}, "taken": page["frame"] == taken} for page in pages
             ],
@@ -301,7 +366,7 @@ def victim_document(
         lines,
         [*(Column(key) for key in keys), Column("taken", kind=FLAG)],
         lambda: [[*(page[key] for key in keys), page["frame"] == taken] for page in pages],
-        ("pfn", "va"),
+        ("pfn", "va", "cleared"),
     )
 
 

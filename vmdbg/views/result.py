@@ -17,6 +17,7 @@ from textwrap import wrap
 from vmdbg.debugger.output import line_text
 from vmdbg.errors import UserError
 from vmdbg.units import WORD_MASK, visible
+from vmdbg.views.row_block import RowBlock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     Fragments = Sequence[tuple[str, str]]
     Line = str | Fragments
-    Row = Mapping[str, Any] | Sequence[Any]
+    Row = Mapping[str, Any] | Sequence[Any] | RowBlock
 
 TEXT = "text"  # left-aligned, as it is
 NUMBER = "number"  # decimal, right-aligned; None is -
@@ -205,7 +206,7 @@ class Table(Result):
         shown = [(index, column) for index, column in enumerate(self.columns) if column.shown]
         yield from self.title
         widths: list[int] = []
-        for chunk in chunks(self._sequences(), SAMPLE):
+        for chunk in chunks(self.sequences(), SAMPLE):
             cells = [[visible(column.format(row[index])) for index, column in shown] for row in chunk]
             first = not widths
             if first:
@@ -227,23 +228,27 @@ class Table(Result):
 
     def data(self) -> Any:
         exported = [(index, column.key) for index, column in enumerate(self.columns) if column.exported]
-        return ({key: row[index] for index, key in exported} for row in self._sequences())
+        return ({key: row[index] for index, key in exported} for row in self.sequences())
 
     def table(self) -> tuple[Sequence[Column], Iterable[Sequence[Any]]]:
         exported = [index for index, column in enumerate(self.columns) if column.exported]
         return (
             [self.columns[index] for index in exported],
-            ([row[index] for index in exported] for row in self._sequences()),
+            ([row[index] for index in exported] for row in self.sequences()),
         )
 
     def columns_by_key(self) -> Mapping[str, Column]:
         keys = {column.key: column for column in self.columns}
         return {**keys, **{key: Column(key, kind=ADDRESS) for key in self._addresses}}
 
-    def _sequences(self) -> Iterator[Sequence[Any]]:
+    def sequences(self, whole: bool = True) -> Iterator[Any]:
+        """The rows in the order of the columns; without `whole` blocks of rows stay blocks."""
         keys = [column.key for column in self.columns]
         for row in self.rows:
-            yield [row.get(key) for key in keys] if hasattr(row, "get") else row
+            if type(row) is RowBlock and whole:
+                yield from row
+            else:
+                yield [row.get(key) for key in keys] if hasattr(row, "get") else row
 
 
 def folded(cells: list[str], room: int) -> Iterator[list[str]]:
@@ -309,13 +314,16 @@ def render(
 
 
 def json_lines(result: Result, hex_addresses: bool = False, indent: int | None = None) -> Iterator[Line]:
-    """One object or array; the objects of an array stream, one a line."""
+    """One object or array; the objects of an array stream, one a line, or some in a LineBlock."""
     from vmdbg.views.json_rows import cleaner, dumps, flat_writer, row_lines
 
     addresses = {key for key, column in result.columns_by_key().items() if column.kind in (ADDRESS, ENTRY)}
     clean = cleaner(addresses, hex_addresses)
     if isinstance(result, Table) and indent is None:
-        yield from row_lines(*result.table(), addresses, hex_addresses, lambda row: dumps(clean(row)))
+        columns, rows = result.table()
+        if len(columns) == len(result.columns):
+            rows = result.sequences(whole=False)
+        yield from row_lines(columns, rows, addresses, hex_addresses, lambda row: dumps(clean(row)))
         return
     data = result.data()
     if isinstance(data, dict) or not hasattr(data, "__iter__"):

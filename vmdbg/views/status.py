@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmdbg.units import format_size
 from vmdbg.views.address_space import size_column
 from vmdbg.views.plot import Plot, Series
+from vmdbg.views.policy import with_oracle
 from vmdbg.views.result import ADDRESS, NUMBER, Column, Table
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ def machine_lines(facts: dict[str, Any], summary: str) -> Iterator[str]:
     yield f"cpus     {facts['cpus']}"
     yield f"frames   {frames}"
     yield f"swap     {facts['slots'] - facts['free_slots']} of {facts['slots']} slots in use"
-    yield f"policy   {facts['policy']}"
+    yield f"policy   {with_oracle(facts['policy'])}"
     yield f"program  {facts['program'] or 'none'}"
     yield f"time     {facts['operations']} operations"
     yield f"digest   {facts['digest']}"

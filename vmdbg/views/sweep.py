@@ -7,6 +7,7 @@ import os
 from vmdbg.units import format_size
 from vmdbg.views.document import Document
 from vmdbg.views.plot import Plot, Series
+from vmdbg.views.policy import oracle_note, with_oracle
 from vmdbg.views.result import NUMBER, Column, Table
 
 TYPE_CHECKING = False
@@ -37,6 +38,7 @@ MEASURES = (
 DRAWN = ("faults", "cycles_per_access", "l1_misses")
 HIDDEN = ("accesses", "instructions", "tlb_misses", "mpki", "entries_read", "traps")  # of a sweep's text
 BYTES = ("resident", "tables")  # shown where they differ
+POLICY = "kernel.policy"
 
 
 def sweep_table(
@@ -102,8 +104,9 @@ def short_name(axis: Axis) -> str:
 
 
 def texts(axes: Sequence[Axis], point: Point) -> list[str]:
-    """The values of a point on some axes."""
-    return [text_of(axis.setting)(point.config[axis.setting.name]) for axis in axes]
+    """The values of a point on some axes; a policy that is an oracle says so."""
+    said = [(axis.setting.name, text_of(axis.setting)(point.config[axis.setting.name])) for axis in axes]
+    return [with_oracle(text) if name == POLICY else text for name, text in said]
 
 
 def data(point: Point, row: dict[str, Any]) -> dict[str, Any]:
@@ -163,10 +166,12 @@ def header(name: str) -> str:
 
 
 def notes(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> list[str]:
-    """How the cycles of the fastest machine come about."""
+    """How the cycles of the fastest machine come about, and which policies are oracles."""
+    swept = POLICY in [axis.setting.name for axis in axes]
+    oracles = oracle_note(str(point.config[POLICY]) for point in points) if swept else []
     done = [(row["cycles_per_access"], at) for at, row in enumerate(found) if row.get("formula")]
     if not done:
-        return []
+        return oracles
     at = min(done)[1]
     said = ", ".join(texts(axes, points[at]))
-    return [f"{said}: {found[at]['formula']}"]
+    return [f"{said}: {found[at]['formula']}", *oracles]

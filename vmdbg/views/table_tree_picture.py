@@ -45,8 +45,8 @@ def tables_picture(title: str, show: Notation, root: int, runs: Sequence[Mapping
             if x > group.x:  # below the table that names it, in the same column
                 bend = x + 12 + LANE * (column.lanes % LANES)
                 column.lanes += 1
-                title = (group.x + width_of(group.title) + 8, group.y + 13)
-                drawing.arrow((x, start), (bend, start), (bend, title[1]), title)
+                after = (group.x + width_of(group.title) + 8, group.y + 13)  # its title
+                drawing.arrow((x, start), (bend, start), (bend, after[1]), after)
             else:
                 bend = group.x - 14 - LANE * (group.sibling % LANES)  # so that these lines do not cross
                 drawing.arrow((x, start), (bend, start), (bend, end), (group.x, end))

@@ -9,6 +9,7 @@ from vmdbg.programs.traces.formats.address_letter import ADDRESS_LETTER
 from vmdbg.programs.traces.formats.addresses import ADDRESSES, HEX_ADDRESSES
 from vmdbg.programs.traces.formats.champsim import CHAMPSIM
 from vmdbg.programs.traces.formats.columns import OBJECT_TABLE, TABLE
+from vmdbg.programs.traces.formats.decimal_letter import DECIMAL_LETTER
 from vmdbg.programs.traces.formats.dinero import DINERO
 from vmdbg.programs.traces.formats.dynamorio import DYNAMORIO
 from vmdbg.programs.traces.formats.lackey import LACKEY
@@ -33,6 +34,7 @@ FORMATS: tuple[TraceFormat, ...] = (
     DYNAMORIO,
     TABLE,
     OBJECT_TABLE,
+    DECIMAL_LETTER,
     LETTER_ADDRESS,
     ADDRESS_LETTER,
     DINERO,

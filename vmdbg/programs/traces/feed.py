@@ -66,6 +66,8 @@ class TraceFeed:
         self.kept: OrderedDict[int, Part] = OrderedDict()  # by the accesses before them
         self.next = 0  # accesses before those that the parser reads next
         self.first = self.read(0, self.skipped(skip))
+        if skip and count != 0 and not len(self.first.rows):
+            raise UserError(f"{parser.trace.shown}: -skip passes over all of its accesses.")
 
     def skipped(self, skip: int) -> bytes | None:
         """Pass accesses over; the rows behind them of the last part that was read, None if there are none."""
@@ -90,12 +92,14 @@ class TraceFeed:
             parser.patient = True  # what is wrong further on is told when the machine has come there
         full = not parser.ended
         number = len(rows) // (8 * OP)
+        records = parser.records
         if self.count is not None and at + number >= self.count:
             number, full = self.count - at, False
             rows = rows[: 8 * OP * number]
+            records = memoryview(rows).cast("q")[-OP] >> OP_LINE if rows else records
         self.next = at + number
         following = (self.next, parser.place) if full and number else None
-        part = self.kept[at] = Part(rows, following, parser.records, time)
+        part = self.kept[at] = Part(rows, following, records, time)
         if self.next >= self.given:
             self.given = self.next
             plain = not parser.trace.compressed and parser.trace.pieces is None

@@ -34,6 +34,10 @@ PATIENCE = 1 << 17  # bytes that are read interpreted before compiled code is wo
 ENTRY = "scan_records"
 AUTO, INTERPRETED, COMPILED = "auto", "interpreted", "compiled"
 SHOWN = 80  # characters of a line that an error repeats
+WHAT_HELPS = (
+    'With "-skip-bad" "replay" counts such records and goes on.  "-format NAME" forces another format; '
+    '"trace formats" lists those that can be read.'
+)
 DIGITS = bytes(int(chr(c), 16) if chr(c) in "0123456789abcdefABCDEF" else 16 for c in range(256))
 CODES = {"text1": "B", "text8": "q", "digit": "B", "scan": "q", "op": "q"}
 TOP = 1 << 62  # no address of the lower half is higher
@@ -258,6 +262,12 @@ class Parser:
 
     # -- what is wrong
 
+    def refused(self, said: str, line: int = 0, column: int = 0, source: str = "") -> InputError:
+        """That the trace is not as its format says, and what helps."""
+        error = InputError(f"{said} ({self.form.name})", self.trace.shown, line, column, source)
+        error.hint = WHAT_HELPS
+        return error
+
     def refuse_or_skip(self) -> None:
         """The record at SCAN_AT is none: InputError, or it is passed over and counted."""
         words, size = self.m.scan, self.head.size
@@ -273,8 +283,7 @@ class Parser:
         """The trace ends inside a record."""
         left, self._used = self._used, 0
         if not self.skip_bad:
-            what = f"offset {self._base}: expected a record of {size} bytes, but {left} are left"
-            raise InputError(f"{what} ({self.form.name})", self.trace.shown)
+            raise self.refused(f"offset {self._base}: expected a record of {size} bytes, but {left} are left")
         self._base += left
         self.bad += 1
 
@@ -283,8 +292,9 @@ class Parser:
         total = self.head.total
         if total is not None and total != self.records and not self.skip_bad:
             place = self._base + self._used
-            said = f"offset {place}: the header says {total} records, but there are {self.records}"
-            raise InputError(f"{said} ({self.form.name})", self.trace.shown)
+            raise self.refused(
+                f"offset {place}: the header says {total} records, but there are {self.records}"
+            )
 
     def error(self) -> InputError:
         """What is wrong with the record at SCAN_AT."""
@@ -295,12 +305,10 @@ class Parser:
             begin=self.form.begin, bits=bits, pages=bits - words[scan.SCAN_SHIFT]
         )
         if self.form.opened is not None:
-            return InputError(f"row {self.records + 1}: {said} ({self.form.name})", self.trace.shown)
+            return self.refused(f"row {self.records + 1}: {said}")
         if self.head.size:
-            return InputError(f"offset {self._base + place}: {said} ({self.form.name})", self.trace.shown)
+            return self.refused(f"offset {self._base + place}: {said}")
         end = self.buffers["text1"].find(b"\n", at)
         line = bytes(self.m.text1[at : min(end, at + SHOWN)]).decode("ascii", "replace")
         shown = "".join(c if c.isprintable() else "?" for c in line)
-        return InputError(
-            f"{said} ({self.form.name})", self.trace.shown, words[scan.SCAN_RECORD] + 1, place - at + 1, shown
-        )
+        return self.refused(said, words[scan.SCAN_RECORD] + 1, place - at + 1, shown)

@@ -72,7 +72,7 @@ class TraceFormat:
         return self._prepare(head) if self._prepare is not None else Head(size=self.size)
 
 
-def sample_lines(head: bytes) -> list[bytes]:
+def sample_lines(head: bytes, most: int = LINES_ASKED) -> list[bytes]:
     """The first whole lines of a text that are no remarks, without blanks around them; none for bytes that
     are no text."""
     if b"\0" in head:
@@ -82,7 +82,7 @@ def sample_lines(head: bytes) -> list[bytes]:
     for line in whole.split(b"\n"):
         if line.strip() and not line.startswith(REMARKS):
             found.append(line.rstrip())
-            if len(found) == LINES_ASKED:
+            if len(found) == most:
                 break
     return found
 

@@ -25,7 +25,7 @@ SUFFIXES = (".xz", ".gz", ".zst", ".zstd")  # of compressed files
 HEAD = 1 << 16  # bytes by which a format is recognised
 BUFFER = 1 << 20
 PATIENCE = 0.1  # seconds between two looks for Ctrl-C while a pipe has nothing
-ZSTD_MISSING = "a trace compressed with zstd needs the package zstandard, which is not installed"
+ZSTD_MISSING = 'a trace compressed with zstd needs zstandard: pip install "vmdbg[traces]"'
 
 
 class FileBytes(io.RawIOBase):

@@ -6,6 +6,7 @@ import os
 
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.questions import find_back, visit
+from vmdbg.debugger.time.references import stretch
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
 from vmdbg.inspect.policy import compare, count_references, policy_file, steps
@@ -16,12 +17,15 @@ from vmdbg.shell.boot import boot_changed
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command, prefix
 from vmdbg.shell.kinds import FILE, Kind
 from vmdbg.shell.text_completion import complete_file
+from vmdbg.shell.times import position_of
 from vmdbg.state import events
 from vmdbg.views.policy import (
+    Choice,
     compare_table,
     loaded_policy,
     policy_table,
     replacements_table,
+    stretch_table,
     victim_document,
 )
 from vmdbg.views.result import Record
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vmdbg.debugger.time.event_log import LoggedEvent
+    from vmdbg.debugger.time.timeline import Timeline
     from vmdbg.inspect.policy import PolicyFile
     from vmdbg.programs.program import Program
     from vmdbg.shell.command import Args
@@ -170,7 +175,7 @@ def source_of(path: str) -> bytes:
     group="looking",
     effect=PURE,
     arguments=[Argument("question", QUESTION)],
-    usage="policy table[/json|/csv|/v] POLICY -frames N PAGE...",
+    usage=("policy table[/json|/csv|/v] POLICY -frames N PAGE...", "policy table[/json|/csv|/v] FROM..TO"),
     forms=("json", "csv", "v"),
     summary="Draw what a policy does with a reference string, as textbooks do.",
     help="""
@@ -180,13 +185,21 @@ accessed bit is set after the step, and "hand" is the frame at which the hand st
 
 A small machine is booted for it, with so many frames for pages, and the reads are executed: page tables,
 faults, swap, all of it.  The machine of the session takes no part.  FIFO, LRU and OPT are counted as
-yardsticks.""",
+yardsticks.
+
+FROM..TO are operations of the record, both included: then it is the run of the session's machine that is
+drawn, with its own policy, its pages by their numbers, and the frames of pages that these operations access,
+bring in or throw out.  A page that an operation accesses is one reference.  With /v the row "time" says where
+to "goto".""",
     examples=[
         "policy table clock -frames 3 7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1",
         "policy table/v fifo -frames 4 1 2 3 4 1 2 5 1 2 3 4 5",
+        "policy table 3..20",
     ],
 )
 def policy_table_command(session: Session, args: Args) -> object:
+    if ".." in args.question and " " not in args.question:
+        return table_of_stretch(session, args)
     question = Question(session, args.question)
     if len(question.policies) != 1 or len(question.sizes) != 1 or question.file:
         raise UserError("Expected one policy, one number of frames, and page numbers.", '"policy compare".')
@@ -198,6 +211,26 @@ def policy_table_command(session: Session, args: Args) -> object:
     }
     found = list(steps(policy, frames, question.pages))
     return policy_table(policy, found, question.texts, others, args.v)
+
+
+def table_of_stretch(session: Session, args: Args) -> object:
+    """`policy table FROM..TO`.  UserError."""
+    target = session.target
+    if target is None:
+        raise UserError("No machine.")
+    target.check(frozenset(("run", "kernel")), '"policy table FROM..TO"')
+    low, _, high = args.question.partition("..")
+    timeline = session.timeline
+    first, last = position_of(session, low)[0], position_of(session, high)[0]
+    if last < first:
+        raise UserError("inverted range")
+    last = min(last, max(timeline.begin, timeline.end) - 1)
+    if last - first >= MOST_DRAWN:
+        raise UserError(f"{last - first + 1} operations: at most {MOST_DRAWN} are drawn.")
+    found = stretch(timeline, first, max(first, last + 1))
+    if not found.steps:
+        raise UserError(f"No page is accessed from {first} to {max(first, last)}.")
+    return stretch_table(str(timeline.machine.config["kernel.policy"]), found, session.notation, args.v)
 
 
 @command(
@@ -246,14 +279,25 @@ hand stands, A and D are the bits of its entry, "age" counts the operations sinc
 in the last 100000 operations ("-": none).  "next use" counts the accesses of the program, 1 the one that is
 served, until it accesses the page ("never": not among the next 100000; "-": nobody knows, for other processes
 run or the program forks), which no kernel knows and OPT chooses by.  Go to an eviction of "info replacements"
-and one event further to ask about it.""",
+and one event further to ask about it.
+
+"steps" are the pages whose accessed bit the policy cleared on its way to the victim, in this order: a hand
+that goes round, a second chance.  Of them A is shown as it is since then.""",
     examples=["why victim", "why victim/json"],
 )
 def why_victim(session: Session, args: Args) -> object:
     timeline = session.timeline
     row, place, by = find_back(timeline, [Pattern(events.EVICT)])
     if row is None:
-        return Record({"time": None, "rule": None, "candidates": []}, ["No page has left memory."])
+        nothing: dict[str, Any] = {
+            "time": None,
+            "policy": None,
+            "oracle": None,
+            "rule": None,
+            "cleared": [],
+            "candidates": [],
+        }
+        return Record(nothing, ["No page has left memory."])
     machine = session.machine
     bits = machine.format.page_bits
     last: dict[int, int] = {}
@@ -270,11 +314,27 @@ def why_victim(session: Session, args: Args) -> object:
         used = last.get(page["pfn"])
         page["age"] = None if used is None else row.operation - used
     taken = next((page["frame"] for page in pages if page["pfn"] == row.a), -1)
-    facts = facts_of(machine.config["kernel.policy"])
+    policy = str(machine.config["kernel.policy"])
+    facts = facts_of(policy)
     rule = facts.leaves if facts is not None else "as the policy in its file says"
+    cleared: list[int] = []
     if place is None:
-        rule = f'command "{by}"'
-    return victim_document(session.notation, f"{row.operation}:{row.number}", taken, rule, pages)
+        policy, rule = "", f'command "{by}"'
+    else:
+        cleared = passed_by(timeline, row)
+    choice = Choice(f"{row.operation}:{row.number}", policy, rule, taken, cleared)
+    return victim_document(session.notation, choice, pages)
+
+
+def passed_by(timeline: Timeline, evicted: LoggedEvent) -> list[int]:
+    """The frames whose accessed bit the policy cleared, in this order, in the search that found a victim."""
+    patterns = [Pattern(kind) for kind in (events.AGE, events.EVICT)]
+    found: list[int] = []
+    for row in scan(timeline, patterns, evicted.operation, evicted.operation + 1):
+        if row.number >= evicted.number:
+            break
+        found = [*found, row.a] if row.kind == events.AGE else []
+    return list(dict.fromkeys(found))
 
 
 #: Events that tell what came into a frame, and what became of the page that left it: how, in a word.

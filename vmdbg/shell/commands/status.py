@@ -14,7 +14,7 @@ from vmdbg.inspect.machine import facts as machine_facts
 from vmdbg.inspect.processes import all_regions, counters, faults, rates, slot_summary, slots_of, violations
 from vmdbg.shell.command import PURE, Argument, Option, command
 from vmdbg.shell.context_options import ON_CPU, PID
-from vmdbg.shell.kinds import NUMBER, WORD, choice
+from vmdbg.shell.kinds import CPU, NUMBER, PROCESS, WORD, choice
 from vmdbg.views.document import Document
 from vmdbg.views.frame_cells import cells_text
 from vmdbg.views.result import WIDTH, Column, Table
@@ -91,15 +91,19 @@ def info_registers(session: Session, args: Args) -> object:
     group="status",
     needs=("translate",),
     effect=PURE,
-    options=[PID],
+    options=[
+        Option("-pid", PROCESS, help="of that process alone, which may have ended"),
+        Option("-cpu", CPU, help="on that CPU alone"),
+    ],
     forms=("json", "csv"),
     summary="How often each kind of event happened.",
-    help='Of all processes, or of one with -pid.  Kinds that never happened are left out; see "info events".',
-    examples=["info stats", "info stats -pid 1", "info stats/json"],
+    help='On all CPUs and in all processes.  Kinds that never happened are left out; see "info events".',
+    examples=["info stats", "info stats -pid 1", "info stats -cpu 0", "info stats/json"],
 )
 def info_stats(session: Session, args: Args) -> object:
     machine = session.machine
-    return stats_table(counters(machine, args.pid), lambda: rates(machine, args.pid))
+    found = counters(machine, args.pid, args.cpu)
+    return stats_table(found, lambda: rates(machine, args.pid, args.cpu))
 
 
 @command(

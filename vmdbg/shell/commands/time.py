@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from vmdbg.debugger.time.questions import record
+from vmdbg.debugger.time.questions import record, visit
 from vmdbg.debugger.time.reverse import back_events, back_operations, back_to_stop
 from vmdbg.debugger.time.types import AT_BEGIN, Arrival
 from vmdbg.errors import UserError
-from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, command
+from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
 from vmdbg.shell.stop_report import count_of, show_arrival
 from vmdbg.shell.times import position_of
-from vmdbg.views.event_table import cost_table
+from vmdbg.views.event_table import cost_sum, cost_table
 from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
@@ -217,14 +217,17 @@ def reverse_finish(session: Session, args: Args) -> object:
     needs=("run",),
     effect=PURE,
     arguments=[Argument("range", REST, optional=True)],
-    usage="info cost[/json|/csv] [TIME|FROM..TO]",
+    options=[Option("-sum", help="only what all of them cost together, by what it was spent on")],
+    usage="info cost[/json|/csv] [-sum] [TIME|FROM..TO]",
     forms=("json", "csv"),
     summary="What operations cost, in cycles, and on what.",
     help="""
 FROM and TO are operations of the record, both included; without them, the one before now.  The cost of an
-operation is the sum of its events' ("show cost", "info events"); several end with their total and mean.
-The past is run again for it; nothing changes.""",
-    examples=["info cost"],
+operation is the sum of its events' ("show cost", "info events").  Several end with their total and mean,
+and with the effective access time: how often an access, on average, met each thing that costs cycles, times
+the cycles of one.  -sum has only that, with a row for each, of any number of operations: without FROM and TO
+of the whole record.  The past is run again for it; nothing changes.""",
+    examples=["info cost", "info cost -sum 0..9"],
 )
 def info_cost(session: Session, args: Args) -> object:
     timeline = session.timeline
@@ -234,10 +237,22 @@ def info_cost(session: Session, args: Args) -> object:
         first = position_of(session, low)[0]
         last = position_of(session, high)[0] if dots else first
     else:
-        first = last = max(timeline.begin, time - 1)
+        last = max(timeline.begin, time - 1)
+        first = timeline.begin if args.sum else last
     if last < first:
         raise UserError("inverted range")
+    if args.sum:
+        return cost_of_stretch(timeline, first, min(last, timeline.end - 1))
     if last - first >= 1_000_000:
         raise UserError("At most 1000000 operations at a time.")
     last = min(last, max(timeline.begin, timeline.end) - 1)
     return cost_table(timeline.machine, record(timeline, first, last + 1) if last >= first else [])
+
+
+def cost_of_stretch(timeline: Timeline, first: int, last: int) -> object:
+    """`info cost -sum`.  UserError if the record does not reach so far."""
+    if not timeline.begin <= first <= last:
+        raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
+    before, after = (visit(timeline, time, 0, lambda machine: machine.counts()) for time in (first, last + 1))
+    counts = {name: count - before.get(name, 0) for name, count in after.items()}
+    return cost_sum(timeline.machine, first, last, counts)

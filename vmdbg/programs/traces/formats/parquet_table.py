@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAGIC = b"PAR1"
 SIZE = 16
 ROWS = 1 << 16  # of a batch
-MISSING = "a trace in a Parquet file needs the package pyarrow, which is not installed"
+MISSING = 'a trace in a Parquet file needs pyarrow: pip install "vmdbg[traces]"'
 
 
 @writes(fills=True)
