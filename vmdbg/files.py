@@ -8,8 +8,10 @@ import os
 from vmdbg.errors import UserError
 
 
-def write_whole(path: str, data: bytes) -> None:
+def write_whole(path: str, data: bytes, durable: bool = True) -> None:
     """Put a file in place of the old one at once, after it has reached the disk.  UserError.
+
+    Not `durable`: it may still be on its way there, so that not a killed process but a power cut can lose it.
 
     A link stays, and what it leads to is replaced; a device or a pipe is not.
     """
@@ -21,7 +23,8 @@ def write_whole(path: str, data: bytes) -> None:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
         with contextlib.suppress(OSError):

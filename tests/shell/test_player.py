@@ -45,11 +45,36 @@ def rows_at(data: Any, moment: Any, name: str) -> list[dict[str, Any]]:
     return [dict(zip(section["keys"], section["rows"][row], strict=False)) for row in state]
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Any:
+EXAMPLES = Path(__file__).parent.parent.parent / "docs" / "examples"
+DEFAULT = ("default", "step 2\nswapout 0x404000\nread 0x404000")
+BELADY = f"set kernel.policy arc\nset kernel.user_frames 3\nfile {EXAMPLES}/belady.vmp\nstep 12"
+LARGE_PAGES = """step 4
+fork 1
+process 2
+write 0x7f0000000100 7
+mmap -page 2M 0x7f0000400000 4M rw
+write 0x7f0000400008 1
+write 0x7f0000600008 2
+munmap 0x7f0000400000 2M"""
+RECORDS = {
+    "default": DEFAULT,
+    "arc": ("x86_32", BELADY),
+    "two cpus": (str(EXAMPLES / "two-cpus.toml"), "step 20"),
+    "large pages": ("default", LARGE_PAGES),
+    "arm64": ("arm64", "step 6\nswapout 0x404000\nread 0x404000"),
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[] if name == "default" else pytest.mark.slow) for name in RECORDS],
+)
+def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A session with a record, and its page."""
-    with Session("default") as session:
-        session.run("step 2\nswapout 0x404000\nread 0x404000")
+    machine, lines = RECORDS[request.param]
+    with Session(machine) as session:
+        for line in lines.split("\n"):
+            session.run(line)
         where = session.run("when").data
         path = tmp_path_factory.mktemp("player") / "page.html"
         session.run(f"export player {path}")
@@ -245,6 +270,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 @NEEDS_BROWSER
+@pytest.mark.parametrize("recorded", ["default", "two cpus"], indirect=True)
 @pytest.mark.parametrize("width", [360, 1200], ids=["phone", "desk"])
 def test_nothing_keeps_people_from_using_it(recorded: Any, axe: str, tmp_path: Path, width: int) -> None:
     page = recorded[1]

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str, dict[str, Any]], None]
 
-KEEP = re.compile(r"\s-keep\s+([\w,]+)")
-
 
 def make(task: dict[str, Any]) -> Session:
     """A restricted session with the limits of the task."""
@@ -81,9 +79,9 @@ def run(task: dict[str, Any], tell: Tell) -> None:
 
 def variables_given(lines: list[str]) -> set[str]:
     """The variables that a lab keeps or names anywhere but in expectations."""
-    others = "\n".join(line for line in lines if not line.lstrip().startswith("expect"))
-    kept = [name for names in KEEP.findall(others) for name in names.split(",")]
-    return variables(others) | set(kept)
+    others = [line for line in lines if not line.lstrip().startswith("expect")]
+    readings = "\n".join(line for line in others if "-isolated" in line)
+    return variables("\n".join(others)) | set(re.findall(r"\w+", readings))
 
 
 def mistake_in(session: Session, judged: Expectation, name: str, lines: list[str], given: set[str]) -> str:

@@ -10,8 +10,8 @@ from vmdbg.errors import UserError
 
 COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 WORD = re.compile(r"[\w./+@-]+")
-ISOLATED = re.compile(r"^\s*source\b(?=.*\s-isolated\b).*\s(?P<name>\S+)\s*$", re.MULTILINE)
-SECONDS = re.compile(r"\s-seconds\s+(\d+)")
+ISOLATED = re.compile(r"^\s*source\b(?=.*\s--?isolated\b).*\s(?P<name>\S+)\s*$", re.MULTILINE)
+SECONDS = re.compile(r"\s--?seconds\s+(\d+)")
 MOST_FILES = 1000  # of one hand-in
 MOST_BYTES = 64 << 20  # of one hand-in
 TEXT_BYTES = 1 << 20  # larger files name no others

@@ -80,7 +80,7 @@ class Tutor:
         kept = {"lesson": self.current.letter, "step": self.number, "done": sorted(self.done)}
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            write_whole(path, json.dumps(kept).encode())
+            write_whole(path, json.dumps(kept).encode(), durable=False)
         except (OSError, UserError) as error:
             self.session.output.warning(f"The place in the tutorial is not kept: {error}")
 
