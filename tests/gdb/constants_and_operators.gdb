@@ -491,6 +491,4 @@ p 0xffffffffffffffffff
 p 077777777777777777777777
 p 1e5l
 p 0x1f
-p 100K
-p 4K
 p 0o17
