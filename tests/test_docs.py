@@ -202,6 +202,7 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("page", "index"), list(transcripts()), ids=name_of)
 def test_transcript(
     page: Path, index: int, folder: Path, user_environment: dict[str, str], pytestconfig: pytest.Config

@@ -28,6 +28,7 @@ def computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubCo
         yield found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("files", [True, False])
 def test_looking_is_as_on_a_dump(shell: Any, computer: StubComputer, files: bool) -> None:
     computer.files = files

@@ -84,6 +84,7 @@ def leaves(draw: st.DrawFn, name: str) -> tuple[int, int, int]:
     return number << form.levels[depth].shift, draw(st.integers(0, 15)), depth
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_leaf_says_what_it_was_made_from(name: str) -> None:
     k = linked(name)
@@ -142,6 +143,7 @@ def test_marks_are_set_and_taken_off(name: str) -> None:
     scenario()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in FORMATS if len(find(name).levels) > 1])
 def test_a_table_entry_leads_to_its_table(name: str) -> None:
     k, form = linked(name), find(name)
@@ -163,6 +165,7 @@ def test_a_table_entry_leads_to_its_table(name: str) -> None:
     scenario()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_slot_is_kept(name: str) -> None:
     k, form = linked(name), find(name)

@@ -204,6 +204,7 @@ def test_inside_a_line(line: str, there: str, missing: str) -> None:
     assert bool(lines) == bool(present)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [

@@ -45,6 +45,7 @@ LINES: dict[str, list[str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LINES)
 def test_lines(name: str, alike: Callable[..., None]) -> None:
     alike("-batch", *[word for line in LINES[name] for word in ("-ex", line)])

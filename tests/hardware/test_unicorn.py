@@ -70,6 +70,7 @@ def from_code(place: int, at: int) -> bool:
     return place <= at < place + 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODES)
 @pytest.mark.parametrize("count", [125, pytest.param(5000, marks=pytest.mark.slow)])
 def test_one_access(model: Callable[[str], ModuleType], name: str, count: int) -> None:
@@ -117,6 +118,7 @@ def play_riscv(cases: Any, engine: Any, manual: Any, name: str, seed: int) -> st
     return "translated"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sv32", "sv39", "sv48", "sv57"])
 @pytest.mark.parametrize("count", [125, pytest.param(5000, marks=pytest.mark.slow)])
 def test_one_access_by_riscv(model: Callable[[str], ModuleType], name: str, count: int) -> None:

@@ -243,6 +243,7 @@ def with_form(example: str, form: str) -> str:
     return " ".join([*words[: count - 1], f"{words[count - 1]}/{form}", *words[count:]])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize(("example", "form"), FORMS, ids=[f"{example} {form}" for example, form in FORMS])
 def test_every_table_has_json_and_csv(machine: str, example: str, form: str) -> None:

@@ -133,6 +133,7 @@ CONTENT = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("policy", ["fifo", "clock", "lru", "arc"])
 def test_what_was_written_comes_back(tmp_path: Path, policy: str, engine: str) -> None:
     """Two processes that share pages after a fork, with room for three of their six."""

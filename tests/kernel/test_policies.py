@@ -124,6 +124,7 @@ def test_check_holds_it_to_its_facts(policy: str) -> None:
     assert any("a list of the policy" in message for message in found) == bool(said.lists)
 
 
+@pytest.mark.long
 @pytest.mark.engine
 @pytest.mark.parametrize("policy", POLICIES)
 def test_both_engines_end_equal(policy: str, both: None) -> None:

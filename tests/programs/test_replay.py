@@ -115,6 +115,7 @@ def test_tlb_of_real_traces(run_vmdbg: Run, name: str, both: None) -> None:
         assert found == (known["L1_hits"], known["L2_hits"], known["L2_misses_walks"])
 
 
+@pytest.mark.long
 def test_a_replay_counts_as_a_program_does(tmp_path: Path, run_vmdbg: Run, engine: str) -> None:
     path = tmp_path / "t.lackey"
     path.write_bytes(lackey(3000))
@@ -246,6 +247,7 @@ def test_of_a_pipe_the_last_parts_are_kept(small: None, pipe: Callable[[bytes], 
         line.go(begin - 1)
 
 
+@pytest.mark.long
 def test_what_is_wrong_further_on_is_told_there(tmp_path: Path, small: None, engine: str) -> None:
     path = tmp_path / "t.lackey"
     path.write_bytes(lackey(500) + b"I  zz,3\n" + lackey(10))

@@ -97,6 +97,7 @@ def survey_finds_nothing(machine: Machine) -> None:
     assert list(violations(machine, tlb_only=False)) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shapes", SHAPES, ids="+".join)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page[0]}-{page[2]}")
 def test_counts_of_the_model(

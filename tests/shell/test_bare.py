@@ -188,6 +188,7 @@ def fill(machine: Any, content: bytearray) -> None:
         machine.k.store(machine.m, at, 8, int.from_bytes(content[at : at + 8], "little", signed=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in NAMES if not find(name).bounded])
 def test_any_format_by_a_setting(name: str) -> None:
     bare, form = Bare(), find(name)

@@ -193,6 +193,7 @@ def test_a_machine_without_tables_or_tlb_has_nothing_to_compare(trace: str) -> N
         ways_to_translate(load_config("trace").with_(OFF), trace)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("machine", ["pressure", "sv39", "sv39-svade", "x86_32", "tutorial16"])
 @pytest.mark.parametrize("tlb", [True, False], ids=["tlb", "no tlb"])
 def test_a_kernel_that_translates_runs_any_format(machine: str, tlb: bool) -> None:
