@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import random
+from pathlib import Path
 
 import pytest
 
+from tests.typed_shell import Shell
 from vmdbg import Mmu
 from vmdbg.debugger.bare_accesses import bare_access
 from vmdbg.inspect.target import boot
 from vmdbg.machine.config import load_config
 from vmdbg.machine.registers import read, write
 from vmdbg.shell.boot import open_target
-from vmdbg.shell.startup import make_session
+from vmdbg.state.tables import KERNEL_NEWEST
 from vmdbg.units import WORD_MASK, s64
 
 DATA, PLACE, WIDE = 0x404000, 0x80108000, 0x1122334455667788
@@ -68,18 +69,11 @@ def test_as_the_library_does(name: str) -> None:
     assert kinds == {"translated", "not-present", "protection", "bus"}
 
 
-def test_at_the_prompt() -> None:
+def test_at_the_prompt(tmp_path: Path) -> None:
     """With a kernel, which serves nothing of it; what was done is undone and done again."""
-    out = io.StringIO()
-    session = make_session(out, out)
+    shell = Shell(tmp_path)
+    session, said = shell.session, shell.type
     session.target = open_target(session, "sv39", "")
-
-    def said(line: str) -> str:
-        out.truncate(0)
-        out.seek(0)
-        session.interpreter.try_line(line)
-        return out.getvalue()
-
     assert said(f"read -m {PLACE:#x} 8").startswith("0x80108000: 0x0000000000000001  (no TLB")
     assert said(f"fetch -m {DATA:#x}").startswith(
         "0x404000 -> fault: bus, 0x404000 lies outside memory, mcause 0x1"
@@ -99,3 +93,21 @@ def test_at_the_prompt() -> None:
     assert "mcause" not in said(f"translate -m {PLACE:#x} r")
     session.target = open_target(session, "default", "")
     assert "x86_64 has no machine mode" in said("read -m 0x404000")
+
+
+def test_the_policy_learns_of_it(tmp_path: Path) -> None:
+    """An access by machine mode to a page of a program makes it the page that was used last."""
+    shell = Shell(tmp_path)
+    shell.session.target = boot(load_config("sv39").with_({"kernel.policy": "lru"}))
+    shell.type("step 14")
+    kernel = shell.session.machine.m.kernel
+    shell.type("set $mstatus.mprv = 1")
+    for address in (0x404000, 0x406000):
+        shell.type(f"read {address:#x}")
+    newest = kernel[KERNEL_NEWEST]
+    assert "0x404000: 0x" in shell.type("read -m 0x404000")
+    assert kernel[KERNEL_NEWEST] != newest
+    by_machine = kernel[KERNEL_NEWEST]
+    shell.type("read 0x406000")
+    shell.type("read 0x404000")
+    assert kernel[KERNEL_NEWEST] == by_machine

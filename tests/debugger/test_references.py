@@ -15,6 +15,9 @@ from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.policy import START, small_machine, steps
 from vmdbg.inspect.target import boot_named
 from vmdbg.kernel.policies import POLICIES
+from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.machine import Machine
+from vmdbg.programs.vmp import parse_vmp
 from vmdbg.views.policy import stretch_table
 
 STRING = (7, 0, 1, 2, 0, 3, 0, 4, 2, 3, 0, 3, 2, 1, 2, 0, 1, 7, 0, 1)
@@ -91,3 +94,18 @@ def test_a_large_machine_has_the_frames_that_are_concerned() -> None:
         stretch(timeline, 100, 500)
     with pytest.raises(UserError, match="The record goes from 0:0"):
         stretch(timeline, 490, 9000)
+
+
+def test_accesses_behind_the_first_frame_of_a_large_page_are_references() -> None:
+    program = b"process p\nregion heap 0x40000000 4M rw page=2M\n" + b"".join(
+        b"write %#x, 1\n" % at for at in (0x40000000, 0x40001000, 0x40203000, 0x400FF000, 0x40200000)
+    )
+    machine = Machine(MachineConfig({"machine.ram": 64 << 20}))
+    machine.load(parse_vmp(program, "p.vmp", va_bits=48, page_size=4096))
+    timeline = Timeline(machine, Stops())
+    forward(timeline, 5)
+    pfns, found = stretch(timeline, 0, 5)
+    low, high = Page(1, 0x40000), Page(1, 0x40200)
+    assert [step.page for step in found] == [low, low, high, low, high]
+    assert [step.fault for step in found] == [True, False, True, False, False]
+    assert len(pfns) == 2

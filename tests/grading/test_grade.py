@@ -265,13 +265,36 @@ def test_who_wrote_the_lab_is_told_of_what_no_hand_in_could_meet(run_vmdbg: Run,
     done = run_vmdbg("--grade", "lab.vmdbg", "--csv", "g.csv", name)
     assert (done.stdout, done.returncode) == ("", 1)
     assert not (tmp_path / "g.csv").exists()
-    told = done.stderr.splitlines()
+    *told, last = done.stderr.splitlines()
+    assert last == "vmdbg: lab.vmdbg: a check that no hand-in could meet: nothing is graded."
     for number, (line, (_, column, what)) in enumerate(zip(told, lines, strict=True), 2):
         assert line.startswith(f"vmdbg: lab.vmdbg:{number}:{column}: "), line
         assert what in line
     lab.write_text(RIGHT)
     done = run_vmdbg("--grade", "lab.vmdbg", name)
     assert (done.stdout.splitlines()[0], done.returncode) == ("0/5  x.vmdbg", 0), done.stderr
+
+
+def test_options_of_a_lab_may_have_two_dashes(run_vmdbg: Run, tmp_path: Path) -> None:
+    name = hand_in(tmp_path, "x", "set $answer = 42\n")
+    (tmp_path / "lab.vmdbg").write_text(
+        "source --isolated --keep answer --seconds 5 x.vmdbg\nexpect --points 3 -name two $answer == 42\n"
+    )
+    done = run_vmdbg("--grade", "lab.vmdbg", name)
+    assert (done.stdout.splitlines()[0], done.returncode) == ("3/3  x.vmdbg", 0), done.stderr
+
+
+def test_an_answer_has_the_same_fields_whatever_the_hand_in_did(run_vmdbg: Run, tmp_path: Path) -> None:
+    """A lab may ask for fields of what an empty hand-in does not have."""
+    name = hand_in(tmp_path, "x", "write 0x404800, 7\n")
+    (tmp_path / "lab.vmdbg").write_text(
+        "source -isolated x.vmdbg\n"
+        "expect last write 0x404abc => pid == null && line == null\n"
+        "kill 1\n"
+        "expect info program => operation == null\n"
+    )
+    done = run_vmdbg("--grade", "lab.vmdbg", name)
+    assert (done.stdout.splitlines()[0], done.returncode) == ("2/2  x.vmdbg", 0), done.stderr
 
 
 @pytest.mark.slow

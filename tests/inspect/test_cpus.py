@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from vmdbg.debugger.machine_scope import MachineScope
 from vmdbg.errors import UserError
 from vmdbg.formats import find
 from vmdbg.formats.contract import ALL_RIGHTS, RIGHT_X
@@ -24,7 +25,7 @@ from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.registers import write
 from vmdbg.programs.vmp import parse_vmp
-from vmdbg.state.tables import PROCESS, PROCESS_ROOT
+from vmdbg.state.tables import KERNEL_CPU, PROCESS, PROCESS_ROOT
 from vmdbg.units import WORD_MASK, s64
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -198,3 +199,18 @@ def test_check_judges_each_tlb_by_its_cpu() -> None:
     held = {cached.cpu: cached.rights for cached in cached_entries(machine) if cached.va == 0x400000}
     assert [held[cpu] & RIGHT_X for cpu in (0, 1)] == [0, RIGHT_X]
     assert [stale.kind for stale in Survey(machine).stale()] == []
+
+
+def test_memory_is_read_as_the_cpu_does_whose_process_it_is() -> None:
+    """The kernel's turn is CPU 1's, which is idle and reaches less; the process runs on CPU 0."""
+    text = "region heap 0x40000000000 4K rw\nwrite 0x40000000000, 7\nloop 9\nread 0x40000000000\nend\n"
+    values = {"machine.format": "arm64", "machine.ram": 1 << 26, "machine.cpus": 2}
+    machine = Machine(MachineConfig(values))
+    machine.load(parse_vmp(text.encode(), "p.vmp", va_bits=49, page_size=4096))
+    machine.run(2)
+    write(machine, 1, "tcr_el1.t0sz", 30)
+    assert machine.m.kernel[KERNEL_CPU] == 1
+    scope = MachineScope(machine, lambda _, action: action())
+    assert scope.read_memory(0x40000000000, 1) == b"\7"
+    scope.write_memory(0x40000000000, b"\11")
+    assert scope.read_memory(0x40000000000, 2) == b"\11\0"

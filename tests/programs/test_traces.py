@@ -324,6 +324,12 @@ def test_decimal_numbers_with_letters_are_seen_if_they_are_many() -> None:
             assert recognised(mixed) is BY_NAME[hexadecimal]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_the_remark_that_numbers_are_decimal_stands_in_the_first_line(end: bytes) -> None:
+    assert recognised(b"# decimal" + end + b"R 20000" + end) is BY_NAME["decimal-letter"]
+    assert recognised(b"# decimals" + end + b"R 20000" + end) is BY_NAME["letter-address"]
+
+
 def test_formats_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="this is no trace that can be read") as caught:
         read(tmp_path / "t", b"hello\n")

@@ -158,8 +158,8 @@ def test_faults_over_time(booted: Any) -> None:
 def test_a_sweep_is_drawn(booted: Any, trace: str) -> None:
     booted.run("machine trace", "set kernel.policy fifo")
     text = booted.run(f"sweep -plot -jobs 1 tlb.l1=4x4,8x4 user_frames=3,4 {trace}")
-    assert text.startswith("l1   user_frames  faults")
-    assert "belady.lackey: page faults by l1, user_frames\n" in text
+    assert text.startswith("l1   frames  faults")
+    assert "belady.lackey: page faults by l1, frames\n" in text
     assert text.endswith("* 4x4   o 8x4\n")
     line = f"-jobs 1 tlb.l1=4x4,8x4 {trace}"
     bars = booted.run(f"plot sweep -measure walks {line}").splitlines()

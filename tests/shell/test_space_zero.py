@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import io
+from pathlib import Path
 
+from tests.typed_shell import Shell
 from vmdbg.shell.boot import open_target
-from vmdbg.shell.startup import make_session
 
 
-def test_zero_is_zero() -> None:
-    out = io.StringIO()
-    session = make_session(out, out)
-    session.target = open_target(session, "sv39", "")
-
-    def said(line: str) -> str:
-        out.truncate(0)
-        out.seek(0)
-        session.interpreter.try_line(line)
-        return out.getvalue()
-
+def test_zero_is_zero(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    said = shell.type
+    shell.session.target = open_target(shell.session, "sv39", "")
     said("set $satp.asid = 0")
     assert said("print $asid") == "$1 = 0\n"
     assert said("info registers asid").split()[1] == "0x0"
@@ -35,9 +28,7 @@ def test_zero_is_zero() -> None:
     assert said("tlb -asid 65535").startswith("No address-space number 65535 (0..65534).")
 
 
-def test_a_field_that_a_register_has_not() -> None:
-    out = io.StringIO()
-    session = make_session(out, out)
-    session.target = open_target(session, "default", "")
-    session.interpreter.try_line("set $cr4.pse = 1")
-    assert out.getvalue().startswith("There is no member named pse.")
+def test_a_field_that_a_register_has_not(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.session.target = open_target(shell.session, "default", "")
+    assert shell.type("set $cr4.pse = 1").startswith("There is no member named pse.")

@@ -11,6 +11,7 @@ from vmdbg.inspect.context import find_context, machine_context
 from vmdbg.inspect.notation import Notation
 from vmdbg.inspect.translate import outcome_of, translate
 from vmdbg.inspect.walk import Fault, walk_tables
+from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.machine.boot import set_allowed
 from vmdbg.state.events import BUS_ERROR, FETCH, READ, TRAP, WRITE
 from vmdbg.state.tables import (
@@ -21,6 +22,8 @@ from vmdbg.state.tables import (
     CPU_CODE,
     CPU_MODE,
     CPU_ROOT,
+    FRAME,
+    FRAME_STATE,
     KERNEL_CPU,
 )
 from vmdbg.units import WORD_MASK, s64
@@ -108,7 +111,8 @@ def translated(
 
 
 def trap(machine: Machine, context: Context, va: int, how: int, done: Accessed, fault: Fault | None) -> None:
-    """The CPU enters the kernel that is not there: its registers and `done` say why.
+    """The CPU enters a kernel that is not there, or machine mode: `done` says why, and its registers if it is
+    the kernel.
 
     `fault` is what was expected by the TLB and the tables.  A write through an entry that is clean walks, so
     that the tables have the last word; a TLB that software fills asks them only through its handler.
@@ -137,6 +141,10 @@ def move(machine: Machine, parts: list[tuple[int, int]], how: int, value: int, d
             k.store(m, pa, length, s64(value >> shift & mask))
             for cpu in range(machine.config["machine.cpus"]):
                 k.tlb_suspect(m, cpu, -1, 0)  # the bytes may belong to a page table
+        if machine.config["machine.kernel"]:
+            frame = k.first_frame(m, k.frame_at(m, pa))
+            if m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_USER:
+                k.policy_use(m, frame)
         k.emit(m, EVENT_OF.get(how, READ), pa, s64(here), s64(value >> shift & mask))
         seen |= (here & mask) << shift
         shift += 8 * length

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.expressions.values import Value, make_integer, text_of
+from vmdbg.hardware.page_tables import seen_by
 from vmdbg.inspect.address_space import page_number
 from vmdbg.inspect.context import check_process, current_cpu, find_context, shown_asid
 from vmdbg.inspect.notation import Notation
@@ -60,13 +61,15 @@ class MachineScope:
         """Bytes at a virtual address, by the tables.  UserError names the first one that is not there."""
         found = bytearray()
         try:
-            root = find_context(self.machine).root
+            context = find_context(self.machine)
         except UserError:
             raise inaccessible(address) from None
+        k = self.machine.k
         while len(found) < size:
             va = (address + len(found)) & WORD_MASK
-            walk = walk_tables(self.machine, root, va)
-            if not (walk.maps and self.machine.k.canonical(self.machine.m, s64(va))) or va >> self.va_width:
+            walk = walk_tables(self.machine, context.root, va, context.cpu)
+            legal = seen_by(k, context.cpu, k.canonical, s64(va))
+            if not (walk.maps and legal) or va >> self.va_width:
                 raise inaccessible(va)
             page, length = page_of(self.machine, walk)
             offset = va & (length - 1)
@@ -102,13 +105,13 @@ class MachineScope:
         Entries that map them become dirty, so that no byte is lost (Linux: access_process_vm).
         """
         self.read_memory(address, len(data))
-        k, m, root = self.machine.k, self.machine.m, find_context(self.machine).root
+        k, m, context = self.machine.k, self.machine.m, find_context(self.machine)
 
         def write() -> None:
             done = 0
             while done < len(data):
                 va = (address + done) & WORD_MASK
-                walk = walk_tables(self.machine, root, va)
+                walk = walk_tables(self.machine, context.root, va, context.cpu)
                 page, length = page_of(self.machine, walk)
                 offset = va & (length - 1)
                 here = data[done : done + length - offset]

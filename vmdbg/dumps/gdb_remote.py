@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager
 
 from vmdbg.dumps.connection import MOST_ANSWER, Connection, plain, shown
 from vmdbg.errors import UserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 MOST_CPUS = 64
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a register
@@ -59,12 +60,9 @@ class Stub(Connection):
     def ask(self, text: str) -> bytes:
         """The answer to a packet; empty if the stub does not know it.  UserError."""
         end = time.monotonic() + self.timeout
-        try:
+        with self._answered():
             self.send(text)
             return self._reply(end, f'no answer to "{plain(text[:40])}"')
-        except KeyboardInterrupt:  # its answer would be taken for that of the next question
-            self.broken("a question was interrupted")
-            raise
 
     def send(self, text: str) -> None:
         """Send a packet, whose answer comes later or never.  UserError."""
@@ -73,26 +71,25 @@ class Stub(Connection):
 
     def monitor(self, line: str) -> str:
         """What QEMU's human monitor prints for a line.  UserError."""
-        try:
-            return self._monitor(line)
-        except KeyboardInterrupt:
-            self.broken("a question was interrupted")
-            raise
-
-    def _monitor(self, line: str) -> str:
-        """`monitor`, which an interrupt leaves without its answer."""
         end, text = time.monotonic() + self.timeout, bytearray()
-        self.send(f"qRcmd,{line.encode().hex()}")
-        while True:
-            piece = self._reply(end, f'no answer to "{line}"')
-            if piece[:1] == b"O" and piece != b"OK":
+        with self._answered():
+            self.send(f"qRcmd,{line.encode().hex()}")
+            while (piece := self._reply(end, f'no answer to "{line}"'))[:1] == b"O" and piece != b"OK":
                 text += self._bytes(piece[1:])
                 if len(text) > MOST_ANSWER:
                     raise self.too_long("an answer")
-                continue
-            if piece == b"OK":
-                return text.decode(errors="replace").replace("\r", "")
+        if piece != b"OK":
             raise UserError(f'{self.where}: the stub refuses "monitor {line}": {shown(piece)}.')
+        return text.decode(errors="replace").replace("\r", "")
+
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """A question and its answer, which after Ctrl-C would be taken for that of the next question."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.broken("a question was interrupted")
+            raise
 
     def physical(self, pa: int, size: int) -> bytes:
         """The bytes at a physical address, read by packets."""

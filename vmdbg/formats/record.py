@@ -234,6 +234,7 @@ class Format:
     bus_causes: Mapping[int, str] = MappingProxyType({})
     code_bits: tuple[tuple[int, str], ...] = CODE_BITS
     code_name: str = "error code"
+    machine_code_name: str = ""  # of what is reported to machine mode
     causes: Mapping[int, str] = MappingProxyType({})
     rule_texts: Mapping[str, str] = MappingProxyType({})
     address_fault: str = ""

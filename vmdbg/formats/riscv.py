@@ -120,6 +120,7 @@ def sv(name: str, levels: int, kernel_base: int, svade: bool = False) -> Format:
         kernel_sets_ad=svade,
         kernel_base=kernel_base,
         code_name="scause",
+        machine_code_name="mcause",
         causes=CAUSES,
         bus_causes=BUS_CAUSES,
         rule_texts={

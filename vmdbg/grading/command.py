@@ -131,7 +131,8 @@ def tell_of_lab(lab: Lab, blank: Grade) -> None:
     sense, which would cost every hand-in its points."""
     mistakes = [check["mistake"] for check in blank.checks if check["mistake"]]
     if mistakes:
-        raise UserError("\n".join(mistakes))
+        sys.stderr.write("".join(f"vmdbg: {mistake}\n" for mistake in mistakes))
+        raise UserError(f"{lab.name}: a check that no hand-in could meet: nothing is graded.")
     if not blank.checks:
         raise UserError(f"{lab.name}: nothing was checked. {blank.remark}".rstrip())
     if blank.status == CRASHED:

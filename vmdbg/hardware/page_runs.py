@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 1 << 20  # rows of decoded tables; then all are forgotten, and read again
 LEAST_ROWS = 4  # of a block
+BLOCK_ROW = 6  # what a row of a block takes, in rows of decoded tables
 #: Start, end, physical address, size of pages in bytes, rights; and where the same was told before, or None.
 PageRun = tuple[int, int, int, int, int, int | None]
 
@@ -225,9 +226,12 @@ class Reader:
         size, shown = 1 << shift, form.signed(base) & WORD_MASK
         at_root = len(above) == 1  # a table below lies on one side of the hole in the addresses
         found = self.table(table, depth, rights, (wanted[0] - base) >> shift, (wanted[1] - base - 1) >> shift)
-        if self.blocks and not at_root and found.again(shift):
-            yield Block(shown, found.block)
-            return
+        if self.blocks and not at_root:
+            made = len(found.block)
+            if found.again(shift):
+                self.kept += (len(found.block) - made) * BLOCK_ROW
+                yield Block(shown, found.block)
+                return
         for first, last, target, so_far, entry in zip(
             found.first, found.last, found.target, found.rights, found.entry, strict=True
         ):

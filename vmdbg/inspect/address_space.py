@@ -244,13 +244,6 @@ def pages(machine: Machine, root: int, start: int | None, end: int | None) -> It
             yield Run(va, va + size, pa + va - first, size, rights)
 
 
-def named_blocks(
-    machine: Machine, root: int, merge: bool, follow: Bounded, cpu: int | None = None
-) -> Iterator[tuple[Run | RunBlock, str]]:
-    """`blocks`, without names."""
-    return ((run, "") for run in blocks(machine, root, merge, follow, cpu))
-
-
 def named_runs(machine: Machine, root: int, pid: int | None, **how: Any) -> Iterator[tuple[Run, str]]:
     """`runs` of what users may use, each with the kind of its region; of everything without a process, with
     the first symbol in each, if symbols were read.  `how` as for `runs`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, namedtuple
 
 from vmdbg.inspect.counts import ACCESSES, accesses, first_misses, instructions, per_thousand
+from vmdbg.inspect.translation_cost import access_formula
 from vmdbg.state.events import EVENTS
 
 TYPE_CHECKING = False
@@ -70,13 +71,7 @@ class CostSum:
 
     def formula(self) -> str:
         """`1.5 + 0.5 * 100 + 30 = 81.5 cycles an access`; empty without accesses."""
-        if not self.accesses:
-            return ""
-        said = []
-        for term in self.terms:
-            share = f"{term.count / self.accesses:.6f}".rstrip("0").rstrip(".")
-            said.append(str(term.each) if term.count == self.accesses else f"{share} * {term.each}")
-        return f"{' + '.join(said) or '0'} = {self.per_access:.3f} cycles an access"
+        return access_formula(((term.count, term.each) for term in self.terms), self.accesses)
 
     def data(self) -> dict[str, Any]:
         """All of it as JSON shows it."""
@@ -103,19 +98,6 @@ def cost_by_part(words: EventWords, events: Sequence[Happened]) -> dict[str, int
         if key:
             spent[PART_OF[key]] += words.cost(event) or 0
     return spent
-
-
-def instruction_rate(operations: Sequence[Sequence[Happened]]) -> tuple[int, float | None]:
-    """Instructions among operations, of which the events are given, and MPKI: operations whose first look-up
-    no TLB array answered, for 1000 of them."""
-    counts: Counter[str] = Counter()
-    missed = 0
-    for events in operations:
-        names = [EVENTS[event.kind].name for event in events]
-        counts.update(names)
-        missed += first_lookup(names) == ["tlb-miss"]
-    found = instructions(counts)
-    return found, per_thousand(missed, found)
 
 
 def first_lookup(names: Sequence[str]) -> list[str]:

@@ -81,9 +81,7 @@ def code_text(form: Format, code: int, by_machine: bool = False) -> str:
 
     `by_machine`: to machine mode, in its own register (RISC-V Privileged, 3.1.15: mcause).
     """
-    words, name = code_words(form, code), form.code_name
-    if by_machine:
-        name = f"m{name[1:]}"
+    words, name = code_words(form, code), form.machine_code_name if by_machine else form.code_name
     return f"{name} {code:#x} ({words})" if words else f"{name} {code:#x}"
 
 

@@ -7,7 +7,7 @@ from vmdbg.inspect.tlb_rows import array_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from vmdbg.machine.machine import Machine
 
@@ -57,10 +57,17 @@ class TranslationCost:
 
     def formula(self) -> str:
         """`1 + 0.003256 * 7 + 0.001076 * 30 = 1.055 cycles an access`: look-up, second level, walk."""
-        if not self.accesses:
-            return ""
-        said = [
-            str(cycles) if count == self.accesses else f"{count / self.accesses:.6f} * {cycles}"
-            for count, cycles in self.parts
-        ]
-        return f"{' + '.join(said)} = {self.per_access:.3f} cycles an access"
+        return access_formula(self.parts, self.accesses)
+
+
+def access_formula(parts: Iterable[tuple[int, int]], accesses: int) -> str:
+    """The effective access time: `parts` are how often in all there was something that costs cycles, and the
+    cycles of one.  Empty without accesses."""
+    if not accesses:
+        return ""
+    said, cycles = [], 0
+    for count, each in parts:
+        share = f"{count / accesses:.6f}".rstrip("0").rstrip(".")
+        said.append(str(each) if count == accesses else f"{share} * {each}")
+        cycles += count * each
+    return f"{' + '.join(said) or '0'} = {cycles / accesses:.3f} cycles an access"

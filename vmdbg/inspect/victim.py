@@ -19,8 +19,6 @@ from vmdbg.state.tables import (
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     RMAP,
-    RMAP_ENTRY,
-    RMAP_NEXT,
     RMAP_PID,
     RMAP_VA,
 )
@@ -49,11 +47,6 @@ def candidates(machine: Machine) -> list[dict[str, Any]]:
         if m.frame[frame * FRAME + FRAME_STATE] != FRAME_IS_USER or not k.may_leave(m, frame, 0):
             continue
         first = m.frame[frame * FRAME + FRAME_RMAP]
-        accessed, row = False, first
-        while row:
-            entry = k.load_entry(m, m.rmap[row * RMAP + RMAP_ENTRY])
-            accessed = accessed or bool(k.is_accessed(entry))
-            row = m.rmap[row * RMAP + RMAP_NEXT]
         va = m.rmap[first * RMAP + RMAP_VA] if first else None
         found.append(
             {
@@ -61,7 +54,7 @@ def candidates(machine: Machine) -> list[dict[str, Any]]:
                 "pfn": k.frame_address(m, frame) >> form.page_bits,
                 "pid": m.rmap[first * RMAP + RMAP_PID],
                 "va": va,
-                "accessed": accessed,
+                "accessed": bool(k.frame_accessed(m, frame)),
                 "dirty": bool(k.frame_dirty(m, frame)),
                 "hand": frame == hand,
                 "next_use": None if uses is None else uses.get(va),

@@ -257,8 +257,11 @@ class Command:
         return " \t" if commas or (self.raw and self.arguments[0].kind.among) else " \t,"
 
     def option(self, word: str) -> Option | None:
-        """The option that `word` names or abbreviates; UserError if it abbreviates several."""
-        exact = [option for option in self.options if option.name == word]
+        """The option that `word` names or abbreviates; UserError if it abbreviates several.
+
+        A whole name may have two dashes, as in the shells of operating systems.
+        """
+        exact = [option for option in self.options if word in (option.name, f"-{option.name}")]
         found = exact or [option for option in self.options if len(word) > 1 and option.name.startswith(word)]
         if len(found) > 1:
             raise UserError(f"{word}: Ambiguous option: {', '.join(option.name for option in found)}.")

@@ -140,13 +140,7 @@ class FullScreen:
         stays.  Panes are drawn when the command ends, for the machine may be in the middle of a change; as in
         `suspend` this writes past the stream."""
         size = terminal_size()
-        if (
-            not self.misfit
-            or self.lent
-            or not self.entered
-            or size[0] < LEAST_COLUMNS
-            or size[1] < LEAST_LINES
-        ):
+        if not self.entered or size == self._size or is_small(*size):
             return  # the next prompt sees to it
         self._size, self._drawn = size, []
         waiting = placed([(0, "The panes are drawn when the command ends."[: size[0]])])
@@ -319,9 +313,14 @@ def terminal_size() -> tuple[int, int]:
     return size.columns, size.lines
 
 
+def is_small(columns: int, lines: int) -> bool:
+    """Is that too small for panes?"""
+    return columns < LEAST_COLUMNS or lines < LEAST_LINES
+
+
 def check_size(columns: int, lines: int) -> None:
     """UserError if that is too small for panes."""
-    if columns < LEAST_COLUMNS or lines < LEAST_LINES:
+    if is_small(columns, lines):
         raise UserError(
             f"Cannot enable the TUI: the terminal has {columns}x{lines} characters, and "
             f"{LEAST_COLUMNS}x{LEAST_LINES} are needed"

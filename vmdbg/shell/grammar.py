@@ -238,17 +238,12 @@ def has_delimiter(text: str) -> bool:
 
 
 def take_options(session: Session, command: Command, values: dict[str, Any], text: str) -> list[str]:
-    """Options anywhere among the words (until `--`); the other words, in order.
-
-    Whole names of options may have two dashes, as in the shells of operating systems.
-    """
+    """Options anywhere among the words (until `--`); the other words, in order."""
     words = split_words(text, command.separators)
-    doubled = {f"-{option.name}": option.name for option in command.options}
     plain: list[tuple[int, str]] = []
     options = True
     pending: Option | None = None
     for start, word in words:
-        word = doubled.get(word, word) if options and pending is None else word
         if pending is not None and pending.kind is not None:
             values[pending.target] = pending.kind.parse(session, unquote(word))
             pending = None

@@ -12,7 +12,7 @@ from vmdbg.debugger.time.search import scan
 from vmdbg.debugger.time.types import AT_INTERRUPT
 from vmdbg.errors import UserError
 from vmdbg.machine.snapshot import changed_tables
-from vmdbg.shell.times import position_of
+from vmdbg.shell.times import operations_of
 from vmdbg.state.events import EVENTS
 from vmdbg.units import WORD_MASK
 from vmdbg.views.player import Section, player_page
@@ -158,11 +158,9 @@ def stretch(session: Session, text: str) -> tuple[int, int]:
     end = timeline.end
     if not text:
         return timeline.begin, end
-    low, dots, high = text.partition("..")
-    first = position_of(session, low)[0] if low else timeline.begin
-    last = (position_of(session, high)[0] if high else end) if dots else first + 1
-    if last < first:
-        raise UserError("inverted range")
+    first, last = operations_of(session, text, end)
+    if ".." not in text:
+        last = first + 1
     if not timeline.begin <= first <= last <= end:
         raise UserError(f"The record goes from {timeline.begin}:0 to {end}:0.")
     return first, last

@@ -9,6 +9,17 @@ if TYPE_CHECKING:
     from vmdbg.shell.session import Session
 
 
+def operations_of(session: Session, text: str, end: int) -> tuple[int, int]:
+    """`FROM..TO` as operations, both included, or `TIME` as one; what is left out on the left is where the
+    record begins, and on the right `end`.  UserError."""
+    low, dots, high = (part.strip() for part in text.partition(".."))
+    first = position_of(session, low)[0] if low else session.timeline.begin
+    last = position_of(session, high)[0] if high else end if dots else first
+    if last < first and high:
+        raise UserError("inverted range")
+    return first, last
+
+
 def position_of(session: Session, text: str) -> tuple[int, int]:
     """`12:4`, `12`, `+N`, `-N`, `begin`, `end` or the name of a bookmark as operations and events."""
     timeline, words = session.timeline, text.strip()

@@ -94,16 +94,17 @@ def rows_of(
     runs: Iterable[tuple[Run | RunBlock, str]], row_of: Callable[[Run, str], list[Any]]
 ) -> Iterator[list[Any] | RowBlock]:
     """The rows of runs; those of a block are made once."""
-    made: dict[int, tuple[list[Run], list[list[Any]]]] = {}  # by identity of what is held in it
+    made: dict[tuple[int, str], tuple[list[Run], list[list[Any]]]] = {}  # by identity of runs that it holds
     for run, kind in runs:
         if not isinstance(run, RunBlock):
             yield row_of(run, kind)
             continue
-        if id(run.runs) not in made:
+        key = id(run.runs), kind
+        if key not in made:
             if len(made) >= MOST_BLOCKS:
                 made.clear()
-            made[id(run.runs)] = run.runs, [row_of(one, kind) for one in run.runs]
-        yield RowBlock(made[id(run.runs)][1], (0, 1), run.base)
+            made[key] = run.runs, [row_of(one, kind) for one in run.runs]
+        yield RowBlock(made[key][1], (0, 1), run.base)
 
 
 def process_state(row: dict[str, Any]) -> str:

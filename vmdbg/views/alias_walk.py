@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 def alias_table(show: Notation, found: Sequence[Seen], outcome: Outcome) -> Table:
     """A row for each entry; then where the walk ends, and what differs."""
 
-    def entry(value: int | None) -> str:
-        return "-" if value is None else show.entry(value)
+    def other(seen: Seen) -> str:
+        if seen.agrees:
+            return "the same"
+        return "fault" if seen.entry is None else show.entry(seen.entry)
 
     columns = [
         Column("name", "level", exported=False),
@@ -29,9 +31,10 @@ def alias_table(show: Notation, found: Sequence[Seen], outcome: Outcome) -> Tabl
         Column("entry_address", "the walk", ADDRESS, format=show.pa),
         Column("entry", "reads", ENTRY, format=show.entry),
         Column("alias", "software at", ADDRESS, format=show.va),
-        Column("alias_pa", "that is", ADDRESS, format=lambda pa: "fault" if pa is None else show.pa(pa)),
-        Column("alias_entry", "reads", ENTRY, format=entry),
-        Column("agrees", "", kind=FLAG, format=lambda same: "" if same else "<- differs"),
+        Column("said", "reads", exported=False),
+        Column("alias_pa", kind=ADDRESS, shown=False),
+        Column("alias_entry", kind=ENTRY, shown=False),
+        Column("agrees", kind=FLAG, shown=False),
         Column("fault", shown=False),
     ]
     rows: list[list[Any]] = [
@@ -42,6 +45,7 @@ def alias_table(show: Notation, found: Sequence[Seen], outcome: Outcome) -> Tabl
             seen.step.address,
             seen.step.entry,
             seen.va,
+            other(seen),
             seen.outcome.pa,
             seen.entry,
             seen.agrees,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.debugger.time.types import AT_BEGIN, AT_END, AT_INTERRUPT
-from vmdbg.inspect.event_costs import PARTS, CostSum, cost_by_part, counts_of, how_done, instruction_rate
+from vmdbg.inspect.event_costs import PARTS, CostSum, cost_by_part, counts_of, how_done
 from vmdbg.inspect.event_words import UNSIGNED_NAMES, EventWords
 from vmdbg.inspect.machine import cpu_in_use
 from vmdbg.inspect.signals import signal_help, signal_name
@@ -152,15 +152,16 @@ def banner(machine: Machine, position: Position, location: Location | None) -> I
 
 def banner_data(position: Position, location: Location | None) -> dict[str, Any]:
     """The same as JSON shows it."""
-    data: dict[str, Any] = {"time": str(position), "pid": None, "name": None, "file": None, "line": None}
+    data: dict[str, Any] = dict.fromkeys(("time", "pid", "name", "file", "line", "operation"))
+    data["time"] = str(position)
     if location is not None:
         data |= {
             "pid": location.pid,
             "name": location.name,
             "file": location.file or None,
             "line": location.line or None,
+            "operation": location.operation,
         }
-        data["operation"] = location.operation
     return data
 
 
@@ -270,9 +271,8 @@ def cost_table(machine: Machine, operations: list[tuple[int, str, list[LoggedEve
     def notes() -> list[str]:
         if len(spent) < 2:
             return []
-        formula = CostSum(words, counts_of(row for *_, rows in operations for row in rows)).formula()
-        total = total_line(spent, *instruction_rate([row for *_, row in operations]))
-        return [total, *formula_lines(formula)]
+        found = CostSum(words, counts_of(row for *_, rows in operations for row in rows))
+        return [total_line(spent, found.instructions, found.mpki), *formula_lines(found.formula())]
 
     return Table(columns, rows(), notes=notes, empty="No operation was executed.")
 

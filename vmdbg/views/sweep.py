@@ -36,8 +36,10 @@ MEASURES = (
 )
 #: What a picture shows, unless one is named: the first of these that differs from machine to machine.
 DRAWN = ("faults", "cycles_per_access", "l1_misses")
-HIDDEN = ("accesses", "instructions", "tlb_misses", "mpki", "entries_read", "traps")  # of a sweep's text
-BYTES = ("resident", "tables")  # shown where they differ
+#: Of a sweep's text, which has 80 columns.
+HIDDEN = ("accesses", "instructions", "tables", "tlb_misses", "mpki", "entries_read", "traps")
+WHERE_THEY_DIFFER = ("swapped_out", "resident")
+BYTES = ("resident", "tables")
 POLICY = "kernel.policy"
 
 
@@ -81,7 +83,7 @@ def sweep_plot(
         differ = [name for name in DRAWN if len({row.get(name) for row in found}) > 1]
         measure = [*differ, DRAWN[0]][0]
     unit = {"faults": "page faults", "swapped_out": "pages swapped out"}.get(measure, header(measure))
-    by = ", ".join(short_name(axis) for axis in axes)
+    by = ", ".join(short_name(axis.setting) for axis in axes)
     title = f"{program}: {unit} by {by}"
     over = next((axis for axis in reversed(axes) if all(type(value) is int for value in axis.values)), None)
     others = [axis for axis in axes if axis is not over]
@@ -94,13 +96,13 @@ def sweep_plot(
         name = ", ".join(texts(others, point)) or unit
         lines.setdefault(name, []).append((point.config[over.setting.name], row.get(measure)))
     series = [Series(name, *zip(*sorted(pairs), strict=True)) for name, pairs in lines.items()]
-    x = short_name(over) + (", bytes" if over.setting.kind == "size" else "")
+    x = short_name(over.setting) + (", bytes" if over.setting.kind == "size" else "")
     return Plot(title, x, unit, series, binary=True, log_y=True)
 
 
-def short_name(axis: Axis) -> str:
-    """`user_frames`"""
-    return axis.setting.name.rpartition(".")[2]
+def short_name(setting: Setting) -> str:
+    """`policy`, `frames`."""
+    return setting.alias or setting.name.rpartition(".")[2]
 
 
 def texts(axes: Sequence[Axis], point: Point) -> list[str]:
@@ -118,14 +120,11 @@ def data(point: Point, row: dict[str, Any]) -> dict[str, Any]:
 def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> Table:
     """What a person reads: the axes by the ends of their names, and what differs."""
     swept = [axis.setting for axis in axes]
-    alike = [name for name in BYTES if len({row.get(name) for row in found}) == 1]
+    alike = [name for name in WHERE_THEY_DIFFER if len({row.get(name) for row in found}) == 1]
     shown = [name for name in MEASURES if name not in (*HIDDEN, *alike)]
     failed = any("error" in row for row in found)
     columns = [
-        *(
-            Column(setting.name, setting.name.rpartition(".")[2], format=text_of(setting))
-            for setting in swept
-        ),
+        *(Column(setting.name, short_name(setting), format=text_of(setting)) for setting in swept),
         *(Column(name, header(name), NUMBER, format=measure_text(name)) for name in shown),
         *([Column("error", wraps=True)] if failed else []),
     ]

@@ -9,17 +9,17 @@ from vmdbg.debugger.time.questions import record
 from vmdbg.errors import UserError
 from vmdbg.inspect.counts import ACCESSES, PAGE_FAULTS
 from vmdbg.inspect.policy import Step
+from vmdbg.kernel.frames import FRAME_IS_TAIL
 from vmdbg.kernel.policies import facts_of
 from vmdbg.state.events import AGE, EVENTS, EVICT
 from vmdbg.state.tables import (
     FRAME,
     FRAME_RMAP,
+    FRAME_STATE,
     KERNEL_HAND,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     RMAP,
-    RMAP_ENTRY,
-    RMAP_NEXT,
     RMAP_PID,
     RMAP_VA,
 )
@@ -55,10 +55,12 @@ def stretch(timeline: Timeline, first: int, last: int) -> Stretch:
     begin, end = machine.m.kernel[KERNEL_USER_FIRST], machine.m.kernel[KERNEL_USER_END]
     logged = record(timeline, first, last)
     concerned = {pa >> bits for *_, rows in logged for row in rows for pa in addresses(row, bits)}
-    frames = sorted({k.frame_at(machine.m, pfn << bits) for pfn in concerned} & set(range(begin, end)))
+    spoken_of = {k.frame_at(machine.m, pfn << bits) for pfn in concerned}
     few = end - begin <= FEW
     if few:
-        frames = list(range(begin, end))
+        spoken_of = set(range(begin, end))
+    firsts = {frame // size * size for size in page_frames(machine) for frame in spoken_of}
+    frames = sorted((spoken_of | firsts) & set(range(begin, end)))
     steps: list[Step] = []
     victims: list[Page] = []
     with timeline.runner.interrupts as interrupts, timeline.excursion():
@@ -72,7 +74,14 @@ def stretch(timeline: Timeline, first: int, last: int) -> Stretch:
                 steps += steps_of(machine, frames, before, timeline.execute(), time, victims)
             else:
                 break
-    places = [place for place in range(len(frames)) if few or any(step.frames[place] for step in steps)]
+    places = [
+        place
+        for place, frame in enumerate(frames)
+        if few
+        or any(
+            step.frames[place] and (frame in spoken_of or step.frames[place] == step.page) for step in steps
+        )
+    ]
     if len(places) > MOST:
         raise UserError(f"{len(places)} frames: at most {MOST} are drawn.", "Ask for fewer operations.")
     if not few:
@@ -101,15 +110,26 @@ def held(machine: Machine, frames: Sequence[int]) -> dict[int, tuple[Page, bool]
     m, k, form = machine.m, machine.k, machine.format
     found = {}
     for frame in frames:
-        row = first = m.frame[frame * FRAME + FRAME_RMAP]
-        accessed = False
-        while row:
-            accessed = accessed or bool(k.is_accessed(k.load_entry(m, m.rmap[row * RMAP + RMAP_ENTRY])))
-            row = m.rmap[row * RMAP + RMAP_NEXT]
+        first = m.frame[frame * FRAME + FRAME_RMAP]
         if first:
             vpn = (m.rmap[first * RMAP + RMAP_VA] & (1 << form.va_bits) - 1) >> form.page_bits
-            found[frame] = Page(m.rmap[first * RMAP + RMAP_PID], vpn), accessed
+            found[frame] = Page(m.rmap[first * RMAP + RMAP_PID], vpn), bool(k.frame_accessed(m, frame))
     return found
+
+
+def page_frames(machine: Machine) -> list[int]:
+    """How many frames pages may have that are larger than base pages."""
+    form = machine.format
+    return [1 << level.shift - form.page_bits for level in form.levels[:-1] if level.leaf]
+
+
+def page_frame(machine: Machine, pa: int) -> int:
+    """The first frame of the page, of whatever size, that has a physical address."""
+    m = machine.m
+    frame: int = machine.k.frame_at(m, pa)
+    while frame > 0 and m.frame[frame * FRAME + FRAME_STATE] == FRAME_IS_TAIL:
+        frame -= 1
+    return frame
 
 
 def steps_of(
@@ -142,7 +162,7 @@ def steps_of(
             frame = k.frame_at(m, row.a << bits)
             victims += [before[frame][0]] if frame in before else []
         elif name in ACCESSES:
-            frame = k.frame_at(m, row.a >> bits << bits)
+            frame = page_frame(machine, row.a)
             if frame in after and not (found and found[-1].page == after[frame][0]):
                 found.append(
                     Step(after[frame][0], fault, tuple(victims) or None, pages, bits_set, hand, time)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vmdbg.errors import UserError
 from vmdbg.hardware.page_tables import Bounded
-from vmdbg.inspect.address_space import kernel_runs, map_notes, measured, named_blocks, named_runs
+from vmdbg.inspect.address_space import blocks, kernel_runs, map_notes, measured, named_runs
 from vmdbg.inspect.context import current_pid, find_context
 from vmdbg.inspect.page_filter import condition
 from vmdbg.inspect.processes import processes, scores
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, TypeVar
 
-    from vmdbg.inspect.address_space import Run, RunBlock
+    from vmdbg.inspect.address_space import Run
     from vmdbg.inspect.page_filter import Condition
     from vmdbg.shell.command import Args
     from vmdbg.shell.session import Session
@@ -75,17 +75,18 @@ def map_command(session: Session, args: Args) -> object:
         return map_table(
             session.notation, measured(session.machine, pid, root), map_notes(session.machine, root, pid)
         )
-    found: Iterator[tuple[Run | RunBlock, str]]
+    found: Iterator[tuple[Run, str]]
     plain = pid is None and wanted is None and not (args.k or args.fold or session.machine.format.bounded)
     if plain and session.machine.symbols is None:
-        found = named_blocks(session.machine, root, args.merge, follow, context.cpu)
-    elif args.k:
+        all_of_it = ((run, "") for run in blocks(session.machine, root, args.merge, follow, context.cpu))
+        return runs_table(session.notation, told(session, all_of_it, follow), "No page is mapped.")
+    if args.k:
         found = ((run, "") for run in kernel_runs(session.machine, root, **how))
     else:
         found = named_runs(session.machine, root, pid, **how)
     empty = "The kernel has no part of this address space." if args.k else "No page is mapped."
     if wanted is not None:
-        found, empty = (pair for pair in found if wanted(*pair)), "No page is like that."  # type: ignore[arg-type]
+        found, empty = (pair for pair in found if wanted(*pair)), "No page is like that."
     return runs_table(session.notation, told(session, found, follow), empty, kernel=args.k, folds=args.fold)
 
 

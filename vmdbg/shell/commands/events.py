@@ -15,7 +15,7 @@ from vmdbg.inspect.walk import READ
 from vmdbg.shell.command import PURE, Argument, Option, command, prefix
 from vmdbg.shell.commands.catchpoints import kinds_of
 from vmdbg.shell.kinds import ADDRESS, NUMBER, PROCESS, REST
-from vmdbg.shell.times import position_of
+from vmdbg.shell.times import operations_of
 from vmdbg.state.events import ENTRY_WRITE, EVENTS
 from vmdbg.units import s64
 from vmdbg.views import result
@@ -68,11 +68,7 @@ class Question:
                 return timeline.begin, now + bool(inside)
             first = now if inside else max(timeline.begin, now - 1)
             return first, min(first + 1, reach)
-        low, dots, high = self.range.partition("..")
-        first = position_of(self.session, low)[0] if low else timeline.begin
-        last = position_of(self.session, high)[0] if high else reach - 1 if dots else first
-        if last < first and high:
-            raise UserError("inverted range")
+        first, last = operations_of(self.session, self.range, reach - 1)
         if not timeline.begin <= first < max(reach, timeline.begin + 1):
             raise UserError(f"The record goes from {timeline.begin}:0 to {timeline.end}:0.")
         return first, min(last + 1, reach)
@@ -252,7 +248,7 @@ def answer(session: Session, found: tuple[LoggedEvent | None, Location | None, s
     row, location, command_name = found
     if row is None:
         line = f"{what}: not since {timeline.begin}:0, where the record begins."
-        return Record({"time": None, "event": None, "what": None, "command": None}, [line])
+        return Record(dict.fromkeys(("time", "event", "what", "command", "pid", "line")), [line])
     said = PastWords(timeline, [row]).what(row)
     by = f'command "{command_name}"' if location is None else f"process {location.pid}"
     if location is not None and location.line:

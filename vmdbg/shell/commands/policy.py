@@ -17,7 +17,7 @@ from vmdbg.shell.boot import boot_changed
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command, prefix
 from vmdbg.shell.kinds import FILE, Kind
 from vmdbg.shell.text_completion import complete_file
-from vmdbg.shell.times import position_of
+from vmdbg.shell.times import operations_of
 from vmdbg.state import events
 from vmdbg.views.policy import (
     Choice,
@@ -188,8 +188,9 @@ faults, swap, all of it.  The machine of the session takes no part.  FIFO, LRU a
 yardsticks.
 
 FROM..TO are operations of the record, both included: then it is the run of the session's machine that is
-drawn, with its own policy, its pages by their numbers, and the frames of pages that these operations access,
-bring in or throw out.  A page that an operation accesses is one reference.  With /v the row "time" says where
+drawn, with its own policy, its pages by their numbers (a frame that several pages share goes by one of them),
+and the frames of pages that these operations access, bring in or throw out.  A page that an operation
+accesses is one reference.  With /v the row "time" says where
 to "goto".""",
     examples=[
         "policy table clock -frames 3 7 0 1 2 0 3 0 4 2 3 0 3 2 1 2 0 1 7 0 1",
@@ -198,7 +199,8 @@ to "goto".""",
     ],
 )
 def policy_table_command(session: Session, args: Args) -> object:
-    if ".." in args.question and " " not in args.question:
+    low, _, high = args.question.partition("..")
+    if low.strip() and high.strip() and "-frames" not in args.question:
         return table_of_stretch(session, args)
     question = Question(session, args.question)
     if len(question.policies) != 1 or len(question.sizes) != 1 or question.file:
@@ -219,11 +221,8 @@ def table_of_stretch(session: Session, args: Args) -> object:
     if target is None:
         raise UserError("No machine.")
     target.check(frozenset(("run", "kernel")), '"policy table FROM..TO"')
-    low, _, high = args.question.partition("..")
     timeline = session.timeline
-    first, last = position_of(session, low)[0], position_of(session, high)[0]
-    if last < first:
-        raise UserError("inverted range")
+    first, last = operations_of(session, args.question, timeline.end - 1)
     last = min(last, max(timeline.begin, timeline.end) - 1)
     if last - first >= MOST_DRAWN:
         raise UserError(f"{last - first + 1} operations: at most {MOST_DRAWN} are drawn.")

@@ -9,7 +9,7 @@ from vmdbg.errors import UserError
 from vmdbg.shell.command import ACTING, NO_REPEAT, PURE, Argument, Option, command
 from vmdbg.shell.kinds import REST, REST_EXPRESSION
 from vmdbg.shell.stop_report import count_of, show_arrival
-from vmdbg.shell.times import position_of
+from vmdbg.shell.times import operations_of, position_of
 from vmdbg.views.event_table import cost_sum, cost_table
 from vmdbg.views.result import Record
 
@@ -233,14 +233,11 @@ def info_cost(session: Session, args: Args) -> object:
     timeline = session.timeline
     time = timeline.position.operations
     if args.range:
-        low, dots, high = args.range.partition("..")
-        first = position_of(session, low)[0]
-        last = position_of(session, high)[0] if dots else first
+        first, last = operations_of(session, args.range, timeline.end - 1)
+    elif args.sum:
+        first, last = timeline.begin, timeline.end - 1
     else:
-        last = max(timeline.begin, time - 1)
-        first = timeline.begin if args.sum else last
-    if last < first:
-        raise UserError("inverted range")
+        first = last = max(timeline.begin, time - 1)
     if args.sum:
         return cost_of_stretch(timeline, first, min(last, timeline.end - 1))
     if last - first >= 1_000_000:

@@ -109,6 +109,8 @@ def walk_command(session: Session, args: Args) -> object:
     if args.alias is not None or args.slot is not None:
         if args.alias is not None and args.slot is not None:
             raise UserError('"-alias" and "-slot" exclude one another.')
+        if args.v or args.l:
+            raise UserError('"-alias" and "-slot" have no other form than JSON and CSV.')
         alias = (
             by_slot(session.machine.format, args.address, args.slot)
             if args.alias is None

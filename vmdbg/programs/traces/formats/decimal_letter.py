@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LETTERS = rb"[RWLSIFMrwlsifm][A-Za-z]*"
 NUMBER = rb"0|[1-9][0-9]{0,19}"  # what begins with another 0 is padded hex
 LINE = re.compile(rb"\s*(?:%s\s+(%s)|(%s)\s+%s)(?:[\s,].*)?" % (LETTERS, NUMBER, NUMBER, LETTERS))
-SAID = b"# decimal\n"  # the remark with which vmdbg begins such a trace
+SAID = b"# decimal"  # the remark with which vmdbg begins such a trace
 LINES, ENOUGH = 4000, 64  # lines that are looked at; different addresses among them that are enough
 
 
@@ -48,7 +48,7 @@ def recognise(head: bytes) -> bool:
 
     Of 64 different multiples of 4 in hex all would have a last digit below A once in 10**8 traces.
     """
-    if head.startswith(SAID):
+    if head.partition(b"\n")[0].rstrip() == SAID:
         return True
     found = [LINE.fullmatch(line) for line in sample_lines(head, LINES)]
     return None not in found and len({match[1] or match[2] for match in found if match}) >= ENOUGH
@@ -56,7 +56,7 @@ def recognise(head: bytes) -> bool:
 
 def write(accesses: Iterable[Access], page_bits: int) -> Iterator[bytes]:
     """Lines, and before them the remark that they are decimal."""
-    yield SAID
+    yield SAID + b"\n"
     yield from lines_of({OP_READ: "R %d\n", OP_WRITE: "W %d\n", OP_FETCH: "I %d\n", OP_MODIFY: "M %d\n"})(
         accesses, page_bits
     )
