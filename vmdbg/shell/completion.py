@@ -165,7 +165,7 @@ def count_plain(command: Command, words: list[str]) -> int:
     for word in words:
         if value:
             value = False
-        elif looks_like_option(word) and (option := safe_option(command, word)):
+        elif option := safe_option(command, word):
             value = option.kind is not None
         else:
             count += 1

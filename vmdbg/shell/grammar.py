@@ -249,7 +249,7 @@ def take_options(session: Session, command: Command, values: dict[str, Any], tex
             pending = None
         elif options and word == "--":
             options = False
-        elif options and looks_like_option(word) and (option := command.option(word)):
+        elif options and (option := command.option(word)):
             if option.kind is None:
                 values[option.target] = True
             else:
