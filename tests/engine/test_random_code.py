@@ -148,7 +148,7 @@ def programs(draw: st.DrawFn) -> str:
         of = Function(f"f{turn}", ["a", "b"], [*whole, *taken, *taken], list(found))
         of.taken = taken
         body = [*draw(statements(of, 2, False)), f"return {draw(number(of))}"]
-        mark = draw(st.sampled_from(("hot", "hot", "cold", "rare", "users")))
+        mark = draw(st.sampled_from(("hot", "hot", "apart", "cold", "rare", "users")))
         of.lines = [f"@{mark}", f"def {of.name}({', '.join(['m', *taken, 'a', 'b'])}):", *indented(body)]
         found.append(of)
     entry = Function("entry", ["a", "b", "c"], whole, list(found))

@@ -28,7 +28,8 @@ def _mark(**marks):
         function.hot = {"writes": True, "cold": False, "rare": False, "fills": True} | marks
         return function
     return mark
-hot, cold, rare = _mark(), _mark(cold=True), _mark(cold=True, rare=True)
+hot, apart = _mark(), _mark(apart=True)
+cold, rare = _mark(apart=True, cold=True), _mark(apart=True, cold=True, rare=True)
 users = _mark(checked=True, source=SOURCE)
 """
 _folder = tempfile.TemporaryDirectory(prefix="vmdbg-hot-")
@@ -36,7 +37,7 @@ _numbers = itertools.count()
 
 
 def functions(text: str, **constants: int) -> dict[str, Any]:
-    """The hot functions of a text, linked: each is marked `@hot`, `@cold`, `@rare` or `@users`."""
+    """The hot functions of a text, linked: each is marked `@hot`, `@apart`, `@cold`, `@rare` or `@users`."""
     path = Path(_folder.name) / f"hot{next(_numbers)}.py"
     path.write_text(text, "utf-8")
     space: dict[str, Any] = {"SOURCE": text.encode(), **constants}

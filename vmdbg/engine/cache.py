@@ -76,7 +76,7 @@ def key(
     for name, function in sorted(functions.items()):
         code = function.__code__
         decorated = function.__dict__["hot"]
-        marks = (decorated.get(mark) for mark in ("cold", "rare", "checked"))
+        marks = (decorated.get(mark) for mark in ("apart", "cold", "rare", "checked"))
         add(name, *marks, code.co_filename, code.co_firstlineno)
         add(*sources.meaning(code))
         if code.co_filename not in seen or "source" in decorated:

@@ -31,24 +31,34 @@ HOLES: dict[str, Callable[..., Any]] = {}
 TWINS: dict[str, Callable[..., Any]] = {}
 
 
-def reads(function: Any = None, *, cold: bool = False, rare: bool = False, fills: bool = False) -> Any:
+def reads(function: Any = None, **options: bool) -> Any:
     """Declare a hot function that reads only.
 
-    `cold`: it is not inlined.  `rare`: nor optimised, so that full code is made sooner.  `fills`: it fills a
-    hole.
+    Options: `apart`: it is not inlined, and its callers keep their registers.  `cold`: it also lies out of
+    the way.  `rare`: nor is it optimised, so that full code is made sooner.  `fills`: it fills a hole.
     """
-    return _declare(function, writes=False, cold=cold or rare, rare=rare, fills=fills)
+    return _declare(function, writes=False, **options)
 
 
-def writes(function: Any = None, *, cold: bool = False, rare: bool = False, fills: bool = False) -> Any:
+def writes(function: Any = None, **options: bool) -> Any:
     """Declare a hot function that changes the machine.  Options as for `reads`."""
-    return _declare(function, writes=True, cold=cold or rare, rare=rare, fills=fills)
+    return _declare(function, writes=True, **options)
 
 
-def _declare(function: Any, **options: bool) -> Any:
+def _declare(
+    function: Any,
+    writes: bool,
+    apart: bool = False,
+    cold: bool = False,
+    rare: bool = False,
+    fills: bool = False,
+) -> Any:
+    cold |= rare
+    options = {"writes": writes, "apart": apart or cold, "cold": cold, "rare": rare, "fills": fills}
+
     def declare(target: Any) -> Any:
         target.hot = options
-        if not options["fills"]:
+        if not fills:
             known = FUNCTIONS.get(target.__name__)
             if known is not None and known.__module__ != target.__module__:
                 raise ValueError(f"two hot functions named {target.__name__}")

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from vmdbg.engine.module import Module
 
 WORD = 8  # bytes of a word of `m`
+#: LLVM's attributes of a function, and of those with an option of `reads` and `writes`.
+INLINED = "alwaysinline"
+ATTRIBUTES = {"rare": "noinline cold optnone", "cold": "noinline cold", "apart": "noinline"}
 #: Bits of an element by the type code of its table; the words of tables are signed, narrow ones are not.
 WIDTHS = {"q": 64, "I": 32, "H": 16, "B": 8}
 ARITHMETIC: dict[type[ast.AST], str] = {
@@ -55,7 +58,7 @@ class Lowering:
         function = module.functions[name]
         decorated = function.__dict__["hot"]
         self.users = "source" in decorated
-        self.attributes = "#3" if decorated.get("rare") else "#1" if decorated["cold"] else "#0"
+        self.attributes = next((text for mark, text in ATTRIBUTES.items() if decorated.get(mark)), INLINED)
         self.checked = checked
         self.counts = checked and (self.users or not module.checked)
         self.constants = {k: v for k, v in function.__globals__.items() if type(v) is int}
@@ -81,10 +84,11 @@ class Lowering:
         self.emit("ret i64 0")
         entry = self.name == self.module.entry
         head = ", ".join(["ptr %m", *[f"i64 %a.{number}" for number in range(len(self.parameters))]])
-        kind = "#2" if entry or self.users else self.attributes
+        attributes = "" if entry or self.users else self.attributes
         stack = "".join(f"  {slot} = alloca i64\n" for slot in self.slots.values())
+        kind = f"{'' if entry else 'internal '}{self.module.convention(self.name)}"
         return (
-            f"define {'' if entry else 'internal '}i64 {self.symbol}({head}) {kind} {{\n"
+            f"define {kind}i64 {self.symbol}({head}) {attributes} nounwind {{\n"
             f"entry:\n{stack}  br label %start\nstart:\n" + "\n".join(self.lines) + "\n}"
         )
 
@@ -552,7 +556,7 @@ class Lowering:
         self.module.calls.setdefault(self.name, {}).setdefault(name, node)
         checked = self.checked or self.module.is_checked(name)
         symbol = self.module.symbol(name, tuple(tables), checked)
-        result = self.value(f"call i64 {symbol}({', '.join(values)})")
+        result = self.value(f"call {self.module.convention(name)}i64 {symbol}({', '.join(values)})")
         if checked or self.module.can_fail(name):
             self.pass_failure_on(node)
         return result

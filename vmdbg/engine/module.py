@@ -10,6 +10,8 @@ a checked build, those whose decorator says so (a policy of a user's), and those
 
 from __future__ import annotations
 
+import platform
+
 from vmdbg.engine.language import PLAIN, NotHotError, is_plain, unassigned
 from vmdbg.engine.link import reachable
 from vmdbg.engine.lowering import Lowering
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 #: Words behind the tables: the text of the place that failed; its number; the place in a user's function.
 FAILURE = ("place", "number", "caller")
+#: The calling convention of functions that are apart: they save the registers that they use, so that what
+#: seldom calls them can keep its values there.
+CONVENTION = "preserve_mostcc "
+HOSTS = ("x86_64", "amd64", "aarch64", "arm64")  # Architecture: those for which LLVM has that convention
 
 
 class Layout:
@@ -141,10 +147,6 @@ class Module:
                 "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
                 "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)",
                 *self.translated.values(),
-                "attributes #0 = { alwaysinline nounwind }",
-                "attributes #1 = { noinline cold nounwind }",
-                "attributes #2 = { nounwind }",
-                "attributes #3 = { noinline cold optnone nounwind }",
                 "!0 = !{}",
                 '!1 = !{!"vmdbg"}',
                 '!2 = !{!"m", !1, i64 0}',
@@ -155,6 +157,11 @@ class Module:
                 "",
             ]
         )
+
+    def convention(self, name: str) -> str:
+        """The calling convention of a function, with a space behind it; empty for that of C."""
+        apart = self.functions[name].__dict__["hot"].get("apart") and name != self.entry
+        return CONVENTION if apart and platform.machine().lower() in HOSTS else ""
 
     def alias_class(self, table: str) -> int:
         """The number of the metadata that says which memory a table is."""

@@ -38,7 +38,6 @@ from vmdbg.formats.contract import (
     SPLIT,
     TOP_BITS,
     TOP_SHIFT,
-    VPN_MASK,
     is_accessed,
     is_dirty,
     is_global,
@@ -66,6 +65,7 @@ from vmdbg.hardware.tlb import (
     tlb_find,
     tlb_holds,
     tlb_insert,
+    tlb_tag,
     tlb_touch,
     tlb_trust,
     word_address,
@@ -230,8 +230,7 @@ def tlb_fill(m, cpu, va, access, doubt):
     """
     word = path_word(m, cpu, va) | doubt
     size = LEVELS - m.control[CONTROL_STEPS]
-    tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
-    key = (tag << KEY_TAG) | size
+    key = (tlb_tag(va, size) << KEY_TAG) | size
     if word & WORD_GLOBAL == 0:
         key |= m.cpu[cpu * CPU + CPU_ASID] << KEY_ASID
     array = first_array(access)
@@ -258,7 +257,7 @@ def lacks_ad(m, cpu, access):
     return missing & m.cpu[cpu * CPU + CPU_KERNEL_AD] != 0
 
 
-@writes
+@writes(apart=True)
 def walk_and_fill(m, cpu, va, access):
     """Walk the tables after a TLB miss and fill the TLB.
 

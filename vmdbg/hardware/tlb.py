@@ -71,6 +71,12 @@ def size_shift(size):
 
 
 @reads
+def tlb_tag(va, size):
+    """The tag of the page of size index `size` that holds `va`: its number."""
+    return ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
+
+
+@reads
 def first_array(access):
     """Row of the first-level array that serves `access`; -1 if there is none."""
     if access == ACCESS_FETCH:
@@ -109,7 +115,8 @@ def tlb_find(m, array, cpu, va, asid):
             key = everywhere | (asid << KEY_ASID)
             start = base + (tag & mask) * span
             row = start
-            while row < start + span:
+            end = start + span
+            while row < end:
                 held = m.tlb[row + TLB_KEY]
                 if held == key or held == everywhere:
                     m.control[CONTROL_SET] = start
@@ -185,11 +192,24 @@ def tlb_drop(m, cpu, va, asid):
     gone = 0
     array = 0
     while array < len(m.array) - WALK_CACHES * ARRAY:
-        row = tlb_find(m, array, cpu, va, asid)
-        while row >= 0:
-            tlb_remove(m, array, cpu, row)
-            gone += 1
-            row = tlb_find(m, array, cpu, va, asid)
+        span = m.array[array + ARRAY_SPAN]
+        present = m.array[array + ARRAY_PRESENT]
+        size = 0
+        while present:
+            if present & 1:
+                everywhere = (tlb_tag(va, size) << KEY_TAG) | size
+                key = everywhere | (asid << KEY_ASID)
+                row = tlb_set(m, array, cpu, key)
+                end = row + span
+                while row < end:
+                    held = m.tlb[row + TLB_KEY]
+                    if held == key or held == everywhere:
+                        tlb_remove(m, array, cpu, row)  # another row may take its place
+                        gone += 1
+                    else:
+                        row += TLB
+            present >>= 1
+            size += 1
         array += ARRAY
     if WALK_CACHES:
         walk_cache_flush(m, cpu, asid)

@@ -12,7 +12,7 @@ suspect as well.
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.formats.contract import ENTRY_TABLE, LEVELS, PAGE_BITS, RIGHTS, VPN_MASK, next_table
+from vmdbg.formats.contract import ENTRY_TABLE, LEVELS, PAGE_BITS, RIGHTS, next_table
 from vmdbg.hardware.tlb import (
     KEEPS_WAYS,
     KEY_ASID,
@@ -21,9 +21,9 @@ from vmdbg.hardware.tlb import (
     WORD_DIRTY,
     WORD_PFN,
     WORD_SUSPECT,
-    size_shift,
     tlb_find,
     tlb_insert,
+    tlb_tag,
     tlb_touch,
 )
 from vmdbg.hardware.walk import recheck, walk, walk_began, walk_from
@@ -120,8 +120,7 @@ def walk_cache_fill(m, cpu, va, doubt):
         depth = m.array[array + ARRAY_DEPTH]
         if m.control[CONTROL_FIRST] <= depth and depth < m.control[CONTROL_STEPS] - 1:
             size = LEVELS - 1 - depth
-            tag = ((va >> PAGE_BITS) & VPN_MASK) >> (size_shift(size) - PAGE_BITS)
-            key = (tag << KEY_TAG) | (m.cpu[cpu * CPU + CPU_ASID] << KEY_ASID) | size
+            key = (tlb_tag(va, size) << KEY_TAG) | (m.cpu[cpu * CPU + CPU_ASID] << KEY_ASID) | size
             row = depth * PATH
             frame = next_table(m.path[row + PATH_ENTRY], depth) >> PAGE_BITS
             tlb_insert(m, array, cpu, key, (frame << WORD_PFN) | m.path[row + PATH_RIGHTS] | doubt)

@@ -94,7 +94,7 @@ def takes_slot(m, frame):
         return m.cache[row + CACHE_CONTENT] == 0 and m.cache[row + CACHE_SLOT] == 0
     if slot == 0:
         return not never_written(m, frame)
-    return m.slot[slot * SLOT + SLOT_REFS] != 1 and frame_dirty(m, frame)
+    return frame_dirty(m, frame) and m.slot[slot * SLOT + SLOT_REFS] != 1
 
 
 @reads

@@ -407,7 +407,7 @@ def trap(m, cpu, va, access):
     emit(m, TRAP, fault, m.cpu[c + CPU_CODE], va)
 
 
-@writes
+@writes(apart=True)
 def handle_fault(m, cpu, va, access):
     """Serve the fault in CONTROL_FAULT.  0: repeat the access.  Else a reason for the run loop."""
     c = cpu * CPU

@@ -58,6 +58,14 @@ LARGE_LEAVES = 0  # 1: pages of the size above base pages may leave memory; boun
 def frame_address(m, frame):
     """Physical address of a frame."""
     at = frame << PAGE_BITS
+    if at < m.bank[BANK_SIZE]:
+        return m.bank[BANK_BASE] + at  # the first bank is the first in the buffer
+    return far_address(m, at)
+
+
+@reads(cold=True)
+def far_address(m, at):
+    """The physical address of what lies at an offset of the memory buffer, in any bank."""
     row = 0
     while row + BANK < len(m.bank) and at >= m.bank[row + BANK_OFFSET] + m.bank[row + BANK_SIZE]:
         row += BANK

@@ -100,7 +100,7 @@ def evict(m, frame):
         evict_cached(m, frame, needs_slot, dirty, va)
     elif slot == 0 and not needs_slot:
         emit(m, ZERO_DROP, m.rmap[first + RMAP_PID], pfn, va)
-        unmap_to(m, frame, 0)
+        unmap_to(m, frame, 0, 0)
     else:
         if needs_slot:
             if slot > 0:
@@ -111,8 +111,9 @@ def evict(m, frame):
             emit(m, SWAP_OUT, slot, pfn, va)
         else:
             emit(m, SWAP_DROP, slot, pfn, va)
-        unmap_to(m, frame, slot)
-        slot_release(m, slot)  # the frame's own reference: each entry now has one
+        unmap_to(m, frame, slot, 1)
+        if first == 0:
+            slot_release(m, slot)
     policy_unload(m, frame)
     m.kernel[KERNEL_RESIDENT] -= 1
     pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
@@ -133,13 +134,16 @@ def evict_cached(m, frame, needs_slot, dirty, va):
         emit(m, FILE_DROP, m.cache[c + CACHE_NUMBER], frame_address(m, frame) >> PAGE_BITS, va)
     else:
         emit(m, SWAP_DROP, m.cache[c + CACHE_SLOT], frame_address(m, frame) >> PAGE_BITS, va)
-    unmap_to(m, frame, m.cache[c + CACHE_SLOT])
+    unmap_to(m, frame, m.cache[c + CACHE_SLOT], 0)
     m.cache[c + CACHE_FRAME] = 0
 
 
 @writes
-def unmap_to(m, frame, slot):
-    """Make every entry that maps a frame name `slot` instead (0: empty), and drop the page from every TLB."""
+def unmap_to(m, frame, slot, held):
+    """Make every entry that maps a frame name `slot` instead (0: empty), and drop the page from every TLB.
+
+    Each entry has a reference to the slot then; the first one takes over the frame's, if it `held` one.
+    """
     new = 0
     if slot:
         new = make_swapped(slot)
@@ -156,7 +160,10 @@ def unmap_to(m, frame, slot):
         m.process[pid * PROCESS + PROCESS_RSS] -= 1
         if slot:
             m.process[pid * PROCESS + PROCESS_SWAPPED] += 1
-            m.slot[slot * SLOT + SLOT_REFS] += 1
+            if held:
+                held = 0
+            else:
+                m.slot[slot * SLOT + SLOT_REFS] += 1
         rmap_remove(m, frame, address)
         row = m.frame[frame * FRAME + FRAME_RMAP]
 
