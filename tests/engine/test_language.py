@@ -27,7 +27,7 @@ SHIFTS = {
     ("leaf_frame", "depth << 3"): DEPTH,
     ("leaf_frame", "low"): LOW,
     ("allowed", "rights"): "rights are a nibble",
-    ("tlb_find", "size_shift(size) - PAGE_BITS"): LOW,
+    ("tlb_search", "size_shift(size) - PAGE_BITS"): LOW,
     ("tlb_tag", "size_shift(size) - PAGE_BITS"): LOW,
     ("word_address", "size_shift(size)"): "a byte of the format's table of page sizes",
     ("tlb_holds", "size"): DEPTH,

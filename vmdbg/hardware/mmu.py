@@ -65,6 +65,7 @@ from vmdbg.hardware.tlb import (
     tlb_find,
     tlb_holds,
     tlb_insert,
+    tlb_search,
     tlb_tag,
     tlb_touch,
     tlb_trust,
@@ -351,7 +352,7 @@ def translate(m, cpu, va, access):
         emit(m, TLB_HIT, va, row, word | ((key & KEY_SIZE) << HIT_SIZE))
     else:
         if SECOND >= 0:
-            row = tlb_find(m, SECOND, cpu, va, asid)
+            row = tlb_search(m, SECOND, cpu, va, asid, KEEPS_WAYS)
         if row < 0:
             emit(m, TLB_MISS, va, asid, access)
             if SOFTWARE_WALK:

@@ -98,6 +98,15 @@ def tlb_find(m, array, cpu, va, asid):
 
     CONTROL_SET then says where its set begins.
     """
+    return tlb_search(m, array, cpu, va, asid, True)
+
+
+@reads
+def tlb_search(m, array, cpu, va, asid, whole):
+    """`tlb_find`, which looks at the `whole` set or at the rows before the first empty one.
+
+    The one is sooner done with the small and full sets of a first level, the other with those of a second.
+    """
     vpn = (va >> PAGE_BITS) & VPN_MASK
     base = m.array[array + ARRAY_BASE]
     if CPUS > 1:
@@ -121,6 +130,8 @@ def tlb_find(m, array, cpu, va, asid):
                 if held == key or held == everywhere:
                     m.control[CONTROL_SET] = start
                     return row
+                if held < 0 and not whole:
+                    break
                 row += TLB
         present >>= 1
         size += 1
@@ -206,6 +217,8 @@ def tlb_drop(m, cpu, va, asid):
                     if held == key or held == everywhere:
                         tlb_remove(m, array, cpu, row)  # another row may take its place
                         gone += 1
+                    elif held < 0 and not KEEPS_WAYS:
+                        break
                     else:
                         row += TLB
             present >>= 1

@@ -20,8 +20,8 @@ def tlb_move_down(m, start, row):
 def tlb_close_gap(m, array, cpu, row):
     """Take a row out of its set; those behind it move up."""
     last = tlb_set(m, array, cpu, m.tlb[row + TLB_KEY]) + m.array[array + ARRAY_SPAN] - TLB
-    while row < last:
+    while row < last and m.tlb[row + TLB + TLB_KEY] >= 0:
         m.tlb[row + TLB_KEY] = m.tlb[row + TLB + TLB_KEY]
         m.tlb[row + TLB_WORD] = m.tlb[row + TLB + TLB_WORD]
         row += TLB
-    tlb_write(m, last, -1, 0)
+    tlb_write(m, row, -1, 0)
