@@ -406,6 +406,22 @@ def entry(m):
             hot.module(f"@hot\ndef entry(m):\n    {wrong}\n")
 
 
+def test_an_element_that_is_soon_read_changes_nothing(hot: ModuleType) -> None:
+    text = """
+@hot
+def entry(m):
+    at = 0
+    while at < 3:
+        prefetch(m.more, m.word[at])
+        prefetch(m.one, m.word[at])
+        at += 1
+    return m.more[3]
+"""
+    for checked in (False, True):
+        hot.Both(text, checked).compare(hot.memory(word=[3, -1, 1 << 40], more=[1, 2, 3, 4]))
+    assert "llvm.prefetch" in hot.module(text).text()
+
+
 def test_letters_that_llvm_has_not_are_names_too(hot: ModuleType) -> None:
     text = """
 @hot

@@ -159,6 +159,10 @@ class Table:
             raise Fails(f"m.{self.name}[{start}] is out of range")
 
 
+def prefetch(table: Table, index: int) -> None:
+    """`hardware.memory.prefetch`."""
+
+
 def zero_words(target: Table, start: int, count: int) -> None:
     """`hardware.memory.zero_words`."""
     target.stretch(start, count)
@@ -222,7 +226,7 @@ class Both:
     def __init__(self, text: str, checked: bool = False, **constants: int) -> None:
         self.checked = checked
         self.space: dict[str, Any] = {"SOURCE": b"", ".words": Words(checked), **constants}
-        self.space |= {"zero_words": zero_words, "copy_words": copy_words}
+        self.space |= {"prefetch": prefetch, "zero_words": zero_words, "copy_words": copy_words}
         exec(MARKS, self.space)
         tree = ast.fix_missing_locations(Wrapping().visit(ast.parse(text)))
         exec(compile(tree, "reference", "exec", dont_inherit=True), self.space)

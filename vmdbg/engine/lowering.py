@@ -530,6 +530,8 @@ class Lowering:
                 return self.number(value)
             case "len", [value]:
                 return self.length(self.table(value))
+            case "prefetch", [target, index]:
+                return self.prefetch(self.table(target), self.number(index))
             case "zero_words", [target, start, count]:
                 return self.zero_words(node, self.words(target), self.number(start), self.number(count))
             case "copy_words", [target, to, source, start, count]:
@@ -560,6 +562,13 @@ class Lowering:
         if checked or self.module.can_fail(name):
             self.pass_failure_on(node)
         return result
+
+    def prefetch(self, table: str, index: str) -> str:
+        """Ask for an element; nothing comes of it where there is none."""
+        width = WIDTHS[self.module.layout.codes[table]]
+        pointer = self.value(f"getelementptr i{width}, ptr {self.address(table)}, i64 {index}")
+        self.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 1, i32 3, i32 1)")
+        return "0"
 
     def zero_words(self, node: ast.AST, table: str, start: str, count: str) -> str:
         """Clear words of a table."""

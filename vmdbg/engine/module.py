@@ -144,6 +144,7 @@ class Module:
             [
                 'source_filename = "vmdbg"',
                 *(f"{name} = {line}" for line, name in self.texts.items()),
+                "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
                 "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
                 "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)",
                 *self.translated.values(),

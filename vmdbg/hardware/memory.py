@@ -138,6 +138,14 @@ def turned(value, width):
     return result
 
 
+@reads
+def prefetch(table, index):
+    """Have an element of a table brought to the processor, as it is soon to be read and written.
+
+    It may be of any number: none comes where the table has none.
+    """
+
+
 @writes
 def zero_words(target, start, count):
     """Clear `count` words of a buffer of words."""

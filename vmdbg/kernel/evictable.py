@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads
-from vmdbg.formats.contract import PAGE_BITS, is_accessed, is_dirty
-from vmdbg.hardware.memory import load_entry
+from vmdbg.formats.contract import ENTRY_BYTES, PAGE_BITS, is_accessed, is_dirty
+from vmdbg.hardware.memory import load_entry, prefetch, ram_offset
 from vmdbg.kernel.frames import FRAME_IS_USER, LARGE_LEAVES, frames_of, pool_of
 from vmdbg.kernel.swap import PAYLOAD
 from vmdbg.state.tables import (
@@ -95,6 +95,17 @@ def takes_slot(m, frame):
     if slot == 0:
         return not never_written(m, frame)
     return frame_dirty(m, frame) and m.slot[slot * SLOT + SLOT_REFS] != 1
+
+
+@reads
+def prefetch_entry(m, frame):
+    """Have the entry brought to the processor that maps a frame (-1: none), whose page may be next to leave.
+
+    With memory larger than the processor's caches an eviction waits for that entry more than for all else.
+    """
+    if frame >= 0:
+        row = m.frame[frame * FRAME + FRAME_RMAP]
+        prefetch(m.ram8, ram_offset(m, m.rmap[row * RMAP + RMAP_ENTRY], ENTRY_BYTES) >> 3)
 
 
 @reads

@@ -10,7 +10,7 @@ from __future__ import annotations
 from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import PAGE_BITS, aged, is_accessed
 from vmdbg.hardware.memory import load_entry, store_entry
-from vmdbg.kernel.evictable import may_leave
+from vmdbg.kernel.evictable import may_leave, prefetch_entry
 from vmdbg.kernel.frames import frame_address
 from vmdbg.kernel.policies.facts import ACCESSED_BITS, Facts
 from vmdbg.kernel.shootdown import shoot_down
@@ -29,6 +29,7 @@ from vmdbg.state.tables import (
 )
 
 FACTS = Facts("the first one behind the hand whose accessed bit is clear", ACCESSED_BITS, hand=True)
+AHEAD = 2  # frames before the hand whose entries are brought to the processor
 DROPS = 1  # 0: the TLB keeps entries whose A was cleared; bound at build
 
 
@@ -61,6 +62,8 @@ def victim(m, pid):
         frame += 1
         if frame == end:
             frame = first
+        if frame + AHEAD < end:
+            prefetch_entry(m, frame + AHEAD)
         if may_leave(m, this, pid) and not age(m, this):
             m.kernel[KERNEL_HAND] = frame
             return this

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.engine import reads, writes
-from vmdbg.kernel.evictable import may_leave
+from vmdbg.kernel.evictable import may_leave, prefetch_entry
 from vmdbg.kernel.frames import mark_frame
 from vmdbg.state.tables import FRAME, FRAME_NEXT, FRAME_PREVIOUS, KERNEL_NEWEST, KERNEL_OLDEST
 
@@ -55,4 +55,6 @@ def oldest_that_leaves(m, pid):
     frame = m.kernel[KERNEL_OLDEST]
     while frame >= 0 and not may_leave(m, frame, pid):
         frame = m.frame[frame * FRAME + FRAME_NEXT]
+    if frame >= 0:
+        prefetch_entry(m, m.frame[frame * FRAME + FRAME_NEXT])
     return frame
