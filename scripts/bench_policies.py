@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--turns", type=int, default=5, help="runs of each, by turns")
+    parser.add_argument("--turns", type=int, default=11, help="runs of each, by turns")
     parser.add_argument("--requests", type=int, default=2_000_000, help="of the hostile trace")
     parser.add_argument("--only", help="one trace: ls, sqlite or uniform")
     options = parser.parse_args()

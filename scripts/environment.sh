@@ -79,7 +79,7 @@ logged() {
     "$@" >>"$log" 2>&1 </dev/null
 }
 
-# install NAME, with NAME one of run, test, dev, docs.
+# install NAME, with NAME one of run, bench, test, dev, docs.
 install() {
     local name=$1 extra='' base='' status=0
     [[ $name == run ]] || extra="[$name]"
