@@ -185,6 +185,21 @@ def test_a_page_that_was_never_written_is_dropped_whole() -> None:
     assert check(machine) == []
 
 
+@pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=[pytest.mark.engine, pytest.mark.long])]
+)
+def test_background_reclaim_does_not_undo_a_fault_before_its_access(compiled: bool) -> None:
+    """After the one page that has room fewer frames are free than `kernel.low_free` wants."""
+    rows = rows_of([(0, True), (1, True)], random.Random(1))
+    values = {"kernel.user_frames": COUNT + 1, "kernel.low_free": 2, "kernel.high_free": 2}
+    machine = machine_of(rows, 2, 2, **values)
+    if compiled:
+        machine.compile()
+    assert machine.run(20, compiled) == REASON_IDLE
+    counts = machine.counts()
+    assert (counts["write"], counts["fault-minor"], counts["swap-out"]) == (2, 2, 2 * COUNT)
+
+
 def test_the_table_of_slots_leaves_the_run_whole_where_another_frame_is_free() -> None:
     """Frames that user pages share with tables: three runs for seven written pages, again and again."""
     rows = rows_of([(page, True) for page in range(7)] * 3, random.Random(1))

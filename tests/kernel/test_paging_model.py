@@ -127,8 +127,8 @@ def paging_cases() -> list[Any]:
 def test_misses_of_real_traces(
     name: str, policy: str, frames: int, misses: int, ready: Callable[[Machine], Machine], both: None
 ) -> None:
-    config = load_config("trace").with_({"kernel.policy": policy, "kernel.user_frames": frames})
-    counts = replay(ready(Machine(config)), trace(name, False), True)
+    values = {"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False}
+    counts = replay(ready(Machine(load_config("trace").with_(values))), trace(name, False), True)
     assert counts.get("fault-minor", 0) + counts.get("fault-major", 0) == misses
     assert counts["fault-minor"] == EXPECTED[name]["pages"]
 

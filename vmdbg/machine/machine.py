@@ -237,11 +237,14 @@ class Machine(Pools):
         """As `run`, without the check for mistakes in a policy of the user's."""
         control = self.m.control
         control[CONTROL_STOP] = 0
+        served = False
         while True:
             self.m.control[CONTROL_LIMIT] = self.m.control[CONTROL_GOAL] = limit
             if self.m.kernel[KERNEL_WAKE]:
-                self.m.control[CONTROL_LIMIT] = 0
+                # Background reclaim comes first, but not between a fault and its access: it might undo it.
+                self.m.control[CONTROL_LIMIT] = self.operations + 1 if served else 0
             reason = self.engine(compiled)
+            served = reason == REASON_LARGE
             if reason == REASON_SYSCALL and self.saved_words and op_breakpoints.reached(self):
                 return REASON_NONE
             fed = reason == REASON_SYSCALL and feeds.is_fed(self)
