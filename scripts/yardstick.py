@@ -52,16 +52,19 @@ def write_oracle(pages: Sequence[int], path: Path) -> None:
 
 
 class Yardstick:
-    """A policy of libCacheSim's with so many frames on a trace that `write_oracle` wrote."""
+    """A policy of libCacheSim's with so many frames on a trace that `write_oracle` wrote.
 
-    def __init__(self, policy: str, frames: int, path: Path) -> None:
+    Its table has four places for each page in it, or, `as_it_comes`, 2^24 for any size.
+    """
+
+    def __init__(self, policy: str, frames: int, path: Path, as_it_comes: bool = False) -> None:
         import libcachesim
 
         name, options = CLASSES[policy]
         self.reader: Any = libcachesim.TraceReader(str(path), libcachesim.TraceType.ORACLE_GENERAL_TRACE)
-        # Its table has four places for each page in it: the default, 2^24, would be one for any size.
-        power = max(8, frames.bit_length() + 2)
-        self.cache: Any = getattr(libcachesim, name)(frames, hashpower=power, **options)
+        if not as_it_comes:
+            options = {"hashpower": max(8, frames.bit_length() + 2), **options}
+        self.cache: Any = getattr(libcachesim, name)(frames, **options)
 
     def faults(self, requests: int) -> int:
         """Run the whole trace, of so many requests."""
