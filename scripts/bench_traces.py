@@ -65,6 +65,12 @@ def formats(folder: Path, times: int) -> None:
         path.unlink()
 
 
+def peak_of(pid: int) -> int:
+    """The most memory that a process has had since it began its program, in bytes (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
 def stream(accesses: int) -> None:
     """Print what `replay -` of so many accesses took."""
     text = lzma.decompress(LACKEY.read_bytes())
@@ -75,17 +81,19 @@ def stream(accesses: int) -> None:
     with subprocess.Popen([*VMDBG, "-ex", "replay -"], stdin=pipe, stdout=pipe) as child:
         assert child.stdin is not None
         assert child.stdout is not None
-        left = accesses
+        left, peak = accesses, 0
         while left > 0:
             child.stdin.write(lines if left >= many else b"".join(lines.splitlines(keepends=True)[:left]))
             left -= many
+            peak = peak_of(child.pid)
         child.stdin.close()
         said = child.stdout.read().decode()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    print(said.splitlines()[0] if said else f"exit code {child.returncode}")
+    if f"accesses {accesses}" not in " ".join(said.split()):
+        raise SystemExit(f"bench: not {accesses} accesses:\n{said}")
     speed = f"{seconds:.1f} s of CPU, {accesses / seconds / 1e6:.1f} M/s"
-    print(f"{accesses} lines: {speed}; {used.ru_maxrss} KiB at most")
+    print(f"{accesses} lines: {speed}; {peak >> 20} MiB at most")
 
 
 def clock(*commands: list[str], **environment: str) -> float:
