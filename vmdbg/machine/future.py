@@ -40,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.machine import Machine
 
 NEVER = 1 << 62
@@ -48,9 +49,9 @@ BEYOND = 1 << 40  # bytes: more than any page
 REFUSED = "kernel.policy {} needs to know all accesses before the program runs: {}."
 
 
-def looks_ahead(machine: Machine) -> bool:
-    """Does the machine's policy look into the future?"""
-    facts = facts_of(machine.config["kernel.policy"])
+def looks_ahead(config: MachineConfig) -> bool:
+    """Does a machine's policy look into the future?"""
+    facts = facts_of(config["kernel.policy"])
     return facts is not None and facts.sees == THE_FUTURE
 
 
