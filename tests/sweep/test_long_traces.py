@@ -15,7 +15,7 @@ from vmdbg.engine import native
 from vmdbg.errors import UserError
 from vmdbg.inspect.policy import compare
 from vmdbg.inspect.target import boot
-from vmdbg.machine import long_run
+from vmdbg.machine import future, long_run
 from vmdbg.machine.config import load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs import program, read_program
@@ -111,6 +111,23 @@ def test_machines_that_have_to_know_all_get_all(trace: str) -> None:
         assert machine.feeds == {}
         assert machine.shape["ops"] < 100
     assert len(boot(load_config("trace"), trace, fed=True).machine.feeds) == 1
+
+
+@pytest.mark.parametrize("long", [1 << 20, 100])
+def test_what_is_too_long_to_be_foreseen_is_refused_before_it_is_in_memory(
+    long: int, trace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "kernel.policy opt needs to know all accesses before the program runs: it makes more than 1900."
+    monkeypatch.setattr(future, "MOST_ACCESSES", 1900)
+    monkeypatch.setattr(contents, "LONG", long)
+    whole = measures(trace, {"kernel.policy": "opt"})
+    assert whole == {"error": said}
+    monkeypatch.setattr(work, "boot", lambda config, path, fed: boot(config, path))
+    assert measures(trace, {"kernel.policy": "opt"}) == whole
+    monkeypatch.undo()
+    monkeypatch.setattr(future, "MOST_ACCESSES", 1900)
+    monkeypatch.setattr(Machine, "load", lambda self, program: pytest.fail("it was loaded"))
+    assert measures(trace, {"kernel.policy": "opt"}) == whole
 
 
 def test_a_trace_is_looked_through_once(trace: str, monkeypatch: pytest.MonkeyPatch) -> None:

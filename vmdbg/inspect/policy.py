@@ -13,11 +13,10 @@ from collections import namedtuple
 from vmdbg import progress
 from vmdbg.errors import UserError
 from vmdbg.inspect.counts import instructions
-from vmdbg.inspect.target import load
+from vmdbg.inspect.target import load, read_for
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
-from vmdbg.machine.future import looks_ahead
 from vmdbg.machine.long_run import run_until
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -161,7 +160,7 @@ def count_trace(policy: str, frames: int, read: Callable[[bool], Program]) -> Co
     `read` reads it, with feeds (`programs.read_program`) if it is given True.
     """
     config = trace_config(policy, frames)
-    program = read(not looks_ahead(config))
+    program = read_for(config, read)
     if program.length is None or len(program.processes) != 1:
         raise UserError(f"{program.name} is no trace.", 'Load it, and see "info stats".')
     machine = Machine(config)

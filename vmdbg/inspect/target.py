@@ -11,8 +11,9 @@ import os
 from vmdbg.errors import UserError
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.calls.processes import live_processes
+from vmdbg.machine.boot import format_of
 from vmdbg.machine.config import MachineConfig, load_config
-from vmdbg.machine.future import looks_ahead
+from vmdbg.machine.future import check_number, looks_ahead
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.programs import read_program
@@ -118,6 +119,17 @@ def load(machine: Machine, program: Program) -> None:
     machine.feeds.update(zip(machine.load(program), program.feeds, strict=bool(program.feeds)))
 
 
+def read_for(config: MachineConfig, read: Callable[[bool], Program]) -> Program:
+    """A program for one machine of that configuration: with feeds, unless the machine has to know all of it
+    before it runs.
+
+    `read` reads it, with feeds if it is given True.  UserError if it is too long for such a machine.
+    """
+    if looks_ahead(config):
+        check_number(config, (read(True).length or 1) - 1)  # told before all its rows are in memory
+    return read(not format_of(config).bounded and not looks_ahead(config))
+
+
 def boot_named(name: str = "default", program_file: str = "") -> Target:
     """Boot the machine of that preset or TOML file."""
     return boot(load_config(name), program_file)
@@ -137,19 +149,21 @@ def boot_program(
     config = machine.config
     if config["machine.program"]:
         form = machine.format
-        file, bits, size = config["machine.program"], form.va_bits, form.grain
-        program = read_program(
-            file,
-            va_bits=bits,
-            page_size=size,
-            resident=resident or config["trace.resident"],
-            approve=approve,
-            user_end=form.user_end,
-            pages=trace_pages(config, form),
-            straddle=config["trace.straddle"],
-            fed=fed and not form.bounded and not looks_ahead(config),
-        )
-        load(machine, program)
+
+        def read(fed: bool) -> Program:
+            return read_program(
+                config["machine.program"],
+                va_bits=form.va_bits,
+                page_size=form.grain,
+                resident=resident or config["trace.resident"],
+                approve=approve,
+                user_end=form.user_end,
+                pages=trace_pages(config, form),
+                straddle=config["trace.straddle"],
+                fed=fed,
+            )
+
+        load(machine, read_for(config, read) if fed else read(False))
         if config["machine.warm"]:
             machine.first = machine.snapshot()
         machine.run(config["machine.warm"])

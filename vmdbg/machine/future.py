@@ -55,6 +55,12 @@ def looks_ahead(config: MachineConfig) -> bool:
     return facts is not None and facts.sees == THE_FUTURE
 
 
+def check_number(config: MachineConfig, accesses: int) -> None:
+    """UserError if a machine's policy cannot look at so many accesses ahead."""
+    if accesses > MOST_ACCESSES:
+        raise UserError(REFUSED.format(config["kernel.policy"], f"it makes more than {MOST_ACCESSES}"))
+
+
 def foresee(machine: Machine, pids: list[int]) -> None:
     """Fill the table future with what the program in these processes, just loaded, accesses.
 
@@ -79,8 +85,7 @@ def foresee(machine: Machine, pids: list[int]) -> None:
         pages.append(va & ~mask)
         if (va & mask) + width > mask + 1:
             pages.append((va & ~mask) + mask + 1)
-        if len(pages) > MOST_ACCESSES:
-            raise UserError(REFUSED.format(policy, f"it makes more than {MOST_ACCESSES}"))
+        check_number(machine.config, len(pages))
     machine.resize("futures", len(pages) + 1)
     m = machine.m
     m.future[FUTURE_PAGE::FUTURE] = pages + array("q", [-1])
