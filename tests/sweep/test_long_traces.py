@@ -142,6 +142,9 @@ def test_a_trace_is_looked_through_once(trace: str, monkeypatch: pytest.MonkeyPa
         for more in ({}, {"trace.page": "2M"}, {"kernel.policy": "fifo", "kernel.user_frames": 16}):
             measures(trace, more)
         assert len(passes) == 1
+        if long > 100:
+            measures(trace, {"kernel.policy": "opt"})
+            assert len(passes) == 1
         measures(trace, {"trace.resident": "on"})
         measures(trace, {"trace.resident": "on", "trace.page": "2M"})
         assert len(passes) == (1 if long > 100 else 2)  # of a long one the pages are kept only if asked for

@@ -125,9 +125,11 @@ def read_for(config: MachineConfig, read: Callable[[bool], Program]) -> Program:
 
     `read` reads it, with feeds if it is given True.  UserError if it is too long for such a machine.
     """
-    if looks_ahead(config):
-        check_number(config, (read(True).length or 1) - 1)  # told before all its rows are in memory
-    return read(not format_of(config).bounded and not looks_ahead(config))
+    fed = read(not format_of(config).bounded)
+    if not looks_ahead(config):
+        return fed
+    check_number(config, (fed.length or 1) - 1)  # told before all its rows are in memory
+    return read(False)  # while `fed` has what was found, so that it need not be found again
 
 
 def boot_named(name: str = "default", program_file: str = "") -> Target:
