@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from vmdbg import progress
+from vmdbg.engine import native
+from vmdbg.programs.traces import contents
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.startup import make_session
+from vmdbg.sweep import work
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACE = ROOT / "tests" / "data" / "ls.lackey.xz"
@@ -196,6 +199,28 @@ def test_of_a_replay_it_is_known_about_how_far_it_is(terminal: Terminal, tmp_pat
     shares = [int(found[1]) for line in lines if (found := running.fullmatch(line))]
     assert shares == sorted(shares)
     assert any(20 < share < 80 for share in shares)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("at_once")
+def test_of_a_point_of_a_sweep_it_is_known_how_far_it_is(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its trace stays in memory or is read again; and before that, how far it was looked through."""
+    monkeypatch.setenv("VMDBG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(native, "available", lambda: False)
+    talk = Talk("trace", terminal)
+    (tmp_path / "many.lackey").write_bytes(b" L 1000,1\n" * 140_000)
+    running = re.compile(r"Running: (\d+)%, [\d.]+( million)? operations/s(, \d+ s left)?")
+    for long in (1 << 20, 1000):
+        monkeypatch.setattr(contents, "LONG", long)
+        lines = talk.said(f"sweep -jobs 1 frames=16 {tmp_path / 'many.lackey'}")
+        assert any(line.startswith("Reading many.lackey: ") for line in lines)
+        shares = [int(found[1]) for line in lines if (found := running.fullmatch(line))]
+        assert any(20 < share < 80 for share in shares)
+        assert lines[-1].startswith("Sweeping: 1 of 1 points")
+        contents._contents.clear()
+        work._last.clear()
 
 
 @pytest.mark.usefixtures("at_once")

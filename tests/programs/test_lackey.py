@@ -15,9 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.inspect.target import boot
 from vmdbg.kernel.scheduler import OP, OP_EXIT, OP_FETCH, OP_KIND, OP_LINE, OP_MODIFY, OP_READ, OP_WRITE
+from vmdbg.machine.config import load_config
+from vmdbg.machine.long_run import run_until
 from vmdbg.programs import read_program
 from vmdbg.programs.program import Program
+from vmdbg.programs.traces import contents
 from vmdbg.programs.traces import parser as parsing
 from vmdbg.programs.traces.whole import read_trace
 
@@ -213,6 +217,20 @@ def test_few_bytes_do_not_become_many(tmp_path: Path) -> None:
     assert path.stat().st_size < 64 << 10
     with pytest.raises(InputError, match="it unpacks to more than 64 MiB"):
         read_program(str(path), va_bits=48, page_size=1 << SHIFT)
+
+
+@pytest.mark.parametrize("fed", [False, True])
+@pytest.mark.parametrize("name", ["x86_32", "sv32", "x86_64", "sv39"])
+def test_many_runs_of_pages_become_all_addresses_of_processes(
+    name: str, fed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine whose lower half is not all theirs as well."""
+    monkeypatch.setattr(contents, "LONG", 100)
+    trace = tmp_path / "t.lackey"
+    trace.write_text("".join(f" L {page << 13:x},1\n" for page in range(1, 300)))
+    machine = boot(load_config("trace").with_({"machine.format": name}), str(trace), fed=fed).machine
+    run_until(machine, 299)
+    assert machine.counts()["read"] == 299
 
 
 def test_accesses_of_the_kernel_are_left_out_and_told(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_the_curve_of_a_real_trace(both: None, name: str) -> None:
 
 def replayed_misses(name: str, frames: int) -> int:
     path = str(DATA / f"{name}.xz")
-    return count_trace("lru", frames, read_program(path, va_bits=48, page_size=1 << BITS)).faults
+    return count_trace(
+        "lru", frames, lambda fed: read_program(path, va_bits=48, page_size=1 << BITS, fed=fed)
+    ).faults
 
 
 @pytest.mark.slow

@@ -122,6 +122,15 @@ def test_policy_compare(trace: str) -> None:
     assert (none["instructions"], none["counts"][0]["mpki"]) == (0, None)
 
 
+def test_policy_compare_leaves_accesses_of_the_kernel_out(tmp_path: Path) -> None:
+    path = tmp_path / "t.lackey"
+    path.write_text(TRACE + "I  ffffffffff600000,3\n")
+    said, *lines = typed(f"policy compare fifo lru -frames 2,8 {path}")
+    assert said == "1 access of kernel or vsyscall addresses left out."
+    path.write_text(TRACE)
+    assert typed(f"policy compare fifo lru -frames 2,8 {path}") == lines
+
+
 @pytest.mark.long
 def test_counts_of_processes_and_cpus_add_up() -> None:
     machine = str(Path(__file__).resolve().parents[2] / "docs" / "examples" / "two-cpus.toml")

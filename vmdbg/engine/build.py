@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import weakref
+from collections import OrderedDict
 
 from vmdbg.engine import cache, link, native
 from vmdbg.engine.module import Module
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
     from vmdbg.engine.module import Layout
 
+MOST = 16  # builds that are kept though nobody has them: the next machine of the kind need not load its code
+
 _builds: weakref.WeakValueDictionary[str, Build] = weakref.WeakValueDictionary()
+_last: OrderedDict[str, Build] = OrderedDict()
 _working: set[threading.Thread] = set()
 
 
@@ -40,6 +44,10 @@ def build(bindings: Mapping[str, Any], entry: str, layout: Layout, checked: bool
     found = _builds.get(key)
     if found is None:
         found = _builds[key] = Build(bindings, entry, layout, checked, key)
+    _last[key] = found
+    _last.move_to_end(key)
+    while len(_last) > MOST:
+        _last.popitem(last=False)
     return found
 
 

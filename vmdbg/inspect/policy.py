@@ -13,9 +13,11 @@ from collections import namedtuple
 from vmdbg import progress
 from vmdbg.errors import UserError
 from vmdbg.inspect.counts import instructions
+from vmdbg.inspect.target import load, read_for
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
+from vmdbg.machine.long_run import run_until
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import (
@@ -24,7 +26,6 @@ from vmdbg.state.tables import (
     KERNEL_HAND,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
-    OP,
     RMAP,
     RMAP_ENTRY,
     RMAP_VA,
@@ -32,7 +33,7 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: One reference: its page, whether it was a fault, the page that left (None), the page in each frame after it
 #: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).  Of
@@ -48,7 +49,6 @@ PolicyFile = namedtuple("PolicyFile", "path functions summary source")
 
 START, SPARE, ALL_RIGHTS = 0x400000, 16, 15
 MOST_FRAMES, MOST_REFERENCES = 1 << 16, 100_000
-LONG = 20_000  # operations from which on compiling is worth its time
 
 
 def is_oracle(policy: str) -> bool:
@@ -133,10 +133,7 @@ def held_pages(machine: Machine, names: Sequence[int]) -> tuple[list[int | None]
 
 def counted(policy: str, machine: Machine, frames: int, references: int) -> Count:
     """Run a machine to the end of its program: the faults of the policy."""
-    compiled = references >= LONG
-    if compiled:
-        machine.compile()
-    machine.run(references, compiled)
+    run_until(machine, references)
     counts = machine.counts()
     cold = counts.get("fault-minor", 0)
     faults = cold + counts.get("fault-major", 0)
@@ -157,27 +154,35 @@ def trace_config(policy: str, frames: int) -> MachineConfig:
     )
 
 
-def count_trace(policy: str, frames: int, program: Program) -> Count:
-    """The faults of a policy on a program of one process whose rows alone tell what it does.  UserError."""
+def count_trace(policy: str, frames: int, read: Callable[[bool], Program]) -> Count:
+    """The faults of a policy on a program of one process whose rows alone tell what it does.  UserError.
+
+    `read` reads it, with feeds (`programs.read_program`) if it is given True.
+    """
+    config = trace_config(policy, frames)
+    program = read_for(config, read)
     if program.length is None or len(program.processes) != 1:
         raise UserError(f"{program.name} is no trace.", 'Load it, and see "info stats".')
-    machine = Machine(trace_config(policy, frames))
-    machine.load(program)
-    return counted(policy, machine, frames, len(program.processes[0].rows) // OP - 1)
+    machine = Machine(config)
+    load(machine, program)
+    return counted(policy, machine, frames, program.length - 1)
 
 
 def compare(
-    policies: Sequence[str], sizes: Sequence[int], pages: Sequence[int], program: Program | None
+    policies: Sequence[str],
+    sizes: Sequence[int],
+    pages: Sequence[int],
+    read: Callable[[bool], Program] | None,
 ) -> list[Count]:
-    """The faults of each policy with each number of frames, of a reference string or a program."""
+    """The faults of each policy with each number of frames, of a reference string or of what `read` reads."""
     found = []
     with progress.task("Comparing", "runs", len(policies) * len(sizes)) as task:
         for frames in sizes:
             for policy in policies:
                 found.append(
                     count_references(policy, frames, pages)
-                    if program is None
-                    else count_trace(policy, frames, program)
+                    if read is None
+                    else count_trace(policy, frames, read)
                 )
                 task.at(len(found))
     return found

@@ -11,7 +11,9 @@ import os
 from vmdbg.errors import UserError
 from vmdbg.inspect.notation import Notation
 from vmdbg.kernel.calls.processes import live_processes
+from vmdbg.machine.boot import format_of
 from vmdbg.machine.config import MachineConfig, load_config
+from vmdbg.machine.future import check_number, looks_ahead
 from vmdbg.machine.machine import Machine
 from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.programs import read_program
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from vmdbg.dumps.guest import Guest
     from vmdbg.dumps.linux_process import LinuxProcess
     from vmdbg.dumps.machine import DumpMachine
-    from vmdbg.programs.traces.feed import ReplayedProgram
+    from vmdbg.programs.program import Program
 
 #: What commands may need of a target, and what is said of one that lacks it.
 LACKS = {
@@ -91,20 +93,43 @@ def boot(
     program_file: str = "",
     resident: bool = False,
     approve: Callable[[str], str] = os.path.expanduser,
+    fed: bool = False,
 ) -> Target:
-    """A machine of that configuration, its program loaded; `program_file` replaces the configuration's."""
+    """A machine of that configuration, its program loaded; `program_file` replaces the configuration's.
+
+    `resident`, `approve`, `fed`: as for `boot_program`.
+    """
     if program_file:
         config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
     machine = Machine(config)
-    boot_program(machine, resident, approve)
+    boot_program(machine, resident, approve, fed)
     return Target(machine, origin=config.name, resident=resident, approve=approve)
 
 
-def boot_fed(config: MachineConfig, program: ReplayedProgram) -> Target:
-    """A machine of that configuration with traces in place of its program, at their begin.  UserError."""
+def boot_fed(config: MachineConfig, program: Program) -> Target:
+    """A machine of that configuration with a program that has feeds in place of its own, at its begin.
+    UserError."""
     machine = Machine(config.with_({"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}))
-    machine.feeds.update(zip(machine.load(program), program.feeds, strict=True))
+    load(machine, program)
     return Target(machine, origin=config.name)
+
+
+def load(machine: Machine, program: Program) -> None:
+    """Make the program's processes, ready to run, and have them fed if it has feeds.  As `Machine.load`."""
+    machine.feeds.update(zip(machine.load(program), program.feeds, strict=bool(program.feeds)))
+
+
+def read_for(config: MachineConfig, read: Callable[[bool], Program]) -> Program:
+    """A program for one machine of that configuration: with feeds, unless the machine has to know all of it
+    before it runs.
+
+    `read` reads it, with feeds if it is given True.  UserError if it is too long for such a machine.
+    """
+    fed = read(not format_of(config).bounded)
+    if not looks_ahead(config):
+        return fed
+    check_number(config, (fed.length or 1) - 1)  # told before all its rows are in memory
+    return read(False)  # while `fed` has what was found, so that it need not be found again
 
 
 def boot_named(name: str = "default", program_file: str = "") -> Target:
@@ -113,27 +138,34 @@ def boot_named(name: str = "default", program_file: str = "") -> Target:
 
 
 def boot_program(
-    machine: Machine, resident: bool = False, approve: Callable[[str], str] = os.path.expanduser
+    machine: Machine,
+    resident: bool = False,
+    approve: Callable[[str], str] = os.path.expanduser,
+    fed: bool = False,
 ) -> None:
     """Load the program that the configuration names, run its warm-up, swap out what it names.
 
-    `resident`: the pages of a trace are in memory from the start.  `approve` as in `Target`.
+    `resident`: the pages of a trace are in memory from the start.  `approve` as in `Target`.  `fed`: a trace
+    is fed to the machine, unless that has to know all of it before it runs.
     """
     config = machine.config
     if config["machine.program"]:
         form = machine.format
-        file, bits, size = config["machine.program"], form.va_bits, form.grain
-        program = read_program(
-            file,
-            va_bits=bits,
-            page_size=size,
-            resident=resident or config["trace.resident"],
-            approve=approve,
-            user_end=form.user_end,
-            pages=trace_pages(config, form),
-            straddle=config["trace.straddle"],
-        )
-        machine.load(program)
+
+        def read(fed: bool) -> Program:
+            return read_program(
+                config["machine.program"],
+                va_bits=form.va_bits,
+                page_size=form.grain,
+                resident=resident or config["trace.resident"],
+                approve=approve,
+                user_end=form.user_end,
+                pages=trace_pages(config, form),
+                straddle=config["trace.straddle"],
+                fed=fed,
+            )
+
+        load(machine, read_for(config, read) if fed else read(False))
         if config["machine.warm"]:
             machine.first = machine.snapshot()
         machine.run(config["machine.warm"])

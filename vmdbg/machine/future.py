@@ -40,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.machine import Machine
 
 NEVER = 1 << 62
@@ -48,10 +49,16 @@ BEYOND = 1 << 40  # bytes: more than any page
 REFUSED = "kernel.policy {} needs to know all accesses before the program runs: {}."
 
 
-def looks_ahead(machine: Machine) -> bool:
-    """Does the machine's policy look into the future?"""
-    facts = facts_of(machine.config["kernel.policy"])
+def looks_ahead(config: MachineConfig) -> bool:
+    """Does a machine's policy look into the future?"""
+    facts = facts_of(config["kernel.policy"])
     return facts is not None and facts.sees == THE_FUTURE
+
+
+def check_number(config: MachineConfig, accesses: int) -> None:
+    """UserError if a machine's policy cannot look at so many accesses ahead."""
+    if accesses > MOST_ACCESSES:
+        raise UserError(REFUSED.format(config["kernel.policy"], f"it makes more than {MOST_ACCESSES}"))
 
 
 def foresee(machine: Machine, pids: list[int]) -> None:
@@ -78,8 +85,7 @@ def foresee(machine: Machine, pids: list[int]) -> None:
         pages.append(va & ~mask)
         if (va & mask) + width > mask + 1:
             pages.append((va & ~mask) + mask + 1)
-        if len(pages) > MOST_ACCESSES:
-            raise UserError(REFUSED.format(policy, f"it makes more than {MOST_ACCESSES}"))
+        check_number(machine.config, len(pages))
     machine.resize("futures", len(pages) + 1)
     m = machine.m
     m.future[FUTURE_PAGE::FUTURE] = pages + array("q", [-1])

@@ -168,7 +168,7 @@ class Machine(Pools):
                     map_region(self, pid, region, program.name)
                 self.append_operations(pid, spec)
                 self.k.ready_put(self.m, pid)
-            if future.looks_ahead(self):
+            if future.looks_ahead(self.config):
                 future.foresee(self, pids)
         except UserError:
             self.restore(before)
@@ -195,7 +195,7 @@ class Machine(Pools):
         """
         first = self.shape["ops"]
         rows = spec.relocated(first, [open_object(self.k, self.format, wanted) for wanted in spec.objects])
-        check_rows(rows, first)
+        check_rows(rows, first, spec.kinds)
         count = len(rows) // OP
         self.grow("ops", first + count + 1)
         self.m.op[first * OP : (first + count) * OP] = rows

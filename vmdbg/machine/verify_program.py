@@ -42,13 +42,14 @@ def is_plain(kinds: bytes) -> bool:
     return not kinds.translate(None, PLAIN)
 
 
-def check_rows(rows: Sequence[int], first: int = 0) -> bytes:
+def check_rows(rows: Sequence[int], first: int = 0, kinds: bytes = b"") -> bytes:
     """UserError for a range beyond the last address, a loop without an end, or a program without an exit.
 
-    `rows` has OP words a row; rows that name another row count from `first`.  Returns for each row the number
+    `rows` has OP words a row; rows that name another row count from `first`; `kinds` are their low bytes, if
+    somebody has them.  Returns for each row the number
     of loops around it, or NO_ROW.
     """
-    kinds = kinds_of(rows)
+    kinds = kinds or kinds_of(rows)
     if kinds and kinds[-1] & OP_KIND != OP_EXIT:
         raise UserError("The program's last row is no exit.")
     if is_plain(kinds):

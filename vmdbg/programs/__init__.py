@@ -28,14 +28,15 @@ def read_program(
     user_end: int = 1 << 64,
     pages: TracePages | None = None,
     straddle: bool = False,
+    fed: bool = False,
 ) -> Program:
     """The program in a file, for a machine with addresses of `va_bits` bits and these base pages (bytes).
 
     `resident`: the pages of a trace are in memory from the start; `pages`: how they are mapped; `straddle`:
-    its accesses that go on in the next page say so.  `approve` gives the path to open for the
-    name of a file, of the program and those that it maps, or raises a UserError.  Addresses from `user_end`
-    on are the kernel's.  UserError if the file cannot be opened; InputError with line and column if it is
-    not what it should be: nothing of it is used.
+    its accesses that go on in the next page say so; `fed`: it has a feed, and one machine runs it.  `approve`
+    gives the path to open for the name of a file, of the program and those that it maps, or raises a
+    UserError.  Addresses from `user_end` on are the kernel's.  UserError if the file cannot be opened;
+    InputError with line and column if it is not what it should be: nothing of it is used.
     """
     path = approve(path)
     try:
@@ -58,6 +59,7 @@ def read_program(
             user_end=user_end,
             pages=pages,
             straddle=straddle,
+            fed=fed,
         )
     from vmdbg.programs.vmp import read_vmp
 

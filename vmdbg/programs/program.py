@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
+    from typing import Any
 
     from vmdbg.kernel.calls.objects import Wanted
 
@@ -73,6 +74,7 @@ class ProcessSpec:
     """
 
     __slots__ = (
+        "_kinds",
         "cpu",
         "labels",
         "limit",
@@ -106,12 +108,22 @@ class ProcessSpec:
         self.labels = labels or {}
         self.references = references or []
         self.objects, self.mappings = objects or [], mappings or []
+        self._kinds = b""
+
+    @property
+    def kinds(self) -> bytes:
+        """The low byte of each row, wherever the rows are."""
+        if not self._kinds:
+            self._kinds = kinds_of(self.rows)
+        return self._kinds
 
     def relocated(self, first: int, objects: Sequence[int] = ()) -> array[int]:
-        """A copy of the rows for a process whose first row is row `first` of the table `op`.
+        """The rows for a process whose first row is row `first` of the table `op`; a copy where they differ.
 
         `objects` are the machine's numbers of the process's objects.
         """
+        if not self.mappings and not self.references:
+            return self.rows
         rows = self.rows[:]
         for row in self.mappings:
             index = (rows[row * OP + OP_MORE] >> MMAP_OBJECT & OBJECT_MASK) - 1
@@ -124,9 +136,12 @@ class ProcessSpec:
 class Program:
     """Processes, the text that they came from (empty for traces), and the names in it.
 
-    `symbols` are numbers; `declared_at` has the lines at which names are declared, labels too; `remarks` are
-    lines for whoever loads it.  Nothing of it changes: machines may share one.
+    `feeds` give the processes their operations, if these come bit by bit (`machine.feeds`).  `symbols` are
+    numbers; `declared_at` has the lines at which names are declared, labels too; `remarks` are lines for
+    whoever loads it.  Nothing of it changes, unless it has feeds: machines may share one.
     """
+
+    feeds: Any = ()  # of `machine.feeds.Feed`
 
     __slots__ = (
         "__weakref__",
@@ -157,6 +172,6 @@ class Program:
     @property
     def length(self) -> int | None:
         """How many operations it executes; None if it has rows that are more than one access or an exit."""
-        if all(is_plain(kinds_of(process.rows)) for process in self.processes):
+        if all(is_plain(process.kinds) for process in self.processes):
             return sum(len(process.rows) // OP for process in self.processes)
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vmdbg.engine import native
+from collections import deque
+
 from vmdbg.errors import UserError, VmdbgError
 from vmdbg.inspect.counts import (
     accesses,
@@ -16,8 +17,8 @@ from vmdbg.inspect.counts import (
 from vmdbg.inspect.target import boot
 from vmdbg.inspect.translation_cost import TranslationCost
 from vmdbg.kernel.calls.processes import live_processes
-from vmdbg.kernel.exits import REASON_IDLE
 from vmdbg.machine.config import MachineConfig
+from vmdbg.machine.long_run import NO_END, run_until
 from vmdbg.state.tables import PROCESS, PROCESS_RSS, PROCESS_TABLES
 
 TYPE_CHECKING = False
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
     from vmdbg.programs.program import Program
 
-NO_END = (1 << 62) - 1  # operations
-#: Keeps the program of the last point alive: the next point in this process need not read its trace again.
-_last: list[Program | None] = []
-PATIENCE = 20_000  # operations that run interpreted before compiling pays
+#: Keeps the programs of the last points alive: the next point in this process need not read its trace again.
+#: Two, for a policy that knows the future takes it in another way.
+_last: deque[Program | None] = deque(maxlen=2)
 
 
 def run_point(values: dict[str, Any], name: str, program: str) -> dict[str, Any]:
@@ -40,28 +40,14 @@ def run_point(values: dict[str, Any], name: str, program: str) -> dict[str, Any]
     It runs in a process of its own, so that what it takes and gives is plain data.
     """
     try:
-        machine = boot(MachineConfig(values, name), program).machine
-        _last[:] = [machine.program]
+        machine = boot(MachineConfig(values, name), program, fed=True).machine
+        _last.append(machine.program)
         before = warm_up(machine)
         found = memory_at_end(machine)
         run_until(machine, NO_END)
         return {**measures(machine, before), **found}
     except VmdbgError as error:
         return {"error": str(error)}
-
-
-def run_until(machine: Machine, limit: int) -> bool:
-    """Run until so many operations are executed; False if nobody can run any more.
-
-    Compiled where that is possible and worth its time, else interpreted.
-    """
-    if machine.compiled is None:
-        first = min(limit, machine.operations + PATIENCE)
-        if machine.run(first) == REASON_IDLE or first == limit:
-            return machine.operations >= limit
-        if native.available():
-            machine.compile()
-    return machine.run(limit, machine.compiled is not None) != REASON_IDLE
 
 
 def run_accesses(machine: Machine, wanted: int) -> int:

@@ -1,4 +1,4 @@
-"""A trace that is replayed: a part of it at a time is in the machine's table `op` (`machine.feeds`)."""
+"""A trace that is fed to a machine: a part of it at a time is in the table `op` (`machine.feeds`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections import OrderedDict
 
 from vmdbg import progress
 from vmdbg.errors import UserError
-from vmdbg.formats.contract import ALL_RIGHTS
 from vmdbg.kernel.scheduler import OP_EXIT, OP_LINE
 from vmdbg.machine.feeds import OP_FEED
 from vmdbg.machine.trace_pages import TracePages
-from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.programs.program import ProcessSpec, Program
 from vmdbg.programs.traces.catalog import trace_name
 from vmdbg.programs.traces.parser import ROWS
-from vmdbg.programs.traces.whole import MAX_NAME
+from vmdbg.programs.traces.regions import everywhere
 from vmdbg.state.tables import OP, OP_VA, OP_VALUE, PROCESS, PROCESS_END, PROCESS_PC
 
 TYPE_CHECKING = False
@@ -23,11 +22,15 @@ if TYPE_CHECKING:
 
     from vmdbg.machine.machine import Machine
     from vmdbg.programs.addresses import Space
+    from vmdbg.programs.program import RegionSpec
+    from vmdbg.programs.traces.contents import Contents
     from vmdbg.programs.traces.parser import Parser
 
+MAX_NAME = 16
 PLACES = ROWS + 2  # rows of a process: a part, OP_FEED, and an exit for who reads no further
 KEPT = 24  # parts of all traces that are kept, so that the machine can go back a little at once
 GONE = "The accesses of {name} before number {first} came from a pipe and are gone."
+SHORTER = "{name}: it has become shorter since it was read."
 
 
 class Part:
@@ -36,8 +39,8 @@ class Part:
 
     __slots__ = ("end", "rows", "time")
 
-    def __init__(self, rows: bytes, following: tuple[int, int] | None, records: int, time: int) -> None:
-        self.rows, self.time = memoryview(rows).cast("q"), time
+    def __init__(self, rows: memoryview, following: tuple[int, int] | None, records: int, time: int) -> None:
+        self.rows, self.time = rows, time
         kind = OP_EXIT if following is None else OP_FEED
         self.end = array("q", (kind | records << OP_LINE, *(following or (0, 0)), 0))
 
@@ -49,16 +52,66 @@ class Part:
         op[behind : behind + OP] = self.end
 
 
-class TraceFeed:
+class PartsFeed:
+    """Gives a process rows, a part at a time, the `first` when it is made."""
+
+    name: str
+    first: Part
+    forgotten = 0
+
+    def put(self, machine: Machine, pid: int, part: Part) -> None:
+        """Put rows in place, and the process at the first of them."""
+        first = machine.m.process[pid * PROCESS + PROCESS_END] - PLACES
+        part.put(machine.m.op, first)
+        machine.m.process[pid * PROCESS + PROCESS_PC] = first
+
+    def spec(self, regions: list[RegionSpec]) -> ProcessSpec:
+        """The process, with these regions."""
+        rows: array[int] = array("q", bytes(8 * OP * (PLACES - 1)))
+        self.first.put(memoryview(rows), 0)
+        rows.extend((OP_EXIT, 0, 0, 0))
+        return ProcessSpec(self.name[:MAX_NAME], None, -1, regions, rows)
+
+
+class RowsFeed(PartsFeed):
+    """Gives a process the accesses of a trace whose rows are in memory."""
+
+    def __init__(self, name: str, found: Contents) -> None:
+        assert found.rows is not None, "they are in memory"
+        self.name, self.found = name, found
+        self.rows = memoryview(found.rows)[:-OP]  # without the exit behind them
+        self.first = self.part(0)
+
+    def part(self, at: int) -> Part:
+        """The part before which there are `at` accesses."""
+        behind = at + ROWS
+        following = (behind, 0) if OP * behind < len(self.rows) else None
+        return Part(self.rows[OP * at : OP * behind], following, 0, 0)
+
+    def refill(self, machine: Machine, pid: int) -> None:
+        """As `machine.feeds.Feed` says."""
+        row = machine.m.process[pid * PROCESS + PROCESS_PC] * OP
+        self.put(machine, pid, self.part(machine.m.op[row + OP_VA]))
+
+
+class TraceFeed(PartsFeed):
     """Gives a process the accesses of a trace, `count` of them (None: all) after the first `skip`.
 
     `given` were given, not counting those given again; `left_out` and `bad` are what the parser counted
-    until then.  `forgotten` is the time before which the machine cannot be run again.  UserError,
-    InputError: the first part is read when it is made.
+    until then.  `forgotten` is the time before which the machine cannot be run again.  `total` is how many
+    accesses there are, None if that is not known.  UserError, InputError: the first part is read when it is
+    made.
     """
 
-    def __init__(self, parser: Parser, skip: int = 0, count: int | None = None, kept: int = KEPT) -> None:
-        self.parser, self.count, self.most_kept = parser, count, max(2, kept)
+    def __init__(
+        self,
+        parser: Parser,
+        skip: int = 0,
+        count: int | None = None,
+        kept: int = KEPT,
+        total: int | None = None,
+    ) -> None:
+        self.parser, self.count, self.most_kept, self.total = parser, count, max(2, kept), total
         self.name = trace_name(parser.trace.path)
         self.given = self.left_out = self.bad = self.forgotten = 0
         self.done = 0  # bytes of the file from which those came
@@ -89,6 +142,8 @@ class TraceFeed:
         parser.counted[at] = parser.left_out, parser.bad
         if rows is None:
             rows = bytes(parser.op[: OP * parser.chunk()].cast("B"))
+            if self.total is not None and parser.ended and at + len(rows) // (8 * OP) < self.total:
+                raise UserError(SHORTER.format(name=parser.trace.shown))
             parser.patient = True  # what is wrong further on is told when the machine has come there
         full = not parser.ended
         number = len(rows) // (8 * OP)
@@ -99,7 +154,7 @@ class TraceFeed:
             records = memoryview(rows).cast("q")[-OP] >> OP_LINE if rows else records
         self.next = at + number
         following = (self.next, parser.place) if full and number else None
-        part = self.kept[at] = Part(rows, following, records, time)
+        part = self.kept[at] = Part(memoryview(rows).cast("q"), following, records, time)
         if self.next >= self.given:
             self.given = self.next
             plain = not parser.trace.compressed and parser.trace.pieces is None
@@ -127,19 +182,6 @@ class TraceFeed:
             part = self.read(machine.operations)
         self.put(machine, pid, part)
 
-    def put(self, machine: Machine, pid: int, part: Part) -> None:
-        """Put rows in place, and the process at the first of them."""
-        first = machine.m.process[pid * PROCESS + PROCESS_END] - PLACES
-        part.put(machine.m.op, first)
-        machine.m.process[pid * PROCESS + PROCESS_PC] = first
-
-    def spec(self, regions: list[RegionSpec]) -> ProcessSpec:
-        """The process, with these regions."""
-        rows: array[int] = array("q", bytes(8 * OP * (ROWS + 1)))
-        self.first.put(memoryview(rows), 0)
-        rows.extend((OP_EXIT, 0, 0, 0))
-        return ProcessSpec(self.name[:MAX_NAME], None, -1, regions, rows)
-
     @property
     def estimate(self) -> int | None:
         """About how many accesses the trace has, by how far it was read; None if that is not known."""
@@ -152,15 +194,26 @@ class TraceFeed:
         return guess if self.count is None else min(guess, self.count)
 
 
-def regions_of(space: Space, pages: TracePages) -> list[RegionSpec]:
-    """All addresses of processes, in such pages: what a trace touches is known only at its end."""
-    size = pages.size
-    page = size if size != space.page_size and not pages.threshold else 0
-    found = [RegionSpec("trace", 0, min(space.half, space.user_end) // size * size, ALL_RIGHTS, page)]
-    if space.user_end >= 1 << 64 > space.upper:
-        start = space.upper - (1 << 64)
-        found.insert(0, RegionSpec("trace", start, -start, ALL_RIGHTS, page))
-    return found
+class FedProgram(Program):
+    """A trace with which one machine is fed; how many `accesses` it has is known."""
+
+    __slots__ = ("accesses", "feeds")
+
+    def __init__(
+        self,
+        file: str,
+        feed: RowsFeed | TraceFeed,
+        regions: list[RegionSpec],
+        accesses: int,
+        remarks: list[str],
+    ) -> None:
+        super().__init__(feed.name, file, [], [feed.spec(regions)], remarks=remarks)
+        self.feeds, self.accesses = [feed], accesses
+
+    @property
+    def length(self) -> int:
+        """How many operations it executes."""
+        return self.accesses + 1
 
 
 class ReplayedProgram(Program):
@@ -171,6 +224,7 @@ class ReplayedProgram(Program):
     """
 
     __slots__ = ("feeds", "warm_counts")
+    feeds: list[TraceFeed]
 
     def __init__(
         self,
@@ -181,7 +235,7 @@ class ReplayedProgram(Program):
     ) -> None:
         names = [feed.name for feed in feeds]
         file = feeds[0].parser.trace.shown
-        regions = regions or [regions_of(space, pages or TracePages(space.page_size)) for _ in feeds]
+        regions = regions or [everywhere(space, pages or TracePages(space.page_size)) for _ in feeds]
         specs = [feed.spec(own) for feed, own in zip(feeds, regions, strict=True)]
         super().__init__(", ".join(names), file, [], specs)
         self.feeds = feeds

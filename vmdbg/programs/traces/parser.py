@@ -56,13 +56,16 @@ def layout() -> Layout:
     return Layout(CODES, ("text1", "text8"))
 
 
-def machine_code(bindings: Mapping[str, Any], entry: str, tables: Layout) -> native.Code | None:
-    """Full code of an entry; None if this Python cannot compile."""
+def machine_code(
+    bindings: Mapping[str, Any], entry: str, tables: Layout, make: bool = True
+) -> native.Code | None:
+    """Full code of an entry, without `make` only if it is there; None if this Python cannot compile."""
     if not native.available():
         return None
     checked = os.environ.get("VMDBG_CHECKED", "0") not in ("", "0")
     try:
-        return build(bindings, entry, tables, checked).full()
+        found = build(bindings, entry, tables, checked)
+        return found.full() if make else found.cached()
     except (NotHotError, SourceError):
         return None
 
@@ -199,6 +202,8 @@ class Parser:
         """Let hot code read what there is."""
         if self._code is None and (self.engine == COMPILED or (self.engine == AUTO and self.done > PATIENCE)):
             self.compile()
+        elif self._code is None and self.engine == AUTO and self.trace.size > PATIENCE and not self.done:
+            self.use(machine_code(self.bindings, ENTRY, layout(), make=False))
         before = self.m.scan[scan.SCAN_AT]
         if self._code is None or self._tables is None:
             if self.engine == AUTO and self.done <= PATIENCE:
@@ -217,15 +222,19 @@ class Parser:
         self._run(self.m)  # a line that begins before that is read to its end
         words[scan.SCAN_END] = end
 
+    def use(self, code: native.Code | None) -> None:
+        """Read with that machine code from now on; None: interpreted."""
+        self._code = code
+        self._tables = native.Tables(self.buffers, layout()) if code is not None else None
+
     def compile(self) -> None:
         """Have machine code, if this Python can."""
-        self._code = machine_code(self.bindings, ENTRY, layout())
+        self.use(machine_code(self.bindings, ENTRY, layout()))
         if self._code is not None:
-            self._tables = native.Tables(self.buffers, layout())
-        elif self.engine == COMPILED:
+            return
+        if self.engine == COMPILED:
             raise UserError("The compiled engine needs llvmlite, which is not installed.")
-        else:
-            self.engine = INTERPRETED
+        self.engine = INTERPRETED
 
     def more(self) -> bool:
         """Bring whole records into the text; False if the trace has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 
 from vmdbg.debugger.stops.patterns import Pattern
 from vmdbg.debugger.time.questions import find_back, visit
@@ -12,6 +13,8 @@ from vmdbg.errors import UserError
 from vmdbg.inspect.policy import compare, count_references, policy_file, steps
 from vmdbg.inspect.victim import candidates
 from vmdbg.kernel.policies import POLICIES, facts_of
+from vmdbg.machine.boot import format_of
+from vmdbg.machine.config import load_config
 from vmdbg.programs import read_program
 from vmdbg.shell.boot import boot_changed
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command, prefix
@@ -45,7 +48,6 @@ if TYPE_CHECKING:
 YARDSTICKS = ("fifo", "lru", "opt")
 MOST_DRAWN = 1000  # references of a table
 MOST_BACK = 100_000  # operations that are looked at for the last use of a page
-PAGE_BYTES, ADDRESS_BITS = 4096, 48  # Architecture: of the preset "trace", which runs what is compared
 
 POLICY = prefix(
     "policy", group="looking", summary="What page-replacement policies do with a reference string."
@@ -253,15 +255,24 @@ of each page are more than half of the references.""",
 )
 def policy_compare_command(session: Session, args: Args) -> object:
     question = Question(session, args.question)
-    program: Program | None = None
-    if question.file:
+    form = format_of(load_config("trace"))  # which runs what is compared
+    last: deque[Program] = deque(maxlen=2)  # kept, so that the next machine need not read the trace again
+
+    def read(fed: bool) -> Program:
         program = read_program(
             question.file,
-            va_bits=ADDRESS_BITS,
-            page_size=PAGE_BYTES,
+            va_bits=form.va_bits,
+            page_size=form.grain,
             approve=session.permissions.reading,
+            user_end=form.user_end,
+            fed=fed,
         )
-    found = compare(question.policies, question.sizes, question.pages, program)
+        for line in program.remarks if not last else ():
+            session.output.error(line)
+        last.append(program)
+        return program
+
+    found = compare(question.policies, question.sizes, question.pages, read if question.file else None)
     return compare_table(found, question.policies, question.sizes)
 
 

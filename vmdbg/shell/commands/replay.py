@@ -14,10 +14,11 @@ from vmdbg.inspect.target import boot_fed
 from vmdbg.machine.trace_pages import trace_pages
 from vmdbg.programs.addresses import Space
 from vmdbg.programs.traces.catalog import BY_NAME, open_trace
+from vmdbg.programs.traces.contents import look_through
 from vmdbg.programs.traces.feed import KEPT, ReplayedProgram, TraceFeed
 from vmdbg.programs.traces.parser import AUTO
+from vmdbg.programs.traces.regions import regions_of
 from vmdbg.programs.traces.stream import STDIN
-from vmdbg.programs.traces.whole import regions_of, touched_pages
 from vmdbg.shell.boot import approve, replace_target
 from vmdbg.shell.command import ACTING, NO_REPEAT, Argument, Option, command
 from vmdbg.shell.kinds import FILE, NUMBER, choice
@@ -111,8 +112,7 @@ def resident_regions(parser: Parser, space: Space, pages: TracePages) -> list[Re
             raise UserError(
                 f'{parser.trace.shown}: a pipe can be read once; "trace.resident" reads it twice.'
             )
-        touched = touched_pages(parser, space.page_size.bit_length() - 1)
-        return regions_of(touched, space, True, pages)
+        return regions_of(look_through(parser, True, 0).pages, space, True, pages)
 
 
 def spelled(files: list[str], args: Args) -> str:
