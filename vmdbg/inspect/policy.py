@@ -7,12 +7,15 @@ machine; its number plays no role for any policy.
 from __future__ import annotations
 
 import ast
+import os
 from array import array
 from collections import namedtuple
 
 from vmdbg import progress
 from vmdbg.errors import UserError
-from vmdbg.inspect.counts import instructions
+from vmdbg.inspect.counts import accesses, instructions
+from vmdbg.kernel.calls.processes import live_processes
+from vmdbg.kernel.faults import CAUSE_POLICY
 from vmdbg.kernel.policies import facts_of
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
@@ -25,6 +28,8 @@ from vmdbg.state.tables import (
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
     OP,
+    PROCESS,
+    PROCESS_CAUSE,
     RMAP,
     RMAP_ENTRY,
     RMAP_VA,
@@ -70,19 +75,24 @@ def policy_file(machine: Machine) -> PolicyFile | None:
     return PolicyFile(path, functions, said, source)
 
 
+def check_frames(frames: int) -> None:
+    """UserError for a number of frames that is too large, or none."""
+    if not 1 <= frames <= MOST_FRAMES:
+        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
+
+
 def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
     """A machine with so many frames for pages, at the begin of a program that reads these pages in turn.
 
     UserError for numbers of frames and references that are too large, or none.
     """
-    if not 1 <= frames <= MOST_FRAMES:
-        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
+    check_frames(frames)
     if len(pages) > MOST_REFERENCES:
         raise UserError(f"{len(pages)} references: at most {MOST_REFERENCES} are possible.", "Make a trace.")
     places = {page: place for place, page in enumerate(sorted(set(pages)))}
     config = load_config("trace")
     form_page = 4096  # Architecture: what the preset "trace" has
-    tables = SPARE + len(places) // 256
+    tables = SPARE + (len(places) + frames) // 256  # those of the kernel's map of memory, too
     config = config.with_(
         {
             "machine.ram": (frames + tables) * form_page,
@@ -111,12 +121,25 @@ def steps(policy: str, frames: int, pages: Sequence[int]) -> Iterator[Step]:
     before: list[int | None] = [None] * frames
     for place, page in enumerate(pages):
         machine.run(place + 1)
+        require_alive(policy, machine, frames, len(pages))
         held, accessed = held_pages(machine, names)
         gone = {old for old in before if old is not None and old not in held}
         hand = machine.m.kernel[KERNEL_HAND] - machine.m.kernel[KERNEL_USER_FIRST]
         shown = facts is not None and facts.hand
         yield Step(page, page not in before, min(gone, default=None), held, accessed, hand if shown else None)
         before = held
+
+
+def require_alive(policy: str, machine: Machine, frames: int, references: int) -> None:
+    """UserError if the process was killed before its last reference: what is counted would be too little."""
+    if not live_processes(machine.k):
+        done = accesses(machine.counts())
+        own = machine.m.process[PROCESS + PROCESS_CAUSE] == CAUSE_POLICY
+        why = "the policy names no page that can leave" if own else "memory and swap are full"
+        raise UserError(
+            f"{os.path.basename(policy)}, {frames} frame{'s' * (frames != 1)}: "
+            f"it ended after {done} of {references} references: {why}."
+        )
 
 
 def held_pages(machine: Machine, names: Sequence[int]) -> tuple[list[int | None], list[bool]]:
@@ -137,6 +160,7 @@ def counted(policy: str, machine: Machine, frames: int, references: int) -> Coun
     if compiled:
         machine.compile()
     machine.run(references, compiled)
+    require_alive(policy, machine, frames, references)
     counts = machine.counts()
     cold = counts.get("fault-minor", 0)
     faults = cold + counts.get("fault-major", 0)
@@ -150,11 +174,11 @@ def count_references(policy: str, frames: int, pages: Sequence[int]) -> Count:
 
 def trace_config(policy: str, frames: int) -> MachineConfig:
     """The machine that runs a trace with so many frames for pages."""
-    if not 1 <= frames <= MOST_FRAMES:
-        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
-    return load_config("trace").with_(
-        {"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False}
-    )
+    check_frames(frames)
+    config = load_config("trace")
+    if frames > MOST_FRAMES // 2:  # beside them there is room for tables
+        config = config.with_({"machine.ram": 2 * config["machine.ram"]})
+    return config.with_({"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False})
 
 
 def count_trace(policy: str, frames: int, program: Program) -> Count:
