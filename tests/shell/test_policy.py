@@ -195,3 +195,37 @@ def test_what_a_killed_process_did_not_run_is_no_count(shell: Any, tmp_path: Pat
     ):
         assert shell.errors(line) == f"own.py, {done} {why}\n"
     assert "own.py" in shell.run("policy compare own.py lru -frames 5 short.lackey")
+
+
+def test_reference_bits_are_drawn_for_policies_that_look_at_them(shell: Any) -> None:
+    drawn = {
+        name: shell.run(f"policy table {name} -frames 3 7 0 1 2").splitlines()
+        for name in (*POLICIES, *(str(EXAMPLES / f"{own}.py") for own in ("mru", "nru", "second-chance")))
+    }
+    with_bits = {Path(name).stem for name, lines in drawn.items() if "*" in lines[1]}
+    assert with_bits == {"aging", "clock", "clock-cached", "two-list", "wsclock", "nru", "second-chance"}
+    assert {name for name, lines in drawn.items() if lines[4].startswith("hand")} == {
+        "clock",
+        "clock-cached",
+        "wsclock",
+    }
+    assert drawn["aging"][1:4] == [
+        "frame 0 7* 7* 7* 2*",
+        "frame 1 .  0* 0* 0",
+        "frame 2 .  .  1* 1",
+    ]
+
+
+def test_a_hand_at_a_frame_that_is_not_drawn_is_told(make_shell: Any) -> None:
+    """Of a process at its limit, which has few of the machine's frames."""
+    shell = make_shell(target=False)
+    settings = {"kernel.limit": 3, "kernel.over_limit": "reclaim", "kernel.policy": "clock"}
+    config = load_config("default").with_(settings)
+    shell.session.target = boot(config, str(EXAMPLES / "belady.vmp"))
+    shell.run("step 12")
+    lines = shell.run("policy table 3..5").splitlines()
+    assert [line.split()[1] for line in lines[1:4]] == ["0x107", "0x108", "0x109"]
+    assert lines[4].split() == ["hand", "0x108", "0x109", "0x10a"]
+    data = json.loads(shell.run("policy table/json 3..5"))
+    assert data["pfns"] == [0x107, 0x108, 0x109]
+    assert [step["hand"] for step in data["steps"]] == [0x108, 0x109, 0x10A]

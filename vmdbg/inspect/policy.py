@@ -12,11 +12,13 @@ from array import array
 from collections import namedtuple
 
 from vmdbg import progress
+from vmdbg.engine import link
 from vmdbg.errors import UserError
 from vmdbg.inspect.counts import accesses, instructions
 from vmdbg.kernel.calls.processes import live_processes
 from vmdbg.kernel.faults import CAUSE_POLICY
-from vmdbg.kernel.policies import facts_of
+from vmdbg.kernel.policies import HOLES, facts_of
+from vmdbg.kernel.policies.facts import ACCESSED_BITS
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
@@ -37,7 +39,8 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
 #: One reference: its page, whether it was a fault, the page that left (None), the page in each frame after it
 #: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).  Of
@@ -60,6 +63,16 @@ def is_oracle(policy: str) -> bool:
     """Does a policy need to know what no hardware tells a kernel?  Of one in a file nobody knows."""
     facts = facts_of(policy)
     return facts is not None and facts.oracle
+
+
+def looks_at_bits(policy: str, bound: Mapping[str, Any]) -> bool:
+    """Does a policy look at accessed bits?  `bound`: what it binds, for one in a file (`kernel.policies`)."""
+    facts = facts_of(policy)
+    if facts is not None:
+        return bool(facts.sees == ACCESSED_BITS)
+    own = {name: value for name, value in bound.items() if callable(value)}
+    functions = {**link.FUNCTIONS, **link.HOLES, **own}
+    return any("is_accessed" in link.reachable(functions, name) for name in HOLES if name in own)
 
 
 def policy_file(machine: Machine) -> PolicyFile | None:

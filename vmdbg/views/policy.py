@@ -99,23 +99,26 @@ def step_data(policy: str, steps: Sequence[Step], texts: Mapping[Any, str], othe
 
 
 def table_rows(
-    steps: Sequence[Step], texts: Mapping[Any, str], victims: bool, numbers: Mapping[int, str] | None = None
+    steps: Sequence[Step],
+    texts: Mapping[Any, str],
+    victims: bool,
+    bits: bool,
+    numbers: Mapping[int, str] | None = None,
 ) -> list[list[str]]:
-    """Rows of the drawing, the head of each first.  Accessed bits and the hand are drawn for a clock.
+    """Rows of the drawing, the head of each first; the hand, if there is one, and accessed bits, if `bits`.
 
-    `numbers`: what the frames are called, in the order of the rows; without it they are counted from 0.
+    `numbers`: what frames are called, those that are drawn first; without it they are counted from 0.
     """
-    clock = steps[0].hand is not None
     said = {frame: str(frame) for frame in range(len(steps[0].frames))} if numbers is None else numbers
     rows = [["page", *(texts[step.page] for step in steps)]]
-    for frame, number in enumerate(said.values()):
+    for frame, number in zip(range(len(steps[0].frames)), said.values(), strict=False):
         row = [f"frame {number}"]
         for step in steps:
             page = step.frames[frame]
-            row.append("." if page is None else texts[page] + "*" * (clock and step.accessed[frame]))
+            row.append("." if page is None else texts[page] + "*" * (bits and step.accessed[frame]))
         rows.append(row)
-    if clock:
-        rows.append(["hand", *(said.get(step.hand, "-") for step in steps)])
+    if steps[0].hand is not None:
+        rows.append(["hand", *(said[step.hand] for step in steps)])
     rows.append(["fault", *("F" if step.fault else "" for step in steps)])
     if victims:
         rows.append(["out", *("" if step.victim is None else texts[step.victim] for step in steps)])
@@ -130,10 +133,11 @@ def table_lines(
     texts: Mapping[Any, str],
     others: Mapping[str, int],
     victims: bool,
+    bits: bool,
     numbers: Mapping[int, str] | None = None,
 ) -> Iterator[str]:
     """The textbook's drawing, cut where the screen ends, and the sum."""
-    rows = table_rows(steps, texts, victims, numbers)
+    rows = table_rows(steps, texts, victims, bits, numbers)
     head = max(len(row[0]) for row in rows)
     cell = max(len(text) for row in rows for text in row[1:])
     room = max(1, (WIDTH - head) // (cell + 1))
@@ -156,9 +160,11 @@ def policy_table(
     texts: Mapping[Any, str],
     others: Mapping[str, int],
     victims: bool,
+    bits: bool,
     numbers: Mapping[int, str] | None = None,
 ) -> Document:
-    """What a policy does with a reference string, reference by reference; `numbers` as for `table_rows`."""
+    """What a policy does with a reference string, reference by reference; `bits`, `numbers`: see
+    `table_rows`."""
     columns = [Column("page"), Column("fault", kind=FLAG), Column("victim"), Column("hand", kind=NUMBER)]
     for frame in range(len(steps[0].frames)):
         columns += [Column(f"frame_{frame}"), Column(f"accessed_{frame}", kind=FLAG)]
@@ -171,14 +177,17 @@ def policy_table(
             yield row
 
     return Document(
-        lambda: step_data(policy, steps, texts, others) | ({"pfns": list(numbers)} if numbers else {}),
-        lambda: table_lines(policy, steps, texts, others, victims, numbers),
+        lambda: (
+            step_data(policy, steps, texts, others)
+            | ({"pfns": list(numbers)[: len(steps[0].frames)]} if numbers else {})
+        ),
+        lambda: table_lines(policy, steps, texts, others, victims, bits, numbers),
         columns,
         cells,
     )
 
 
-def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool) -> Document:
+def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool, bits: bool) -> Document:
     """What the policy of a machine did with the references of a stretch of its run."""
     several = len({step.page.pid for step in found.steps}) > 1
     texts: dict[Any, str] = {}
@@ -188,8 +197,9 @@ def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool) ->
                 texts[page] = f"{page.pid}:{show.vpn(page.vpn)}" if several else show.vpn(page.vpn)
         if step.victim is not None:
             texts[step.victim] = ",".join(texts[page] for page in step.victim)
-    numbers = {pfn: show.pfn(pfn) for pfn in found.pfns}
-    return policy_table(os.path.basename(policy), found.steps, texts, {}, victims, numbers)
+    hands = [step.hand for step in found.steps if step.hand is not None]
+    numbers = {pfn: show.pfn(pfn) for pfn in (*found.pfns, *hands)}
+    return policy_table(os.path.basename(policy), found.steps, texts, {}, victims, bits, numbers)
 
 
 # -- policy compare

@@ -9,9 +9,9 @@ from vmdbg.debugger.time.questions import find_back, visit
 from vmdbg.debugger.time.references import stretch
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
-from vmdbg.inspect.policy import compare, count_references, policy_file, steps
+from vmdbg.inspect.policy import compare, count_references, looks_at_bits, policy_file, steps
 from vmdbg.inspect.victim import candidates
-from vmdbg.kernel.policies import facts_of
+from vmdbg.kernel.policies import bindings, facts_of
 from vmdbg.programs import read_program
 from vmdbg.shell.boot import boot_changed
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command, prefix
@@ -114,9 +114,9 @@ def source_of(path: str) -> bytes:
     forms=("json", "csv", "v"),
     summary="Draw what a policy does with a reference string, as textbooks do.",
     help="""
-Rows are frames, columns are references; F marks a fault.  For a policy with a hand a star marks a page whose
-accessed bit is set after the step, and "hand" is the frame at which the hand stands then.  With /v the rows
-"out", the pages that left, and "hit" are drawn, too.  A page is a number, decimal or
+Rows are frames, columns are references; F marks a fault.  For a policy that looks at accessed bits a star
+marks a page whose bit is set after the step; if it has a hand, "hand" is the frame at which that stands
+then.  With /v the rows "out", the pages that left, and "hit" are drawn, too.  A page is a number, decimal or
 hex with 0x, or a letter.
 
 A small machine is booted for it, with so many frames for pages, and the reads are executed: page tables,
@@ -150,7 +150,9 @@ def policy_table_command(session: Session, args: Args) -> object:
         name: count_references(name, frames, question.pages).faults for name in YARDSTICKS if name != policy
     }
     found = list(steps(policy, frames, question.pages))
-    return policy_table(policy, found, question.texts, others, args.v)
+    return policy_table(
+        policy, found, question.texts, others, args.v, looks_at_bits(policy, bindings(policy))
+    )
 
 
 def table_of_stretch(session: Session, args: Args) -> object:
@@ -167,7 +169,9 @@ def table_of_stretch(session: Session, args: Args) -> object:
     found = stretch(timeline, first, max(first, last + 1))
     if not found.steps:
         raise UserError(f"No page is accessed from {first} to {max(first, last)}.")
-    return stretch_table(str(timeline.machine.config["kernel.policy"]), found, session.notation, args.v)
+    policy = str(timeline.machine.config["kernel.policy"])
+    bits = looks_at_bits(policy, timeline.machine.bindings)
+    return stretch_table(policy, found, session.notation, args.v, bits)
 
 
 @command(
