@@ -229,3 +229,20 @@ def test_a_hand_at_a_frame_that_is_not_drawn_is_told(make_shell: Any) -> None:
     data = json.loads(shell.run("policy table/json 3..5"))
     assert data["pfns"] == [0x107, 0x108, 0x109]
     assert [step["hand"] for step in data["steps"]] == [0x108, 0x109, 0x10A]
+
+
+def test_many_policies_are_compared_within_the_screen(shell: Any) -> None:
+    line = f"policy compare {' '.join(POLICIES)} -frames 1,3 {SILBERSCHATZ}"
+    lines = shell.run(line).splitlines()
+    header = shell.run(line.replace("compare", "compare/csv")).splitlines()[0]
+    assert header == f"frames,{','.join(POLICIES)},remark"
+    assert max(map(len, lines[:-1])) <= 80
+    heads = [row.split()[1:-1] for row in lines if row.startswith("frames")]
+    assert [name for head in heads for name in head] == list(POLICIES)
+    at = lines.index("")
+    assert lines[:3] == [
+        "frames  aging  arc  clock  clock-cached   faults",
+        "     1     20   20     20            20   aging, arc, clock, clock-cached:",
+        "                                          thrashing",
+    ]
+    assert lines[at - 1].split() == ["3", "12", "13", "14", "15"]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 
-from vmdbg.inspect.counts import per_thousand
 from vmdbg.inspect.policy import is_oracle
 from vmdbg.views.document import Document
-from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Record, Table
 
 TYPE_CHECKING = False
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.time.references import Stretch
     from vmdbg.inspect.notation import Notation
-    from vmdbg.inspect.policy import Count, PolicyFile, Step
+    from vmdbg.inspect.policy import PolicyFile, Step
 
 
 def percent(part: int, whole: int) -> str:
@@ -200,104 +198,6 @@ def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool, bi
     hands = [step.hand for step in found.steps if step.hand is not None]
     numbers = {pfn: show.pfn(pfn) for pfn in (*found.pfns, *hands)}
     return policy_table(os.path.basename(policy), found.steps, texts, {}, victims, bits, numbers)
-
-
-# -- policy compare
-
-
-def remarks(counts: Sequence[Count], policies: Sequence[str]) -> dict[int, list[str]]:
-    """What is to be said of a number of frames: more faults than with fewer frames; thrashing."""
-    found: dict[int, list[str]] = {}
-    by_place = {(count.frames, count.policy): count for count in counts}
-    sizes = sorted({count.frames for count in counts})
-    for place, frames in enumerate(sizes):
-        more = [
-            policy
-            for policy in policies
-            if any(by_place[frames, policy].faults > by_place[less, policy].faults for less in sizes[:place])
-        ]
-        thrashing = [
-            policy
-            for policy in policies
-            if 2 * (by_place[frames, policy].faults - by_place[frames, policy].cold)
-            > by_place[frames, policy].references
-        ]
-        found[frames] = [f"{', '.join(more)}: more frames, more faults (Belady)"] * bool(more)
-        found[frames] += [f"{', '.join(thrashing)}: thrashing"] * bool(thrashing)
-    return found
-
-
-def mpki(count: Count) -> float | None:
-    """Faults for 1000 instructions."""
-    return per_thousand(count.faults, count.instructions)
-
-
-def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Document:
-    """Faults by number of frames and policy; below them those for 1000 instructions, if there are any."""
-    said = remarks(counts, policies)
-    faults = {(count.frames, count.policy): count.faults for count in counts}
-    with_a = "; clock loads pages with A set" if "clock" in policies and counts[0].references > 100 else ""
-    columns = [Column("frames", kind=NUMBER), *(Column(policy, policy, kind=NUMBER) for policy in policies)]
-    columns.append(Column("remark", f" faults{with_a}"))
-    rows = [
-        [frames, *(faults[frames, policy] for policy in policies), "; ".join(said[frames])]
-        for frames in sizes
-    ]
-
-    def data() -> dict[str, Any]:
-        return {
-            "references": counts[0].references,
-            "instructions": counts[0].instructions,
-            "pages": counts[0].cold,
-            "oracles": [policy for policy in policies if is_oracle(policy)],
-            "counts": [
-                {
-                    "frames": count.frames,
-                    "policy": count.policy,
-                    "faults": count.faults,
-                    "hits": count.references - count.faults,
-                    "cold": count.cold,
-                    "ratio": count.faults / count.references if count.references else 0.0,
-                    "mpki": mpki(count),
-                }
-                for count in counts
-            ],
-            "remarks": {str(frames): lines for frames, lines in said.items() if lines},
-        }
-
-    drawn = Table(
-        columns,
-        [[*row[:-1], f" {row[-1]}" if row[-1] else ""] for row in rows],
-        notes=oracle_note(policies),
-    )
-
-    def lines() -> Iterator[Any]:
-        yield from drawn.lines()
-        if counts[0].instructions:
-            yield f"{counts[0].instructions} instructions; faults for 1000 of them (MPKI):"
-            yield from rate_table(counts, policies, sizes).lines()
-
-    return Document(data, lines, columns, lambda: rows, plot=lambda: compare_plot(counts, policies, sizes))
-
-
-def rate_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Table:
-    """Faults for 1000 instructions by number of frames and policy."""
-    rates = {(count.frames, count.policy): mpki(count) for count in counts}
-    columns = [Column("frames", kind=NUMBER), *(Column(policy, policy, kind=NUMBER) for policy in policies)]
-    return Table(columns, [[frames, *(rates[frames, policy] for policy in policies)] for frames in sizes])
-
-
-def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Plot:
-    """Faults over frames, a line for each policy."""
-    faults = {(count.frames, count.policy): count.faults for count in counts}
-    return Plot(
-        f"Page faults of {counts[0].references} references",
-        "frames",
-        "page faults",
-        [Series(with_oracle(policy), sizes, [faults[size, policy] for size in sizes]) for policy in policies],
-        binary=True,
-        log_y=True,
-    )
 
 
 # -- why victim

@@ -21,13 +21,13 @@ from vmdbg.shell.times import operations_of
 from vmdbg.state import events
 from vmdbg.views.policy import (
     Choice,
-    compare_table,
     loaded_policy,
     policy_table,
     replacements_table,
     stretch_table,
     victim_document,
 )
+from vmdbg.views.policy_compare import compare_table
 from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
