@@ -246,3 +246,11 @@ def test_many_policies_are_compared_within_the_screen(shell: Any) -> None:
         "                                          thrashing",
     ]
     assert lines[at - 1].split() == ["3", "12", "13", "14", "15"]
+
+
+@pytest.mark.long
+def test_swap_has_room_for_every_page_of_a_trace(shell: Any, tmp_path: Path) -> None:
+    """The preset has 262143 slots."""
+    pages = 263_000
+    (tmp_path / "here" / "wide.trace").write_text("".join(f"R {n << 12:#x}\n" for n in range(1, pages + 1)))
+    assert shell.run("policy compare/csv fifo -frames 2 wide.trace").splitlines()[1] == f"2,{pages},"

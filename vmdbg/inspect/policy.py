@@ -20,6 +20,7 @@ from vmdbg.kernel.faults import CAUSE_POLICY
 from vmdbg.kernel.policies import HOLES, facts_of
 from vmdbg.kernel.policies.facts import ACCESSED_BITS
 from vmdbg.kernel.scheduler import OP_EXIT
+from vmdbg.machine.boot import MOST_FRAMES as MOST_SLOTS
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
@@ -55,6 +56,7 @@ Count = namedtuple("Count", "policy frames faults cold references instructions")
 PolicyFile = namedtuple("PolicyFile", "path functions summary source")
 
 START, SPARE, ALL_RIGHTS = 0x400000, 16, 15
+PAGE = 4096  # Architecture: what the preset "trace" has
 MOST_FRAMES, MOST_REFERENCES = 1 << 16, 100_000
 LONG = 20_000  # operations from which on compiling is worth its time
 
@@ -104,12 +106,11 @@ def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
         raise UserError(f"{len(pages)} references: at most {MOST_REFERENCES} are possible.", "Make a trace.")
     places = {page: place for place, page in enumerate(sorted(set(pages)))}
     config = load_config("trace")
-    form_page = 4096  # Architecture: what the preset "trace" has
     tables = SPARE + (len(places) + frames) // 256  # those of the kernel's map of memory, too
     config = config.with_(
         {
-            "machine.ram": (frames + tables) * form_page,
-            "machine.swap.size": (len(places) + 1) * form_page,
+            "machine.ram": (frames + tables) * PAGE,
+            "machine.swap.size": (len(places) + 1) * PAGE,
             "kernel.first_frame": 1,
             "kernel.user_frames": frames,
             "kernel.policy": policy,
@@ -119,9 +120,9 @@ def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
     machine = Machine(config)
     rows = array("q")
     for page in pages:
-        rows.extend((0, START + places[page] * form_page, 0, 0))
+        rows.extend((0, START + places[page] * PAGE, 0, 0))
     rows.extend((OP_EXIT, 0, 0, 0))
-    region = RegionSpec("heap", START, len(places) * form_page, ALL_RIGHTS)
+    region = RegionSpec("heap", START, len(places) * PAGE, ALL_RIGHTS)
     machine.load(Program("references", "", [], [ProcessSpec("references", None, -1, [region], rows)]))
     return machine
 
@@ -194,11 +195,21 @@ def trace_config(policy: str, frames: int) -> MachineConfig:
     return config.with_({"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False})
 
 
+def with_swap(config: MachineConfig, program: Program) -> MachineConfig:
+    """The same machine with a slot for each page that a program of one process has, if that can be."""
+    regions = program.processes[0].regions
+    pages = min(
+        sum(region.size for region in regions) // PAGE, 2 * (program.length or 0)
+    )  # two if it straddles
+    size = min(pages + 1, MOST_SLOTS) * PAGE
+    return config.with_({"machine.swap.size": max(size, config["machine.swap.size"])})
+
+
 def count_trace(policy: str, frames: int, program: Program) -> Count:
     """The faults of a policy on a program of one process whose rows alone tell what it does.  UserError."""
     if program.length is None or len(program.processes) != 1:
         raise UserError(f"{program.name} is no trace.", 'Load it, and see "info stats".')
-    machine = Machine(trace_config(policy, frames))
+    machine = Machine(with_swap(trace_config(policy, frames), program))
     machine.load(program)
     return counted(policy, machine, frames, len(program.processes[0].rows) // OP - 1)
 

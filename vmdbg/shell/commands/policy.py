@@ -9,7 +9,7 @@ from vmdbg.debugger.time.questions import find_back, visit
 from vmdbg.debugger.time.references import stretch
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
-from vmdbg.inspect.policy import compare, count_references, looks_at_bits, policy_file, steps
+from vmdbg.inspect.policy import PAGE, compare, count_references, looks_at_bits, policy_file, steps
 from vmdbg.inspect.victim import candidates
 from vmdbg.kernel.policies import bindings, facts_of
 from vmdbg.programs import read_program
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 YARDSTICKS = ("fifo", "lru", "opt")
 MOST_DRAWN = 1000  # references of a table
 MOST_BACK = 100_000  # operations that are looked at for the last use of a page
-PAGE_BYTES, ADDRESS_BITS = 4096, 48  # Architecture: of the preset "trace", which runs what is compared
+ADDRESS_BITS = 48  # Architecture: of the preset "trace", which runs what is compared
 
 POLICY = prefix(
     "policy", group="looking", summary="What page-replacement policies do with a reference string."
@@ -200,7 +200,7 @@ def policy_compare_command(session: Session, args: Args) -> object:
         program = read_program(
             question.file,
             va_bits=ADDRESS_BITS,
-            page_size=PAGE_BYTES,
+            page_size=PAGE,
             approve=session.permissions.reading,
         )
     found = compare(question.policies, question.sizes, question.pages, program)
