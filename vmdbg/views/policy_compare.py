@@ -7,7 +7,7 @@ from vmdbg.inspect.policy import is_oracle
 from vmdbg.views.document import Document
 from vmdbg.views.plot import Plot, Series
 from vmdbg.views.policy import oracle_note, with_oracle
-from vmdbg.views.result import GAP, NUMBER, Column, Table
+from vmdbg.views.result import GAP, NUMBER, WIDTH, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vmdbg.inspect.policy import Count
 
-FOR_POLICIES = 34  # columns of the screen; the others are for frames and remarks
+FOR_REMARKS = 30  # columns of the screen in which longer remarks are folded
 
 
 def remarks(counts: Sequence[Count], policies: Sequence[str]) -> dict[int, list[str]]:
@@ -73,18 +73,24 @@ def fault_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequenc
     return Table(fault_columns(counts, policies), fault_rows(counts, policies, sizes))
 
 
-def groups(counts: Sequence[Count], policies: Sequence[str]) -> Iterator[list[str]]:
-    """The policies in their order, as many at a time as have room in a table, with remarks."""
+def fits(counts: Sequence[Count], policies: Sequence[str]) -> bool:
+    """Has a table of these policies room on the screen, with remarks of FOR_REMARKS columns at least?"""
     most = max(len(str(count.faults)) for count in counts)
+    numbers = sum(len(GAP) + max(len(policy), most) for policy in policies)
+    *_, column = fault_columns(counts, policies)
+    remark = max(len("; ".join(said)) + 1 for said in remarks(counts, policies).values())
+    wide = max(len(column.header), min(remark, FOR_REMARKS))
+    return len("frames") + numbers + len(GAP) + wide <= WIDTH
+
+
+def groups(counts: Sequence[Count], policies: Sequence[str]) -> Iterator[list[str]]:
+    """The policies in their order, as many at a time as have room in a table."""
     group: list[str] = []
-    used = 0
     for policy in policies:
-        wide = len(GAP) + max(len(policy), most)
-        if group and used + wide > FOR_POLICIES:
+        if group and not fits(counts, [*group, policy]):
             yield group
-            group, used = [], 0
+            group = []
         group.append(policy)
-        used += wide
     yield group
 
 
