@@ -28,7 +28,7 @@ HEAD = """
 from vmdbg.engine import reads, writes
 from vmdbg.hardware.memory import load
 from vmdbg.kernel.evictable import may_leave
-from vmdbg.kernel.policies.queue import queue_append, queue_remove
+from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove
 from vmdbg.state.tables import FRAME, FRAME_NEXT, KERNEL_HAND, KERNEL_NEWEST
 
 LEVELS = 77
@@ -119,7 +119,7 @@ def test_it_is_told_with_its_line_and_nothing_has_run(tmp_path: Path, body: str,
 def few_rounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Loops end after 1000 rounds; no code of such loops is kept."""
     monkeypatch.setattr("vmdbg.engine.lowering.MOST_ROUNDS", 1000)
-    monkeypatch.setattr("vmdbg.kernel.policies.user_file.MOST_ROUNDS", 1000)
+    monkeypatch.setattr("vmdbg.engine.checked.MOST_ROUNDS", 1000)
     monkeypatch.setenv("VMDBG_CACHE", str(tmp_path / "cache"))
 
 
@@ -135,6 +135,15 @@ def test_a_loop_without_end_ends(tmp_path: Path, few_rounds: None, body: str, li
     mistake = told(machine_of(tmp_path, body), "interpreted" if engine == "interpreted" else "quick")
     assert mistake.line == line
     assert mistake.message == "a loop of more than 1000 rounds, in victim"
+
+
+def test_a_loop_of_vmdbgs_ends_too(tmp_path: Path, few_rounds: None, engine: str) -> None:
+    """A frame that is put into the queue twice is followed by itself."""
+    body = "queue_append(m, 5)\nqueue_append(m, 5)\nx = oldest_that_leaves(m, 77)"
+    for tier in ("interpreted",) if engine == "interpreted" else ("interpreted", "quick"):
+        mistake = told(machine_of(tmp_path, body), tier)
+        assert mistake.line == FIRST + 2
+        assert mistake.message == "a loop of more than 1000 rounds, in oldest_that_leaves"
 
 
 def test_the_rounds_of_each_call_are_counted_alone(tmp_path: Path, few_rounds: None, engine: str) -> None:
