@@ -59,7 +59,7 @@ def test_as_it_is_drawn() -> None:
     timeline = Timeline(small_machine("clock", 3, STRING), Stops())
     forward(timeline, len(STRING))
     found = stretch(timeline, 3, 6)
-    lines = list(stretch_table("clock", found, Notation(timeline.machine.format), True).lines())
+    lines = list(stretch_table("clock", found, Notation(timeline.machine.format), True, True).lines())
     pfns = [f"{pfn:#x}" for pfn in found.pfns]
     assert lines == [
         f"page{' ' * (len(pfns[0]) + 3)}0x402  0x400  0x403",

@@ -136,3 +136,37 @@ def test_both_engines_end_equal(policy: str, both: None) -> None:
         machine.run(200, compiled)
         ends.append((machine.digest(), machine.counts()))
     assert ends[0] == ends[1]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("policy", [name for name in POLICIES if facts(name).queue and name != "opt"])
+def test_a_process_at_its_limit_is_served_as_if_it_were_alone(policy: str, model: Any) -> None:
+    """Policies that search their queue for pages of the process, by turns with another process."""
+    for seed in range(drawn(4)):
+        draw = random.Random(seed)
+        limit, quantum = draw.randint(1, 5), draw.randint(1, 3)
+        strings = [[draw.randrange(PAGES) for _ in range(60)] for _ in range(2)]
+        config = {
+            "machine.ram": 1 << 20,
+            "kernel.first_frame": 3,
+            "kernel.limit": limit,
+            "kernel.over_limit": "reclaim",
+            "kernel.quantum": quantum,
+            "kernel.zero_drop": False,
+            "kernel.policy": policy,
+        }
+        machine = Machine(MachineConfig(config))
+        processes = []
+        for name, pages in zip("ab", strings, strict=True):
+            rows = array("q")
+            for page in pages:
+                rows.extend((1 << 8, START + page * PAGE, 0, 0))
+            rows.extend((OP_EXIT, 0, 0, 0))
+            region = RegionSpec("heap", START, PAGES * PAGE, 15)
+            processes.append(ProcessSpec(name, None, -1, [region], rows))
+        machine.load(Program("two", "", [], processes))
+        machine.run(1000)
+        for pid, pages in enumerate(strings, 1):
+            counts = machine.counts(pid)
+            expected = model("replacement").MODELS[policy]([(page, False) for page in pages], limit)
+            assert counts["fault-minor"] + counts.get("fault-major", 0) == len(expected)

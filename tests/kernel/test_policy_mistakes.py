@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from vmdbg.debugger.time.ended import ended_since
 from vmdbg.errors import InputError
+from vmdbg.kernel.faults import CAUSE_MEMORY, CAUSE_POLICY
 from vmdbg.kernel.scheduler import OP_EXIT
 from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 from vmdbg.state.tables import KERNEL_HAND
+from vmdbg.views.event_table import cause_text
 
 pytestmark = pytest.mark.long
 
@@ -25,7 +28,7 @@ HEAD = """
 from vmdbg.engine import reads, writes
 from vmdbg.hardware.memory import load
 from vmdbg.kernel.evictable import may_leave
-from vmdbg.kernel.policies.queue import queue_append, queue_remove
+from vmdbg.kernel.policies.queue import oldest_that_leaves, queue_append, queue_remove
 from vmdbg.state.tables import FRAME, FRAME_NEXT, KERNEL_HAND, KERNEL_NEWEST
 
 LEVELS = 77
@@ -42,14 +45,15 @@ FIRST = HEAD.count("\n") + 1  # line of what a test says
 SECOND = HEAD[: HEAD.index("return table")].count("\n") + 1
 
 
-def machine_of(tmp_path: Path, body: str) -> Machine:
+def machine_of(tmp_path: Path, body: str, slots: int = 40) -> Machine:
     file = tmp_path / "policy.py"
     file.write_text(HEAD + "".join(f"    {line}\n" for line in body.splitlines()) + "    return -1\n")
     machine = Machine(
         MachineConfig(
             {
                 "machine.ram": 1 << 20,
-                "machine.swap.size": 40 * PAGE,
+                "machine.swap.size": slots * PAGE,
+                "kernel.zero_drop": slots > 0,
                 "kernel.first_frame": 3,
                 "kernel.user_frames": 3,
                 "kernel.policy": str(file),
@@ -115,7 +119,7 @@ def test_it_is_told_with_its_line_and_nothing_has_run(tmp_path: Path, body: str,
 def few_rounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Loops end after 1000 rounds; no code of such loops is kept."""
     monkeypatch.setattr("vmdbg.engine.lowering.MOST_ROUNDS", 1000)
-    monkeypatch.setattr("vmdbg.kernel.policies.user_file.MOST_ROUNDS", 1000)
+    monkeypatch.setattr("vmdbg.engine.checked.MOST_ROUNDS", 1000)
     monkeypatch.setenv("VMDBG_CACHE", str(tmp_path / "cache"))
 
 
@@ -131,6 +135,15 @@ def test_a_loop_without_end_ends(tmp_path: Path, few_rounds: None, body: str, li
     mistake = told(machine_of(tmp_path, body), "interpreted" if engine == "interpreted" else "quick")
     assert mistake.line == line
     assert mistake.message == "a loop of more than 1000 rounds, in victim"
+
+
+def test_a_loop_of_vmdbgs_ends_too(tmp_path: Path, few_rounds: None, engine: str) -> None:
+    """A frame that is put into the queue twice is followed by itself."""
+    body = "queue_append(m, 5)\nqueue_append(m, 5)\nx = oldest_that_leaves(m, 77)"
+    for tier in ("interpreted",) if engine == "interpreted" else ("interpreted", "quick"):
+        mistake = told(machine_of(tmp_path, body), tier)
+        assert mistake.line == FIRST + 2
+        assert mistake.message == "a loop of more than 1000 rounds, in oldest_that_leaves"
 
 
 def test_the_rounds_of_each_call_are_counted_alone(tmp_path: Path, few_rounds: None, engine: str) -> None:
@@ -172,3 +185,15 @@ def test_a_name_of_the_files_own_is_not_that_of_the_format(tmp_path: Path, engin
         machine.run(100, engine == "compiled")
         digests.add(machine.m.kernel[KERNEL_HAND])
     assert digests == {77}
+
+
+def test_a_kill_for_a_policy_that_names_no_page_is_told_as_that(tmp_path: Path, engine: str) -> None:
+    """Without swap nothing can leave, whatever the policy names."""
+    for slots, cause in ((40, CAUSE_POLICY), (0, CAUSE_MEMORY)):
+        machine = machine_of(tmp_path, "return 0", slots)
+        if engine == "compiled":
+            machine.compiled = machine.build().quick()
+        machine.run(100, engine == "compiled")
+        (ended,) = ended_since(machine, [1])
+        assert (ended.cause, ended.status) == (cause, 137)
+        assert ("names no page" in cause_text(ended)) == (cause == CAUSE_POLICY)

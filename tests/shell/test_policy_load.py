@@ -20,6 +20,7 @@ from vmdbg.machine.check.invariants import check
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.machine import Machine
 from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
+from vmdbg.shell.boot import MachineSettings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 STRING = [7, 0, 1, 2, 0, 3, 0, 4, 2, 3, 0, 3, 2, 1, 2, 0, 1, 7, 0, 1]
@@ -142,6 +143,18 @@ def test_two_policies_by_turns_from_the_cache(
     assert shell.err() == ""
 
 
+def test_a_setting_with_the_same_file_reads_its_new_text(shell: Any, expected: dict[str, int]) -> None:
+    shell.session.settings.attach_later(lambda: MachineSettings(shell.session))
+    for name in ("fifo", "nru"):
+        Path("own.py").write_text(OWN[name])
+        shell.run("set kernel.policy own.py", "run")
+        assert faults(shell.session.machine) == expected[name], name
+    Path("own.py").write_text("junk(")
+    assert "own.py:1:5: not Python" in shell.errors("set kernel.policy own.py")
+    shell.run("run")
+    assert faults(shell.session.machine) == expected["nru"]
+
+
 def test_what_is_said(shell: Any) -> None:
     Path("own.py").write_text(FIFO)
     assert shell.errors("policy load") == "Argument required (a .py file with a policy).\n"
@@ -213,6 +226,7 @@ def helpers() -> dict[str, str]:
 
 
 ALL_CALLS = """
+from vmdbg.shell.startup import attach_machine_settings
 from vmdbg.state.tables import FRAME, FRAME_RMAP, KERNEL_RANDOM, RMAP, RMAP_ENTRY
 
 @writes

@@ -175,3 +175,19 @@ def test_ticks_of_logarithmic_axes() -> None:
     assert log_ticks(1, 1 << 20, 2, 6) == [1, 16, 256, 4096, 65536, 1 << 20]
     assert log_ticks(0.0003, 0.5, 10, 6) == [0.001, 0.01, 0.1]
     assert log_ticks(234, 7600, 10, 6) == [500, 1000, 2000, 5000]
+
+
+def test_the_names_of_many_lines_cover_none_of_them() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    series = [Series(f"policy {number}", [1, 2, 3], [20, 20 - number, 5]) for number in range(12)]
+    figure = Figure(layout="constrained", figsize=(13.33, 7.5))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    plot_file.draw(Plot("title", "frames", "faults", series), axes)
+    figure.draw_without_rendering()
+    legend = axes.get_legend().get_window_extent()
+    assert legend.x0 >= axes.get_window_extent().x1
+    assert legend.x1 <= figure.bbox.x1
+    assert len({(line.get_color(), str(line.get_linestyle())) for line in axes.get_lines()}) == 12

@@ -6,7 +6,14 @@ error (`engine.module`).  With these tables both engines fail at the same access
 
 from __future__ import annotations
 
+import ast
+import copy
 import sys
+import types
+
+from vmdbg.engine.language import MOST_ROUNDS
+from vmdbg.engine.link import reachable
+from vmdbg.engine.sources import SourceError, Sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,9 +100,64 @@ class Checked:
         return table
 
 
+def count_rounds(node: ast.stmt) -> None:
+    """Let the loops of a function count their rounds, as those of the compiled engine do."""
+    rounds = ".rounds"  # no name of Python's: the file cannot have it
+    loops = [part for part in ast.walk(node) if isinstance(part, ast.While)]
+    if not isinstance(node, ast.FunctionDef) or not loops:
+        return
+    for loop in loops:
+        count = ast.parse(
+            f"rounds += 1\nif rounds > {MOST_ROUNDS}:\n"
+            f"    raise OverflowError('a loop of more than {MOST_ROUNDS} rounds')"
+        ).body
+        for part in (part for statement in count for part in ast.walk(statement)):
+            if isinstance(part, ast.Name) and part.id == "rounds":
+                part.id = rounds
+            if hasattr(part, "lineno"):
+                ast.copy_location(part, loop.test)
+        loop.body[:0] = count
+    start = ast.Assign([ast.Name(rounds, ast.Store())], ast.Constant(0))
+    node.body.insert(0, ast.fix_missing_locations(ast.copy_location(start, node)))
+
+
+def counted_copies(copies: dict[str, Function], entries: list[str]) -> dict[str, Function]:
+    """Linked functions of a user's, and what they call: the loops of all of them count their rounds."""
+    reached: dict[str, Function] = {}
+    for entry in entries:
+        reached |= reachable(copies, entry)
+    sources = Sources(reached)
+    spaces: dict[int, dict[str, Any]] = {}
+    counted: dict[str, Function] = {}
+    for name, function in reached.items():
+        space = spaces.setdefault(id(function.__globals__), dict(function.__globals__))
+        own = "source" in function.__dict__["hot"]  # counted when it was read
+        code = function.__code__ if own else counted_code(sources, name)
+        counted[name] = types.FunctionType(code, space, name)
+        counted[name].__dict__.update(function.__dict__)
+    for space in spaces.values():
+        space.update(counted)
+    return counted
+
+
+def counted_code(sources: Sources, name: str) -> types.CodeType:
+    """The code of a function of vmdbg's, its loops counted; without its source the code that it has."""
+    function = sources.functions[name]
+    try:
+        node = copy.deepcopy(sources.definition(name))
+    except SourceError:
+        return function.__code__
+    if not any(isinstance(part, ast.While) for part in ast.walk(node)):
+        return function.__code__
+    node.decorator_list = []
+    count_rounds(node)
+    made = compile(ast.Module([node], []), function.__code__.co_filename, "exec", dont_inherit=True)
+    return next(part for part in made.co_consts if isinstance(part, types.CodeType))
+
+
 def check_tables(copies: dict[str, Function], names: tuple[str, ...]) -> None:
     """Let linked functions of a user's that have one of these names, and what they call, work on checked
-    tables."""
+    tables, and count the rounds of their loops."""
 
     def checked(function: Function) -> Function:
         def call(m: Any, number: int) -> Any:
@@ -103,7 +165,9 @@ def check_tables(copies: dict[str, Function], names: tuple[str, ...]) -> None:
 
         return call
 
-    found = {name: checked(copies[name]) for name in names if "source" in copies[name].__dict__["hot"]}
+    own = [name for name in names if "source" in copies[name].__dict__["hot"]]
+    counted = counted_copies(copies, own)
+    found = {name: checked(counted[name]) for name in own}
     for function in copies.values():
         function.__globals__.update(found)
     copies.update(found)

@@ -7,15 +7,21 @@ machine; its number plays no role for any policy.
 from __future__ import annotations
 
 import ast
+import os
 from array import array
 from collections import namedtuple
 
 from vmdbg import progress
+from vmdbg.engine import link
 from vmdbg.errors import UserError
-from vmdbg.inspect.counts import instructions
+from vmdbg.inspect.counts import accesses, instructions
 from vmdbg.inspect.target import load, read_for
-from vmdbg.kernel.policies import facts_of
+from vmdbg.kernel.calls.processes import live_processes
+from vmdbg.kernel.faults import CAUSE_POLICY
+from vmdbg.kernel.policies import HOLES, facts_of
+from vmdbg.kernel.policies.facts import ACCESSED_BITS
 from vmdbg.kernel.scheduler import OP_EXIT
+from vmdbg.machine.boot import MOST_FRAMES as MOST_SLOTS
 from vmdbg.machine.config import MachineConfig, load_config
 from vmdbg.machine.long_run import run_until
 from vmdbg.machine.machine import Machine
@@ -26,6 +32,8 @@ from vmdbg.state.tables import (
     KERNEL_HAND,
     KERNEL_USER_END,
     KERNEL_USER_FIRST,
+    PROCESS,
+    PROCESS_CAUSE,
     RMAP,
     RMAP_ENTRY,
     RMAP_VA,
@@ -33,7 +41,8 @@ from vmdbg.state.tables import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
 
 #: One reference: its page, whether it was a fault, the page that left (None), the page in each frame after it
 #: (None: empty), whether the accessed bit of each is set, and the frame at which the hand stands (None).  Of
@@ -48,6 +57,7 @@ Count = namedtuple("Count", "policy frames faults cold references instructions")
 PolicyFile = namedtuple("PolicyFile", "path functions summary source")
 
 START, SPARE, ALL_RIGHTS = 0x400000, 16, 15
+PAGE = 4096  # Architecture: what the preset "trace" has
 MOST_FRAMES, MOST_REFERENCES = 1 << 16, 100_000
 
 
@@ -55,6 +65,16 @@ def is_oracle(policy: str) -> bool:
     """Does a policy need to know what no hardware tells a kernel?  Of one in a file nobody knows."""
     facts = facts_of(policy)
     return facts is not None and facts.oracle
+
+
+def looks_at_bits(policy: str, bound: Mapping[str, Any]) -> bool:
+    """Does a policy look at accessed bits?  `bound`: what it binds, for one in a file (`kernel.policies`)."""
+    facts = facts_of(policy)
+    if facts is not None:
+        return bool(facts.sees == ACCESSED_BITS)
+    own = {name: value for name, value in bound.items() if callable(value)}
+    functions = {**link.FUNCTIONS, **link.HOLES, **own}
+    return any("is_accessed" in link.reachable(functions, name) for name in HOLES if name in own)
 
 
 def policy_file(machine: Machine) -> PolicyFile | None:
@@ -70,23 +90,27 @@ def policy_file(machine: Machine) -> PolicyFile | None:
     return PolicyFile(path, functions, said, source)
 
 
+def check_frames(frames: int) -> None:
+    """UserError for a number of frames that is too large, or none."""
+    if not 1 <= frames <= MOST_FRAMES:
+        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
+
+
 def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
     """A machine with so many frames for pages, at the begin of a program that reads these pages in turn.
 
     UserError for numbers of frames and references that are too large, or none.
     """
-    if not 1 <= frames <= MOST_FRAMES:
-        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
+    check_frames(frames)
     if len(pages) > MOST_REFERENCES:
         raise UserError(f"{len(pages)} references: at most {MOST_REFERENCES} are possible.", "Make a trace.")
     places = {page: place for place, page in enumerate(sorted(set(pages)))}
     config = load_config("trace")
-    form_page = 4096  # Architecture: what the preset "trace" has
-    tables = SPARE + len(places) // 256
+    tables = SPARE + (len(places) + frames) // 256  # those of the kernel's map of memory, too
     config = config.with_(
         {
-            "machine.ram": (frames + tables) * form_page,
-            "machine.swap.size": (len(places) + 1) * form_page,
+            "machine.ram": (frames + tables) * PAGE,
+            "machine.swap.size": (len(places) + 1) * PAGE,
             "kernel.first_frame": 1,
             "kernel.user_frames": frames,
             "kernel.policy": policy,
@@ -96,9 +120,9 @@ def small_machine(policy: str, frames: int, pages: Sequence[int]) -> Machine:
     machine = Machine(config)
     rows = array("q")
     for page in pages:
-        rows.extend((0, START + places[page] * form_page, 0, 0))
+        rows.extend((0, START + places[page] * PAGE, 0, 0))
     rows.extend((OP_EXIT, 0, 0, 0))
-    region = RegionSpec("heap", START, len(places) * form_page, ALL_RIGHTS)
+    region = RegionSpec("heap", START, len(places) * PAGE, ALL_RIGHTS)
     machine.load(Program("references", "", [], [ProcessSpec("references", None, -1, [region], rows)]))
     return machine
 
@@ -111,12 +135,25 @@ def steps(policy: str, frames: int, pages: Sequence[int]) -> Iterator[Step]:
     before: list[int | None] = [None] * frames
     for place, page in enumerate(pages):
         machine.run(place + 1)
+        require_alive(policy, machine, frames, len(pages))
         held, accessed = held_pages(machine, names)
         gone = {old for old in before if old is not None and old not in held}
         hand = machine.m.kernel[KERNEL_HAND] - machine.m.kernel[KERNEL_USER_FIRST]
         shown = facts is not None and facts.hand
         yield Step(page, page not in before, min(gone, default=None), held, accessed, hand if shown else None)
         before = held
+
+
+def require_alive(policy: str, machine: Machine, frames: int, references: int) -> None:
+    """UserError if the process was killed before its last reference: what is counted would be too little."""
+    if not live_processes(machine.k):
+        done = accesses(machine.counts())
+        own = machine.m.process[PROCESS + PROCESS_CAUSE] == CAUSE_POLICY
+        why = "the policy names no page that can leave" if own else "memory and swap are full"
+        raise UserError(
+            f"{os.path.basename(policy)}, {frames} frame{'s' * (frames != 1)}: "
+            f"it ended after {done} of {references} references: {why}."
+        )
 
 
 def held_pages(machine: Machine, names: Sequence[int]) -> tuple[list[int | None], list[bool]]:
@@ -134,6 +171,7 @@ def held_pages(machine: Machine, names: Sequence[int]) -> tuple[list[int | None]
 def counted(policy: str, machine: Machine, frames: int, references: int) -> Count:
     """Run a machine to the end of its program: the faults of the policy."""
     run_until(machine, references)
+    require_alive(policy, machine, frames, references)
     counts = machine.counts()
     cold = counts.get("fault-minor", 0)
     faults = cold + counts.get("fault-major", 0)
@@ -147,11 +185,21 @@ def count_references(policy: str, frames: int, pages: Sequence[int]) -> Count:
 
 def trace_config(policy: str, frames: int) -> MachineConfig:
     """The machine that runs a trace with so many frames for pages."""
-    if not 1 <= frames <= MOST_FRAMES:
-        raise UserError(f"{frames} frames: expected 1 to {MOST_FRAMES}.")
-    return load_config("trace").with_(
-        {"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False}
-    )
+    check_frames(frames)
+    config = load_config("trace")
+    if frames > MOST_FRAMES // 2:  # beside them there is room for tables
+        config = config.with_({"machine.ram": 2 * config["machine.ram"]})
+    return config.with_({"kernel.policy": policy, "kernel.user_frames": frames, "kernel.zero_drop": False})
+
+
+def with_swap(config: MachineConfig, program: Program) -> MachineConfig:
+    """The same machine with a slot for each page that a program of one process has, if that can be."""
+    regions = program.processes[0].regions
+    pages = min(
+        sum(region.size for region in regions) // PAGE, 2 * (program.length or 0)
+    )  # two if it straddles
+    size = min(pages + 1, MOST_SLOTS) * PAGE
+    return config.with_({"machine.swap.size": max(size, config["machine.swap.size"])})
 
 
 def count_trace(policy: str, frames: int, read: Callable[[bool], Program]) -> Count:
@@ -163,7 +211,7 @@ def count_trace(policy: str, frames: int, read: Callable[[bool], Program]) -> Co
     program = read_for(config, read)
     if program.length is None or len(program.processes) != 1:
         raise UserError(f"{program.name} is no trace.", 'Load it, and see "info stats".')
-    machine = Machine(config)
+    machine = Machine(with_swap(config, program))
     load(machine, program)
     return counted(policy, machine, frames, program.length - 1)
 

@@ -128,7 +128,7 @@ OVER_KILL, OVER_FAIL, OVER_RECLAIM = 0, 1, 2  # what happens at a process's limi
 MAX_FAULTS = 8  # that are served for one access to one page; one more is a bus error
 OVER_LIMIT = ("kill", "fail", "reclaim")
 MOST_FRAMES = (1 << 31) - 1  # the largest limit, and the largest adjustment of an out-of-memory score
-CAUSE_LIMIT, CAUSE_MEMORY = 1, 2  # of a SIGKILL
+CAUSE_LIMIT, CAUSE_MEMORY, CAUSE_POLICY = 1, 2, 3  # of a SIGKILL
 
 
 @writes(cold=True)

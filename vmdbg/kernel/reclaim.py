@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdbg.engine import writes
+from vmdbg.engine import reads, writes
 from vmdbg.formats.contract import PAGE_BITS, make_swapped
 from vmdbg.hardware.memory import load_entry, store_entry
 from vmdbg.kernel.evictable import frame_dirty, may_leave, takes_slot
@@ -37,6 +37,8 @@ from vmdbg.state.tables import (
     KERNEL_HIGH,
     KERNEL_RESIDENT,
     KERNEL_SLOT_COUNT,
+    KERNEL_USER_END,
+    KERNEL_USER_FIRST,
     KERNEL_USER_POOL,
     KERNEL_WAKE,
     PROCESS,
@@ -72,6 +74,18 @@ def make_room(m, pid):
     if OWN_POLICY and (frame >= len(m.frame) // FRAME or not may_leave(m, frame, pid)):
         return REASON_MEMORY
     return evict(m, frame)
+
+
+@reads(cold=True)
+def names_no_page(m):
+    """Has a policy in a user's file named no page, although no frame is free and one or more may leave?"""
+    frame = m.kernel[KERNEL_USER_FIRST]
+    end = m.kernel[KERNEL_USER_END]
+    if OWN_POLICY == 0 or user_frames_free(m) > 0:
+        return False
+    while frame < end and not may_leave(m, frame, 0):
+        frame += 1
+    return frame < end
 
 
 @writes

@@ -179,13 +179,13 @@ class MachineSettings:
     def set(self, name: str, value: object) -> None:
         """Changes the machine: costs at once, the others by booting it again; that waits for `run`
         unless nothing has happened since the last boot, or there is no kernel.  Before the first boot it is
-        kept for that."""
+        kept for that.  A file that it has already is read again: its text may be another one."""
         session = self._session
         if not self.booted and session.first_values is not None:
             session.first_values[name] = value
             return
         machine = session.machine
-        if value == self.get(name):
+        if value == self.get(name) and not has_text(value):
             return
         assert session.target is not None
         session.target.check(frozenset({"run"}), f"set {name}")
@@ -217,6 +217,11 @@ def fitting(session: Session, config: MachineConfig, name: str, value: object) -
 def is_file(name: object) -> bool:
     """Is it the name of a TOML file?"""
     return isinstance(name, str) and name.endswith(".toml")
+
+
+def has_text(name: object) -> bool:
+    """Is it the name of a file with a policy or a format, which somebody may have edited?"""
+    return is_file(name) or (isinstance(name, str) and name.endswith(".py"))
 
 
 def hand_over(old: Machine, new: Machine) -> None:

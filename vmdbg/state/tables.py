@@ -346,7 +346,7 @@ table(
     ran1        [0:2^32]      the same for CPUs 32 to 63
     oom         [-2^62:2^62]  frames added to its out-of-memory score; once it was killed for it, the score
     pinned      [0:cpus+1]    number + 1 of the only CPU that it runs on; 0 = any
-    cause       [0:3]         why it was killed: 1 its limit, 2 memory was full, 0 anything else
+    cause       [0:4]         why it was killed: 1 its limit, 2 memory was full, 3 its policy, 0 anything else
     window      [0:3]         value + 1 of the bit that its kernel opens and closes; 0 = it never did
     """,
 )

@@ -187,8 +187,9 @@ def cause_text(process: Ended) -> str:
     """Why a process was killed that did nothing wrong itself, after a colon."""
     if process.at_limit:
         return f": it is at its limit, {process.limit} frame{'' if process.limit == 1 else 's'}"
+    why = "the policy names no page that can leave" if process.by_policy else "no page can leave"
     return (
-        f": no frame is free and no page can leave, and its score, {process.score}, is the highest"
+        f": no frame is free and {why}, and its score, {process.score}, is the highest"
         if process.cause
         else ""
     )

@@ -45,6 +45,7 @@ STYLE = {
 GREYS = ("0.0", "0.45", "0.65", "0.25", "0.55")
 DASHES = ("-", "--", "-.", ":", (0, (7, 2, 1, 2, 1, 2)))
 MARKS = "os^Dvx"
+MOST_INSIDE = 6  # lines whose names stand in the picture
 FEW = 24  # points of a line that are marked
 BAND = "0.85"
 X_TICKS, Y_TICKS = 9, 7
@@ -112,11 +113,13 @@ def draw_lines(plot: Plot, axes: Any) -> None:
             series.xs,
             series.ys,
             color=GREYS[place % len(GREYS)],
-            linestyle=DASHES[place % len(DASHES)],
+            linestyle=DASHES[(place + place // len(GREYS)) % len(DASHES)],
             marker=MARKS[place % len(MARKS)] if few else "",
             label=series.name,
         )
-    if len(plot.series) > 1:
+    if len(plot.series) > MOST_INSIDE:  # a legend that would cover lines
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=16, handlelength=3)
+    elif len(plot.series) > 1:
         axes.legend(loc="best", fontsize=18, handlelength=3)
 
 

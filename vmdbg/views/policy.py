@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 
-from vmdbg.inspect.counts import per_thousand
 from vmdbg.inspect.policy import is_oracle
 from vmdbg.views.document import Document
-from vmdbg.views.plot import Plot, Series
 from vmdbg.views.result import ADDRESS, FLAG, NUMBER, WIDTH, Column, Record, Table
 
 TYPE_CHECKING = False
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from vmdbg.debugger.time.references import Stretch
     from vmdbg.inspect.notation import Notation
-    from vmdbg.inspect.policy import Count, PolicyFile, Step
+    from vmdbg.inspect.policy import PolicyFile, Step
 
 
 def percent(part: int, whole: int) -> str:
@@ -99,23 +97,26 @@ def step_data(policy: str, steps: Sequence[Step], texts: Mapping[Any, str], othe
 
 
 def table_rows(
-    steps: Sequence[Step], texts: Mapping[Any, str], victims: bool, numbers: Mapping[int, str] | None = None
+    steps: Sequence[Step],
+    texts: Mapping[Any, str],
+    victims: bool,
+    bits: bool,
+    numbers: Mapping[int, str] | None = None,
 ) -> list[list[str]]:
-    """Rows of the drawing, the head of each first.  Accessed bits and the hand are drawn for a clock.
+    """Rows of the drawing, the head of each first; the hand, if there is one, and accessed bits, if `bits`.
 
-    `numbers`: what the frames are called, in the order of the rows; without it they are counted from 0.
+    `numbers`: what frames are called, those that are drawn first; without it they are counted from 0.
     """
-    clock = steps[0].hand is not None
     said = {frame: str(frame) for frame in range(len(steps[0].frames))} if numbers is None else numbers
     rows = [["page", *(texts[step.page] for step in steps)]]
-    for frame, number in enumerate(said.values()):
+    for frame, number in zip(range(len(steps[0].frames)), said.values(), strict=False):
         row = [f"frame {number}"]
         for step in steps:
             page = step.frames[frame]
-            row.append("." if page is None else texts[page] + "*" * (clock and step.accessed[frame]))
+            row.append("." if page is None else texts[page] + "*" * (bits and step.accessed[frame]))
         rows.append(row)
-    if clock:
-        rows.append(["hand", *(said.get(step.hand, "-") for step in steps)])
+    if steps[0].hand is not None:
+        rows.append(["hand", *(said[step.hand] for step in steps)])
     rows.append(["fault", *("F" if step.fault else "" for step in steps)])
     if victims:
         rows.append(["out", *("" if step.victim is None else texts[step.victim] for step in steps)])
@@ -130,10 +131,11 @@ def table_lines(
     texts: Mapping[Any, str],
     others: Mapping[str, int],
     victims: bool,
+    bits: bool,
     numbers: Mapping[int, str] | None = None,
 ) -> Iterator[str]:
     """The textbook's drawing, cut where the screen ends, and the sum."""
-    rows = table_rows(steps, texts, victims, numbers)
+    rows = table_rows(steps, texts, victims, bits, numbers)
     head = max(len(row[0]) for row in rows)
     cell = max(len(text) for row in rows for text in row[1:])
     room = max(1, (WIDTH - head) // (cell + 1))
@@ -156,9 +158,11 @@ def policy_table(
     texts: Mapping[Any, str],
     others: Mapping[str, int],
     victims: bool,
+    bits: bool,
     numbers: Mapping[int, str] | None = None,
 ) -> Document:
-    """What a policy does with a reference string, reference by reference; `numbers` as for `table_rows`."""
+    """What a policy does with a reference string, reference by reference; `bits`, `numbers`: see
+    `table_rows`."""
     columns = [Column("page"), Column("fault", kind=FLAG), Column("victim"), Column("hand", kind=NUMBER)]
     for frame in range(len(steps[0].frames)):
         columns += [Column(f"frame_{frame}"), Column(f"accessed_{frame}", kind=FLAG)]
@@ -171,14 +175,17 @@ def policy_table(
             yield row
 
     return Document(
-        lambda: step_data(policy, steps, texts, others) | ({"pfns": list(numbers)} if numbers else {}),
-        lambda: table_lines(policy, steps, texts, others, victims, numbers),
+        lambda: (
+            step_data(policy, steps, texts, others)
+            | ({"pfns": list(numbers)[: len(steps[0].frames)]} if numbers else {})
+        ),
+        lambda: table_lines(policy, steps, texts, others, victims, bits, numbers),
         columns,
         cells,
     )
 
 
-def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool) -> Document:
+def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool, bits: bool) -> Document:
     """What the policy of a machine did with the references of a stretch of its run."""
     several = len({step.page.pid for step in found.steps}) > 1
     texts: dict[Any, str] = {}
@@ -188,106 +195,9 @@ def stretch_table(policy: str, found: Stretch, show: Notation, victims: bool) ->
                 texts[page] = f"{page.pid}:{show.vpn(page.vpn)}" if several else show.vpn(page.vpn)
         if step.victim is not None:
             texts[step.victim] = ",".join(texts[page] for page in step.victim)
-    numbers = {pfn: show.pfn(pfn) for pfn in found.pfns}
-    return policy_table(os.path.basename(policy), found.steps, texts, {}, victims, numbers)
-
-
-# -- policy compare
-
-
-def remarks(counts: Sequence[Count], policies: Sequence[str]) -> dict[int, list[str]]:
-    """What is to be said of a number of frames: more faults than with fewer frames; thrashing."""
-    found: dict[int, list[str]] = {}
-    by_place = {(count.frames, count.policy): count for count in counts}
-    sizes = sorted({count.frames for count in counts})
-    for place, frames in enumerate(sizes):
-        more = [
-            policy
-            for policy in policies
-            if any(by_place[frames, policy].faults > by_place[less, policy].faults for less in sizes[:place])
-        ]
-        thrashing = [
-            policy
-            for policy in policies
-            if 2 * (by_place[frames, policy].faults - by_place[frames, policy].cold)
-            > by_place[frames, policy].references
-        ]
-        found[frames] = [f"{', '.join(more)}: more frames, more faults (Belady)"] * bool(more)
-        found[frames] += [f"{', '.join(thrashing)}: thrashing"] * bool(thrashing)
-    return found
-
-
-def mpki(count: Count) -> float | None:
-    """Faults for 1000 instructions."""
-    return per_thousand(count.faults, count.instructions)
-
-
-def compare_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Document:
-    """Faults by number of frames and policy; below them those for 1000 instructions, if there are any."""
-    said = remarks(counts, policies)
-    faults = {(count.frames, count.policy): count.faults for count in counts}
-    with_a = "; clock loads pages with A set" if "clock" in policies and counts[0].references > 100 else ""
-    columns = [Column("frames", kind=NUMBER), *(Column(policy, policy, kind=NUMBER) for policy in policies)]
-    columns.append(Column("remark", f" faults{with_a}"))
-    rows = [
-        [frames, *(faults[frames, policy] for policy in policies), "; ".join(said[frames])]
-        for frames in sizes
-    ]
-
-    def data() -> dict[str, Any]:
-        return {
-            "references": counts[0].references,
-            "instructions": counts[0].instructions,
-            "pages": counts[0].cold,
-            "oracles": [policy for policy in policies if is_oracle(policy)],
-            "counts": [
-                {
-                    "frames": count.frames,
-                    "policy": count.policy,
-                    "faults": count.faults,
-                    "hits": count.references - count.faults,
-                    "cold": count.cold,
-                    "ratio": count.faults / count.references if count.references else 0.0,
-                    "mpki": mpki(count),
-                }
-                for count in counts
-            ],
-            "remarks": {str(frames): lines for frames, lines in said.items() if lines},
-        }
-
-    drawn = Table(
-        columns,
-        [[*row[:-1], f" {row[-1]}" if row[-1] else ""] for row in rows],
-        notes=oracle_note(policies),
-    )
-
-    def lines() -> Iterator[Any]:
-        yield from drawn.lines()
-        if counts[0].instructions:
-            yield f"{counts[0].instructions} instructions; faults for 1000 of them (MPKI):"
-            yield from rate_table(counts, policies, sizes).lines()
-
-    return Document(data, lines, columns, lambda: rows, plot=lambda: compare_plot(counts, policies, sizes))
-
-
-def rate_table(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Table:
-    """Faults for 1000 instructions by number of frames and policy."""
-    rates = {(count.frames, count.policy): mpki(count) for count in counts}
-    columns = [Column("frames", kind=NUMBER), *(Column(policy, policy, kind=NUMBER) for policy in policies)]
-    return Table(columns, [[frames, *(rates[frames, policy] for policy in policies)] for frames in sizes])
-
-
-def compare_plot(counts: Sequence[Count], policies: Sequence[str], sizes: Sequence[int]) -> Plot:
-    """Faults over frames, a line for each policy."""
-    faults = {(count.frames, count.policy): count.faults for count in counts}
-    return Plot(
-        f"Page faults of {counts[0].references} references",
-        "frames",
-        "page faults",
-        [Series(with_oracle(policy), sizes, [faults[size, policy] for size in sizes]) for policy in policies],
-        binary=True,
-        log_y=True,
-    )
+    hands = [step.hand for step in found.steps if step.hand is not None]
+    numbers = {pfn: show.pfn(pfn) for pfn in (*found.pfns, *hands)}
+    return policy_table(os.path.basename(policy), found.steps, texts, {}, victims, bits, numbers)
 
 
 # -- why victim

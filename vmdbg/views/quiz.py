@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.debugger.output import line_text
+from vmdbg.inspect.policy import looks_at_bits
 from vmdbg.views.calc import access_lines
 from vmdbg.views.policy import table_lines
 from vmdbg.views.tlb import probe_lines
@@ -49,7 +50,7 @@ def proof_lines(question: Question) -> Iterator[Line]:
 
 def policy_lines(policy: str, steps: Any, texts: Any) -> Iterator[Line]:
     """The textbook's table."""
-    yield from table_lines(policy, steps, texts, {}, False)
+    yield from table_lines(policy, steps, texts, {}, False, looks_at_bits(policy, {}))
 
 
 def cost_lines(found: Any) -> Iterator[Line]:

@@ -257,7 +257,10 @@ def folded(cells: list[str], room: int) -> Iterator[list[str]]:
         yield cells
         return
     before = cells[:-1]
-    for part in wrap(cells[-1], room, break_long_words=False, break_on_hyphens=False):
+    indent = " " * (len(cells[-1]) - len(cells[-1].lstrip()))
+    for part in wrap(
+        cells[-1], room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ):
         yield [*before, part]
         before = [""] * len(before)
 

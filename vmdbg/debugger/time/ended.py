@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vmdbg.kernel.calls.processes import live_processes, process_name
-from vmdbg.kernel.faults import CAUSE_LIMIT
+from vmdbg.kernel.faults import CAUSE_LIMIT, CAUSE_POLICY
 from vmdbg.kernel.scheduler import PROCESS_IS_ENDED
 from vmdbg.state.tables import (
     PROCESS,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Ended:
     """A process that ended: `status` is its exit status, or 128 + the signal that killed it.
 
-    `cause` says more of a kill: CAUSE_LIMIT, of `limit` frames, or CAUSE_MEMORY, for its `score`.
+    `cause` says more of a kill: CAUSE_LIMIT, of `limit` frames; CAUSE_MEMORY or CAUSE_POLICY, of `score`.
     """
 
     __slots__ = ("cause", "limit", "name", "pid", "score", "status")
@@ -37,6 +37,11 @@ class Ended:
     def at_limit(self) -> bool:
         """Was it killed because it was at its limit of frames?"""
         return self.cause == CAUSE_LIMIT
+
+    @property
+    def by_policy(self) -> bool:
+        """Was it killed because a policy in a file named no page, although there were some?"""
+        return self.cause == CAUSE_POLICY
 
 
 def ended_since(machine: Machine, alive: list[int]) -> list[Ended]:

@@ -13,7 +13,7 @@ from vmdbg.kernel.calls.page_tables import (
 )
 from vmdbg.kernel.calls.partitions import copy_partition, give_partition, take_partition
 from vmdbg.kernel.calls.regions import free_region, regions_of
-from vmdbg.kernel.faults import CAUSE_MEMORY, MOST_FRAMES
+from vmdbg.kernel.faults import CAUSE_MEMORY, CAUSE_POLICY, MOST_FRAMES
 from vmdbg.kernel.frames import FRAME_IS_USER
 from vmdbg.kernel.scheduler import (
     PROCESS_IS_ENDED,
@@ -230,7 +230,10 @@ def live_processes(k: Linked) -> list[int]:
 
 
 def kill_for_memory(k: Linked, form: Format) -> int:
-    """Memory and swap are full: end the process with the highest score; returns its pid, 0 if none."""
+    """No page can leave, or the policy names none: end the process with the highest score.
+
+    Returns its pid, 0 if there is none.
+    """
     m, pids = k.m, live_processes(k)
     if not pids:
         return 0
@@ -241,7 +244,7 @@ def kill_for_memory(k: Linked, form: Format) -> int:
         k.emit(m, OOM_SCORE, pid, m.process[row + PROCESS_TABLES], badness(k, pid))
     victim = pids[0]
     score = badness(k, victim)
-    m.process[victim * PROCESS + PROCESS_CAUSE] = CAUSE_MEMORY
+    m.process[victim * PROCESS + PROCESS_CAUSE] = CAUSE_POLICY if k.names_no_page(m) else CAUSE_MEMORY
     m.process[victim * PROCESS + PROCESS_OOM] = score
     k.emit(m, OOM, victim, score, 0)
     end_process(k, form, victim, 128 + 9)

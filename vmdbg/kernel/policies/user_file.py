@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 
 from vmdbg.engine import link
-from vmdbg.engine.language import MOST_ROUNDS, PLAIN, READS, WRITES, decorator_of, is_plain, mistakes
+from vmdbg.engine.checked import count_rounds
+from vmdbg.engine.language import PLAIN, READS, WRITES, decorator_of, is_plain, mistakes
 from vmdbg.errors import InputError, UserError
 from vmdbg.state.tables import COMPILED, RAM_VIEWS
 
@@ -138,27 +139,6 @@ def named_ints(tree: ast.Module) -> dict[str, int]:
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
-
-
-def count_rounds(node: ast.stmt) -> None:
-    """Let the loops of a function count their rounds, as those of the compiled engine do."""
-    rounds = ".rounds"  # no name of Python's: the file cannot have it
-    loops = [part for part in ast.walk(node) if isinstance(part, ast.While)]
-    if not isinstance(node, ast.FunctionDef) or not loops:
-        return
-    for loop in loops:
-        count = ast.parse(
-            f"rounds += 1\nif rounds > {MOST_ROUNDS}:\n"
-            f"    raise OverflowError('a loop of more than {MOST_ROUNDS} rounds')"
-        ).body
-        for part in (part for statement in count for part in ast.walk(statement)):
-            if isinstance(part, ast.Name) and part.id == "rounds":
-                part.id = rounds
-            if hasattr(part, "lineno"):
-                ast.copy_location(part, loop.test)
-        loop.body[:0] = count
-    start = ast.Assign([ast.Name(rounds, ast.Store())], ast.Constant(0))
-    node.body.insert(0, ast.fix_missing_locations(ast.copy_location(start, node)))
 
 
 def execute(tree: ast.Module, path: str, source: bytes) -> dict[str, Any]:

@@ -10,27 +10,27 @@ from vmdbg.debugger.time.questions import find_back, visit
 from vmdbg.debugger.time.references import stretch
 from vmdbg.debugger.time.search import scan
 from vmdbg.errors import UserError
-from vmdbg.inspect.policy import compare, count_references, policy_file, steps
+from vmdbg.inspect.policy import compare, count_references, looks_at_bits, policy_file, steps
 from vmdbg.inspect.victim import candidates
-from vmdbg.kernel.policies import POLICIES, facts_of
+from vmdbg.kernel.policies import bindings, facts_of
 from vmdbg.machine.boot import format_of
 from vmdbg.machine.config import load_config
 from vmdbg.programs import read_program
 from vmdbg.shell.boot import boot_changed
 from vmdbg.shell.command import NO_REPEAT, PURE, SHELL, Argument, command, prefix
-from vmdbg.shell.kinds import FILE, Kind
-from vmdbg.shell.text_completion import complete_file
+from vmdbg.shell.kinds import FILE
+from vmdbg.shell.policy_question import QUESTION, Question, no_page
 from vmdbg.shell.times import operations_of
 from vmdbg.state import events
 from vmdbg.views.policy import (
     Choice,
-    compare_table,
     loaded_policy,
     policy_table,
     replacements_table,
     stretch_table,
     victim_document,
 )
+from vmdbg.views.policy_compare import compare_table
 from vmdbg.views.result import Record
 
 TYPE_CHECKING = False
@@ -52,71 +52,6 @@ MOST_BACK = 100_000  # operations that are looked at for the last use of a page
 POLICY = prefix(
     "policy", group="looking", summary="What page-replacement policies do with a reference string."
 )
-
-
-def complete_question(session: Session, text: str) -> list[str]:
-    """Policies, the option, and files, for the word at the end of `text`."""
-    start = text.rfind(" ") + 1
-    word = text[start:]
-    names = [name for name in (*POLICIES, "-frames") if name.startswith(word)]
-    return [text[:start] + name for name in names or complete_file(session, word)]
-
-
-QUESTION = Kind("policies and references", lambda session, text: text, complete_question, rest=True)
-
-
-class Question:
-    """What is asked: policies, numbers of frames, and page numbers as they were typed or a file."""
-
-    def __init__(self, session: Session, text: str) -> None:
-        words = text.replace(",", " ").split()
-        given = text.split()
-        self.policies: list[str] = []
-        self.sizes: list[int] = []
-        if "-frames" not in given:
-            raise UserError("Argument required (-frames N).")
-        place = given.index("-frames")
-        sizes = given[place + 1].split(",") if place + 1 < len(given) else []
-        if not sizes or not all(size.isdecimal() for size in sizes):
-            raise UserError("-frames: expected a number of frames, or several with commas between them.")
-        self.sizes = sorted({int(size) for size in sizes if len(size) < 10})
-        words = " ".join(given[:place] + given[place + 2 :]).replace(",", " ").split()
-        while words and number_of(words[0]) is None and (words[0] in POLICIES or words[0].endswith(".py")):
-            self.policies.append(policy_of(session, words.pop(0)))
-        if not self.policies:
-            wrong = f'Undefined policy: "{words[0]}".' if words else "Argument required (a policy)."
-            raise UserError(wrong, f"Policies are {', '.join(POLICIES)}.")
-        self.policies = list(dict.fromkeys(self.policies))
-        if not self.sizes or not words:
-            raise UserError("Argument required (page numbers).")
-        self.file = words[0] if len(words) == 1 and number_of(words[0]) is None else ""
-        self.texts: dict[int, str] = {}
-        self.pages = [] if self.file else [self.page(word) for word in words]
-
-    def page(self, word: str) -> int:
-        """A page number; how it was typed first is kept."""
-        found = number_of(word)
-        if found is None:
-            raise UserError(f'"{word}" is no page number: expected decimal, or hex with 0x.')
-        self.texts.setdefault(found, word)
-        return found
-
-
-def number_of(word: str) -> int | None:
-    """A page number, decimal or with 0x; None if the word is none."""
-    try:
-        found = int(word, 16 if word[:2].lower() == "0x" else 10) if len(word) <= 20 else -1
-    except ValueError:
-        return None
-    return found if found >= 0 else None
-
-
-def policy_of(session: Session, word: str) -> str:
-    """A policy, or a file that has one, which a restricted session may not run."""
-    if word in POLICIES:
-        return word
-    session.permissions.require_open("A file as kernel.policy")
-    return str(session.permissions.path(word))
 
 
 @command(
@@ -176,14 +111,15 @@ def source_of(path: str) -> bytes:
     "policy table",
     group="looking",
     effect=PURE,
-    arguments=[Argument("question", QUESTION)],
+    arguments=[Argument("question", QUESTION, help="a policy, -frames N, and pages")],
     usage=("policy table[/json|/csv|/v] POLICY -frames N PAGE...", "policy table[/json|/csv|/v] FROM..TO"),
     forms=("json", "csv", "v"),
     summary="Draw what a policy does with a reference string, as textbooks do.",
     help="""
-Rows are frames, columns are references; F marks a fault.  For a policy with a hand a star marks a page whose
-accessed bit is set after the step, and "hand" is the frame at which the hand stands then.  With /v the rows
-"out", the pages that left, and "hit" are drawn, too.  Page numbers are decimal, or hex with 0x.
+Rows are frames, columns are references; F marks a fault.  For a policy that looks at accessed bits a star
+marks a page whose bit is set after the step; if it has a hand, "hand" is the frame at which that stands
+then.  With /v the rows "out", the pages that left, and "hit" are drawn, too.  A page is a number, decimal or
+hex with 0x, or a letter.
 
 A small machine is booted for it, with so many frames for pages, and the reads are executed: page tables,
 faults, swap, all of it.  The machine of the session takes no part.  FIFO, LRU and OPT are counted as
@@ -205,8 +141,10 @@ def policy_table_command(session: Session, args: Args) -> object:
     if low.strip() and high.strip() and "-frames" not in args.question:
         return table_of_stretch(session, args)
     question = Question(session, args.question)
-    if len(question.policies) != 1 or len(question.sizes) != 1 or question.file:
-        raise UserError("Expected one policy, one number of frames, and page numbers.", '"policy compare".')
+    if len(question.policies) != 1 or len(question.sizes) != 1:
+        raise UserError("Expected one policy, one number of frames, and pages.", '"policy compare".')
+    if question.file:
+        raise no_page(question.file)
     if len(question.pages) > MOST_DRAWN:
         raise UserError(f"{len(question.pages)} references: at most {MOST_DRAWN} are drawn.")
     policy, frames = question.policies[0], question.sizes[0]
@@ -214,7 +152,9 @@ def policy_table_command(session: Session, args: Args) -> object:
         name: count_references(name, frames, question.pages).faults for name in YARDSTICKS if name != policy
     }
     found = list(steps(policy, frames, question.pages))
-    return policy_table(policy, found, question.texts, others, args.v)
+    return policy_table(
+        policy, found, question.texts, others, args.v, looks_at_bits(policy, bindings(policy))
+    )
 
 
 def table_of_stretch(session: Session, args: Args) -> object:
@@ -231,14 +171,16 @@ def table_of_stretch(session: Session, args: Args) -> object:
     found = stretch(timeline, first, max(first, last + 1))
     if not found.steps:
         raise UserError(f"No page is accessed from {first} to {max(first, last)}.")
-    return stretch_table(str(timeline.machine.config["kernel.policy"]), found, session.notation, args.v)
+    policy = str(timeline.machine.config["kernel.policy"])
+    bits = looks_at_bits(policy, timeline.machine.bindings)
+    return stretch_table(policy, found, session.notation, args.v, bits)
 
 
 @command(
     "policy compare",
     group="looking",
     effect=PURE,
-    arguments=[Argument("question", QUESTION)],
+    arguments=[Argument("question", QUESTION, help="policies, -frames N,..., and pages or a trace")],
     usage="policy compare[/json|/csv] POLICY... -frames N,... PAGE...|TRACE",
     forms=("json", "csv"),
     plots=True,
