@@ -230,3 +230,11 @@ def test_a_trace_is_read_again_if_it_changed_not_for_another_setting(
     trace.write_bytes(b" L 1000,1\n" * 8)
     assert talk.said("set kernel.policy lru")
     assert talk.session.target.machine.program.length == before.length - 1
+
+
+def test_what_was_done_before_is_not_in_the_rate(terminal: Terminal, clock: Clock) -> None:
+    """20 of 24 points were done before; one takes 10 s."""
+    with progress.task("Sweeping", "points", 24, 20) as task:
+        clock.now += 10
+        task.at(21)
+        assert terminal.line == "Sweeping: 21 of 24 points, 30 s left"
