@@ -74,6 +74,11 @@ def test_belady_s_anomaly(trace: str) -> None:
         (["frames=3", "user_frames=4"], "A setting comes twice"),
         (["tlb.l1=3x4"], "tlb.l1"),
         (["machine.ram=1"], "machine.ram=1: "),
+        (["policy=fifo,"], "kernel.policy=: Requires an argument"),
+        (["kernel.asids=1"], "kernel.asids=1: kernel.asids 1: more than machine.cpus"),
+        (["machine.kernel=on,off"], "machine.kernel=off: Without a kernel"),
+        (["program=x.vmp"], "machine.program is of a machine's own program"),
+        (["machine.warm=0,100"], "machine.warm is of a machine's own program"),
         (["page=4K,2M", "frames=64"], "kernel.user_frames 64: there is no room for a page of 2 MiB"),
         (["frames=3,99999999"], "frames are too few for kernel.first_frame"),
     ],
@@ -81,6 +86,21 @@ def test_belady_s_anomaly(trace: str) -> None:
 def test_what_is_no_sweep_is_refused_before_anything_runs(words: list[str], message: str, trace: str) -> None:
     with pytest.raises(UserError, match=message.replace(".", r"\.")):
         points(load_config("trace"), [read_axis(word) for word in words], trace)
+
+
+def test_the_names_of_sweeps_are_meant_too() -> None:
+    with pytest.raises(UserError) as refused:
+        read_axis("frams=3")
+    assert refused.value.hint == 'Did you mean "frames"?'
+
+
+def test_a_program_that_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    """A pipe would wait for ever, or have its end for the second machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for name, said in ((pipe, "only once"), ("-", "not standard input"), (tmp_path, "Is a directory")):
+        with pytest.raises(UserError, match=said):
+            points(load_config("trace"), [read_axis("frames=3")], str(name))
 
 
 def test_a_program_that_cannot_be_read_is_the_error_of_its_points(tmp_path: Path) -> None:
@@ -135,7 +155,9 @@ def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pyt
     assert list(cache.iterdir()) == []
 
 
-def test_half_a_line_does_not_spoil_the_next(trace: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_line_does_not_spoil_the_next(
+    trace: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machines = points(load_config("trace"), [read_axis("user_frames=3,4")], trace)
     done = execute.Done(machines)
     done.add("half", {})

@@ -86,6 +86,10 @@ class Target:
                 raise UserError(f"{what}: a {self.name} {sentence}.")
 
 
+#: The settings of a machine's own program, which do not hold for another one.
+WITHOUT_PROGRAM = {"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}
+
+
 def boot(
     config: MachineConfig,
     program_file: str = "",
@@ -94,7 +98,7 @@ def boot(
 ) -> Target:
     """A machine of that configuration, its program loaded; `program_file` replaces the configuration's."""
     if program_file:
-        config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
+        config = config.with_({**WITHOUT_PROGRAM, "machine.program": program_file})
     machine = Machine(config)
     boot_program(machine, resident, approve)
     return Target(machine, origin=config.name, resident=resident, approve=approve)
@@ -102,7 +106,7 @@ def boot(
 
 def boot_fed(config: MachineConfig, program: ReplayedProgram) -> Target:
     """A machine of that configuration with traces in place of its program, at their begin.  UserError."""
-    machine = Machine(config.with_({"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}))
+    machine = Machine(config.with_(WITHOUT_PROGRAM))
     machine.feeds.update(zip(machine.load(program), program.feeds, strict=True))
     return Target(machine, origin=config.name)
 

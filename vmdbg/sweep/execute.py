@@ -14,6 +14,7 @@ import os
 import signal
 import threading
 import traceback
+from concurrent.futures import CancelledError
 
 from vmdbg import progress
 from vmdbg.engine import cache
@@ -240,8 +241,6 @@ def by_workers(client: Any, points: Sequence[Point], program: str) -> Iterator[t
 
 def answer(future: Any, key: str) -> tuple[str, Measures]:
     """What a worker has found, or why it could not be asked.  KilledWorker; UserError without a scheduler."""
-    from concurrent.futures import CancelledError
-
     from distributed import KilledWorker
 
     try:
