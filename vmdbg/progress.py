@@ -58,8 +58,8 @@ def clear() -> None:
 
 
 class Task:
-    """Something that may take long.  `unit` is "B" for bytes, or what is counted; `total` of it, if known; `had`
-    of it was done before."""
+    """Something that may take long.  `unit` is "B" for bytes, or what is counted; `total` of it, if known;
+    `had` of it was done before."""
 
     def __init__(self, what: str, unit: str, total: int | None = None, had: int = 0) -> None:
         self.what, self.unit, self.total, self.had = what, unit, total, had

@@ -1,6 +1,7 @@
 """Running the points of a sweep: on all processors, on a cluster, or here; what is done is kept on disk.
 
-joblib runs them in processes of their own (extra `sweep`), Dask on other machines (extra `cluster`).  Each result is a line of a file as soon as it is there; the same sweep, started again, reads
+joblib runs them in processes of their own (extra `sweep`), Dask on other machines (extra `cluster`).  Each
+result is a line of a file as soon as it is there; the same sweep, started again, reads
 them and runs the others.  The file goes once all are done.
 """
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     Measures = dict[str, Any]
 
-NO_JOBLIB = "joblib is not installed: one point runs after the other."
+NO_JOBLIB = 'joblib is not installed (pip install "vmdbg[sweep]"): one point runs after the other.'
 NO_DASK = 'A cluster needs Dask: pip install "vmdbg[cluster]".'
 CRASHED = {"error": "its process crashed"}
 GOES_ON = "the same sweep goes on with the others"
@@ -132,7 +133,7 @@ def keyed(key: str, values: dict[str, Any], name: str, program: str) -> tuple[st
     """`run_point`, with the key of the point.  What it raises costs this point, not the sweep."""
     try:
         return key, run_point(values, name, program)
-    except Exception as error:  # a fault of vmdbg's, no memory, a full disk
+    except Exception as error:  # noqa: BLE001 - a fault of vmdbg's, no memory, a full disk
         where = traceback.extract_tb(error.__traceback__)[-1]
         said = f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
         return key, {"error": said}
@@ -212,8 +213,8 @@ def on_cluster(points: Sequence[Point], program: str, cluster: str) -> Iterator[
 
 
 def by_workers(client: Any, points: Sequence[Point], program: str) -> Iterator[tuple[str, Measures]]:
-    """A point whose worker dies is tried on others, as often as the scheduler allows.  Then the scheduler gives
-    up all that waited for that worker too: so they run again one by one, to find out which it was.
+    """A point whose worker dies is tried on others, as often as the scheduler allows.  Then the scheduler
+    gives up all that waited for that worker too: so they run again one by one, to find out which it was.
     """
     from distributed import KilledWorker, as_completed
 
@@ -250,5 +251,5 @@ def answer(future: Any, key: str) -> tuple[str, Measures]:
         raise
     except CancelledError:
         raise UserError("The Dask scheduler has gone away.", f"Once it is back, {GOES_ON}.") from None
-    except Exception as error:  # it has no vmdbg, or another version
+    except Exception as error:  # noqa: BLE001 - it has no vmdbg, or another version
         return key, {"error": f"on its worker: {type(error).__name__}: {error}"}

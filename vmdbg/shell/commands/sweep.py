@@ -49,11 +49,11 @@ RESIDENT = Option("-resident", help="the pages of a trace are in memory from the
     summary="Run a program or trace on every combination of some settings, and compare.",
     help="""
 Each machine is the session's with other values of these settings ("info set machine" lists them; the end of
-a name will do where it is the only one: policy=fifo,lru; "frames" is kernel.user_frames; what has blanks stands
-in quotes).  All combinations are checked before the first is run.  They run in processes of their own, on all
-processors, through joblib (pip install "vmdbg[sweep]"); with -on, on a cluster, through Dask, whose workers see
-FILE under the same path (pip install "vmdbg[cluster]").  What is done is kept: the same sweep, interrupted and
-started again, goes on.  The session's machine stays as it is.
+a name will do where it is the only one: policy=fifo,lru; "frames" is kernel.user_frames; what has blanks
+stands in quotes).  All combinations are checked before the first is run.  They run in processes of their own,
+on all processors, through joblib (pip install "vmdbg[sweep]"); with -on, on a cluster, through Dask, whose
+workers see FILE under the same path (pip install "vmdbg[cluster]").  What is done is kept: the same sweep,
+interrupted and started again, goes on.  The session's machine stays as it is.
 
 L1 misses are of the first try of each access, L1 MPKI those per 1000 instructions.  Cycles are what
 translation costs an access by the settings "cost.*", the second try after a fault with it; below the table
@@ -92,7 +92,7 @@ def words_of(text: str) -> list[str]:
 def measured(
     session: Session, machines: Sequence[Point], program: str, jobs: int, cluster: str = ""
 ) -> list[dict[str, Any]]:
-    """The measures of all machines.  UserError if the same went wrong on each, before anything was counted."""
+    """The measures of all machines.  UserError if the same went wrong on each, and nothing was counted."""
     found = run_sweep(machines, program, jobs, cluster, session.output.error)
     first = found[0]
     if list(first) == ["error"] and all(row == first for row in found):
