@@ -74,7 +74,11 @@ def compare_table(
             "ratios": {row[0]: row[4] for row in rows()},
         }
 
-    return Document(data, lines, columns, rows)
+    def exported() -> list[list[Any]]:
+        errors = [row.get("error") for row in found]
+        return [*rows(), *([["error", *errors, None, None]] if any(errors) else [])]
+
+    return Document(data, lines, columns, exported)
 
 
 def written(row: Sequence[Any]) -> list[str]:

@@ -82,7 +82,8 @@ def sweep_plot(
     measure: str,
 ) -> Plot:
     """A measure over the last axis of numbers, a line for each combination of the others; without such an
-    axis bars.  Machines that have no measure are left out."""
+    axis bars.  Machines that have no measure, or did not run to the end, are left out."""
+    found = [{} if "error" in row else row for row in found]
     if not measure:
         differ = [name for name in DRAWN if len({row.get(name) for row in found}) > 1]
         measure = [*differ, DRAWN[0]][0]
@@ -214,7 +215,8 @@ def notes(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[st
     swept = POLICY in [axis.setting.name for axis in axes]
     oracles = oracle_note(str(point.config[POLICY]) for point in points) if swept else []
     oracles += without_first_level([point.config for point in points], found)
-    done = [(row["cycles_per_access"], at) for at, row in enumerate(found) if row.get("formula")]
+    whole = [(row, at) for at, row in enumerate(found) if "error" not in row]
+    done = [(row["cycles_per_access"], at) for row, at in whole if row.get("formula")]
     if not done:
         return oracles
     at = min(done)[1]
