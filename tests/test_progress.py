@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vmdbg import progress
+from vmdbg.machine.config import load_config
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.startup import make_session
+from vmdbg.sweep import execute
+from vmdbg.sweep.plan import points, read_axis
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACE = ROOT / "tests" / "data" / "ls.lackey.xz"
@@ -196,6 +201,27 @@ def test_of_a_replay_it_is_known_about_how_far_it_is(terminal: Terminal, tmp_pat
     shares = [int(found[1]) for line in lines if (found := running.fullmatch(line))]
     assert shares == sorted(shares)
     assert any(20 < share < 80 for share in shares)
+
+
+def test_a_sweep_tells_before_its_first_point_is_done(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "PAUSE", 0.01)
+    trace = tmp_path / "few.lackey"
+    trace.write_bytes(b" L 1000,1\n")
+    machines = points(load_config("trace"), [read_axis("frames=3,4")], str(trace))
+
+    def slowly(found: list[Any], *_: object) -> Iterator[Any]:
+        deadline = time.monotonic() + 20
+        while not terminal.lines and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield from ((point.key, {}) for point in found)
+
+    monkeypatch.setattr(execute, "results", slowly)
+    execute.run_sweep(machines, str(trace), jobs=2)
+    assert terminal.lines[0] == "Sweeping: 0 of 2 points"
+    assert terminal.line == ""
 
 
 @pytest.mark.usefixtures("at_once")

@@ -110,7 +110,7 @@ def test_a_text_of_many_columns_stays_within_80(trace: str) -> None:
 
 @pytest.mark.long
 def test_a_machine_that_did_not_run_to_the_end_is_not_the_best(trace: str) -> None:
-    """With three pages the process is killed at its fourth: the cycles of so few accesses are not compared."""
+    """With three pages the process is killed at its fourth: cycles of so few accesses are no result."""
     said = typed(f"sweep -jobs 1 kernel.limit=0,3 {trace}")
     assert "it ended after 3 of 12 accesses" in " ".join(said.split())
     assert "\n0: 1 + " in said

@@ -376,11 +376,23 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(trace: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_processes_of_a_sweep_ignore_ctrl_c() -> None:
-    """A terminal sends it to all; this one goes on hearing it."""
-    says = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+def test_processes_of_a_sweep_do_not_hear_ctrl_c() -> None:
+    """A terminal sends it to all; this one goes on hearing it, and then also what came meanwhile."""
+    says = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
     heard = signal.getsignal(signal.SIGINT)
     with without_ctrl_c():
         child = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
     assert child.stdout == "True\n"
+    behind = []
+
+    def interrupted() -> None:
+        with without_ctrl_c():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            behind.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert behind == [True]
     assert signal.getsignal(signal.SIGINT) is heard
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

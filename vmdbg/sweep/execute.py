@@ -16,6 +16,7 @@ import signal
 import threading
 import traceback
 from concurrent.futures import CancelledError
+from multiprocessing import resource_tracker
 
 from vmdbg import progress
 from vmdbg.engine import cache
@@ -92,9 +93,11 @@ def run_sweep(
     with progress.task("Sweeping", "points", len(points), len(done.found)) as task:
         task.at(len(done.found))
         try:
-            for key, measures in results(missing, program, jobs, cluster, tell):
-                done.add(key, measures)
-                task.at(len(done.found))
+            with told_meanwhile(task, done) if cluster or jobs != 1 else contextlib.nullcontext():
+                for key, measures in results(missing, program, jobs, cluster, tell):
+                    done.add(key, measures)
+                    if jobs == 1 and not cluster:
+                        task.at(len(done.found))
         except KeyboardInterrupt:
             progress.clear()
             tell(f"{len(done.found)} of {len(points)} points are done; {GOES_ON if done.kept else NOT_KEPT}.")
@@ -102,6 +105,27 @@ def run_sweep(
     found = [done.found[point.key] for point in points]
     done.forget()
     return found
+
+
+@contextlib.contextmanager
+def told_meanwhile(task: progress.Task, done: Done) -> Iterator[None]:
+    """While others compute, which may take minutes for a point, a line says how much is done."""
+    over = threading.Event()
+
+    def tell() -> None:
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, [signal.SIGINT]
+        )  # it is for the main thread, when that is ready
+        while not over.wait(progress.PAUSE):
+            task.at(len(done.found))
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def results(
@@ -147,23 +171,34 @@ def calls(joblib: Any, points: Sequence[Point], program: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def without_ctrl_c() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C, which a terminal sends to all: this one ends them."""
+    """Processes started inside do not hear Ctrl-C, which a terminal sends to all: this one ends them.
+    What came meanwhile is heard at the end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard: list[int] = []  # by another thread; what is blocked here waits
+    blocked = signal.pthread_sigmask(
+        signal.SIG_BLOCK, [signal.SIGINT]
+    )  # new processes and threads inherit this
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 def in_processes(
     joblib: Any, points: Sequence[Point], program: str, jobs: int
 ) -> Iterator[tuple[str, Measures]]:
     """On this machine.  A process that crashes takes its point with it; the others are run again."""
+    from joblib.externals.loky.backend import resource_tracker as its_tracker
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    for tracker in (resource_tracker, its_tracker):
+        tracker.ensure_running()  # before Ctrl-C is blocked, for their start unblocks it
     left = {point.key: point for point in points}
     alone = False  # after a crash one at a time, to find out which point it was
     while left:
@@ -227,27 +262,25 @@ def by_workers(client: Any, points: Sequence[Point], program: str) -> Iterator[t
     for future in as_completed(list(asked)):
         point = asked.pop(future)
         try:
-            found = answer(future, point.key)
+            found = answer(future, point.key, KilledWorker)
         except KilledWorker:
             suspects.append(point)
         else:
             yield found
     for point in suspects:
         try:
-            found = answer(ask(point), point.key)
+            found = answer(ask(point), point.key, KilledWorker)
         except KilledWorker:
             found = point.key, dict(CRASHED)
         yield found
 
 
-def answer(future: Any, key: str) -> tuple[str, Measures]:
-    """What a worker has found, or why it could not be asked.  KilledWorker; UserError without a scheduler."""
-    from distributed import KilledWorker
-
+def answer(future: Any, key: str, killed: type[Exception]) -> tuple[str, Measures]:
+    """What a worker has found, or why it could not be asked.  `killed`; UserError without a scheduler."""
     try:
         found: tuple[str, Measures] = future.result()  # waits again if it was lost with its worker
         return found
-    except KilledWorker:
+    except killed:
         raise
     except CancelledError:
         raise UserError("The Dask scheduler has gone away.", f"Once it is back, {GOES_ON}.") from None

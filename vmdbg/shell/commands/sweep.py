@@ -56,9 +56,10 @@ workers see FILE under the same path (pip install "vmdbg[cluster]").  What is do
 interrupted and started again, goes on.  The session's machine stays as it is.
 
 L1 misses are of the first try of each access, L1 MPKI those per 1000 instructions.  Cycles are what
-translation costs an access by the settings "cost.*": one look-up of the first level, and what its misses cost,
-those of the second try after a fault too; below the table stands how those of the fastest machine come about.  Memory is what a trace has at its last access.  /json and
-/csv have the whole configuration of each, and more measures.
+translation costs an access by the settings "cost.*": one look-up of the first level, and what its misses
+cost, those of the second try after a fault too; below the table stands how those of the fastest machine come
+about.  Memory is what a trace has at its last access.  /json and /csv have the whole configuration of each,
+and more measures.
 
 -plot draws a measure over the last setting whose values are numbers: page faults where they differ, else
 cycles, else the one that -measure names, such as l1_misses.  "plot sweep ... > FILE.svg" draws it into a
