@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vmdbg import progress
 from vmdbg.engine import native
+from vmdbg.machine.config import load_config
 from vmdbg.programs.traces import contents
 from vmdbg.shell.boot import MachineSettings, open_target
 from vmdbg.shell.startup import make_session
-from vmdbg.sweep import work
+from vmdbg.sweep import execute, work
+from vmdbg.sweep.plan import points, read_axis
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACE = ROOT / "tests" / "data" / "ls.lackey.xz"
@@ -223,6 +227,27 @@ def test_of_a_point_of_a_sweep_it_is_known_how_far_it_is(
         work._last.clear()
 
 
+def test_a_sweep_tells_before_its_first_point_is_done(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "PAUSE", 0.01)
+    trace = tmp_path / "few.lackey"
+    trace.write_bytes(b" L 1000,1\n")
+    machines = points(load_config("trace"), [read_axis("frames=3,4")], str(trace))
+
+    def slowly(found: list[Any], *_: object) -> Iterator[Any]:
+        deadline = time.monotonic() + 20
+        while not terminal.lines and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield from ((point.key, {}) for point in found)
+
+    monkeypatch.setattr(execute, "results", slowly)
+    execute.run_sweep(machines, str(trace), jobs=2)
+    assert terminal.lines[0] == "Sweeping: 0 of 2 points"
+    assert terminal.line == ""
+
+
 @pytest.mark.usefixtures("at_once")
 def test_a_machine_is_loaded(terminal: Terminal, tmp_path: Path) -> None:
     said = Talk("default", terminal).said(
@@ -255,3 +280,11 @@ def test_a_trace_is_read_again_if_it_changed_not_for_another_setting(
     trace.write_bytes(b" L 1000,1\n" * 8)
     assert talk.said("set kernel.policy lru")
     assert talk.session.target.machine.program.length == before.length - 1
+
+
+def test_what_was_done_before_is_not_in_the_rate(terminal: Terminal, clock: Clock) -> None:
+    """20 of 24 points were done before; one takes 10 s."""
+    with progress.task("Sweeping", "points", 24, 20) as task:
+        clock.now += 10
+        task.at(21)
+        assert terminal.line == "Sweeping: 21 of 24 points, 30 s left"

@@ -58,12 +58,13 @@ def clear() -> None:
 
 
 class Task:
-    """Something that may take long.  `unit` is "B" for bytes, or what is counted; `total` of it, if known."""
+    """Something that may take long.  `unit` is "B" for bytes, or what is counted; `total` of it, if known;
+    `had` of it was done before."""
 
-    def __init__(self, what: str, unit: str, total: int | None = None) -> None:
-        self.what, self.unit, self.total = what, unit, total
+    def __init__(self, what: str, unit: str, total: int | None = None, had: int = 0) -> None:
+        self.what, self.unit, self.total, self.had = what, unit, total, had
         self.begun = self._next = time.monotonic() + PATIENCE
-        self._before = self.begun - PATIENCE, 0  # a time, and what was done by then
+        self._before = self.begun - PATIENCE, had  # a time, and what was done by then
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +85,7 @@ class Task:
         """Say that so much is done, if a line is due."""
         if self.due():
             now = time.monotonic()
-            before, had = self._before if not self.few else (self.begun - PATIENCE, 0)
+            before, had = self._before if not self.few else (self.begun - PATIENCE, self.had)
             rate = (done - had) / max(now - before, 0.001)
             show(self.text(done, rate))
             self._next = now + PAUSE
@@ -111,9 +112,9 @@ class Task:
         return f"{number / 1e6:.1f} million {self.unit}"
 
 
-def task(what: str, unit: str, total: int | None = None) -> Task:
+def task(what: str, unit: str, total: int | None = None, had: int = 0) -> Task:
     """A task that begins now; a context, at whose end the line is gone."""
-    return Task(what, unit, total)
+    return Task(what, unit, total, had)
 
 
 def duration(seconds: float) -> str:

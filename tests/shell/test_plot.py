@@ -115,6 +115,9 @@ def test_a_picture_in_a_file(shell: Any, trace: str) -> None:
     shell.run(f"plot compare fifo lru -frames 3,4 {BELADY} > belady.svg")
     assert Path("belady.svg").read_text(encoding="utf-8") == content
     assert "nowhere/a.svg: No such file or directory." in shell.errors(f"plot curve {trace} > nowhere/a.svg")
+    said = shell.errors("plot curve nothing > nowhere/a.svg")  # before anything is computed
+    assert "nowhere/a.svg: No such file or directory." in said
+    assert "nothing" not in said
 
 
 def test_a_restricted_session_draws_in_its_folder_only(make_shell: Any) -> None:

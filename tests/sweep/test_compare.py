@@ -80,6 +80,55 @@ def test_options_stand_anywhere_and_oracles_are_marked(trace: str) -> None:
     assert "policy   lru (oracle)" in typed("set kernel.policy lru", "run", "info machine")
 
 
+def test_what_is_wrong_with_all_machines_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.lackey").write_text(" L 1000,1\nzzz\n")
+    for line in ("sweep -jobs 1 frames=3,4", "compare frames 3 4", "compare translation"):
+        (said,) = typed(f"{line} {tmp_path / 'bad.lackey'}").splitlines()[-1:]
+        assert said.partition("bad.lackey:")[2].startswith('2:1: expected "I  "')
+
+
+@pytest.mark.long
+def test_quotes_and_texts_of_files(trace: str, tmp_path: Path) -> None:
+    file = tmp_path / "a b.lackey"
+    file.write_bytes(Path(trace).read_bytes())
+    said = typed(f"sweep -jobs 1 tlb.walk_cache='PDPT:4 PD:32', '{file}'")
+    assert "\nPDPT:4 PD:32       5 " in said
+    own = PRESETS.parents[2] / "docs" / "examples" / "mru.py"
+    other = tmp_path / "mru.py"
+    other.write_bytes(own.read_bytes())
+    assert "\nmru.py: 1 + " in typed(f"compare policy fifo {own} {trace}")
+    assert f"\n{other} " in typed(f"sweep -jobs 1 policy={own},{other} {trace}")
+
+
+@pytest.mark.long
+def test_a_text_of_many_columns_stays_within_80(trace: str) -> None:
+    said = typed(f"sweep -jobs 1 tlb.l1d=16x4,64x4 page=4K,2M policy=fifo,lru frames=2048 {trace}")
+    assert "Left out, for the width: swapped out" in said or "Left out, for the width: walks" in said
+    assert max(map(len, said.splitlines()[-12:])) <= 80
+    assert len(said.splitlines()) >= 10
+
+
+@pytest.mark.long
+def test_a_machine_that_did_not_run_to_the_end_is_not_the_best(trace: str) -> None:
+    """With three pages the process is killed at its fourth: cycles of so few accesses are no result."""
+    said = typed(f"sweep -jobs 1 kernel.limit=0,3 {trace}")
+    assert "it ended after 3 of 12 accesses" in " ".join(said.split())
+    assert "\n0: 1 + " in said
+    assert "\n3: 1 + " not in said
+    exported = typed(f"compare/csv kernel.limit 0 3 {trace}").splitlines()
+    assert "error,,it ended after 3 of 12 accesses: no memory,," in exported
+
+
+@pytest.mark.long
+def test_half_a_first_level_is_told(trace: str) -> None:
+    """The trace has fetches alone."""
+    told = "With tlb.l1d but no tlb.l1i each fetch is an L1 miss."
+    assert told in typed(f"sweep -jobs 1 tlb.l1d=16x4 {trace}")
+    assert told in typed(f"compare tlb.l1d 16x4 64x4 {trace}")
+    assert "L1 miss." not in typed(f"sweep -jobs 1 tlb.l1d=16x4 tlb.l1i=16x4 {trace}")
+    assert "L1 miss." not in typed(f"sweep -jobs 1 tlb.l1i=16x4 {trace}")
+
+
 @pytest.mark.long
 def test_the_session_s_own_program(trace: str) -> None:
     for load in (f"file {trace}", f"replay {trace}"):

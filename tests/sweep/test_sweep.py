@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,11 @@ def test_belady_s_anomaly(trace: str) -> None:
         (["frames=3", "user_frames=4"], "A setting comes twice"),
         (["tlb.l1=3x4"], "tlb.l1"),
         (["machine.ram=1"], "machine.ram=1: "),
+        (["policy=fifo,"], "kernel.policy=: Requires an argument"),
+        (["kernel.asids=1"], "kernel.asids=1: kernel.asids 1: more than machine.cpus"),
+        (["machine.kernel=on,off"], "machine.kernel=off: Without a kernel"),
+        (["program=x.vmp"], "machine.program is of a machine's own program"),
+        (["machine.warm=0,100"], "machine.warm is of a machine's own program"),
         (["page=4K,2M", "frames=64"], "kernel.user_frames 64: there is no room for a page of 2 MiB"),
         (["frames=3,99999999"], "frames are too few for kernel.first_frame"),
     ],
@@ -80,6 +86,21 @@ def test_belady_s_anomaly(trace: str) -> None:
 def test_what_is_no_sweep_is_refused_before_anything_runs(words: list[str], message: str, trace: str) -> None:
     with pytest.raises(UserError, match=message.replace(".", r"\.")):
         points(load_config("trace"), [read_axis(word) for word in words], trace)
+
+
+def test_the_names_of_sweeps_are_meant_too() -> None:
+    with pytest.raises(UserError) as refused:
+        read_axis("frams=3")
+    assert refused.value.hint == 'Did you mean "frames"?'
+
+
+def test_a_program_that_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    """A pipe would wait for ever, or have its end for the second machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for name, said in ((pipe, "only once"), ("-", "not standard input"), (tmp_path, "Is a directory")):
+        with pytest.raises(UserError, match=said):
+            points(load_config("trace"), [read_axis("frames=3")], str(name))
 
 
 def test_a_program_that_cannot_be_read_is_the_error_of_its_points(tmp_path: Path) -> None:
@@ -134,6 +155,52 @@ def test_what_is_done_is_not_run_again(trace: str, cache: Path, monkeypatch: pyt
     assert list(cache.iterdir()) == []
 
 
+def test_half_a_line_does_not_spoil_the_next(
+    trace: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = points(load_config("trace"), [read_axis("user_frames=3,4")], trace)
+    done = execute.Done(machines)
+    done.add("half", {})
+    file = Path(done.path)
+    file.write_text(file.read_text() + '{"key": "ha')
+    execute.Done(machines).add(machines[0].key, {"faults": 9})
+    assert execute.Done(machines).found == {"half": {}, machines[0].key: {"faults": 9}}
+
+
+def test_what_cannot_be_kept_is_not_promised(
+    trace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be made, as on a full disk; and none, without a home."""
+
+    def interrupted(values: dict[str, Any], name: str, program: str) -> dict[str, Any]:
+        if values["kernel.user_frames"] == 4:
+            raise KeyboardInterrupt
+        return {}
+
+    monkeypatch.setattr(execute, "run_point", interrupted)
+    machines = points(load_config("trace"), [read_axis("user_frames=3,4")], trace)
+    (tmp_path / "file").touch()
+    said: list[str] = []
+    for folder in (str(tmp_path / "file"), ""):
+        monkeypatch.setattr(execute.cache, "folder", lambda folder=folder: folder)
+        with pytest.raises(KeyboardInterrupt):
+            execute.run_sweep(machines, trace, 1, tell=said.append)
+    assert said == ["1 of 2 points are done; they could not be kept, so the same sweep begins again."] * 2
+
+
+def test_what_a_point_raises_costs_that_point(trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(values: dict[str, Any], name: str, program: str) -> dict[str, Any]:
+        if values["kernel.user_frames"] == 4:
+            raise MemoryError("none left")
+        return {"faults": 1}
+
+    monkeypatch.setattr(execute, "run_point", raises)
+    machines = points(load_config("trace"), [read_axis("user_frames=3,4,5")], trace)
+    first, bad, last = execute.run_sweep(machines, trace, jobs=1)
+    assert first == last == {"faults": 1}
+    assert bad["error"].startswith("MemoryError: none left (test_sweep.py:")
+
+
 @pytest.mark.long
 @needs_joblib
 def test_a_process_that_crashes_costs_its_point(trace: str) -> None:
@@ -141,12 +208,13 @@ def test_a_process_that_crashes_costs_its_point(trace: str) -> None:
 
     machines = points(load_config("trace"), [read_axis("user_frames=3,4,5")], trace)
     bad = machines[1].key
+    processes = []
 
     class Parallel:
         """Breaks down when it meets the bad point."""
 
-        def __init__(self, **_: object) -> None:
-            pass
+        def __init__(self, n_jobs: int, **_: object) -> None:
+            processes.append(n_jobs)
 
         def __call__(self, calls: Any) -> Any:
             for key in calls:
@@ -161,6 +229,7 @@ def test_a_process_that_crashes_costs_its_point(trace: str) -> None:
         bad: {"error": "its process crashed"},
         machines[2].key: {"faults": 1},
     }
+    assert processes == [-1, 2, -1]  # those after it run at a time again
 
 
 def sweep(*words: str) -> list[str]:
@@ -238,9 +307,8 @@ def cluster(tmp_path: Path) -> Iterator[str]:
             )
         yield json.loads(file.read_text())["address"]
     finally:
-        for process in started:
+        for process in reversed(started):  # a worker without a scheduler may wait for one
             process.terminate()
-        for process in started:
             process.wait(30)
         log.close()
 
@@ -250,15 +318,55 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 def test_a_cluster_has_the_same_table(trace: str, cluster: str) -> None:
     """Two workers, the points by turns on them; a policy of one's own goes by its path."""
     own = TESTS.parent / "docs" / "examples" / "mru.py"
-    words = [f"policy=fifo,{own}", "user_frames=3,4,5", trace]
-    there = subprocess.run(sweep(f"-on {cluster}", *words), capture_output=True, text=True, check=True)
+    words = [f"policy=fifo,{own}", "user_frames=3,4,5"]
+    there = subprocess.run(
+        sweep(f"-on {cluster}", *words, Path(trace).name),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(trace).parent,  # which is not that of the workers
+    )
+    words.append(trace)
     here = subprocess.run(sweep("-jobs 1", *words), capture_output=True, text=True, check=True)
     assert there.stderr == here.stderr
     assert json.loads(there.stdout) == json.loads(here.stdout)
     assert [row["faults"] for row in json.loads(there.stdout)][:3] == [9, 10, 5]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="Dask is not installed")
+needs_dask = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="Dask is not installed"
+)
+
+
+@needs_dask
+@pytest.mark.slow
+def test_a_worker_that_crashes_costs_its_point(trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that the scheduler started again and again; results that died with it are made again."""
+    from distributed import Client, LocalCluster
+
+    machines = points(load_config("trace"), [read_axis("user_frames=3,4,5")], trace)
+    bad = machines[1].key
+
+    def crashes(key: str, values: dict[str, Any], *_: str) -> tuple[str, dict[str, Any]]:
+        if key == bad:
+            os._exit(1)
+        return key, {"faults": values["kernel.user_frames"]}
+
+    monkeypatch.setattr(execute, "keyed", crashes)
+    with (
+        execute.without_logging(),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as there,
+        Client(there) as client,
+    ):
+        found = dict(execute.by_workers(client, machines, trace))
+    assert found == {
+        machines[0].key: {"faults": 3},
+        bad: {"error": "its process crashed"},
+        machines[2].key: {"faults": 5},
+    }
+
+
+@needs_dask
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_said_in_one_line(trace: str) -> None:
     done = subprocess.run(
@@ -268,11 +376,23 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(trace: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_processes_of_a_sweep_ignore_ctrl_c() -> None:
-    """A terminal sends it to all; this one goes on hearing it."""
-    says = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+def test_processes_of_a_sweep_do_not_hear_ctrl_c() -> None:
+    """A terminal sends it to all; this one goes on hearing it, and then also what came meanwhile."""
+    says = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
     heard = signal.getsignal(signal.SIGINT)
     with without_ctrl_c():
         child = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True)
     assert child.stdout == "True\n"
+    behind = []
+
+    def interrupted() -> None:
+        with without_ctrl_c():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            behind.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert behind == [True]
     assert signal.getsignal(signal.SIGINT) is heard
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -88,6 +88,10 @@ class Target:
                 raise UserError(f"{what}: a {self.name} {sentence}.")
 
 
+#: The settings of a machine's own program, which do not hold for another one.
+WITHOUT_PROGRAM = {"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}
+
+
 def boot(
     config: MachineConfig,
     program_file: str = "",
@@ -100,7 +104,7 @@ def boot(
     `resident`, `approve`, `fed`: as for `boot_program`.
     """
     if program_file:
-        config = config.with_({"machine.program": program_file, "machine.warm": 0, "kernel.swapped": ""})
+        config = config.with_({**WITHOUT_PROGRAM, "machine.program": program_file})
     machine = Machine(config)
     boot_program(machine, resident, approve, fed)
     return Target(machine, origin=config.name, resident=resident, approve=approve)
@@ -109,7 +113,7 @@ def boot(
 def boot_fed(config: MachineConfig, program: Program) -> Target:
     """A machine of that configuration with a program that has feeds in place of its own, at its begin.
     UserError."""
-    machine = Machine(config.with_({"machine.program": "", "machine.warm": 0, "kernel.swapped": ""}))
+    machine = Machine(config.with_(WITHOUT_PROGRAM))
     load(machine, program)
     return Target(machine, origin=config.name)
 

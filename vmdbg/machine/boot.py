@@ -145,6 +145,12 @@ def without_tables(form: Format) -> dict[str, Any]:
     return {"walk": scheme.walk, "translate": scheme.translate}
 
 
+def require_kernel(config: MachineConfig) -> None:
+    """UserError if the machine can run no program."""
+    if not config["machine.kernel"]:
+        raise UserError("Without a kernel (machine.kernel) no program can be run.")
+
+
 def check_kernel(config: MachineConfig, form: Format) -> None:
     """UserError if the machine is to have a kernel, or its swap area, which the format rules out."""
     if form.segments and config["machine.kernel"]:

@@ -150,8 +150,7 @@ class Machine(Pools):
 
         UserError if one cannot be made: then nothing has changed.
         """
-        if not self.config["machine.kernel"]:
-            raise UserError("Without a kernel (machine.kernel) no program can be run.")
+        boot.require_kernel(self.config)
         before = self.snapshot()
         pids = []
         try:

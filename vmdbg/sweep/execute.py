@@ -1,7 +1,7 @@
 """Running the points of a sweep: on all processors, on a cluster, or here; what is done is kept on disk.
 
-joblib runs them in processes of their own (extra `sweep`), or through Dask on other machines (extra
-`cluster`).  Each result is a line of a file as soon as it is there; the same sweep, started again, reads
+joblib runs them in processes of their own (extra `sweep`), Dask on other machines (extra `cluster`).  Each
+result is a line of a file as soon as it is there; the same sweep, started again, reads
 them and runs the others.  The file goes once all are done.
 """
 
@@ -10,9 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import signal
 import threading
+import traceback
+from concurrent.futures import CancelledError
+from multiprocessing import resource_tracker
 
 from vmdbg import progress
 from vmdbg.engine import cache
@@ -28,9 +32,12 @@ if TYPE_CHECKING:
 
     Measures = dict[str, Any]
 
-NO_JOBLIB = "joblib is not installed: one point runs after the other."
+NO_JOBLIB = 'joblib is not installed (pip install "vmdbg[sweep]"): one point runs after the other.'
 NO_DASK = 'A cluster needs Dask: pip install "vmdbg[cluster]".'
 CRASHED = {"error": "its process crashed"}
+GOES_ON = "the same sweep goes on with the others"
+NOT_KEPT = "they could not be kept, so the same sweep begins again"
+WORKERS_COME = 30  # seconds in which the first worker of a cluster has to be there
 
 
 class Done:
@@ -40,9 +47,12 @@ class Done:
         name = hashlib.blake2b("".join(point.key for point in points).encode(), digest_size=12).hexdigest()
         self.path = os.path.join(cache.folder(), "sweeps", name + ".jsonl") if cache.folder() else ""
         self.found: dict[str, Measures] = {}
+        self.kept = bool(self.path)  # is all that was found in the file?
+        self._begin = ""  # what has to stand before the next line
         with contextlib.suppress(OSError), open(self.path, encoding="utf-8") as file:
             for line in file:
-                with contextlib.suppress(ValueError, TypeError, KeyError):  # the last one may be half a line
+                self._begin = "" if line.endswith("\n") else "\n"  # the last one may be half a line
+                with contextlib.suppress(ValueError, TypeError, KeyError):
                     entry = json.loads(line)
                     self.found[entry["key"]] = entry["measures"]
 
@@ -51,10 +61,13 @@ class Done:
         self.found[key] = measures
         if not self.path:
             return
-        with contextlib.suppress(OSError):
+        try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "measures": measures}) + "\n")
+                file.write(self._begin + json.dumps({"key": key, "measures": measures}) + "\n")
+            self._begin = ""
+        except OSError:
+            self.kept, self._begin = False, "\n"
 
     def forget(self) -> None:
         """Remove the file, once all points are done."""
@@ -77,21 +90,42 @@ def run_sweep(
     missing = [point for point in points if point.key not in done.found]
     if len(missing) < len(points):
         tell(f"{len(points) - len(missing)} of {len(points)} points were done before.")
-    with progress.task("Sweeping", "points", len(points)) as task:
+    with progress.task("Sweeping", "points", len(points), len(done.found)) as task:
         task.at(len(done.found))
         try:
-            for key, measures in results(missing, program, jobs, cluster, tell):
-                done.add(key, measures)
-                task.at(len(done.found))
+            with told_meanwhile(task, done) if cluster or jobs != 1 else contextlib.nullcontext():
+                for key, measures in results(missing, program, jobs, cluster, tell):
+                    done.add(key, measures)
+                    if jobs == 1 and not cluster:
+                        task.at(len(done.found))
         except KeyboardInterrupt:
             progress.clear()
-            tell(
-                f"{len(done.found)} of {len(points)} points are done; the same sweep goes on with the others."
-            )
+            tell(f"{len(done.found)} of {len(points)} points are done; {GOES_ON if done.kept else NOT_KEPT}.")
             raise
     found = [done.found[point.key] for point in points]
     done.forget()
     return found
+
+
+@contextlib.contextmanager
+def told_meanwhile(task: progress.Task, done: Done) -> Iterator[None]:
+    """While others compute, which may take minutes for a point, a line says how much is done."""
+    over = threading.Event()
+
+    def tell() -> None:
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, [signal.SIGINT]
+        )  # it is for the main thread, when that is ready
+        while not over.wait(progress.PAUSE):
+            task.at(len(done.found))
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def results(
@@ -120,8 +154,13 @@ def results(
 
 
 def keyed(key: str, values: dict[str, Any], name: str, program: str) -> tuple[str, Measures]:
-    """`run_point`, with the key of the point."""
-    return key, run_point(values, name, program)
+    """`run_point`, with the key of the point.  What it raises costs this point, not the sweep."""
+    try:
+        return key, run_point(values, name, program)
+    except Exception as error:  # noqa: BLE001 - a fault of vmdbg's, no memory, a full disk
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
+        return key, {"error": said}
 
 
 def calls(joblib: Any, points: Sequence[Point], program: str) -> Iterator[Any]:
@@ -132,23 +171,34 @@ def calls(joblib: Any, points: Sequence[Point], program: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def without_ctrl_c() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C, which a terminal sends to all: this one ends them."""
+    """Processes started inside do not hear Ctrl-C, which a terminal sends to all: this one ends them.
+    What came meanwhile is heard at the end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heard: list[int] = []  # by another thread; what is blocked here waits
+    blocked = signal.pthread_sigmask(
+        signal.SIG_BLOCK, [signal.SIGINT]
+    )  # new processes and threads inherit this
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    if heard:
+        signal.raise_signal(signal.SIGINT)
 
 
 def in_processes(
     joblib: Any, points: Sequence[Point], program: str, jobs: int
 ) -> Iterator[tuple[str, Measures]]:
     """On this machine.  A process that crashes takes its point with it; the others are run again."""
+    from joblib.externals.loky.backend import resource_tracker as its_tracker
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    for tracker in (resource_tracker, its_tracker):
+        tracker.ensure_running()  # before Ctrl-C is blocked, for their start unblocks it
     left = {point.key: point for point in points}
     alone = False  # after a crash one at a time, to find out which point it was
     while left:
@@ -164,20 +214,77 @@ def in_processes(
             if alone:
                 del left[chosen[0].key]
                 yield chosen[0].key, dict(CRASHED)
-            alone = True
+            alone = not alone  # it is found: the others at a time again
+
+
+@contextlib.contextmanager
+def without_logging() -> Iterator[None]:
+    """What Dask logs of connections that end, as they do at Ctrl-C, is of no use to who waits for a table."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def on_cluster(points: Sequence[Point], program: str, cluster: str) -> Iterator[tuple[str, Measures]]:
     """On the workers of a Dask scheduler, which see the program under the same path."""
     try:
-        import joblib
-        from distributed import Client
+        import distributed
     except ImportError:
         raise UserError(NO_DASK) from None
+    with without_logging():
+        try:
+            client = distributed.Client(cluster, timeout=5)
+        except (OSError, ValueError) as error:
+            raise UserError(f"No Dask scheduler at {cluster}: {error}.") from None
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=WORKERS_COME)
+            except TimeoutError:
+                raise UserError(f"The Dask scheduler at {cluster} has no workers.") from None
+            yield from by_workers(distributed, client, points, os.path.abspath(program))
+
+
+def by_workers(
+    distributed: Any, client: Any, points: Sequence[Point], program: str
+) -> Iterator[tuple[str, Measures]]:
+    """A point whose worker dies is tried on others, as often as the scheduler allows.  Then the scheduler
+    gives up all that waited for that worker too: so they run again one by one, to find out which it was.
+    """
+    killed = distributed.KilledWorker
+
+    def ask(point: Point) -> Any:
+        config = point.config
+        return client.submit(keyed, point.key, config.values, config.name, program, pure=False)
+
+    asked = {ask(point): point for point in points}
+    suspects = []
+    for future in distributed.as_completed(list(asked)):
+        point = asked.pop(future)
+        try:
+            found = answer(future, point.key, killed)
+        except killed:
+            suspects.append(point)
+        else:
+            yield found
+    for point in suspects:
+        try:
+            found = answer(ask(point), point.key, killed)
+        except killed:
+            found = point.key, dict(CRASHED)
+        yield found
+
+
+def answer(future: Any, key: str, killed: type[Exception]) -> tuple[str, Measures]:
+    """What a worker has found, or why it could not be asked.  `killed`; UserError without a scheduler."""
     try:
-        client = Client(cluster, timeout=5)
-    except (OSError, ValueError) as error:
-        raise UserError(f"No Dask scheduler at {cluster}: {error}.") from None
-    with client, joblib.parallel_config(backend="dask", wait_for_workers_timeout=30):
-        parallel = joblib.Parallel(return_as="generator_unordered")
-        yield from parallel(calls(joblib, points, program))
+        found: tuple[str, Measures] = future.result()  # waits again if it was lost with its worker
+        return found
+    except killed:
+        raise
+    except CancelledError:
+        raise UserError("The Dask scheduler has gone away.", f"Once it is back, {GOES_ON}.") from None
+    except Exception as error:  # noqa: BLE001 - it has no vmdbg, or another version
+        return key, {"error": f"on its worker: {type(error).__name__}: {error}"}

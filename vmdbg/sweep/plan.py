@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from difflib import get_close_matches
 from itertools import product
 
 from vmdbg import __version__
 from vmdbg.errors import UserError
 from vmdbg.formats import NAMES as FORMATS
+from vmdbg.inspect.target import WITHOUT_PROGRAM
 from vmdbg.kernel import policies
 from vmdbg.machine import boot
 from vmdbg.machine.config import SETTINGS
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from vmdbg.machine.setting import Setting
 
 MOST_POINTS = 10_000
+AXES = "No blanks stand beside the equals sign or the commas; a value with blanks stands in quotes."
 #: Settings that name something of vmdbg's, or else a file of the user's.
 NAMED = {"kernel.policy": policies.POLICIES, "machine.format": tuple(FORMATS)}
 
@@ -54,13 +57,14 @@ def find_setting(name: str) -> Setting:
     """A setting of the machine by its name, its alias, or the end behind a dot where only one has it."""
     found = [setting for setting in SETTINGS if name in (setting.name, setting.alias or setting.name)]
     found = found or [setting for setting in SETTINGS if setting.name.endswith("." + name)]
+    if len(found) == 1 and found[0].name in WITHOUT_PROGRAM:
+        raise UserError(f"{found[0].name} is of a machine's own program; here FILE is run from its begin.")
     if len(found) == 1:
         return found[0]
     if found:
         raise UserError(f'Ambiguous setting "{name}": {", ".join(setting.name for setting in found)}.')
-    near = get_close_matches(
-        name, [end for setting in SETTINGS for end in (setting.name, last(setting))], n=1
-    )
+    names = [end for setting in SETTINGS for end in (setting.alias, setting.name, last(setting)) if end]
+    near = get_close_matches(name, names, n=1)
     raise UserError(f'No setting "{name}" of a machine.', f'Did you mean "{near[0]}"?' if near else "")
 
 
@@ -73,11 +77,11 @@ def read_axis(text: str) -> Axis:
     """`tlb.l1=16x4,64x4` as an axis.  UserError names what is wrong."""
     name, equals, values = text.partition("=")
     if not equals:
-        raise UserError(f'Expected SETTING=VALUE,..., not "{text}".')
+        raise UserError(f'Expected SETTING=VALUE,..., not "{text}".', AXES)
     setting = find_setting(name)
-    words = [word for word in values.split(",") if word]
-    if not words:
+    if not values:
         raise UserError(f"{setting.name}: expected values, with commas between them.")
+    words = values.split(",")
     found = [parse_value(setting, word) for word in words]
     if len(set(map(str, found))) < len(found):
         raise UserError(f"{setting.name}: a value comes twice.")
@@ -126,10 +130,17 @@ def point(base: MachineConfig, chosen: dict[str, object], program: str) -> Point
     """The machine with other values of some settings.  UserError if it is none."""
     try:
         config = base.with_(chosen)
+        boot.require_kernel(config)
         boot.divide_frames(config, boot.shape(config)["frames"])
-        trace_pages(config, boot.format_of(config))
+        form = boot.format_of(config)
+        boot.asid_count(config, form)
+        trace_pages(config, form)
     except UserError as error:
-        said = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        said = ", ".join(
+            f"{setting.name}={setting.text(chosen[setting.name])}"
+            for setting in SETTINGS
+            if setting.name in chosen
+        )
         raise UserError(f"{said}: {error}") from None
     files = [identity(config[name]) for name in NAMED if is_file(name, config[name])]
     text = json.dumps([__version__, program, files, config.values], sort_keys=True, default=str)
@@ -137,9 +148,15 @@ def point(base: MachineConfig, chosen: dict[str, object], program: str) -> Point
 
 
 def identity(file: str) -> str:
-    """What changes when a file does.  UserError if it cannot be read."""
+    """What changes when a file does.  UserError if it cannot be read, or only once."""
+    if file == "-":
+        raise UserError("Each machine reads its program: name a file, not standard input.")
     try:
         found = os.stat(file)
+        if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+            open(file, "rb").close()
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}.") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"{file}: each machine reads its program, and this can be read only once.")
     return f"{os.path.realpath(file)} {found.st_size} {found.st_mtime_ns}"

@@ -6,13 +6,14 @@ from vmdbg.units import format_size
 from vmdbg.views.document import Document
 from vmdbg.views.policy import oracle_note
 from vmdbg.views.result import NUMBER, Column, Table
-from vmdbg.views.sweep import BYTES, MEASURES, POLICY, header, measure_text
+from vmdbg.views.sweep import BYTES, MEASURES, POLICY, header, measure_text, text_of, without_first_level
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.setting import Setting
     from vmdbg.sweep.translation import Way
     from vmdbg.views.result import Line
@@ -33,9 +34,15 @@ def ratio(before: Any, after: Any) -> float | None:
     return round(after / before, 3) if before and after is not None else None
 
 
-def compare_table(setting: Setting, values: Sequence[object], found: Sequence[Measures]) -> Document:
-    """Two machines that differ in a setting: each measure of both, the difference, and how many times."""
-    names = [str(setting.text(value)) for value in values]
+def compare_table(
+    setting: Setting,
+    values: Sequence[object],
+    found: Sequence[Measures],
+    configs: Sequence[MachineConfig] = (),
+) -> Document:
+    """Two machines that differ in a setting: each measure of both, the difference, and how many times; with
+    their configurations also what is odd about these."""
+    names = [*map(text_of(setting, values), values)]
     first, second = found
 
     def rows() -> list[list[Any]]:
@@ -55,6 +62,7 @@ def compare_table(setting: Setting, values: Sequence[object], found: Sequence[Me
             if row.get("formula"):
                 yield f"{name}: {row['formula']}"
         yield from oracle_note(names) if setting.name == POLICY else []
+        yield from without_first_level(configs, found) if configs else []
 
     def data() -> dict[str, Any]:
         measures = [{name: row.get(name) for name in (*MEASURES, "error")} for row in found]
@@ -66,7 +74,11 @@ def compare_table(setting: Setting, values: Sequence[object], found: Sequence[Me
             "ratios": {row[0]: row[4] for row in rows()},
         }
 
-    return Document(data, lines, columns, rows)
+    def exported() -> list[list[Any]]:
+        errors = [row.get("error") for row in found]
+        return [*rows(), *([["error", *errors, None, None]] if any(errors) else [])]
+
+    return Document(data, lines, columns, exported)
 
 
 def written(row: Sequence[Any]) -> list[str]:

@@ -8,13 +8,14 @@ from vmdbg.units import format_size
 from vmdbg.views.document import Document
 from vmdbg.views.plot import Plot, Series
 from vmdbg.views.policy import oracle_note, with_oracle
-from vmdbg.views.result import NUMBER, Column, Table
+from vmdbg.views.result import GAP, NUMBER, WIDTH, Column, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from vmdbg.machine.config import MachineConfig
     from vmdbg.machine.setting import Setting
     from vmdbg.sweep.plan import Axis, Point
 
@@ -39,6 +40,9 @@ DRAWN = ("faults", "cycles_per_access", "l1_misses")
 #: Of a sweep's text, which has 80 columns.
 HIDDEN = ("accesses", "instructions", "tables", "tlb_misses", "mpki", "entries_read", "traps")
 WHERE_THEY_DIFFER = ("swapped_out", "resident")
+#: What is left out of a text that is too wide, in this order.
+FIRST_TO_GO = ("swapped_out", "walks", "resident", "l1_mpki", "l1_misses")
+ERROR_WIDTH = 24  # columns that sentences in the last column need
 BYTES = ("resident", "tables")
 POLICY = "kernel.policy"
 
@@ -78,7 +82,8 @@ def sweep_plot(
     measure: str,
 ) -> Plot:
     """A measure over the last axis of numbers, a line for each combination of the others; without such an
-    axis bars.  Machines that have no measure are left out."""
+    axis bars.  Machines that have no measure, or did not run to the end, are left out."""
+    found = [{} if "error" in row else row for row in found]
     if not measure:
         differ = [name for name in DRAWN if len({row.get(name) for row in found}) > 1]
         measure = [*differ, DRAWN[0]][0]
@@ -107,7 +112,10 @@ def short_name(setting: Setting) -> str:
 
 def texts(axes: Sequence[Axis], point: Point) -> list[str]:
     """The values of a point on some axes; a policy that is an oracle says so."""
-    said = [(axis.setting.name, text_of(axis.setting)(point.config[axis.setting.name])) for axis in axes]
+    said = [
+        (axis.setting.name, text_of(axis.setting, axis.values)(point.config[axis.setting.name]))
+        for axis in axes
+    ]
     return [with_oracle(text) if name == POLICY else text for name, text in said]
 
 
@@ -123,8 +131,19 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
     alike = [name for name in WHERE_THEY_DIFFER if len({row.get(name) for row in found}) == 1]
     shown = [name for name in MEASURES if name not in (*HIDDEN, *alike)]
     failed = any("error" in row for row in found)
+    gone = []
+    for name in FIRST_TO_GO:
+        if width_of(axes, points, found, shown) + (ERROR_WIDTH if failed else 0) <= WIDTH:
+            break
+        if name in shown:
+            shown.remove(name)
+            gone.append(header(name))
+    left_out = [f"Left out, for the width: {', '.join(gone)}; /csv and /json have them."] if gone else []
     columns = [
-        *(Column(setting.name, short_name(setting), format=text_of(setting)) for setting in swept),
+        *(
+            Column(axis.setting.name, short_name(axis.setting), format=text_of(axis.setting, axis.values))
+            for axis in axes
+        ),
         *(Column(name, header(name), NUMBER, format=measure_text(name)) for name in shown),
         *([Column("error", wraps=True)] if failed else []),
     ]
@@ -135,11 +154,25 @@ def text_table(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[di
         ]
         for point, row in zip(points, found, strict=True)
     ]
-    return Table(columns, rows, notes=lambda: notes(axes, points, found))
+    return Table(columns, rows, notes=lambda: [*left_out, *notes(axes, points, found)])
 
 
-def text_of(setting: Setting) -> Callable[[Any], str]:
-    """How a value of a setting reads; of a file without its folder."""
+def width_of(
+    axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]], shown: Sequence[str]
+) -> int:
+    """The columns on the screen that the axes and these measures take."""
+    cells = [
+        [short_name(axis.setting), *map(text_of(axis.setting, axis.values), axis.values)] for axis in axes
+    ]
+    cells += [[header(name), *(measure_text(name)(row.get(name)) for row in found)] for name in shown]
+    return sum(max(map(len, column)) for column in cells) + len(GAP) * (len(cells) - 1)
+
+
+def text_of(setting: Setting, values: Sequence[object]) -> Callable[[Any], str]:
+    """How one of these values of a setting reads; a file without its folder, unless that tells two apart."""
+    short = [os.path.basename(setting.text(value)) for value in values]
+    if len(set(short)) < len(short):
+        return setting.text
     return lambda value: os.path.basename(setting.text(value))
 
 
@@ -164,11 +197,26 @@ def header(name: str) -> str:
     return words.get(name, name.replace("_", " "))
 
 
+def without_first_level(configs: Sequence[MachineConfig], found: Sequence[dict[str, Any]]) -> list[str]:
+    """That half a first level makes misses of all accesses of the other kind."""
+    said = []
+    for name, other, who in (("tlb.l1i", "tlb.l1d", "fetch"), ("tlb.l1d", "tlb.l1i", "load or store")):
+        for config, row in zip(configs, found, strict=True):
+            fetches = row.get("instructions", 0)
+            made = fetches if who == "fetch" else row.get("accesses", 0) - fetches
+            if made and config[name] == "off" != config[other]:
+                said.append(f"With {other} but no {name} each {who} is an L1 miss.")
+                break
+    return said
+
+
 def notes(axes: Sequence[Axis], points: Sequence[Point], found: Sequence[dict[str, Any]]) -> list[str]:
-    """How the cycles of the fastest machine come about, and which policies are oracles."""
+    """How the cycles of the fastest machine come about, which policies are oracles, and half first levels."""
     swept = POLICY in [axis.setting.name for axis in axes]
     oracles = oracle_note(str(point.config[POLICY]) for point in points) if swept else []
-    done = [(row["cycles_per_access"], at) for at, row in enumerate(found) if row.get("formula")]
+    oracles += without_first_level([point.config for point in points], found)
+    whole = [(row, at) for at, row in enumerate(found) if "error" not in row]
+    done = [(row["cycles_per_access"], at) for row, at in whole if row.get("formula")]
     if not done:
         return oracles
     at = min(done)[1]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 from vmdbg.errors import UserError
 from vmdbg.programs.traces.feed import ReplayedProgram
 from vmdbg.shell.command import SHELL, Argument, Option, command
-from vmdbg.shell.commands.sweep import RESIDENT, config_of
+from vmdbg.shell.commands.sweep import RESIDENT, config_of, measured, words_of
 from vmdbg.shell.kinds import COMPARE, FILE, NUMBER
-from vmdbg.sweep.execute import run_sweep
 from vmdbg.sweep.plan import Axis, find_setting, parse_value, points
 from vmdbg.sweep.translation import WAYS, ways_to_translate
 from vmdbg.views.compare import compare_table, translation_table
@@ -69,10 +66,7 @@ FILE" shows what larger pages cost beside what they save.""",
 )
 def compare_command(session: Session, args: Args) -> object:
     session.permissions.require_open("compare")
-    try:
-        words = shlex.split(args.what or "")
-    except ValueError:
-        raise UserError("A quote is not closed.") from None
+    words = words_of(args.what or "")
     if not 3 <= len(words) <= 4:
         raise UserError("Expected a setting, two values, and maybe a program or trace.")
     setting = find_setting(words[0])
@@ -81,8 +75,8 @@ def compare_command(session: Session, args: Args) -> object:
         raise UserError(f"{setting.name}: expected two values, not {setting.text(values[0])} twice.")
     program = program_of(session, words[3] if len(words) > 3 else "")
     machines = points(config_of(session, args), [Axis(setting, values)], program)
-    found = run_sweep(machines, program, jobs_of(args), "", session.output.error)
-    return compare_table(setting, values, found)
+    found = measured(session, machines, program, jobs_of(args))
+    return compare_table(setting, values, found, [machine.config for machine in machines])
 
 
 @command(
@@ -108,5 +102,5 @@ def compare_translation(session: Session, args: Args) -> object:
     program = program_of(session, args.file or "")
     config = config_of(session, args)
     machines = ways_to_translate(config, program)
-    found = run_sweep(machines, program, jobs_of(args), "", session.output.error)
+    found = measured(session, machines, program, jobs_of(args))
     return translation_table(WAYS, found, config["cost.memory"])

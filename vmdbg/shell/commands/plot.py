@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from vmdbg.errors import UserError
 from vmdbg.shell.command import SHELL, Argument, command
 from vmdbg.shell.kinds import Kind
@@ -94,5 +96,7 @@ def plot_command(session: Session, args: Args) -> object:
     kind = format_of(file)
     require_matplotlib()
     path = session.permissions.writing(file)
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):  # before anything is computed for hours
+        raise UserError(f"{file}: No such file or directory.")
     write_picture(picture_of(session, line), path, kind)
     return f"Wrote {file}."
