@@ -39,6 +39,11 @@ def test_standard_input(tmp_path: Path, run_vmdbg: Run) -> None:
     assert piped.stdout == batch(run_vmdbg, "replay t.lackey").stdout
     assert re.search(r"^accesses +2000$", piped.stdout, re.MULTILINE)
     assert piped.stderr == ""
+    for files in ("- t.lackey", "t.lackey -"):
+        assert re.search(
+            r"^accesses +4000$", batch(run_vmdbg, f"replay {files}", input=text).stdout, re.MULTILINE
+        )
+    assert "Standard input can be one trace." in batch(run_vmdbg, "replay - -", input=text).stderr
     refused = run_vmdbg("-nx", "-q", input="replay -\n")
     assert 'Standard input has the commands; with "-batch" and "-ex" it can be a trace.' in refused.stderr
 
