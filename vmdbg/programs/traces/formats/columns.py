@@ -101,7 +101,7 @@ def names_of(head: bytes) -> tuple[int, list[str], str]:
     """Bytes of the first line, the names in it, and what stands between them; no names if it has none."""
     line = head.split(b"\n", 1)[0]
     try:
-        text = line.decode("utf-8-sig").strip().lstrip("#")
+        text = line.decode().strip().lstrip("#")
     except UnicodeDecodeError:
         return 0, [], ""
     delimiter = max(DELIMITERS, key=text.count)

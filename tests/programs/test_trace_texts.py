@@ -1,0 +1,129 @@
+"""Traces in text as users have them: marks of editors, words, lines that are wrong or endless."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.programs.test_traces import SAMPLES, accesses, read
+from vmdbg.errors import InputError, UserError
+from vmdbg.programs.traces import parser as parsing
+from vmdbg.programs.traces.catalog import BY_NAME, open_trace, recognised
+from vmdbg.programs.traces.convert import convert
+
+TEXTS = [name for name, form in BY_NAME.items() if not form.size and form.opened is None and name != "npy"]
+LETTERS = {"r": "rRlLgG", "w": "wWsSpP", "x": "iIfFxX", "m": "mM"}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_mark_of_utf_8_is_passed_over(tmp_path: Path, name: str, engine: str) -> None:
+    data, expected = SAMPLES[name]
+    assert read(tmp_path / "t", b"\xef\xbb\xbf" + data, engine) == expected
+    assert read(tmp_path / "t", b"\xef\xbb\xbf" + data, engine, name) == expected
+
+
+def test_a_mark_does_not_move_columns(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t:1:3: expected an address in hex"):
+        read(tmp_path / "t", b"\xef\xbb\xbf0 x\n", format="dinero")
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_named(tmp_path: Path, coding: str) -> None:
+    text = ("" if coding == "utf-16" else "\ufeff") + "R 0x1000\r\nW 0x2000\r\n"
+    for name in ("", "letter-address"):
+        with pytest.raises(InputError, match="t: it is text in UTF-16; expected UTF-8"):
+            read(tmp_path / "t", text.encode(coding), format=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [("letter-address", "{} 0x{:x}\n"), ("address-letter", "{1:08x} {0}\n"), ("decimal-letter", "{} {}\n")],
+)
+def test_each_letter_and_word_is_known(tmp_path: Path, name: str, pattern: str, engine: str) -> None:
+    found = [(kind, letter) for kind, letters in LETTERS.items() for letter in letters]
+    words = [("r", "READ"), ("r", "load"), ("w", "Write"), ("w", "store"), ("x", "ifetch"), ("m", "modify")]
+    kinds = (found + words) * 4
+    text = "".join(pattern.format(word, 4096 + 16 * at) for at, (_, word) in enumerate(kinds)).encode()
+    expected = [(kind, 4096 + 16 * at) for at, (kind, _) in enumerate(kinds)]
+    assert recognised(text) is BY_NAME[name]
+    assert read(tmp_path / "t", text, engine) == expected
+    assert read(tmp_path / "t", text.replace(b"\n", b" 8 # why\n"), engine) == expected
+
+
+def test_a_label_of_dinero_is_no_address(tmp_path: Path) -> None:
+    assert read(tmp_path / "t", b"2 fade\n0 f\n") == [("x", 0xFADE), ("r", 0xF)]
+
+
+def test_a_padded_number_is_hex(tmp_path: Path) -> None:
+    assert read(tmp_path / "t", b"00001000\n00002000\n") == [("r", 0x1000), ("r", 0x2000)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"R 0x1000\nwhat is this\nW 0x2000\n", "2:6: expected an address in hex"),
+        (b"Trace of gcc\n0041f7a0 R\n0041f7a0 W\n", '1:1: expected "ADDRESS R" or "ADDRESS W"'),
+        (b"I  0401ab70,3\n L 1ffe,8\n L 1ffe 8\n S 1ffe,8\n", "3:8: expected a hex digit or"),
+        (b"bin  etc\nI  0401ab70,3\n L 1ffe,8\n L 1ffe,8\n", '1:1: expected "I  "'),
+        (b"99999999999999999999999\n4096\n", "1:1: the address does not fit in 64 bits"),
+        (b"0 1000\n7 2000\n1 3000\n", '2:1: expected "0 ", "1 " or "2 "'),
+        (b"0x1: R 0x2\n0x1: R 0x2\n0x1 R 0x2\n", '3:1: expected "0xINSTRUCTION'),
+    ],
+)
+def test_a_wrong_record_among_the_first_is_named(tmp_path: Path, text: bytes, said: str) -> None:
+    path = tmp_path / "t"
+    with pytest.raises(InputError) as caught:
+        read(path, text)
+    assert str(caught.value).startswith(f"{path}:{said}")
+    parser = open_trace(str(path), skip_bad=True)
+    assert len(accesses(parser)) == text.count(b"\n") - 1
+    assert parser.bad == 1
+
+
+def test_a_wrong_line_does_not_make_decimal_numbers_hex(tmp_path: Path) -> None:
+    lines = [b"R %d\n" % (4_308_896 + 8 * number) for number in range(400)]
+    path = tmp_path / "t"
+    path.write_bytes(b"".join([*lines[:100], b"what is this\n", *lines[100:]]))
+    found = accesses(open_trace(str(path), skip_bad=True))
+    assert found == [("r", 4_308_896 + 8 * number) for number in range(400)]
+
+
+@pytest.mark.parametrize("length", [100, 103, 104, 105, 208, 209, 1000])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nW 0x1\nW 0x2"])
+def test_an_endless_line_is_one_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int, end: bytes
+) -> None:
+    monkeypatch.setattr(parsing, "TEXT", 104)
+    path = tmp_path / "t"
+    path.write_bytes(b"R 0x1000\n" + b"y" * length + end)
+    parser = open_trace(str(path), "letter-address", skip_bad=True)
+    assert accesses(parser) == [("r", 0x1000)] + ([("w", 1), ("w", 2)] if end[1:] else [])
+    assert (parser.bad, parser.records) == (1, 4 if end[1:] else 2)
+    with pytest.raises(InputError, match=r"t:2:?\d*: expected") as caught:
+        accesses(open_trace(str(path), "letter-address"))
+    assert len(caught.value.excerpt) < 300
+
+
+def test_a_mistake_far_to_the_right_shows_no_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t:1:100005: expected the end of the line") as caught:
+        read(tmp_path / "t", b"10" + b" " * 100_002 + b"x\n", format="addresses")
+    assert not caught.value.excerpt
+
+
+def test_a_conversion_leaves_links_devices_and_other_files(tmp_path: Path) -> None:
+    source, link, real = tmp_path / "s", tmp_path / "link.csv", tmp_path / "real.csv"
+    source.write_bytes(b"R 0x1000\n")
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    beside = tmp_path / "link.csv.new"
+    beside.write_bytes(b"mine")
+    assert convert(open_trace(str(source)), str(link), BY_NAME["csv"], 12) == 1
+    assert link.is_symlink()
+    assert real.read_bytes() == b"address,op\n0x1000,r\n"
+    assert beside.read_bytes() == b"mine"
+    with pytest.raises(UserError, match="/dev/null: Not a regular file"):
+        convert(open_trace(str(source)), "/dev/null", BY_NAME["csv"], 12)
+    with pytest.raises(UserError, match=r"x\.parquet\.gz: parquet is not read compressed"):
+        convert(open_trace(str(source)), str(tmp_path / "x.parquet.gz"), BY_NAME["parquet"], 12)
+    assert not (tmp_path / "x.parquet.gz").exists()
