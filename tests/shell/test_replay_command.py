@@ -155,6 +155,35 @@ def test_ctrl_c_while_a_pipe_has_nothing(tmp_path: Path, user_environment: dict[
 
 
 @pytest.mark.long
+def test_ctrl_c_before_a_pipe_has_given_a_first_part(
+    tmp_path: Path, user_environment: dict[str, str]
+) -> None:
+    """What has come is not lost: the machine is there, halted before it, and goes on."""
+    os.mkfifo(tmp_path / "fifo")
+    asks = ["replay fifo", "echo halted\n", "when", "step 5", "when", "replay"]
+    command = ["vmdbg", "-nx", "-q", "-batch", *[part for line in asks for part in ("-ex", line)]]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=user_environment, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        with (tmp_path / "fifo").open("wb") as stream:
+            stream.write(lackey(9000))
+            stream.flush()
+            time.sleep(3)
+            run.send_signal(signal.SIGINT)
+            lines = []
+            while "halted\n" not in lines:
+                lines.append(run.stdout.readline())
+                assert lines[-1], lines
+            stream.write(lackey(10, 2))
+        rest = run.stdout.read()
+    assert "0:0  process 1, fifo:1\n" in lines
+    assert rest.startswith("Time 0:0.\n")
+    assert "\nTime 5:0.\n" in rest
+    assert re.search(r"^accesses +9010$", rest, re.MULTILINE)
+
+
+@pytest.mark.long
 def test_left_out_accesses_are_told(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "t.lackey").write_bytes(b" L 1000,8\nI  ffffffffff600000,3\n")
     done = batch(run_vmdbg, "file t.lackey", "continue")

@@ -53,7 +53,8 @@ class TraceFeed:
     """Gives a process the accesses of a trace, `count` of them (None: all) after the first `skip`.
 
     `given` were given, not counting those given again; `left_out` and `bad` are what the parser counted
-    until then.  `forgotten` is the time before which the machine cannot be run again.  UserError,
+    until then.  `interrupted`: the user pressed Ctrl-C while a pipe had too little for a first part.
+    `forgotten` is the time before which the machine cannot be run again.  UserError,
     InputError: the first part is read when it is made.
     """
 
@@ -65,7 +66,16 @@ class TraceFeed:
         self.ended = False
         self.kept: OrderedDict[int, Part] = OrderedDict()  # by the accesses before them
         self.next = 0  # accesses before those that the parser reads next
-        self.first = self.read(0, self.skipped(skip))
+        rows = self.skipped(skip)
+        self.interrupted = False
+        try:
+            self.first = self.read(0, rows)
+        except KeyboardInterrupt:  # what a pipe has given cannot be had again
+            if not (had := parser.rows_so_far()):
+                raise
+            self.interrupted = True
+            self.first = self.read(0, bytes(parser.op[: OP * had].cast("B")))
+        parser.patient = True  # what is wrong further on is told when the machine has come there
         if skip and count != 0 and not len(self.first.rows):
             raise UserError(f"{parser.trace.shown}: -skip passes over all of its accesses.")
 
@@ -89,7 +99,6 @@ class TraceFeed:
         parser.counted[at] = parser.left_out, parser.bad
         if rows is None:
             rows = bytes(parser.op[: OP * parser.chunk()].cast("B"))
-            parser.patient = True  # what is wrong further on is told when the machine has come there
         full = not parser.ended
         number = len(rows) // (8 * OP)
         records = parser.records

@@ -35,6 +35,7 @@ class FileBytes(io.RawIOBase):
     def __init__(self, number: int, waits: bool, asked: Callable[[], bool]) -> None:
         self.number, self.waits, self.asked = number, waits, asked
         self.ready = b""
+        self.idle = False  # is there nothing to read yet?
 
     def readable(self) -> bool:
         return True
@@ -42,9 +43,11 @@ class FileBytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """The next bytes; 0 at the end."""
         if not self.ready:
-            while self.waits and not select.select([self.number], [], [], PATIENCE)[0]:
+            self.idle = self.waits
+            while self.idle and not select.select([self.number], [], [], PATIENCE)[0]:
                 if self.asked():
                     raise NotReady("Interrupted.")
+            self.idle = False
             return os.readv(self.number, [buffer])
         count = min(len(buffer), len(self.ready))
         buffer[:count] = self.ready[:count]
@@ -262,6 +265,10 @@ class TraceBytes:
         while self.place < place:
             if not self.take(min(BUFFER, place - self.place)):
                 raise UserError(f"{self.shown}: it has become shorter since it was read.")
+
+    def is_idle(self) -> bool:
+        """Was reading left while a pipe had nothing?  Then it can go on where it was."""
+        return self._raw is not None and self._raw.idle
 
     def read_on_disk(self) -> int:
         """How far the file was read, in bytes of it."""

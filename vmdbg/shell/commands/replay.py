@@ -183,7 +183,7 @@ def replay_command(session: Session, args: Args) -> object:
     for feed in program.feeds:
         feed.parser.trace.asked = lambda: timeline.runner.interrupts.came
     timeline.require_process()
-    if args.start:
+    if args.start or (args.files and any(feed.interrupted for feed in program.feeds)):
         show_location(session)
         return None
     arrival = run_on(timeline, program, fresh=bool(args.files))
