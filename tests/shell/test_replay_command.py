@@ -32,7 +32,7 @@ def batch(run: Run, *lines: str, **more: Any) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.long
-def test_standard_input(tmp_path: Path, run_vmdbg: Run) -> None:
+def test_standard_input(tmp_path: Path, run_vmdbg: Run, user_environment: dict[str, str]) -> None:
     text = lackey(2000).decode()
     (tmp_path / "t.lackey").write_text(text)
     piped = batch(run_vmdbg, "replay -", input=text)
@@ -44,6 +44,11 @@ def test_standard_input(tmp_path: Path, run_vmdbg: Run) -> None:
             r"^accesses +4000$", batch(run_vmdbg, f"replay {files}", input=text).stdout, re.MULTILINE
         )
     assert "Standard input can be one trace." in batch(run_vmdbg, "replay - -", input=text).stderr
+    closed = ["sh", "-c", "exec vmdbg -nx -batch -ex 'replay -' <&-"]
+    done = subprocess.run(
+        closed, cwd=tmp_path, env=user_environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "standard input: it is closed.\n")
     refused = run_vmdbg("-nx", "-q", input="replay -\n")
     assert 'Standard input has the commands; with "-batch" and "-ex" it can be a trace.' in refused.stderr
 

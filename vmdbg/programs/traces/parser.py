@@ -186,7 +186,7 @@ class Parser:
         return int(words[scan.SCAN_ROW]) // OP
 
     def rows_so_far(self) -> int:
-        """How many rows there are after `chunk` was left, interrupted while a pipe had nothing; the next chunk
+        """How many rows there are, after `chunk` was interrupted while a pipe had nothing; the next chunk
         begins behind them."""
         self._waited = False
         return int(self.m.scan[scan.SCAN_ROW]) // OP if self.trace.is_idle() else 0

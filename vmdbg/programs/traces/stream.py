@@ -187,6 +187,8 @@ class TraceBytes:
         """Open the file, or standard input, at its begin."""
         self._rest = memoryview(b"")
         self._errors: Errors = ()
+        if self.path == STDIN and sys.stdin is None:
+            raise UserError(f"{self.shown}: it is closed.")
         try:
             flags = os.O_RDONLY | os.O_CLOEXEC
             number = os.dup(sys.stdin.fileno()) if self.path == STDIN else os.open(self.path, flags)
