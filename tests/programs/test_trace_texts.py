@@ -1,12 +1,14 @@
-"""Traces in text as users have them: marks of editors, words, lines that are wrong or endless."""
+"""Traces as users have them: marks of editors, words, quotes, lines that are wrong or endless."""
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
 
-from tests.programs.test_traces import SAMPLES, accesses, read
+from tests.programs.test_traces import NEEDS_ARROW, SAMPLES, accesses, read
 from vmdbg.errors import InputError, UserError
 from vmdbg.programs.traces import parser as parsing
 from vmdbg.programs.traces.catalog import BY_NAME, open_trace, recognised
@@ -53,6 +55,39 @@ def test_each_letter_and_word_is_known(tmp_path: Path, name: str, pattern: str, 
 
 def test_a_label_of_dinero_is_no_address(tmp_path: Path) -> None:
     assert read(tmp_path / "t", b"2 fade\n0 f\n") == [("x", 0xFADE), ("r", 0xF)]
+
+
+def test_quotes_hold_what_ends_a_field(tmp_path: Path, engine: str) -> None:
+    rows = [
+        ["", "", "0x10", "r"],
+        ['a, "b"', "", "32", "W"],
+        ['"', 'x""', "0x30", "store"],
+        [",", '"', "4", "x"],
+    ]
+    for delimiter, quoting in ((",", csv.QUOTE_MINIMAL), (";", csv.QUOTE_ALL), ("\t", csv.QUOTE_ALL)):
+        stream = io.StringIO(newline="")
+        writer = csv.writer(stream, delimiter=delimiter, quoting=quoting)
+        writer.writerows([["a, b", "x", "address", "op"], *rows])
+        found = read(tmp_path / "t", stream.getvalue().encode(), engine)
+        assert found == [("r", 0x10), ("w", 32), ("w", 0x30), ("x", 4)]
+    with pytest.raises(InputError, match="t:2:11: expected a field for each column"):
+        read(tmp_path / "t", b'text,address\n"open,0x10\n', engine)
+
+
+def test_a_column_may_say_what_is_written(tmp_path: Path) -> None:
+    assert read(tmp_path / "t", b"address,is_write\n0x10,0\n0x20,1\n") == [("r", 0x10), ("w", 0x20)]
+
+
+@NEEDS_ARROW
+def test_kinds_of_access_as_pandas_writes_them(tmp_path: Path, engine: str) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "t"
+    category = pyarrow.array(["r", "write", "r"]).dictionary_encode()
+    for name, kinds in (("op", category), ("is_write", [False, True, False])):
+        pyarrow.parquet.write_table(pyarrow.table({"va": [1, 2, 3], name: kinds}), path)
+        assert accesses(open_trace(str(path), engine=engine)) == [("r", 1), ("w", 2), ("r", 3)]
 
 
 def test_a_padded_number_is_hex(tmp_path: Path) -> None:
