@@ -68,6 +68,30 @@ def test_stops_and_going_on(tmp_path: Path, run_vmdbg: Run) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("warm_up", [0, 500])
+def test_the_counts_are_the_same_however_the_machine_came_there(
+    tmp_path: Path, run_vmdbg: Run, warm_up: int
+) -> None:
+    (tmp_path / "t.lackey").write_bytes(lackey(2000))
+    ways = (
+        ["replay/j t.lackey"],
+        ["replay -start t.lackey", "continue", "replay/j"],  # at its end
+        ["replay -start t.lackey", "step 700", "replay/j"],  # the warm-up went by unnoticed
+        ["replay -start t.lackey", "step 100", "replay/j", "replay/j"],
+        ["replay -start t.lackey", "continue", "goto 1200", "replay/j"],
+    )
+    found = []
+    for way in ways:
+        done = batch(run_vmdbg, f"set trace.warm_up {warm_up}", *way)
+        found += [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(found) == 6
+    assert found == found[:1] * 6
+    assert found[0]["accesses"] == 2000 - warm_up
+    done = batch(run_vmdbg, "set trace.warm_up 5000", "replay -start t.lackey", "continue", "replay")
+    assert done.stderr == "The warm-up is 5000 accesses, but there are only 2000.\n"
+
+
 def test_several_traces_are_several_processes(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "a.lackey").write_bytes(lackey(100))
     (tmp_path / "b.din").write_bytes(b"2 1000\n1 2000\n" * 40)
