@@ -220,7 +220,7 @@ def run_on(timeline: Timeline, program: ReplayedProgram, fresh: bool) -> Arrival
 
 
 def counts_after(timeline: Timeline, wanted: int) -> dict[str, int]:
-    """The counts of events when so many accesses were made, which is past.  UserError if that is not on record
+    """The counts of events when so many accesses were made, a past time.  UserError if it is not on record
     any more; Quit on Ctrl-C."""
     machine = timeline.machine
     with timeline.excursion():
