@@ -10,6 +10,7 @@ import pytest
 
 from tests.programs.test_traces import NEEDS_ARROW, SAMPLES, accesses, read
 from vmdbg.errors import InputError, UserError
+from vmdbg.programs import is_trace
 from vmdbg.programs.traces import parser as parsing
 from vmdbg.programs.traces.catalog import BY_NAME, open_trace, recognised
 from vmdbg.programs.traces.convert import convert
@@ -162,3 +163,22 @@ def test_a_conversion_leaves_links_devices_and_other_files(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"x\.parquet\.gz: parquet is not read compressed"):
         convert(open_trace(str(source)), str(tmp_path / "x.parquet.gz"), BY_NAME["parquet"], 12)
     assert not (tmp_path / "x.parquet.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "trace"),
+    [
+        (b"read 0x401000\nwrite 0x402000, 0x11\nfetch 0x401000\n", False),
+        (b"mmap 0x401000, 4K, rw\nread 0x401000\nread 0x401000\n", False),
+        (b"load 0x401000\nstore 0x402000\n", True),
+        (b"READ 0x401000\nWRITE 0x402000\n", True),
+        (b"\xef\xbb\xbfR 0x1000\nW 0x2000\n", True),
+        (b"R 0x1000\nwhat is this\nW 0x2000\n", True),
+        ("R 0x1000\n".encode("utf-16"), True),
+        (b"hello\n", False),
+        (b"\n\n", False),
+    ],
+)
+def test_a_file_without_a_telling_name_is_a_trace_or_a_program(text: bytes, trace: bool) -> None:
+    assert is_trace("t", text) is trace
+    assert not is_trace("t.vmp", text)

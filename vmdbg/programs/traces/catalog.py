@@ -6,6 +6,7 @@ import codecs
 import os
 
 from vmdbg.errors import InputError, UserError
+from vmdbg.programs.operations import OPERATIONS
 from vmdbg.programs.traces.formats.address_letter import ADDRESS_LETTER
 from vmdbg.programs.traces.formats.addresses import ADDRESSES, HEX_ADDRESSES
 from vmdbg.programs.traces.formats.champsim import CHAMPSIM
@@ -90,6 +91,28 @@ def named(path: str) -> TraceFormat | None:
     return next((form for form in FORMATS if path.endswith(form.suffixes)), None)
 
 
+def unmarked(head: bytes) -> bytes:
+    """The first bytes of a file, of text those behind the mark with which UTF-8 may begin."""
+    return head if b"\0" in head else head.removeprefix(MARK)
+
+
+def format_of(path: str, head: bytes) -> TraceFormat | None:
+    """The format of a trace with that name and these first bytes, `unmarked`; None if it has none."""
+    return recognised(head) or named(path) or most_like(head)
+
+
+def is_no_program(path: str, head: bytes) -> bool:
+    """Is a file with that name and these first bytes a trace, and no `.vmp` program?
+
+    `read 0x1000` may be a line of either: with such lines, and a name that says nothing, it is a program.
+    """
+    if named(path) is not None or is_utf_16(head):
+        return True
+    text = unmarked(head)
+    words = {line.split()[0].decode("latin-1") for line in sample_lines(text)}
+    return words.isdisjoint(OPERATIONS) and format_of(path, text) is not None
+
+
 def trace_name(path: str) -> str:
     """The name of a trace: that of its file without the ends that say how it is written."""
     name = os.path.basename(path) if path != "-" else "stdin"
@@ -115,11 +138,11 @@ def open_trace(
     """
     form = find_format(format) if format else None
     trace = TraceBytes(path)
-    head = trace.head if b"\0" in trace.head else trace.head.removeprefix(MARK)
+    head = unmarked(trace.head)
     try:
         if is_utf_16(head):
             raise InputError("it is text in UTF-16; expected UTF-8 (iconv -f UTF-16 -t UTF-8)", trace.shown)
-        form = form or recognised(head) or named(path) or most_like(head)
+        form = form or format_of(path, head)
         if form is None:
             said = "there is nothing in it" if not trace.head else "this is no trace that can be read"
             raise InputError(said, trace.shown)
