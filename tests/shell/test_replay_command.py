@@ -99,6 +99,12 @@ def test_several_traces_are_several_processes(tmp_path: Path, run_vmdbg: Run) ->
     counts, _, *rows = done.stdout.splitlines()
     assert json.loads(counts)["accesses"] == 180
     assert [row.split(",")[1] for row in rows] == ["a", "b"]
+    done = batch(run_vmdbg, "replay -start a.lackey b.din", "step 101", "step")
+    assert [line for line in done.stdout.splitlines() if "process" in line] == [
+        "0:0  process 1, a.lackey:1",
+        "101:0  process 2, b.din:1",
+        "102:0  process 2, b.din:2",
+    ]
 
 
 @pytest.mark.long

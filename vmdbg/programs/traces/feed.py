@@ -60,7 +60,7 @@ class TraceFeed:
 
     def __init__(self, parser: Parser, skip: int = 0, count: int | None = None, kept: int = KEPT) -> None:
         self.parser, self.count, self.most_kept = parser, count, max(2, kept)
-        self.name = trace_name(parser.trace.path)
+        self.name, self.file = trace_name(parser.trace.path), parser.trace.shown
         self.given = self.left_out = self.bad = self.forgotten = 0
         self.done = 0  # bytes of the file from which those came
         self.ended = False
@@ -189,7 +189,7 @@ class ReplayedProgram(Program):
         regions: list[list[RegionSpec]] | None = None,
     ) -> None:
         names = [feed.name for feed in feeds]
-        file = feeds[0].parser.trace.shown
+        file = feeds[0].file
         regions = regions or [regions_of(space, pages or TracePages(space.page_size)) for _ in feeds]
         specs = [feed.spec(own) for feed, own in zip(feeds, regions, strict=True)]
         super().__init__(", ".join(names), file, [], specs)
