@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import gzip
 import io
+import lzma
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.programs.test_traces import NEEDS_ARROW, SAMPLES, accesses, read
 from vmdbg.errors import InputError, UserError
+from vmdbg.machine.feeds import NotReady
 from vmdbg.programs import is_trace
 from vmdbg.programs.traces import parser as parsing
 from vmdbg.programs.traces.catalog import BY_NAME, open_trace, recognised
 from vmdbg.programs.traces.convert import convert
+from vmdbg.programs.traces.stream import unpacked
 
 TEXTS = [name for name, form in BY_NAME.items() if not form.size and form.opened is None and name != "npy"]
 LETTERS = {"r": "rRlLgG", "w": "wWsSpP", "x": "iIfFxX", "m": "mM"}
@@ -182,3 +189,37 @@ def test_a_conversion_leaves_links_devices_and_other_files(tmp_path: Path) -> No
 def test_a_file_without_a_telling_name_is_a_trace_or_a_program(text: bytes, trace: bool) -> None:
     assert is_trace("t", text) is trace
     assert not is_trace("t.vmp", text)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress], ids=["plain", "gzip", "xz"])
+def test_who_waits_for_a_pipe_may_be_interrupted(pack: Callable[[bytes], bytes]) -> None:
+    """Nothing that came is lost, wherever in the compressed bytes that is."""
+    text = b"".join(b"R %d\n" % number for number in range(20_000)) * 2
+    data = pack(text[: len(text) // 2]) + pack(text[len(text) // 2 :])
+
+    class Slow(io.RawIOBase):
+        """Has something only at every second call."""
+
+        at, turn = 0, 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            self.turn += 1
+            if self.turn % 2:
+                raise NotReady("")
+            piece = data[self.at : self.at + min(len(buffer), 1000)]
+            buffer[: len(piece)] = piece
+            self.at += len(piece)
+            return len(piece)
+
+    stream, _ = unpacked(Slow(), data[:6], "t")
+    found, buffer = b"", bytearray(4096)
+    while True:
+        with contextlib.suppress(NotReady):
+            got = stream.readinto(buffer)
+            if not got:
+                break
+            found += buffer[:got]
+    assert found == text
