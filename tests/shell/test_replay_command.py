@@ -32,13 +32,23 @@ def batch(run: Run, *lines: str, **more: Any) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.long
-def test_standard_input(tmp_path: Path, run_vmdbg: Run) -> None:
+def test_standard_input(tmp_path: Path, run_vmdbg: Run, user_environment: dict[str, str]) -> None:
     text = lackey(2000).decode()
     (tmp_path / "t.lackey").write_text(text)
     piped = batch(run_vmdbg, "replay -", input=text)
     assert piped.stdout == batch(run_vmdbg, "replay t.lackey").stdout
     assert re.search(r"^accesses +2000$", piped.stdout, re.MULTILINE)
     assert piped.stderr == ""
+    for files in ("- t.lackey", "t.lackey -"):
+        assert re.search(
+            r"^accesses +4000$", batch(run_vmdbg, f"replay {files}", input=text).stdout, re.MULTILINE
+        )
+    assert "Standard input can be one trace." in batch(run_vmdbg, "replay - -", input=text).stderr
+    closed = ["sh", "-c", "exec vmdbg -nx -batch -ex 'replay -' <&-"]
+    done = subprocess.run(
+        closed, cwd=tmp_path, env=user_environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "standard input: it is closed.\n")
     refused = run_vmdbg("-nx", "-q", input="replay -\n")
     assert 'Standard input has the commands; with "-batch" and "-ex" it can be a trace.' in refused.stderr
 
@@ -58,6 +68,30 @@ def test_stops_and_going_on(tmp_path: Path, run_vmdbg: Run) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("warm_up", [0, 500])
+def test_the_counts_are_the_same_however_the_machine_came_there(
+    tmp_path: Path, run_vmdbg: Run, warm_up: int
+) -> None:
+    (tmp_path / "t.lackey").write_bytes(lackey(2000))
+    ways = (
+        ["replay/j t.lackey"],
+        ["replay -start t.lackey", "continue", "replay/j"],  # at its end
+        ["replay -start t.lackey", "step 700", "replay/j"],  # the warm-up went by unnoticed
+        ["replay -start t.lackey", "step 100", "replay/j", "replay/j"],
+        ["replay -start t.lackey", "continue", "goto 1200", "replay/j"],
+    )
+    found = []
+    for way in ways:
+        done = batch(run_vmdbg, f"set trace.warm_up {warm_up}", *way)
+        found += [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(found) == 6
+    assert found == found[:1] * 6
+    assert found[0]["accesses"] == 2000 - warm_up
+    done = batch(run_vmdbg, "set trace.warm_up 5000", "replay -start t.lackey", "continue", "replay")
+    assert done.stderr == "The warm-up is 5000 accesses, but there are only 2000.\n"
+
+
 def test_several_traces_are_several_processes(tmp_path: Path, run_vmdbg: Run) -> None:
     (tmp_path / "a.lackey").write_bytes(lackey(100))
     (tmp_path / "b.din").write_bytes(b"2 1000\n1 2000\n" * 40)
@@ -65,6 +99,12 @@ def test_several_traces_are_several_processes(tmp_path: Path, run_vmdbg: Run) ->
     counts, _, *rows = done.stdout.splitlines()
     assert json.loads(counts)["accesses"] == 180
     assert [row.split(",")[1] for row in rows] == ["a", "b"]
+    done = batch(run_vmdbg, "replay -start a.lackey b.din", "step 101", "step")
+    assert [line for line in done.stdout.splitlines() if "process" in line] == [
+        "0:0  process 1, a.lackey:1",
+        "101:0  process 2, b.din:1",
+        "102:0  process 2, b.din:2",
+    ]
 
 
 @pytest.mark.long
@@ -147,6 +187,35 @@ def test_ctrl_c_while_a_pipe_has_nothing(tmp_path: Path, user_environment: dict[
     assert "Program received signal SIGINT, Interrupt.\n" in lines
     assert "Time 65536:0." in rest
     assert re.search(r"^accesses +66010$", rest, re.MULTILINE)
+
+
+@pytest.mark.long
+def test_ctrl_c_before_a_pipe_has_given_a_first_part(
+    tmp_path: Path, user_environment: dict[str, str]
+) -> None:
+    """What has come is not lost: the machine is there, halted before it, and goes on."""
+    os.mkfifo(tmp_path / "fifo")
+    asks = ["replay fifo", "echo halted\n", "when", "step 5", "when", "replay"]
+    command = ["vmdbg", "-nx", "-q", "-batch", *[part for line in asks for part in ("-ex", line)]]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=user_environment, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        with (tmp_path / "fifo").open("wb") as stream:
+            stream.write(lackey(9000))
+            stream.flush()
+            time.sleep(3)
+            run.send_signal(signal.SIGINT)
+            lines = []
+            while "halted\n" not in lines:
+                lines.append(run.stdout.readline())
+                assert lines[-1], lines
+            stream.write(lackey(10, 2))
+        rest = run.stdout.read()
+    assert "0:0  process 1, fifo:1\n" in lines
+    assert rest.startswith("Time 0:0.\n")
+    assert "\nTime 5:0.\n" in rest
+    assert re.search(r"^accesses +9010$", rest, re.MULTILINE)
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ import os
 from vmdbg import progress
 from vmdbg.dumps.core_header import completed, core_header
 from vmdbg.errors import UserError
+from vmdbg.files import replaced_by
 from vmdbg.inspect.context import find_context
 from vmdbg.inspect.extents import banks_by_address, extents
 from vmdbg.machine.registers import owner, read
@@ -50,14 +51,15 @@ def export(machine: Machine, path: str, core: bool) -> int:
     if core:
         cpus = [cpu_registers(machine, cpu) for cpu in range(machine.config["machine.cpus"])]
         head, places, size = core_header(machine.format, cpus, banks)
-    part = f"{path}.{os.getpid()}.part"
+    target = replaced_by(path)
+    part = f"{target}.{os.getpid()}.part"
     try:
         with open(part, "xb") as file:
             file.write(head)
             for (base, length), place in zip(banks, places, strict=True):
                 copy(machine, base, length, place, file)
             file.truncate(size)
-        os.replace(part, path)
+        os.replace(part, target)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
     finally:

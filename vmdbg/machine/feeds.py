@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from vmdbg.machine.machine import Machine
 
     class Feed(Protocol):
-        """Where the operations of one process come from."""
+        """Where the operations of one process come from: `file` is how a user knows it."""
 
+        file: str
         forgotten: int
 
         def refill(self, machine: Machine, pid: int) -> None:

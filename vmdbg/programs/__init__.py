@@ -72,6 +72,6 @@ def is_trace(path: str, head: bytes) -> bool:
         return False
     if path.endswith(TRACE_SUFFIXES) or head.startswith(COMPRESSED):
         return True
-    from vmdbg.programs.traces.catalog import named, recognised
+    from vmdbg.programs.traces.catalog import is_no_program
 
-    return named(path) is not None or recognised(head) is not None
+    return is_no_program(path, head)

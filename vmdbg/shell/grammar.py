@@ -260,7 +260,13 @@ def take_options(session: Session, command: Command, values: dict[str, Any], tex
             plain.append((start, word))
     if pending is not None:
         raise UsageError(f"{pending.name} requires an argument")
-    return [word for _, word in join_operators(plain, text)]
+    return [word for _, word in (join_operators(plain, text) if takes_operators(command) else plain)]
+
+
+def takes_operators(command: Command) -> bool:
+    """Is an operator that stands alone one?  Not if all arguments are names of files (`replay - x`)."""
+    kinds = [argument.kind for argument in command.arguments]
+    return any(kind.expression for kind in kinds) or all(kind.name != "file" for kind in kinds)
 
 
 def assign(session: Session, command: Command, values: dict[str, Any], words: list[str]) -> None:

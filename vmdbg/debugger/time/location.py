@@ -72,7 +72,8 @@ def locate(machine: Machine) -> Location | None:
     program = machine.program
     file, source = "", ""
     if program is not None:
-        file = os.path.basename(program.file)
+        feed = machine.feeds.get(pid)
+        file = os.path.basename(feed.file if feed is not None else program.file)
         if 0 < line <= len(program.source_lines):
             source = program.source_lines[line - 1].split("#")[0].strip()
     name = process_name(machine.k, pid)

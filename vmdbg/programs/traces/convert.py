@@ -7,7 +7,8 @@ import os
 
 from vmdbg import progress
 from vmdbg.errors import UserError
-from vmdbg.programs.traces.stream import ZSTD_MISSING
+from vmdbg.files import replaced_by
+from vmdbg.programs.traces.stream import SUFFIXES, ZSTD_MISSING
 from vmdbg.state.tables import OP, OP_VA
 
 TYPE_CHECKING = False
@@ -30,9 +31,8 @@ def accesses(parser: Parser) -> Iterator[Access]:
             task.at(parser.trace.read_on_disk())
 
 
-def packed(path: str) -> Any:
-    """A file to be written, compressed as the end of its name says."""
-    name = path.removesuffix(".new")
+def packed(path: str, name: str) -> Any:
+    """A file to be written, compressed as the end of a name says."""
     if name.endswith(".xz"):
         import lzma
 
@@ -56,7 +56,10 @@ def convert(parser: Parser, path: str, form: TraceFormat, page_bits: int) -> int
     The file takes the place of an old one when it is whole.  UserError, InputError: then it stays.
     """
     assert form.write is not None
-    temporary, total = f"{path}.new", 0
+    if form.opened is not None and path.endswith(SUFFIXES):
+        raise UserError(f"{path}: {form.name} is not read compressed; it has a compression of its own.")
+    target, total = replaced_by(path), 0
+    temporary = f"{target}.{os.getpid()}.new"
 
     def counted() -> Iterator[Access]:
         nonlocal total
@@ -65,7 +68,7 @@ def convert(parser: Parser, path: str, form: TraceFormat, page_bits: int) -> int
             yield access
 
     try:
-        with packed(temporary) as stream:
+        with packed(temporary, path) as stream:
             waiting: list[bytes] = []
             size = 0
             for piece in form.write(counted(), page_bits):
@@ -75,7 +78,7 @@ def convert(parser: Parser, path: str, form: TraceFormat, page_bits: int) -> int
                     stream.write(b"".join(waiting))
                     waiting, size = [], 0
             stream.write(b"".join(waiting))
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         remove(temporary)
         raise UserError(f"{path}: {error.strerror or error}.") from None

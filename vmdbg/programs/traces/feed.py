@@ -53,9 +53,10 @@ class Part:
 
 
 class PartsFeed:
-    """Gives a process rows, a part at a time, the `first` when it is made."""
+    """Gives a process rows, a part at a time, the `first` when it is made.  `file` is how a user knows it."""
 
     name: str
+    file: str
     first: Part
     forgotten = 0
 
@@ -76,9 +77,9 @@ class PartsFeed:
 class RowsFeed(PartsFeed):
     """Gives a process the accesses of a trace whose rows are in memory."""
 
-    def __init__(self, name: str, found: Contents) -> None:
+    def __init__(self, file: str, found: Contents) -> None:
         assert found.rows is not None, "they are in memory"
-        self.name, self.found = name, found
+        self.name, self.file, self.found = trace_name(file), file, found
         self.rows = memoryview(found.rows)[:-OP]  # without the exit behind them
         self.first = self.part(0)
 
@@ -98,9 +99,9 @@ class TraceFeed(PartsFeed):
     """Gives a process the accesses of a trace, `count` of them (None: all) after the first `skip`.
 
     `given` were given, not counting those given again; `left_out` and `bad` are what the parser counted
-    until then.  `forgotten` is the time before which the machine cannot be run again.  `total` is how many
-    accesses there are, None if that is not known.  UserError, InputError: the first part is read when it is
-    made.
+    until then.  `interrupted`: the user pressed Ctrl-C while a pipe had too little for a first part.
+    `forgotten` is the time before which the machine cannot be run again.  `total` is how many accesses there
+    are, None if that is not known.  UserError, InputError: the first part is read when it is made.
     """
 
     def __init__(
@@ -112,13 +113,22 @@ class TraceFeed(PartsFeed):
         total: int | None = None,
     ) -> None:
         self.parser, self.count, self.most_kept, self.total = parser, count, max(2, kept), total
-        self.name = trace_name(parser.trace.path)
+        self.name, self.file = trace_name(parser.trace.path), parser.trace.shown
         self.given = self.left_out = self.bad = self.forgotten = 0
         self.done = 0  # bytes of the file from which those came
         self.ended = False
         self.kept: OrderedDict[int, Part] = OrderedDict()  # by the accesses before them
         self.next = 0  # accesses before those that the parser reads next
-        self.first = self.read(0, self.skipped(skip))
+        rows = self.skipped(skip)
+        self.interrupted = False
+        try:
+            self.first = self.read(0, rows)
+        except KeyboardInterrupt:  # what a pipe has given cannot be had again
+            if not (had := parser.rows_so_far()):
+                raise
+            self.interrupted = True
+            self.first = self.read(0, bytes(parser.op[: OP * had].cast("B")))
+        parser.patient = True  # what is wrong further on is told when the machine has come there
         if skip and count != 0 and not len(self.first.rows):
             raise UserError(f"{parser.trace.shown}: -skip passes over all of its accesses.")
 
@@ -144,7 +154,6 @@ class TraceFeed(PartsFeed):
             rows = bytes(parser.op[: OP * parser.chunk()].cast("B"))
             if self.total is not None and parser.ended and at + len(rows) // (8 * OP) < self.total:
                 raise UserError(SHORTER.format(name=parser.trace.shown))
-            parser.patient = True  # what is wrong further on is told when the machine has come there
         full = not parser.ended
         number = len(rows) // (8 * OP)
         records = parser.records
@@ -234,7 +243,7 @@ class ReplayedProgram(Program):
         regions: list[list[RegionSpec]] | None = None,
     ) -> None:
         names = [feed.name for feed in feeds]
-        file = feeds[0].parser.trace.shown
+        file = feeds[0].file
         regions = regions or [everywhere(space, pages or TracePages(space.page_size)) for _ in feeds]
         specs = [feed.spec(own) for feed, own in zip(feeds, regions, strict=True)]
         super().__init__(", ".join(names), file, [], specs)

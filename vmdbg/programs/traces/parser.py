@@ -17,6 +17,7 @@ from vmdbg.errors import InputError, UserError
 from vmdbg.machine.feeds import NotReady
 from vmdbg.programs.traces import scan
 from vmdbg.state.tables import OP
+from vmdbg.units import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,6 +188,12 @@ class Parser:
             self._pending = error
         return int(words[scan.SCAN_ROW]) // OP
 
+    def rows_so_far(self) -> int:
+        """How many rows there are, after `chunk` was interrupted while a pipe had nothing; the next chunk
+        begins behind them."""
+        self._waited = False
+        return int(self.m.scan[scan.SCAN_ROW]) // OP if self.trace.is_idle() else 0
+
     def fill(self) -> None:
         """As `chunk`."""
         words = self.m.scan
@@ -250,6 +257,9 @@ class Parser:
             self._dry = got == 0
             self._used += got
             whole = self.whole_records(size, got)
+            if not whole and self._used == TEXT:
+                self.refuse_or_skip_line()
+                whole = self.whole_records(size, self._used)
             if whole:
                 words[scan.SCAN_END] = whole
                 return True
@@ -288,6 +298,22 @@ class Parser:
         words[scan.SCAN_RECORD] += 1
         self.bad += 1
 
+    def refuse_or_skip_line(self) -> None:
+        """The text is full, and no line ends in it: InputError, or the line is passed over and counted."""
+        words, text = self.m.scan, self.m.text1
+        if not self.skip_bad:
+            said = f"expected the end of the line within {format_size(TEXT)}"
+            raise self.refused(said, words[scan.SCAN_RECORD] + 1)
+        end = 0  # one past the line
+        while not end and (got := self.trace.read_into(text[:TEXT])):
+            self._base, self._used = self._base + self._used, got
+            end = self.buffers["text1"].find(b"\n", 0, got) + 1
+        end = end or self._used
+        text[: self._used - end] = bytes(text[end : self._used])
+        self._base, self._used = self._base + end, self._used - end
+        words[scan.SCAN_RECORD] += 1
+        self.bad += 1
+
     def refuse_rest(self, size: int) -> None:
         """The trace ends inside a record."""
         left, self._used = self._used, 0
@@ -309,15 +335,16 @@ class Parser:
         """What is wrong with the record at SCAN_AT."""
         words = self.m.scan
         at, place = words[scan.SCAN_AT], words[scan.SCAN_PLACE]
-        bits = self.space.va_bits if self.space is not None else 62
+        bits, of_pages = (64, 62) if self.space is None else (self.space.va_bits, self.space.va_bits)
         said = scan.EXPECTED[words[scan.SCAN_WRONG]].format(
-            begin=self.form.begin, bits=bits, pages=bits - words[scan.SCAN_SHIFT]
+            begin=self.form.begin, bits=bits, pages=of_pages - words[scan.SCAN_SHIFT]
         )
         if self.form.opened is not None:
             return self.refused(f"row {self.records + 1}: {said}")
         if self.head.size:
             return self.refused(f"offset {self._base + place}: {said}")
         end = self.buffers["text1"].find(b"\n", at)
-        line = bytes(self.m.text1[at : min(end, at + SHOWN)]).decode("ascii", "replace")
+        shows = place - at < SHOWN
+        line = bytes(self.m.text1[at : min(end, at + SHOWN)]).decode("ascii", "replace") if shows else ""
         shown = "".join(c if c.isprintable() else "?" for c in line)
         return self.refused(said, words[scan.SCAN_RECORD] + 1, place - at + 1, shown)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from vmdbg.programs.traces.scan import kind_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from re import Pattern
 
     #: An access: OP_READ, OP_WRITE, OP_FETCH or OP_MODIFY, and the address, negative in the upper half.
     Access = tuple[int, int]
 
 REMARKS = (b"==", b"--", b"#")  # lines that are none: what valgrind says, comments
 LINES_ASKED = 16  # lines, or records, of the head that have to look right
+#: A letter that stands for a kind of access, or a word that begins with one, in regular expressions.
+KIND_WORD = b"[%s][A-Za-z]*" % bytes(
+    [letter for letter in range(128) if chr(letter).isalpha() and kind_of(letter) >= 0]
+)
 
 
 class Head:
@@ -35,7 +42,9 @@ class TraceFormat:
     """A format of traces.
 
     `sample` is what a record looks like, `begin` how one begins (for errors), `source` where the format is
-    defined.  `recognise(head)` tells from the first bytes, uncompressed, whether a file has this format.
+    defined.  `recognise(head)` tells from the first bytes, uncompressed, whether a file has this format;
+    it may be given as the regular expression that each of the first lines matches.  `line` is that, too, for
+    a `recognise` that asks for something else: by it a text is known some of whose first lines are wrong.
     `record` is the hot function that reads a record (`scan`).  `size` are the bytes of a record, 0 for lines;
     `prepare(head)` replaces it where the head of the file says more, or raises UserError.  `rows` are the
     most accesses of a record.  `write(accesses, page_bits)` gives the bytes of a trace; `loses` says what
@@ -49,10 +58,11 @@ class TraceFormat:
         summary: str,
         sample: str,
         source: str,
-        recognise: Callable[[bytes], bool],
+        recognise: Callable[[bytes], bool] | Pattern[bytes],
         record: Callable[..., int],
         *,
         begin: str = "",
+        line: Pattern[bytes] | None = None,
         size: int = 0,
         rows: int = 1,
         loses: str = "",
@@ -62,7 +72,9 @@ class TraceFormat:
         suffixes: tuple[str, ...] = (),
     ) -> None:
         self.name, self.summary, self.sample, self.source = name, summary, sample, source
-        self.recognise, self.record, self.begin, self.size = recognise, record, begin or sample, size
+        self.line = line if callable(recognise) else recognise
+        self.recognise = recognise if callable(recognise) else by_lines(recognise)
+        self.record, self.begin, self.size = record, begin or sample, size
         self.rows, self.loses, self.write, self.opened = rows, loses, write, opened
         self.suffixes = (f".{name}", *suffixes)
         self._prepare = prepare
@@ -87,12 +99,12 @@ def sample_lines(head: bytes, most: int = LINES_ASKED) -> list[bytes]:
     return found
 
 
-def by_lines(pattern: object) -> Callable[[bytes], bool]:
-    """A `recognise` that asks for lines of which each matches a compiled regular expression, as a whole."""
+def by_lines(pattern: Pattern[bytes]) -> Callable[[bytes], bool]:
+    """A `recognise` that asks for lines of which each matches a regular expression, as a whole."""
 
     def recognise(head: bytes) -> bool:
         lines = sample_lines(head)
-        return bool(lines) and all(map(pattern.fullmatch, lines))  # type: ignore[attr-defined]
+        return bool(lines) and all(map(pattern.fullmatch, lines))
 
     return recognise
 

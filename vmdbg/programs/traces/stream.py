@@ -24,6 +24,7 @@ COMPRESSED = (XZ, GZIP, ZSTD)
 SUFFIXES = (".xz", ".gz", ".zst", ".zstd")  # of compressed files
 HEAD = 1 << 16  # bytes by which a format is recognised
 BUFFER = 1 << 20
+PACKED = 1 << 14  # bytes that are unpacked at once: of gzip they become 16 MiB at most
 PATIENCE = 0.1  # seconds between two looks for Ctrl-C while a pipe has nothing
 ZSTD_MISSING = 'a trace compressed with zstd needs zstandard: pip install "vmdbg[traces]"'
 
@@ -35,6 +36,7 @@ class FileBytes(io.RawIOBase):
     def __init__(self, number: int, waits: bool, asked: Callable[[], bool]) -> None:
         self.number, self.waits, self.asked = number, waits, asked
         self.ready = b""
+        self.idle = False  # is there nothing to read yet?
 
     def readable(self) -> bool:
         return True
@@ -42,9 +44,11 @@ class FileBytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """The next bytes; 0 at the end."""
         if not self.ready:
-            while self.waits and not select.select([self.number], [], [], PATIENCE)[0]:
+            self.idle = self.waits
+            while self.idle and not select.select([self.number], [], [], PATIENCE)[0]:
                 if self.asked():
                     raise NotReady("Interrupted.")
+            self.idle = False
             return os.readv(self.number, [buffer])
         count = min(len(buffer), len(self.ready))
         buffer[:count] = self.ready[:count]
@@ -74,8 +78,11 @@ class FileBytes(io.RawIOBase):
         super().close()
 
 
-class ZstdBytes(io.RawIOBase):
-    """What a stream compressed with zstd unpacks to.  EOFError where it ends too early."""
+class UnpackedBytes(io.RawIOBase):
+    """What a compressed stream unpacks to, one frame after the other.  EOFError where it ends too early.
+
+    `make` gives what unpacks a frame.  An error of the stream, when one waits for it, loses nothing.
+    """
 
     def __init__(self, stream: IO[bytes], make: Callable[[], Any]) -> None:
         self.stream, self.make = stream, make
@@ -88,14 +95,17 @@ class ZstdBytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """The next bytes; 0 at the end."""
         while not self.ready:
-            packed = getattr(self.unpacker, "unused_data", b"") if self.is_done() else b""
-            packed = packed or self.stream.read(BUFFER // 8)
-            if not packed:
-                if not self.is_done():
-                    raise EOFError("the end is missing")
-                return 0
             if self.is_done():
+                packed = getattr(self.unpacker, "unused_data", b"").lstrip(b"\0") or self.stream.read(PACKED)
+                if not packed:
+                    return 0
                 self.unpacker = self.make()
+            elif getattr(self.unpacker, "needs_input", True):
+                packed = self.stream.read(PACKED)
+                if not packed:
+                    raise EOFError("the end is missing")
+            else:
+                packed = b""
             self.ready = memoryview(self.unpacker.decompress(packed))
         count = min(len(buffer), len(self.ready))
         buffer[:count] = self.ready[:count]
@@ -105,6 +115,22 @@ class ZstdBytes(io.RawIOBase):
     def is_done(self) -> bool:
         """Does the next byte begin a frame?"""
         return self.unpacker is None or bool(self.unpacker.eof)
+
+
+class Lzma:
+    """Unpacks a frame of xz, a bounded number of bytes at a time."""
+
+    def __init__(self) -> None:
+        import lzma
+
+        self.inner = lzma.LZMADecompressor()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def decompress(self, packed: bytes) -> bytes:
+        """As that of `lzma`."""
+        return self.inner.decompress(packed, BUFFER)
 
 
 class PieceBytes(io.RawIOBase):
@@ -135,18 +161,17 @@ def unpacked(stream: Any, head: bytes, path: str) -> tuple[Any, Errors]:
     if head.startswith(XZ):
         import lzma
 
-        return lzma.open(stream), (lzma.LZMAError, EOFError)
+        return UnpackedBytes(stream, Lzma), (lzma.LZMAError, EOFError)
     if head.startswith(GZIP):
-        import gzip
         import zlib
 
-        return gzip.GzipFile(fileobj=stream), (gzip.BadGzipFile, zlib.error, EOFError)
+        return UnpackedBytes(stream, lambda: zlib.decompressobj(31)), (zlib.error, EOFError)
     if head.startswith(ZSTD):
         try:
             import zstandard
         except ImportError:
             raise UserError(f"{path}: {ZSTD_MISSING}.") from None
-        return ZstdBytes(stream, lambda: zstandard.ZstdDecompressor().decompressobj()), (
+        return UnpackedBytes(stream, lambda: zstandard.ZstdDecompressor().decompressobj()), (
             zstandard.ZstdError,
             EOFError,
         )
@@ -184,6 +209,8 @@ class TraceBytes:
         """Open the file, or standard input, at its begin."""
         self._rest = memoryview(b"")
         self._errors: Errors = ()
+        if self.path == STDIN and sys.stdin is None:
+            raise UserError(f"{self.shown}: it is closed.")
         try:
             flags = os.O_RDONLY | os.O_CLOEXEC
             number = os.dup(sys.stdin.fileno()) if self.path == STDIN else os.open(self.path, flags)
@@ -262,6 +289,10 @@ class TraceBytes:
         while self.place < place:
             if not self.take(min(BUFFER, place - self.place)):
                 raise UserError(f"{self.shown}: it has become shorter since it was read.")
+
+    def is_idle(self) -> bool:
+        """Was reading left while a pipe had nothing?  Then it can go on where it was."""
+        return self._raw is not None and self._raw.idle
 
     def read_on_disk(self) -> int:
         """How far the file was read, in bytes of it."""

@@ -89,7 +89,7 @@ def fed_program(path: str, parser: Parser, found: Contents, regions: list[Region
     feed: RowsFeed | TraceFeed
     if found.rows is not None:
         parser.trace.close()
-        feed = RowsFeed(trace_name(path), found)
+        feed = RowsFeed(path, found)
     else:
         parser.go(parser.head.offset, parser.head.records)
         feed = TraceFeed(parser, kept=0, total=found.accesses)

@@ -7,7 +7,7 @@ import os
 
 from vmdbg.debugger.time.forward import forward
 from vmdbg.debugger.time.types import AT_END, AT_LIMIT
-from vmdbg.errors import UserError
+from vmdbg.errors import Quit, UserError
 from vmdbg.inspect.counts import accesses
 from vmdbg.inspect.replayed import replay_counts
 from vmdbg.inspect.target import boot_fed
@@ -151,9 +151,9 @@ it, with one line that says where; in the first 65536 accesses nothing is loaded
 records are counted.
 
 Stops hold as they do with "continue", and Ctrl-C stops between two operations; the machine can then be
-looked at, stepped and run on.  "replay" without a file goes on to the end and prints the counts.  Going back
-in time reads a file again from where it has to; of a pipe about the last million accesses are kept, and the
-record begins there.
+looked at, stepped and run on.  "replay" without a file goes on to the end, if the machine is not there, and
+prints the counts.  Going back in time reads a file again from where it has to; of a pipe about the last
+million accesses are kept, and the record begins there.
 
 "trace.page", "trace.resident" and "trace.straddle" say how traces are mapped and what an access looks up.
 An instruction is a fetch; MPKI are TLB misses for a thousand of them.  A TLB miss is counted only at the
@@ -182,8 +182,9 @@ def replay_command(session: Session, args: Args) -> object:
     timeline.branch.checkpoints.budget = BUDGET
     for feed in program.feeds:
         feed.parser.trace.asked = lambda: timeline.runner.interrupts.came
-    timeline.require_process()
-    if args.start:
+    if args.files or args.start:
+        timeline.require_process()
+    if args.start or (args.files and any(feed.interrupted for feed in program.feeds)):
         show_location(session)
         return None
     arrival = run_on(timeline, program, fresh=bool(args.files))
@@ -202,6 +203,8 @@ def run_on(timeline: Timeline, program: ReplayedProgram, fresh: bool) -> Arrival
     """
     machine = timeline.machine
     wanted = machine.config["trace.warm_up"]
+    if program.warm_counts is None and accesses(machine.counts()) > wanted > 0:
+        program.warm_counts = counts_after(timeline, wanted)
     while (left := wanted - accesses(machine.counts())) > 0:
         arrival = forward(timeline, machine.operations + left, fresh=fresh)
         if arrival.kind == AT_END:
@@ -214,6 +217,20 @@ def run_on(timeline: Timeline, program: ReplayedProgram, fresh: bool) -> Arrival
     if program.warm_counts is None:
         program.warm_counts = machine.counts() if wanted else {}
     return forward(timeline, fresh=fresh)
+
+
+def counts_after(timeline: Timeline, wanted: int) -> dict[str, int]:
+    """The counts of events when so many accesses were made, a past time.  UserError if it is not on record
+    any more; Quit on Ctrl-C."""
+    machine = timeline.machine
+    with timeline.excursion():
+        timeline.travel(timeline.begin)
+        if accesses(machine.counts()) > wanted:
+            raise UserError('The end of the warm-up is not on record any more; "run" begins anew.')
+        while (left := wanted - accesses(machine.counts())) > 0:
+            if timeline.run_to(machine.operations + left) != AT_LIMIT:
+                raise Quit
+        return machine.counts()
 
 
 def engine_of(session: Session) -> str:

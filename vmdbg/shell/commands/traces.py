@@ -243,6 +243,8 @@ What the other format has no place for is lost: kinds of access where it has onl
     repeat=NO_REPEAT,
 )
 def trace_convert(session: Session, args: Args) -> object:
+    if args.target == STDIN:
+        raise UserError("A trace is written to a file, not to standard output: give its name.")
     form = find_format(args.to) if args.to else named(args.target)
     if form is None:
         raise UserError("The name of the file does not say its format: give -to NAME.")

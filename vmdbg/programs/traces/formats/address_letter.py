@@ -1,4 +1,7 @@
-"""An address in hex and a letter, as many courses have them: `0041f7a0 R`, `13f5e2c0 W`."""
+"""An address in hex and a letter, as many courses have them: `0041f7a0 R`, `13f5e2c0 W`.
+
+Letters and words are those of `letter_address`; what follows behind a blank or a comma is passed over.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ import re
 
 from vmdbg.engine import writes
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.traces.record import TraceFormat, by_lines, lines_of
+from vmdbg.programs.traces.record import KIND_WORD, TraceFormat, lines_of
 from vmdbg.programs.traces.scan import (
     BLANK,
+    COMMA,
     SCAN_NEXT,
     TAB,
     WRONG_ADDRESS,
     WRONG_KIND,
+    WRONG_REST,
     after_blanks,
-    end_line,
+    after_line,
+    at_line_end,
     hex_or_0x,
     kind_of,
     put_access,
@@ -22,7 +28,7 @@ from vmdbg.programs.traces.scan import (
     wrong,
 )
 
-LINE = re.compile(rb"\s*(0[xX])?[0-9a-fA-F]{1,16}\s+[RWrwLSlsIim]")
+LINE = re.compile(rb"\s*(0[xX])?[0-9a-fA-F]{1,16}\s+%s([\s,].*)?" % KIND_WORD)
 
 
 @writes(fills=True)
@@ -40,9 +46,14 @@ def address_letter_record(m, at, record):
     kind = kind_of(m.text1[at])
     if kind < 0 or m.text1[at] < 65:
         return wrong(m, WRONG_KIND, at)
+    while m.text1[at] >= 65:
+        at += 1
+    byte = m.text1[at]
+    if byte != BLANK and byte != COMMA and byte != TAB and not at_line_end(m, at):
+        return wrong(m, WRONG_REST, at)
     if put_access(m, kind, va, record) == 0:
         return wrong(m, WRONG_ADDRESS, begin)
-    return end_line(m, at + 1)
+    return after_line(m, at)
 
 
 ADDRESS_LETTER = TraceFormat(
@@ -50,7 +61,7 @@ ADDRESS_LETTER = TraceFormat(
     "an address in hex and a letter",
     "0041f7a0 R",
     "traces of courses",
-    by_lines(LINE),
+    LINE,
     address_letter_record,
     begin='"ADDRESS R" or "ADDRESS W"',
     write=lines_of({OP_READ: "%08x R\n", OP_WRITE: "%08x W\n", OP_FETCH: "%08x I\n", OP_MODIFY: "%08x M\n"}),

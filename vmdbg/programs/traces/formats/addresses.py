@@ -6,7 +6,7 @@ import re
 
 from vmdbg.engine import writes
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.traces.record import TraceFormat, by_lines, lines_of
+from vmdbg.programs.traces.record import TraceFormat, lines_of
 from vmdbg.programs.traces.scan import (
     SCAN_NEXT,
     WRONG_ADDRESS,
@@ -19,7 +19,8 @@ from vmdbg.programs.traces.scan import (
     wrong,
 )
 
-NUMBER = re.compile(rb"\s*(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})")
+#: What begins with another 0 is padded hex.
+NUMBER = re.compile(rb"\s*(0[xX][0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,19})")
 HEX = re.compile(rb"\s*[0-9a-fA-F]{1,16}")
 EACH = (OP_READ, OP_WRITE, OP_FETCH, OP_MODIFY)
 
@@ -55,7 +56,7 @@ ADDRESSES = TraceFormat(
     "an address a line, decimal or 0x and hex",
     "4308896",
     "traces of courses",
-    by_lines(NUMBER),
+    NUMBER,
     address_record,
     begin="an address, in decimal or 0x and hex",
     loses="kinds of access",
@@ -66,7 +67,7 @@ HEX_ADDRESSES = TraceFormat(
     "an address a line, hex without 0x",
     "0041bfa0",
     "traces of courses",
-    by_lines(HEX),
+    HEX,
     hex_record,
     begin="an address in hex",
     loses="kinds of access",

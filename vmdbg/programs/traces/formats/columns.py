@@ -2,12 +2,14 @@
 
 The columns are found by their names, whatever the case: the address, or the object; the kind of access
 (without one, each is a read); the size in bytes.  Others are passed over.  Between fields stands a comma, a
-semicolon, a tab or a bar; quotes around a field are dropped.
+semicolon, a tab or a bar; quotes around a field are dropped, and what stands between them is no end of it.
 """
 
 from __future__ import annotations
 
-from vmdbg.engine import writes
+import csv
+
+from vmdbg.engine import reads, writes
 from vmdbg.errors import InputError
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
 from vmdbg.programs.traces.record import Head, TraceFormat
@@ -39,11 +41,23 @@ if TYPE_CHECKING:
 
 ADDRESSES = ("address", "addr", "va", "vaddr", "virtual_address")
 OBJECTS = ("object", "obj", "object_id", "obj_id", "objid", "objectid", "id", "key", "lba", "page", "vpn")
-KINDS = ("op", "type", "kind", "access", "rw", "operation")
+KINDS = ("op", "type", "kind", "access", "rw", "operation", "is_write", "iswrite")
 SIZES = ("size", "bytes", "width", "length")
 DELIMITERS = ",;\t|"
 QUOTE = 34
 SEPARATOR, COLUMN, KIND, PAGES, BYTES = range(SCAN_FIRST, SCAN_FIRST + 5)  # what the first line says
+
+
+@reads
+def after_quote(m, at):
+    """Behind the quote that ends a field, in which two are one quote; the line's end if there is none."""
+    while m.text1[at] != NEWLINE:
+        at += 1
+        if m.text1[at - 1] == QUOTE:
+            if m.text1[at] != QUOTE:
+                return at
+            at += 1
+    return at
 
 
 @writes(fills=True)
@@ -59,9 +73,12 @@ def column_record(m, at, record):
     place = at
     column = 0
     while True:
-        while m.text1[at] == BLANK or m.text1[at] == QUOTE:
+        quoted = 0
+        while m.text1[at] == BLANK or (m.text1[at] == QUOTE and not quoted):
+            quoted |= m.text1[at] == QUOTE
             at += 1
         if column == m.scan[COLUMN]:
+            quoted = 0
             place = at
             left -= 1
             va = any_number(m, at)
@@ -79,6 +96,8 @@ def column_record(m, at, record):
                 return wrong(m, WRONG_KIND, at)
         elif column == m.scan[BYTES]:
             size = any_number(m, at)
+        if quoted:
+            at = after_quote(m, at)
         while m.text1[at] != separator and m.text1[at] != NEWLINE:
             at += 1
         if m.text1[at] == NEWLINE:
@@ -101,11 +120,12 @@ def names_of(head: bytes) -> tuple[int, list[str], str]:
     """Bytes of the first line, the names in it, and what stands between them; no names if it has none."""
     line = head.split(b"\n", 1)[0]
     try:
-        text = line.decode("utf-8-sig").strip().lstrip("#")
-    except UnicodeDecodeError:
+        text = line.decode().strip().lstrip("#")
+        delimiter = max(DELIMITERS, key=text.count)
+        fields = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+    except (UnicodeDecodeError, csv.Error):
         return 0, [], ""
-    delimiter = max(DELIMITERS, key=text.count)
-    names = [name.strip(" \"'").lower() for name in text.split(delimiter)]
+    names = [name.strip(" \"'").lower() for name in fields]
     return len(line) + 1, names, delimiter
 
 

@@ -10,7 +10,7 @@ import re
 
 from vmdbg.engine import writes
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.traces.record import TraceFormat, lines_of, sample_lines
+from vmdbg.programs.traces.record import KIND_WORD, TraceFormat, lines_of, sample_lines
 from vmdbg.programs.traces.scan import (
     BLANK,
     COMMA,
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
     from vmdbg.programs.traces.record import Access
 
-LETTERS = rb"[RWLSIFMrwlsifm][A-Za-z]*"
 NUMBER = rb"0|[1-9][0-9]{0,19}"  # what begins with another 0 is padded hex
-LINE = re.compile(rb"\s*(?:%s\s+(%s)|(%s)\s+%s)(?:[\s,].*)?" % (LETTERS, NUMBER, NUMBER, LETTERS))
+HEX_NUMBER = rb"(?:0[xX])?[0-9a-fA-F]{1,16}"
+LINE = re.compile(rb"\s*(?:%s\s+(%s)|(%s)\s+%s)(?:[\s,].*)?" % (KIND_WORD, NUMBER, NUMBER, KIND_WORD))
+HEX = re.compile(rb"\s*(?:%s\s+%s|%s\s+%s)(?:[\s,].*)?" % (KIND_WORD, HEX_NUMBER, HEX_NUMBER, KIND_WORD))
 SAID = b"# decimal"  # the remark with which vmdbg begins such a trace
 LINES, ENOUGH = 4000, 64  # lines that are looked at; different addresses among them that are enough
 
@@ -46,12 +47,17 @@ LINES, ENOUGH = 4000, 64  # lines that are looked at; different addresses among 
 def recognise(head: bytes) -> bool:
     """Does the head say that it is decimal, or do all lines have decimal numbers, enough of them to tell?
 
+    Lines that are wrong in hex, too, say nothing, as long as most are right.
     Of 64 different multiples of 4 in hex all would have a last digit below A once in 10**8 traces.
     """
     if head.partition(b"\n")[0].rstrip() == SAID:
         return True
-    found = [LINE.fullmatch(line) for line in sample_lines(head, LINES)]
-    return None not in found and len({match[1] or match[2] for match in found if match}) >= ENOUGH
+    lines = sample_lines(head, LINES)
+    matches = [LINE.fullmatch(line) for line in lines]
+    found = [match[1] or match[2] for match in matches if match]
+    if len(set(found)) < ENOUGH or 2 * len(found) < len(lines):
+        return False
+    return not any(HEX.fullmatch(line) for line, match in zip(lines, matches, strict=True) if not match)
 
 
 def write(accesses: Iterable[Access], page_bits: int) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import re
 
 from vmdbg.engine import writes
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.traces.record import TraceFormat, by_lines, lines_of
+from vmdbg.programs.traces.record import TraceFormat, lines_of
 from vmdbg.programs.traces.scan import (
     BLANK,
     SCAN_NEXT,
@@ -60,7 +60,7 @@ DINERO = TraceFormat(
     "Dinero's din: 0 read, 1 write, 2 fetch",
     "0 401ab70",
     "dineroIV, manual page, Trace formats",
-    by_lines(LINE),
+    LINE,
     dinero_record,
     begin='"0 ", "1 " or "2 ", and an address',
     write=lines_of({OP_READ: "0 %x\n", OP_WRITE: "1 %x\n", OP_FETCH: "2 %x\n", OP_MODIFY: "1 %x\n"}),

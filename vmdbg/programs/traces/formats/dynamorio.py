@@ -13,7 +13,7 @@ import re
 
 from vmdbg.engine import writes
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.traces.record import TraceFormat, by_lines
+from vmdbg.programs.traces.record import TraceFormat
 from vmdbg.programs.traces.scan import (
     BLANK,
     NEWLINE,
@@ -109,7 +109,7 @@ DYNAMORIO = TraceFormat(
     "DynamoRIO's drcachesim -simulator_type view",
     "1 0: 3264571 ifetch 3 byte(s) @ 0x00007f86f5e0c003",
     "DynamoRIO, clients/drcachesim/tools/view.cpp",
-    by_lines(LINE),
+    LINE,
     dynamorio_record,
     begin='"RECORD INSTRUCTION: THREAD"',
     write=write,

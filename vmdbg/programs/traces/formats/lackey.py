@@ -92,6 +92,7 @@ LACKEY = TraceFormat(
     recognise,
     lackey_record,
     begin='"I  ", " L ", " S " or " M "',
+    line=LINE,
     write=lines_of(
         {OP_FETCH: "I  %08x,1\n", OP_READ: " L %08x,1\n", OP_WRITE: " S %08x,1\n", OP_MODIFY: " M %08x,1\n"}
     ),

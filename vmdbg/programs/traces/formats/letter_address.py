@@ -10,7 +10,7 @@ import re
 
 from vmdbg.engine import writes
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.traces.record import TraceFormat, by_lines, lines_of
+from vmdbg.programs.traces.record import KIND_WORD, TraceFormat, lines_of
 from vmdbg.programs.traces.scan import (
     BLANK,
     COMMA,
@@ -30,7 +30,7 @@ from vmdbg.programs.traces.scan import (
     wrong,
 )
 
-LINE = re.compile(rb"\s*[RWLSIFMrwlsifm]\s+(0[xX])?[0-9a-fA-F]{1,16}([\s,].*)?")
+LINE = re.compile(rb"\s*%s\s+(0[xX])?[0-9a-fA-F]{1,16}([\s,].*)?" % KIND_WORD)
 
 
 @writes(fills=True)
@@ -66,7 +66,7 @@ LETTER_ADDRESS = TraceFormat(
     "a letter (r, w, l, s, x, m) and an address in hex",
     "R 0x0041f7a0",
     "traces of courses",
-    by_lines(LINE),
+    LINE,
     letter_address_record,
     begin='"R 0xADDRESS" or "W 0xADDRESS"',
     write=lines_of({OP_READ: "R 0x%x\n", OP_WRITE: "W 0x%x\n", OP_FETCH: "I 0x%x\n", OP_MODIFY: "M 0x%x\n"}),

@@ -1,7 +1,7 @@
 """Columns of addresses in Parquet files, through pyarrow (docs/decisions/readers-of-traces.md).
 
 The columns are found by their names, as those of a CSV file.  A kind of access is a number (0 read, 1 write,
-2 fetch, 3 load and store) or a text, of which the first letter counts.
+2 fetch, 3 load and store), a boolean (true: write) or a text, of which the first letter counts.
 """
 
 from __future__ import annotations
@@ -77,7 +77,11 @@ def words_of(pyarrow: Any, column: Any, path: str, name: str) -> array[int]:
 
 
 def kinds_of(pyarrow: Any, column: Any, path: str, name: str) -> array[int]:
-    """A column of kinds, numbers or texts, as words; -1 for what is none."""
+    """A column of kinds, numbers or texts, as words; -1 for what is none.  Of a boolean, true is a write."""
+    if pyarrow.types.is_dictionary(column.type):  # a category of pandas
+        column = column.dictionary_decode()
+    if pyarrow.types.is_boolean(column.type):
+        column = column.cast(pyarrow.int8())
     if pyarrow.types.is_integer(column.type):
         return words_of(pyarrow, column, path, name)
     if not (pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)):

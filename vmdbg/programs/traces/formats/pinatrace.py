@@ -10,7 +10,7 @@ import re
 
 from vmdbg.engine import writes
 from vmdbg.kernel.scheduler import OP_FETCH, OP_MODIFY, OP_READ, OP_WRITE
-from vmdbg.programs.traces.record import TraceFormat, by_lines, lines_of
+from vmdbg.programs.traces.record import TraceFormat, lines_of
 from vmdbg.programs.traces.scan import (
     BLANK,
     SCAN_NEXT,
@@ -65,7 +65,7 @@ PINATRACE = TraceFormat(
     "Pin's tool pinatrace",
     "0x7f53c7a3f093: R 0x7ffc2d6a1b58",
     "Pin, ManualExamples/pinatrace.cpp",
-    by_lines(LINE),
+    LINE,
     pinatrace_record,
     begin='"0xINSTRUCTION: R 0xADDRESS"',
     loses="that fetches are no reads",
