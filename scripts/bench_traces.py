@@ -141,7 +141,7 @@ def main() -> None:
         if options.only in (None, "stream"):
             stream(options.accesses)
         if options.only in (None, "sweep"):
-            sweep(Path(name), options.times, options.turns)
+            sweep(Path(name), 10 * options.times, options.turns)
 
 
 if __name__ == "__main__":
