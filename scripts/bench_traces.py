@@ -131,7 +131,10 @@ def main() -> None:
     parser.add_argument("--only", choices=("formats", "stream", "sweep"), help="one of the three")
     parser.add_argument("--accesses", type=int, default=200_000_000, help="of the stream")
     parser.add_argument(
-        "--times", type=int, default=5, help="how often the traces have those of `ls`, a million"
+        "--times",
+        type=int,
+        default=5,
+        help="how often a trace is all of `ls`; that of the sweep, ten times as often",
     )
     parser.add_argument("--turns", type=int, default=3, help="of the sweep")
     options = parser.parse_args()
