@@ -342,7 +342,7 @@ needs_dask = pytest.mark.skipif(
 @pytest.mark.slow
 def test_a_worker_that_crashes_costs_its_point(trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that the scheduler started again and again; results that died with it are made again."""
-    from distributed import Client, LocalCluster
+    import distributed
 
     machines = points(load_config("trace"), [read_axis("user_frames=3,4,5")], trace)
     bad = machines[1].key
@@ -355,10 +355,10 @@ def test_a_worker_that_crashes_costs_its_point(trace: str, monkeypatch: pytest.M
     monkeypatch.setattr(execute, "keyed", crashes)
     with (
         execute.without_logging(),
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as there,
-        Client(there) as client,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as there,
+        distributed.Client(there) as client,
     ):
-        found = dict(execute.by_workers(client, machines, trace))
+        found = dict(execute.by_workers(distributed, client, machines, trace))
     assert found == {
         machines[0].key: {"faults": 3},
         bad: {"error": "its process crashed"},
