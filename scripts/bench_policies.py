@@ -66,11 +66,12 @@ class Simulated:
         from vmdbg.programs.program import ProcessSpec, Program, RegionSpec
 
         different = len(set(pages))
-        memory = (frames + different // 256 + 4096) * PAGE
         config = trace_config(policy, frames)
-        if memory > config["machine.ram"]:
-            config = config.with_({"machine.ram": memory, "machine.swap.size": (different + 1) * PAGE})
-        self.machine = Machine(config)
+        needed = {
+            "machine.ram": (frames + different // 256 + 4096) * PAGE,
+            "machine.swap.size": (different + 1) * PAGE,
+        }
+        self.machine = Machine(config.with_({name: max(size, config[name]) for name, size in needed.items()}))
         rows = array("q", bytes(32 * len(pages)))
         rows[1::4] = array("q", [page * PAGE for page in pages])
         rows.extend((EXIT, 0, 0, 0))
