@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -236,16 +239,36 @@ def test_a_sweep_tells_before_its_first_point_is_done(
     trace.write_bytes(b" L 1000,1\n")
     machines = points(load_config("trace"), [read_axis("frames=3,4")], str(trace))
 
-    def slowly(found: list[Any], *_: object) -> Iterator[Any]:
+    def slowly(joblib: object, found: list[Any], *_: object) -> Iterator[Any]:
         deadline = time.monotonic() + 20
         while not terminal.lines and time.monotonic() < deadline:
             time.sleep(0.01)
         yield from ((point.key, {}) for point in found)
 
-    monkeypatch.setattr(execute, "results", slowly)
+    monkeypatch.setitem(sys.modules, "joblib", ModuleType("joblib"))
+    monkeypatch.setattr(execute, "in_processes", slowly)
     execute.run_sweep(machines, str(trace), jobs=2)
     assert terminal.lines[0] == "Sweeping: 0 of 2 points"
     assert terminal.line == ""
+
+
+def test_points_that_run_here_are_told_by_nobody_else(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second thread's line came between that of a point and its end, and stayed on the screen."""
+    monkeypatch.setitem(sys.modules, "joblib", None)  # as if it were not installed
+    trace = tmp_path / "few.lackey"
+    trace.write_bytes(b" L 1000,1\n")
+    machines = points(load_config("trace"), [read_axis("frames=3,4")], str(trace))
+    before, threads = threading.active_count(), []
+
+    def run(key: str, *_: object) -> tuple[str, dict[str, Any]]:
+        threads.append(threading.active_count())
+        return key, {}
+
+    monkeypatch.setattr(execute, "keyed", run)
+    execute.run_sweep(machines, str(trace), jobs=0)
+    assert threads == [before, before]
 
 
 @pytest.mark.usefixtures("at_once")

@@ -163,27 +163,33 @@ def test_every_machine_replays_or_says_why_not(tmp_path: Path, run_vmdbg: Run) -
     assert done.stderr.startswith("A replay learns only as it goes which memory it needs")
 
 
-@pytest.mark.long
-def test_ctrl_c_while_a_pipe_has_nothing(tmp_path: Path, user_environment: dict[str, str]) -> None:
-    """The machine halts between two operations and goes on from there; nothing is lost."""
-    os.mkfifo(tmp_path / "fifo")
-    asks = ["replay fifo", "echo halted\\n", "when", "step", "replay"]
-    command = ["vmdbg", "-nx", "-q", "-batch", *[part for line in asks for part in ("-ex", line)]]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=user_environment, stdout=subprocess.PIPE, text=True
-    ) as run:
+def interrupted(
+    folder: Path, environment: dict[str, str], commands: list[str], accesses: int
+) -> tuple[list[str], str]:
+    """What is printed by commands, of which "echo halted" is one, with a FIFO that gives so many accesses,
+    nothing until Ctrl-C, and ten more: the lines until "halted", and the rest."""
+    os.mkfifo(folder / "fifo")
+    command = ["vmdbg", "-nx", "-q", "-batch", *[part for line in commands for part in ("-ex", line)]]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
-        with (tmp_path / "fifo").open("wb") as stream:
-            stream.write(lackey(66_000))
+        with (folder / "fifo").open("wb") as stream:
+            stream.write(lackey(accesses))
             stream.flush()
             time.sleep(3)
             run.send_signal(signal.SIGINT)
-            lines = []
+            lines: list[str] = []
             while "halted\n" not in lines:
                 lines.append(run.stdout.readline())
                 assert lines[-1], lines
             stream.write(lackey(10, 2))
-        rest = run.stdout.read()
+        return lines, run.stdout.read()
+
+
+@pytest.mark.long
+def test_ctrl_c_while_a_pipe_has_nothing(tmp_path: Path, user_environment: dict[str, str]) -> None:
+    """The machine halts between two operations and goes on from there; nothing is lost."""
+    asks = ["replay fifo", "echo halted\\n", "when", "step", "replay"]
+    lines, rest = interrupted(tmp_path, user_environment, asks, 66_000)
     assert "Program received signal SIGINT, Interrupt.\n" in lines
     assert "Time 65536:0." in rest
     assert re.search(r"^accesses +66010$", rest, re.MULTILINE)
@@ -194,24 +200,8 @@ def test_ctrl_c_before_a_pipe_has_given_a_first_part(
     tmp_path: Path, user_environment: dict[str, str]
 ) -> None:
     """What has come is not lost: the machine is there, halted before it, and goes on."""
-    os.mkfifo(tmp_path / "fifo")
-    asks = ["replay fifo", "echo halted\n", "when", "step 5", "when", "replay"]
-    command = ["vmdbg", "-nx", "-q", "-batch", *[part for line in asks for part in ("-ex", line)]]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=user_environment, stdout=subprocess.PIPE, text=True
-    ) as run:
-        assert run.stdout is not None
-        with (tmp_path / "fifo").open("wb") as stream:
-            stream.write(lackey(9000))
-            stream.flush()
-            time.sleep(3)
-            run.send_signal(signal.SIGINT)
-            lines = []
-            while "halted\n" not in lines:
-                lines.append(run.stdout.readline())
-                assert lines[-1], lines
-            stream.write(lackey(10, 2))
-        rest = run.stdout.read()
+    asks = ["replay fifo", "echo halted\\n", "when", "step 5", "when", "replay"]
+    lines, rest = interrupted(tmp_path, user_environment, asks, 9000)
     assert "0:0  process 1, fifo:1\n" in lines
     assert rest.startswith("Time 0:0.\n")
     assert "\nTime 5:0.\n" in rest

@@ -25,7 +25,7 @@ from vmdbg.sweep.work import run_point
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from typing import Any
 
     from vmdbg.sweep.plan import Point
@@ -92,19 +92,18 @@ def run_sweep(
         tell(f"{len(points) - len(missing)} of {len(points)} points were done before.")
     with progress.task("Sweeping", "points", len(points), len(done.found)) as task:
         task.at(len(done.found))
+        meanwhile = told_meanwhile(task, done)
         try:
-            with told_meanwhile(task, done) if cluster or jobs != 1 else contextlib.nullcontext():
-                for key, measures in results(missing, program, jobs, cluster, tell):
+            with contextlib.closing(results(missing, program, jobs, cluster, tell, meanwhile)) as found:
+                for key, measures in found:
                     done.add(key, measures)
-                    if jobs == 1 and not cluster:
-                        task.at(len(done.found))
+                    task.at(len(done.found))
         except KeyboardInterrupt:
             progress.clear()
             tell(f"{len(done.found)} of {len(points)} points are done; {GOES_ON if done.kept else NOT_KEPT}.")
             raise
-    found = [done.found[point.key] for point in points]
     done.forget()
-    return found
+    return [done.found[point.key] for point in points]
 
 
 @contextlib.contextmanager
@@ -134,12 +133,14 @@ def results(
     jobs: int,
     cluster: str,
     tell: Callable[[str], None],
-) -> Iterator[tuple[str, Measures]]:
-    """Key and measures of each point, as soon as they are there."""
+    meanwhile: contextlib.AbstractContextManager[None],
+) -> Generator[tuple[str, Measures], None, None]:
+    """Key and measures of each point, as soon as they are there; `meanwhile`: while others compute."""
     if not points:
         return
     if cluster:
-        yield from on_cluster(points, program, cluster)
+        with meanwhile:
+            yield from on_cluster(points, program, cluster)
         return
     if jobs != 1 and len(points) > 1:
         try:
@@ -147,7 +148,8 @@ def results(
         except ImportError:
             tell(NO_JOBLIB)
         else:
-            yield from in_processes(joblib, points, program, jobs)
+            with meanwhile:
+                yield from in_processes(joblib, points, program, jobs)
             return
     for point in points:
         yield keyed(point.key, point.config.values, point.config.name, program)
