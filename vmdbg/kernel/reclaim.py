@@ -127,7 +127,7 @@ def evict(m, frame):
             emit(m, SWAP_DROP, slot, pfn, va)
         unmap_to(m, frame, slot, 1)
         if first == 0:
-            slot_release(m, slot)
+            slot_release(m, slot)  # no entry took over the frame's reference
     policy_unload(m, frame)
     m.kernel[KERNEL_RESIDENT] -= 1
     pool_give(m, m.kernel[KERNEL_USER_POOL], frame)
